@@ -1,0 +1,1 @@
+//! Scenarios from YAML files, played against a fresh server in this process.

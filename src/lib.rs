@@ -1,0 +1,40 @@
+//! Authoritative DNS for stateful pods: manifests in, names out.
+//!
+//! Two flows, each in one direction:
+//!
+//! ```text
+//! one query:   serve ─→ answer ─→ zone ─→ wire ─→ name
+//! one change:  manifest ─→ controller (cluster, runtime) ─→ records ─→ zone::Delta ─→ zone::Publisher
+//! ```
+//!
+//! The data plane (`name`, `wire`, `zone`, `answer`, `serve`) never sees Kubernetes, and the control plane never sees
+//! packets; `records` is the one place where an object becomes a name. `docs/architecture.md` walks through both.
+
+#![warn(missing_docs)]
+
+// Data plane.
+pub mod answer;
+pub mod name;
+pub mod serve;
+pub mod wire;
+pub mod zone;
+
+// From text to objects.
+pub mod diagnostic;
+pub mod manifest;
+pub mod object;
+pub mod yaml;
+
+// Control plane.
+pub mod cluster;
+pub mod controller;
+pub mod records;
+pub mod runtime;
+pub mod state;
+
+// The program around them.
+pub mod app;
+pub mod cli;
+pub mod demo;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,48 @@
+//! What runs pods: the trait, and the simulation that is the default.
+
+pub mod address;
+pub mod simulated;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use std::time::Duration;
+
+/// Starts and stops pods and reports on them; like a kubelet it owns a pod's status and address.
+///
+/// Calls return at once; what comes of them is told by [`PodRuntime::poll`]. A pod is known by its uid.
+pub trait PodRuntime {
+    /// Starts a pod whose claims are bound.
+    fn start(&mut self, pod: &Pod, now: Timestamp);
+    /// Takes over a pod that an earlier run of this program had started, with the status it had; its address stays taken.
+    fn resume(&mut self, pod: &Pod, now: Timestamp);
+    /// Stops a pod within `grace`; a second call may shorten it. A pod that is not known is reported stopped.
+    fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp);
+    /// Somebody overwrote the pod's status from outside (a fault played by hand): the runtime leaves it so until the pod is stopped.
+    fn overwritten(&mut self, pod: &Pod, now: Timestamp);
+    /// Everything that is due by now, in order of time.
+    fn poll(&mut self, now: Timestamp) -> Vec<Report>;
+    /// When something is due next.
+    fn next_due(&self) -> Option<Timestamp>;
+}
+
+/// What the runtime tells about one pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened to a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// Its status is now this.
+    Status(Box<PodStatus>),
+    /// It has stopped; the object may go. Its address is free again.
+    Stopped,
+}
