@@ -65,6 +65,13 @@ pub fn watch(
     Ok(Watch { wake, thread: Some(thread) })
 }
 
+impl Watch {
+    /// Whether its thread has ended though nobody dropped the watch.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         // Full: the thread is awake and takes the next one soon; disconnected: it has ended.
