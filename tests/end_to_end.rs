@@ -134,9 +134,9 @@ fn editing_the_file_scales_restarts_and_removes() {
         kubectl.kubernetes.io/restartedAt: \"2026-01-01T00:00:00Z\"
 ";
     write(&file, &web(2, restarted, ""));
-    for ordinal in 0..2 {
+    for (ordinal, old) in before.iter().enumerate() {
         eventually_dig(server, &[&pod(ordinal), "A"], |reply| {
-            reply.addresses().len() == 1 && !reply.addresses().contains(&before[ordinal])
+            reply.addresses().len() == 1 && !reply.addresses().contains(old)
         });
     }
     println!("both pods restarted under their names after {:?}", begun.elapsed());

@@ -95,7 +95,7 @@ impl Dig {
 pub fn eventually_dig(server: SocketAddr, arguments: &[&str], good: impl Fn(&Dig) -> bool) -> Dig {
     eventually(&format!("dig {}", arguments.join(" ")), || match dig(server, arguments) {
         reply if good(&reply) => Ok(reply),
-        reply => Err(reply),
+        reply => Err(reply.text),
     })
 }
 
