@@ -8,11 +8,11 @@ use crate::{
     object::ObjectKey,
     settings::Settings,
     telemetry,
-    zone::file,
+    zone::file::ZoneFiles,
 };
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    iter,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -83,7 +83,7 @@ impl Hints {
 #[derive(Debug)]
 pub(super) struct Scanner {
     manifests: Manifests,
-    zones: PathBuf,
+    zones: ZoneFiles,
     zone_diagnostics: Vec<Diagnostic>,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
@@ -98,9 +98,10 @@ struct Orphaned;
 
 impl Scanner {
     pub(super) fn new(settings: &Settings, requests: SyncSender<Request>) -> Scanner {
+        let built_in = iter::once(&settings.cluster_domain).chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone()),
-            zones: settings.zones.clone(),
+            zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
@@ -147,10 +148,12 @@ impl Scanner {
     }
 
     fn scan_zones(&mut self) -> Result<(), Orphaned> {
-        let (zones, diagnostics) = file::load(&self.zones);
+        let (zones, diagnostics) = self.zones.scan();
         let new: Vec<_> = diagnostics.iter().filter(|one| !self.zone_diagnostics.contains(one)).cloned().collect();
         telemetry::report(&new);
         self.zone_diagnostics = diagnostics;
+        let Some(zones) = zones else { return Ok(()) };
+        tracing::info!(zones = zones.len(), "static zones read");
         ask(&self.requests, |reply| Request::Zones(zones, reply)).map_err(|_| Orphaned)
     }
 
