@@ -365,12 +365,9 @@ impl Checked<'_> {
     /// meant.
     fn filter(&mut self, filter: &str) {
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(filter) {
-            self.refuse(
-                "log.filter",
-                format!("`{filter}`: {error}"),
-                "write a level (info), or module=level, with commas",
-            );
+        if tracing_subscriber::EnvFilter::try_new(filter).is_err() {
+            let help = "write a level (off, error, warn, info, debug, trace), or module=level; several with commas";
+            self.refuse("log.filter", format!("`{filter}` is no filter of logs"), help);
             return;
         }
         for word in filter.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':'])) {

@@ -205,8 +205,8 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(
         "log: {filter: 'a=loud'}\n",
-        "error: etc/s.yaml:1:15: log.filter: `a=loud`: invalid filter directive\n1 | log: {filter: 'a=loud'}\n  |               ^^^^^^^^\n  \
-         help: write a level (info), or module=level, with commas",
+        "error: etc/s.yaml:1:15: log.filter: `a=loud` is no filter of logs\n1 | log: {filter: 'a=loud'}\n  |               ^^^^^^^^\n  \
+         help: write a level (off, error, warn, info, debug, trace), or module=level; several with commas",
     );
 }
 
