@@ -1,10 +1,13 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+mod decode;
 pub mod defaults;
+pub mod lint;
 pub mod quantity;
 pub mod selector;
 pub mod validate;
 
+pub use decode::{from_request, mark_empty_selector};
 pub use defaults::set_defaults;
 pub use validate::{validate, validate_update};
 

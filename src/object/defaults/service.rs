@@ -79,7 +79,12 @@ fn set_addresses(spec: &mut ServiceSpec, external: bool) {
     if !headless {
         for address in addresses.iter().skip(families.len()) {
             match address.parse::<IpAddr>() {
-                Ok(address) => families.push(if address.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned()),
+                Ok(address) => {
+                    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+                    if !families.iter().any(|known| known == family) {
+                        families.push(family.to_owned());
+                    }
+                }
                 Err(_) => break,
             }
         }

@@ -28,6 +28,7 @@ fn remove(value: &mut Value, path: &[&str]) {
 fn comparable(mut value: Value, allocated: bool) -> Value {
     remove(&mut value, &["metadata", "annotations"]);
     remove(&mut value, &["metadata", "generation"]);
+    remove(&mut value, &["metadata", "ownerReferences"]);
     remove(&mut value, &["spec", "nodeName"]);
     if allocated {
         remove(&mut value, &["spec", "clusterIP"]);

@@ -72,12 +72,6 @@ impl Errors {
             self.invalid(field, value, "must be greater than or equal to 0");
         }
     }
-    /// A number that must be positive.
-    pub fn positive(&mut self, field: impl Into<String>, value: i64) {
-        if value <= 0 {
-            self.invalid(field, value, "must be greater than 0");
-        }
-    }
     /// A port number, 1–65535.
     pub fn port(&mut self, field: impl Into<String>, value: i32) {
         if !(1..=65535).contains(&value) {
@@ -224,3 +218,6 @@ fn pruned(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use k8s_openapi::{
 };
 use std::collections::BTreeSet;
 
-const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
+pub(super) const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
