@@ -163,7 +163,8 @@ fn ask(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> 
 fn show(reply: &[u8]) -> String {
     let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{error}: {reply:02x?}"));
     let header = &message.metadata;
-    let mut text = format!("{:?}", header.response_code).to_uppercase();
+    // Hickory calls 16 by its other name, which only TSIG uses.
+    let mut text = format!("{:?}", header.response_code).to_uppercase().replace("BADSIG", "BADVERS");
     for (set, flag) in [
         (header.authoritative, " aa"),
         (header.truncation, " tc"),
@@ -196,7 +197,7 @@ fn show(reply: &[u8]) -> String {
 fn check(snapshot: &Snapshot, line: &str, expected: &str) {
     let (packet, request) = query(line);
     let reply = ask(snapshot, &packet, request).unwrap_or_else(|| panic!("no reply: {line}"));
-    let expected: Vec<&str> = expected.trim().lines().map(str::trim).collect();
+    let expected: Vec<&str> = expected.trim_start().lines().map(str::trim_start).collect();
     assert_eq!(show(&reply), expected.join("\n"), "{line}");
     assert_eq!(reply[..2], [0xab, 0xcd], "168: id");
     assert_eq!(reply[2] & 0xf9, 0x81, "168: QR and RD, and the opcode as it was");
