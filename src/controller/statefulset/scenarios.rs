@@ -737,7 +737,7 @@ mod histories {
             if !in_order || health::is_finished(pod) && ordinals.contains(ordinal) {
                 continue;
             }
-            assert!((ordinals.start..ordinals.end).all(|other| is_healthy(other)), "web-{ordinal} deleted too early");
+            assert!((ordinals.start..ordinals.end).all(is_healthy), "web-{ordinal} deleted too early");
             if ordinals.contains(ordinal) {
                 assert_ne!(identity::revision(pod), plan.status.update_revision.clone().unwrap(), "nothing to update");
                 assert!(before.keys().all(|name| ordinals.contains(ordinal_of(name))), "updated before scaled down");
