@@ -1,5 +1,7 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+pub mod quantity;
+
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},
     core::v1::{Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
