@@ -1,7 +1,9 @@
 //! What runs pods: the trait, and the simulation that is the default.
 
 pub mod address;
+pub mod behaviour;
 pub mod simulated;
+mod status;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};

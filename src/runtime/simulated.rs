@@ -1,7 +1,29 @@
 //! Pods that only pretend to run, with delays and faults from settings and from annotations under `simulation.headless-dns/`.
+//!
+//! A state machine without threads or clock: each pod has a few timers, and [`Simulated::poll`] carries out those that are due.
+//!
+//! ```text
+//! start ─→ ContainerCreating ─→ Running, not ready ─→ Ready ⇄ not ready
+//!              (start-after)  ╲     (ready-after)       │ (unready-after, unready-for)
+//!                              ╲                        ├─→ crashed ─→ restarted ─→ …   (crash-loop)
+//!            ImagePullBackOff ←─╯ (start: "false")      ╰─→ Failed, Evicted, Succeeded  (fail-after, …)
+//! ```
 
+pub use super::behaviour::check_annotations;
+use super::{
+    PodRuntime, Report, What,
+    address::{AddressPool, Exhausted},
+    behaviour::{Behaviour, End},
+    status,
+};
 use ipnet::IpNet;
-use std::time::Duration;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::IpAddr,
+    time::Duration,
+};
 
 /// How simulated pods behave unless their annotations say otherwise.
 #[derive(Debug, Clone)]
@@ -15,3 +37,451 @@ pub struct SimulationSettings {
     /// From deletion to being gone, unless the grace period is shorter.
     pub stop_after: Duration,
 }
+
+/// The simulation: all pods, their timers and the addresses.
+#[derive(Debug)]
+pub struct Simulated {
+    settings: SimulationSettings,
+    /// One pool of each family, in order of the settings; a pod's first address comes from the first.
+    pools: Vec<AddressPool>,
+    pods: HashMap<String, SimulatedPod>,
+    /// What is due when; the number keeps things that are due at one instant in the order in which they were asked for.
+    timers: BTreeMap<Due, (String, Step)>,
+    asked: u64,
+    /// Uids of pods that could not start for want of an address, in order.
+    starved: VecDeque<String>,
+    /// What is to be told of pods that are not known.
+    strangers: VecDeque<(Timestamp, Report)>,
+}
+
+type Due = (Timestamp, u64);
+
+#[derive(Debug)]
+struct SimulatedPod {
+    pod: PodIdentity,
+    behaviour: Behaviour,
+    status: PodStatus,
+    /// What is to be freed when it has stopped.
+    addresses: Vec<IpAddr>,
+    /// How often in a row its container crashed after too short a time.
+    crashes: u32,
+    /// Whether it has waited for an address.
+    starved: bool,
+    /// Whether a crash ends it (restartPolicy Never).
+    restarts: bool,
+    timers: BTreeMap<Step, Due>,
+}
+
+#[derive(Debug, Clone)]
+struct PodIdentity {
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+/// One step of a pod. Each is due at most once at a time; asking again moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Tell that its containers are being created.
+    Create,
+    Start,
+    Crash,
+    Restart,
+    Ready,
+    Unready,
+    End,
+    Stopped,
+}
+
+/// A container that ran for this long starts again without delay (upstream's kubelet: twice the longest back-off).
+const CRASHES_FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// Upstream's kubelet: at once the first time, then 10 s, doubled up to 5 minutes.
+fn back_off(crashes: u32) -> Duration {
+    match crashes {
+        0 | 1 => Duration::ZERO,
+        more => Duration::from_secs(10u64.saturating_mul(1 << (more - 2).min(6)).min(300)),
+    }
+}
+
+impl Simulated {
+    /// No pods yet.
+    pub fn new(settings: SimulationSettings) -> Simulated {
+        let mut pools: Vec<AddressPool> = Vec::new();
+        for range in &settings.pod_cidrs {
+            if !pools.iter().any(|pool| pool.range().addr().is_ipv4() == range.addr().is_ipv4()) {
+                pools.push(AddressPool::new(*range));
+            }
+        }
+        Simulated {
+            settings,
+            pools,
+            pods: HashMap::new(),
+            timers: BTreeMap::new(),
+            asked: 0,
+            starved: VecDeque::new(),
+            strangers: VecDeque::new(),
+        }
+    }
+
+    /// How many pods are known, stopping ones included.
+    pub fn len(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// Whether there is no pod.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    fn take_over(&self, pod: &Pod, status: PodStatus) -> SimulatedPod {
+        SimulatedPod {
+            pod: PodIdentity::of(pod),
+            behaviour: Behaviour::of(pod, &self.settings),
+            status,
+            addresses: Vec::new(),
+            crashes: 0,
+            starved: false,
+            restarts: pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never"),
+            timers: BTreeMap::new(),
+        }
+    }
+
+    fn schedule(&mut self, pod: &mut SimulatedPod, step: Step, due: Timestamp) {
+        self.cancel(pod, step);
+        self.asked += 1;
+        pod.timers.insert(step, (due, self.asked));
+        self.timers.insert((due, self.asked), (pod.pod.uid.clone(), step));
+    }
+
+    fn cancel(&mut self, pod: &mut SimulatedPod, step: Step) {
+        if let Some(due) = pod.timers.remove(&step) {
+            self.timers.remove(&due);
+        }
+    }
+
+    fn cancel_all(&mut self, pod: &mut SimulatedPod) {
+        for due in std::mem::take(&mut pod.timers).into_values() {
+            self.timers.remove(&due);
+        }
+    }
+
+    /// One address of each family, or none at all.
+    fn allocate(&mut self) -> Result<Vec<IpAddr>, Exhausted> {
+        if let Some(pool) = self.pools.iter().find(|pool| !pool.has_free()) {
+            return Err(Exhausted(pool.range()));
+        }
+        self.pools.iter_mut().map(AddressPool::allocate).collect()
+    }
+
+    fn release(&mut self, addresses: &[IpAddr]) {
+        for address in addresses {
+            for pool in &mut self.pools {
+                pool.release(*address);
+            }
+        }
+    }
+
+    /// Carries out one step that was due at `at`; gives what is to be told.
+    fn step(&mut self, pod: &mut SimulatedPod, step: Step, at: Timestamp, now: Timestamp) -> Option<What> {
+        let before = pod.status.clone();
+        match step {
+            Step::Create => {}
+            Step::Start => self.start_containers(pod, at, now),
+            Step::Ready => {
+                status::set_ready(&mut pod.status, true, at);
+                if let Some(after) = pod.behaviour.unready_after {
+                    self.schedule(pod, Step::Unready, cycle(at, after, now));
+                }
+            }
+            Step::Unready => {
+                status::set_ready(&mut pod.status, false, at);
+                if let Some(duration) = pod.behaviour.unready_for {
+                    self.schedule(pod, Step::Ready, cycle(at, duration, now));
+                }
+            }
+            Step::Crash => self.crash(pod, at, now),
+            Step::Restart => {
+                status::restart(&mut pod.status, &pod.pod.uid, at);
+                self.begin_run(pod, at, now);
+            }
+            Step::End => {
+                self.cancel_all(pod);
+                if let Some((_, end)) = pod.behaviour.end {
+                    status::end(&mut pod.status, end, at);
+                }
+            }
+            Step::Stopped => return Some(What::Stopped),
+        }
+        (step == Step::Create || before != pod.status).then(|| What::Status(Box::new(pod.status.clone())))
+    }
+
+    fn start_containers(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
+        match self.allocate() {
+            Ok(addresses) => {
+                status::set_addresses(&mut pod.status, &addresses);
+                pod.addresses = addresses;
+            }
+            Err(exhausted) => {
+                status::wait(&mut pod.status, "ContainerCreating", &format!("{exhausted}; waiting for one"));
+                match std::mem::replace(&mut pod.starved, true) {
+                    false => self.starved.push_back(pod.pod.uid.clone()),
+                    // It was the first in the queue and keeps its place.
+                    true => self.starved.push_front(pod.pod.uid.clone()),
+                }
+                return;
+            }
+        }
+        if !pod.behaviour.starts {
+            // A node has set up the pod's network by the time it pulls images, so the address is there.
+            let message = "back-off pulling image: the pod is annotated with simulation.headless-dns/start: \"false\"";
+            status::wait(&mut pod.status, "ImagePullBackOff", message);
+            return;
+        }
+        status::run(&mut pod.status, &pod.pod.uid, at);
+        if let Some((after, _)) = pod.behaviour.end {
+            self.schedule(pod, Step::End, later(at, after));
+        }
+        self.begin_run(pod, at, now);
+    }
+
+    /// The timers of one run of the container. A crash at the instant of readiness comes first.
+    fn begin_run(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
+        let (ready_after, crash_after) = (pod.behaviour.ready_after, pod.behaviour.crash_after);
+        if let Some(after) = crash_after {
+            self.schedule(pod, Step::Crash, cycle(at, after, now));
+        }
+        if pod.behaviour.ready && crash_after.is_none_or(|after| ready_after < after) {
+            self.schedule(pod, Step::Ready, later(at, ready_after));
+        }
+    }
+
+    fn crash(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
+        self.cancel(pod, Step::Ready);
+        self.cancel(pod, Step::Unready);
+        if !pod.restarts {
+            self.cancel_all(pod);
+            return status::end(&mut pod.status, End::Failed, at);
+        }
+        let ran_long = pod.behaviour.crash_after.is_some_and(|after| after >= CRASHES_FORGOTTEN_AFTER);
+        pod.crashes = if ran_long { 1 } else { pod.crashes.saturating_add(1) };
+        let delay = back_off(pod.crashes);
+        status::crash(&mut pod.status, &pod.pod.to_string(), delay, at);
+        self.schedule(pod, Step::Restart, cycle(at, delay, now));
+    }
+
+    /// A pod has gone: its addresses are free, and the first pod that waits for some tries again.
+    fn forget(&mut self, mut pod: SimulatedPod, at: Timestamp) {
+        self.cancel_all(&mut pod);
+        self.release(&pod.addresses);
+        while let Some(uid) = self.starved.pop_front() {
+            if let Some(mut next) = self.pods.remove(&uid) {
+                self.schedule(&mut next, Step::Start, at);
+                self.pods.insert(uid, next);
+                break;
+            }
+        }
+    }
+
+    /// The timers that a pod with this status would still have, each not before now.
+    fn resume_timers(&mut self, pod: &mut SimulatedPod, now: Timestamp) {
+        let status = pod.status.clone();
+        let first = status.container_statuses.iter().flatten().next();
+        let started = status.start_time.as_ref().map_or(now, |time| time.0);
+        match status.phase.as_deref() {
+            Some("Failed" | "Succeeded") => {}
+            Some("Running") => self.resume_running(pod, first, started, now),
+            _ if first.is_none() => {
+                pod.status = PodStatus::default();
+                self.schedule(pod, Step::Create, now);
+            }
+            // It had everything but its image.
+            _ if !pod.addresses.is_empty() => {}
+            _ => {
+                let due = later(started, pod.behaviour.start_after).max(now);
+                self.schedule(pod, Step::Start, due);
+            }
+        }
+    }
+
+    fn resume_running(
+        &mut self,
+        pod: &mut SimulatedPod,
+        first: Option<&ContainerStatus>,
+        started: Timestamp,
+        now: Timestamp,
+    ) {
+        let behaviour = pod.behaviour.clone();
+        let ready = status::condition(&pod.status, "Ready").cloned();
+        let is_ready = ready.as_ref().is_some_and(|ready| ready.status == "True");
+        // Somebody else wrote this: the simulation gives its own reason for every pod that is not ready.
+        if !is_ready && ready.as_ref().and_then(|ready| ready.reason.as_deref()) != Some(status::NOT_READY) {
+            return;
+        }
+        let turned = ready.and_then(|ready| ready.last_transition_time).map_or(now, |time| time.0);
+        if let Some((after, _)) = behaviour.end {
+            let due = later(later(started, behaviour.start_after), after).max(now);
+            self.schedule(pod, Step::End, due);
+        }
+        pod.crashes = first.map_or(0, |first| u32::try_from(first.restart_count).unwrap_or(0));
+        let state = first.and_then(|first| first.state.as_ref());
+        let Some(running) = state.and_then(|state| state.running.as_ref()) else {
+            let last = first.and_then(|first| first.last_state.as_ref()).and_then(|last| last.terminated.as_ref());
+            let crashed = last.and_then(|last| last.finished_at.as_ref()).map_or(now, |time| time.0);
+            let waits = state.is_some_and(|state| state.waiting.is_some());
+            pod.crashes = pod.crashes.saturating_add(1);
+            let due = if waits { later(crashed, back_off(pod.crashes)).max(now) } else { now };
+            return self.schedule(pod, Step::Restart, due);
+        };
+        let run_began = running.started_at.as_ref().map_or(now, |time| time.0);
+        if let Some(after) = behaviour.crash_after {
+            self.schedule(pod, Step::Crash, later(run_began, after).max(now));
+        }
+        let flapped = behaviour.unready_after.is_some() && turned > run_began;
+        let ready_due = match (is_ready, flapped, behaviour.unready_for) {
+            (true, ..) | (false, true, None) => None,
+            (false, true, Some(duration)) => Some(later(turned, duration)),
+            (false, false, _) => Some(later(run_began, behaviour.ready_after)),
+        };
+        let lives_to_be_ready = behaviour.crash_after.is_none_or(|after| behaviour.ready_after < after);
+        if let Some(due) = ready_due.filter(|_| behaviour.ready && lives_to_be_ready) {
+            self.schedule(pod, Step::Ready, due.max(now));
+        }
+        if let Some(after) = behaviour.unready_after.filter(|_| is_ready) {
+            self.schedule(pod, Step::Unready, later(turned, after).max(now));
+        }
+    }
+}
+
+impl PodRuntime for Simulated {
+    fn start(&mut self, pod: &Pod, now: Timestamp) {
+        let uid = PodIdentity::of(pod).uid;
+        if self.pods.contains_key(&uid) {
+            return;
+        }
+        let mut simulated = self.take_over(pod, status::creating(pod, now));
+        self.schedule(&mut simulated, Step::Create, now);
+        let due = later(now, simulated.behaviour.start_after);
+        self.schedule(&mut simulated, Step::Start, due);
+        self.pods.insert(uid, simulated);
+    }
+
+    fn resume(&mut self, pod: &Pod, now: Timestamp) {
+        let uid = PodIdentity::of(pod).uid;
+        if self.pods.contains_key(&uid) {
+            return;
+        }
+        let status = pod.status.clone().unwrap_or_default();
+        if status.container_statuses.is_none() && status.pod_ip.is_none() && status.phase.as_deref() != Some("Failed") {
+            // It was never told about, so it had not begun.
+            return self.start(pod, now);
+        }
+        let mut simulated = self.take_over(pod, status);
+        for address in status::addresses(&simulated.status) {
+            for pool in &mut self.pools {
+                pool.continue_after(address);
+                if pool.reserve(address) {
+                    simulated.addresses.push(address);
+                }
+            }
+        }
+        self.resume_timers(&mut simulated, now);
+        self.pods.insert(uid, simulated);
+    }
+
+    fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp) {
+        let identity = PodIdentity::of(pod);
+        let Some(mut simulated) = self.pods.remove(&identity.uid) else {
+            return self.strangers.push_back((now, identity.report(What::Stopped)));
+        };
+        let due = later(now, simulated.behaviour.stop_after.min(grace));
+        match simulated.timers.get(&Step::Stopped) {
+            Some((earlier, _)) if *earlier <= due => {}
+            _ => {
+                self.cancel_all(&mut simulated);
+                self.starved.retain(|starved| *starved != identity.uid);
+                self.schedule(&mut simulated, Step::Stopped, due);
+            }
+        }
+        self.pods.insert(identity.uid, simulated);
+    }
+
+    fn overwritten(&mut self, pod: &Pod, _now: Timestamp) {
+        let uid = PodIdentity::of(pod).uid;
+        if let Some(mut simulated) = self.pods.remove(&uid) {
+            if !simulated.timers.contains_key(&Step::Stopped) {
+                self.cancel_all(&mut simulated);
+                self.starved.retain(|starved| *starved != uid);
+            }
+            simulated.status = pod.status.clone().unwrap_or_default();
+            self.pods.insert(uid, simulated);
+        }
+    }
+
+    fn poll(&mut self, now: Timestamp) -> Vec<Report> {
+        let mut reports: Vec<Report> = Vec::new();
+        while let Some((_, report)) = self.strangers.pop_front_if(|(due, _)| *due <= now) {
+            reports.push(report);
+        }
+        while let Some(entry) = self.timers.first_entry() {
+            let due = *entry.key();
+            if due.0 > now {
+                break;
+            }
+            let (uid, step) = entry.remove();
+            let Some(mut pod) = self.pods.remove(&uid) else { continue };
+            pod.timers.remove(&step);
+            let what = self.step(&mut pod, step, due.0, now);
+            let gone = what == Some(What::Stopped);
+            reports.extend(what.map(|what| pod.pod.report(what)));
+            match gone {
+                true => self.forget(pod, due.0),
+                false => drop(self.pods.insert(uid, pod)),
+            }
+        }
+        reports
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        let timer = self.timers.first_key_value().map(|((due, _), _)| *due);
+        let stranger = self.strangers.front().map(|(due, _)| *due);
+        timer.into_iter().chain(stranger).min()
+    }
+}
+
+impl PodIdentity {
+    fn of(pod: &Pod) -> PodIdentity {
+        let metadata = &pod.metadata;
+        PodIdentity {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
+        }
+    }
+
+    fn report(&self, what: What) -> Report {
+        Report { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone(), what }
+    }
+}
+
+impl std::fmt::Display for PodIdentity {
+    /// As a kubelet writes it in messages: `web-0_default(uid)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}_{}({})", self.name, self.namespace, self.uid)
+    }
+}
+
+/// `from` plus `delay`, at most the last instant there is.
+fn later(from: Timestamp, delay: Duration) -> Timestamp {
+    from.checked_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// As [`later`] for steps that come again and again: after a pause of the whole program they are not all made up for, so one poll
+/// ends soon.
+fn cycle(from: Timestamp, delay: Duration, now: Timestamp) -> Timestamp {
+    let due = later(from, delay);
+    if due < now { later(now, delay) } else { due }
+}
+
+#[cfg(test)]
+mod tests;

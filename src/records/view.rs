@@ -1,0 +1,176 @@
+//! What of a Service and of a slice matters for names; two objects with the same view give the same records.
+
+use crate::name::Name;
+use k8s_openapi::api::{
+    core::v1::Service,
+    discovery::v1::{Endpoint, EndpointSlice},
+};
+use std::{collections::HashMap, net::IpAddr};
+
+/// The label that names a slice's Service.
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// A Service; `base` is its name in the cluster's zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceView {
+    /// Without an address of its own.
+    Headless { base: Name, unready_too: bool },
+    /// With addresses of its own, perhaps none yet; NodePort and LoadBalancer too.
+    ClusterIp { base: Name, addresses: Vec<IpAddr>, ports: Vec<PortView>, unready_too: bool },
+    /// An alias; no target when `externalName` is an address or no name at all.
+    ExternalName { base: Name, target: Option<Name> },
+}
+
+/// What a Service makes of its endpoints.
+#[derive(PartialEq, Eq)]
+pub enum Endpoints<'a> {
+    /// Names below `base`; for a headless Service addresses of `base` as well.
+    Named { base: &'a Name, headless: bool, unready_too: bool },
+    /// Nothing.
+    Ignored,
+}
+
+/// A named port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortView {
+    /// `_web`.
+    pub name: String,
+    /// `_tcp`.
+    pub protocol: String,
+    /// Of the Service, or in a slice of the endpoint.
+    pub number: u16,
+}
+
+/// A slice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SliceView {
+    pub ports: Vec<PortView>,
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// An endpoint with at least one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EndpointView {
+    pub ready: bool,
+    pub hostname: Option<Box<str>>,
+    pub addresses: Box<[IpAddr]>,
+}
+
+impl ServiceView {
+    pub fn new(base: Name, service: &Service) -> ServiceView {
+        let spec = service.spec.clone().unwrap_or_default();
+        if spec.type_.as_deref() == Some("ExternalName") {
+            return ServiceView::ExternalName { base, target: spec.external_name.as_deref().and_then(external_name) };
+        }
+        let unready_too = spec.publish_not_ready_addresses == Some(true);
+        let listed = spec.cluster_ips.filter(|listed| !listed.is_empty());
+        let listed = listed.unwrap_or_else(|| spec.cluster_ip.into_iter().collect());
+        if listed.iter().any(|ip| ip == "None") {
+            return ServiceView::Headless { base, unready_too };
+        }
+        let ports = spec.ports.unwrap_or_default();
+        let ports = ports
+            .iter()
+            .filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), Some(port.port)));
+        ServiceView::ClusterIp { base, addresses: parse_addresses(&listed), ports: ports.collect(), unready_too }
+    }
+
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        match self {
+            ServiceView::Headless { base, unready_too } => {
+                Endpoints::Named { base, headless: true, unready_too: *unready_too }
+            }
+            ServiceView::ClusterIp { base, unready_too, .. } => {
+                Endpoints::Named { base, headless: false, unready_too: *unready_too }
+            }
+            ServiceView::ExternalName { .. } => Endpoints::Ignored,
+        }
+    }
+}
+
+impl PortView {
+    /// `None` for what has no name, and for names that are no label with `_` before them.
+    fn new(name: Option<&str>, protocol: Option<&str>, number: Option<i32>) -> Option<PortView> {
+        let label = |text: &str| (is_label(text) && text.len() < 63).then(|| format!("_{}", text.to_ascii_lowercase()));
+        Some(PortView {
+            name: label(name?)?,
+            protocol: label(protocol.filter(|protocol| !protocol.is_empty()).unwrap_or("TCP"))?,
+            number: u16::try_from(number?).ok()?,
+        })
+    }
+}
+
+impl SliceView {
+    /// The name of the Service and the view; `None` for a slice without Service.
+    pub fn new(slice: &EndpointSlice) -> Option<(String, SliceView)> {
+        let owner = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?.clone();
+        let has_meaning = matches!(slice.address_type.as_str(), "IPv4" | "IPv6");
+        if owner.is_empty() || !has_meaning {
+            return None;
+        }
+        let is_ipv6 = slice.address_type == "IPv6";
+        let ports = slice.ports.iter().flatten();
+        let ports = ports.filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), port.port));
+        let endpoints = slice.endpoints.iter().flatten().filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6));
+        Some((owner, SliceView { ports: ports.collect(), endpoints: endpoints.collect() }))
+    }
+
+    /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of them.
+    pub fn difference<'a>(&'a self, new: &'a SliceView) -> (Vec<&'a EndpointView>, Vec<&'a EndpointView>) {
+        if self.ports != new.ports {
+            return (self.endpoints.iter().collect(), new.endpoints.iter().collect());
+        }
+        let mut surplus: HashMap<&EndpointView, usize> = HashMap::with_capacity(self.endpoints.len());
+        for endpoint in &self.endpoints {
+            *surplus.entry(endpoint).or_default() += 1;
+        }
+        let take = |surplus: &mut HashMap<&EndpointView, usize>, endpoint: &EndpointView| {
+            surplus.get_mut(endpoint).filter(|count| **count > 0).map(|count| *count -= 1).is_some()
+        };
+        let come = new.endpoints.iter().filter(|endpoint| !take(&mut surplus, endpoint)).collect();
+        let gone = self.endpoints.iter().filter(|endpoint| take(&mut surplus, endpoint)).collect();
+        (gone, come)
+    }
+}
+
+impl EndpointView {
+    fn new(endpoint: &Endpoint, is_ipv6: bool) -> Option<EndpointView> {
+        let mut addresses = parse_addresses(&endpoint.addresses);
+        addresses.retain(|address| address.is_ipv6() == is_ipv6);
+        let hostname = endpoint.hostname.as_deref().filter(|hostname| is_label(hostname));
+        (!addresses.is_empty()).then(|| EndpointView {
+            // Unset means ready (discovery/v1, EndpointConditions).
+            ready: endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true),
+            hostname: hostname.map(|hostname| hostname.to_ascii_lowercase().into()),
+            addresses: addresses.into(),
+        })
+    }
+}
+
+/// Addresses in any text form, each once; what is none (or 0.0.0.0 or ::) is left out.
+fn parse_addresses(texts: &[String]) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = Vec::with_capacity(texts.len());
+    for address in texts.iter().filter_map(|text| text.parse::<IpAddr>().ok()) {
+        if !address.is_unspecified() && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// Always absolute. An address is no name, though it looks like one.
+fn external_name(text: &str) -> Option<Name> {
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    if bare.is_empty() || bare.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    Name::parse(text).ok()
+}
+
+/// Whether `text` is a label of a host name (RFC 1123 §2.1): 1–63 letters, digits and hyphens, no hyphen at either end.
+pub fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
