@@ -3,7 +3,6 @@
 mod generation;
 mod identity;
 mod index;
-pub mod selector;
 mod store_error;
 
 #[cfg(test)]
@@ -12,7 +11,7 @@ mod tests;
 pub use index::claims_of;
 pub use store_error::{StoreError, resource_name};
 
-use crate::object::{Kind, Object, ObjectKey};
+use crate::object::{Kind, Object, ObjectKey, selector};
 use identity::Identities;
 use index::Index;
 use jiff::{SignedDuration, Timestamp};
@@ -220,7 +219,7 @@ impl Cluster {
             .pods_with_labels(namespace, selector)
             .into_iter()
             .filter_map(|name| self.pod(namespace, name))
-            .filter(|pod| selector::selects(selector, pod.metadata.labels.as_ref()))
+            .filter(|pod| pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels)))
             .collect()
     }
 
@@ -233,7 +232,7 @@ impl Cluster {
                 let service = self.service(namespace, name).and_then(|service| service.spec.as_ref());
                 service
                     .and_then(|spec| spec.selector.as_ref())
-                    .is_some_and(|selector| selector::selects(selector, Some(labels)))
+                    .is_some_and(|selector| selector::matches_map(selector, labels))
             })
             .map(str::to_owned)
             .collect()

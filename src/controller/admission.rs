@@ -1,5 +1,6 @@
 //! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
 
+use super::volume::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use crate::object::Object;
 use k8s_openapi::api::{
     apps::v1::StatefulSetStatus,
@@ -10,10 +11,6 @@ use k8s_openapi::api::{
 };
 use std::sync::Arc;
 
-/// Keeps a claim while a pod uses it.
-pub const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
-/// Keeps a volume while it is bound.
-pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 /// Keeps a namespace until its content is gone; it stands in the namespace's spec.
 pub const NAMESPACE_FINALIZER: &str = "kubernetes";
 

@@ -7,11 +7,12 @@ use super::{
     volume::{self, Action, Observed},
 };
 use crate::{
+    cluster::whole_second,
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Upstream looks at unbound claims every 15 s and tells each time; here something else may look oftener.
@@ -136,17 +137,24 @@ impl<R: PodRuntime> Controller<R> {
             Action::UpdateClaim(claim) => {
                 let _ = self.cluster.update(Object::PersistentVolumeClaim(Arc::from(claim)));
             }
-            Action::CreateVolume(volume) => {
+            Action::CreateVolume(mut volume) => {
+                stamp_phase(&mut volume, now);
                 let mut object = Object::PersistentVolume(Arc::from(volume));
                 super::admission::admit(&mut object);
                 let _ = self.cluster.create(object, now);
             }
-            Action::UpdateVolume(volume) => {
+            Action::UpdateVolume(mut volume) => {
+                stamp_phase(&mut volume, now);
                 let _ = self.cluster.update(Object::PersistentVolume(Arc::from(volume)));
             }
             Action::DeleteVolume { name } => {
                 let key = ObjectKey::new(Kind::PersistentVolume, "", name);
                 let _ = self.delete_object(&key, Deletion::default(), now);
+            }
+            Action::VolumeEvent { volume, reason, message, warning } => {
+                let key = ObjectKey::new(Kind::PersistentVolume, "", volume);
+                let component = "persistentvolume-controller";
+                self.tell(&key, Note { component, warning, reason, message, at_most_every: TOLD_EVERY }, now);
             }
             Action::ClaimEvent { claim: (namespace, name), reason, message, warning } => {
                 let key = ObjectKey::new(Kind::PersistentVolumeClaim, namespace, name);
@@ -157,29 +165,22 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// A claim or volume that is being deleted goes when nothing uses it any more.
-    pub(super) fn release_protection(&mut self, key: &ObjectKey) {
-        let Some(object) = self.cluster.get(key) else { return };
-        if object.metadata().deletion_timestamp.is_none() {
-            return;
+    /// A claim that is being deleted goes when no started pod uses it. The plan keeps it while any pod names it; but a pod that was
+    /// never started has not touched the data (upstream counts scheduled pods only), and waits for the claim to be made anew.
+    pub(super) fn release_claim(&mut self, key: &ObjectKey) {
+        let Some(claim) = self.cluster.claim(&key.namespace, &key.name) else { return };
+        let started = |pod: &Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        if claim.metadata.deletion_timestamp.is_some()
+            && !self.cluster.pods_of_claim(&key.namespace, &key.name).any(started)
+        {
+            self.remove_finalizer(key, volume::CLAIM_PROTECTION);
         }
-        let finalizer = match object {
-            Object::PersistentVolumeClaim(_) => {
-                // A pod that was never started has not touched the data (upstream: only scheduled pods count).
-                let used = self
-                    .cluster
-                    .pods_of_claim(&key.namespace, &key.name)
-                    .any(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()));
-                (!used).then_some(super::admission::CLAIM_PROTECTION)
-            }
-            Object::PersistentVolume(volume) => {
-                let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-                (phase != Some("Bound")).then_some(super::admission::VOLUME_PROTECTION)
-            }
-            _ => None,
-        };
-        if let Some(finalizer) = finalizer {
-            self.remove_finalizer(key, finalizer);
-        }
+    }
+}
+
+/// Says since when a volume has its phase, where the plan left that open.
+fn stamp_phase(volume: &mut PersistentVolume, now: Timestamp) {
+    if let Some(status) = &mut volume.status {
+        status.last_phase_transition_time.get_or_insert_with(|| whole_second(now));
     }
 }

@@ -188,10 +188,9 @@ impl<R: PodRuntime> Controller<R> {
                 self.binding.user_changed(namespace.unwrap_or_default(), name.unwrap_or_default());
             }
         }
-        self.queue_protection(key);
     }
 
-    /// Has a claim or volume that is being deleted looked at.
+    /// Has a claim that is being deleted looked at.
     fn queue_protection(&mut self, key: &ObjectKey) {
         if self.cluster.get(key).is_some_and(|object| object.metadata().deletion_timestamp.is_some()) {
             self.queue.add(Work::new(Reconciler::Protection, key.clone()));

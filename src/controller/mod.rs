@@ -288,7 +288,7 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::Pod => self.reconcile_pod(&work.key, now),
             Reconciler::Garbage => self.collect_garbage(&work.key, now),
             Reconciler::Namespace => self.empty_namespace(&work.key, now),
-            Reconciler::Protection => self.release_protection(&work.key),
+            Reconciler::Protection => self.release_claim(&work.key),
         }
     }
 

@@ -23,7 +23,7 @@ pub enum Reconciler {
     Garbage,
     /// A namespace that is being deleted.
     Namespace,
-    /// A claim or volume that is being deleted: whether it is still in use.
+    /// A claim that is being deleted: whether it is still in use.
     Protection,
 }
 

@@ -8,7 +8,7 @@ use super::{
     statefulset::{self, Action, Observed},
 };
 use crate::{
-    cluster::{StoreError, selector},
+    cluster::StoreError,
     object::{self, Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -18,7 +18,7 @@ use k8s_openapi::{
         apps::v1::{ControllerRevision, StatefulSet},
         core::v1::{PersistentVolumeClaim, Pod},
     },
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -93,7 +93,7 @@ impl<R: PodRuntime> Controller<R> {
         let matches = |pod: &Pod| {
             let is_member = parent_and_ordinal(pod.metadata.name.as_deref().unwrap_or_default())
                 .is_some_and(|(parent, _)| parent == name);
-            is_member && selector::matches(wanted, pod.metadata.labels.as_ref())
+            is_member && selects(wanted, &pod.metadata)
         };
         let deleting = set.metadata.deletion_timestamp.is_some();
         let mut claimed = Vec::new();
@@ -144,8 +144,7 @@ impl<R: PodRuntime> Controller<R> {
         let Some(wanted) = set.spec.as_ref().map(|spec| &spec.selector) else { return };
         let orphans = self.cluster.orphans(Kind::ControllerRevision, namespace, "").filter_map(|object| match object {
             Object::ControllerRevision(revision)
-                if revision.metadata.deletion_timestamp.is_none()
-                    && selector::matches(wanted, revision.metadata.labels.as_ref()) =>
+                if revision.metadata.deletion_timestamp.is_none() && selects(wanted, &revision.metadata) =>
             {
                 Some(revision.clone())
             }
@@ -294,14 +293,10 @@ impl<R: PodRuntime> Controller<R> {
                     self.succeed(set, "Delete", format!("Pod {name}"), "successful", now);
                 }
             }
+            Action::Warn { reason, message } => self.warn(set, reason, message, now),
             Action::Fail { reason, message } => {
-                let warning = true;
-                let note = Note { component: COMPONENT, warning, reason, message, at_most_every: SignedDuration::ZERO };
-                self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
-                // Other reasons (ConflictingController) only tell something that trying again would not change.
-                if reason.starts_with("Failed") {
-                    return Err(Carried::AndGoOn);
-                }
+                self.warn(set, reason, message, now);
+                return Err(Carried::AndGoOn);
             }
         }
         Ok(())
@@ -336,16 +331,15 @@ impl<R: PodRuntime> Controller<R> {
         self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
     }
 
+    fn warn(&mut self, set: &Arc<StatefulSet>, reason: &str, message: String, now: Timestamp) {
+        let note = Note { component: COMPONENT, warning: true, reason, message, at_most_every: SignedDuration::ZERO };
+        self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
+    }
+
     fn fail(&mut self, set: &Arc<StatefulSet>, verb: &str, what: String, error: &str, now: Timestamp) {
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        let note = Note {
-            component: COMPONENT,
-            warning: true,
-            reason: &format!("Failed{verb}"),
-            message: format!("{verb} {what} in StatefulSet {name} failed error: {error}"),
-            at_most_every: SignedDuration::ZERO,
-        };
-        self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
+        let message = format!("{verb} {what} in StatefulSet {name} failed error: {error}");
+        self.warn(set, &format!("Failed{verb}"), message, now);
     }
 
     /// The sets that a change of a pod concerns: its controller, and the set whose name its own name holds.
@@ -412,6 +406,12 @@ impl NotCreated {
 fn controls(uid: &str, metadata: &ObjectMeta) -> bool {
     let mut references = metadata.owner_references.iter().flatten();
     references.any(|reference| reference.controller == Some(true) && reference.uid == uid)
+}
+
+/// Whether a set's selector matches the labels.
+fn selects(selector: &LabelSelector, metadata: &ObjectMeta) -> bool {
+    let none = BTreeMap::new();
+    object::selector::matches(selector, metadata.labels.as_ref().unwrap_or(&none))
 }
 
 /// The reference that makes a set the controller.

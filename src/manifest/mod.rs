@@ -1,5 +1,7 @@
 //! Directories of manifests: files to objects and diagnostics, and the watching of them.
 
+pub mod watch;
+
 use crate::{
     diagnostic::Diagnostic,
     object::{FieldError, Object, ObjectKey},

@@ -1,6 +1,15 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+mod decode;
+pub mod defaults;
+pub mod lint;
 pub mod quantity;
+pub mod selector;
+pub mod validate;
+
+pub use decode::{from_request, mark_empty_selector};
+pub use defaults::set_defaults;
+pub use validate::{validate, validate_update};
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},
@@ -146,18 +155,4 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.message)
     }
-}
-
-/// Fills in what upstream's API server fills in when the object is stored (see the recordings in `defaults/`), except allocated
-/// fields (clusterIP, uid, versions, timestamps).
-pub fn set_defaults(_object: &mut Object) {}
-
-/// What upstream's validation says to a new, defaulted object.
-pub fn validate(_object: &Object) -> Vec<FieldError> {
-    Vec::new()
-}
-
-/// What upstream's validation says to replacing `_old` by `_new` (both defaulted): immutable fields, and all of [`validate`].
-pub fn validate_update(_old: &Object, _new: &Object) -> Vec<FieldError> {
-    Vec::new()
 }

@@ -1,196 +1,205 @@
-//! Kubernetes quantities (`1Gi`, `500m`, `2e3`), read exactly so that two of them can be compared.
+//! Resource quantities (`1Gi`, `500m`, `2e3`): reading, canonical form, comparison; upstream's `apimachinery/pkg/api/resource`.
+//!
+//! Values are kept in nano-units in 128 bits and saturate at 2⁶³−1 units, as upstream caps them.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use std::fmt;
+
+/// How a quantity's suffix is written; kept when it is written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `Ki`, `Mi`, …
+    Binary,
+    /// `m`, none, `k`, `M`, …
+    Decimal,
+    /// `e3`, `E6`, …
+    Exponent,
+}
+
+/// A number with its way of writing. Two quantities compare by [`Amount::nano`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// The value in 10⁻⁹ units.
+    pub nano: i128,
+    /// The suffix's family.
+    pub format: Format,
+}
 
 const NANO: i128 = 1_000_000_000;
-const MAX: i128 = i64::MAX as i128 * NANO;
-/// More integer digits than this exceed [`MAX`] whatever the suffix, unless it is a negative exponent.
-const SIGNIFICANT_DIGITS: usize = 28;
+const LARGEST: i128 = i64::MAX as i128 * NANO;
+/// More digits than any sensible number, few enough for 128 bits after scaling.
+const MAX_DIGITS: usize = 64;
 
-/// The value of a quantity, exact to a thousand-millionth, which is as fine as upstream keeps it; what lies between is rounded away from
-/// zero, what is beyond ±(2⁶³−1) is cut off there (apimachinery `pkg/api/resource/quantity.go`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Amount {
-    nano: i128,
-}
+/// What upstream says to a text that is no quantity.
+pub const MALFORMED: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 impl Amount {
-    /// Reads a quantity as upstream's `ParseQuantity` does; `None` if it is none.
+    /// Reads a quantity; `None` when it is malformed. Digits below 10⁻⁹ are rounded away from zero, as upstream does.
     pub fn parse(text: &str) -> Option<Amount> {
-        let (negative, unsigned) = match text.as_bytes().first()? {
-            b'-' => (true, &text[1..]),
-            b'+' => (false, &text[1..]),
-            _ => (false, text),
+        let text = text.trim();
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
-        let (number, suffix) = unsigned.split_at(end);
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, suffix) = rest.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.len() + fraction.len() == 0 || fraction.contains('.') {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || number.len() > MAX_DIGITS {
             return None;
         }
-        let magnitude = Magnitude::new(whole, fraction).scaled(Scale::parse(suffix)?);
-        Some(Amount { nano: if negative { -magnitude } else { magnitude } })
+        let (base, exponent, format) = suffix_of(suffix)?;
+        let nano = scale(whole, fraction, base, exponent);
+        Some(Amount { nano: if negative { -nano } else { nano }, format })
     }
 
-    /// The value of a stored quantity; one that cannot be read (validation lets none pass) counts as zero.
-    pub fn of(quantity: Option<&Quantity>) -> Amount {
-        quantity.and_then(|quantity| Amount::parse(&quantity.0)).unwrap_or_default()
-    }
-
-    /// The value in whole units, rounded up.
-    pub fn units(self) -> i64 {
-        let up = self.nano.div_euclid(NANO) + i128::from(self.nano.rem_euclid(NANO) != 0);
-        up.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+    /// The value of a stored quantity in 10⁻⁹ units; one that cannot be read (validation lets none pass) counts as zero.
+    pub fn nano_of(quantity: Option<&Quantity>) -> i128 {
+        quantity.and_then(|quantity| Amount::parse(&quantity.0)).map_or(0, |amount| amount.nano)
     }
 }
 
-/// What a suffix multiplies by.
-#[derive(Clone, Copy)]
-enum Scale {
-    /// 10 to the power of this.
-    Ten(i32),
-    /// 2 to the power of this.
-    Two(u32),
+/// Base (2 or 10), its exponent, and the family of a suffix.
+fn suffix_of(suffix: &str) -> Option<(u32, i32, Format)> {
+    Some(match suffix {
+        "Ki" => (2, 10, Format::Binary),
+        "Mi" => (2, 20, Format::Binary),
+        "Gi" => (2, 30, Format::Binary),
+        "Ti" => (2, 40, Format::Binary),
+        "Pi" => (2, 50, Format::Binary),
+        "Ei" => (2, 60, Format::Binary),
+        "n" => (10, -9, Format::Decimal),
+        "u" => (10, -6, Format::Decimal),
+        "m" => (10, -3, Format::Decimal),
+        "" => (10, 0, Format::Decimal),
+        "k" => (10, 3, Format::Decimal),
+        "M" => (10, 6, Format::Decimal),
+        "G" => (10, 9, Format::Decimal),
+        "T" => (10, 12, Format::Decimal),
+        "P" => (10, 15, Format::Decimal),
+        "E" => (10, 18, Format::Decimal),
+        _ => {
+            let digits = suffix.strip_prefix(['e', 'E'])?;
+            (10, digits.parse::<i32>().ok()?.clamp(-1000, 1000), Format::Exponent)
+        }
+    })
 }
 
-impl Scale {
-    fn parse(suffix: &str) -> Option<Scale> {
-        Some(match suffix {
-            "n" => Scale::Ten(-9),
-            "u" => Scale::Ten(-6),
-            "m" => Scale::Ten(-3),
-            "" => Scale::Ten(0),
-            "k" => Scale::Ten(3),
-            "M" => Scale::Ten(6),
-            "G" => Scale::Ten(9),
-            "T" => Scale::Ten(12),
-            "P" => Scale::Ten(15),
-            "E" => Scale::Ten(18),
-            "Ki" => Scale::Two(10),
-            "Mi" => Scale::Two(20),
-            "Gi" => Scale::Two(30),
-            "Ti" => Scale::Two(40),
-            "Pi" => Scale::Two(50),
-            "Ei" => Scale::Two(60),
-            _ => Scale::Ten(suffix.strip_prefix(['e', 'E'])?.parse().ok()?),
-        })
+/// `whole.fraction × base^exponent` in nano-units, rounded up, saturating.
+fn scale(whole: &str, fraction: &str, base: u32, exponent: i32) -> i128 {
+    let digits =
+        |text: &str| text.bytes().try_fold(0i128, |sum, b| sum.checked_mul(10)?.checked_add(i128::from(b - b'0')));
+    let fraction = fraction.trim_end_matches('0');
+    let joined = format!("{whole}{fraction}");
+    let Some(mantissa) = digits(joined.trim_start_matches('0')) else {
+        // More than 38 digits: only a long fraction can still be small; its tail rounds up.
+        return match digits(whole) {
+            Some(whole) if base == 10 && exponent == 0 => (whole.saturating_mul(NANO).saturating_add(1)).min(LARGEST),
+            _ => LARGEST,
+        };
+    };
+    if mantissa == 0 {
+        return 0;
     }
-}
-
-/// An unsigned decimal number: `digits` × 10^`exponent`, and perhaps a little more.
-struct Magnitude {
-    digits: i128,
-    exponent: i64,
-    /// Digits were dropped that were not all zero.
-    more: bool,
-}
-
-impl Magnitude {
-    fn new(whole: &str, fraction: &str) -> Magnitude {
-        let mut magnitude = Magnitude { digits: 0, exponent: -(fraction.len() as i64), more: false };
-        let significant = whole.bytes().chain(fraction.bytes()).skip_while(|&digit| digit == b'0');
-        for (index, digit) in significant.enumerate() {
-            if index < SIGNIFICANT_DIGITS {
-                magnitude.digits = magnitude.digits * 10 + i128::from(digit - b'0');
-            } else {
-                magnitude.more |= digit != b'0';
-                magnitude.exponent += 1;
+    let ten = 9 - fraction.len() as i32 + if base == 10 { exponent } else { 0 };
+    let value = if base == 2 {
+        mantissa.checked_shl(exponent as u32).filter(|v| v >> exponent == mantissa)
+    } else {
+        Some(mantissa)
+    };
+    let Some(mut value) = value else { return LARGEST };
+    if ten >= 0 {
+        for _ in 0..ten {
+            match value.checked_mul(10) {
+                Some(next) => value = next,
+                None => return LARGEST,
             }
         }
-        magnitude
-    }
-
-    /// In thousand-millionths, rounded up, at most [`MAX`].
-    fn scaled(self, scale: Scale) -> i128 {
-        let (factor, exponent) = match scale {
-            Scale::Ten(exponent) => (1, self.exponent + i64::from(exponent) + 9),
-            Scale::Two(power) => (1_i128 << power, self.exponent + 9),
-        };
-        if self.digits == 0 {
-            return 0;
-        }
-        let power = u32::try_from(exponent.unsigned_abs()).ok().and_then(|power| 10_i128.checked_pow(power));
-        let product = self.digits.checked_mul(factor);
-        let nano = match (product, power) {
-            (Some(product), Some(power)) if exponent < 0 => {
-                product / power + i128::from(product % power != 0 || self.more)
+    } else {
+        for _ in 0..-ten {
+            value = value / 10 + i128::from(value % 10 != 0);
+            if value <= 1 {
+                break;
             }
-            (Some(product), Some(power)) => product.saturating_mul(power).saturating_add(i128::from(self.more)),
-            // Divided by more than it can hold: only the rounding up is left of it.
-            (Some(_), None) if exponent < 0 => 1,
-            // Too large to multiply: divide first, what is lost lies below the 28th digit.
-            (None, Some(power)) if exponent < 0 => (self.digits / power).saturating_mul(factor).saturating_add(1),
-            _ => MAX,
-        };
-        nano.min(MAX)
+        }
+    }
+    value.min(LARGEST)
+}
+
+impl fmt::Display for Amount {
+    /// The canonical form: no fraction, the largest suffix that loses nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+        const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+        if self.nano == 0 {
+            return f.write_str("0");
+        }
+        // Upstream writes a binary quantity below 1Ki, or one with a fraction, with decimal suffixes.
+        let whole = self.nano % NANO == 0;
+        if self.format == Format::Binary && whole && self.nano.abs() >= 1024 * NANO {
+            let (mut value, mut suffix) = (self.nano / NANO, 0);
+            while value % 1024 == 0 && suffix < BINARY.len() - 1 {
+                (value, suffix) = (value / 1024, suffix + 1);
+            }
+            return write!(f, "{value}{}", BINARY[suffix]);
+        }
+        let (mut value, mut suffix) = (self.nano, 0);
+        while value % 1000 == 0 && suffix < DECIMAL.len() - 1 {
+            (value, suffix) = (value / 1000, suffix + 1);
+        }
+        match (self.format, suffix as i32 * 3 - 9) {
+            (Format::Exponent, 0) => write!(f, "{value}"),
+            (Format::Exponent, exponent) => write!(f, "{value}e{exponent}"),
+            _ => write!(f, "{value}{}", DECIMAL[suffix]),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::cmp::Ordering;
+    use proptest::prelude::*;
 
     #[test]
-    fn quantities_compare_by_value() {
-        #[rustfmt::skip]
-        let rows = [
-            ("1Gi", Ordering::Equal, "1024Mi"),
-            ("1Gi", Ordering::Greater, "1G"),
-            ("1G", Ordering::Equal, "1000M"),
-            ("1G", Ordering::Equal, "1e9"),
-            ("1E", Ordering::Equal, "1E18"),
-            ("1Ei", Ordering::Greater, "1E"),
-            ("1.5Gi", Ordering::Equal, "1536Mi"),
-            (".5", Ordering::Equal, "500m"),
-            ("5.", Ordering::Equal, "5"),
-            ("1k", Ordering::Equal, "1000"),
-            ("1Ki", Ordering::Equal, "1024"),
-            ("0.1", Ordering::Equal, "100m"),
-            ("1u", Ordering::Equal, "1000n"),
-            ("0.5n", Ordering::Equal, "1n"),
-            ("0.0000000000000000000000000000000000001", Ordering::Equal, "1n"),
-            ("1e-400", Ordering::Equal, "1n"),
-            ("-1", Ordering::Less, "0"),
-            ("+1", Ordering::Equal, "1"),
-            ("9223372036854775807", Ordering::Equal, "1e30"),
-            ("1000Ei", Ordering::Equal, "1e400"),
-            ("00000000000000000000000000000000000000000001", Ordering::Equal, "1"),
-            ("1000000000000000000000000000000000000e-36", Ordering::Equal, "1"),
-            ("9223372036854775806.0000000001", Ordering::Greater, "9223372036854775806"),
-            ("0Gi", Ordering::Equal, "0"),
-        ];
-        for (left, expected, right) in rows {
-            let compared = Amount::parse(left).unwrap().cmp(&Amount::parse(right).unwrap());
-            assert_eq!(compared, expected, "{left} against {right}");
+    fn canonical_forms() {
+        for (text, canonical) in [
+            ("1Gi", "1Gi"),
+            ("1024Mi", "1Gi"),
+            ("1536Mi", "1536Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5", "500m"),
+            ("1000m", "1"),
+            ("1.5", "1500m"),
+            ("100", "100"),
+            ("1000", "1k"),
+            ("0", "0"),
+            ("0Gi", "0"),
+            ("-1", "-1"),
+            ("+2", "2"),
+            ("1e3", "1e3"),
+            ("1E6", "1e6"),
+            ("512Ki", "512Ki"),
+            ("0.0000000001", "1n"),
+            ("99999999999999999999", "9223372036854775807"),
+            ("1e999999", "9223372036854775807"),
+            ("1e-999999", "1e-9"),
+            (".5", "500m"),
+            ("5.", "5"),
+        ] {
+            assert_eq!(Amount::parse(text).unwrap().to_string(), canonical, "{text}");
+        }
+        for text in ["", "1Gb", "Gi", "1 Gi", "x", "1e", "--1", "1..2", ".", "1i", "0x1"] {
+            assert_eq!(Amount::parse(text), None, "{text}");
         }
     }
 
-    #[test]
-    fn units_are_rounded_up() {
-        for (text, units) in [("1", 1), ("1m", 1), ("1500m", 2), ("-1500m", -1), ("1Gi", 1 << 30), ("1e99", i64::MAX)] {
-            assert_eq!(Amount::parse(text).unwrap().units(), units, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_upstream_refuses_is_refused() {
-        for text in ["", "Gi", ".", "1.2.3", "1K", "1gi", "1 Gi", "1GiB", "one", "1e", "e3", "--1", "1e1.5", "0x10"] {
-            assert_eq!(Amount::parse(text), None, "{text:?}");
-        }
-    }
-
-    proptest::proptest! {
+    proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[+-]?[0-9.]{0,40}([eE][+-]?[0-9]{0,12}|[numkKMGTPEi]{0,2})") {
-            let _ = Amount::parse(&text).map(Amount::units);
-        }
-
-        #[test]
-        fn whole_numbers_keep_their_order(left: i64, right: i64) {
-            let (parsed_left, parsed_right) = (Amount::parse(&left.to_string()), Amount::parse(&right.to_string()));
-            proptest::prop_assert_eq!(parsed_left.cmp(&parsed_right), left.max(-i64::MAX).cmp(&right.max(-i64::MAX)));
+        fn reading_never_panics_and_writing_keeps_the_value(text in "[-+]?[0-9]{0,45}\\.?[0-9]{0,45}([KMGTPE]i?|[numk]|e[-+]?[0-9]{1,4})?") {
+            if let Some(amount) = Amount::parse(&text) {
+                let again = Amount::parse(&amount.to_string()).unwrap();
+                prop_assert_eq!(again.nano, amount.nano, "{}", amount);
+            }
         }
     }
 }

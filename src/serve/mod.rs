@@ -1,48 +1,231 @@
 //! Sockets and threads around [`crate::answer::answer`].
+//!
+//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies ([`udp`]); TCP has
+//! a small runtime with a task per connection ([`tcp`]). Both enter the data plane at the same function, and neither looks into
+//! a message. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of each file
+//! for the buffers.
 
-use crate::{settings::Limits, zone::Reader};
-use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+mod batch;
+#[cfg(not(target_os = "linux"))]
+#[path = "batch_portable.rs"]
+mod batch;
+// The portable loop is not used on Linux, but it is compiled and tested there so that it does not rot.
+#[cfg(all(test, target_os = "linux"))]
+mod batch_portable;
+mod connections;
+mod socket;
+mod tcp;
+#[cfg(test)]
+mod testing;
+mod udp;
+
+use crate::{
+    answer::{self, Request, Verdict},
+    settings::Limits,
+    zone::{Reader, Snapshot},
+};
+use socket::Bound;
+use std::{
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+use tokio::sync::watch;
 
 /// Why a socket could not be had.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {transport} {address}: {source}")]
+#[error("cannot listen on {transport} {address}: {source}{}", advice(.source))]
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
     /// `udp` or `tcp`.
     pub transport: &'static str,
     /// What the system says.
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
 
-/// Bound sockets that nobody serves yet.
-#[derive(Debug)]
-pub struct Sockets {}
+/// What a person can do about a socket that was refused.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another server (or another headless-dns) runs there: stop it, or choose another address with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose another port with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; no interface of this machine has the address: choose another one with --listen"
+        }
+        _ => "",
+    }
+}
 
-/// Threads that answer; stopped by [`Serving::stop`].
+/// Bound sockets that nobody serves yet; queries wait in them.
 #[derive(Debug)]
-pub struct Serving {}
+pub struct Sockets {
+    bound: Vec<Bound>,
+}
+
+/// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
+#[derive(Debug)]
+pub struct Serving {
+    shared: Arc<Shared>,
+    stop_tcp: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Events that are too many to log one by one.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Queries whose answer was lost in a panic.
+    pub panics: AtomicU64,
+    /// UDP replies that the system did not take.
+    pub unsent: AtomicU64,
+    /// TCP connections turned away because of a limit.
+    pub refused: AtomicU64,
+    /// Idle TCP connections closed early to make room.
+    pub evicted: AtomicU64,
+}
+
+impl Counters {
+    /// Counts, and says whether this is one to log: the 1st, 2nd, 4th, 8th, …, so that a flood does not fill the log.
+    fn count(counter: &AtomicU64) -> Option<u64> {
+        let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
+        count.is_power_of_two().then_some(count)
+    }
+}
+
+/// The signature of [`answer::answer`]; tests put another function in its place.
+type Answer = fn(&[u8], &Snapshot, Request, &mut [u8]) -> Verdict;
+
+/// What every thread of this room has.
+#[derive(Debug)]
+struct Shared {
+    reader: Reader,
+    limits: Limits,
+    answer: Answer,
+    stop: AtomicBool,
+    failed: AtomicBool,
+    counters: Counters,
+}
+
+impl Shared {
+    /// Answers one message; a panic in it loses this answer and nothing else.
+    fn answer(&self, packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
+        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen afterwards.
+        match catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out))) {
+            Ok(verdict) => verdict,
+            Err(_) => {
+                if let Some(count) = Counters::count(&self.counters.panics) {
+                    tracing::error!(count, query = ?packet, "a query was lost in a panic; please report it");
+                }
+                Verdict::Drop
+            }
+        }
+    }
+}
+
+/// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
+struct Vital(Arc<Shared>);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if !self.0.stop.load(Ordering::Acquire) {
+            self.0.failed.store(true, Ordering::Release);
+        }
+    }
+}
 
 impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
-    pub fn bind(_listen: &[SocketAddr], _limits: &Limits) -> Result<Sockets, ListenError> {
-        todo!()
+    pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
+        let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
+        Ok(Sockets { bound })
     }
+
     /// The addresses in fact bound, in the order asked for.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        todo!()
+        self.bound.iter().map(|bound| bound.address).collect()
     }
+
     /// Starts to answer from what `reader` shows.
-    pub fn serve(self, _reader: Reader, _limits: Limits) -> std::io::Result<Serving> {
-        todo!()
+    pub fn serve(self, reader: Reader, limits: Limits) -> io::Result<Serving> {
+        self.serve_with(reader, limits, answer::answer)
+    }
+
+    fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
+        let shared = Arc::new(Shared {
+            reader,
+            limits,
+            answer,
+            stop: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            counters: Counters::default(),
+        });
+        let (stop_tcp, stopped) = watch::channel(false);
+        // Whatever fails from here on, dropping `serving` ends the threads that run already.
+        let mut serving = Serving { shared: Arc::clone(&shared), stop_tcp, threads: Vec::new() };
+        let mut listeners = Vec::new();
+        for bound in self.bound {
+            for (index, udp) in bound.udp.into_iter().enumerate() {
+                let (address, shared) = (bound.address, Arc::clone(&shared));
+                serving.spawn(format!("udp-{index}"), move || udp::run(&udp, address, &shared))?;
+            }
+            listeners.push(bound.tcp);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(shared.limits.udp_threads.max(1))
+            .thread_name("tcp-worker")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        serving.spawn("tcp".to_owned(), move || tcp::run(&runtime, listeners, &shared, stopped))?;
+        Ok(serving)
     }
 }
 
 impl Serving {
-    /// Answers what has been received and stops.
+    fn spawn(&mut self, name: String, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        let vital = Vital(Arc::clone(&self.shared));
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let _vital = vital;
+            if let Err(error) = work() {
+                tracing::error!(thread = name, %error, "a socket is lost");
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Answers what has been received and stops. Takes a quarter of a second, longer while TCP clients are slow (at most two
+    /// seconds).
     pub fn stop(self) {}
+
     /// Whether a thread ended by itself, which must end the process.
     pub fn failed(&self) -> bool {
-        false
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        // The receiver is gone when the TCP thread has ended before; then there is nothing to stop.
+        let _ = self.stop_tcp.send(true);
+        for thread in self.threads.drain(..) {
+            // A panic of the thread has been printed where it happened.
+            let _ = thread.join();
+        }
     }
 }

@@ -1,8 +1,34 @@
 //! YAML (and JSON) with every value's place in the file, and strict decoding of it.
+//!
+//! [`parse`] reads text to [`Node`]s, [`decode`] a node to any type that serde can build, and [`locate`] finds the
+//! place of a field by its path. All three say what is wrong as [`Diagnostic`]s with file, line and column.
+//! saphyr-parser does the reading; it is named in `parse.rs` only.
+
+mod decode;
+mod fault;
+mod parse;
+mod path;
+mod scalar;
+mod split;
+mod wording;
+
+#[cfg(test)]
+mod tests;
 
 use crate::diagnostic::{Diagnostic, Place};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+
+pub use path::{find, locate};
+
+/// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
+pub const MAX_DEPTH: usize = 100;
+/// Most octets that aliases may stand for in one document, counting [`NODE_COST`] for every value.
+pub const MAX_ALIASED: usize = 32 << 20;
+/// What a value costs towards [`MAX_ALIASED`] beside its text.
+const NODE_COST: usize = 32;
+/// Most errors, and most warnings, about one file; the rest is only counted.
+pub const MAX_DIAGNOSTICS: usize = 100;
 
 /// One document's value with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,26 +69,80 @@ pub struct Source<'a> {
     pub text: &'a str,
 }
 
-/// Parses a stream of documents. Each document is a node or a diagnostic, so that one broken document leaves the others alone
-/// as far as YAML allows. Empty documents are left out. Warnings (YAML 1.1 booleans and the like) stand beside.
-pub fn parse(_source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    (Vec::new(), Vec::new())
+impl Node {
+    /// The value of a key, if this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Mapping(entries) => entries.iter().find(|(name, _, _)| name == key).map(|(_, _, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is text.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The elements, if this is a list.
+    pub fn as_sequence(&self) -> Option<&[Node]> {
+        if let Value::Sequence(items) = &self.value { Some(items) } else { None }
+    }
+
+    /// The same value as JSON. What JSON has no number for (infinity, not-a-number) becomes null.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Integer(value) => (*value).into(),
+            Value::Float(value) => (*value).into(),
+            Value::String(value) => value.as_str().into(),
+            Value::Sequence(items) => items.iter().map(Node::to_json).collect(),
+            Value::Mapping(entries) => {
+                serde_json::Value::Object(entries.iter().map(|(key, _, node)| (key.clone(), node.to_json())).collect())
+            }
+        }
+    }
+}
+
+/// Parses a stream of documents, YAML or JSON.
+///
+/// Each document is a node or a diagnostic, so that one broken document leaves the others alone. Empty documents are
+/// left out. Warnings (YAML 1.1 booleans and the like) stand beside. Anchors, aliases and merge keys are resolved;
+/// duplicate keys, nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is
+/// for the caller to limit.
+pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source)
 }
 
 /// What becomes of a field that the type does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownFields {
-    /// A warning with "did you mean"; the value is decoded without it.
+    /// A warning with "did you mean"; the value is decoded without it. Lenient in general, as an API server is: null
+    /// where text is due is the empty text.
     Warn,
     /// An error with "did you mean".
     Deny,
 }
 
 /// Decodes a node. On success warnings may stand beside the value; on failure there is at least one error.
+///
+/// Every error and warning has its place and the field's path. Decoding goes on behind an error as far as it can, so
+/// that one run shows all of them (up to [`MAX_DIAGNOSTICS`]).
 pub fn decode<T: DeserializeOwned>(
-    _source: Source<'_>,
-    _node: &Node,
-    _unknown: UnknownFields,
+    source: Source<'_>,
+    node: &Node,
+    unknown: UnknownFields,
 ) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
-    Err(Vec::new())
+    decode::decode(source, node, unknown)
+}
+
+/// The nearest of some valid words to what was written, if one is near enough to be meant.
+pub fn nearest<'a>(written: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = written.to_lowercase();
+    valid
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_lowercase()), word))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, word)| *distance <= 1 + word.chars().count().min(written.chars().count()) / 4)
+        .map(|(_, word)| word)
 }

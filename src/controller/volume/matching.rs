@@ -49,7 +49,7 @@ pub fn mismatch(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Opt
     let name = volume.metadata.name.as_deref().unwrap_or_default();
     Some(if volume.metadata.deletion_timestamp.is_some() {
         format!("the volume is marked for deletion {name:?}")
-    } else if capacity(volume).units() < requested(claim).units() {
+    } else if units(capacity(volume)) < units(requested(claim)) {
         "requested PV is too small".to_owned()
     } else if volume_class(volume) != claim_class(claim) {
         "storageClassName does not match".to_owned()
@@ -94,13 +94,18 @@ fn attributes_class_matches(volume: &PersistentVolume, claim: &PersistentVolumeC
     of_volume.unwrap_or_default() == of_claim.unwrap_or_default()
 }
 
-fn requested(claim: &PersistentVolumeClaim) -> Amount {
-    let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
-    Amount::of(resources.and_then(|resources| resources.requests.as_ref()?.get("storage")))
+/// Whole units, rounded up.
+fn units(nano: i128) -> i128 {
+    nano.div_euclid(1_000_000_000) + i128::from(nano.rem_euclid(1_000_000_000) != 0)
 }
 
-fn capacity(volume: &PersistentVolume) -> Amount {
-    Amount::of(volume.spec.as_ref().and_then(|spec| spec.capacity.as_ref()?.get("storage")))
+fn requested(claim: &PersistentVolumeClaim) -> i128 {
+    let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    Amount::nano_of(resources.and_then(|resources| resources.requests.as_ref()?.get("storage")))
+}
+
+fn capacity(volume: &PersistentVolume) -> i128 {
+    Amount::nano_of(volume.spec.as_ref().and_then(|spec| spec.capacity.as_ref()?.get("storage")))
 }
 
 fn modes(volume: &PersistentVolume) -> BTreeSet<&str> {

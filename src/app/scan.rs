@@ -1,0 +1,204 @@
+//! The scan thread: reads manifests and static zones when told to, and sends what differs to the control loop.
+
+use super::control::{Request, ask};
+use crate::{
+    controller::{Event, Refusal},
+    diagnostic::Diagnostic,
+    manifest::Manifests,
+    object::ObjectKey,
+    settings::Settings,
+    telemetry,
+    zone::file,
+};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SendError, SyncSender, sync_channel},
+    },
+};
+
+/// Messages that wait for the thread.
+const QUEUE: usize = 64;
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(super) enum Scan {
+    /// Something may have changed; the flag is cleared before the look.
+    Hint(Arc<AtomicBool>),
+    /// Look now and say when all of it has been carried out.
+    Now(SyncSender<()>),
+    /// Something that a manifest declares was refused later, in a turn of its own.
+    Refused(Vec<Refusal>),
+    Stop,
+}
+
+/// The way to the thread.
+#[derive(Debug, Clone)]
+pub(super) struct Sender(SyncSender<Scan>);
+
+/// The way to the thread and its end.
+pub(super) fn channel() -> (Sender, Receiver<Scan>) {
+    let (sender, receiver) = sync_channel(QUEUE);
+    (Sender(sender), receiver)
+}
+
+impl Sender {
+    /// Waits for room.
+    pub(super) fn send(&self, scan: Scan) -> Result<(), SendError<Scan>> {
+        self.0.send(scan)
+    }
+
+    /// Never waits: the control loop calls this, and the thread may be waiting for the control loop.
+    pub(super) fn refused(&self, refusals: Vec<Refusal>) {
+        if let Err(error) = self.0.try_send(Scan::Refused(refusals)) {
+            tracing::warn!(%error, "a refusal could not be shown at its place");
+        }
+    }
+}
+
+/// Passes hints on, one at a time: while one waits, the next says nothing new.
+#[derive(Debug)]
+pub(super) struct Hints {
+    sender: Sender,
+    waiting: Arc<AtomicBool>,
+}
+
+impl Hints {
+    pub(super) fn new(sender: Sender) -> Hints {
+        Hints { sender, waiting: Arc::default() }
+    }
+
+    pub(super) fn hint(&self) {
+        if !self.waiting.swap(true, Ordering::AcqRel) {
+            // When the thread has ended, the server says that it failed.
+            let _ = self.sender.send(Scan::Hint(Arc::clone(&self.waiting)));
+        }
+    }
+}
+
+/// What the thread owns.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    manifests: Manifests,
+    zones: PathBuf,
+    zone_diagnostics: Vec<Diagnostic>,
+    /// What the controller refused, until the object is declared anew or withdrawn.
+    refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
+    /// All diagnostics that hold, for whoever asks.
+    diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
+    requests: SyncSender<Request>,
+    loaded: bool,
+}
+
+/// The control loop has ended, so there is nobody to scan for.
+struct Orphaned;
+
+impl Scanner {
+    pub(super) fn new(settings: &Settings, requests: SyncSender<Request>) -> Scanner {
+        Scanner {
+            manifests: Manifests::new(settings.manifests.clone()),
+            zones: settings.zones.clone(),
+            zone_diagnostics: Vec::new(),
+            refused: BTreeMap::new(),
+            diagnostics: Arc::default(),
+            requests,
+            loaded: false,
+        }
+    }
+
+    /// Where all diagnostics that hold can be read.
+    pub(super) fn diagnostics(&self) -> Arc<Mutex<Vec<Diagnostic>>> {
+        Arc::clone(&self.diagnostics)
+    }
+
+    /// Does what it is told until it is stopped.
+    pub(super) fn run(mut self, scans: &Receiver<Scan>) {
+        while let Ok(scan) = scans.recv() {
+            let outcome = match scan {
+                Scan::Hint(waiting) => {
+                    waiting.store(false, Ordering::Release);
+                    self.scan()
+                }
+                Scan::Now(reply) => self.scan().map(|()| {
+                    // Who asked may have gone meanwhile.
+                    let _ = reply.send(());
+                }),
+                Scan::Refused(refusals) => {
+                    self.refuse(refusals);
+                    self.publish_diagnostics();
+                    Ok(())
+                }
+                Scan::Stop => return,
+            };
+            if let Err(Orphaned) = outcome {
+                return;
+            }
+        }
+    }
+
+    fn scan(&mut self) -> Result<(), Orphaned> {
+        self.scan_zones()?;
+        self.scan_manifests()?;
+        self.publish_diagnostics();
+        Ok(())
+    }
+
+    fn scan_zones(&mut self) -> Result<(), Orphaned> {
+        let (zones, diagnostics) = file::load(&self.zones);
+        let new: Vec<_> = diagnostics.iter().filter(|one| !self.zone_diagnostics.contains(one)).cloned().collect();
+        telemetry::report(&new);
+        self.zone_diagnostics = diagnostics;
+        ask(&self.requests, |reply| Request::Zones(zones, reply)).map_err(|_| Orphaned)
+    }
+
+    fn scan_manifests(&mut self) -> Result<(), Orphaned> {
+        let changes = self.manifests.scan();
+        telemetry::report(&changes.diagnostics);
+        for key in changes.applied.iter().map(crate::object::Object::key).chain(changes.withdrawn.iter().cloned()) {
+            self.refused.remove(&key);
+        }
+        let (applied, withdrawn) = (changes.applied.len(), changes.withdrawn.len());
+        let mut events: Vec<Event> = changes.withdrawn.into_iter().map(Event::Withdraw).collect();
+        events.extend(changes.applied.into_iter().map(Event::Apply));
+        let first = !std::mem::replace(&mut self.loaded, true);
+        if first {
+            events.push(Event::Loaded);
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let refusals = ask(&self.requests, |reply| Request::Events(events, reply)).map_err(|_| Orphaned)?;
+        let refused = refusals.len();
+        self.refuse(refusals);
+        let (files, objects) = self.manifests.counts();
+        tracing::info!(applied, withdrawn, refused, files, objects, "manifests read");
+        Ok(())
+    }
+
+    /// Shows what was refused at its place in the manifest, or plainly when no manifest declares it.
+    fn refuse(&mut self, refusals: Vec<Refusal>) {
+        for Refusal { key, errors } in refusals {
+            let mut found = Vec::new();
+            for error in &errors {
+                match self.manifests.diagnose(&key, error) {
+                    Some(diagnostic) => found.push(diagnostic),
+                    None => tracing::warn!(object = %key, %error, "refused; what was there before goes on"),
+                }
+            }
+            telemetry::report(&found);
+            if !found.is_empty() {
+                self.refused.insert(key, found);
+            }
+        }
+    }
+
+    fn publish_diagnostics(&self) {
+        let mut all = self.manifests.diagnostics();
+        all.extend(self.refused.values().flatten().cloned());
+        all.extend(self.zone_diagnostics.iter().cloned());
+        *self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+}

@@ -1,0 +1,92 @@
+//! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
+
+use super::{StartError, serial_of};
+use crate::{name::Name, settings::Settings, zone::ZoneSpec};
+use jiff::Timestamp;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+/// Every zone served without a file. `serials` are the last ones of an earlier run, by zone; they go on from there.
+pub(super) fn specs(
+    settings: &Settings,
+    addresses: &[SocketAddr],
+    serials: &[(String, u32)],
+) -> Result<Vec<ZoneSpec>, StartError> {
+    let domain = &settings.cluster_domain;
+    let name_server = domain.child(b"dns")?.child(b"ns")?;
+    let mailbox = domain.child(b"hostmaster")?;
+    let svc = domain.child(b"svc")?;
+    let name_server_addresses = name_server_addresses(addresses);
+    let now = serial_of(Timestamp::now());
+    let serial = |origin: &Name| {
+        let earlier = serials.iter().find(|(name, _)| Name::parse(name).as_ref() == Ok(origin));
+        // Secondaries must see that something may have changed while we were away.
+        earlier.map_or(now, |&(_, serial)| serial.wrapping_add(1))
+    };
+    let spec = |origin: &Name, empty_names| ZoneSpec {
+        origin: origin.clone(),
+        name_server: name_server.clone(),
+        name_server_addresses: name_server_addresses.clone(),
+        mailbox: mailbox.clone(),
+        serial: serial(origin),
+        ttl: settings.ttl,
+        negative_ttl: settings.negative_ttl,
+        empty_names,
+    };
+    let mut specs = vec![spec(domain, vec![svc])];
+    specs.extend(settings.reverse_zones.iter().map(|origin| spec(origin, Vec::new())));
+    Ok(specs)
+}
+
+/// The addresses under which others reach this server: what it listens on, without loopback where there is anything else; for a
+/// wildcard the address that this machine would use towards the world.
+fn name_server_addresses(listen: &[SocketAddr]) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for listen in listen {
+        let address = if listen.ip().is_unspecified() { own_address(listen.ip()) } else { listen.ip() };
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.iter().any(|address| !address.is_loopback()) {
+        addresses.retain(|address| !address.is_loopback());
+    }
+    addresses
+}
+
+/// The source address of packets to the world; connecting a datagram socket sends none.
+fn own_address(wildcard: IpAddr) -> IpAddr {
+    let (world, loopback): (IpAddr, IpAddr) = match wildcard {
+        IpAddr::V4(_) => (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(_) => (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(), Ipv6Addr::LOCALHOST.into()),
+    };
+    let chosen = || {
+        let socket = UdpSocket::bind((wildcard, 0))?;
+        socket.connect((world, 53))?;
+        socket.local_addr()
+    };
+    // Without a route to the world only the machine itself can ask.
+    chosen().map_or(loopback, |address| address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn where_the_name_server_is() {
+        let rows = [
+            ("127.0.0.1:1053", "127.0.0.1"),
+            ("127.0.0.1:53 [::1]:53", "127.0.0.1 ::1"),
+            ("127.0.0.1:53 192.0.2.4:53", "192.0.2.4"),
+            ("192.0.2.4:53 192.0.2.4:54 [2001:db8::4]:53", "192.0.2.4 2001:db8::4"),
+        ];
+        for (listen, expected) in rows {
+            let listen: Vec<SocketAddr> = listen.split(' ').map(|text| text.parse().unwrap()).collect();
+            let expected: Vec<IpAddr> = expected.split(' ').map(|text| text.parse().unwrap()).collect();
+            assert_eq!(name_server_addresses(&listen), expected);
+        }
+        let wildcard = name_server_addresses(&["0.0.0.0:53".parse().unwrap()]);
+        assert!(wildcard.len() == 1 && wildcard[0].is_ipv4() && !wildcard[0].is_unspecified(), "{wildcard:?}");
+    }
+}

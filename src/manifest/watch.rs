@@ -1,0 +1,333 @@
+//! When to look at the directories again: file system events, settled, and a clock as safety net.
+//!
+//! An event is only a hint. What an editor, a partial write or a ConfigMap's symlink swap did is found out by the re-scan,
+//! which compares contents; so nothing is lost when events are lost, it only takes until the next tick of the clock.
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// Events that never fall silent are looked at after so many times the settling time.
+const SETTLE_ROUNDS: u32 = 10;
+
+/// A running watch; dropping it ends its thread.
+#[derive(Debug)]
+pub struct Watch {
+    wake: SyncSender<Wake>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Wake {
+    Event,
+    Stop,
+}
+
+/// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of a flurry
+/// of events (or ten times `settle` after the first), and every `rescan` without any event. The directories need not exist yet
+/// and may be replaced. Where the system cannot watch, the clock remains.
+pub fn watch(
+    directories: Vec<PathBuf>,
+    settle: Duration,
+    rescan: Duration,
+    on_hint: impl Fn() + Send + 'static,
+) -> io::Result<Watch> {
+    // Room for one: a second event before the first has been taken says nothing new.
+    let (wake, woken) = sync_channel(1);
+    let hint = wake.clone();
+    let directories: Vec<PathBuf> =
+        directories.into_iter().map(|directory| std::path::absolute(&directory).unwrap_or(directory)).collect();
+    let concerned = directories.clone();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.map_or(true, |event| is_hint(&event, &concerned)) {
+            // Full means that a wake-up is due anyway; closed that nobody wants one.
+            let _ = hint.try_send(Wake::Event);
+        }
+    });
+    let watcher = match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, ?rescan, "the system watches no directories; changes are found by re-scanning only");
+            None
+        }
+    };
+    let mut armed = Armed::new(directories, watcher);
+    // Armed before this call returns: whatever changes from now on is seen.
+    armed.renew();
+    let thread = std::thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || run(&woken, &mut armed, settle, rescan, on_hint))?;
+    Ok(Watch { wake, thread: Some(thread) })
+}
+
+impl Watch {
+    /// Whether its thread has ended though nobody dropped the watch.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Full: the thread is awake and takes the next one soon; disconnected: it has ended.
+        while let Err(TrySendError::Full(_)) = self.wake.try_send(Wake::Stop) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reading a file is no change of it, or our own scans would wake us for ever; and what else happens in the directory above
+/// does not concern us.
+fn is_hint(event: &notify::Event, directories: &[PathBuf]) -> bool {
+    let changes = match event.kind {
+        EventKind::Access(event::AccessKind::Close(event::AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    };
+    let concerns = |path: &PathBuf| directories.iter().any(|own| path.starts_with(own) || own.starts_with(path));
+    // Without a path: the system has lost events.
+    changes && (event.paths.is_empty() || event.paths.iter().any(concerns))
+}
+
+fn run(woken: &Receiver<Wake>, armed: &mut Armed, settle: Duration, rescan: Duration, on_hint: impl Fn()) {
+    loop {
+        match woken.recv_timeout(rescan) {
+            Ok(Wake::Event) => {
+                if settled(woken, settle).is_break() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // First the watches, then the look: what appears in a directory that is new here is seen by one or the other.
+        armed.renew();
+        on_hint();
+    }
+}
+
+/// Waits until events have been silent for `settle`; breaks when the watch has ended meanwhile.
+fn settled(woken: &Receiver<Wake>, settle: Duration) -> std::ops::ControlFlow<()> {
+    let end = Instant::now() + settle * SETTLE_ROUNDS;
+    loop {
+        let patience = settle.min(end.saturating_duration_since(Instant::now()));
+        match woken.recv_timeout(patience) {
+            Ok(Wake::Event) if Instant::now() < end => {}
+            Ok(Wake::Event) | Err(RecvTimeoutError::Timeout) => return std::ops::ControlFlow::Continue(()),
+            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return std::ops::ControlFlow::Break(()),
+        }
+    }
+}
+
+/// What the system watches for us.
+struct Armed {
+    directories: Vec<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+    /// Each watched path with the identity of what was there when the watch was set.
+    watched: Vec<(PathBuf, RecursiveMode, Identity)>,
+    complained: bool,
+}
+
+/// What tells a directory from another one of the same name.
+type Identity = (u64, u64);
+
+impl Armed {
+    fn new(directories: Vec<PathBuf>, watcher: Option<RecommendedWatcher>) -> Armed {
+        Armed { directories, watcher, watched: Vec::new(), complained: false }
+    }
+
+    /// Watches what is there now: each directory with everything below it, and the directory above it (or the nearest one that
+    /// exists), so that its coming, going and replacement are noticed.
+    fn renew(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted = wanted(&self.directories);
+        self.watched.retain(|old| {
+            let keep = wanted.contains(old);
+            if !keep {
+                // A directory that is gone has taken its watch with it.
+                let _ = watcher.unwatch(&old.0);
+            }
+            keep
+        });
+        for new in wanted {
+            if self.watched.contains(&new) {
+                continue;
+            }
+            match watcher.watch(&new.0, new.1) {
+                Ok(()) => self.watched.push(new),
+                Err(error) => {
+                    if !self.complained {
+                        tracing::warn!(path = %new.0.display(), %error, "not watched; changes are found by re-scanning");
+                        self.complained = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn wanted(directories: &[PathBuf]) -> Vec<(PathBuf, RecursiveMode, Identity)> {
+    let mut wanted: Vec<(PathBuf, RecursiveMode, Identity)> = Vec::new();
+    let mut add = |path: PathBuf, mode: RecursiveMode, identity: Identity| {
+        // A path has one watch; the one that sees more wins.
+        match wanted.iter_mut().find(|known| known.0 == path) {
+            Some(known) if mode == RecursiveMode::Recursive => known.1 = mode,
+            Some(_) => {}
+            None => wanted.push((path, mode, identity)),
+        }
+    };
+    for directory in directories {
+        if let Some(identity) = identity(directory) {
+            add(directory.clone(), RecursiveMode::Recursive, identity);
+        }
+        let above = directory.ancestors().skip(1).find_map(|above| Some((above.to_owned(), identity(above)?)));
+        if let Some((above, identity)) = above {
+            add(above, RecursiveMode::NonRecursive, identity);
+        }
+    }
+    wanted
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    path.is_dir().then_some((0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::{
+        fs,
+        sync::mpsc::{Receiver, channel},
+    };
+
+    const SETTLE: Duration = Duration::from_millis(10);
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    fn hints(directory: &Path, rescan: Duration) -> (Watch, Receiver<()>) {
+        let (hint, hinted) = channel();
+        let watch = watch(vec![directory.to_owned()], SETTLE, rescan, move || {
+            let _ = hint.send(());
+        });
+        (watch.unwrap(), hinted)
+    }
+
+    /// Does something and waits for the hint that follows from it; then lets things fall silent.
+    fn expect_hint(hinted: &Receiver<()>, what: &str, act: impl FnOnce()) {
+        while hinted.recv_timeout(SETTLE * 8).is_ok() {}
+        act();
+        assert!(hinted.recv_timeout(PATIENCE).is_ok(), "no hint after: {what}");
+    }
+
+    #[test]
+    fn everything_that_happens_to_files_gives_a_hint() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("manifests");
+        let file = directory.join("web.yaml");
+        let (_watch, hinted) = hints(&directory, NEVER);
+        expect_hint(&hinted, "the directory comes later", || fs::create_dir(&directory).unwrap());
+        expect_hint(&hinted, "a new file", || fs::write(&file, "a").unwrap());
+        expect_hint(&hinted, "a changed file", || fs::write(&file, "b").unwrap());
+        expect_hint(&hinted, "a file renamed into place", || {
+            let other = root.path().join("elsewhere");
+            fs::write(&other, "c").unwrap();
+            fs::rename(&other, &file).unwrap();
+        });
+        expect_hint(&hinted, "a sub-directory", || fs::create_dir(directory.join("more")).unwrap());
+        expect_hint(&hinted, "a file in it", || fs::write(directory.join("more/db.yaml"), "a").unwrap());
+        expect_hint(&hinted, "a removed file", || fs::remove_file(&file).unwrap());
+        expect_hint(&hinted, "the directory is replaced", || {
+            fs::rename(&directory, root.path().join("old")).unwrap();
+            fs::create_dir(&directory).unwrap();
+        });
+        expect_hint(&hinted, "a file in the new directory", || fs::write(&file, "d").unwrap());
+        expect_hint(&hinted, "the directory goes", || fs::remove_dir_all(&directory).unwrap());
+        expect_hint(&hinted, "and comes back", || fs::create_dir(&directory).unwrap());
+        expect_hint(&hinted, "with a file", || fs::write(&file, "e").unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_config_map_swap_gives_a_hint() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path();
+        for version in ["..1", "..2"] {
+            fs::create_dir(directory.join(version)).unwrap();
+            fs::write(directory.join(version).join("web.yaml"), version).unwrap();
+        }
+        symlink("..1", directory.join("..data")).unwrap();
+        symlink("..data/web.yaml", directory.join("web.yaml")).unwrap();
+        let (_watch, hinted) = hints(directory, NEVER);
+        expect_hint(&hinted, "the swap", || {
+            symlink("..2", directory.join("..data_tmp")).unwrap();
+            fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
+        });
+    }
+
+    #[test]
+    fn reading_gives_none() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("web.yaml");
+        fs::write(&file, "a").unwrap();
+        let (_watch, hinted) = hints(root.path(), NEVER);
+        while hinted.recv_timeout(SETTLE * 8).is_ok() {}
+        fs::read(&file).unwrap();
+        fs::read_dir(root.path()).unwrap().for_each(drop);
+        assert!(hinted.recv_timeout(SETTLE * 8).is_err());
+    }
+
+    #[test]
+    fn a_neighbour_gives_none() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("manifests");
+        fs::create_dir(&directory).unwrap();
+        let (_watch, hinted) = hints(&directory, NEVER);
+        while hinted.recv_timeout(SETTLE * 8).is_ok() {}
+        fs::write(root.path().join("some.log"), "a").unwrap();
+        assert!(hinted.recv_timeout(SETTLE * 8).is_err());
+    }
+
+    /// Events that never fall silent do not put the hint off for ever, and do not give one each.
+    #[test]
+    fn a_flurry_gives_few_hints() {
+        let root = tempfile::tempdir().unwrap();
+        let (_watch, hinted) = hints(root.path(), NEVER);
+        let begun = Instant::now();
+        let mut writes = 0;
+        while begun.elapsed() < SETTLE * SETTLE_ROUNDS * 4 {
+            fs::write(root.path().join("web.yaml"), writes.to_string()).unwrap();
+            writes += 1;
+        }
+        let count = hinted.try_iter().count();
+        assert!((1..writes / 2).contains(&count), "{count} hints after {writes} writes");
+    }
+
+    #[test]
+    fn the_clock_gives_hints_without_events() {
+        let root = tempfile::tempdir().unwrap();
+        let (watch, hinted) = hints(root.path(), Duration::from_millis(20));
+        for _ in 0..3 {
+            hinted.recv_timeout(PATIENCE).unwrap();
+        }
+        drop(watch);
+        assert!(hinted.iter().count() < usize::MAX, "the thread has ended, so this ends");
+    }
+}

@@ -1,0 +1,26 @@
+//! From a client's JSON to an object, with what the typed form alone cannot tell.
+
+use super::{Kind, Object};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// An object as a client sends it. Unlike [`Object::from_json`] it keeps apart a selector that is empty and one that is missing,
+/// which upstream's validation answers differently.
+pub fn from_request(kind: Kind, json: Value) -> Result<Object, serde_json::Error> {
+    let given = json.pointer("/spec/selector").is_some_and(Value::is_object);
+    let mut object = Object::from_json(kind, json)?;
+    if given {
+        mark_empty_selector(&mut object);
+    }
+    Ok(object)
+}
+
+/// Tells validation that the StatefulSet's selector was given, though it may be empty: `matchLabels` becomes an empty map.
+pub fn mark_empty_selector(object: &mut Object) {
+    if let Object::StatefulSet(set) = object
+        && let Some(spec) = &mut Arc::make_mut(set).spec
+        && spec.selector.match_expressions.is_none()
+    {
+        spec.selector.match_labels.get_or_insert_default();
+    }
+}

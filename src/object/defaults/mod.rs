@@ -1,0 +1,154 @@
+//! What upstream's API server fills in before it stores an object (v1.36): defaults of `pkg/apis/*/v1/defaults.go`, what the
+//! strategies prepare, and what the admission plugins that are on by default add.
+//!
+//! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, and allocated cluster addresses. Service families
+//! assume a cluster whose first family is IPv4 and that has both, as upstream's was when the recordings were made.
+//! `maxUnavailable` of a StatefulSet is dropped, since its feature gate is off by default in v1.36.
+
+mod pod;
+mod quantities;
+mod service;
+mod volume;
+
+use super::{Kind, Object, selector::Labels};
+use k8s_openapi::{
+    api::{
+        apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
+        core::v1::{Namespace, NamespaceSpec, NamespaceStatus},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+pub(crate) use quantities::for_each_quantity;
+use std::sync::Arc;
+
+/// Fills in what upstream's API server fills in when the object is stored, except allocated fields (clusterIP, uid, versions,
+/// timestamps). Setting defaults again changes nothing.
+pub fn set_defaults(object: &mut Object) {
+    scope(object);
+    match object {
+        Object::Namespace(namespace) => set_namespace(Arc::make_mut(namespace)),
+        Object::Service(service) => service::set(Arc::make_mut(service)),
+        Object::Pod(object) => pod::set(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => volume::set_volume(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(claim) => volume::set_claim(Arc::make_mut(claim)),
+        Object::StatefulSet(set) => set_stateful_set(Arc::make_mut(set)),
+        Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
+        Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
+        Object::ControllerRevision(_) | Object::Event(_) => {}
+    }
+    quantities::canonicalize(object);
+}
+
+/// The namespace `default` where one is needed and none is named, none where none can be; no empty maps.
+fn scope(object: &mut Object) {
+    let namespaced = object.kind().is_namespaced();
+    let metadata = object.metadata();
+    let wrong = namespaced == metadata.namespace.as_deref().unwrap_or_default().is_empty();
+    let untidy = [&metadata.labels, &metadata.annotations].iter().any(|map| map.as_ref().is_some_and(Labels::is_empty));
+    if wrong {
+        object.metadata_mut().namespace = namespaced.then(|| "default".to_owned());
+    }
+    if untidy || object.metadata().creation_timestamp.is_some() {
+        tidy(object.metadata_mut());
+    }
+}
+
+/// Empty maps are nothing, as in upstream's storage.
+fn tidy(metadata: &mut ObjectMeta) {
+    for map in [&mut metadata.labels, &mut metadata.annotations] {
+        if map.as_ref().is_some_and(Labels::is_empty) {
+            *map = None;
+        }
+    }
+}
+
+/// Sets a text that is absent or empty.
+fn default_text(field: &mut Option<String>, value: &str) {
+    if field.as_deref().unwrap_or_default().is_empty() {
+        *field = Some(value.to_owned());
+    }
+}
+
+/// Adds a finalizer that is not there yet.
+fn finalizer(metadata: &mut ObjectMeta, name: &str) {
+    let finalizers = metadata.finalizers.get_or_insert_default();
+    if !finalizers.iter().any(|finalizer| finalizer == name) {
+        finalizers.push(name.to_owned());
+    }
+}
+
+fn set_namespace(namespace: &mut Namespace) {
+    let name = namespace.metadata.name.clone().unwrap_or_default();
+    namespace.metadata.labels.get_or_insert_default().insert("kubernetes.io/metadata.name".into(), name);
+    let NamespaceSpec { finalizers } = namespace.spec.get_or_insert_default();
+    if finalizers.as_ref().is_none_or(Vec::is_empty) {
+        *finalizers = Some(vec!["kubernetes".into()]);
+    }
+    let NamespaceStatus { phase, .. } = namespace.status.get_or_insert_default();
+    default_text(phase, "Active");
+}
+
+fn set_stateful_set(set: &mut StatefulSet) {
+    let spec = set.spec.get_or_insert_default();
+    default_text(&mut spec.pod_management_policy, "OrderedReady");
+    let strategy = spec.update_strategy.get_or_insert_default();
+    if strategy.type_.as_deref().unwrap_or_default().is_empty() {
+        strategy.type_ = Some("RollingUpdate".into());
+        let rolling = strategy.rolling_update.get_or_insert_default();
+        rolling.partition.get_or_insert(0);
+    }
+    if let Some(RollingUpdateStatefulSetStrategy { max_unavailable, partition }) = &mut strategy.rolling_update {
+        *max_unavailable = None;
+        if strategy.type_.as_deref() == Some("RollingUpdate") {
+            partition.get_or_insert(0);
+        }
+    }
+    let StatefulSetPersistentVolumeClaimRetentionPolicy { when_deleted, when_scaled } =
+        spec.persistent_volume_claim_retention_policy.get_or_insert_default();
+    default_text(when_deleted, "Retain");
+    default_text(when_scaled, "Retain");
+    spec.replicas.get_or_insert(1);
+    spec.revision_history_limit.get_or_insert(10);
+    if spec.min_ready_seconds == Some(0) {
+        spec.min_ready_seconds = None;
+    }
+    if spec.service_name.as_deref() == Some("") {
+        spec.service_name = None;
+    }
+    if let Some(metadata) = &mut spec.template.metadata {
+        tidy(metadata);
+    }
+    pod::set_spec(spec.template.spec.get_or_insert_default());
+    for claim in spec.volume_claim_templates.iter_mut().flatten() {
+        volume::set_claim_fields(claim);
+    }
+    if spec.volume_claim_templates.as_ref().is_some_and(Vec::is_empty) {
+        spec.volume_claim_templates = None;
+    }
+}
+
+fn set_slice(slice: &mut EndpointSlice) {
+    for port in slice.ports.iter_mut().flatten() {
+        port.name.get_or_insert_default();
+        default_text(&mut port.protocol, "TCP");
+    }
+    for endpoint in slice.endpoints.iter_mut().flatten() {
+        endpoint.conditions.get_or_insert_default();
+    }
+}
+
+/// Kinds whose objects a user may declare in a manifest.
+pub const DECLARABLE: [Kind; 8] = [
+    Kind::Namespace,
+    Kind::Service,
+    Kind::Pod,
+    Kind::PersistentVolume,
+    Kind::PersistentVolumeClaim,
+    Kind::StatefulSet,
+    Kind::StorageClass,
+    Kind::EndpointSlice,
+];
+
+#[cfg(test)]
+mod tests;

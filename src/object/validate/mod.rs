@@ -1,0 +1,223 @@
+//! Upstream's validation (v1.36): field paths, sentences and order of `pkg/apis/*/validation`.
+//!
+//! What is checked: everything that this program acts on (names, labels, addresses, ports, hostnames, selectors, claims, volumes,
+//! update strategies), and of a pod's specification what decides whether the pod could exist. What only a kubelet or a scheduler
+//! would act on (affinity, security contexts, sidecar rules) passes as it is.
+
+pub mod metadata;
+pub mod names;
+mod pod;
+mod service;
+mod slice;
+mod statefulset;
+mod volume;
+
+use super::{FieldError, Object, quantity};
+use serde_json::Value;
+
+/// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what one manifest
+/// or one request can make the simulation hold.
+pub const MAX_REPLICAS: i32 = 100_000;
+
+/// Errors in the order in which they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Errors(pub Vec<FieldError>);
+
+impl Errors {
+    fn push(&mut self, field: impl Into<String>, message: String) {
+        self.0.push(FieldError { field: field.into(), message });
+    }
+    /// `Required value[: detail]`.
+    pub fn required(&mut self, field: impl Into<String>, detail: &str) {
+        self.push(field, with_detail("Required value", detail));
+    }
+    /// `Forbidden: detail`.
+    pub fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
+        self.push(field, with_detail("Forbidden", detail));
+    }
+    /// `Invalid value: VALUE: detail`.
+    pub fn invalid(&mut self, field: impl Into<String>, value: impl Into<Value>, detail: &str) {
+        self.push(field, with_detail(&format!("Invalid value: {}", value.into()), detail));
+    }
+    /// One [`Errors::invalid`] for each message.
+    pub fn each(&mut self, field: &str, value: &str, messages: Vec<String>) {
+        for message in messages {
+            self.invalid(field, value, &message);
+        }
+    }
+    /// `Duplicate value: VALUE`.
+    pub fn duplicate(&mut self, field: impl Into<String>, value: impl Into<Value>) {
+        self.push(field, format!("Duplicate value: {}", value.into()));
+    }
+    /// `Not found: VALUE`.
+    pub fn not_found(&mut self, field: impl Into<String>, value: &str) {
+        self.push(field, format!("Not found: {}", Value::from(value)));
+    }
+    /// `Unsupported value: VALUE: supported values: "a", "b"`.
+    pub fn unsupported(&mut self, field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) {
+        let listed: Vec<String> = supported.iter().map(|value| format!("\"{value}\"")).collect();
+        self.push(field, format!("Unsupported value: {}: supported values: {}", value.into(), listed.join(", ")));
+    }
+    /// `Too many: N: must have at most LIMIT items`.
+    pub fn too_many(&mut self, field: impl Into<String>, count: usize, limit: usize) {
+        self.push(field, format!("Too many: {count}: must have at most {limit} items"));
+    }
+    /// `Too long: may not be more than LIMIT bytes`.
+    pub fn too_long(&mut self, field: impl Into<String>, limit: usize) {
+        self.push(field, format!("Too long: may not be more than {limit} bytes"));
+    }
+    /// A number that must not be negative.
+    pub fn nonnegative(&mut self, field: impl Into<String>, value: i64) {
+        if value < 0 {
+            self.invalid(field, value, "must be greater than or equal to 0");
+        }
+    }
+    /// A port number, 1–65535.
+    pub fn port(&mut self, field: impl Into<String>, value: i32) {
+        if !(1..=65535).contains(&value) {
+            self.invalid(field, value, "must be between 1 and 65535, inclusive");
+        }
+    }
+    /// One of a few words; `required` when it is empty.
+    pub fn word(&mut self, field: impl Into<String>, value: &str, supported: &[&str]) {
+        match value {
+            "" => self.required(field, ""),
+            value if !supported.contains(&value) => self.unsupported(field, value, supported),
+            _ => {}
+        }
+    }
+}
+
+fn with_detail(kind: &str, detail: &str) -> String {
+    if detail.is_empty() { kind.to_owned() } else { format!("{kind}: {detail}") }
+}
+
+/// The text of an optional field; absent and empty are the same to upstream.
+pub(crate) fn text(field: &Option<String>) -> &str {
+    field.as_deref().unwrap_or_default()
+}
+
+/// An IP address as upstream reads it: IPv4 without leading zeros, IPv6, no zone. `None` leaves an error.
+pub(crate) fn ip(errors: &mut Errors, field: &str, address: &str) -> Option<std::net::IpAddr> {
+    let parsed = address.parse().ok();
+    if parsed.is_none() {
+        errors.invalid(field, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    }
+    parsed
+}
+
+/// Addresses that no endpoint can have.
+pub(crate) fn ordinary_ip(errors: &mut Errors, field: &str, address: std::net::IpAddr) {
+    let text = address.to_string();
+    let (link_local, multicast) = match address {
+        std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        std::net::IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.segments()[0] & 0xff0f == 0xff02),
+    };
+    if address.is_unspecified() {
+        errors.invalid(field, text.clone(), &format!("may not be unspecified ({text})"));
+    }
+    if address.is_loopback() {
+        errors.invalid(field, text.clone(), "may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    if link_local {
+        errors.invalid(field, text.clone(), "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+    }
+    if multicast {
+        errors.invalid(field, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+    }
+}
+
+/// Quantities that cannot be read. Upstream refuses these while decoding (a BadRequest), before it validates.
+pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    super::defaults::for_each_quantity(&mut object.clone(), &mut |field, text| {
+        if quantity::Amount::parse(&text.0).is_none() {
+            errors.invalid(field, text.0.as_str(), quantity::MALFORMED);
+        }
+    });
+    errors.0
+}
+
+/// What upstream's validation says to a new, defaulted object: every error, in upstream's order. Quantities that cannot be read
+/// come alone, since upstream never gets as far as validating such an object.
+pub fn validate(object: &Object) -> Vec<FieldError> {
+    let mut errors = Errors(malformed_quantities(object));
+    if errors.0.is_empty() {
+        metadata::validate(&mut errors, object);
+        validate_body(&mut errors, object);
+    }
+    errors.0
+}
+
+fn validate_body(errors: &mut Errors, object: &Object) {
+    match object {
+        Object::Namespace(_) | Object::ControllerRevision(_) | Object::Event(_) => {}
+        Object::Service(service) => service::validate(errors, service),
+        Object::Pod(pod) => pod::validate(errors, pod),
+        Object::PersistentVolume(volume) => volume::validate_volume(errors, volume),
+        Object::PersistentVolumeClaim(claim) => volume::validate_claim(errors, claim),
+        Object::StatefulSet(set) => statefulset::validate(errors, set),
+        Object::StorageClass(class) => volume::validate_class(errors, class),
+        Object::EndpointSlice(slice) => slice::validate(errors, slice),
+    }
+}
+
+/// What upstream's validation says to replacing `old` by `new` (both defaulted): immutable fields, and all of [`validate`].
+///
+/// Fields that the API server fills in from the old object when the new one leaves them out (clusterIP, a pod's nodeName, a
+/// claim's volumeName) count as unchanged when they are empty.
+pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
+    let mut errors = Errors(malformed_quantities(new));
+    if !errors.0.is_empty() {
+        return errors.0;
+    }
+    metadata::validate_update(&mut errors, old, new);
+    match (old, new) {
+        (Object::Service(old), Object::Service(new)) => service::validate_update(&mut errors, old, new),
+        (Object::Pod(old), Object::Pod(new)) => pod::validate_update(&mut errors, old, new),
+        (Object::PersistentVolume(old), Object::PersistentVolume(new)) => volume::update_volume(&mut errors, old, new),
+        (Object::PersistentVolumeClaim(old), Object::PersistentVolumeClaim(new)) => {
+            volume::update_claim(&mut errors, old, new);
+        }
+        (Object::StatefulSet(old), Object::StatefulSet(new)) => statefulset::validate_update(&mut errors, old, new),
+        (Object::StorageClass(old), Object::StorageClass(new)) => volume::update_class(&mut errors, old, new),
+        (Object::EndpointSlice(old), Object::EndpointSlice(new)) => slice::validate_update(&mut errors, old, new),
+        (Object::ControllerRevision(old), Object::ControllerRevision(new)) => {
+            if old.data != new.data {
+                let data = new.data.as_ref().map(|data| data.0.clone()).unwrap_or_default();
+                errors.invalid("data", data, IMMUTABLE);
+            }
+        }
+        (_, new) => validate_body(&mut errors, new),
+    }
+    errors.0
+}
+
+/// What upstream says to a changed immutable field.
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+
+/// Whether two parts of objects mean the same: null, empty text, empty list and empty map are all nothing, as upstream's
+/// `Semantic.DeepEqual` has it. Quantities are canonical after defaulting.
+pub(crate) fn same(a: &impl serde::Serialize, b: &impl serde::Serialize) -> bool {
+    pruned(serde_json::to_value(a).unwrap_or_default()) == pruned(serde_json::to_value(b).unwrap_or_default())
+}
+
+fn pruned(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: serde_json::Map<_, _> = fields
+                .into_iter()
+                .map(|(key, value)| (key, pruned(value)))
+                .filter(|(_, value)| !value.is_null())
+                .collect();
+            if fields.is_empty() { Value::Null } else { Value::Object(fields) }
+        }
+        Value::Array(items) if !items.is_empty() => Value::Array(items.into_iter().map(pruned).collect()),
+        Value::Array(_) => Value::Null,
+        Value::String(text) if text.is_empty() => Value::Null,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

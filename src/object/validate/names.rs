@@ -1,0 +1,170 @@
+//! The formats of names, labels and keys in upstream's words (apimachinery `util/validation`).
+
+/// Longest RFC 1123 label.
+const LABEL: usize = 63;
+/// Longest RFC 1123 subdomain.
+const SUBDOMAIN: usize = 253;
+
+const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
+    start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL_VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
+    and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+    validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
+    character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+    '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+
+/// The sentence for a text longer than `limit` octets.
+pub fn too_long(limit: usize) -> String {
+    format!("must be no more than {limit} characters")
+}
+
+fn is_label_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    matches!((bytes.first(), bytes.last()), (Some(&first), Some(&last)) if plain(first) && plain(last))
+        && bytes.iter().all(|&b| plain(b) || b == b'-')
+}
+
+fn is_subdomain_text(text: &str) -> bool {
+    text.split('.').all(is_label_text)
+}
+
+fn is_qualified_text(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!((bytes.first(), bytes.last()), (Some(first), Some(last))
+        if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric())
+        && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// An RFC 1123 label: names of StatefulSets, Services, Namespaces, ports, hostnames.
+pub fn dns_label(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > LABEL {
+        messages.push(too_long(LABEL));
+    }
+    if !is_label_text(text) {
+        messages.push(if is_subdomain_text(text) { "must not contain dots".into() } else { LABEL_MESSAGE.into() });
+    }
+    messages
+}
+
+/// An RFC 1123 subdomain: names of most objects.
+pub fn dns_subdomain(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > SUBDOMAIN {
+        messages.push(too_long(SUBDOMAIN));
+    }
+    if !is_subdomain_text(text) {
+        messages.push(SUBDOMAIN_MESSAGE.into());
+    }
+    messages
+}
+
+/// A label's value.
+pub fn label_value(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > LABEL {
+        messages.push(too_long(LABEL));
+    }
+    if !text.is_empty() && !is_qualified_text(text) {
+        messages.push(LABEL_VALUE_MESSAGE.into());
+    }
+    messages
+}
+
+/// A qualified name (`name` or `prefix/name`): keys of labels and annotations, condition types.
+pub fn qualified_name(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    let parts: Vec<&str> = text.split('/').collect();
+    let name = match parts.as_slice() {
+        [name] => name,
+        [prefix, name] => {
+            if prefix.is_empty() {
+                messages.push("prefix part must be non-empty".into());
+            } else {
+                messages.extend(dns_subdomain(prefix).into_iter().map(|message| format!("prefix part {message}")));
+            }
+            name
+        }
+        _ => {
+            return vec![format!(
+                "a qualified name {NAME_PART} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
+        }
+    };
+    if name.is_empty() {
+        messages.push("name part must be non-empty".into());
+    } else if name.len() > LABEL {
+        messages.push(format!("name part {}", too_long(LABEL)));
+    }
+    if !is_qualified_text(name) {
+        messages.push(format!("name part {NAME_PART}"));
+    }
+    messages
+}
+
+/// The name of a container's port (an IANA service name, RFC 6335 §5.1): at most 15 characters with a letter among them.
+pub fn port_name(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > 15 {
+        messages.push(too_long(15));
+    }
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    if !text.bytes().all(|b| plain(b) || b == b'-') {
+        messages.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".into());
+    }
+    if !text.bytes().any(|b| b.is_ascii_lowercase()) {
+        messages.push("must contain at least one letter (a-z)".into());
+    }
+    if text.contains("--") {
+        messages.push("must not contain consecutive hyphens".into());
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        messages.push("must not begin or end with a hyphen".into());
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats() {
+        let rows: &[(fn(&str) -> Vec<String>, &str, bool)] = &[
+            (dns_label, "web", true),
+            (dns_label, "0", true),
+            (dns_label, "-a", false),
+            (dns_label, "a-", false),
+            (dns_label, "", false),
+            (dns_label, "a.b", false),
+            (dns_label, "ä", false),
+            (dns_subdomain, "a.b-c.d", true),
+            (dns_subdomain, "a..b", false),
+            (dns_subdomain, "A.b", false),
+            (label_value, "", true),
+            (label_value, "a_b.C-1", true),
+            (label_value, "a b", false),
+            (label_value, "_a", false),
+            (qualified_name, "app", true),
+            (qualified_name, "kubernetes.io/name", true),
+            (qualified_name, "/name", false),
+            (qualified_name, "a/b/c", false),
+            (qualified_name, "a/", false),
+            (port_name, "http-2", true),
+            (port_name, "80", false),
+            (port_name, "a--b", false),
+            (port_name, "abcdefghijklmnop", false),
+        ];
+        for (format, text, valid) in rows {
+            assert_eq!(format(text).is_empty(), *valid, "{text:?}");
+        }
+        assert_eq!(dns_label("a.b"), ["must not contain dots"]);
+        assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
+    }
+}

@@ -1,0 +1,245 @@
+//! Many datagrams with one system call: recvmmsg and sendmmsg over fixed buffers (Linux). The only file with `unsafe`.
+#![allow(unsafe_code)]
+
+use std::{
+    io,
+    mem::{size_of, zeroed},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+/// How many datagrams are received or sent at once.
+pub(super) const BATCH: usize = 64;
+/// Octets of a datagram that are looked at; more than a query can use (we advertise at most 4096).
+const PACKET: usize = 4096;
+
+/// Room for one control message with an address: 40 octets are needed for IPv6, aligned as a `cmsghdr`.
+type Control = [u64; 8];
+
+/// A batch of datagrams and the room for their replies; all memory is taken once.
+pub(super) struct Batch {
+    packets: Box<[[u8; PACKET]]>,
+    replies: Box<[u8]>,
+    reply_size: usize,
+    names: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    items: [Item; BATCH],
+    received: usize,
+}
+
+/// What is known of one datagram of the batch.
+#[derive(Clone, Copy, Default)]
+struct Item {
+    packet: usize,
+    reply: usize,
+    name: libc::socklen_t,
+    control: usize,
+}
+
+/// Sets the options that only this loop needs: no fragmentation, and for a wildcard the address that a packet was sent to.
+pub(super) fn prepare(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    let wildcard = address.ip().is_unspecified();
+    let (level, discover, omit, info) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => {
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT, libc::IPV6_RECVPKTINFO)
+        }
+    };
+    // RFC 9715 §3.1: do not let forged "fragmentation needed" messages shrink our datagrams. Old kernels lack it.
+    let _ = set_option(socket, level, discover, omit);
+    if wildcard { set_option(socket, level, info, 1) } else { Ok(()) }
+}
+
+fn set_option(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open while it is borrowed, and the pointer is valid for the length given with it.
+    let outcome =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+impl Batch {
+    /// Room for `BATCH` datagrams with replies of at most `reply_size` octets.
+    pub(super) fn new(reply_size: usize) -> Batch {
+        // SAFETY: all three are plain C structures of integers and pointers, for which all zero bits are a value.
+        let (name, vector, header) =
+            unsafe { (zeroed::<libc::sockaddr_storage>(), zeroed::<libc::iovec>(), zeroed::<libc::mmsghdr>()) };
+        Batch {
+            packets: vec![[0; PACKET]; BATCH].into_boxed_slice(),
+            replies: vec![0; BATCH * reply_size].into_boxed_slice(),
+            reply_size,
+            names: vec![name; BATCH].into_boxed_slice(),
+            controls: vec![Control::default(); BATCH].into_boxed_slice(),
+            vectors: vec![vector; BATCH].into_boxed_slice(),
+            headers: vec![header; BATCH].into_boxed_slice(),
+            items: [Item::default(); BATCH],
+            received: 0,
+        }
+    }
+
+    /// Receives at least one datagram and whatever else is there already; `wait` says whether to wait for the first one, as long
+    /// as the socket's read timeout. Returns how many there are.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
+        self.received = 0;
+        for slot in 0..BATCH {
+            self.vectors[slot] = libc::iovec { iov_base: self.packets[slot].as_mut_ptr().cast(), iov_len: PACKET };
+            let header = &mut self.headers[slot].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.names[slot]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_iov = ptr::from_mut(&mut self.vectors[slot]);
+            header.msg_iovlen = 1;
+            header.msg_control = self.controls[slot].as_mut_ptr().cast();
+            header.msg_controllen = size_of::<Control>() as _;
+            header.msg_flags = 0;
+        }
+        let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
+        // SAFETY: each of the BATCH headers points to a name, a vector, a control buffer and a packet buffer that this batch
+        // owns exclusively, with their true sizes, and none of them is touched by anybody else before the call returns.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                flags as _,
+                ptr::null_mut(),
+            )
+        };
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.received = (count as usize).min(BATCH);
+        for (item, header) in self.items.iter_mut().zip(&self.headers[..self.received]) {
+            let cut = header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0;
+            #[allow(clippy::unnecessary_cast)] // the fields' types differ from libc to libc
+            let control = if cut { 0 } else { header.msg_hdr.msg_controllen as usize };
+            *item = Item {
+                packet: (header.msg_len as usize).min(PACKET),
+                reply: 0,
+                name: header.msg_hdr.msg_namelen,
+                control,
+            };
+        }
+        Ok(self.received)
+    }
+
+    /// Where a datagram came from; `None` for an address that is no Internet address.
+    pub(super) fn source(&self, index: usize) -> Option<SocketAddr> {
+        let (name, length) = (&self.names[index], self.items[index].name as usize);
+        match libc::c_int::from(name.ss_family) {
+            libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
+                // SAFETY: the family says that the storage holds a `sockaddr_in`, and it is large and aligned enough for any.
+                let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
+                let address = u32::from_be(name.sin_addr.s_addr).into();
+                Some(SocketAddrV4::new(address, u16::from_be(name.sin_port)).into())
+            }
+            libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
+                // SAFETY: as above, for a `sockaddr_in6`.
+                let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in6>() };
+                let (address, port) = (Ipv6Addr::from(name.sin6_addr.s6_addr), u16::from_be(name.sin6_port));
+                Some(SocketAddrV6::new(address, port, name.sin6_flowinfo, name.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The address that a datagram was sent to, where the socket was prepared to tell it. From now on the reply leaves from that
+    /// address, by whatever interface the routing table says.
+    pub(super) fn destination(&mut self, index: usize) -> Option<IpAddr> {
+        let item = &self.items[index];
+        if item.control == 0 {
+            return None;
+        }
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_control = self.controls[index].as_mut_ptr().cast();
+        header.msg_controllen = item.control as _;
+        // SAFETY: the header points to the control buffer that recvmmsg filled, of the length that recvmmsg reported; so the
+        // first control message, if there is one, lies inside it with a complete `cmsghdr`.
+        let message = unsafe { libc::CMSG_FIRSTHDR(header).as_mut() }?;
+        match (message.cmsg_level, message.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it behind the header.
+                let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
+                let address = IpAddr::V4(u32::from_be(info.ipi_spec_dst.s_addr).into());
+                // Naming the interface would bypass the routing table.
+                info.ipi_ifindex = 0;
+                // SAFETY: as above.
+                unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().write_unaligned(info) };
+                Some(address)
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it behind the header.
+                let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
+                let address = IpAddr::V6(info.ipi6_addr.s6_addr.into());
+                info.ipi6_ifindex = 0;
+                // SAFETY: as above.
+                unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().write_unaligned(info) };
+                Some(address)
+            }
+            _ => None,
+        }
+    }
+
+    /// A datagram, and the room for its reply.
+    pub(super) fn exchange(&mut self, index: usize) -> (&[u8], &mut [u8]) {
+        let reply = &mut self.replies[index * self.reply_size..][..self.reply_size];
+        (&self.packets[index][..self.items[index].packet], reply)
+    }
+
+    /// So many octets of the reply will be sent; without this call nothing is.
+    pub(super) fn set_reply(&mut self, index: usize, length: usize) {
+        self.items[index].reply = length.min(self.reply_size);
+    }
+
+    /// Sends the replies; returns how many the system did not take, with the last reason. An error means that the socket is
+    /// lost.
+    pub(super) fn send(&mut self, socket: &UdpSocket) -> io::Result<(u64, Option<io::Error>)> {
+        let mut count = 0;
+        for index in 0..self.received {
+            let item = self.items[index];
+            if item.reply == 0 {
+                continue;
+            }
+            let reply = &mut self.replies[index * self.reply_size..][..item.reply];
+            self.vectors[count] = libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: item.reply };
+            let header = &mut self.headers[count].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.names[index]).cast();
+            header.msg_namelen = item.name;
+            header.msg_iov = ptr::from_mut(&mut self.vectors[count]);
+            header.msg_iovlen = 1;
+            header.msg_control =
+                if item.control == 0 { ptr::null_mut() } else { self.controls[index].as_mut_ptr().cast() };
+            header.msg_controllen = item.control as _;
+            header.msg_flags = 0;
+            count += 1;
+        }
+        let (mut next, mut unsent, mut reason) = (0, 0, None);
+        while next < count {
+            let rest = &mut self.headers[next..count];
+            // SAFETY: the headers of `rest` point to names, vectors, control buffers and replies that this batch owns, with
+            // their true sizes; the system only reads them (and writes `msg_len`).
+            let outcome =
+                unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
+            if outcome > 0 {
+                next += outcome as usize;
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) => return Err(error),
+                // The rest concerns this one reply: no room (EAGAIN, ENOBUFS), a firewall (EPERM), no route or an address that
+                // is gone (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EINVAL), too long for the link (EMSGSIZE), an ICMP error
+                // of an earlier one (ECONNREFUSED). The client asks again; the other replies must not wait for it.
+                _ => {
+                    next += 1;
+                    unsent += 1;
+                    reason = Some(error);
+                }
+            }
+        }
+        Ok((unsent, reason))
+    }
+}

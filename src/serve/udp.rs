@@ -1,0 +1,214 @@
+//! The UDP loop of one thread: receive a batch, answer it from one snapshot, send it.
+
+use super::{Counters, Shared, batch::Batch};
+use crate::answer::{Request, Transport, Verdict};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+/// How long what has been received is still answered after the stop, however much more comes.
+const DRAIN: Duration = Duration::from_millis(100);
+/// Pause after an error that would otherwise come back at once (out of memory, the interface is down).
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Serves until the stop; an error means that the socket is lost.
+pub(super) fn run(socket: &UdpSocket, local: SocketAddr, shared: &Shared) -> io::Result<()> {
+    let mut batch = Batch::new(usize::from(shared.limits.udp_payload));
+    let mut random = fastrand::Rng::new();
+    while !shared.stop.load(Ordering::Acquire) {
+        turn(socket, local, shared, &mut batch, &mut random, true)?;
+    }
+    let end = Instant::now() + DRAIN;
+    while Instant::now() < end && turn(socket, local, shared, &mut batch, &mut random, false)? {}
+    Ok(())
+}
+
+/// One batch; says whether there was one.
+fn turn(
+    socket: &UdpSocket,
+    local: SocketAddr,
+    shared: &Shared,
+    batch: &mut Batch,
+    random: &mut fastrand::Rng,
+    wait: bool,
+) -> io::Result<bool> {
+    let count = match batch.receive(socket, wait) {
+        Ok(count) => count,
+        Err(error) => return after_error(error).map(|()| false),
+    };
+    // Loaded after the batch has been received: what was published before a query was sent is in its answer.
+    let snapshot = shared.reader.load();
+    for index in 0..count {
+        let destination = batch.destination(index);
+        if !batch.source(index).is_some_and(|source| may_reply(source, local, destination)) {
+            continue;
+        }
+        let request =
+            Request { transport: Transport::Udp, udp_payload_max: shared.limits.udp_payload, rotation: random.u32(..) };
+        let (packet, reply) = batch.exchange(index);
+        if let Verdict::Reply(length) = shared.answer(packet, &snapshot, request, reply) {
+            batch.set_reply(index, length);
+        }
+    }
+    drop(snapshot);
+    let (unsent, reason) = batch.send(socket)?;
+    for _ in 0..unsent {
+        if let (Some(count), Some(reason)) = (Counters::count(&shared.counters.unsent), &reason) {
+            tracing::warn!(count, %reason, "a UDP reply could not be sent; the client has to ask again");
+        }
+    }
+    Ok(true)
+}
+
+/// Nobody can be reached at port 0, and answering ourselves could go on for ever.
+fn may_reply(source: SocketAddr, local: SocketAddr, destination: Option<IpAddr>) -> bool {
+    let own = destination.unwrap_or(local.ip());
+    source.port() != 0 && !(source.port() == local.port() && source.ip() == own)
+}
+
+/// Goes on after what passes by itself; returns what does not.
+fn after_error(error: io::Error) -> io::Result<()> {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        // The read timeout, a signal, or an ICMP error about an earlier reply, which concerns nobody here.
+        Kind::WouldBlock
+        | Kind::TimedOut
+        | Kind::Interrupted
+        | Kind::ConnectionRefused
+        | Kind::ConnectionReset
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable => Ok(()),
+        Kind::OutOfMemory | Kind::NetworkDown => {
+            std::thread::sleep(PAUSE);
+            Ok(())
+        }
+        _ if is_lasting(&error) => Err(error),
+        _ => {
+            tracing::warn!(%error, "receiving over UDP");
+            std::thread::sleep(PAUSE);
+            Ok(())
+        }
+    }
+}
+
+/// Whether the descriptor itself is wrong, which no waiting mends.
+#[cfg(unix)]
+pub(super) fn is_lasting(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT | libc::EINVAL))
+}
+
+/// Whether the descriptor itself is wrong, which no waiting mends.
+#[cfg(not(unix))]
+pub(super) fn is_lasting(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{
+        super::testing::{self, fast_limits},
+        *,
+    };
+    use std::collections::HashSet;
+
+    #[test]
+    fn who_is_replied_to() {
+        // source, bound address, destination of the packet
+        let rows = [
+            ("192.0.2.1:4000", "192.0.2.9:53", None, true),
+            ("192.0.2.1:0", "192.0.2.9:53", None, false),
+            ("192.0.2.9:53", "192.0.2.9:53", None, false),
+            ("192.0.2.1:53", "192.0.2.9:53", None, true),
+            ("192.0.2.1:53", "0.0.0.0:53", Some("192.0.2.9"), true),
+            ("192.0.2.9:53", "0.0.0.0:53", Some("192.0.2.9"), false),
+            ("[2001:db8::9]:53", "[::]:53", Some("2001:db8::9"), false),
+        ];
+        for (source, local, destination, expected) in rows {
+            let destination = destination.map(|text| text.parse().unwrap());
+            let got = may_reply(source.parse().unwrap(), local.parse().unwrap(), destination);
+            assert_eq!(got, expected, "{source} to {local} ({destination:?})");
+        }
+    }
+
+    #[test]
+    fn errors_that_pass_and_errors_that_last() {
+        for code in [libc::EINTR, libc::EAGAIN, libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETDOWN, libc::ENOMEM] {
+            assert!(after_error(io::Error::from_raw_os_error(code)).is_ok(), "{code}");
+        }
+        for code in [libc::EBADF, libc::ENOTSOCK, libc::EFAULT] {
+            assert!(after_error(io::Error::from_raw_os_error(code)).is_err(), "{code}");
+        }
+    }
+
+    /// Every query of a burst is answered, each with its own content.
+    #[test]
+    fn a_burst_is_answered_in_full() {
+        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let client = testing::udp_client(address);
+        for round in 0..20_u8 {
+            for number in 0..100_u8 {
+                client.send(&[testing::ECHO, round, number]).unwrap();
+            }
+            let mut seen = HashSet::new();
+            let mut buffer = [0; 512];
+            for _ in 0..100 {
+                let length = client.recv(&mut buffer).unwrap();
+                assert_eq!((length, buffer[1]), (3, round));
+                seen.insert(buffer[2]);
+            }
+            assert_eq!(seen.len(), 100);
+        }
+        assert!(!serving.failed());
+        serving.stop();
+    }
+
+    #[test]
+    fn a_panic_loses_one_answer() {
+        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let client = testing::udp_client(address);
+        client.send(&[testing::ECHO, 1]).unwrap();
+        client.send(&[testing::PANIC]).unwrap();
+        client.send(&[testing::SILENCE]).unwrap();
+        client.send(&[testing::ECHO, 2]).unwrap();
+        let mut buffer = [0; 512];
+        for expected in [1, 2] {
+            assert_eq!((client.recv(&mut buffer).unwrap(), buffer[1]), (2, expected));
+        }
+        assert_eq!(serving.counters().panics.load(Ordering::Relaxed), 1);
+        assert!(!serving.failed());
+    }
+
+    /// What waits in the socket when the stop comes is answered.
+    #[test]
+    fn stop_answers_what_has_been_received() {
+        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let client = testing::udp_client(address);
+        for number in 0..200_u8 {
+            client.send(&[testing::ECHO, number]).unwrap();
+        }
+        serving.stop();
+        let mut buffer = [0; 512];
+        for _ in 0..200 {
+            client.recv(&mut buffer).unwrap();
+        }
+    }
+
+    /// A wildcard socket replies from the address that was asked: a connected client takes no other.
+    #[test]
+    fn replies_leave_from_the_address_that_was_asked() {
+        for (listen, ask) in [("0.0.0.0:0", "127.0.0.7"), ("[::]:0", "::1")] {
+            if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
+                continue; // a machine without IPv6
+            }
+            let (_serving, address) = testing::serve(listen, fast_limits());
+            let client = testing::udp_client(SocketAddr::new(ask.parse().unwrap(), address.port()));
+            client.send(&[testing::ECHO, 9]).unwrap();
+            let mut buffer = [0; 512];
+            assert_eq!(client.recv(&mut buffer).unwrap(), 2, "{listen}");
+        }
+    }
+}
