@@ -2,8 +2,8 @@
 
 use super::default_text;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe, ResourceRequirements,
-    Toleration, Volume,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe,
+    ResourceRequirements, Toleration, Volume,
 };
 
 /// Mode of files in volumes made of objects (0644).
@@ -23,7 +23,8 @@ pub(super) fn set(pod: &mut Pod) {
     let host_network = spec.host_network == Some(true);
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         requests_from_limits(container.resources.get_or_insert_default());
-        for port in container.ports.iter_mut().flatten().filter(|port| host_network && port.host_port.unwrap_or(0) == 0) {
+        for port in container.ports.iter_mut().flatten().filter(|port| host_network && port.host_port.unwrap_or(0) == 0)
+        {
             port.host_port = Some(port.container_port);
         }
     }

@@ -205,8 +205,11 @@ pub(crate) fn same(a: &impl serde::Serialize, b: &impl serde::Serialize) -> bool
 fn pruned(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let fields: serde_json::Map<_, _> =
-                fields.into_iter().map(|(key, value)| (key, pruned(value))).filter(|(_, value)| !value.is_null()).collect();
+            let fields: serde_json::Map<_, _> = fields
+                .into_iter()
+                .map(|(key, value)| (key, pruned(value)))
+                .filter(|(_, value)| !value.is_null())
+                .collect();
             if fields.is_empty() { Value::Null } else { Value::Object(fields) }
         }
         Value::Array(items) if !items.is_empty() => Value::Array(items.into_iter().map(pruned).collect()),

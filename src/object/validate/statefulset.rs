@@ -55,7 +55,8 @@ fn validate_spec(errors: &mut Errors, spec: &StatefulSetSpec) {
     let replicas = spec.replicas.unwrap_or(1);
     errors.nonnegative("spec.replicas", replicas.into());
     if replicas > MAX_REPLICAS {
-        let detail = format!("must be less than or equal to {MAX_REPLICAS}, the most that this server simulates for one set");
+        let detail =
+            format!("must be less than or equal to {MAX_REPLICAS}, the most that this server simulates for one set");
         errors.invalid("spec.replicas", replicas, &detail);
     }
     errors.nonnegative("spec.minReadySeconds", spec.min_ready_seconds.unwrap_or(0).into());
@@ -88,7 +89,11 @@ fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) 
     match text(&strategy.type_) {
         "" => errors.required("spec.updateStrategy", ""),
         "OnDelete" if rolling.is_some() => {
-            errors.invalid("spec.updateStrategy.rollingUpdate", printed(), "only allowed for updateStrategy 'RollingUpdate'");
+            errors.invalid(
+                "spec.updateStrategy.rollingUpdate",
+                printed(),
+                "only allowed for updateStrategy 'RollingUpdate'",
+            );
         }
         "OnDelete" => {}
         "RollingUpdate" => {
