@@ -253,7 +253,7 @@ fn next_batch(requests: &Receiver<Request>, patience: Option<Duration>) -> Optio
 /// The object that an event is about.
 fn key_of(event: &Event) -> Option<ObjectKey> {
     match event {
-        Event::Apply(object) => Some(object.key()),
+        Event::Apply(object) | Event::Replace(object) => Some(object.key()),
         Event::Withdraw(key) | Event::Delete { key, .. } | Event::PatchPodStatus(key, _) => Some(key.clone()),
         Event::Loaded => None,
     }

@@ -4,24 +4,60 @@ pub mod endpointslice;
 pub mod statefulset;
 pub mod volume;
 
+mod admission;
+mod apply;
+mod binding;
+mod deletion;
+mod distribute;
+mod garbage;
+mod namespace;
+mod pod;
+mod queue;
+mod recorder;
+mod replicas;
+mod service_address;
+mod slices;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::{APPLIED, CASCADE, ORIGIN};
+pub use pod::NODE;
+
 use crate::{
-    cluster::Change,
-    object::{FieldError, Object, ObjectKey},
-    records::RecordSettings,
+    cluster::{Change, Cluster},
+    object::{FieldError, Kind, Object, ObjectKey},
+    records::{RecordSettings, Records},
     runtime::PodRuntime,
     zone::Delta,
 };
+use apply::Declarer;
+use binding::Binding;
+use deletion::Deletion;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
+use queue::{Queue, Reconciler, Work};
+use recorder::{Note, Recorder};
+use service_address::ServiceAddresses;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// How many pieces of work one turn does at most; the rest is done in the next one, after what was done has been published.
+const WORK_PER_TURN: usize = 2_000;
 
 /// Everything that can happen to the controller from outside.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A manifest or a client declares this object (defaulted, valid in itself): create it, or replace spec, labels and annotations
-    /// and keep what the control plane put there (status, uid, clusterIP, owner references, finalizers).
+    /// A manifest declares this object (defaulted, valid in itself): create it, or replace spec, labels and annotations and keep
+    /// what the control plane put there (status, uid, clusterIP, owner references, finalizers). The version that was applied last
+    /// is remembered in the annotation [`APPLIED`]: applying it again changes nothing, whatever was changed or deleted since.
+    /// The namespace is made if it does not exist; an object that is being deleted is made anew once it is gone.
     Apply(Object),
-    /// No manifest declares this object any more: delete it, background cascade.
+    /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it leaves out
+    /// of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated addresses stay.
+    Replace(Object),
+    /// No manifest declares this object any more: delete it, with background cascade unless its annotation [`CASCADE`] says
+    /// `orphan`. Objects that no manifest declared are left alone.
     Withdraw(ObjectKey),
     /// Somebody deletes an object, as kubectl delete does.
     Delete {
@@ -86,32 +122,200 @@ pub struct ControllerSettings {
 }
 
 /// The embedded control plane.
+///
+/// Level-triggered: an event changes the cluster, each change queues those whom it concerns, and each of them compares what is
+/// with what should be. A turn ends when nothing is queued or when it has done enough; then every Service that was concerned gets
+/// its slices, and what became of the records is published in one step.
+///
+/// A bare pod runs until it is deleted or withdrawn; a deleted one is not made anew unless its manifest changes or the program
+/// starts again.
 #[derive(Debug)]
 pub struct Controller<R> {
     runtime: R,
+    cluster: Cluster,
+    /// How many of the cluster's changes have been told to those whom they concern.
+    distributed: usize,
+    records: Records,
+    queue: Queue,
+    recorder: Recorder,
+    addresses: ServiceAddresses,
+    binding: Binding,
+    /// Services (namespace, name) whose slices are to be planned at the end of the turn.
+    services: BTreeSet<(String, String)>,
+    /// Set while slices are written, so that this does not have them planned again.
+    planning_slices: bool,
+    /// Uids of the pods that the runtime has.
+    running: HashSet<String>,
+    /// Declared objects that wait for the old one of their key, or their namespace, to be gone.
+    waiting: BTreeMap<ObjectKey, Object>,
+    withdrawn_namespaces: BTreeSet<String>,
+    /// What was declared since the start; `None` once everything was loaded.
+    declared: Option<HashSet<ObjectKey>>,
+    loaded: bool,
+    refusals: Vec<Refusal>,
 }
 
 impl<R: PodRuntime> Controller<R> {
     /// An empty cluster with namespace `default`.
-    pub fn new(_settings: ControllerSettings, runtime: R) -> Controller<R> {
-        Controller { runtime }
+    pub fn new(settings: ControllerSettings, runtime: R) -> Controller<R> {
+        Controller {
+            runtime,
+            cluster: Cluster::new(settings.seed),
+            distributed: 0,
+            records: Records::new(settings.records),
+            queue: Queue::default(),
+            recorder: Recorder::default(),
+            addresses: ServiceAddresses::new(&settings.service_cidrs),
+            binding: Binding::default(),
+            services: BTreeSet::new(),
+            planning_slices: false,
+            running: HashSet::new(),
+            waiting: BTreeMap::new(),
+            withdrawn_namespaces: BTreeSet::new(),
+            declared: Some(HashSet::new()),
+            loaded: false,
+            refusals: Vec::new(),
+        }
     }
-    /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime.
-    pub fn restore(&mut self, _objects: Vec<Object>, _resource_version: u64, _now: Timestamp) {}
+
+    /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called before any
+    /// event. Objects that manifests had declared and that are not applied before [`Event::Loaded`] are withdrawn then.
+    pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
+        self.cluster.restore(objects, resource_version);
+        self.recorder.restore(&self.cluster);
+        let restored: Vec<Object> = self.cluster.objects().cloned().collect();
+        for object in &restored {
+            if let Object::Pod(pod) = object {
+                self.resume_pod(pod, now);
+            }
+        }
+        for object in &restored {
+            self.notice(&object.key(), None, Some(object), now);
+            if object.metadata().owner_references.is_some() {
+                self.queue.add(Work::new(Reconciler::Garbage, object.key()));
+            }
+        }
+        self.begin(now);
+    }
+
+    /// What must be there before anything else happens.
+    fn begin(&mut self, now: Timestamp) {
+        if self.cluster.namespace("", "default").is_none() {
+            // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept over a
+            // restart: a client that watches would wait for ever.
+            self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
+            self.create_namespace("default", now);
+            self.distribute(now);
+        }
+    }
+
     /// Takes an event; nothing is visible outside before [`Controller::turn`].
-    pub fn handle(&mut self, _event: Event, _now: Timestamp) {}
+    pub fn handle(&mut self, event: Event, now: Timestamp) {
+        self.begin(now);
+        match event {
+            Event::Apply(object) => self.apply(object, Declarer::Manifest, now),
+            Event::Replace(object) => self.apply(object, Declarer::Client, now),
+            Event::Withdraw(key) => self.withdraw(&key, now),
+            Event::Delete { key, grace_seconds, cascade } => {
+                self.delete_asked(key, Deletion { grace_seconds, cascade }, now);
+            }
+            Event::PatchPodStatus(key, patch) => self.patch_pod_status(key, *patch, now),
+            Event::Loaded => {
+                self.withdraw_undeclared(now);
+                self.declared = None;
+            }
+        }
+        self.distribute(now);
+    }
+
     /// Runs every reconciler that has something to do until all are quiet, due timers and runtime reports included.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
-        let _ = self.runtime.next_due();
-        let _ = now;
-        Turn::default()
+        self.begin(now);
+        self.settle_withdrawn_namespaces(now);
+        self.distribute(now);
+        let quiet = self.work(now);
+        self.plan_slices(now);
+        self.recorder.expire(&mut self.cluster, now);
+        self.distribute(now);
+        self.loaded |= quiet && self.declared.is_none();
+        let timers = [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due()];
+        let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
+        self.distributed = 0;
+        Turn {
+            delta: self.records.take(),
+            changes: self.cluster.take_changes(),
+            refusals: std::mem::take(&mut self.refusals),
+            wake_at,
+            loaded: self.loaded,
+        }
     }
+
+    /// Works until nothing is left to do now (true) or the turn has done enough (false).
+    fn work(&mut self, now: Timestamp) -> bool {
+        let mut done = 0;
+        loop {
+            for report in self.runtime.poll(now) {
+                self.take_report(report, now);
+            }
+            self.distribute(now);
+            self.queue.wake(now);
+            while let Some(work) = self.queue.pop() {
+                self.reconcile(work, now);
+                self.distribute(now);
+                done += 1;
+                if done >= WORK_PER_TURN {
+                    return false;
+                }
+            }
+            let bound = self.bind_volumes(now);
+            let applied = self.apply_waiting(now);
+            self.distribute(now);
+            let due = self.runtime.next_due().is_some_and(|due| due <= now);
+            if self.queue.is_quiet() && !bound && !applied && !due {
+                return true;
+            }
+            // Reports without end at one instant must not hold the turn.
+            done += 1;
+            if done >= WORK_PER_TURN {
+                return false;
+            }
+        }
+    }
+
+    fn reconcile(&mut self, work: Work, now: Timestamp) {
+        match work.reconciler {
+            Reconciler::StatefulSet => self.reconcile_set(work, now),
+            Reconciler::Pod => self.reconcile_pod(&work.key, now),
+            Reconciler::Garbage => self.collect_garbage(&work.key, now),
+            Reconciler::Namespace => self.empty_namespace(&work.key, now),
+            Reconciler::Protection => self.release_claim(&work.key),
+        }
+    }
+
+    /// Records an event about an object, if it is there.
+    fn tell(&mut self, key: &ObjectKey, note: Note<'_>, now: Timestamp) {
+        if let Some(about) = self.cluster.get(key).cloned() {
+            self.recorder.record(&mut self.cluster, &about, note, now);
+        }
+    }
+
     /// The objects of a kind, of all namespaces, in order of namespace and name.
-    pub fn objects(&self, _kind: crate::object::Kind) -> Vec<Object> {
-        Vec::new()
+    pub fn objects(&self, kind: Kind) -> Vec<Object> {
+        self.cluster.of_kind(kind).cloned().collect()
     }
+
     /// One object.
-    pub fn object(&self, _key: &ObjectKey) -> Option<Object> {
-        None
+    pub fn object(&self, key: &ObjectKey) -> Option<Object> {
+        self.cluster.get(key).cloned()
+    }
+
+    /// All objects, to be read.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// What runs the pods.
+    pub fn runtime(&self) -> &R {
+        &self.runtime
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Values are kept in nano-units in 128 bits and saturate at 2⁶³−1 units, as upstream caps them.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::fmt;
 
 /// How a quantity's suffix is written; kept when it is written again.
@@ -50,6 +51,11 @@ impl Amount {
         let (base, exponent, format) = suffix_of(suffix)?;
         let nano = scale(whole, fraction, base, exponent);
         Some(Amount { nano: if negative { -nano } else { nano }, format })
+    }
+
+    /// The value of a stored quantity in 10⁻⁹ units; one that cannot be read (validation lets none pass) counts as zero.
+    pub fn nano_of(quantity: Option<&Quantity>) -> i128 {
+        quantity.and_then(|quantity| Amount::parse(&quantity.0)).map_or(0, |amount| amount.nano)
     }
 }
 

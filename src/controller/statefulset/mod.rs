@@ -1,4 +1,22 @@
 //! What a StatefulSet wants done now: a pure plan from what is observed.
+//!
+//! A plan never assumes that a step succeeds: it is made anew from what is there, every time something changes.
+
+mod canonical;
+mod claims;
+mod health;
+mod identity;
+mod pass;
+mod revision;
+mod status;
+
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod simulation;
+
+pub use identity::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal};
+pub use revision::HASH_LABEL;
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -14,7 +32,8 @@ pub struct Observed<'a> {
     pub set: &'a StatefulSet,
     /// The pods that the set controls (adoption and release are done before), terminating ones included, in any order.
     pub pods: Vec<&'a Arc<Pod>>,
-    /// Pods of the namespace that hold a name of the set without being controlled by it.
+    /// Pods of the namespace that hold a name of the set without being controlled by it. While one does, its ordinal waits without an
+    /// event, so look again when it goes.
     pub foreign_pods: Vec<&'a str>,
     /// The namespace's claims that have a name of the set's, by name, terminating ones included.
     pub claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>>,
@@ -72,6 +91,13 @@ pub enum Action {
         /// Its uid: another pod of that name is not meant.
         uid: String,
     },
+    /// Tell something about the set (event Warning); nothing is to be retried.
+    Warn {
+        /// The event's reason.
+        reason: &'static str,
+        /// The event's message, as upstream words it.
+        message: String,
+    },
     /// Something could not be done (event Warning with this reason: FailedCreate, FailedDelete, FailedUpdate); retried with back-off.
     Fail {
         /// The event's reason.
@@ -81,7 +107,22 @@ pub enum Action {
     },
 }
 
-/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36).
-pub fn plan(_observed: &Observed<'_>) -> Plan {
-    Plan::default()
+/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36, feature gates at their defaults, so `maxUnavailable` is 1).
+///
+/// A set that is being deleted gets its status and nothing else.
+pub fn plan(observed: &Observed<'_>) -> Plan {
+    let revisions = revision::revisions(observed.set, &observed.revisions);
+    if observed.set.metadata.deletion_timestamp.is_some() {
+        let status = status::status(observed, &revisions);
+        return Plan { status, ..Plan::default() };
+    }
+    let live = [revisions.current.name.as_str(), revisions.update.name.as_str()]
+        .into_iter()
+        .chain(observed.pods.iter().map(|pod| identity::revision(pod)));
+    let past = revision::truncate(observed.set, &observed.revisions, live);
+
+    let mut plan = pass::run(observed, &revisions);
+    plan.actions.splice(0..0, revisions.actions);
+    plan.actions.extend(past);
+    plan
 }

@@ -10,13 +10,17 @@ use serde_json::json;
 const ELSEWHERE: &[(&str, Option<&str>)] = &[
     (
         "selector not matching (apply)",
-        Some("spec.template.metadata.labels: Invalid value: {\"app\":\"nginx\"}: `selector` does not match template `labels`"),
+        Some(
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"nginx\"}: `selector` does not match template `labels`",
+        ),
     ),
     ("two containers of one name (apply)", Some("spec.template.spec.containers[1].name: Duplicate value: \"a\"")),
     (
         "claim with bad quantity (apply)",
-        Some("spec.volumeClaimTemplates[0].spec.resources.requests[storage]: Invalid value: \"1Gb\": quantities must match the \
-              regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+        Some(
+            "spec.volumeClaimTemplates[0].spec.resources.requests[storage]: Invalid value: \"1Gb\": quantities must match the \
+              regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
     ),
     ("no name (apply)", Some("metadata.name: Required value: name or generateName is required")),
     ("replicas a string (apply)", None),
@@ -174,8 +178,10 @@ fn pods_claims_and_volumes() {
     let renamed = pod("{hostname: x, containers: [{name: a, image: 'a:1'}]}");
     check_update(&image("a:1"), &renamed, &[&format!("spec: Forbidden: {}", pod::UPDATABLE)]);
 
-    let claim = |spec: &str| format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {spec}}}");
-    let sized = |size: &str| claim(&format!("{{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {size}}}}}}}"));
+    let claim =
+        |spec: &str| format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {spec}}}");
+    let sized =
+        |size: &str| claim(&format!("{{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {size}}}}}}}"));
     check(&sized("0"), &["spec.resources[storage]: Invalid value: \"0\": must be greater than zero"]);
     check_update(&sized("1Gi"), &sized("1024Mi"), &[]);
     check_update(
@@ -215,8 +221,10 @@ fn sets_and_slices() {
     check(&set("replicas: 100000"), &[]);
     check(
         &set("replicas: 2147483647"),
-        &["spec.replicas: Invalid value: 2147483647: must be less than or equal to 100000, the most that this server simulates \
-           for one set"],
+        &[
+            "spec.replicas: Invalid value: 2147483647: must be less than or equal to 100000, the most that this server simulates \
+           for one set",
+        ],
     );
     let claim = "{metadata: {name: w}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1}}}}";
     let duplicate = "spec.volumeClaimTemplates[1].metadata.name: Duplicate value: \"w\"";

@@ -1,0 +1,97 @@
+//! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
+
+use super::volume::{CLAIM_PROTECTION, VOLUME_PROTECTION};
+use crate::object::Object;
+use k8s_openapi::api::{
+    apps::v1::StatefulSetStatus,
+    core::v1::{
+        LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec, PodStatus,
+        ServiceStatus,
+    },
+};
+use std::sync::Arc;
+
+/// Keeps a namespace until its content is gone; it stands in the namespace's spec.
+pub const NAMESPACE_FINALIZER: &str = "kubernetes";
+
+/// Completes a new object. What a declarer wrote into status or other fields of the control plane is not taken over.
+pub fn admit(object: &mut Object) {
+    label_namespace(object);
+    match object {
+        Object::Namespace(namespace) => {
+            let namespace = Arc::make_mut(namespace);
+            let finalizers = &mut namespace.spec.get_or_insert_default().finalizers;
+            add(finalizers, NAMESPACE_FINALIZER);
+            namespace.status = Some(NamespaceStatus { phase: Some("Active".to_owned()), ..Default::default() });
+        }
+        Object::Service(service) => {
+            let load_balancer = Some(LoadBalancerStatus::default());
+            Arc::make_mut(service).status = Some(ServiceStatus { load_balancer, ..Default::default() });
+        }
+        Object::Pod(pod) => {
+            let pod = Arc::make_mut(pod);
+            let qos_class = pod.spec.as_ref().map(|spec| quality_of_service(spec).to_owned());
+            pod.status = Some(PodStatus { phase: Some("Pending".to_owned()), qos_class, ..Default::default() });
+            // There is one node, and only a started pod is on it.
+            if let Some(spec) = &mut pod.spec {
+                spec.node_name = None;
+            }
+        }
+        Object::PersistentVolume(volume) => {
+            let volume = Arc::make_mut(volume);
+            add(&mut volume.metadata.finalizers, VOLUME_PROTECTION);
+            // A volume that was made for a claim is as good as bound; the binder says so itself.
+            volume.status.get_or_insert_with(|| PersistentVolumeStatus {
+                phase: Some("Pending".to_owned()),
+                ..Default::default()
+            });
+        }
+        Object::PersistentVolumeClaim(claim) => {
+            let claim = Arc::make_mut(claim);
+            add(&mut claim.metadata.finalizers, CLAIM_PROTECTION);
+            let phase = Some("Pending".to_owned());
+            claim.status = Some(PersistentVolumeClaimStatus { phase, ..Default::default() });
+        }
+        Object::StatefulSet(set) => {
+            let status = StatefulSetStatus { available_replicas: Some(0), ..Default::default() };
+            Arc::make_mut(set).status = Some(status);
+        }
+        _ => {}
+    }
+}
+
+/// Every namespace bears its name as a label.
+pub fn label_namespace(object: &mut Object) {
+    if let Object::Namespace(namespace) = object {
+        let name = namespace.metadata.name.clone().unwrap_or_default();
+        let labels = Arc::make_mut(namespace).metadata.labels.get_or_insert_default();
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+    }
+}
+
+fn add(finalizers: &mut Option<Vec<String>>, finalizer: &str) {
+    let finalizers = finalizers.get_or_insert_default();
+    if finalizers.iter().all(|standing| standing != finalizer) {
+        finalizers.push(finalizer.to_owned());
+    }
+}
+
+/// Guaranteed, Burstable or BestEffort, by upstream's `qos.ComputePodQOS` over cpu and memory.
+fn quality_of_service(spec: &PodSpec) -> &'static str {
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let (mut any, mut all) = (false, true);
+    for container in containers {
+        for resource in ["cpu", "memory"] {
+            let resources = container.resources.as_ref();
+            let limit = resources.and_then(|resources| resources.limits.as_ref()?.get(resource));
+            let request = resources.and_then(|resources| resources.requests.as_ref()?.get(resource));
+            any |= limit.is_some() || request.is_some();
+            all &= limit.is_some() && request.is_none_or(|request| Some(request) == limit);
+        }
+    }
+    match (any, all) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}

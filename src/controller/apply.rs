@@ -1,0 +1,329 @@
+//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is withdrawn.
+
+use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address};
+use crate::{
+    cluster::StoreError,
+    object::{self, FieldError, Kind, Object, ObjectKey},
+    runtime::PodRuntime,
+};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a controller's, and
+/// taking files away never touches it.
+pub const ORIGIN: &str = "headless-dns/origin";
+/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is not applied
+/// again, so what a client changed since lasts until the file changes.
+pub const APPLIED: &str = "headless-dns/applied";
+/// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
+pub const CASCADE: &str = "headless-dns/cascade";
+
+/// Prefixes of annotations that the control plane writes; a manifest that does not name them does not take them away.
+const CONTROL_PLANE: [&str; 3] = ["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
+
+/// Who declares an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declarer {
+    /// A file: what it leaves out of the control plane's fields stays as it is.
+    Manifest,
+    /// A client that read the stored object, changed it and sends the whole: what it leaves out is gone.
+    Client,
+}
+
+impl<R: PodRuntime> Controller<R> {
+    /// Creates or replaces an object as declared.
+    pub(super) fn apply(&mut self, mut declared: Object, by: Declarer, now: Timestamp) {
+        let key = declared.key();
+        let original = declared.clone();
+        if by == Declarer::Manifest {
+            if let Some(seen) = &mut self.declared {
+                seen.insert(key.clone());
+            }
+            let version = format!("{:016x}", stable_hash(declared.to_json().to_string().as_bytes()));
+            let annotations = declared.metadata_mut().annotations.get_or_insert_default();
+            annotations.insert(ORIGIN.to_owned(), "manifest".to_owned());
+            annotations.insert(APPLIED.to_owned(), version);
+        }
+        let errors = match self.cluster.get(&key) {
+            Some(stored) if stored.metadata().deletion_timestamp.is_some() && by == Declarer::Manifest => {
+                // The old object is on its way out; the new one comes when it is gone.
+                self.waiting.insert(key, original);
+                return;
+            }
+            Some(stored) => {
+                let stored = stored.clone();
+                self.replace(&stored, declared, by)
+            }
+            None => {
+                if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) {
+                    match by {
+                        Declarer::Manifest => {
+                            self.waiting.insert(key, original);
+                            return;
+                        }
+                        Declarer::Client => vec![plain(format!(
+                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
+                            crate::cluster::resource_name(key.kind),
+                            key.name,
+                            key.namespace
+                        ))],
+                    }
+                } else {
+                    self.create_declared(declared, now)
+                }
+            }
+        };
+        if !errors.is_empty() {
+            self.refusals.push(Refusal { key, errors });
+        }
+    }
+
+    /// Whether objects can be created in a namespace; one that does not exist is made.
+    fn namespace_takes(&mut self, namespace: &str, now: Timestamp) -> bool {
+        match self.cluster.namespace("", namespace) {
+            Some(found) => found.metadata.deletion_timestamp.is_none(),
+            None => {
+                self.create_namespace(namespace, now);
+                true
+            }
+        }
+    }
+
+    fn create_declared(&mut self, mut declared: Object, now: Timestamp) -> Vec<FieldError> {
+        admission::admit(&mut declared);
+        if let Object::Service(service) = &mut declared {
+            let key = ObjectKey::new(
+                Kind::Service,
+                service.metadata.namespace.clone().unwrap_or_default(),
+                service.metadata.name.clone().unwrap_or_default(),
+            );
+            let errors = self.addresses.allocate(&key, Arc::make_mut(service));
+            if !errors.is_empty() {
+                return errors;
+            }
+        }
+        match self.cluster.create(declared, now) {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![plain(error.to_string())],
+        }
+    }
+
+    fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
+        let of = |object: &Object| object.metadata().annotations.as_ref().and_then(|all| all.get(APPLIED).cloned());
+        if by == Declarer::Manifest && of(stored) == of(&declared) {
+            return Vec::new();
+        }
+        let mut merged = merge(stored, declared, by);
+        let errors = object::validate_update(stored, &merged);
+        if !errors.is_empty() {
+            return errors;
+        }
+        if let Object::Service(service) = &mut merged {
+            let errors = self.addresses.allocate(&stored.key(), Arc::make_mut(service));
+            if !errors.is_empty() {
+                return errors;
+            }
+        }
+        match self.cluster.update(merged) {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![plain(error.to_string())],
+        }
+    }
+
+    /// No manifest declares the object any more.
+    pub(super) fn withdraw(&mut self, key: &ObjectKey, now: Timestamp) {
+        self.waiting.remove(key);
+        if let Some(seen) = &mut self.declared {
+            seen.remove(key);
+        }
+        let Some(stored) = self.cluster.get(key) else { return };
+        let annotations = stored.metadata().annotations.as_ref();
+        if annotations.and_then(|all| all.get(ORIGIN)).is_none() {
+            return;
+        }
+        let orphan = annotations.and_then(|all| all.get(CASCADE)).is_some_and(|cascade| cascade == "orphan");
+        if key.kind == Kind::Namespace {
+            // Decided when all files have been read: a namespace stays while a manifest declares something in it.
+            self.withdrawn_namespaces.insert(key.name.clone());
+            return;
+        }
+        let cascade = if orphan { Cascade::Orphan } else { Cascade::Background };
+        // It was just found, and an object that is being deleted already may stay so.
+        let _ = self.delete_object(key, Deletion { grace_seconds: None, cascade }, now);
+    }
+
+    /// Deletes the withdrawn namespaces in which nothing is declared any more; the others lose their origin and stay.
+    pub(super) fn settle_withdrawn_namespaces(&mut self, now: Timestamp) {
+        for name in std::mem::take(&mut self.withdrawn_namespaces) {
+            let key = ObjectKey::new(Kind::Namespace, "", &name);
+            let Some(stored) = self.cluster.get(&key) else { continue };
+            let declared = |object: &Object| {
+                object.metadata().deletion_timestamp.is_none()
+                    && object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN))
+            };
+            if name != "default" && !self.cluster.in_namespace(&name).any(declared) {
+                let deletion = Deletion { grace_seconds: None, cascade: Cascade::Background };
+                let _ = self.delete_object(&key, deletion, now);
+                continue;
+            }
+            let mut kept = stored.clone();
+            if let Some(annotations) = &mut kept.metadata_mut().annotations {
+                annotations.remove(ORIGIN);
+                annotations.remove(APPLIED);
+            }
+            // It was just read, so it is there.
+            let _ = self.cluster.update(kept);
+        }
+    }
+
+    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was applied.
+    pub(super) fn apply_waiting(&mut self, now: Timestamp) -> bool {
+        let free: Vec<ObjectKey> = self
+            .waiting
+            .keys()
+            .filter(|key| {
+                let namespace = self.cluster.namespace("", &key.namespace);
+                self.cluster.get(key).is_none()
+                    && namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_none())
+            })
+            .cloned()
+            .collect();
+        for key in &free {
+            if let Some(declared) = self.waiting.remove(key) {
+                self.apply(declared, Declarer::Manifest, now);
+            }
+        }
+        !free.is_empty()
+    }
+
+    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares is withdrawn.
+    pub(super) fn withdraw_undeclared(&mut self, now: Timestamp) {
+        let Some(seen) = self.declared.take() else { return };
+        let gone: Vec<ObjectKey> = self
+            .cluster
+            .objects()
+            .filter(|object| object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN)))
+            .map(Object::key)
+            .filter(|key| !seen.contains(key))
+            .collect();
+        for key in gone {
+            self.withdraw(&key, now);
+        }
+    }
+}
+
+/// An error that belongs to no field.
+pub fn plain(message: String) -> FieldError {
+    FieldError { field: String::new(), message }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        let message = error.to_string();
+        let (StoreError::AlreadyExists(key) | StoreError::NotFound(key) | StoreError::NoName(key)) = error;
+        Refusal { key, errors: vec![plain(message)] }
+    }
+}
+
+/// The declared version with what the declarer does not own taken from the stored one.
+fn merge(stored: &Object, declared: Object, by: Declarer) -> Object {
+    let mut merged = declared;
+    let standing = stored.metadata();
+    let metadata = merged.metadata_mut();
+    metadata.generate_name.clone_from(&standing.generate_name);
+    metadata.managed_fields = metadata.managed_fields.take().or_else(|| standing.managed_fields.clone());
+    let annotations = standing.annotations.iter().flatten();
+    match by {
+        Declarer::Manifest => {
+            let own = metadata.annotations.get_or_insert_default();
+            for (name, value) in annotations.filter(|(name, _)| CONTROL_PLANE.iter().any(|p| name.starts_with(p))) {
+                own.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            let finalizers = metadata.finalizers.get_or_insert_default();
+            for finalizer in standing.finalizers.iter().flatten() {
+                if !finalizers.contains(finalizer) {
+                    finalizers.push(finalizer.clone());
+                }
+            }
+            let owners = metadata.owner_references.get_or_insert_default();
+            for owner in standing.owner_references.iter().flatten() {
+                if owners.iter().all(|other| other.uid != owner.uid) {
+                    owners.push(owner.clone());
+                }
+            }
+        }
+        Declarer::Client => {
+            let own = metadata.annotations.get_or_insert_default();
+            for (name, value) in annotations.filter(|(name, _)| [ORIGIN, APPLIED].contains(&name.as_str())) {
+                own.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    tidy(&mut metadata.annotations, &standing.annotations);
+    tidy(&mut metadata.finalizers, &standing.finalizers);
+    tidy(&mut metadata.owner_references, &standing.owner_references);
+    keep_what_is_allocated(stored, &mut merged, by);
+    admission::label_namespace(&mut merged);
+    merged
+}
+
+/// Empty and absent mean the same; what stood decides which of them is written, so that nothing seems to change.
+fn tidy<T: Default + PartialEq + Clone>(field: &mut Option<T>, standing: &Option<T>) {
+    if field.as_ref().is_none_or(|value| *value == T::default()) {
+        let standing_is_empty = standing.as_ref().is_none_or(|value| *value == T::default());
+        *field = if standing_is_empty { standing.clone() } else { None };
+    }
+}
+
+fn keep_what_is_allocated(stored: &Object, merged: &mut Object, by: Declarer) {
+    match (stored, merged) {
+        (Object::Namespace(stored), Object::Namespace(merged)) => {
+            let merged = Arc::make_mut(merged);
+            merged.status.clone_from(&stored.status);
+            merged.spec.clone_from(&stored.spec);
+        }
+        (Object::Service(stored), Object::Service(merged)) => {
+            let merged = Arc::make_mut(merged);
+            merged.status.clone_from(&stored.status);
+            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
+                service_address::keep_allocated(before, after);
+            }
+        }
+        (Object::Pod(stored), Object::Pod(merged)) => {
+            let merged = Arc::make_mut(merged);
+            merged.status.clone_from(&stored.status);
+            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
+                after.node_name.clone_from(&before.node_name);
+            }
+        }
+        (Object::PersistentVolume(stored), Object::PersistentVolume(merged)) => {
+            let merged = Arc::make_mut(merged);
+            merged.status.clone_from(&stored.status);
+            // A client may clear claimRef, which is how a released volume is made available again.
+            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec)
+                && by == Declarer::Manifest
+                && (after.claim_ref.is_none() || before.claim_ref.as_ref().is_some_and(|claim| claim.uid.is_some()))
+            {
+                after.claim_ref.clone_from(&before.claim_ref);
+            }
+        }
+        (Object::PersistentVolumeClaim(stored), Object::PersistentVolumeClaim(merged)) => {
+            let merged = Arc::make_mut(merged);
+            merged.status.clone_from(&stored.status);
+            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
+                after.volume_name = after.volume_name.take().or_else(|| before.volume_name.clone());
+                after.storage_class_name =
+                    after.storage_class_name.take().or_else(|| before.storage_class_name.clone());
+            }
+        }
+        (Object::StatefulSet(stored), Object::StatefulSet(merged)) => {
+            Arc::make_mut(merged).status.clone_from(&stored.status);
+        }
+        _ => {}
+    }
+}
+
+/// FNV-1a, 64 bits: the same in every run and every build, which the standard library's hasher does not promise.
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,71 @@
+//! Deletion, by whomever: grace, finalizers, cascade.
+
+use super::{Cascade, Controller, Refusal, apply::plain};
+use crate::{
+    cluster::{Deleted, StoreError},
+    object::{Kind, ObjectKey},
+    runtime::PodRuntime,
+};
+use jiff::Timestamp;
+
+/// Finalizer of an object whose dependents go first.
+pub const FOREGROUND: &str = "foregroundDeletion";
+/// Finalizer of an object whose dependents are to stay.
+pub const ORPHAN: &str = "orphan";
+
+/// How something is to be deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletion {
+    /// Seconds of grace for a pod; `None` takes the pod's own.
+    pub grace_seconds: Option<i64>,
+    /// What becomes of the dependents.
+    pub cascade: Cascade,
+}
+
+impl Default for Deletion {
+    fn default() -> Deletion {
+        Deletion { grace_seconds: None, cascade: Cascade::Background }
+    }
+}
+
+impl<R: PodRuntime> Controller<R> {
+    /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
+    pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
+        if key.kind == Kind::Namespace && key.name == "default" {
+            let message = "namespaces \"default\" is forbidden: this namespace may not be deleted".to_owned();
+            self.refusals.push(Refusal { key, errors: vec![plain(message)] });
+            return;
+        }
+        if let Err(error) = self.delete_object(&key, deletion, now) {
+            self.refusals.push(error.into());
+        }
+    }
+
+    /// Deletes an object: the finalizer of the cascade first, then as the store does it.
+    pub(super) fn delete_object(
+        &mut self,
+        key: &ObjectKey,
+        deletion: Deletion,
+        now: Timestamp,
+    ) -> Result<Deleted, StoreError> {
+        let stored = self.cluster.get(key).ok_or_else(|| StoreError::NotFound(key.clone()))?;
+        let wanted = match deletion.cascade {
+            Cascade::Background => None,
+            Cascade::Foreground => Some(FOREGROUND),
+            Cascade::Orphan => Some(ORPHAN),
+        };
+        let standing = stored.metadata().finalizers.as_deref().unwrap_or_default();
+        let mut finalizers: Vec<String> =
+            standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
+        finalizers.extend(wanted.map(str::to_owned));
+        if finalizers != standing {
+            let mut object = stored.clone();
+            object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+            self.cluster.update(object)?;
+            if self.cluster.get(key).is_none() {
+                return Ok(Deleted::Gone);
+            }
+        }
+        self.cluster.delete(key, deletion.grace_seconds, now)
+    }
+}

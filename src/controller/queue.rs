@@ -1,0 +1,175 @@
+//! What is to be looked at again, and when: a queue without duplicates, timers, and back-off after failures.
+
+use crate::object::ObjectKey;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+/// Upstream's back-off (`workqueue.DefaultTypedControllerRateLimiter`): the first wait after a failure …
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+/// … and the longest.
+const LAST_RETRY: Duration = Duration::from_secs(1000);
+
+/// Who is to look at an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reconciler {
+    /// A set: its pods, claims, revisions and status.
+    StatefulSet,
+    /// A pod: starting and stopping.
+    Pod,
+    /// An object whose owners or dependents are going.
+    Garbage,
+    /// A namespace that is being deleted.
+    Namespace,
+    /// A claim that is being deleted: whether it is still in use.
+    Protection,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Work {
+    /// Who.
+    pub reconciler: Reconciler,
+    /// At what.
+    pub key: ObjectKey,
+}
+
+impl Work {
+    /// Who looks at what.
+    pub fn new(reconciler: Reconciler, key: ObjectKey) -> Work {
+        Work { reconciler, key }
+    }
+}
+
+/// First in, first out, so that no object waits for another one's troubles; what waits already is not queued twice.
+#[derive(Debug, Default)]
+pub struct Queue {
+    ready: VecDeque<Work>,
+    queued: HashSet<Work>,
+    timers: BTreeSet<(Timestamp, Work)>,
+    due: HashMap<Work, Timestamp>,
+    failures: HashMap<Work, u32>,
+}
+
+impl Queue {
+    /// Work to be done as soon as possible.
+    pub fn add(&mut self, work: Work) {
+        if self.queued.insert(work.clone()) {
+            self.ready.push_back(work);
+        }
+    }
+
+    /// Work to be done at a time, or earlier if something happens; the earlier of two times holds.
+    pub fn add_at(&mut self, work: Work, at: Timestamp) {
+        match self.due.get(&work) {
+            Some(standing) if *standing <= at => return,
+            Some(standing) => {
+                self.timers.remove(&(*standing, work.clone()));
+            }
+            None => {}
+        }
+        self.due.insert(work.clone(), at);
+        self.timers.insert((at, work));
+    }
+
+    /// The work failed and is to be tried again, later each time: 5 ms, 10 ms, 20 ms, … at most 1,000 s.
+    pub fn retry(&mut self, work: Work, now: Timestamp) {
+        let failures = self.failures.entry(work.clone()).or_insert(0);
+        let wait = FIRST_RETRY.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(LAST_RETRY);
+        *failures = failures.saturating_add(1);
+        self.add_at(work, now.saturating_add(wait).unwrap_or(now));
+    }
+
+    /// The work succeeded: the next failure waits as the first.
+    pub fn forget(&mut self, work: &Work) {
+        self.failures.remove(work);
+    }
+
+    /// Makes ready what is due.
+    pub fn wake(&mut self, now: Timestamp) {
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, work)) = self.timers.pop_first() {
+                self.due.remove(&work);
+                self.add(work);
+            }
+        }
+    }
+
+    /// The next piece of work. Its timer is taken back: who still needs it sets it again.
+    pub fn pop(&mut self) -> Option<Work> {
+        let work = self.ready.pop_front()?;
+        self.queued.remove(&work);
+        if let Some(at) = self.due.remove(&work) {
+            self.timers.remove(&(at, work.clone()));
+        }
+        Some(work)
+    }
+
+    /// Whether nothing is ready.
+    pub fn is_quiet(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// When the next timer is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::object::Kind;
+
+    fn work(name: &str) -> Work {
+        Work::new(Reconciler::StatefulSet, ObjectKey::new(Kind::StatefulSet, "default", name))
+    }
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(milliseconds).unwrap()
+    }
+
+    #[test]
+    fn waits_once_in_order() {
+        let mut queue = Queue::default();
+        for name in ["a", "b", "a", "c", "b"] {
+            queue.add(work(name));
+        }
+        let names: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|work| work.key.name).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn backs_off_and_forgets() {
+        let mut queue = Queue::default();
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            queue.retry(work("a"), at(0));
+            waits.push(queue.next_due().unwrap().as_millisecond());
+            queue.wake(at(10_000_000));
+            queue.pop().unwrap();
+        }
+        assert_eq!(waits[..4], [5, 10, 20, 40]);
+        assert_eq!(waits[19], 1_000_000);
+        queue.forget(&work("a"));
+        queue.retry(work("a"), at(0));
+        assert_eq!(queue.next_due(), Some(at(5)));
+    }
+
+    #[test]
+    fn earlier_timer_holds_and_doing_the_work_takes_it_back() {
+        let mut queue = Queue::default();
+        queue.add_at(work("a"), at(50));
+        queue.add_at(work("a"), at(20));
+        queue.add_at(work("a"), at(70));
+        assert_eq!(queue.next_due(), Some(at(20)));
+        queue.add(work("a"));
+        queue.pop().unwrap();
+        assert_eq!(queue.next_due(), None);
+        queue.wake(at(100));
+        assert!(queue.is_quiet());
+    }
+}

@@ -1,0 +1,147 @@
+//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last happened.
+
+use crate::{
+    cluster::{Cluster, whole_second},
+    object::{Kind, Object, ObjectKey},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// How long an event is kept (upstream's `--event-ttl`).
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// How many events are kept at most; beyond that the oldest go first.
+const MOST: usize = 50_000;
+
+/// What is told.
+#[derive(Debug, Clone)]
+pub struct Note<'a> {
+    /// The controller that tells it (`statefulset-controller`).
+    pub component: &'static str,
+    /// Warning rather than Normal.
+    pub warning: bool,
+    /// One word (`SuccessfulCreate`).
+    pub reason: &'a str,
+    /// The sentence.
+    pub message: String,
+    /// The same note within this time changes nothing at all.
+    pub at_most_every: SignedDuration,
+}
+
+/// Involved uid, reason, message.
+type Identity = (String, String, String);
+
+/// The events that stand, found by what they say.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    standing: HashMap<Identity, ObjectKey>,
+    by_age: BTreeSet<(Timestamp, ObjectKey)>,
+}
+
+impl Recorder {
+    /// Takes up the events that an earlier run left.
+    pub fn restore(&mut self, cluster: &Cluster) {
+        for object in cluster.of_kind(Kind::Event) {
+            if let Object::Event(event) = object {
+                self.standing.insert(identity(event), object.key());
+                self.by_age.insert((last_seen(event), object.key()));
+            }
+        }
+    }
+
+    /// Tells something about an object.
+    pub fn record(&mut self, cluster: &mut Cluster, about: &Object, note: Note<'_>, now: Timestamp) {
+        let metadata = about.metadata();
+        let uid = metadata.uid.clone().unwrap_or_default();
+        let identity = (uid.clone(), note.reason.to_owned(), note.message.clone());
+        if let Some(key) = self.standing.get(&identity).cloned()
+            && let Some(Object::Event(standing)) = cluster.get(&key)
+        {
+            let seen = last_seen(standing);
+            if !note.at_most_every.is_zero() && now.duration_since(seen) < note.at_most_every {
+                return;
+            }
+            let mut event = Event::clone(standing);
+            event.count = Some(event.count.unwrap_or(1).saturating_add(1));
+            event.last_timestamp = Some(whole_second(now));
+            self.by_age.remove(&(seen, key.clone()));
+            self.by_age.insert((last_seen(&event), key));
+            // The event was just read, so it is there.
+            let _ = cluster.update(event.into());
+            return;
+        }
+        let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let going = cluster.namespace("", &namespace).is_none_or(|found| found.metadata.deletion_timestamp.is_some());
+        if going {
+            return;
+        }
+        let name = metadata.name.clone().unwrap_or_default();
+        let mut event = Event {
+            involved_object: ObjectReference {
+                api_version: Some(about.kind().api_version().to_owned()),
+                kind: Some(about.kind().name().to_owned()),
+                namespace: metadata.namespace.clone(),
+                name: Some(name.clone()),
+                uid: Some(uid),
+                resource_version: metadata.resource_version.clone(),
+                field_path: None,
+            },
+            type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(note.reason.to_owned()),
+            message: Some(note.message),
+            source: Some(EventSource { component: Some(note.component.to_owned()), host: None }),
+            reporting_component: Some(note.component.to_owned()),
+            reporting_instance: Some(String::new()),
+            count: Some(1),
+            first_timestamp: Some(whole_second(now)),
+            last_timestamp: Some(whole_second(now)),
+            ..Event::default()
+        };
+        event.metadata.namespace = Some(namespace.clone());
+        // Upstream's form: the object's name and the nanosecond; two events of one instant take the next free one.
+        let mut instant = now.as_nanosecond();
+        let key = loop {
+            let key = ObjectKey::new(Kind::Event, &namespace, format!("{name}.{instant:x}"));
+            if cluster.get(&key).is_none() {
+                break key;
+            }
+            instant += 1;
+        };
+        event.metadata.name = Some(key.name.clone());
+        let age = last_seen(&event);
+        if cluster.create(Object::Event(Arc::new(event)), now).is_ok() {
+            self.standing.insert(identity, key.clone());
+            self.by_age.insert((age, key));
+        }
+    }
+
+    /// Removes what is older than an hour, and the oldest beyond the limit.
+    pub fn expire(&mut self, cluster: &mut Cluster, now: Timestamp) {
+        while self.by_age.len() > MOST || self.next_due().is_some_and(|due| due <= now) {
+            let Some((_, key)) = self.by_age.pop_first() else { return };
+            if let Some(Object::Event(event)) = cluster.get(&key) {
+                self.standing.remove(&identity(event));
+            }
+            // It may have gone with its namespace.
+            let _ = cluster.delete(&key, None, now);
+        }
+    }
+
+    /// When the next event is to go.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.by_age.first().map(|(seen, _)| seen.saturating_add(KEPT).unwrap_or(*seen))
+    }
+}
+
+fn identity(event: &Event) -> Identity {
+    let uid = event.involved_object.uid.clone();
+    (uid.unwrap_or_default(), event.reason.clone().unwrap_or_default(), event.message.clone().unwrap_or_default())
+}
+
+fn last_seen(event: &Event) -> Timestamp {
+    let time = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
+    time.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}

@@ -1,0 +1,450 @@
+//! One StatefulSet: adopts and releases, observes, plans, carries out, writes the status.
+
+use super::{
+    Controller, admission,
+    pod::phase,
+    queue::{Reconciler, Work},
+    recorder::Note,
+    statefulset::{self, Action, Observed},
+};
+use crate::{
+    cluster::StoreError,
+    object::{self, Kind, Object, ObjectKey},
+    runtime::PodRuntime,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{
+        apps::v1::{ControllerRevision, StatefulSet},
+        core::v1::{PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One pass failed; it was told in an event where upstream tells it, and is tried again later.
+#[derive(Debug)]
+struct Failed;
+
+impl<R: PodRuntime> Controller<R> {
+    /// One pass over a set.
+    pub(super) fn reconcile_set(&mut self, work: Work, now: Timestamp) {
+        let Some(set) = self.cluster.stateful_set(&work.key.namespace, &work.key.name).cloned() else {
+            self.queue.forget(&work);
+            return;
+        };
+        if set.metadata.deletion_timestamp.is_none() {
+            self.adopt_revisions(&set);
+        }
+        let pods = self.claim_pods(&set);
+        let plan = {
+            let claims = self.claims_of_set(&set, &pods);
+            let uid = set.metadata.uid.as_deref().unwrap_or_default();
+            let revisions = self.cluster.dependents(uid).filter_map(|object| match object {
+                Object::ControllerRevision(revision) if controls(uid, &revision.metadata) => Some(revision),
+                _ => None,
+            });
+            let observed = Observed {
+                set: &set,
+                foreign_pods: self.foreign_pods(&set),
+                pods: pods.iter().collect(),
+                claims,
+                revisions: revisions.collect(),
+                now,
+            };
+            statefulset::plan(&observed)
+        };
+        let mut result = Ok(());
+        for action in plan.actions {
+            match self.carry_out(&set, action, now) {
+                Ok(()) => {}
+                Err(Carried::AndGoOn) => result = Err(Failed),
+                Err(Carried::Stop) => {
+                    result = Err(Failed);
+                    break;
+                }
+            }
+        }
+        // Errors never lose the status (upstream's performUpdate): it is written although the pass is tried again.
+        if set.status.as_ref() != Some(&plan.status)
+            && let Some(standing) = self.cluster.stateful_set(&work.key.namespace, &work.key.name)
+        {
+            let mut changed = StatefulSet::clone(standing);
+            changed.status = Some(plan.status);
+            // It was just read, so it is there.
+            let _ = self.cluster.update(changed.into());
+        }
+        match result {
+            Ok(()) => self.queue.forget(&work),
+            Err(Failed) => self.queue.retry(work.clone(), now),
+        }
+        if let Some(wait) = plan.recheck_after {
+            self.queue.add_at(work, now.saturating_add(wait).unwrap_or(now));
+        }
+    }
+
+    /// The pods that the set controls, after adopting orphans that match by name and labels and releasing those that no longer
+    /// match (upstream's `controller_ref_manager.go`). A set that is being deleted neither adopts nor releases.
+    fn claim_pods(&mut self, set: &Arc<StatefulSet>) -> Vec<Arc<Pod>> {
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let Some(wanted) = set.spec.as_ref().map(|spec| &spec.selector) else { return Vec::new() };
+        let matches = |pod: &Pod| {
+            let is_member = parent_and_ordinal(pod.metadata.name.as_deref().unwrap_or_default())
+                .is_some_and(|(parent, _)| parent == name);
+            is_member && selects(wanted, &pod.metadata)
+        };
+        let deleting = set.metadata.deletion_timestamp.is_some();
+        let mut claimed = Vec::new();
+        let mut released = Vec::new();
+        for object in self.cluster.dependents(uid) {
+            if let Object::Pod(pod) = object
+                && controls(uid, &pod.metadata)
+            {
+                if matches(pod) {
+                    claimed.push(pod.clone());
+                } else if !deleting {
+                    released.push(pod.clone());
+                }
+            }
+        }
+        let prefix = format!("{name}-");
+        let orphans = || {
+            self.cluster.orphans(Kind::Pod, namespace, &prefix).filter_map(|object| match object {
+                Object::Pod(pod) if pod.metadata.deletion_timestamp.is_none() && matches(pod) => Some(pod.clone()),
+                _ => None,
+            })
+        };
+        let adopted: Vec<Arc<Pod>> = if deleting { Vec::new() } else { orphans().collect() };
+        for pod in released {
+            let mut pod = Pod::clone(&pod);
+            if let Some(references) = &mut pod.metadata.owner_references {
+                references.retain(|reference| reference.uid != uid);
+                if references.is_empty() {
+                    pod.metadata.owner_references = None;
+                }
+            }
+            // It was just read, so it is there.
+            let _ = self.cluster.update(pod.into());
+        }
+        for pod in adopted {
+            let mut pod = Pod::clone(&pod);
+            pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let _ = self.cluster.update(pod.into());
+            claimed.extend(self.cluster.pod(namespace, &name).cloned());
+        }
+        claimed
+    }
+
+    /// Takes over revisions without controller that the set's selector matches.
+    fn adopt_revisions(&mut self, set: &StatefulSet) {
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(wanted) = set.spec.as_ref().map(|spec| &spec.selector) else { return };
+        let orphans = self.cluster.orphans(Kind::ControllerRevision, namespace, "").filter_map(|object| match object {
+            Object::ControllerRevision(revision)
+                if revision.metadata.deletion_timestamp.is_none() && selects(wanted, &revision.metadata) =>
+            {
+                Some(revision.clone())
+            }
+            _ => None,
+        });
+        for revision in orphans.collect::<Vec<_>>() {
+            let mut revision = ControllerRevision::clone(&revision);
+            revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            // It was just read, so it is there.
+            let _ = self.cluster.update(revision.into());
+        }
+    }
+
+    /// Pods that hold a name of the set without being controlled by it.
+    fn foreign_pods<'a>(&'a self, set: &StatefulSet) -> Vec<&'a str> {
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let (start, end) = ordinals(set);
+        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let is_foreign = |pod: &Pod| !controls(uid, &pod.metadata);
+        // A set of few replicas asks for each name; others of the namespace may begin with the same letters.
+        if held <= 64 {
+            let names = (start..end).map(|ordinal| format!("{name}-{ordinal}"));
+            return names
+                .filter_map(|pod| self.cluster.pod(namespace, &pod))
+                .filter(|pod| is_foreign(pod))
+                .filter_map(|pod| pod.metadata.name.as_deref())
+                .collect();
+        }
+        let prefix = format!("{name}-");
+        let of_prefix = self.cluster.named(Kind::Pod, namespace, &prefix);
+        of_prefix
+            .filter_map(|object| match object {
+                Object::Pod(pod) if is_foreign(pod) => pod.metadata.name.as_deref(),
+                _ => None,
+            })
+            .filter(|pod| {
+                parent_and_ordinal(pod).is_some_and(|(parent, number)| parent == name && (start..end).contains(&number))
+            })
+            .collect()
+    }
+
+    /// The claims that have a name of the set's: of its ordinals, of its pods, and of ordinals that were.
+    fn claims_of_set<'a>(
+        &'a self,
+        set: &StatefulSet,
+        pods: &[Arc<Pod>],
+    ) -> BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>> {
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+        let (start, end) = ordinals(set);
+        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>> = BTreeMap::new();
+        for template in templates {
+            let prefix = format!("{}-{name}-", template.metadata.name.as_deref().unwrap_or_default());
+            let mut add = |claim: &'a Arc<PersistentVolumeClaim>| {
+                claims.insert(claim.metadata.name.as_deref().unwrap_or_default(), claim);
+            };
+            if held <= 64 {
+                let of_pods = pods.iter().filter_map(|pod| parent_and_ordinal(pod.metadata.name.as_deref()?));
+                for ordinal in (start..end).chain(of_pods.map(|(_, ordinal)| ordinal)) {
+                    if let Some(claim) = self.cluster.claim(namespace, &format!("{prefix}{ordinal}")) {
+                        add(claim);
+                    }
+                }
+                continue;
+            }
+            for object in self.cluster.named(Kind::PersistentVolumeClaim, namespace, &prefix) {
+                if let Object::PersistentVolumeClaim(claim) = object
+                    && claim.metadata.name.as_deref().is_some_and(|claim| is_ordinal(&claim[prefix.len()..]))
+                {
+                    add(claim);
+                }
+            }
+        }
+        claims
+    }
+
+    fn carry_out(&mut self, set: &Arc<StatefulSet>, action: Action, now: Timestamp) -> Result<(), Carried> {
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        match action {
+            Action::CreateRevision(revision) => {
+                let mut object = Object::ControllerRevision(Arc::from(revision));
+                object.metadata_mut().namespace = Some(namespace.to_owned());
+                self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
+            }
+            Action::RenumberRevision { name, revision } => {
+                let found = self.cluster.revision(namespace, &name).ok_or(Carried::Stop)?;
+                let mut changed = ControllerRevision::clone(found);
+                changed.revision = revision;
+                self.cluster.update(changed.into()).map_err(|_| Carried::Stop)?;
+            }
+            Action::DeleteRevision { name } => {
+                let key = ObjectKey::new(Kind::ControllerRevision, namespace, name);
+                // One that is gone already is as good.
+                let _ = self.cluster.delete(&key, None, now);
+            }
+            Action::CreateClaim { claim, pod } => {
+                let name = claim.metadata.name.clone().unwrap_or_default();
+                let mut object = Object::PersistentVolumeClaim(Arc::from(claim));
+                object.metadata_mut().namespace = Some(namespace.to_owned());
+                let what = format!("Claim {name}");
+                match self.create_for_set(object, now) {
+                    Ok(()) => self.succeed(set, "Create", format!("{what} Pod {pod}"), "success", now),
+                    Err(error) => {
+                        let error = error.message();
+                        self.fail(set, "Create", format!("{what} for Pod {pod}"), &error, now);
+                        self.fail(set, "Create", format!("Pod {pod}"), &error, now);
+                        return Err(Carried::Stop);
+                    }
+                }
+            }
+            Action::UpdateClaim(claim) => {
+                self.cluster.update(Object::PersistentVolumeClaim(Arc::from(claim))).map_err(|_| Carried::Stop)?;
+            }
+            Action::CreatePod(pod) => {
+                let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
+                let mut object = Object::Pod(Arc::from(pod));
+                object.metadata_mut().namespace = Some(namespace.to_owned());
+                match self.create_for_set(object, now) {
+                    Ok(()) => self.succeed(set, "Create", what, "successful", now),
+                    // Somebody else's pod has the name: upstream says nothing and tries again.
+                    Err(NotCreated::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
+                    Err(error) => {
+                        self.fail(set, "Create", what, &error.message(), now);
+                        return Err(Carried::Stop);
+                    }
+                }
+            }
+            Action::UpdatePod(pod) => {
+                let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
+                match self.cluster.update(Object::Pod(Arc::from(pod))) {
+                    Ok(_) => self.succeed(set, "Update", what, "successful", now),
+                    Err(error) => {
+                        self.fail(set, "Update", what, &error.to_string(), now);
+                        return Err(Carried::Stop);
+                    }
+                }
+            }
+            Action::DeletePod { name, uid } => {
+                let meant =
+                    self.cluster.pod(namespace, &name).is_some_and(|pod| pod.metadata.uid.as_ref() == Some(&uid));
+                if meant && self.delete_pod(namespace, &name, now) {
+                    self.succeed(set, "Delete", format!("Pod {name}"), "successful", now);
+                }
+            }
+            Action::Warn { reason, message } => self.warn(set, reason, message, now),
+            Action::Fail { reason, message } => {
+                self.warn(set, reason, message, now);
+                return Err(Carried::AndGoOn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
+    fn create_for_set(&mut self, mut object: Object, now: Timestamp) -> Result<(), NotCreated> {
+        object::set_defaults(&mut object);
+        let errors = object::validate(&object);
+        if !errors.is_empty() {
+            let key = object.key();
+            let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let list = match list.as_slice() {
+                [one] => one.clone(),
+                several => format!("[{}]", several.join(", ")),
+            };
+            return Err(NotCreated::Invalid(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)));
+        }
+        admission::admit(&mut object);
+        self.cluster.create(object, now).map(|_| ()).map_err(NotCreated::Store)
+    }
+
+    fn succeed(&mut self, set: &Arc<StatefulSet>, verb: &str, what: String, end: &str, now: Timestamp) {
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let note = Note {
+            component: COMPONENT,
+            warning: false,
+            reason: &format!("Successful{verb}"),
+            message: format!("{verb} {what} in StatefulSet {name} {end}"),
+            at_most_every: SignedDuration::ZERO,
+        };
+        self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
+    }
+
+    fn warn(&mut self, set: &Arc<StatefulSet>, reason: &str, message: String, now: Timestamp) {
+        let note = Note { component: COMPONENT, warning: true, reason, message, at_most_every: SignedDuration::ZERO };
+        self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
+    }
+
+    fn fail(&mut self, set: &Arc<StatefulSet>, verb: &str, what: String, error: &str, now: Timestamp) {
+        let name = set.metadata.name.as_deref().unwrap_or_default();
+        let message = format!("{verb} {what} in StatefulSet {name} failed error: {error}");
+        self.warn(set, &format!("Failed{verb}"), message, now);
+    }
+
+    /// The sets that a change of a pod concerns: its controller, and the set whose name its own name holds.
+    pub(super) fn queue_sets_of_pod(&mut self, key: &ObjectKey, pods: [Option<&Pod>; 2]) {
+        let owners = pods.into_iter().flatten().flat_map(|pod| pod.metadata.owner_references.iter().flatten());
+        let mut names: Vec<String> = owners
+            .filter(|reference| reference.controller == Some(true) && reference.kind == Kind::StatefulSet.name())
+            .map(|reference| reference.name.clone())
+            .collect();
+        if let Some((parent, _)) = parent_and_ordinal(&key.name) {
+            names.push(parent.to_owned());
+        }
+        names.dedup();
+        for name in names {
+            if self.cluster.stateful_set(&key.namespace, &name).is_some() {
+                let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
+                self.queue.add(Work::new(Reconciler::StatefulSet, set));
+            }
+        }
+    }
+
+    /// The sets that a claim of this name may belong to: `data-web-0` is `data` of `web`, or `d` of … any set whose name ends there.
+    pub(super) fn queue_sets_of_claim(&mut self, key: &ObjectKey) {
+        let Some((stem, _)) = parent_and_ordinal(&key.name) else { return };
+        for (at, _) in stem.match_indices('-') {
+            let name = &stem[at + 1..];
+            if self.cluster.stateful_set(&key.namespace, name).is_some() {
+                let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
+                self.queue.add(Work::new(Reconciler::StatefulSet, set));
+            }
+        }
+    }
+}
+
+/// Who tells the events of sets.
+const COMPONENT: &str = "statefulset-controller";
+
+/// How an action that was not carried out goes on.
+#[derive(Debug)]
+enum Carried {
+    /// The pass is tried again, but its other actions do not depend on this one.
+    AndGoOn,
+    /// The pass ends here and is tried again.
+    Stop,
+}
+
+/// Why something was not created for a set.
+#[derive(Debug)]
+enum NotCreated {
+    Invalid(String),
+    Store(StoreError),
+}
+
+impl NotCreated {
+    fn message(&self) -> String {
+        match self {
+            NotCreated::Invalid(message) => message.clone(),
+            NotCreated::Store(error) => error.to_string(),
+        }
+    }
+}
+
+/// Whether the object's controller has this uid.
+fn controls(uid: &str, metadata: &ObjectMeta) -> bool {
+    let mut references = metadata.owner_references.iter().flatten();
+    references.any(|reference| reference.controller == Some(true) && reference.uid == uid)
+}
+
+/// Whether a set's selector matches the labels.
+fn selects(selector: &LabelSelector, metadata: &ObjectMeta) -> bool {
+    let none = BTreeMap::new();
+    object::selector::matches(selector, metadata.labels.as_ref().unwrap_or(&none))
+}
+
+/// The reference that makes a set the controller.
+fn reference_to(set: &StatefulSet) -> OwnerReference {
+    OwnerReference {
+        api_version: Kind::StatefulSet.api_version().to_owned(),
+        kind: Kind::StatefulSet.name().to_owned(),
+        name: set.metadata.name.clone().unwrap_or_default(),
+        uid: set.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// First ordinal and the one behind the last.
+fn ordinals(set: &StatefulSet) -> (i64, i64) {
+    let spec = set.spec.as_ref();
+    let start = spec.and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
+    let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    (i64::from(start), i64::from(start) + i64::from(replicas))
+}
+
+/// `web-a-12` is ordinal 12 of `web-a` (upstream's statefulPodRegex: the greedy part before the last dash and its digits).
+pub fn parent_and_ordinal(name: &str) -> Option<(&str, i64)> {
+    let (parent, digits) = name.rsplit_once('-')?;
+    (is_ordinal(digits)).then(|| digits.parse().ok().map(|ordinal| (parent, ordinal)))?
+}
+
+fn is_ordinal(digits: &str) -> bool {
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Whether a pod has ended.
+pub fn has_ended(pod: &Pod) -> bool {
+    matches!(phase(pod), Some("Failed" | "Succeeded"))
+}
