@@ -1,7 +1,8 @@
 //! A Service's EndpointSlices: which ones there should be, given its pods and the slices that exist.
 //!
-//! Slices are read by everybody who follows a Service, so a change touches as few of them as possible: an endpoint stays in the slice it
-//! is in, a slice that changes anyway is filled up first, and a slice that is no longer needed becomes one that is.
+//! Slices are read by everybody who follows a Service, so a change touches as few of them as possible: an endpoint
+//! stays in the slice it is in, a slice that changes anyway is filled up first, and a slice that is no longer needed
+//! becomes one that is.
 
 use k8s_openapi::{
     api::{
@@ -49,10 +50,12 @@ impl Plan {
     }
 }
 
-/// Plans the slices of one Service that has a selector. `pods` are those of its namespace whose labels it selects, `existing` the
-/// slices of this controller for it. By upstream's endpointslice reconciler (v1.36): at most 100 endpoints each, as few writes as possible.
+/// Plans the slices of one Service that has a selector. `pods` are those of its namespace whose labels it selects,
+/// `existing` the slices of this controller for it. By upstream's endpointslice reconciler (v1.36): at most 100
+/// endpoints each, as few writes as possible.
 ///
-/// A Service without selector, and one of type ExternalName, is left alone, as upstream leaves it. Endpoints keep the order of `pods`.
+/// A Service without selector, and one of type ExternalName, is left alone, as upstream leaves it. Endpoints keep the
+/// order of `pods`.
 pub fn plan(service: &Service, pods: &[&Arc<Pod>], existing: &[&Arc<EndpointSlice>]) -> Plan {
     let spec = service.spec.clone().unwrap_or_default();
     let has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
@@ -212,7 +215,8 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Slices that would be removed take over what slices that would be created hold: one write instead of two, and no gap between.
+    /// Slices that would be removed take over what slices that would be created hold: one write instead of two, and no
+    /// gap between.
     fn recycle(&mut self, service: &Service) {
         let (create, update) = (&mut self.create, &mut self.update);
         self.delete.retain(|old| {

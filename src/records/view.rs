@@ -115,7 +115,8 @@ impl SliceView {
         Some((owner, SliceView { ports: ports.collect(), endpoints: endpoints.collect() }))
     }
 
-    /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of them.
+    /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of
+    /// them.
     pub fn difference<'a>(&'a self, new: &'a SliceView) -> (Vec<&'a EndpointView>, Vec<&'a EndpointView>) {
         if self.ports != new.ports {
             return (self.endpoints.iter().collect(), new.endpoints.iter().collect());

@@ -17,7 +17,8 @@ const NODE_ADDRESS: &str = "192.168.0.1";
 /// The reason that a kubelet gives while a container is not ready.
 pub const NOT_READY: &str = "ContainersNotReady";
 
-/// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a container runs.
+/// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a
+/// container runs.
 pub fn creating(pod: &Pod, now: Timestamp) -> PodStatus {
     let mut status = pod.status.clone().unwrap_or_default();
     status.phase = Some("Pending".to_owned());

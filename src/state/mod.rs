@@ -1,7 +1,8 @@
 //! What survives a restart: the cluster's objects and the zones' serials, in an embedded transactional store.
 //!
-//! One file, `cluster.redb`, in the state directory; one process at a time. Each commit is one transaction on disk before
-//! [`Store::commit`] returns, so a process that is killed at any instant leaves the cluster as it was after the last commit.
+//! One file, `cluster.redb`, in the state directory; one process at a time. Each commit is one transaction on disk
+//! before [`Store::commit`] returns, so a process that is killed at any instant leaves the cluster as it was after the
+//! last commit.
 //!
 //! | table   | key                   | value                      |
 //! |---------|-----------------------|----------------------------|
@@ -11,8 +12,8 @@
 //! |         | `objects`             | how many objects there are |
 //! | serials | a zone's apex         | its last SOA serial        |
 //!
-//! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages only after a
-//! crash, and a cluster with a wrong address in it is worse than one that is refused.
+//! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
+//! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
 
 use crate::{
     cluster::Change,
@@ -46,7 +47,8 @@ const SERIALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("serials"
 pub enum StateError {
     /// The directory or the file cannot be opened or made.
     #[error(
-        "{path}: {source}; make the state directory writable, name another with --state-dir, or \"none\" to keep no state"
+        "{path}: {source}; make the state directory writable, name another with --state-dir, or \"none\" to keep \
+         no state"
     )]
     Open {
         /// The directory or the file.
@@ -62,8 +64,8 @@ pub enum StateError {
     },
     /// The file is not what this program wrote.
     #[error(
-        "{file} is damaged ({problem}) and was left as it is; move it away to start with an empty cluster (pods get new addresses, \
-         claims new volumes), or put a copy from before in its place"
+        "{file} is damaged ({problem}) and was left as it is; move it away to start with an empty cluster \
+         (pods get new addresses, claims new volumes), or put a copy from before in its place"
     )]
     Damaged {
         /// The file.
@@ -73,8 +75,8 @@ pub enum StateError {
     },
     /// A later version of this program wrote the file.
     #[error(
-        "{file} has format {found}, and this version knows formats up to {FORMAT}; use the version that wrote it, or another \
-         --state-dir"
+        "{file} has format {found}, and this version knows formats up to {FORMAT}; use the version that wrote it, \
+         or another --state-dir"
     )]
     Newer {
         /// The file.
@@ -84,8 +86,8 @@ pub enum StateError {
     },
     /// A transaction was not carried out; it is kept in memory and is part of the next one.
     #[error(
-        "{file}: changes are not on disk ({problem}); serving goes on and they are written with the next change, but a restart before \
-         that forgets {objects} changed objects"
+        "{file}: changes are not on disk ({problem}); serving goes on and they are written with the next \
+         change, but a restart before that forgets {objects} changed objects"
     )]
     Write {
         /// The file.
@@ -159,8 +161,8 @@ impl Store {
         guarded(&self.file, || read(database).map_err(|problem| damaged(&self.file, problem)))
     }
 
-    /// Writes what changed, in one transaction that is on disk when this returns, together with whatever an earlier call could not
-    /// write. After an error everything is kept for the next call, which opens the file anew.
+    /// Writes what changed, in one transaction that is on disk when this returns, together with whatever an earlier
+    /// call could not write. After an error everything is kept for the next call, which opens the file anew.
     pub fn commit(
         &mut self,
         changes: &[Change],

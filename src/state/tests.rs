@@ -293,8 +293,8 @@ fn a_file_that_vanished_is_not_begun_anew() {
     assert_eq!(store.load().unwrap().objects.len(), 2);
 }
 
-/// The file as it is after each single write, as a killed process leaves it: always the state after one of the commits, never less
-/// than the last one that was confirmed.
+/// The file as it is after each single write, as a killed process leaves it: always the state after one of the commits,
+/// never less than the last one that was confirmed.
 #[test]
 fn killed_at_any_write() {
     let directory = tempfile::tempdir().unwrap();
