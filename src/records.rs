@@ -20,6 +20,7 @@ mod tally;
 mod view;
 
 pub use reverse::reverse_name;
+pub use view::SERVICE_NAME_LABEL;
 
 use crate::{
     name::Name,

@@ -4,6 +4,7 @@
 //! stays in the slice it is in, a slice that changes anyway is filled up first, and a slice that is no longer needed
 //! becomes one that is.
 
+pub use crate::records::SERVICE_NAME_LABEL;
 use k8s_openapi::{
     api::{
         core::v1::{Container, ObjectReference, Pod, Service, ServicePort},
@@ -23,8 +24,6 @@ use std::{
 /// Most endpoints that this controller puts into one slice (upstream's default of `--max-endpoints-per-slice`).
 pub const MAX_ENDPOINTS: usize = 100;
 
-/// The label that names a slice's Service.
-pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// The label that names the controller to which a slice belongs.
 pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on slices that [`plan`] makes.

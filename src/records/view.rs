@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use std::{collections::HashMap, net::IpAddr};
 
 /// The label that names a slice's Service.
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// A Service; `base` is its name in the cluster's zone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,7 +49,8 @@ pub fn wait(status: &mut PodStatus, reason: &str, message: &str) {
 /// The addresses are there.
 pub fn set_addresses(status: &mut PodStatus, addresses: &[IpAddr]) {
     status.pod_ip = addresses.first().map(IpAddr::to_string);
-    status.pod_ips = Some(addresses.iter().map(|address| PodIP { ip: address.to_string() }).collect());
+    let listed: Vec<PodIP> = addresses.iter().map(|address| PodIP { ip: address.to_string() }).collect();
+    status.pod_ips = (!listed.is_empty()).then_some(listed);
 }
 
 /// The addresses that a status names.
