@@ -8,6 +8,8 @@ mod publish;
 mod rrset;
 pub mod serial;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 #[allow(clippy::module_inception, reason = "the zone itself is what the room is named after")]
 mod zone;
 

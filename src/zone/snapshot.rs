@@ -244,7 +244,7 @@ fn zone_of(spec: &ZoneSpec) -> Zone {
     let soa = rdata::soa(&spec.name_server, &spec.mailbox, numbers);
     let mut zone = Zone::new(spec.origin.clone(), spec.ttl, soa, true);
     let ns = Rrset::new(RecordType::NS, spec.ttl, [rdata::name(&spec.name_server)]);
-    zone.change(&spec.origin, RecordType::NS, Some(&ns));
+    zone.set(&spec.origin, RecordType::NS, Some(&ns));
     for name in spec.empty_names.iter().filter(|name| name.is_within(&spec.origin)) {
         zone.pin(name);
     }
@@ -256,7 +256,7 @@ fn zone_of_file(file: &StaticZone, before: Option<&Zone>) -> Zone {
     let written = soa_serial(soa_rdata);
     let mut zone = Zone::new(file.origin().clone(), soa_ttl, soa_rdata.to_vec(), false);
     for (owner, set) in file.records() {
-        zone.change(owner, set.rtype(), Some(set));
+        zone.set(owner, set.rtype(), Some(set));
     }
     if let Some(before) = before.map(Zone::serial).filter(|&before| !serial::is_after(written, before)) {
         zone.set_serial(serial::next(before));

@@ -139,7 +139,8 @@ impl Zone {
 
     /// The wildcard at the closest encloser of an absent name (RFC 4592 §3.3.1).
     fn wildcard(&self, name: &[u8]) -> Option<&Node> {
-        let encloser = std::iter::successors(parent(name), |name| parent(name)).find(|name| self.node(name).is_some())?;
+        let encloser =
+            std::iter::successors(parent(name), |name| parent(name)).find(|name| self.node(name).is_some())?;
         let mut asked = [0; crate::name::NAME_MAX + 2];
         asked[..2].copy_from_slice(b"\x01*");
         let end = 2 + encloser.len();
@@ -153,18 +154,18 @@ impl Zone {
         std::iter::successors(Some(name), |name| parent(name)).take_while(move |name| name.len() > apex)
     }
 
-    /// Puts one set in place of that of its type, or removes it; returns whether what is served differs now.
-    ///
-    /// SOA is the zone's own, and NS at the apex can be replaced but not removed.
+    /// What a delta says: puts one set in place of that of its type, or removes it; returns whether what is served
+    /// differs now. SOA, and NS at the apex, are the zone's own and no delta's.
     pub(super) fn change(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
         let set = set.filter(|set| !set.is_empty() && set.rtype() == rtype);
-        if rtype == RecordType::SOA || (rtype == RecordType::NS && set.is_none() && *owner == self.origin) {
+        if rtype == RecordType::SOA || (rtype == RecordType::NS && *owner == self.origin) {
             return false;
         }
         self.set(owner, rtype, set)
     }
 
-    fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
+    /// The same for any type.
+    pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
         let fed = self.node(owner.as_wire()).map(Node::fed).unwrap_or_default();
         let present = fed.iter().find(|set| set.rtype() == rtype);
         if present == set {
