@@ -502,9 +502,9 @@ fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) ->
     }
     let simulation = &mut settings.simulation;
     for (wish, setting) in [
-        (wishes.start_after, &mut simulation.start_after),
-        (wishes.ready_after, &mut simulation.ready_after),
-        (wishes.stop_after, &mut simulation.stop_after),
+        (wishes.simulation.start_after, &mut simulation.start_after),
+        (wishes.simulation.ready_after, &mut simulation.ready_after),
+        (wishes.simulation.stop_after, &mut simulation.stop_after),
     ] {
         *setting = wish.map_or(*setting, |wish| wish.0);
     }

@@ -32,9 +32,10 @@ pub(super) struct Scenario {
     pub steps: Vec<Step>,
 }
 
-/// Settings of the server that the scenario plays against; whatever is missing has the server's own default.
+/// Settings of the server that the scenario plays against, spelt as in the settings file; whatever is missing has the server's
+/// own default.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ServerSettings {
     /// The zone of the cluster.
     pub cluster_domain: Option<String>,
@@ -46,14 +47,23 @@ pub(super) struct ServerSettings {
     pub ttl: Option<u32>,
     /// TTL of negative answers in seconds.
     pub negative_ttl: Option<u32>,
+    /// How pods behave.
+    #[serde(default)]
+    pub simulation: SimulationWishes,
+    /// A directory of static zones, relative to the scenario.
+    pub zones: Option<PathBuf>,
+}
+
+/// Delays of simulated pods.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct SimulationWishes {
     /// From a pod's creation to Running.
     pub start_after: Option<Span>,
     /// From Running to Ready.
     pub ready_after: Option<Span>,
     /// From deletion to being gone.
     pub stop_after: Option<Span>,
-    /// A directory of static zones, relative to the scenario.
-    pub zones: Option<PathBuf>,
 }
 
 /// One step: something said, something done, or both.
@@ -715,7 +725,7 @@ mod tests {
         check("- print: pods\n- wait: {pods: {web-0: ready, prod/web-1: {is: gone}}, within: 3s}\n", "2 steps");
         check("- query: {name: nginx, expect: [10.0.0.1]}\n- query: {name: nginx, expect: NODATA}\n", "2 steps");
         check("- edit: {object: StatefulSet/web, patch: {spec: {replicas: 1}}}\n", "1 steps");
-        check("- say: a\nsettings: {pod-cidrs: [10.1.0.0]}\n", "settings.pod-cidrs[0]: `10.1.0.0` is no range");
+        check("- say: a\nsettings: {podCidrs: [10.1.0.0]}\n", "settings.podCidrs: `10.1.0.0` is no range");
         check("- say: a\n- sing: b\n", "4:3: steps[1]: unknown field `sing`, expected one of `say`");
         check("- apply: {file: a.yaml}\n", "apply takes either `text` or `from`");
         check("- apply: {file: ../a.yaml, text: ''}\n", "without `..`");
