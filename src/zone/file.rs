@@ -228,3 +228,6 @@ fn mistake(file: &Path, message: String) -> Diagnostic {
         source_line: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
