@@ -223,3 +223,6 @@ fn mistake(file: &Path, message: String) -> Diagnostic {
         source_line: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
