@@ -1,6 +1,17 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
-use crate::zone::Snapshot;
+use crate::{
+    name::NAME_MAX,
+    wire::{
+        MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class,
+        edns::{Edns, ExtendedError, OPT_LENGTH, VERSION},
+        query::{Query, Question},
+        rdata::{RecordType, target},
+        ready::{FIXED, Ready},
+        response::{Owner, ReplyEdns, Response, Section},
+    },
+    zone::{Found, Node, Rrset, Snapshot, Zone},
+};
 
 /// What a packet came over; it decides the size of the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +42,274 @@ pub enum Verdict {
     Reply(usize),
 }
 
-/// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics, allocates nothing for plain queries.
-pub fn answer(_packet: &[u8], _snapshot: &Snapshot, _request: Request, _out: &mut [u8]) -> Verdict {
-    todo!()
+/// Most aliases followed in one answer; the client asks on from the last one.
+pub const ALIASES_MAX: usize = 16;
+
+const NOT_OURS: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_AUTHORITATIVE, text: "this server has no zone above this name" };
+const NOT_IN: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_SUPPORTED, text: "only class IN is served" };
+const NO_TRANSFER: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::PROHIBITED, text: "zone transfer is not allowed" };
+const NOT_READY: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_READY, text: "the first complete load is not in yet" };
+const SUBSET: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "random subset: all records do not fit in one DNS message" };
+
+/// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics, allocates
+/// nothing for plain queries. With less room in `out` replies are truncated or dropped.
+pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
+    let Some(query) = Query::parse(packet) else { return Verdict::Drop };
+    let echoed = query.question.map(|question| question.octets);
+    let reserved = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+    let limit = size_limit(request, query.edns);
+    let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
+    let mut answering = Answering { snapshot, request, with_edns: query.edns.is_some(), response };
+    let outcome = answering.judge(&query);
+    let edns = query.edns.map(|edns| ReplyEdns {
+        udp_payload: request.udp_payload_max,
+        dnssec_ok: edns.dnssec_ok,
+        error: outcome.error,
+    });
+    Verdict::Reply(answering.response.finish(outcome.rcode, outcome.authoritative, edns))
 }
+
+fn size_limit(request: Request, edns: Option<Edns>) -> usize {
+    match (request.transport, edns) {
+        (Transport::Stream, _) => MESSAGE_MAX,
+        (Transport::Udp, None) => UDP_MAX_WITHOUT_EDNS,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.udp_payload.min(request.udp_payload_max)).max(UDP_MAX_WITHOUT_EDNS)
+        }
+    }
+}
+
+/// What the header says besides the records.
+struct Outcome {
+    rcode: Rcode,
+    authoritative: bool,
+    error: Option<ExtendedError<'static>>,
+}
+
+impl Outcome {
+    fn ours(rcode: Rcode) -> Outcome {
+        Outcome { rcode, authoritative: true, error: None }
+    }
+
+    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome {
+        Outcome { rcode, authoritative: false, error }
+    }
+}
+
+struct Answering<'s, 'o> {
+    snapshot: &'s Snapshot,
+    request: Request,
+    with_edns: bool,
+    response: Response<'o>,
+}
+
+impl<'s> Answering<'s, '_> {
+    /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
+    fn judge(&mut self, query: &Query<'_>) -> Outcome {
+        if query.edns.is_some_and(|edns| edns.version > VERSION) {
+            return Outcome::not_ours(Rcode::BADVERS, None);
+        }
+        if query.header.opcode != 0 {
+            return Outcome::not_ours(Rcode::NOTIMP, None);
+        }
+        let Some(question) = query.question.filter(|_| query.well_formed) else {
+            return Outcome::not_ours(Rcode::FORMERR, None);
+        };
+        if question.qclass != class::IN {
+            return Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN));
+        }
+        if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
+            return Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER));
+        }
+        self.resolve(question)
+    }
+
+    /// Follows the name through zones and aliases to its records, or to the proof that there are none.
+    fn resolve(&mut self, question: Question<'_>) -> Outcome {
+        let mut lower = [0; NAME_MAX];
+        let spelt = question.name();
+        let asked = &mut lower[..spelt.len()];
+        asked.copy_from_slice(spelt);
+        asked.make_ascii_lowercase();
+        let asked: &[u8] = asked;
+
+        let Some(mut zone) = self.zone(asked, question.qtype) else {
+            return Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS));
+        };
+        let mut name = asked;
+        let mut owner = Owner::Question;
+        let mut followed: [&[u8]; ALIASES_MAX] = [&[]; ALIASES_MAX];
+        for step in 0..ALIASES_MAX {
+            let node = match zone.find(name) {
+                Found::Node(node) | Found::Wildcard(node) => node,
+                // DS belongs to this side of the cut (RFC 4035 §3.1.4.1).
+                Found::Cut(cut) if question.qtype == RecordType::DS && cut.name().as_wire() == name => cut,
+                Found::Cut(cut) if step == 0 => return self.refer(zone, cut),
+                Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
+                Found::Absent => return self.absent(zone, owner, Rcode::NXDOMAIN),
+            };
+            if let Some(set) = node.set(question.qtype) {
+                return self.found(owner, set);
+            }
+            if question.qtype == RecordType::ANY {
+                return self.any(zone, owner, node);
+            }
+            let Some(alias) = node.set(RecordType::CNAME) else {
+                return self.absent(zone, owner, Rcode::NOERROR);
+            };
+            let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
+            followed[step] = name;
+            // A loop ends where it began; a target elsewhere is for the client to ask.
+            let Some(next) = self.zone(target, question.qtype).filter(|_| !followed.contains(&target)) else {
+                return Outcome::ours(Rcode::NOERROR);
+            };
+            (zone, name, owner) = (next, target, Owner::Name(target));
+        }
+        Outcome::ours(Rcode::NOERROR)
+    }
+
+    /// The zone that answers for a name; of a zone's apex that is the zone above for DS.
+    fn zone(&self, name: &[u8], qtype: RecordType) -> Option<&'s Zone> {
+        let zone = self.snapshot.zone_of(name)?;
+        if qtype == RecordType::DS
+            && zone.origin().as_wire() == name
+            && let Some(above) = self.snapshot.parent_zone(name)
+        {
+            return Some(above);
+        }
+        Some(zone)
+    }
+
+    /// Writes an alias; its target, or `None` if there was no room.
+    fn alias(&mut self, owner: Owner<'_>, alias: &'s Rrset) -> Option<&'s [u8]> {
+        if self.response.whole_set(Section::Answer, owner, &alias.ready(), 0) {
+            return alias.rdata().next();
+        }
+        self.response.truncate();
+        None
+    }
+
+    fn found(&mut self, owner: Owner<'_>, set: &'s Rrset) -> Outcome {
+        let ready = set.ready();
+        let first = self.first(&ready);
+        let stream = self.request.transport == Transport::Stream;
+        let mut error = None;
+        if stream && !self.response.has_room(ready.bytes.len()) {
+            // A stream has no larger message to fall back to, so TC would only make clients ask for ever.
+            error = Some(SUBSET);
+            self.response.reserve(if self.with_edns { SUBSET.length() } else { 0 });
+        }
+        let start = self.response.position();
+        let written = self.response.records(Section::Answer, owner, &ready, first);
+        if written == set.len() {
+            let place = matches!(owner, Owner::Question).then_some(start);
+            self.add_addresses(set, first, place);
+            error = None;
+        } else if !stream {
+            self.response.truncate();
+        }
+        Outcome { error, ..Outcome::ours(Rcode::NOERROR) }
+    }
+
+    /// Where a set begins in this answer.
+    fn first(&self, set: &Ready<'_>) -> usize {
+        if set.count > 1 && set.rtype.rotates() { self.request.rotation as usize % set.count } else { 0 }
+    }
+
+    /// One small record in place of everything there is (RFC 8482 §4).
+    fn any(&mut self, zone: &Zone, owner: Owner<'_>, node: &'s Node) -> Outcome {
+        const RDATA: &[u8] = b"\x07RFC8482\0";
+        let whole = if let Some(alias) = node.set(RecordType::CNAME) {
+            self.response.whole_set(Section::Answer, owner, &alias.ready(), 0)
+        } else if node.sets().is_empty() {
+            return self.absent(zone, owner, Rcode::NOERROR);
+        } else {
+            self.response.record(Section::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
+        };
+        if !whole {
+            self.response.truncate();
+        }
+        Outcome::ours(Rcode::NOERROR)
+    }
+
+    /// The name, or a record of the type, does not exist: the zone's SOA says so and for how long (RFC 2308 §3).
+    fn absent(&mut self, zone: &Zone, owner: Owner<'_>, rcode: Rcode) -> Outcome {
+        if zone.is_fed() && !self.snapshot.is_synced() {
+            self.response.clear();
+            return Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY));
+        }
+        let soa = zone.negative();
+        let origin = zone.origin().as_wire();
+        let whole = match owner {
+            Owner::Question => self.response.authority(soa.bytes(), soa.pointers(), origin.len()),
+            _ => {
+                let owner = Owner::Name(origin);
+                self.response.record(Section::Authority, owner, RecordType::SOA, soa.ttl(), zone.soa_rdata())
+            }
+        };
+        if !whole {
+            self.response.truncate();
+        }
+        Outcome::ours(rcode)
+    }
+
+    /// Another server knows: its name, and its address as far as this zone has it (RFC 1034 §4.2.1).
+    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome {
+        let outcome = Outcome::not_ours(Rcode::NOERROR, None);
+        let Some(servers) = cut.set(RecordType::NS) else { return outcome };
+        let owner = cut.name().as_wire();
+        if !self.response.whole_set(Section::Authority, Owner::Name(owner), &servers.ready(), 0) {
+            self.response.truncate();
+            return outcome;
+        }
+        for server in servers.rdata() {
+            let whole = zone.node(server).is_none_or(|glue| self.add_node(Owner::Name(server), glue));
+            // Without the glue of a server inside the delegation nobody finds it (RFC 9471 §2.1).
+            if !whole && crate::name::is_within(server, owner) {
+                self.response.truncate();
+            }
+        }
+        outcome
+    }
+
+    /// Adds the addresses of all that the set's records point to, as long as there is room: set by set, and without TC
+    /// (RFC 2181 §9). `place` is where the set was copied to.
+    fn add_addresses(&mut self, set: &'s Rrset, first: usize, place: Option<usize>) {
+        let Some(target_offset) = set.rtype().target_offset() else { return };
+        let ready = set.ready();
+        // Names that were compressed do not stand where they did.
+        let mut place = place.filter(|_| set.rtype().compressible_names() == 0);
+        for index in (first..ready.count).chain(0..first) {
+            let standing = place.map(|place| place + FIXED + target_offset);
+            place = place.map(|place| place + ready.start(index + 1) - ready.start(index));
+            if set.repeats_target(index) {
+                continue;
+            }
+            let Some(name) = target(set.rtype(), ready.rdata(index)) else { continue };
+            let zone = self.snapshot.zone_of(name);
+            let Some(node) = zone.and_then(|zone| zone.node(name)) else { continue };
+            let owner = standing.map_or(Owner::Name(name), |offset| Owner::At { offset, name });
+            if !self.add_node(owner, node) {
+                return;
+            }
+        }
+    }
+
+    /// Adds the addresses of one name; whether all of them fit.
+    fn add_node(&mut self, owner: Owner<'_>, node: &Node) -> bool {
+        let addresses = [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype));
+        addresses.fold(true, |whole, set| {
+            let ready = set.ready();
+            let first = self.first(&ready);
+            self.response.whole_set(Section::Additional, owner, &ready, first) && whole
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

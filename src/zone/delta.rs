@@ -6,7 +6,7 @@ use crate::{name::Name, wire::rdata::RecordType};
 /// What changes: for each (owner, type) the set that is to stand there from now on, or nothing.
 ///
 /// Owners of several zones may stand in one delta; it becomes visible in one step. A later entry for the same owner and
-/// type wins. Owners within none of the zones are left out without an error.
+/// type wins. Owners within none of the zones are left out without an error, as are SOA, and NS at the apex of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The changes in order.

@@ -1,13 +1,233 @@
-//! Static zones from RFC 1035 master files, parsed by hickory.
+//! Static zones from RFC 1035 master files: a directory of them, of which each keeps its last good version.
 
-use crate::diagnostic::Diagnostic;
-use std::path::Path;
+mod check;
+mod entry;
+mod rdata;
+mod read;
 
-/// A zone read from a file: every record of it, SOA and NS included.
-#[derive(Debug, Clone)]
-pub struct StaticZone {}
+pub use read::read;
 
-/// Reads every `*.zone` file of a directory (a missing directory is empty). A file that does not parse gives a diagnostic and no zone.
-pub fn load(_directory: &Path) -> (Vec<StaticZone>, Vec<Diagnostic>) {
-    (Vec::new(), Vec::new())
+use super::{Rrset, zone::FileRecords};
+use crate::{
+    diagnostic::{Diagnostic, Place, Severity},
+    name::Name,
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A file of more octets is refused.
+pub const FILE_MAX: u64 = 64 << 20;
+/// No more mistakes of one file are told.
+pub const MISTAKES_MAX: usize = 20;
+
+/// What is said in [`Diagnostic::kept`] while a file is broken.
+const KEPT: &str = "the version loaded before keeps being served";
+
+/// A zone read from a file: every record of it, SOA and NS included. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticZone(Arc<Contents>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Contents {
+    origin: Name,
+    soa_ttl: u32,
+    soa_rdata: Vec<u8>,
+    /// Everything but the SOA, in canonical order.
+    records: Vec<(Name, Rrset)>,
 }
+
+impl StaticZone {
+    /// The apex.
+    pub fn origin(&self) -> &Name {
+        &self.0.origin
+    }
+
+    /// All sets but the SOA with their owners, in canonical order.
+    pub fn records(&self) -> &[(Name, Rrset)] {
+        &self.0.records
+    }
+
+    /// TTL and rdata of the SOA.
+    pub fn soa(&self) -> (u32, &[u8]) {
+        (self.0.soa_ttl, &self.0.soa_rdata)
+    }
+
+    /// Whether both serve the same, serial included.
+    pub fn same_records(&self, other: &StaticZone) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self == other
+    }
+
+    pub(super) fn by_owner(&self) -> FileRecords {
+        let mut records = FileRecords::new();
+        for (owner, set) in self.records() {
+            records.entry(owner.clone()).or_default().push(set.clone());
+        }
+        records
+    }
+}
+
+/// Reads every `*.zone` file of a directory (a missing directory is empty). A file that does not parse gives a
+/// diagnostic and no zone.
+pub fn load(directory: &Path) -> (Vec<StaticZone>, Vec<Diagnostic>) {
+    let (zones, diagnostics) = ZoneFiles::new(directory).scan();
+    (zones.unwrap_or_default(), diagnostics)
+}
+
+/// The `*.zone` files of a directory, of each of which the last good version is remembered.
+#[derive(Debug)]
+pub struct ZoneFiles {
+    directory: PathBuf,
+    built_in: Vec<Name>,
+    files: BTreeMap<PathBuf, File>,
+    served: Vec<(PathBuf, StaticZone)>,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    octets: Option<Vec<u8>>,
+    good: Option<StaticZone>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl ZoneFiles {
+    /// Nothing read yet.
+    pub fn new(directory: &Path) -> ZoneFiles {
+        ZoneFiles {
+            directory: directory.to_owned(),
+            built_in: Vec::new(),
+            files: BTreeMap::new(),
+            served: Vec::new(),
+        }
+    }
+
+    /// The apexes of the zones that are there without files. A file with one of them adds records beneath; its SOA and
+    /// the NS of the apex are ignored, of which a warning tells.
+    pub fn beneath(mut self, built_in: Vec<Name>) -> ZoneFiles {
+        self.built_in = built_in;
+        self
+    }
+
+    /// Reads the directory again. The zones come only if they differ from those of the scan before (none before the
+    /// first); the diagnostics are all that hold now.
+    pub fn scan(&mut self) -> (Option<Vec<StaticZone>>, Vec<Diagnostic>) {
+        let mut diagnostics = Vec::new();
+        match zone_paths(&self.directory) {
+            Ok(paths) => self.read_files(paths),
+            Err(error) => {
+                let mut diagnostic = mistake(&self.directory, format!("the directory cannot be read: {error}"));
+                if !self.served.is_empty() {
+                    diagnostic.kept = "the zones loaded before keep being served".to_owned();
+                }
+                diagnostics.push(diagnostic);
+            }
+        }
+        diagnostics.extend(self.files.values().flat_map(|file| file.diagnostics.iter().cloned()));
+        let served = self.choose(&mut diagnostics);
+        let differs = served != self.served;
+        self.served = served;
+        (differs.then(|| self.served.iter().map(|(_, zone)| zone.clone()).collect()), diagnostics)
+    }
+
+    fn read_files(&mut self, paths: Vec<PathBuf>) {
+        self.files.retain(|path, _| paths.contains(path));
+        for path in paths {
+            let octets = read_bounded(&path);
+            let file = self.files.entry(path.clone()).or_default();
+            match octets {
+                Ok(octets) if file.octets.as_ref() == Some(&octets) => {}
+                Ok(octets) => {
+                    let (zone, diagnostics) = read(&path, &octets, &self.built_in);
+                    file.take(Some(octets), zone, diagnostics);
+                }
+                Err(error) => {
+                    let diagnostic = mistake(&path, format!("the file cannot be read: {error}"));
+                    file.take(None, None, vec![diagnostic]);
+                }
+            }
+        }
+    }
+
+    /// One zone per apex: the file that was served before stays, and among new ones the first path wins.
+    fn choose(&self, diagnostics: &mut Vec<Diagnostic>) -> Vec<(PathBuf, StaticZone)> {
+        let was_served = |path: &Path, zone: &StaticZone| {
+            self.served.iter().any(|(before, served)| before == path && served.origin() == zone.origin())
+        };
+        let good = self.files.iter().filter_map(|(path, file)| Some((path, file.good.as_ref()?)));
+        let mut candidates: Vec<_> = good.collect();
+        candidates.sort_by_key(|(path, zone)| !was_served(path, zone));
+        let mut chosen: BTreeMap<&Name, (&PathBuf, &StaticZone)> = BTreeMap::new();
+        for (path, zone) in candidates {
+            if let Some((first, _)) = chosen.get(zone.origin()) {
+                let (origin, first) = (zone.origin(), first.display());
+                let mut diagnostic = mistake(path, format!("zone {origin} is in {first} already"));
+                diagnostic.help = "keep the zone in one of the two files".to_owned();
+                diagnostic.kept = format!("{first} is served");
+                diagnostics.push(diagnostic);
+            } else {
+                chosen.insert(zone.origin(), (path, zone));
+            }
+        }
+        chosen.into_values().map(|(path, zone)| (path.clone(), zone.clone())).collect()
+    }
+}
+
+impl File {
+    fn take(&mut self, octets: Option<Vec<u8>>, zone: Option<StaticZone>, diagnostics: Vec<Diagnostic>) {
+        self.octets = octets;
+        self.diagnostics = diagnostics;
+        if zone.is_some() {
+            self.good = zone;
+        } else if self.good.is_some() {
+            self.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.kept = KEPT.to_owned());
+        }
+    }
+}
+
+/// Hidden names are editors' and ConfigMaps' own affairs.
+fn zone_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "zone") && !path.is_dir() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let length = fs::metadata(path)?.len();
+    if length > FILE_MAX {
+        return Err(io::Error::other(format!("it has {length} octets, more than {FILE_MAX}")));
+    }
+    fs::read(path)
+}
+
+/// An error about the whole file.
+fn mistake(file: &Path, message: String) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        place: Place::default(),
+        width: 1,
+        object: String::new(),
+        field: String::new(),
+        message,
+        help: String::new(),
+        kept: String::new(),
+        source_line: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

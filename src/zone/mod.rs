@@ -2,11 +2,21 @@
 
 mod delta;
 pub mod file;
+mod negative;
+mod node;
 mod publish;
 mod rrset;
+pub mod serial;
 mod snapshot;
+#[cfg(test)]
+mod tests;
+#[allow(clippy::module_inception, reason = "the zone itself is what the room is named after")]
+mod zone;
 
 pub use delta::Delta;
+pub use negative::NegativeSoa;
+pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
 pub use rrset::Rrset;
 pub use snapshot::{Snapshot, ZoneSpec};
+pub use zone::{Found, Zone};

@@ -1,38 +1,151 @@
 //! A set of records of one owner and type, kept as bytes that are ready to be sent.
 
-use crate::wire::rdata::RecordType;
+use crate::wire::{
+    TTL_MAX,
+    rdata::{self, RecordType},
+    ready::{self, Ready, Starts},
+};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 /// An RRset (RFC 2181 §5): records of one owner and type with one TTL, never the same rdata twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Cloning is cheap: the bytes are shared.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rrset {
     rtype: RecordType,
     ttl: u32,
-    rdata: Vec<Vec<u8>>,
+    count: u32,
+    /// Octets of each record if all have the same, else 0.
+    every: u32,
+    bytes: Arc<[u8]>,
+    /// Only where it is needed, which is seldom.
+    index: Option<Arc<Index>>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Index {
+    /// Where each record begins; empty if all have the same length.
+    starts: Box<[u32]>,
+    /// Records whose target another record before them has, ascending.
+    repeated_targets: Box<[u32]>,
 }
 
 impl Rrset {
-    /// Makes a set of the given rdata; duplicates are dropped, the order is the canonical one.
+    /// Makes a set of the given rdata; duplicates are dropped, the order is the canonical one (RFC 4034 §6.3).
+    ///
+    /// A TTL beyond 2³¹−1 counts as that. Rdata longer than 65,535 octets cannot be sent and is left out.
     pub fn new(rtype: RecordType, ttl: u32, rdata: impl IntoIterator<Item = Vec<u8>>) -> Rrset {
-        Rrset { rtype, ttl, rdata: rdata.into_iter().collect() }
+        let mut records: Vec<Vec<u8>> = rdata.into_iter().filter(|rdata| rdata.len() <= usize::from(u16::MAX)).collect();
+        records.sort_unstable();
+        records.dedup();
+        let ttl = ttl.min(TTL_MAX);
+        let length = records.iter().map(|rdata| ready::FIXED + rdata.len()).sum();
+        let mut bytes = Vec::with_capacity(length);
+        let mut starts = Vec::with_capacity(records.len());
+        for rdata in &records {
+            starts.push(bytes.len() as u32);
+            ready::push(&mut bytes, rtype, ttl, rdata);
+        }
+        let first = records.first().map_or(0, Vec::len);
+        let uniform = records.iter().all(|rdata| rdata.len() == first);
+        if uniform {
+            starts.clear();
+        }
+        let repeated = repeated_targets(rtype, &records);
+        let index = (!uniform || !repeated.is_empty())
+            .then(|| Arc::new(Index { starts: starts.into(), repeated_targets: repeated.into() }));
+        Rrset {
+            rtype,
+            ttl,
+            count: records.len() as u32,
+            every: if uniform { (ready::FIXED + first) as u32 } else { 0 },
+            bytes: bytes.into(),
+            index,
+        }
     }
+
     /// The records' type.
     pub fn rtype(&self) -> RecordType {
         self.rtype
     }
+
     /// The records' TTL in seconds.
     pub fn ttl(&self) -> u32 {
         self.ttl
     }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
-        self.rdata.len()
+        self.count as usize
     }
+
     /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
-        self.rdata.is_empty()
+        self.count == 0
     }
+
     /// The rdata of each record, in canonical order.
     pub fn rdata(&self) -> impl Iterator<Item = &[u8]> {
-        self.rdata.iter().map(Vec::as_slice)
+        let ready = self.ready();
+        (0..self.len()).map(move |index| ready.rdata(index))
+    }
+
+    /// The records as they are copied into replies.
+    pub fn ready(&self) -> Ready<'_> {
+        let starts = match &self.index {
+            Some(index) if self.every == 0 => Starts::At(&index.starts),
+            _ => Starts::Every(self.every as usize),
+        };
+        Ready { rtype: self.rtype, ttl: self.ttl, bytes: &self.bytes, starts, count: self.len() }
+    }
+
+    /// Whether a record before this one has the same target, so that its addresses are wanted only once.
+    pub fn repeats_target(&self, record: usize) -> bool {
+        self.index.as_ref().is_some_and(|index| index.repeated_targets.binary_search(&(record as u32)).is_ok())
+    }
+}
+
+fn repeated_targets(rtype: RecordType, records: &[Vec<u8>]) -> Vec<u32> {
+    if rtype.target_offset().is_none() || records.len() < 2 {
+        return Vec::new();
+    }
+    let mut seen = HashSet::with_capacity(records.len());
+    let mut repeated = Vec::new();
+    for (record, rdata) in records.iter().enumerate() {
+        if rdata::target(rtype, rdata).is_none_or(|target| !seen.insert(target)) {
+            repeated.push(record as u32);
+        }
+    }
+    repeated
+}
+
+impl fmt::Debug for Rrset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?}", self.rtype, self.ttl, self.rdata().collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{name::Name, wire::rdata::srv};
+
+    #[test]
+    fn sorted_without_duplicates() {
+        let set = Rrset::new(RecordType::TXT, u32::MAX, [b"\x01b".to_vec(), b"\0".to_vec(), b"\x01b".to_vec()]);
+        assert_eq!(set.rdata().collect::<Vec<_>>(), [&b"\0"[..], b"\x01b"]);
+        assert_eq!((set.len(), set.ttl()), (2, TTL_MAX)); // 150
+        assert_eq!(set, Rrset::new(RecordType::TXT, TTL_MAX, [b"\0".to_vec(), b"\x01b".to_vec()]));
+        assert!(Rrset::new(RecordType::A, 5, []).is_empty());
+        assert!(Rrset::new(RecordType::TXT, 5, [vec![0; 65_536]]).is_empty());
+    }
+
+    #[test]
+    fn targets_of_several_records() {
+        let target = |text| Name::parse(text).expect("a name");
+        let records = [(1, "b"), (1, "a"), (2, "a"), (3, "longer")];
+        let set = Rrset::new(RecordType::SRV, 5, records.map(|(port, name)| srv(0, 0, port, &target(name))));
+        let repeated: Vec<bool> = (0..set.len()).map(|record| set.repeats_target(record)).collect();
+        assert_eq!(repeated, [false, false, true, false]);
     }
 }

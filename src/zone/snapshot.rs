@@ -1,8 +1,23 @@
 //! All zones at one instant: what a query is answered from.
 
-use super::Delta;
-use crate::name::Name;
-use std::net::IpAddr;
+use super::{
+    Delta, Found, Rrset, Zone,
+    file::StaticZone,
+    serial,
+    zone::{FileRecords, soa_serial},
+};
+use crate::{
+    name::{Name, parent},
+    wire::rdata::{self, RecordType},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// What SOA tells secondaries: refresh, retry and expire in seconds.
+const REFRESH_RETRY_EXPIRE: [u32; 3] = [7200, 1800, 86_400];
 
 /// A zone that exists from the start (the cluster domain, a reverse zone): its apex and its SOA and NS.
 #[derive(Debug, Clone)]
@@ -30,39 +45,259 @@ pub struct ZoneSpec {
 pub struct Snapshot {
     synced: bool,
     generation: u64,
+    /// The zones that deltas feed. A static zone within one of them is served in its stead, but does not stop the feed:
+    /// when the static zone goes, what it covered is there.
+    fed: Table,
+    /// The zones of files, as they came: apex, zone, serial in the file.
+    files: Vec<(Arc<Zone>, StaticZone)>,
+    /// All zones, by which queries are answered.
+    served: Table,
 }
 
 impl Snapshot {
-    /// The zones with nothing in them yet; not synced.
-    pub fn new(_zones: Vec<ZoneSpec>) -> Snapshot {
-        todo!()
+    /// The zones with nothing in them yet; not synced. Of two with one apex the first counts.
+    pub fn new(zones: Vec<ZoneSpec>) -> Snapshot {
+        let mut fed = Table::default();
+        for spec in &zones {
+            if fed.exact(&spec.origin).is_none() {
+                fed.insert(Arc::new(zone_of(spec)));
+            }
+        }
+        for spec in &zones {
+            let Some(zone) = fed.closest(spec.name_server.as_wire()) else { continue };
+            let mut zone = Zone::clone(zone);
+            for rtype in [RecordType::A, RecordType::AAAA] {
+                let known = zone.node(spec.name_server.as_wire()).and_then(|node| node.set(rtype));
+                let known = known.map(|set| set.rdata().map(<[u8]>::to_vec).collect::<Vec<_>>()).unwrap_or_default();
+                let own = spec.name_server_addresses.iter().filter_map(|address| match (address, rtype) {
+                    (IpAddr::V4(address), RecordType::A) => Some(rdata::a(*address)),
+                    (IpAddr::V6(address), RecordType::AAAA) => Some(rdata::aaaa(*address)),
+                    _ => None,
+                });
+                let set = Rrset::new(rtype, spec.ttl, known.into_iter().chain(own));
+                zone.change(&spec.name_server, rtype, Some(&set).filter(|set| !set.is_empty()));
+            }
+            fed.insert(Arc::new(zone));
+        }
+        let mut snapshot = Snapshot { synced: false, generation: 0, fed, files: Vec::new(), served: Table::default() };
+        snapshot.serve();
+        snapshot
     }
+
     /// The snapshot with `delta` applied: generation + 1; the serial of each zone whose records differ grows.
-    pub fn apply(&self, _delta: &Delta) -> Snapshot {
-        todo!()
+    pub fn apply(&self, delta: &Delta) -> Snapshot {
+        let mut next = self.clone();
+        next.generation += 1;
+        // Zones under change, taken out of their table once.
+        let mut changed: BTreeMap<&Name, (Zone, bool)> = BTreeMap::new();
+        for (owner, rtype, set) in last_of_each(delta) {
+            let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
+            let (zone, differs) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));
+            *differs |= zone.change(owner, *rtype, set.as_ref());
+        }
+        for (mut zone, differs) in changed.into_values() {
+            if differs {
+                zone.grow_serial();
+            }
+            let zone = Arc::new(zone);
+            next.served.insert(Arc::clone(&zone));
+            next.fed.insert(zone);
+        }
+        next
     }
-    /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial.
-    pub fn with_static_zones(&self, _zones: Vec<super::file::StaticZone>) -> Snapshot {
-        todo!()
+
+    /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial. Another serial in
+    /// the file is taken over if it is the later one, else the serial of a zone that differs grows by one.
+    ///
+    /// The longest apex wins: a static zone within a fed one is served in its stead. A static zone with the apex of a fed
+    /// one is laid beneath it: its SOA is ignored, and what deltas say of a name and type wins over the file.
+    pub fn with_static_zones(&self, zones: Vec<StaticZone>) -> Snapshot {
+        let mut next = self.clone();
+        next.generation += 1;
+        next.files.clear();
+        let mut beneath: BTreeMap<Name, FileRecords> = BTreeMap::new();
+        for file in zones {
+            if self.fed.exact(file.origin()).is_some() {
+                beneath.entry(file.origin().clone()).or_insert_with(|| file.by_owner());
+            } else if !next.files.iter().any(|(zone, _)| zone.origin() == file.origin()) {
+                let before = self.files.iter().find(|(zone, _)| zone.origin() == file.origin());
+                let zone = match before {
+                    Some((zone, before)) if before.same_records(&file) => Arc::clone(zone),
+                    before => Arc::new(zone_of_file(&file, before.map(|(zone, _)| &**zone))),
+                };
+                next.files.push((zone, file));
+            }
+        }
+        for present in self.fed.zones() {
+            let mut zone = Zone::clone(present);
+            if zone.lay_under(beneath.remove(zone.origin()).unwrap_or_default()) {
+                zone.grow_serial();
+            }
+            next.fed.insert(Arc::new(zone));
+        }
+        next.serve();
+        next
     }
+
     /// The snapshot marked complete: from now on absence is answered NXDOMAIN and no longer SERVFAIL.
     pub fn synced(&self) -> Snapshot {
         Snapshot { synced: true, ..self.clone() }
     }
+
     /// Whether the first complete load is in.
     pub fn is_synced(&self) -> bool {
         self.synced
     }
+
     /// Grows by one with each change.
     pub fn generation(&self) -> u64 {
         self.generation
     }
+
     /// Number of names that hold records, and of records.
     pub fn counts(&self) -> (usize, usize) {
-        todo!()
+        let counts = self.served.zones().map(Zone::counts);
+        counts.fold((0, 0), |sum, (names, records)| (sum.0 + names, sum.1 + records))
     }
-    /// Each zone's apex and serial.
+
+    /// Each zone's apex and serial, in order of the apex.
     pub fn serials(&self) -> Vec<(Name, u32)> {
-        todo!()
+        let mut serials: Vec<_> = self.served.zones().map(|zone| (zone.origin().clone(), zone.serial())).collect();
+        serials.sort_unstable();
+        serials
+    }
+
+    /// The zone that answers for a name in lower-cased wire form: the one with the longest apex above it.
+    #[inline]
+    pub fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
+        self.served.closest(name).map(|zone| &**zone)
+    }
+
+    /// The zone above the apex `origin`, if it is served too: DS stands on that side of a cut (RFC 4035 §3.1.4.1).
+    pub fn parent_zone(&self, origin: &[u8]) -> Option<&Zone> {
+        self.zone_of(parent(origin)?)
+    }
+
+    /// The set that stands at exactly this name, without wildcards, aliases or delegations.
+    pub fn lookup(&self, name: &Name, rtype: RecordType) -> Option<&Rrset> {
+        match self.zone_of(name.as_wire())?.find(name.as_wire()) {
+            Found::Node(node) => node.set(rtype),
+            _ => None,
+        }
+    }
+
+    /// Whether the name exists, be it without records.
+    pub fn exists(&self, name: &Name) -> bool {
+        let zone = self.zone_of(name.as_wire());
+        zone.is_some_and(|zone| zone.node(name.as_wire()).is_some())
+    }
+
+    /// Rebuilds the table by which queries are answered. Names above an apex that lies within another zone must exist
+    /// there (RFC 8020), so the apexes are pinned in the zones above them.
+    fn serve(&mut self) {
+        let mut served = self.fed.clone();
+        for (zone, _) in &self.files {
+            served.insert(Arc::clone(zone));
+        }
+        let mut apexes: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+        for zone in served.zones() {
+            let above = parent(zone.origin().as_wire()).and_then(|name| served.closest(name));
+            if let Some(above) = above {
+                apexes.entry(above.origin().clone()).or_default().push(zone.origin().clone());
+            }
+        }
+        let zones: Vec<Arc<Zone>> = served.by_apex.values().cloned().collect();
+        for zone in zones {
+            let mut below = apexes.remove(zone.origin()).unwrap_or_default();
+            below.sort_unstable();
+            if zone.apexes_below() == below {
+                continue;
+            }
+            let mut zone = Zone::clone(&zone);
+            zone.set_apexes_below(below);
+            let zone = Arc::new(zone);
+            match self.files.iter_mut().find(|(file, _)| file.origin() == zone.origin()) {
+                Some((file, _)) => *file = Arc::clone(&zone),
+                None => self.fed.insert(Arc::clone(&zone)),
+            }
+            served.insert(zone);
+        }
+        self.served = served;
+    }
+}
+
+/// The changes without those that a later one for the same owner and type overrides.
+fn last_of_each(delta: &Delta) -> impl Iterator<Item = &(Name, RecordType, Option<Rrset>)> {
+    let mut last: HashMap<(&[u8], RecordType), usize, foldhash::fast::RandomState> = HashMap::default();
+    for (index, (owner, rtype, _)) in delta.changes.iter().enumerate() {
+        last.insert((owner.as_wire(), *rtype), index);
+    }
+    let is_last = move |(index, change): &(usize, &(Name, RecordType, Option<Rrset>))| {
+        last.get(&(change.0.as_wire(), change.1)) == Some(index)
+    };
+    delta.changes.iter().enumerate().filter(is_last).map(|(_, change)| change)
+}
+
+fn zone_of(spec: &ZoneSpec) -> Zone {
+    let [refresh, retry, expire] = REFRESH_RETRY_EXPIRE;
+    let numbers = [spec.serial, refresh, retry, expire, spec.negative_ttl];
+    let soa = rdata::soa(&spec.name_server, &spec.mailbox, numbers);
+    let mut zone = Zone::new(spec.origin.clone(), spec.ttl, soa, true);
+    let ns = Rrset::new(RecordType::NS, spec.ttl, [rdata::name(&spec.name_server)]);
+    zone.set(&spec.origin, RecordType::NS, Some(&ns));
+    for name in spec.empty_names.iter().filter(|name| name.is_within(&spec.origin)) {
+        zone.pin(name);
+    }
+    zone
+}
+
+fn zone_of_file(file: &StaticZone, before: Option<&Zone>) -> Zone {
+    let (soa_ttl, soa_rdata) = file.soa();
+    let written = soa_serial(soa_rdata);
+    let mut zone = Zone::new(file.origin().clone(), soa_ttl, soa_rdata.to_vec(), false);
+    for (owner, set) in file.records() {
+        zone.set(owner, set.rtype(), Some(set));
+    }
+    if let Some(before) = before.map(Zone::serial).filter(|&before| !serial::is_after(written, before)) {
+        zone.set_serial(serial::next(before));
+    }
+    zone
+}
+
+/// Zones by their apex. Cloning costs as much as there are zones, which are few.
+#[derive(Debug, Clone, Default)]
+struct Table {
+    by_apex: HashMap<Name, Arc<Zone>, foldhash::fast::RandomState>,
+    /// Bit n is set if some apex has n labels, so that only such suffixes of a name are looked up.
+    depths: u128,
+}
+
+impl Table {
+    fn insert(&mut self, zone: Arc<Zone>) {
+        self.depths |= 1 << zone.origin().labels().count();
+        self.by_apex.insert(zone.origin().clone(), zone);
+    }
+
+    fn exact(&self, origin: &Name) -> Option<&Zone> {
+        self.by_apex.get(origin).map(|zone| &**zone)
+    }
+
+    fn zones(&self) -> impl Iterator<Item = &Zone> {
+        self.by_apex.values().map(|zone| &**zone)
+    }
+
+    #[inline]
+    fn closest(&self, name: &[u8]) -> Option<&Arc<Zone>> {
+        let mut depth = std::iter::successors(parent(name), |name| parent(name)).count();
+        let mut rest = name;
+        loop {
+            if self.depths >> depth & 1 == 1
+                && let Some(zone) = self.by_apex.get(rest)
+            {
+                return Some(zone);
+            }
+            rest = parent(rest)?;
+            depth -= 1;
+        }
     }
 }

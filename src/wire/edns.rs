@@ -1,0 +1,109 @@
+//! EDNS (RFC 6891): the OPT record of a query and of a reply, and extended errors (RFC 8914).
+
+use super::u16_at;
+
+/// Octets of an OPT record without options.
+pub const OPT_LENGTH: usize = 11;
+/// The version this server speaks, the only one there is.
+pub const VERSION: u8 = 0;
+/// The option of extended errors (RFC 8914 §2).
+pub const OPTION_EXTENDED_ERROR: u16 = 15;
+
+const DO: u16 = 0x8000;
+
+/// What a query's OPT record says. Options are checked for their form; none is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest UDP reply the client takes; less than 512 counts as 512 (RFC 6891 §6.2.3).
+    pub udp_payload: u16,
+    /// The version the client speaks.
+    pub version: u8,
+    /// DNSSEC records are welcome (RFC 3225); only copied, since no zone is signed.
+    pub dnssec_ok: bool,
+}
+
+impl Edns {
+    /// Reads the fixed part and the options of an OPT record: its CLASS and TTL fields and its rdata. `None` if an
+    /// option runs over the end (RFC 6891 §6.1.2).
+    pub fn read(class: u16, ttl: [u8; 4], rdata: &[u8]) -> Option<Edns> {
+        let mut at = 0;
+        while at < rdata.len() {
+            at += 4 + usize::from(u16_at(rdata, at + 2)?);
+        }
+        (at == rdata.len()).then_some(Edns {
+            udp_payload: class.max(512),
+            version: ttl[1],
+            dnssec_ok: u16::from_be_bytes([ttl[2], ttl[3]]) & DO != 0,
+        })
+    }
+}
+
+/// Why an answer is empty, odd or refused, for people (RFC 8914).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedError<'t> {
+    /// INFO-CODE of the IANA registry.
+    pub code: u16,
+    /// EXTRA-TEXT in UTF-8; may be empty, is cut where it does not fit.
+    pub text: &'t str,
+}
+
+impl<'t> ExtendedError<'t> {
+    /// No code of its own; the text says it.
+    pub const OTHER: u16 = 0;
+    /// The server is not fully up (RFC 8914 §4.15).
+    pub const NOT_READY: u16 = 14;
+    /// This client may not do this (RFC 8914 §4.19).
+    pub const PROHIBITED: u16 = 18;
+    /// The server is no authority for the name and does not recurse (RFC 8914 §4.21).
+    pub const NOT_AUTHORITATIVE: u16 = 20;
+    /// The operation or query is not supported (RFC 8914 §4.22).
+    pub const NOT_SUPPORTED: u16 = 21;
+
+    /// A code with its text.
+    pub fn new(code: u16, text: &'t str) -> ExtendedError<'t> {
+        ExtendedError { code, text }
+    }
+
+    /// Octets of the option with the whole text.
+    pub fn length(&self) -> usize {
+        6 + self.text.len()
+    }
+
+    /// The same with a text of at most `room` octets for the whole option, cut between characters; `None` if not even
+    /// the code fits.
+    pub fn cut_to(self, room: usize) -> Option<ExtendedError<'t>> {
+        let most = room.checked_sub(6)?;
+        let text = &self.text[..self.text.floor_char_boundary(most)];
+        Some(ExtendedError { text, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_must_end_where_the_rdata_ends() {
+        let ttl = [0, 0, 0x80, 0];
+        for (rdata, whole) in [
+            (&b""[..], true),
+            (b"\0\x0a\0\0", true),
+            (b"\0\x0a\0\x02ab\xff\xff\0\0", true),
+            (b"\0\x0a\0", false),
+            (b"\0\x0a\0\x02a", false),
+            (b"\0\x0a\0\x02ab\0", false),
+        ] {
+            assert_eq!(Edns::read(4096, ttl, rdata).is_some(), whole, "{rdata:?}");
+        }
+        let edns = Edns::read(100, ttl, b"");
+        assert_eq!(edns, Some(Edns { udp_payload: 512, version: 0, dnssec_ok: true }));
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let error = ExtendedError::new(0, "aé");
+        assert_eq!(error.cut_to(9), Some(error));
+        assert_eq!(error.cut_to(8), Some(ExtendedError::new(0, "a")));
+        assert_eq!(error.cut_to(5), None);
+    }
+}

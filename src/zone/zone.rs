@@ -1,0 +1,307 @@
+//! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
+
+use super::{
+    Rrset,
+    negative::NegativeSoa,
+    node::{ByName, Node},
+    serial,
+};
+use crate::{
+    name::{Name, parent},
+    wire::rdata::RecordType,
+};
+use std::{collections::HashMap, fmt, sync::Arc};
+
+type Nodes = imbl::GenericHashMap<ByName, (), foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;
+
+/// The records of a file by their owner.
+pub(super) type FileRecords = HashMap<Name, Vec<Rrset>>;
+
+/// A zone. Every name has all its ancestors up to the apex as nodes, so one look-up tells "exists" from "does not".
+#[derive(Clone)]
+pub struct Zone {
+    origin: Name,
+    nodes: Nodes,
+    serial: u32,
+    soa_ttl: u32,
+    soa_rdata: Box<[u8]>,
+    negative: NegativeSoa,
+    /// Whether names are fed by deltas, and absence is therefore unknown until the first complete load.
+    fed: bool,
+    /// Records of a file with the same apex, beneath those fed.
+    file: Arc<FileRecords>,
+    /// Apexes of zones right below this one, in order; names above them must exist here.
+    apexes_below: Arc<[Name]>,
+    /// Nodes that hold records; records; delegations; wildcards.
+    names: usize,
+    records: usize,
+    cuts: usize,
+    wildcards: usize,
+}
+
+/// What a zone knows of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<'z> {
+    /// The name exists.
+    Node(&'z Node),
+    /// The name does not, but a wildcard stands for it (RFC 4592).
+    Wildcard(&'z Node),
+    /// The name lies at or below this delegation.
+    Cut(&'z Node),
+    /// There is no such name.
+    Absent,
+}
+
+impl Zone {
+    /// A zone of nothing but its SOA, the rdata of which is well-formed.
+    pub(super) fn new(origin: Name, soa_ttl: u32, soa_rdata: Vec<u8>, fed: bool) -> Zone {
+        let mut zone = Zone {
+            negative: NegativeSoa::new(&origin, soa_ttl, &soa_rdata),
+            serial: soa_serial(&soa_rdata),
+            soa_ttl,
+            soa_rdata: soa_rdata.into(),
+            origin,
+            nodes: Nodes::default(),
+            fed,
+            file: Arc::default(),
+            apexes_below: Arc::default(),
+            names: 0,
+            records: 0,
+            cuts: 0,
+            wildcards: 0,
+        };
+        zone.pin(&zone.origin.clone());
+        zone.renew_soa();
+        zone
+    }
+
+    /// The apex.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// The SOA's serial.
+    pub fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// The SOA record of negative answers.
+    pub fn negative(&self) -> &NegativeSoa {
+        &self.negative
+    }
+
+    /// The SOA's rdata.
+    pub fn soa_rdata(&self) -> &[u8] {
+        &self.soa_rdata
+    }
+
+    /// Whether names are fed by deltas.
+    pub fn is_fed(&self) -> bool {
+        self.fed
+    }
+
+    /// Number of names that hold records, and of records.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.names, self.records)
+    }
+
+    /// All nodes in no order.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.keys().map(|node| &*node.0)
+    }
+
+    /// The node of a name in lower-cased wire form, if it exists.
+    #[inline]
+    pub fn node(&self, name: &[u8]) -> Option<&Node> {
+        self.nodes.get_key_value(name).map(|(node, ())| &*node.0)
+    }
+
+    /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Found<'_> {
+        if self.cuts > 0
+            && let Some(cut) = self.cut(name)
+        {
+            return Found::Cut(cut);
+        }
+        match self.node(name) {
+            Some(node) => Found::Node(node),
+            None if self.wildcards > 0 => self.wildcard(name).map_or(Found::Absent, Found::Wildcard),
+            None => Found::Absent,
+        }
+    }
+
+    /// The delegation nearest to the apex at or above `name`.
+    fn cut(&self, name: &[u8]) -> Option<&Node> {
+        let is_cut = |node: &&Node| node.set(RecordType::NS).is_some();
+        self.path(name).filter_map(|name| self.node(name)).filter(is_cut).last()
+    }
+
+    /// The wildcard at the closest encloser of an absent name (RFC 4592 §3.3.1).
+    fn wildcard(&self, name: &[u8]) -> Option<&Node> {
+        let encloser = std::iter::successors(parent(name), |name| parent(name)).find(|name| self.node(name).is_some())?;
+        let mut asked = [0; crate::name::NAME_MAX + 2];
+        asked[..2].copy_from_slice(b"\x01*");
+        let end = 2 + encloser.len();
+        asked.get_mut(2..end)?.copy_from_slice(encloser);
+        self.node(&asked[..end])
+    }
+
+    /// `name` and its ancestors, without the apex.
+    fn path<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'n [u8]> {
+        let apex = self.origin.as_wire().len();
+        std::iter::successors(Some(name), |name| parent(name)).take_while(move |name| name.len() > apex)
+    }
+
+    /// What a delta says: puts one set in place of that of its type, or removes it; returns whether what is served
+    /// differs now. SOA, and NS at the apex, are the zone's own and no delta's.
+    pub(super) fn change(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
+        let set = set.filter(|set| !set.is_empty() && set.rtype() == rtype);
+        if rtype == RecordType::SOA || (rtype == RecordType::NS && *owner == self.origin) {
+            return false;
+        }
+        self.set(owner, rtype, set)
+    }
+
+    /// The same for any type.
+    pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
+        let fed = self.node(owner.as_wire()).map(Node::fed).unwrap_or_default();
+        let present = fed.iter().find(|set| set.rtype() == rtype);
+        if present == set {
+            return false;
+        }
+        let mut sets: Vec<Rrset> = fed.iter().filter(|set| set.rtype() != rtype).cloned().collect();
+        sets.extend(set.cloned());
+        // Independent of the order in which the sets came.
+        sets.sort_unstable_by_key(Rrset::rtype);
+        let file = Arc::clone(&self.file);
+        self.edit(owner, |node| node.fill(sets, file.get(owner).map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    /// Makes `name` exist even without records.
+    pub(super) fn pin(&mut self, name: &Name) {
+        self.edit(name, |node| node.pins += 1);
+    }
+
+    /// Apexes of zones right below this one, in order.
+    pub(super) fn apexes_below(&self) -> &[Name] {
+        &self.apexes_below
+    }
+
+    /// Makes these names exist in place of those said before.
+    pub(super) fn set_apexes_below(&mut self, apexes: Vec<Name>) {
+        let before = std::mem::replace(&mut self.apexes_below, apexes.into());
+        for apex in &*Arc::clone(&self.apexes_below) {
+            self.pin(apex);
+        }
+        for apex in &*before {
+            self.edit(apex, |node| node.pins = node.pins.saturating_sub(1));
+        }
+    }
+
+    /// Replaces the records of the file with this zone's apex; returns whether what is served differs now.
+    pub(super) fn lay_under(&mut self, mut file: FileRecords) -> bool {
+        if let Some(apex) = file.get_mut(&self.origin) {
+            apex.retain(|set| set.rtype() != RecordType::SOA);
+        }
+        let before = std::mem::replace(&mut self.file, Arc::new(file));
+        let file = Arc::clone(&self.file);
+        let mut differs = false;
+        for owner in before.keys().chain(file.keys()) {
+            let fed = self.node(owner.as_wire()).map(Node::fed).unwrap_or_default().to_vec();
+            let sets = file.get(owner).map(Vec::as_slice).unwrap_or_default();
+            differs |= self.edit(owner, |node| node.fill(fed, sets));
+        }
+        differs
+    }
+
+    /// Goes on to the next serial.
+    pub(super) fn grow_serial(&mut self) {
+        self.set_serial(serial::next(self.serial));
+    }
+
+    pub(super) fn set_serial(&mut self, serial: u32) {
+        self.serial = serial;
+        if let Some(at) = self.soa_rdata.len().checked_sub(20) {
+            self.soa_rdata[at..at + 4].copy_from_slice(&serial.to_be_bytes());
+        }
+        self.renew_soa();
+    }
+
+    fn renew_soa(&mut self) {
+        self.negative = NegativeSoa::new(&self.origin, self.soa_ttl, &self.soa_rdata);
+        let soa = Rrset::new(RecordType::SOA, self.soa_ttl, [self.soa_rdata.to_vec()]);
+        self.set(&self.origin.clone(), RecordType::SOA, Some(&soa));
+    }
+
+    /// Edits the node of `name`, which is made or let go as needed, and keeps ancestors and counters right. Returns
+    /// whether its sets differ now.
+    fn edit(&mut self, name: &Name, edit: impl FnOnce(&mut Node)) -> bool {
+        let before = self.nodes.get_key_value(name.as_wire()).map(|(node, ())| Arc::clone(&node.0));
+        let mut node = before.as_deref().cloned().unwrap_or_else(|| Node::empty(name.clone()));
+        edit(&mut node);
+        if before.as_deref() == Some(&node) {
+            return false;
+        }
+        if let Some(before) = &before {
+            self.tally(before, false);
+        }
+        self.tally(&node, true);
+        let differs = before.as_deref().map(Node::sets).unwrap_or_default() != node.sets();
+        match (before.is_some(), node.is_needed()) {
+            (_, true) => {
+                self.nodes.insert(ByName(Arc::new(node)), ());
+                if before.is_none() {
+                    self.child_of(name, 1);
+                }
+            }
+            (true, false) => {
+                self.nodes.remove(name.as_wire());
+                self.child_of(name, -1);
+            }
+            (false, false) => {}
+        }
+        differs
+    }
+
+    /// Tells the parent of `name` about a child more or less; it may come or go itself by that.
+    fn child_of(&mut self, name: &Name, change: i32) {
+        if *name != self.origin
+            && let Some(parent) = name.parent()
+        {
+            self.edit(&parent, |node| node.children = node.children.saturating_add_signed(change));
+        }
+    }
+
+    fn tally(&mut self, node: &Node, added: bool) {
+        let change = |counter: &mut usize, amount: usize| {
+            *counter = if added { *counter + amount } else { counter.saturating_sub(amount) };
+        };
+        change(&mut self.names, usize::from(!node.sets.is_empty()));
+        change(&mut self.records, node.records());
+        change(&mut self.wildcards, usize::from(node.is_wildcard() && node.is_needed()));
+        let cut = node.name != self.origin && node.set(RecordType::NS).is_some();
+        change(&mut self.cuts, usize::from(cut));
+    }
+}
+
+/// The serial in an SOA's rdata.
+pub(super) fn soa_serial(rdata: &[u8]) -> u32 {
+    let numbers = rdata.last_chunk::<20>();
+    numbers.and_then(|numbers| numbers.first_chunk()).map_or(0, |serial| u32::from_be_bytes(*serial))
+}
+
+/// Equal are zones that serve the same, whatever their history; serials are compared too.
+impl PartialEq for Zone {
+    fn eq(&self, other: &Zone) -> bool {
+        (&self.origin, self.counts(), self.nodes.len()) == (&other.origin, other.counts(), other.nodes.len())
+            && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
+            && self.nodes().all(|node| other.node(node.name.as_wire()) == Some(node))
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "zone {} serial {} with {} names, {} records", self.origin, self.serial, self.names, self.records)
+    }
+}
