@@ -1,4 +1,5 @@
-//! Mistakes that are valid and still give no names: found by looking at all declared objects together. Each says what to do.
+//! Mistakes that are valid and still give no names: found by looking at all declared objects together. Each says what
+//! to do.
 //!
 //! Upstream accepts all of these silently; each of them cost somebody days. One function per lint, listed in [`lint`].
 
@@ -51,7 +52,9 @@ pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
                     lints.push(Lint {
                         key: object.key(),
                         field: "spec.subdomain".into(),
-                        message: format!("the pod names the subdomain {name} but has no hostname, so it gets no name of its own"),
+                        message: format!(
+                            "the pod names the subdomain {name} but has no hostname, so it gets no name of its own"
+                        ),
                         help: "set spec.hostname to the name's first label".into(),
                     });
                 }
@@ -79,7 +82,8 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
         return push(
             "spec.serviceName",
             format!("the set names no Service: its pods get no names such as {set_name}-0.<service>.{namespace}.svc"),
-            "declare a headless Service (clusterIP: None) that selects the pods, and name it in spec.serviceName".into(),
+            "declare a headless Service (clusterIP: None) that selects the pods, and name it in spec.serviceName"
+                .into(),
         );
     }
     let Some(service) = services.get(&(namespace, name)) else {
@@ -87,7 +91,9 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
         let hint = near.map(|near| format!("; declared there: {near}")).unwrap_or_default();
         return push(
             "spec.serviceName",
-            format!("no Service {name} is declared in namespace {namespace}: the set's pods get no names of their own{hint}"),
+            format!(
+                "no Service {name} is declared in namespace {namespace}: the set's pods get no names of their own{hint}"
+            ),
             format!("declare a headless Service {name} (clusterIP: None) that selects the pods' labels"),
         );
     };
@@ -110,7 +116,9 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
                 .unwrap_or_default();
             push(
                 "spec.template.metadata.labels",
-                format!("the selector of Service {name} does not match the pods' labels: {key}: {value} is missing here"),
+                format!(
+                    "the selector of Service {name} does not match the pods' labels: {key}: {value} is missing here"
+                ),
                 format!("add {key}: {value} to the template's labels, or change the Service's selector"),
             );
         }
@@ -120,12 +128,19 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
             format!("give Service {name} a selector that matches the template's labels"),
         ),
     }
-    let probed = spec.template.spec.iter().flat_map(|pod| &pod.containers).any(|container| container.readiness_probe.is_some());
+    let probed =
+        spec.template.spec.iter().flat_map(|pod| &pod.containers).any(|container| container.readiness_probe.is_some());
     if probed && service_spec.publish_not_ready_addresses != Some(true) && spec.replicas.unwrap_or(1) > 1 {
         push(
             "spec.template.spec.containers",
-            format!("a readinessProbe, and Service {name} hides pods that are not ready: peers cannot find each other while starting"),
-            format!("set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are ready"),
+            format!(
+                "a readinessProbe, and Service {name} hides pods that are not ready: peers cannot find each other \
+                 while starting"
+            ),
+            format!(
+                "set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are \
+                 ready"
+            ),
         );
     }
 }
@@ -140,7 +155,10 @@ fn long_pod_names(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>) {
         lints.push(Lint {
             key: Object::from(set.clone()).key(),
             field: "metadata.name".into(),
-            message: format!("the pod {name} cannot be created: its name has {} characters, a hostname at most {LABEL}", name.len()),
+            message: format!(
+                "the pod {name} cannot be created: its name has {} characters, a hostname at most {LABEL}",
+                name.len()
+            ),
             help: format!("shorten the set's name by {} characters", name.len() - LABEL),
         });
     }
@@ -185,7 +203,8 @@ mod tests {
                 object
             })
             .collect();
-        let lints: Vec<String> = lint(&objects).into_iter().map(|lint| format!("{}: {}", lint.field, lint.message)).collect();
+        let lints: Vec<String> =
+            lint(&objects).into_iter().map(|lint| format!("{}: {}", lint.field, lint.message)).collect();
         assert_eq!(lints.len(), expected.len(), "{lints:#?}");
         for (lint, expected) in lints.iter().zip(expected) {
             assert!(lint.contains(expected), "{lint}");
@@ -205,7 +224,8 @@ mod tests {
             &[set, &service("{clusterIP: None, selector: {app: b}}")],
             &["spec.template.metadata.labels: the selector of Service nginx does not match the pods' labels: app: b"],
         );
-        let elsewhere = "{kind: Service, metadata: {name: nginx, namespace: x}, spec: {clusterIP: None, selector: {app: a}}}";
+        let elsewhere =
+            "{kind: Service, metadata: {name: nginx, namespace: x}, spec: {clusterIP: None, selector: {app: a}}}";
         check(&[set, elsewhere], &["no Service nginx"]);
         let probed = set.replace("{name: a}]", "{name: a, readinessProbe: {}}]");
         check(&[&probed, &service("{clusterIP: None, selector: {app: a}}")], &["hides pods that are not ready"]);
@@ -219,7 +239,9 @@ mod tests {
         let service = "{kind: Service, metadata: {name: s}, spec: {clusterIP: None}}";
         check(&[service, "{kind: Pod, metadata: {name: a}, spec: {subdomain: s}}"], &["spec.subdomain: the pod names"]);
         check(&[service, "{kind: Pod, metadata: {name: a}, spec: {hostname: a, subdomain: s}}"], &[]);
-        let slice = |labels: &str| format!("{{kind: EndpointSlice, metadata: {{name: a, labels: {labels}}}, addressType: IPv4}}");
+        let slice = |labels: &str| {
+            format!("{{kind: EndpointSlice, metadata: {{name: a, labels: {labels}}}, addressType: IPv4}}")
+        };
         check(&[service, &slice("{}")], &["has no label"]);
         check(&[service, &slice("{kubernetes.io/service-name: s}")], &[]);
         check(&[&slice("{kubernetes.io/service-name: s}")], &["no Service s is declared"]);

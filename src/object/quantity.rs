@@ -1,4 +1,5 @@
-//! Resource quantities (`1Gi`, `500m`, `2e3`): reading, canonical form, comparison; upstream's `apimachinery/pkg/api/resource`.
+//! Resource quantities (`1Gi`, `500m`, `2e3`): reading, canonical form, comparison; upstream's
+//! `apimachinery/pkg/api/resource`.
 //!
 //! Values are kept in nano-units in 128 bits and saturate at 2⁶³−1 units, as upstream caps them.
 
@@ -30,7 +31,8 @@ const LARGEST: i128 = i64::MAX as i128 * NANO;
 const MAX_DIGITS: usize = 64;
 
 /// What upstream says to a text that is no quantity.
-pub const MALFORMED: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+pub const MALFORMED: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 impl Amount {
     /// Reads a quantity; `None` when it is malformed. Digits below 10⁻⁹ are rounded away from zero, as upstream does.
@@ -80,7 +82,8 @@ fn suffix_of(suffix: &str) -> Option<(u32, i32, Format)> {
 
 /// `whole.fraction × base^exponent` in nano-units, rounded up, saturating.
 fn scale(whole: &str, fraction: &str, base: u32, exponent: i32) -> i128 {
-    let digits = |text: &str| text.bytes().try_fold(0i128, |sum, b| sum.checked_mul(10)?.checked_add(i128::from(b - b'0')));
+    let digits =
+        |text: &str| text.bytes().try_fold(0i128, |sum, b| sum.checked_mul(10)?.checked_add(i128::from(b - b'0')));
     let fraction = fraction.trim_end_matches('0');
     let joined = format!("{whole}{fraction}");
     let Some(mantissa) = digits(joined.trim_start_matches('0')) else {
@@ -94,7 +97,11 @@ fn scale(whole: &str, fraction: &str, base: u32, exponent: i32) -> i128 {
         return 0;
     }
     let ten = 9 - fraction.len() as i32 + if base == 10 { exponent } else { 0 };
-    let value = if base == 2 { mantissa.checked_shl(exponent as u32).filter(|v| v >> exponent == mantissa) } else { Some(mantissa) };
+    let value = if base == 2 {
+        mantissa.checked_shl(exponent as u32).filter(|v| v >> exponent == mantissa)
+    } else {
+        Some(mantissa)
+    };
     let Some(mut value) = value else { return LARGEST };
     if ten >= 0 {
         for _ in 0..ten {
@@ -145,6 +152,7 @@ impl fmt::Display for Amount {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
@@ -183,7 +191,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_never_panics_and_writing_keeps_the_value(text in "[-+]?[0-9]{0,45}\\.?[0-9]{0,45}([KMGTPE]i?|[numk]|e[-+]?[0-9]{1,4})?") {
+        fn reading_never_panics_and_writing_keeps_the_value(
+            text in "[-+]?[0-9]{0,45}\\.?[0-9]{0,45}([KMGTPE]i?|[numk]|e[-+]?[0-9]{1,4})?"
+        ) {
             if let Some(amount) = Amount::parse(&text) {
                 let again = Amount::parse(&amount.to_string()).unwrap();
                 prop_assert_eq!(again.nano, amount.nano, "{}", amount);

@@ -2,8 +2,8 @@
 
 use super::default_text;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe, ResourceRequirements,
-    Toleration, Volume,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe,
+    ResourceRequirements, Toleration, Volume,
 };
 
 /// Mode of files in volumes made of objects (0644).
@@ -23,7 +23,8 @@ pub(super) fn set(pod: &mut Pod) {
     let host_network = spec.host_network == Some(true);
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         requests_from_limits(container.resources.get_or_insert_default());
-        for port in container.ports.iter_mut().flatten().filter(|port| host_network && port.host_port.unwrap_or(0) == 0) {
+        for port in container.ports.iter_mut().flatten().filter(|port| host_network && port.host_port.unwrap_or(0) == 0)
+        {
             port.host_port = Some(port.container_port);
         }
     }
@@ -77,11 +78,8 @@ fn set_container(container: &mut Container) {
     for variable in container.env.iter_mut().flatten() {
         set_variable(variable);
     }
-    for probe in [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe] {
-        if let Some(probe) = probe {
-            set_probe(probe);
-        }
-    }
+    let Container { liveness_probe, readiness_probe, startup_probe, .. } = container;
+    [liveness_probe, readiness_probe, startup_probe].into_iter().flatten().for_each(set_probe);
     if let Some(Lifecycle { post_start, pre_stop, .. }) = &mut container.lifecycle {
         for action in [post_start, pre_stop].into_iter().flatten().filter_map(|handler| handler.http_get.as_mut()) {
             set_http(action);
@@ -204,7 +202,8 @@ fn tolerations(spec: &mut PodSpec) {
     }
 }
 
-/// Guaranteed: cpu and memory limited in every container and equal to the requests; BestEffort: nothing asked for; else Burstable.
+/// Guaranteed: cpu and memory limited in every container and equal to the requests; BestEffort: nothing asked for;
+/// else Burstable.
 fn quality_of_service(spec: &PodSpec) -> &'static str {
     const COUNTED: [&str; 2] = ["cpu", "memory"];
     let (mut any, mut all) = (false, true);

@@ -40,11 +40,15 @@ fn comparable(mut value: Value, allocated: bool) -> Value {
     value
 }
 
-/// A recording's applied manifest and what was stored; `None` where upstream was asked for something else (a name `n` is a boolean).
+/// A recording's applied manifest and what was stored; `None` where upstream was asked for something else (a name `n`
+/// is a boolean).
 fn recording(text: &str) -> Option<(Value, Value)> {
     let (applied, stored) = text.split_once("# stored")?;
-    let applied: String =
-        applied.lines().skip(1).map(|line| format!("{}\n", line.trim_start_matches('#').trim_start_matches(' '))).collect();
+    let applied: String = applied
+        .lines()
+        .skip(1)
+        .map(|line| format!("{}\n", line.trim_start_matches('#').trim_start_matches(' ')))
+        .collect();
     let stored = stored.split_once('\n')?.1;
     if stored.starts_with("error:") {
         return None;
@@ -89,7 +93,8 @@ fn check(manifest: Value, pointer: &str, expected: Value) {
 #[test]
 fn rows() {
     let service = |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": spec});
-    let set = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}, "spec": spec});
+    let set =
+        |spec: Value| json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}, "spec": spec});
     let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec});
     let image = |image: &str| pod(json!({"containers": [{"name": "a", "image": image}]}));
 
@@ -109,7 +114,11 @@ fn rows() {
     check(dual, "/spec/ipFamilies", json!(["IPv6", "IPv4"]));
 
     check(set(json!({})), "/spec/replicas", json!(1));
-    check(set(json!({"updateStrategy": {"type": "RollingUpdate"}})), "/spec/updateStrategy", json!({"type": "RollingUpdate"}));
+    check(
+        set(json!({"updateStrategy": {"type": "RollingUpdate"}})),
+        "/spec/updateStrategy",
+        json!({"type": "RollingUpdate"}),
+    );
     let unavailable = set(json!({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}));
     check(unavailable, "/spec/updateStrategy", json!({"rollingUpdate": {"partition": 0}, "type": "RollingUpdate"}));
 

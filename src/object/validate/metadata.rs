@@ -44,7 +44,8 @@ fn rest(errors: &mut Errors, object: &Object) {
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
     for (index, owner) in owners.iter().enumerate() {
         let field = format!("metadata.ownerReferences[{index}]");
-        for (part, value) in [("apiVersion", &owner.api_version), ("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)]
+        for (part, value) in
+            [("apiVersion", &owner.api_version), ("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)]
         {
             if value.is_empty() {
                 errors.invalid(format!("{field}.{part}"), "", "must not be empty");

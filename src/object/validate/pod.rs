@@ -8,13 +8,16 @@ use k8s_openapi::{
 use std::collections::BTreeSet;
 
 pub(super) const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
-    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+    `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+    tolerations),\
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 pub(super) fn validate(errors: &mut Errors, pod: &Pod) {
     let spec = pod.spec.clone().unwrap_or_default();
     validate_spec(errors, "spec", &spec, &BTreeSet::new());
-    for (list, containers) in [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())] {
+    for (list, containers) in
+        [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())]
+    {
         for (index, container) in containers.into_iter().flatten().enumerate() {
             let image = text(&container.image);
             if image.trim() != image {
@@ -43,7 +46,10 @@ pub(super) fn validate_update(errors: &mut Errors, old: &Pod, new: &Pod) {
         }
     };
     images(&mut comparable.containers, &before.containers);
-    images(comparable.init_containers.as_deref_mut().unwrap_or_default(), before.init_containers.as_deref().unwrap_or_default());
+    images(
+        comparable.init_containers.as_deref_mut().unwrap_or_default(),
+        before.init_containers.as_deref().unwrap_or_default(),
+    );
     comparable.active_deadline_seconds = before.active_deadline_seconds;
     comparable.tolerations.clone_from(&before.tolerations);
     // Set when the pod was scheduled or admitted; a manifest does not know them.
@@ -63,13 +69,16 @@ pub(super) fn validate_update(errors: &mut Errors, old: &Pod, new: &Pod) {
 
 /// A pod's specification; `claims` are the volumes that a set's claim templates give it.
 pub(super) fn validate_spec(errors: &mut Errors, field: &str, spec: &PodSpec, claims: &BTreeSet<&str>) {
-    let mut volumes = validate_volumes(errors, &format!("{field}.volumes"), spec.volumes.as_deref().unwrap_or_default(), claims);
+    let mut volumes =
+        validate_volumes(errors, &format!("{field}.volumes"), spec.volumes.as_deref().unwrap_or_default(), claims);
     volumes.extend(claims);
     if spec.containers.is_empty() {
         errors.required(format!("{field}.containers"), "");
     }
     let mut seen = BTreeSet::new();
-    for (list, containers) in [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())] {
+    for (list, containers) in
+        [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())]
+    {
         for (index, container) in containers.into_iter().flatten().enumerate() {
             validate_container(errors, &format!("{field}.{list}[{index}]"), container, &volumes, &mut seen);
         }
@@ -277,8 +286,7 @@ fn validate_ports(errors: &mut Errors, field: &str, ports: &[ContainerPort]) {
 }
 
 fn validate_probe(errors: &mut Errors, field: &str, probe: &Probe) {
-    let handlers =
-        [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.grpc.is_some()];
+    let handlers = [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.grpc.is_some()];
     match handlers.iter().filter(|set| **set).count() {
         0 => errors.required(field, "must specify a handler type"),
         1 => {}

@@ -32,7 +32,11 @@ pub(super) fn validate_update(errors: &mut Errors, old: &Service, new: &Service)
                 && !new.is_empty()
                 && old != new
             {
-                errors.invalid(format!("spec.clusterIPs[{index}]"), json!(after.cluster_ips), "may not change once set");
+                errors.invalid(
+                    format!("spec.clusterIPs[{index}]"),
+                    json!(after.cluster_ips),
+                    "may not change once set",
+                );
             }
         }
     }
@@ -106,7 +110,13 @@ fn validate_external_name(errors: &mut Errors, spec: &ServiceSpec) {
     }
 }
 
-fn validate_port<'a>(errors: &mut Errors, field: &str, port: &'a ServicePort, named: bool, seen: &mut BTreeSet<&'a str>) {
+fn validate_port<'a>(
+    errors: &mut Errors,
+    field: &str,
+    port: &'a ServicePort,
+    named: bool,
+    seen: &mut BTreeSet<&'a str>,
+) {
     match text(&port.name) {
         "" if named => errors.required(format!("{field}.name"), ""),
         "" => {}
@@ -199,6 +209,7 @@ fn validate_cluster_ips(errors: &mut Errors, spec: &ServiceSpec) {
         && first.is_ipv4() == second.is_ipv4()
     {
         errors.invalid("spec.clusterIPs", json!(addresses), "may specify no more than one IP for each IP family");
+        return;
     }
     for (index, (address, family)) in parsed.iter().zip(families).enumerate() {
         if let Some(address) = address
@@ -228,9 +239,8 @@ fn validate_families(errors: &mut Errors, spec: &ServiceSpec, families: &[String
                 [(spec.cluster_ips.as_ref().map_or(0, Vec::len), "clusterIPs"), (families.len(), "ipFamilies")]
             {
                 if count == 2 {
-                    let detail = format!(
-                        "must be 'RequireDualStack' or 'PreferDualStack' when multiple '{list}' are specified"
-                    );
+                    let detail =
+                        format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple '{list}' are specified");
                     errors.invalid("spec.ipFamilyPolicy", policy, &detail);
                 }
             }

@@ -54,7 +54,11 @@ fn validate_endpoint(errors: &mut Errors, field: &str, endpoint: &Endpoint, addr
             "FQDN" => {
                 let messages = names::dns_subdomain(address);
                 if messages.is_empty() && !address.contains('.') {
-                    errors.invalid(place, address.as_str(), "should be a domain with at least two segments separated by dots");
+                    errors.invalid(
+                        place,
+                        address.as_str(),
+                        "should be a domain with at least two segments separated by dots",
+                    );
                 } else {
                     errors.each(&place, address, messages);
                 }

@@ -9,7 +9,8 @@ use k8s_openapi::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
+const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+    'updateStrategy', \
     'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
 pub(super) fn validate(errors: &mut Errors, set: &StatefulSet) {
@@ -55,7 +56,8 @@ fn validate_spec(errors: &mut Errors, spec: &StatefulSetSpec) {
     let replicas = spec.replicas.unwrap_or(1);
     errors.nonnegative("spec.replicas", replicas.into());
     if replicas > MAX_REPLICAS {
-        let detail = format!("must be less than or equal to {MAX_REPLICAS}, the most that this server simulates for one set");
+        let detail =
+            format!("must be less than or equal to {MAX_REPLICAS}, the most that this server simulates for one set");
         errors.invalid("spec.replicas", replicas, &detail);
     }
     errors.nonnegative("spec.minReadySeconds", spec.min_ready_seconds.unwrap_or(0).into());
@@ -88,7 +90,11 @@ fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) 
     match text(&strategy.type_) {
         "" => errors.required("spec.updateStrategy", ""),
         "OnDelete" if rolling.is_some() => {
-            errors.invalid("spec.updateStrategy.rollingUpdate", printed(), "only allowed for updateStrategy 'RollingUpdate'");
+            errors.invalid(
+                "spec.updateStrategy.rollingUpdate",
+                printed(),
+                "only allowed for updateStrategy 'RollingUpdate'",
+            );
         }
         "OnDelete" => {}
         "RollingUpdate" => {
@@ -102,7 +108,8 @@ fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) 
     }
 }
 
-/// A selector that was left out has neither part; decoding gives `{}` an empty `matchLabels`, so that the two can be told apart.
+/// A selector that was left out has neither part; decoding gives `{}` an empty `matchLabels`, so that the two can be
+/// told apart.
 fn validate_selector(errors: &mut Errors, spec: &StatefulSetSpec) {
     let LabelSelector { match_labels, match_expressions } = &spec.selector;
     if match_labels.is_none() && match_expressions.is_none() {

@@ -4,7 +4,8 @@ use super::{Errors, IMMUTABLE, metadata, names, same, text};
 use crate::object::quantity::Amount;
 use k8s_openapi::api::{
     core::v1::{
-        PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeSpec, VolumeResourceRequirements,
+        PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeSpec,
+        VolumeResourceRequirements,
     },
     storage::v1::StorageClass,
 };
@@ -41,7 +42,8 @@ pub(super) fn validate_volume(errors: &mut Errors, volume: &PersistentVolume) {
         errors.required("spec.capacity", "");
     }
     if capacity.len() != 1 || !capacity.contains_key("storage") {
-        let printed = if capacity.is_empty() { Value::Null } else { serde_json::to_value(&capacity).unwrap_or_default() };
+        let printed =
+            if capacity.is_empty() { Value::Null } else { serde_json::to_value(&capacity).unwrap_or_default() };
         errors.unsupported("spec.capacity", printed, &["storage"]);
     }
     for (resource, quantity) in &capacity {
@@ -71,7 +73,8 @@ fn validate_source(errors: &mut Errors, spec: &PersistentVolumeSpec) {
     }
     if let Some(host_path) = &spec.host_path {
         required_path(errors, "spec.hostPath.path", &host_path.path);
-        if host_path.path.trim_end_matches('/').is_empty() && text(&spec.persistent_volume_reclaim_policy) == "Recycle" {
+        if host_path.path.trim_end_matches('/').is_empty() && text(&spec.persistent_volume_reclaim_policy) == "Recycle"
+        {
             errors.forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'");
         }
     }
@@ -180,11 +183,13 @@ pub(super) fn update_claim(errors: &mut Errors, old: &PersistentVolumeClaim, new
         requests.insert("storage".into(), quantity.clone());
     }
     if !same(&comparable, &before) {
-        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        let detail =
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
         errors.forbidden("spec", detail);
     }
     let amount = |text: Option<&str>| text.and_then(Amount::parse).map_or(0, |amount| amount.nano);
-    let capacity = amount(status.capacity.as_ref().and_then(|all| all.get("storage")).map(|quantity| quantity.0.as_str()));
+    let capacity =
+        amount(status.capacity.as_ref().and_then(|all| all.get("storage")).map(|quantity| quantity.0.as_str()));
     let (old_size, new_size) = (amount(storage(&before.resources)), amount(storage(&after.resources)));
     if new_size < old_size && new_size <= capacity {
         errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity");
