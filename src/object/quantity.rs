@@ -7,8 +7,8 @@ const MAX: i128 = i64::MAX as i128 * NANO;
 /// More integer digits than this exceed [`MAX`] whatever the suffix, unless it is a negative exponent.
 const SIGNIFICANT_DIGITS: usize = 28;
 
-/// The value of a quantity, exact to a thousand-millionth, which is as fine as upstream keeps it; what lies between is rounded away from
-/// zero, what is beyond ±(2⁶³−1) is cut off there (apimachinery `pkg/api/resource/quantity.go`).
+/// The value of a quantity, exact to a thousand-millionth, which is as fine as upstream keeps it; what lies between is
+/// rounded away from zero, what is beyond ±(2⁶³−1) is cut off there (apimachinery `pkg/api/resource/quantity.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Amount {
     nano: i128,
