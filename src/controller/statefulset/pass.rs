@@ -270,6 +270,7 @@ impl<'a> Pass<'a> {
         for claim in self.existing_claims(ordinal) {
             let ownership = Ownership::new(self.observed.set, &pod.metadata, ordinal, claim);
             if ownership.has_unexpected_controller() {
+                // Upstream's sentence, its misspelling included.
                 let message = format!(
                     "PersistentVolumeClaim {} has a conflicting OwnerReference that acts as a manging controller, \
                      the retention policy is ignored for this claim",

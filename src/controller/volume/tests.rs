@@ -324,7 +324,8 @@ fn claims_that_must_wait_say_why() {
          &["Normal on c: WaitForFirstConsumer: waiting for first consumer to be created before binding"]),
         ("no provisioner", world().class("l", "provisioner=kubernetes.io/no-provisioner").pvc("c", "class=l"),
          &["Warning on c: ProvisioningFailed: no volume plugin matched name: kubernetes.io/no-provisioner"]),
-        ("a selector cannot be provisioned", world().class("x", "").pvc("c", r#"class=x selector={"matchLabels":{"a":"b"}}"#),
+        ("a selector cannot be provisioned",
+         world().class("x", "").pvc("c", r#"class=x selector={"matchLabels":{"a":"b"}}"#),
          &["Warning on c: ProvisioningFailed: failed to provision volume with StorageClass \"x\": \
             claim Selector is not supported"]),
     ];
