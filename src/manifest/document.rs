@@ -1,7 +1,7 @@
 //! One file's text to objects and diagnostics: documents, lists, kinds, decoding, defaults, validation.
 //!
-//! What an API server sets itself (`status`, `metadata.uid`, `resourceVersion`, …) is dropped without a word, so that what
-//! `kubectl get -o yaml` printed can be used as it is.
+//! What an API server sets itself (`status`, `metadata.uid`, `resourceVersion`, …) is dropped without a word, so that
+//! what `kubectl get -o yaml` printed can be used as it is.
 
 use super::{
     kinds::{self, Verdict},
@@ -13,11 +13,7 @@ use crate::{
     yaml::{self, Node, Source, UnknownFields, Value},
 };
 use serde::de::DeserializeOwned;
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
@@ -132,11 +128,12 @@ impl Reader<'_> {
             Verdict::Ignored(why) => {
                 let (place, width) = locate(node, "kind", None);
                 let name = yaml::find(node, "metadata.name").and_then(Node::as_str).unwrap_or_default();
-                let diagnostic = Diagnostic::warning(self.source.path, format!("kind {kind} {why}: the document is ignored"))
-                    .at(self.source.text, place, width)
-                    .field("kind")
-                    .object(format!("{kind} {name}").trim_end())
-                    .help(format!("kinds served are {}", kinds::served()));
+                let diagnostic =
+                    Diagnostic::warning(self.source.path, format!("kind {kind} {why}: the document is ignored"))
+                        .at(self.source.text, place, width)
+                        .field("kind")
+                        .object(format!("{kind} {name}").trim_end())
+                        .help(format!("kinds served are {}", kinds::served()));
                 self.out.diagnostics.push(diagnostic);
             }
             Verdict::Wrong(wrong) => self.error(node, wrong.field, wrong.message, wrong.help),
@@ -205,9 +202,11 @@ impl Reader<'_> {
 
     /// Diagnostics of decoding, which know no object.
     fn take(&mut self, diagnostics: Vec<Diagnostic>, named: &str) {
-        self.out.diagnostics.extend(diagnostics.into_iter().map(|diagnostic| {
-            if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic }
-        }));
+        self.out.diagnostics.extend(
+            diagnostics
+                .into_iter()
+                .map(|diagnostic| if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic }),
+        );
     }
 
     fn typed(&self, kind: Kind, node: &Node) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {
@@ -218,7 +217,9 @@ impl Reader<'_> {
             let (typed, warnings) = yaml::decode::<T>(source, node, UnknownFields::Warn)?;
             if has_error(&warnings) { Err(warnings) } else { Ok((typed.into(), warnings)) }
         }
-        use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, storage::v1 as storage};
+        use k8s_openapi::api::{
+            apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, storage::v1 as storage,
+        };
         let source = self.source;
         match kind {
             Kind::Namespace => of::<core::Namespace>(source, node),

@@ -95,13 +95,16 @@ impl File {
             (self.objects, self.whole) = (objects, true);
         } else {
             if !self.objects.is_empty() {
-                for diagnostic in diagnostics.iter_mut().filter(|diagnostic| has_error(std::slice::from_ref(diagnostic))) {
+                for diagnostic in
+                    diagnostics.iter_mut().filter(|diagnostic| has_error(std::slice::from_ref(diagnostic)))
+                {
                     diagnostic.kept = KEPT.to_owned();
                 }
             }
             if !self.whole {
                 let before = std::mem::take(&mut self.objects);
-                let old = before.into_iter().filter(|old| !objects.iter().any(|new| new.key == old.key)).collect::<Vec<_>>();
+                let old =
+                    before.into_iter().filter(|old| !objects.iter().any(|new| new.key == old.key)).collect::<Vec<_>>();
                 objects.extend(old);
                 self.objects = objects;
             }

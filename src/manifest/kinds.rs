@@ -27,7 +27,8 @@ pub(super) struct Wrong {
     pub help: String,
 }
 
-/// Kinds that people keep beside their StatefulSets. They are passed over with a warning, so that manifests need no change.
+/// Kinds that people keep beside their StatefulSets. They are passed over with a warning, so that manifests need no
+/// change.
 const WELL_KNOWN: [&str; 52] = [
     "APIService",
     "Binding",

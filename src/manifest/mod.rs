@@ -3,19 +3,20 @@
 //! # What keeps running
 //!
 //! * A file that was good and is now broken keeps its last good version as a whole; other files do not notice.
-//! * A file that is broken when it is seen first (or was never good) gives the objects of its good documents; what it once gave
-//!   is withdrawn only by a version without errors.
-//! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being replaced: both
-//!   keep their objects until a scan at least [`GRACE`] later finds them so again.
+//! * A file that is broken when it is seen first (or was never good) gives the objects of its good documents; what it
+//!   once gave is withdrawn only by a version without errors.
+//! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
+//!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
 //! * A file or directory that cannot be read keeps its objects.
-//! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its place.
-//! * An object that two files declare stays with the file that declared it first (at the first scan: the first by path); the
-//!   other file gets an error that names both until one of them gives it up.
+//! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
+//!   place.
+//! * An object that two files declare stays with the file that declared it first (at the first scan: the first by
+//!   path); the other file gets an error that names both until one of them gives it up.
 //!
 //! # Limits
 //!
-//! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_DEPTH`](walk::MAX_DEPTH) sub-directories; depth of
-//! nesting and growth by aliases are limited by [`crate::yaml`].
+//! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_DEPTH`](walk::MAX_DEPTH)
+//! sub-directories; depth of nesting and growth by aliases are limited by [`crate::yaml`].
 
 mod document;
 mod file;
@@ -84,7 +85,8 @@ pub struct Manifests {
 }
 
 impl Manifests {
-    /// The directories are read at the first [`Manifests::scan`]; they need not exist yet. A file may stand for a directory.
+    /// The directories are read at the first [`Manifests::scan`]; they need not exist yet. A file may stand for a
+    /// directory.
     pub fn new(directories: Vec<PathBuf>) -> Manifests {
         Manifests {
             directories,
@@ -138,8 +140,8 @@ impl Manifests {
         all
     }
 
-    /// A refusal that came after decoding (an immutable field, say) as a diagnostic at the field's place in the object's file.
-    /// `None` for an object that no file declares.
+    /// A refusal that came after decoding (an immutable field, say) as a diagnostic at the field's place in the
+    /// object's file. `None` for an object that no file declares.
     pub fn diagnose(&self, key: &ObjectKey, error: &FieldError) -> Option<Diagnostic> {
         let Origin { path, declared } = self.objects.get(key)?;
         Some(document::diagnose(path, declared, error).kept(KEPT))
@@ -169,7 +171,8 @@ impl Manifests {
                 let mut diagnostic = Diagnostic::warning(&directory, message);
                 if now.duration_since(since) < GRACE && self.files.keys().any(|path| path.starts_with(&directory)) {
                     keep(&directory);
-                    diagnostic = diagnostic.kept("what it declared keeps running for a moment, in case it is being replaced");
+                    diagnostic =
+                        diagnostic.kept("what it declared keeps running for a moment, in case it is being replaced");
                 }
                 self.between.push(diagnostic);
             } else {
@@ -225,7 +228,9 @@ impl Manifests {
         for lint in lint::lint(self.objects.values().map(|origin| &origin.declared.object)) {
             let Some(Origin { path, declared }) = self.objects.get(&lint.key) else { continue };
             let placed = match before.remove(&lint) {
-                Some((text, diagnostic)) if Arc::ptr_eq(&text, &declared.text) && diagnostic.file == *path => diagnostic,
+                Some((text, diagnostic)) if Arc::ptr_eq(&text, &declared.text) && diagnostic.file == *path => {
+                    diagnostic
+                }
                 _ => {
                     let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
                     let mut diagnostic = document::diagnose(path, declared, &error).help(lint.help.clone());

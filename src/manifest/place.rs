@@ -5,7 +5,8 @@ use crate::{
     yaml::{self, Node, Value},
 };
 
-/// Paths of upstream that leave out a level, or name a field by its newer name: what upstream writes, what the document has.
+/// Paths of upstream that leave out a level, or name a field by its newer name: what upstream writes, what the
+/// document has.
 const SHORTCUTS: [(&str, &str); 6] = [
     (".template.labels", ".template.metadata.labels"),
     (".template.annotations", ".template.metadata.annotations"),
@@ -15,8 +16,8 @@ const SHORTCUTS: [(&str, &str); 6] = [
     ("volumeMode", "spec.volumeMode"),
 ];
 
-/// Place and width of a field, or of the nearest thing around it that is there. `value` is the offending text, if the message
-/// names one: in a mapping the entry that holds it is pointed at.
+/// Place and width of a field, or of the nearest thing around it that is there. `value` is the offending text, if the
+/// message names one: in a mapping the entry that holds it is pointed at.
 pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place, usize) {
     let mut path = path.to_owned();
     if yaml::find(document, &path).is_none() {
@@ -52,7 +53,8 @@ mod tests {
 
     #[test]
     fn places() {
-        let text = "kind: X\nspec:\n  template:\n    metadata:\n      labels: {a: 'b c'}\n  clusterIP: 1.2.3\n  ports:\n  - port: 0\n";
+        let text = "kind: X\nspec:\n  template:\n    metadata:\n      labels: {a: 'b c'}\n  clusterIP: 1.2.3\n  \
+         ports:\n  - port: 0\n";
         let document = yaml::parse(yaml::Source { path: Path::new("x"), text }).0.remove(0);
         for (path, value, expected) in [
             ("spec.clusterIPs[0]", None, (6, 14)),

@@ -82,7 +82,10 @@ fn service(name: &str) -> String {
 }
 
 fn sized(name: &str, port: u32) -> String {
-    format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  clusterIP: None\n  ports:\n  - port: {port}\n")
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\nspec:\n  clusterIP: None\n  ports:\n  - port: \
+         {port}\n"
+    )
 }
 
 #[test]
@@ -91,7 +94,10 @@ fn creation_change_deletion_and_moving() {
     scene.expect(&[], &[]);
     scene.write("a.yaml", format!("{}---\n{}", service("a"), service("b")));
     scene.write("deep/er/c.yml", service("c"));
-    scene.write("d.json", r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "d"}, "spec": {"clusterIP": "None"}}"#);
+    scene.write(
+        "d.json",
+        r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "d"}, "spec": {"clusterIP": "None"}}"#,
+    );
     scene.expect(&["a", "b", "d", "c"], &[]);
     scene.expect(&[], &[]);
     assert_eq!(scene.manifests.counts(), (3, 4));
@@ -116,7 +122,9 @@ fn creation_change_deletion_and_moving() {
 #[test]
 fn what_is_no_manifest() {
     let mut scene = Scene::new();
-    for name in [".hidden.yaml", ".#a.yaml", "a.yaml~", "#a.yaml#", ".a.yaml.swp", "4913", "a.yaml.tmp", "sedXYZ", "README.md"] {
+    for name in
+        [".hidden.yaml", ".#a.yaml", "a.yaml~", "#a.yaml#", ".a.yaml.swp", "4913", "a.yaml.tmp", "sedXYZ", "README.md"]
+    {
         scene.write(name, service("no"));
     }
     scene.write("..2026_01/a.yaml", service("no"));
@@ -175,16 +183,17 @@ fn a_broken_file_keeps_its_last_good_version() {
     scene.write("a.yaml", format!("{}---\n{}", service("a"), service("b")));
     scene.write("other.yaml", service("c"));
     scene.expect(&["a", "b", "c"], &[]);
-    for broken in [
+    let versions = [
         format!("{}---\nkind: [", sized("a", 81)),
         format!("{}---\n{}", sized("a", 81), sized("b", 0)),
         "\tkind: Service".to_owned(),
         service("a").replace("name: a", "name: A"),
         service("a").replace("Service", "Servise"),
         service("a")[..40].to_owned(),
-    ] {
+    ];
+    for (port, broken) in (100..).zip(versions) {
         scene.write("a.yaml", &broken);
-        scene.write("other.yaml", sized("c", 80 + broken.len() as u32));
+        scene.write("other.yaml", sized("c", port));
         scene.expect(&["c"], &[]);
         let diagnostics = scene.manifests.diagnostics();
         let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error).unwrap();
@@ -293,14 +302,18 @@ fn declared_twice() {
     scene.expect(&["z"], &[]);
     scene.expect_errors(&["c.yaml:13:9 : Service default/z is declared twice in this file, first in line 1"]);
     // The namespace is part of the name, said or not.
-    scene.write("c.yaml", format!("{}---\n{}", service("z"), service("z").replace("name: z", "name: z\n  namespace: default")));
+    scene.write(
+        "c.yaml",
+        format!("{}---\n{}", service("z"), service("z").replace("name: z", "name: z\n  namespace: default")),
+    );
     scene.expect(&[], &[]);
     assert_eq!(scene.errors().len(), 1);
 }
 
 #[test]
 fn diagnostics_of_documents() {
-    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  name: web\nspec:\n  selector: {}\n  replicas: three\n";
+    let set =
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  name: web\nspec:\n  selector: {}\n  replicas: three\n";
     let rows: Vec<(String, Vec<&str>)> = vec![
         (set.to_owned(), vec!["x.yaml:7:13 spec.replicas: "]),
         (
@@ -311,9 +324,15 @@ fn diagnostics_of_documents() {
                 "x.yaml:7:13 spec.replicas: Invalid value: -1: must be greater than or equal to 0",
             ],
         ),
-        (set.replace("apps/v1", "apps/v1beta2"), vec!["x.yaml:1:13 apiVersion: there is no kind StatefulSet in version apps/v1beta2"]),
+        (
+            set.replace("apps/v1", "apps/v1beta2"),
+            vec!["x.yaml:1:13 apiVersion: there is no kind StatefulSet in version apps/v1beta2"],
+        ),
         (set.replace("StatefulSet", "StatefullSet"), vec!["x.yaml:2:7 kind: there is no kind StatefullSet"]),
-        (service("a").replace("name: a", "generateName: a-"), vec!["x.yaml:4:17 metadata.generateName: generateName makes"]),
+        (
+            service("a").replace("name: a", "generateName: a-"),
+            vec!["x.yaml:4:17 metadata.generateName: generateName makes"],
+        ),
         (service("a").replace("  name: a", "  labels: {}"), vec!["x.yaml:3:1 metadata.name: Required value"]),
         ("- a\n".into(), vec!["x.yaml:1:1 : a manifest is a mapping"]),
         ("hello\n".into(), vec!["x.yaml:1:1 : a manifest is a mapping"]),
@@ -321,7 +340,10 @@ fn diagnostics_of_documents() {
         ("apiVersion: v1\nkind: List\nitems: 7\n".into(), vec!["x.yaml:3:8 items: items is not a list"]),
         (format!("{}\0", service("a")), vec!["x.yaml:"]),
         (format!("a: {}\n", "[".repeat(100_000)), vec!["x.yaml:"]),
-        (service("a").replace("name: a", &format!("name: {}", "a".repeat(300))), vec!["must be no more than 63 characters"]),
+        (
+            service("a").replace("name: a", &format!("name: {}", "a".repeat(300))),
+            vec!["must be no more than 63 characters"],
+        ),
     ];
     for (text, expected) in rows {
         let mut scene = Scene::new();
@@ -337,13 +359,31 @@ fn diagnostics_of_documents() {
 
 #[test]
 fn what_works_without_change() {
-    let exported = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: a\n    uid: x\n    \
-                    resourceVersion: '7'\n    creationTimestamp: null\n    generation: 3\n    managedFields: [{manager: kubectl}]\n  \
-                    spec: {clusterIP: None}\n  status: {loadBalancer: {}}\n";
+    let exported = [
+        "apiVersion: v1",
+        "kind: List",
+        "items:",
+        "- apiVersion: v1",
+        "  kind: Service",
+        "  metadata:",
+        "    name: a",
+        "    uid: x",
+        "    resourceVersion: '7'",
+        "    creationTimestamp: null",
+        "    generation: 3",
+        "    managedFields: [{manager: kubectl}]",
+        "  spec: {clusterIP: None}",
+        "  status: {loadBalancer: {}}",
+    ]
+    .join("\n");
     let rows: Vec<(String, &[&str], &[&str])> = vec![
-        (exported.to_owned(), &["a"], &[]),
+        (exported, &["a"], &[]),
         (format!("\u{feff}{}", service("a").replace('\n', "\r\n")), &["a"], &[]),
-        ("apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: a}\n  spec: {clusterIP: None}\n".into(), &["a"], &[]),
+        (
+            "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: a}\n  spec: {clusterIP: None}\n".into(),
+            &["a"],
+            &[],
+        ),
         (
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: b}}\n---\n{}", service("a")),
             &["a"],
@@ -354,7 +394,11 @@ fn what_works_without_change() {
             &["a"],
             &["x.yaml:2:7 kind: kind ServiceMonitor is a custom resource"],
         ),
-        (service("a").replace("clusterIP: None", "clusterIP: None\n  clusterIp: None"), &["a"], &["x.yaml:7:3 spec.clusterIp: "]),
+        (
+            service("a").replace("clusterIP: None", "clusterIP: None\n  clusterIp: None"),
+            &["a"],
+            &["x.yaml:7:3 spec.clusterIp: "],
+        ),
     ];
     for (text, applied, warnings) in rows {
         let mut scene = Scene::new();
@@ -373,17 +417,18 @@ fn what_works_without_change() {
 #[test]
 fn refusals_and_doubts_are_placed() {
     let mut scene = Scene::new();
-    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  name: web\nspec:\n  serviceName: nginx\n  selector: {matchLabels: \
+    let set = "apiVersion: apps/v1\nkind: StatefulSet\nmetadata:\n  name: web\nspec:\n  serviceName: nginx\n  \
+    selector: {matchLabels: \
                {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec: {containers: [{name: a, image: b}]}\n";
     scene.write("x.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- {}", set.trim_end().replace('\n', "\n  ")));
     let changes = scene.manifests.scan_at(scene.now);
     assert_eq!(changes.diagnostics.len(), 1);
     assert_eq!(scene.said(Severity::Warning).len(), 1);
-    assert!(scene.said(Severity::Warning)[0].starts_with("x.yaml:9:16 spec.serviceName: no Service nginx"));
+    assert!(scene.said(Severity::Warning)[0].starts_with("x.yaml:9:18 spec.serviceName: no Service nginx"));
     let error = FieldError { field: "spec.template.spec.containers[0].image".into(), message: "Forbidden: no".into() };
     let key = ObjectKey::new(crate::object::Kind::StatefulSet, "default", "web");
     let diagnostic = scene.manifests.diagnose(&key, &error).unwrap();
-    assert_eq!((diagnostic.place, diagnostic.width), (Place { line: 13, column: 42 }, 1));
+    assert_eq!((diagnostic.place, diagnostic.width), (Place { line: 13, column: 44 }, 1));
     assert_eq!(diagnostic.kept, KEPT);
     assert!(diagnostic.source_line.contains("image: b"));
     assert!(scene.manifests.diagnose(&ObjectKey::new(key.kind, "x", "web"), &error).is_none());
@@ -416,7 +461,8 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        4 => (0..6u8, prop::collection::vec((0..5u8, 1..4u16), 0..4)).prop_map(|(file, objects)| Operation::Write(file, objects)),
+        4 => (0..6u8, prop::collection::vec((0..5u8, 1..4u16), 0..4))
+            .prop_map(|(file, objects)| Operation::Write(file, objects)),
         2 => (0..6u8).prop_map(Operation::Remove),
         1 => (0..6u8, 0..6u8).prop_map(|(from, to)| Operation::Rename(from, to)),
         4 => Just(Operation::Scan),
@@ -424,7 +470,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// Every file has names of its own, so that all histories are valid and the final directory alone says what is declared.
+/// Every file has names of its own, so that all histories are valid and the final directory alone says what is
+/// declared.
 fn text_of(file: u8, objects: &[(u8, u16)]) -> String {
     let objects: BTreeMap<u8, u16> = objects.iter().copied().collect();
     let documents = objects.into_iter().map(|(name, port)| sized(&format!("f{file}-{name}"), port.into()));
@@ -455,8 +502,10 @@ proptest! {
         for operation in operations {
             match operation {
                 Operation::Write(file, objects) => {
-                    // A file that was renamed over keeps the names of where it came from elsewhere: write only where none is held.
-                    if contents.values().filter(|origin| **origin == file).count() == 0 || contents.get(&file) == Some(&file) {
+                    // A file that was renamed over keeps the names of where it came from elsewhere: write only where
+                    // none is held.
+                    let held = contents.values().any(|origin| *origin == file);
+                    if !held || contents.get(&file) == Some(&file) {
                         contents.insert(file, file);
                         scene.write(&name(file), text_of(file, &objects));
                     }
@@ -488,7 +537,10 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_survived(text in "(?s)([a-zA-Z:\\-\\[\\]{}&*!|>'\"#%@ \n\t]|apiVersion: v1\n|kind: (Service|List|StatefulSet)\n|metadata: |items:\n- ){0,60}") {
+    fn any_text_is_survived(
+        text in "(?s)([a-zA-Z:\\-\\[\\]{}&*!|>'\"#%@ \n\t]|apiVersion: v1\n|kind: (Service|List|StatefulSet)\n|\
+            metadata: |items:\n- ){0,60}"
+    ) {
         let scene = Scene::new();
         let text: Arc<str> = text.into();
         let decoded = document::decode(&scene.path("x.yaml"), &text);

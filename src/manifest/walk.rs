@@ -1,9 +1,10 @@
 //! Which files of a directory are manifests.
 //!
-//! Looked at: `.yaml`, `.yml` and `.json` in the directory and all below it, through symbolic links to files and directories.
-//! Passed over: names that begin with a dot (editors' swap and lock files, and the `..data` and `..2026_…` of a mounted ConfigMap,
-//! whose files are reached through the links beside them), and everything with another ending (`x.yaml~`, `#x.yaml#`, `4913`,
-//! `x.tmp`). A file that two links reach is one file; links that lead in circles end.
+//! Looked at: `.yaml`, `.yml` and `.json` in the directory and all below it, through symbolic links to files and
+//! directories. Passed over: names that begin with a dot (editors' swap and lock files, and the `..data` and
+//! `..2026_…` of a mounted ConfigMap, whose files are reached through the links beside them), and everything with
+//! another ending (`x.yaml~`, `#x.yaml#`, `4913`, `x.tmp`). A file that two links reach is one file; links that lead
+//! in circles end.
 
 use std::{
     collections::BTreeSet,
