@@ -24,9 +24,14 @@ pub fn eventually<T, E: fmt::Display>(what: &str, mut attempt: impl FnMut() -> R
         match attempt() {
             Ok(value) => return value,
             Err(error) if Instant::now() > end => panic!("{what}: still not after {PATIENCE:?}: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => pause(),
         }
     }
+}
+
+/// The pause between two looks at another process, which cannot wake us.
+pub fn pause() {
+    std::thread::park_timeout(Duration::from_millis(5));
 }
 
 /// Says whether the tools are here. Where they are missing a test is skipped, but not in CI, where nothing may be skipped.

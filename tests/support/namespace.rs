@@ -32,8 +32,11 @@ impl Namespace {
         std::fs::write(namespace.files.join("resolv.conf"), resolv_conf).unwrap();
         // So that nothing but DNS can know a name.
         std::fs::write(namespace.files.join("nsswitch.conf"), "hosts: files dns\n").unwrap();
-        let up = namespace.command("ip").args(["link", "set", "lo", "up"]).status().unwrap();
-        assert!(up.success());
+        // The C library asks for addresses of a family only where there is one besides 127.0.0.1 (AI_ADDRCONFIG).
+        for arguments in [&["link", "set", "lo", "up"][..], &["address", "add", "192.0.2.53/32", "dev", "lo"]] {
+            let (success, text) = namespace.run("ip", arguments);
+            assert!(success, "ip {arguments:?}: {text}");
+        }
         Some(namespace)
     }
 

@@ -1,6 +1,6 @@
 //! The real program as a child process, with directories of its own.
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, pause};
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
@@ -100,7 +100,7 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
         match child.try_wait().unwrap() {
             Some(status) => return Some(status),
             None if Instant::now() > end => return None,
-            None => std::thread::sleep(Duration::from_millis(5)),
+            None => pause(),
         }
     }
 }
