@@ -26,7 +26,7 @@ use support::{
 
 const LENGTH: Duration = Duration::from_secs(5);
 const REPLICAS: usize = 12;
-/// The pods below this ordinal are left alone; the others are deleted in turn.
+/// The pods below this ordinal are left alone; the others are deleted as fast as they come back.
 const STEADY: usize = 6;
 const SERVICE: &str = "nginx.default.svc.cluster.local";
 
@@ -178,16 +178,13 @@ fn address_of(control: &Control, key: &ObjectKey) -> Option<IpAddr> {
     status.pod_ip.as_ref().filter(|_| ready)?.parse().ok()
 }
 
-/// Deletes pods in turn, as fast as it goes; returns how many.
-fn delete_pods(truth: &Truth, control: &Control) -> usize {
+/// Deletes one pod again and again, as fast as it comes back; returns how often.
+fn delete_pod(truth: &Truth, control: &Control, ordinal: usize) -> usize {
     let end = Instant::now() + LENGTH;
     let mut client = Udp::new(truth.server);
+    let key = ObjectKey::new(Kind::Pod, "default", format!("web-{ordinal}"));
     let mut recreations = 0;
-    for ordinal in (STEADY..REPLICAS).cycle() {
-        if Instant::now() > end {
-            break;
-        }
-        let key = ObjectKey::new(Kind::Pod, "default", format!("web-{ordinal}"));
+    while Instant::now() < end && !truth.is_over() {
         let old = eventually(&format!("{key} is ready"), || address_of(control, &key).ok_or("it is not"));
         let delete = Event::Delete { key: key.clone(), grace_seconds: Some(0), cascade: Cascade::Background };
         let refusals = control.send(delete).unwrap();
@@ -203,8 +200,8 @@ fn delete_pods(truth: &Truth, control: &Control) -> usize {
         let mut removed = truth.removed.write().unwrap();
         let order = removed.len();
         assert!(removed.insert(old, order).is_none(), "{old} was given out again at once");
-        drop(removed);
         truth.count.store(order + 1, Ordering::Release);
+        drop(removed);
         recreations += 1;
     }
     recreations
@@ -261,7 +258,14 @@ fn queries_while_pods_are_recreated() {
             });
         }
         let _over = Over(&truth.over);
-        delete_pods(&truth, &control)
+        // Several at once, so that one turn of the control loop may have several deletions.
+        let deleters: Vec<_> = (STEADY..REPLICAS)
+            .map(|ordinal| {
+                let (truth, control) = (&truth, &control);
+                scope.spawn(move || delete_pod(truth, control, ordinal))
+            })
+            .collect();
+        deleters.into_iter().map(|deleter| deleter.join().expect("it found something")).sum::<usize>()
     });
     let seconds = begun.elapsed().as_secs_f64();
     let queries = truth.queries.load(Ordering::Relaxed);
