@@ -1,6 +1,6 @@
 //! A plain query is answered without a single allocation, whatever the answer is.
 
-// Counting allocations needs an allocator, and that trait is unsafe to implement; everything is passed on to the system's.
+// Counting allocations needs an allocator, and that trait is unsafe to implement; the system's does all the work.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use headless_dns::{
