@@ -38,9 +38,9 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Why a socket could not be had.
+/// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {transport} {address}: {source}{}", advice(.source))]
+#[error("cannot listen on {transport} {address}: {source}")]
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
@@ -48,22 +48,6 @@ pub struct ListenError {
     pub transport: &'static str,
     /// What the system says.
     pub source: io::Error,
-}
-
-/// What a person can do about a socket that was refused.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another server (or another headless-dns) runs there: stop it, or choose another address with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose another port with --listen"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "; no interface of this machine has the address: choose another one with --listen"
-        }
-        _ => "",
-    }
 }
 
 /// Bound sockets that nobody serves yet; queries wait in them.

@@ -140,8 +140,7 @@ mod tests {
         let bound = Bound::new(any(), 2).unwrap();
         let error = Bound::new(bound.address, 2).unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
-        let message = error.to_string();
-        assert!(message.contains(&bound.address.to_string()) && message.contains("--listen"), "{message}");
+        assert!(error.to_string().contains(&bound.address.to_string()), "{error}");
     }
 
     #[test]
@@ -165,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_nobody_is_explained() {
+    fn an_address_of_nobody_is_refused() {
         let error = Bound::new("192.0.2.1:0".parse().unwrap(), 1).unwrap_err();
-        assert!(error.to_string().contains("no interface"), "{error}");
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

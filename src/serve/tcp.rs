@@ -303,6 +303,14 @@ mod tests {
         octets
     }
 
+    /// Whether the server has closed by now; waits a moment for it.
+    fn is_closed(client: &mut TcpStream) -> bool {
+        client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let outcome = client.read(&mut [0]);
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        !matches!(outcome, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
     #[test]
     fn octet_by_octet_and_several_in_one_segment() {
         let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
@@ -432,17 +440,27 @@ mod tests {
             client.write_all(&frame(&[ECHO, 1])).unwrap();
             assert_eq!(read_reply(client), [ECHO, 1]);
         }
+        // For a moment after its reply a connection is still busy; a newcomer in this moment is refused and comes again.
         let mut third = testing::tcp_client(address);
-        assert_eq!(read_to_close(&mut clients[0]), b"", "the one idle for longest goes");
-        assert_eq!(serving.counters().evicted.load(Ordering::Relaxed), 1);
+        while serving.counters().evicted.load(Ordering::Relaxed) == 0 {
+            if is_closed(&mut third) {
+                third = testing::tcp_client(address);
+            }
+        }
+        // Which of the two was idle for longer is a matter of microseconds.
+        while clients.len() == 2 {
+            clients.retain_mut(|client| !is_closed(client));
+        }
+        clients.push(third);
+        let refused = serving.counters().refused.load(Ordering::Relaxed);
         // Both that are left begin a message: now nobody is idle.
-        for client in [&mut clients[1], &mut third] {
+        for client in &mut clients {
             client.write_all(&[frame(&[ECHO, 5]), vec![0, 2, ECHO]].concat()).unwrap();
             assert_eq!(read_reply(client), [ECHO, 5]);
         }
         assert_eq!(read_to_close(&mut testing::tcp_client(address)), b"");
-        assert_eq!(serving.counters().refused.load(Ordering::Relaxed), 1);
-        for client in [&mut clients[1], &mut third] {
+        assert_eq!(serving.counters().refused.load(Ordering::Relaxed), refused + 1);
+        for client in &mut clients {
             client.write_all(&[6]).unwrap();
             assert_eq!(read_reply(client), [ECHO, 6]);
         }
