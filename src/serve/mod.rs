@@ -1,9 +1,9 @@
 //! Sockets and threads around [`crate::answer::answer`].
 //!
-//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies ([`udp`]); TCP has
-//! a small runtime with a task per connection ([`tcp`]). Both enter the data plane at the same function, and neither looks into
-//! a message. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of each file
-//! for the buffers.
+//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies
+//! ([`udp`]); TCP has a small runtime with a task per connection ([`tcp`]). Both enter the data plane at the same
+//! function, and neither looks into a message. What a stranger can make this room hold is bounded: [`Limits`] for the
+//! connections, the constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -102,7 +102,8 @@ struct Shared {
 impl Shared {
     /// Answers one message; a panic in it loses this answer and nothing else.
     fn answer(&self, packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
-        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen afterwards.
+        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
+        // afterwards.
         match catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out))) {
             Ok(verdict) => verdict,
             Err(_) => {
@@ -187,8 +188,8 @@ impl Serving {
         Ok(())
     }
 
-    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most two
-    /// seconds).
+    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most
+    /// two seconds).
     pub fn stop(self) {}
 
     /// Whether a thread ended by itself, which must end the process.
