@@ -86,7 +86,9 @@ fn creating_and_scaling_in_order() {
         ("A2 CreatesPodsWithStartOrdinal", starting_at(web(2), 2), vec![(NOTHING, "C2:1 R2 C3:1 R3")]),
         ("A3 the start moves up", web(2), vec![
             (NOTHING, "C0:1 R0 C1:1 R1"),
-            (|s| s.edit(|spec| { spec.replicas = Some(3); spec.ordinals = Some(StatefulSetOrdinals { start: Some(2) }) }),
+            (|s| {
+                s.edit(|spec| { spec.replicas = Some(3); spec.ordinals = Some(StatefulSetOrdinals { start: Some(2) }) });
+            },
              "C2:1 R2 C3:1 R3 C4:1 R4 T1 G1 T0 G0"),
             (|s| s.edit(|spec| spec.ordinals = None), "C0:1 R0 C1:1 R1 T4 G4 T3 G3"),
         ]),
@@ -158,7 +160,10 @@ fn pods_that_end_are_replaced() {
             (|s| s.unready.clear(), "R0 T2 G2 C2:1 R2"),
         ]),
         ("E7 a user deletes one", vec![THREE, (|s| s.delete(1), "G1 C1:1 R1")]),
-        ("E8 a user deletes all", vec![THREE, (|s| (0..3).for_each(|n| s.delete(n)), "G0 C0:1 G1 G2 R0 C1:1 R1 C2:1 R2")]),
+        ("E8 a user deletes all", vec![
+            THREE,
+            (|s| (0..3).for_each(|n| s.delete(n)), "G0 C0:1 G1 G2 R0 C1:1 R1 C2:1 R2"),
+        ]),
         ("E12 a finalizer holds it", vec![
             THREE,
             (|s| { s.pod_mut(1).metadata.finalizers = Some(vec!["x/y".into()]); s.delete(1) }, ""),
@@ -184,11 +189,14 @@ fn rolling_updates() {
     #[rustfmt::skip]
     let rows: Vec<(&str, Vec<Part>)> = vec![
         ("F1 only the template counts", vec![
-            THREE, (|s| { s.partition(0); s.set.metadata.labels = Some(BTreeMap::from([("a".into(), "b".into())])) }, ""),
+            THREE,
+            (|s| { s.partition(0); s.set.metadata.labels = Some(BTreeMap::from([("a".into(), "b".into())])) }, ""),
         ]),
         ("F2 in reverse order", vec![THREE, (|s| s.image("2"), UPDATE)]),
         ("F3 not while one is unready", vec![
-            THREE, (|s| { s.break_pod(0); s.image("2") }, ""), (|s| s.unready.clear(), "R0 T2 G2 C2:2 R2 T1 G1 C1:2 R1 T0 G0 C0:2 R0"),
+            THREE,
+            (|s| { s.break_pod(0); s.image("2") }, ""),
+            (|s| s.unready.clear(), "R0 T2 G2 C2:2 R2 T1 G1 C1:2 R1 T0 G0 C0:2 R0"),
         ]),
         ("F6 F9 a partition, lowered later", vec![
             THREE,
@@ -625,7 +633,8 @@ fn a_quiet_set_is_left_alone() {
 }
 
 mod histories {
-    //! Random histories: whatever happens, the promises hold after every pass, and left alone the set comes to what it asks for.
+    //! Random histories: whatever happens, the promises hold after every pass, and left alone the set comes to what it
+    //! asks for.
 
     use super::{super::simulation::Due, *};
     use proptest::prelude::*;
@@ -775,6 +784,14 @@ mod histories {
         // Left alone, with nothing broken any more, it comes to rest as its spec says.
         simulation.unready.clear();
         simulation.unstoppable.clear();
+        // Two condemned pods that have failed stop a scale-down for good (D3), so somebody has to delete them.
+        let is_stuck = |simulation: &Simulation, ordinal: &i64| {
+            let is_condemned = !identity::Ordinals::of(&simulation.set).contains(*ordinal);
+            is_condemned && simulation.pod(*ordinal).is_some_and(health::is_finished)
+        };
+        for ordinal in (0..8).filter(|ordinal| is_stuck(&simulation, ordinal)).collect::<Vec<_>>() {
+            simulation.delete(ordinal);
+        }
         simulation.settle();
         let set = &simulation.set;
         let spec = set.spec.as_ref().unwrap();

@@ -1,4 +1,5 @@
-//! A tiny cluster for tests: it carries out plans, runs pods, collects what has lost its owner, and writes down what happened.
+//! A tiny cluster for tests: it carries out plans, runs pods, collects what has lost its owner, and writes down what
+//! happened.
 #![allow(clippy::unwrap_used)]
 
 use super::{Action, Observed, Plan, health, identity, plan};
@@ -79,8 +80,8 @@ pub fn retaining(set: StatefulSet, when_deleted: &str, when_scaled: &str) -> Sta
     })
 }
 
-/// The cluster. What happens is written as `C0:1` (pod 0 created, image tag 1), `R0` (ready), `T0` (deleted by the controller), `G0`
-/// (gone), `U0` (repaired), `+www-web-0` and `-www-web-0` (claims), `!Reason`.
+/// The cluster. What happens is written as `C0:1` (pod 0 created, image tag 1), `R0` (ready), `T0` (deleted by the
+/// controller), `G0` (gone), `U0` (repaired), `+www-web-0` and `-www-web-0` (claims), `!Reason`.
 pub struct Simulation {
     pub set: StatefulSet,
     pub pods: BTreeMap<String, Arc<Pod>>,
