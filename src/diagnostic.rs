@@ -421,7 +421,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_can_be_shown(line in "\\PC{0,300}|[\\x00-\\x7f]{0,300}", column in 0usize..400, width in 0usize..400) {
+        fn any_line_can_be_shown(
+            line in "\\PC{0,300}|[\\x00-\\x7f]{0,300}",
+            column in 0usize..400,
+            width in 0usize..400,
+        ) {
             let shown = at(&line, 1, column, width).render(Colour::Plain);
             prop_assert!(!shown.contains(['\x1b', '\r']), "{shown}");
         }

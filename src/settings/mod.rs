@@ -220,7 +220,8 @@ fn refused_domain(message: String) -> Diagnostic {
 
 /// Whether a file is there; one that cannot be looked at counts, so that its error is told.
 fn is_there(path: &Path) -> bool {
-    !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    let absent = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !fs::metadata(path).is_err_and(absent)
 }
 
 fn read(path: &Path) -> Result<String, Box<Diagnostic>> {

@@ -211,8 +211,8 @@ impl<'s, 'r> Document<'s, 'r> {
         if self.open.len() >= MAX_DEPTH {
             return self.too_deep(place);
         }
-        // The span of a list or mapping in brackets ends behind the bracket (and blanks); that of a block is empty. Behind an
-        // anchor or tag only the text tells.
+        // The span of a list or mapping in brackets ends behind the bracket (and blanks); that of a block is empty.
+        // Behind an anchor or tag only the text tells.
         let written = span.end.index() > span.start.index();
         let flow = written && (!has_properties || self.ends_with(bracket, &span.end));
         self.open.push(Open { place, flow, anchor, weight: NODE_COST, depth: 1, content });
