@@ -32,7 +32,9 @@ fn spec(origin: &str) -> ZoneSpec {
 }
 
 fn file_zone(origin: &str, records: &str) -> file::StaticZone {
-    let text = format!("$ORIGIN {origin}.\n$TTL 5\n@ SOA ns.elsewhere. h.elsewhere. 1 2 3 4 60\n@ NS ns.elsewhere.\n{records}");
+    let text = format!(
+        "$ORIGIN {origin}.\n$TTL 5\n@ SOA ns.elsewhere. h.elsewhere. 1 2 3 4 60\n@ NS ns.elsewhere.\n{records}"
+    );
     let (zone, diagnostics) = file::read(Path::new("test.zone"), text.as_bytes(), &[]);
     zone.unwrap_or_else(|| panic!("{diagnostics:#?}"))
 }
@@ -178,8 +180,13 @@ fn show(reply: &[u8]) -> String {
         write!(text, " edns={}", edns.max_payload()).unwrap();
         for (_, option) in edns.options().as_ref() {
             let octets: Vec<u8> = option.try_into().unwrap();
-            write!(text, " ede={} {:?}", u16::from_be_bytes([octets[0], octets[1]]), str::from_utf8(&octets[2..]).unwrap())
-                .unwrap();
+            write!(
+                text,
+                " ede={} {:?}",
+                u16::from_be_bytes([octets[0], octets[1]]),
+                str::from_utf8(&octets[2..]).unwrap()
+            )
+            .unwrap();
         }
     }
     for (section, records) in

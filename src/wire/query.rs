@@ -60,11 +60,8 @@ impl<'p> Query<'p> {
         if flags & QR != 0 {
             return None;
         }
-        let header = Header {
-            id: u16_at(packet, 0)?,
-            opcode: (flags >> 11) as u8 & 0x0f,
-            recursion_desired: flags & RD != 0,
-        };
+        let header =
+            Header { id: u16_at(packet, 0)?, opcode: (flags >> 11) as u8 & 0x0f, recursion_desired: flags & RD != 0 };
         let mut query = Query { header, question: None, edns: None, well_formed: false };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));

@@ -1,12 +1,11 @@
 //! Writes a reply into the caller's buffer: whole records or none, names compressed, room kept for OPT.
 
 use super::{
-    HEADER, class,
+    HEADER, Rcode, class,
     edns::{ExtendedError, OPT_LENGTH, OPTION_EXTENDED_ERROR, VERSION},
     query::Header,
     rdata::RecordType,
     ready::{FIXED, QUESTION_POINTER, Ready},
-    Rcode,
 };
 use crate::name::{parent, wire_length};
 

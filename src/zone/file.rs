@@ -96,12 +96,7 @@ struct File {
 impl ZoneFiles {
     /// Nothing read yet.
     pub fn new(directory: &Path) -> ZoneFiles {
-        ZoneFiles {
-            directory: directory.to_owned(),
-            built_in: Vec::new(),
-            files: BTreeMap::new(),
-            served: Vec::new(),
-        }
+        ZoneFiles { directory: directory.to_owned(), built_in: Vec::new(), files: BTreeMap::new(), served: Vec::new() }
     }
 
     /// The apexes of the zones that are there without files. A file with one of them adds records beneath; its SOA and

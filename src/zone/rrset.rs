@@ -35,7 +35,8 @@ impl Rrset {
     ///
     /// A TTL beyond 2³¹−1 counts as that. Rdata longer than 65,535 octets cannot be sent and is left out.
     pub fn new(rtype: RecordType, ttl: u32, rdata: impl IntoIterator<Item = Vec<u8>>) -> Rrset {
-        let mut records: Vec<Vec<u8>> = rdata.into_iter().filter(|rdata| rdata.len() <= usize::from(u16::MAX)).collect();
+        let mut records: Vec<Vec<u8>> =
+            rdata.into_iter().filter(|rdata| rdata.len() <= usize::from(u16::MAX)).collect();
         records.sort_unstable();
         records.dedup();
         let ttl = ttl.min(TTL_MAX);

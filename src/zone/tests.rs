@@ -197,7 +197,8 @@ fn contents(snapshot: &Snapshot) -> BTreeMap<Name, Vec<(Name, Vec<Rrset>, u32)>>
     let mut zones = BTreeMap::new();
     for (origin, _) in snapshot.serials() {
         let zone = snapshot.zone_of(origin.as_wire()).unwrap();
-        let without_soa = |node: &Node| node.sets().iter().filter(|set| set.rtype() != RecordType::SOA).cloned().collect();
+        let without_soa =
+            |node: &Node| node.sets().iter().filter(|set| set.rtype() != RecordType::SOA).cloned().collect();
         let mut nodes: Vec<_> =
             zone.nodes().map(|node| (node.name().clone(), without_soa(node), node.children)).collect();
         nodes.sort_by(|one, other| one.0.cmp(&other.0));

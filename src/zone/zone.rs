@@ -139,7 +139,8 @@ impl Zone {
 
     /// The wildcard at the closest encloser of an absent name (RFC 4592 §3.3.1).
     fn wildcard(&self, name: &[u8]) -> Option<&Node> {
-        let encloser = std::iter::successors(parent(name), |name| parent(name)).find(|name| self.node(name).is_some())?;
+        let encloser =
+            std::iter::successors(parent(name), |name| parent(name)).find(|name| self.node(name).is_some())?;
         let mut asked = [0; crate::name::NAME_MAX + 2];
         asked[..2].copy_from_slice(b"\x01*");
         let end = 2 + encloser.len();

@@ -240,7 +240,8 @@ fn static_zones() {
             auth: own.team.cluster.local. 5 SOA ns.elsewhere. h.elsewhere. 1 2 3 4 60"),
     ];
     for (line, expected) in rows {
-        let expected = expected.strip_suffix(" SOA").map_or((*expected).to_owned(), |head| head.to_owned() + EXAMPLE_SOA);
+        let expected =
+            expected.strip_suffix(" SOA").map_or((*expected).to_owned(), |head| head.to_owned() + EXAMPLE_SOA);
         check(&snapshot, line, &expected);
     }
     // DS rdata is opaque to hickory without its DNSSEC features.

@@ -147,5 +147,8 @@ fn the_longest_names_and_the_root() {
     let root = Snapshot::new(vec![spec(".")]).synced();
     let (packet, request) = query("no.such.name A");
     let shown = show(&ask(&root, &packet, request).unwrap());
-    assert!(shown.starts_with("NXDOMAIN aa\nauth: . 1 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 "), "{shown}");
+    assert!(
+        shown.starts_with("NXDOMAIN aa\nauth: . 1 SOA ns.dns.cluster.local. hostmaster.cluster.local. 7 "),
+        "{shown}"
+    );
 }

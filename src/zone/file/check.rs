@@ -62,9 +62,9 @@ impl<'r> Index<'r> {
     fn aliases(&self, reader: &mut Reader<'_>, records: &[Record]) {
         for record in records.iter().filter(|record| record.rtype == RecordType::CNAME) {
             let Some(types) = self.0.get(&record.owner) else { continue };
-            let aliases = types.get(&RecordType::CNAME).map_or(0, |aliases| {
-                aliases.iter().map(|alias| &alias.rdata).collect::<BTreeSet<_>>().len()
-            });
+            let aliases = types
+                .get(&RecordType::CNAME)
+                .map_or(0, |aliases| aliases.iter().map(|alias| &alias.rdata).collect::<BTreeSet<_>>().len());
             if types.len() > 1 || aliases > 1 {
                 let message = format!("{} has a CNAME and other records", record.owner);
                 reader.error(record, &message, "a name with a CNAME has nothing else");

@@ -120,7 +120,8 @@ fn hex<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let mut digits = Vec::new();
     for piece in pieces {
         for digit in piece.text.chars() {
-            let digit = digit.to_digit(16).ok_or_else(|| (Some(piece), format!("`{digit}` is no hexadecimal digit")))?;
+            let digit =
+                digit.to_digit(16).ok_or_else(|| (Some(piece), format!("`{digit}` is no hexadecimal digit")))?;
             digits.push(digit as u8);
         }
     }
@@ -130,11 +131,7 @@ fn hex<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     Ok(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-fn by_fields<'r, 't>(
-    fields: &[Field],
-    tokens: &'r [Token<'t>],
-    origin: &Name,
-) -> Result<Vec<u8>, RdataError<'r, 't>> {
+fn by_fields<'r, 't>(fields: &[Field], tokens: &'r [Token<'t>], origin: &Name) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let mut rdata = Vec::new();
     let mut rest = tokens.iter();
     for field in fields {
@@ -218,7 +215,8 @@ fn text(token: &Token<'_>, rdata: &mut Vec<u8>) -> Result<(), String> {
         });
     }
     let length = rdata.len() - start - 1;
-    rdata[start] = u8::try_from(length).map_err(|_| format!("one text has at most 255 octets, not {length}; split it"))?;
+    rdata[start] =
+        u8::try_from(length).map_err(|_| format!("one text has at most 255 octets, not {length}; split it"))?;
     Ok(())
 }
 
@@ -240,7 +238,8 @@ fn by_hickory(rtype: RecordType, tokens: &[Token<'_>], origin: &Name) -> Result<
         match (token.quoted, name) {
             (true, _) => line.extend(["\"", token.text, "\""]),
             (false, true) => {
-                let name = Name::parse_below(token.text, origin).map_err(|error| format!("`{}`: {error}", token.text))?;
+                let name =
+                    Name::parse_below(token.text, origin).map_err(|error| format!("`{}`: {error}", token.text))?;
                 let name = name.to_string();
                 if name.contains('\\') {
                     return Err(generic());

@@ -183,7 +183,8 @@ impl State {
 
     fn record<'r, 't>(&mut self, first: &'r Token<'t>, fields: &'r [Token<'t>]) -> Result<Record, Mistake<'r, 't>> {
         let owner = self.owner.clone();
-        let owner = owner.ok_or_else(|| (first, "a record without an owner".to_owned(), "begin the line with a name"))?;
+        let owner =
+            owner.ok_or_else(|| (first, "a record without an owner".to_owned(), "begin the line with a name"))?;
         let (mut ttl, mut class) = (None, None);
         let mut rest = fields;
         let (rtype_token, rtype) = loop {
