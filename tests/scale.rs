@@ -1,6 +1,7 @@
 //! Many sets, or one large one: the cost of a change does not grow with the number of other sets.
 //!
-//! The sizes here keep a debug build quick; `SCALE=10000 cargo test --release --test scale -- --nocapture` measures the real ones.
+//! The sizes here keep a debug build quick; `SCALE=10000 cargo test --release --test scale -- --nocapture` measures
+//! the real ones.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,5 @@
-//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last happened.
+//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last
+//! happened.
 
 use crate::{
     cluster::{Cluster, whole_second},
@@ -106,7 +107,8 @@ impl Recorder {
             ..Event::default()
         };
         event.metadata.namespace = Some(namespace.clone());
-        // Upstream's form: the object's name and the nanosecond; each event of one instant takes a nanosecond of its own.
+        // Upstream's form: the object's name and the nanosecond; each event of one instant takes a nanosecond of its
+        // own.
         self.latest = now.as_nanosecond().max(self.latest + 1);
         let key = ObjectKey::new(Kind::Event, &namespace, format!("{name}.{:x}", self.latest));
         event.metadata.name = Some(key.name.clone());

@@ -1,5 +1,5 @@
-//! Random histories of edits, deletions, faults and restarts under simulated time, with every invariant checked after every turn;
-//! and the rows of single behaviours that no recording holds.
+//! Random histories of edits, deletions, faults and restarts under simulated time, with every invariant checked after
+//! every turn; and the rows of single behaviours that no recording holds.
 
 #![allow(clippy::unwrap_used)]
 
@@ -270,7 +270,9 @@ fn stateful_set(name: &str, replicas: i32, image: &str, policy: &str, claims: bo
             "selector": {"matchLabels": {"app": "nginx", "set": name}},
             "template": {
                 "metadata": {"labels": {"app": "nginx", "set": name}},
-                "spec": {"containers": [{"name": "nginx", "image": image, "ports": [{"name": "web", "containerPort": 80}]}]},
+                "spec": {"containers": [
+                    {"name": "nginx", "image": image, "ports": [{"name": "web", "containerPort": 80}]},
+                ]},
             },
         },
     });
@@ -602,7 +604,10 @@ fn loading_withdraws_what_no_file_declares_any_more() {
 #[test]
 fn cluster_addresses_stay_until_the_service_goes() {
     let mut world = converged(0);
-    let plain = |port: i32| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "plain"}, "spec": {"ports": [{"port": port}]}});
+    let plain = |port: i32| {
+        let spec = json!({"ports": [{"port": port}]});
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "plain"}, "spec": spec})
+    };
     let address =
         |world: &World| world.controller.cluster().service("default", "plain")?.spec.as_ref()?.cluster_ip.clone();
     world.apply(plain(80));
