@@ -1,7 +1,7 @@
 //! Services and EndpointSlices to records: the only place that knows which names exist.
 //!
-//! Each Service and each ready endpoint contributes records; a record stands as long as somebody contributes it. So a change of one
-//! endpoint touches the sets that this endpoint is in, and nothing else is computed anew.
+//! Each Service and each ready endpoint contributes records; a record stands as long as somebody contributes it. So a
+//! change of one endpoint touches the sets that this endpoint is in, and nothing else is computed anew.
 //!
 //! ```text
 //! headless     <svc>.<ns>.svc.Z                A, AAAA of every ready endpoint
@@ -20,6 +20,7 @@ mod tally;
 mod view;
 
 pub use reverse::reverse_name;
+pub use view::SERVICE_NAME_LABEL;
 
 use crate::{
     name::Name,
@@ -46,8 +47,8 @@ pub struct RecordSettings {
     pub ttl: u32,
 }
 
-/// All Services and slices seen so far, and what they give. Incremental equals full: any history of calls gives the records that
-/// a rebuild from the present objects gives.
+/// All Services and slices seen so far, and what they give. Incremental equals full: any history of calls gives the
+/// records that a rebuild from the present objects gives.
 #[derive(Debug)]
 pub struct Records {
     settings: RecordSettings,
@@ -251,7 +252,8 @@ impl Records {
     }
 }
 
-/// `<name>.<namespace>.svc.<cluster domain>`; `None` where one of them is no label, as only a hand-fed source can have it.
+/// `<name>.<namespace>.svc.<cluster domain>`; `None` where one of them is no label, as only a hand-fed source can have
+/// it.
 fn base_name(cluster_domain: &Name, namespace: &str, name: &str) -> Option<Name> {
     if !view::is_label(namespace) || !view::is_label(name) {
         return None;
@@ -260,7 +262,8 @@ fn base_name(cluster_domain: &Name, namespace: &str, name: &str) -> Option<Name>
     svc.child(namespace.as_bytes()).and_then(|namespace| namespace.child(name.as_bytes())).ok()
 }
 
-/// The label of an endpoint without hostname: `10-1-2-3`, `2001-db8--1`; a label cannot end in a hyphen, so `fd00::` is `fd00--0`.
+/// The label of an endpoint without hostname: `10-1-2-3`, `2001-db8--1`; a label cannot end in a hyphen, so `fd00::` is
+/// `fd00--0`.
 fn dashed(address: IpAddr) -> String {
     let mut label = address.to_string().replace(['.', ':'], "-");
     if label.ends_with('-') {

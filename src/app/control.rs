@@ -194,7 +194,7 @@ impl<R: PodRuntime> Loop<R> {
         if let Some(journal) = &mut self.journal
             && (!changes.is_empty() || journal.is_failing())
         {
-            journal.record(changes, &self.publisher.current().serials());
+            journal.record(&changes, &self.publisher.current().serials());
         }
         self.reply(replies, refusals);
         wake_at

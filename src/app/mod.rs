@@ -51,7 +51,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// What an earlier run left could not be read.
-    #[error("state directory: {0}")]
+    #[error("state: {0}")]
     State(Box<dyn std::error::Error + Send + Sync>),
     /// The cluster domain leaves no room for the name of the name server.
     #[error("clusterDomain: no room for `ns.dns.` in front of it: {0}")]

@@ -8,15 +8,15 @@ use crate::{
     object::ObjectKey,
     settings::Settings,
     telemetry,
-    zone::file,
+    zone::file::ZoneFiles,
 };
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    iter,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SendError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel},
     },
 };
 
@@ -83,7 +83,7 @@ impl Hints {
 #[derive(Debug)]
 pub(super) struct Scanner {
     manifests: Manifests,
-    zones: PathBuf,
+    zones: ZoneFiles,
     zone_diagnostics: Vec<Diagnostic>,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
@@ -93,14 +93,15 @@ pub(super) struct Scanner {
     loaded: bool,
 }
 
-/// The control loop has ended, so there is nobody to scan for.
-struct Orphaned;
+/// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
+struct Ending;
 
 impl Scanner {
     pub(super) fn new(settings: &Settings, requests: SyncSender<Request>) -> Scanner {
+        let built_in = iter::once(&settings.cluster_domain).chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone()),
-            zones: settings.zones.clone(),
+            zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
@@ -116,45 +117,60 @@ impl Scanner {
 
     /// Does what it is told until it is stopped.
     pub(super) fn run(mut self, scans: &Receiver<Scan>) {
-        while let Ok(scan) = scans.recv() {
-            let outcome = match scan {
-                Scan::Hint(waiting) => {
-                    waiting.store(false, Ordering::Release);
-                    self.scan()
-                }
-                Scan::Now(reply) => self.scan().map(|()| {
-                    // Who asked may have gone meanwhile.
-                    let _ = reply.send(());
-                }),
-                Scan::Refused(refusals) => {
-                    self.refuse(refusals);
-                    self.publish_diagnostics();
-                    Ok(())
-                }
-                Scan::Stop => return,
+        loop {
+            // Some of what a scan found is carried out only when it still holds a little later.
+            let next = match self.manifests.rescan_within() {
+                Some(patience) => scans.recv_timeout(patience),
+                None => scans.recv().map_err(RecvTimeoutError::from),
             };
-            if let Err(Orphaned) = outcome {
+            let outcome = match next {
+                Err(RecvTimeoutError::Timeout) => self.scan(),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(scan) => self.obey(scan),
+            };
+            if outcome.is_err() {
                 return;
             }
         }
     }
 
-    fn scan(&mut self) -> Result<(), Orphaned> {
+    fn obey(&mut self, scan: Scan) -> Result<(), Ending> {
+        match scan {
+            Scan::Hint(waiting) => {
+                waiting.store(false, Ordering::Release);
+                self.scan()
+            }
+            Scan::Now(reply) => self.scan().map(|()| {
+                // Who asked may have gone meanwhile.
+                let _ = reply.send(());
+            }),
+            Scan::Refused(refusals) => {
+                self.refuse(refusals);
+                self.publish_diagnostics();
+                Ok(())
+            }
+            Scan::Stop => Err(Ending),
+        }
+    }
+
+    fn scan(&mut self) -> Result<(), Ending> {
         self.scan_zones()?;
         self.scan_manifests()?;
         self.publish_diagnostics();
         Ok(())
     }
 
-    fn scan_zones(&mut self) -> Result<(), Orphaned> {
-        let (zones, diagnostics) = file::load(&self.zones);
+    fn scan_zones(&mut self) -> Result<(), Ending> {
+        let (zones, diagnostics) = self.zones.scan();
         let new: Vec<_> = diagnostics.iter().filter(|one| !self.zone_diagnostics.contains(one)).cloned().collect();
         telemetry::report(&new);
         self.zone_diagnostics = diagnostics;
-        ask(&self.requests, |reply| Request::Zones(zones, reply)).map_err(|_| Orphaned)
+        let Some(zones) = zones else { return Ok(()) };
+        tracing::info!(zones = zones.len(), "static zones read");
+        ask(&self.requests, |reply| Request::Zones(zones, reply)).map_err(|_| Ending)
     }
 
-    fn scan_manifests(&mut self) -> Result<(), Orphaned> {
+    fn scan_manifests(&mut self) -> Result<(), Ending> {
         let changes = self.manifests.scan();
         telemetry::report(&changes.diagnostics);
         for key in changes.applied.iter().map(crate::object::Object::key).chain(changes.withdrawn.iter().cloned()) {
@@ -170,7 +186,7 @@ impl Scanner {
         if events.is_empty() {
             return Ok(());
         }
-        let refusals = ask(&self.requests, |reply| Request::Events(events, reply)).map_err(|_| Orphaned)?;
+        let refusals = ask(&self.requests, |reply| Request::Events(events, reply)).map_err(|_| Ending)?;
         let refused = refusals.len();
         self.refuse(refusals);
         let (files, objects) = self.manifests.counts();

@@ -1,8 +1,10 @@
 //! A Service's EndpointSlices: which ones there should be, given its pods and the slices that exist.
 //!
-//! Slices are read by everybody who follows a Service, so a change touches as few of them as possible: an endpoint stays in the slice it
-//! is in, a slice that changes anyway is filled up first, and a slice that is no longer needed becomes one that is.
+//! Slices are read by everybody who follows a Service, so a change touches as few of them as possible: an endpoint
+//! stays in the slice it is in, a slice that changes anyway is filled up first, and a slice that is no longer needed
+//! becomes one that is.
 
+pub use crate::records::SERVICE_NAME_LABEL;
 use k8s_openapi::{
     api::{
         core::v1::{Container, ObjectReference, Pod, Service, ServicePort},
@@ -22,8 +24,6 @@ use std::{
 /// Most endpoints that this controller puts into one slice (upstream's default of `--max-endpoints-per-slice`).
 pub const MAX_ENDPOINTS: usize = 100;
 
-/// The label that names a slice's Service.
-pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// The label that names the controller to which a slice belongs.
 pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY_LABEL`] on slices that [`plan`] makes.
@@ -49,10 +49,12 @@ impl Plan {
     }
 }
 
-/// Plans the slices of one Service that has a selector. `pods` are those of its namespace whose labels it selects, `existing` the
-/// slices of this controller for it. By upstream's endpointslice reconciler (v1.36): at most 100 endpoints each, as few writes as possible.
+/// Plans the slices of one Service that has a selector. `pods` are those of its namespace whose labels it selects,
+/// `existing` the slices of this controller for it. By upstream's endpointslice reconciler (v1.36): at most 100
+/// endpoints each, as few writes as possible.
 ///
-/// A Service without selector, and one of type ExternalName, is left alone, as upstream leaves it. Endpoints keep the order of `pods`.
+/// A Service without selector, and one of type ExternalName, is left alone, as upstream leaves it. Endpoints keep the
+/// order of `pods`.
 pub fn plan(service: &Service, pods: &[&Arc<Pod>], existing: &[&Arc<EndpointSlice>]) -> Plan {
     let spec = service.spec.clone().unwrap_or_default();
     let has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
@@ -212,7 +214,8 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Slices that would be removed take over what slices that would be created hold: one write instead of two, and no gap between.
+    /// Slices that would be removed take over what slices that would be created hold: one write instead of two, and no
+    /// gap between.
     fn recycle(&mut self, service: &Service) {
         let (create, update) = (&mut self.create, &mut self.update);
         self.delete.retain(|old| {

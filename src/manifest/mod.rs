@@ -1,12 +1,55 @@
 //! Directories of manifests: files to objects and diagnostics, and the watching of them.
+//!
+//! # What keeps running
+//!
+//! * A file that was good and is now broken keeps its last good version as a whole; other files do not notice.
+//! * A file that is broken when it is seen first (or was never good) gives the objects of its good documents; what it
+//!   once gave is withdrawn only by a version without errors.
+//! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
+//!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
+//! * A file or directory that cannot be read keeps its objects.
+//! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
+//!   place.
+//! * An object that two files declare stays with the file that declared it first (at the first scan: the first by
+//!   path); the other file gets an error that names both until one of them gives it up.
+//!
+//! # Limits
+//!
+//! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_DEPTH`](walk::MAX_DEPTH)
+//! sub-directories; depth of nesting and growth by aliases are limited by [`crate::yaml`].
 
+mod document;
+mod file;
+mod kinds;
+mod place;
+pub mod walk;
 pub mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
-    diagnostic::Diagnostic,
-    object::{FieldError, Object, ObjectKey},
+    diagnostic::{self, Diagnostic, Place},
+    object::{
+        FieldError, Object, ObjectKey,
+        lint::{self, Lint},
+    },
 };
-use std::path::PathBuf;
+use document::Declared;
+use file::File;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Largest file, in octets.
+pub const MAX_FILE_SIZE: u64 = 16 << 20;
+/// How long an empty file or a missing directory keeps its objects.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// What a message says of objects that stay as they were.
+const KEPT: &str = "the version applied before keeps running";
 
 /// What a re-scan found to be different from the one before. Objects are decoded, defaulted and valid.
 #[derive(Debug, Default)]
@@ -19,29 +62,195 @@ pub struct Changes {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// An object in use, and the file that declares it.
+#[derive(Debug)]
+struct Origin {
+    path: PathBuf,
+    declared: Declared,
+}
+
 /// The manifests of some directories: remembers the last good version of every file.
 #[derive(Debug)]
-pub struct Manifests {}
+pub struct Manifests {
+    directories: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, File>,
+    /// Since when a directory is missing, for those that are.
+    missing: BTreeMap<PathBuf, Instant>,
+    objects: BTreeMap<ObjectKey, Origin>,
+    /// Messages about directories and about objects declared twice.
+    between: Vec<Diagnostic>,
+    /// Doubts with the text that their place was found in.
+    lints: BTreeMap<Lint, (Arc<str>, Diagnostic)>,
+    reported: HashSet<String>,
+}
 
 impl Manifests {
-    /// The directories are read at the first [`Manifests::scan`]; they need not exist yet.
-    pub fn new(_directories: Vec<PathBuf>) -> Manifests {
-        Manifests {}
+    /// The directories are read at the first [`Manifests::scan`]; they need not exist yet. A file may stand for a
+    /// directory.
+    pub fn new(directories: Vec<PathBuf>) -> Manifests {
+        Manifests {
+            directories,
+            files: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            between: Vec::new(),
+            lints: BTreeMap::new(),
+            reported: HashSet::new(),
+        }
     }
+
     /// Reads all files again and compares their contents with what was known.
     pub fn scan(&mut self) -> Changes {
-        Changes::default()
+        self.scan_at(Instant::now())
     }
-    /// Every diagnostic that holds now.
+
+    /// [`Manifests::scan`] at a time that the caller names; times must not go back.
+    pub fn scan_at(&mut self, now: Instant) -> Changes {
+        self.between.clear();
+        let (found, kept) = self.list(now);
+        self.files.retain(|path, _| found.contains(path) || kept.contains(path));
+        for path in found {
+            let known = self.files.entry(path.clone()).or_default();
+            if known.read(&path, now) == file::Presence::Gone {
+                self.files.remove(&path);
+            }
+        }
+        let mut changes = self.merge();
+        self.lint();
+        let all = self.diagnostics();
+        let reported: HashSet<String> = all.iter().map(|diagnostic| format!("{diagnostic:?}")).collect();
+        changes.diagnostics = all;
+        changes.diagnostics.retain(|diagnostic| !self.reported.contains(&format!("{diagnostic:?}")));
+        self.reported = reported;
+        changes
+    }
+
+    /// When the next scan is due though nothing changes: a grace runs out.
+    pub fn rescan_within(&self) -> Option<Duration> {
+        let graced = !self.missing.is_empty() && !self.objects.is_empty();
+        (graced || self.files.values().any(File::is_suspicious)).then_some(GRACE)
+    }
+
+    /// Every diagnostic that holds now, in order of file and line.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        Vec::new()
+        let files = self.files.values().flat_map(File::diagnostics);
+        let lints = self.lints.values().map(|(_, diagnostic)| diagnostic.clone());
+        let mut all: Vec<Diagnostic> = files.chain(self.between.iter().cloned()).chain(lints).collect();
+        diagnostic::sort(&mut all);
+        all
     }
-    /// A refusal that came after decoding (an immutable field, say) as a diagnostic at the field's place in the object's file.
-    pub fn diagnose(&self, _key: &ObjectKey, _error: &FieldError) -> Option<Diagnostic> {
-        None
+
+    /// A refusal that came after decoding (an immutable field, say) as a diagnostic at the field's place in the
+    /// object's file. `None` for an object that no file declares.
+    pub fn diagnose(&self, key: &ObjectKey, error: &FieldError) -> Option<Diagnostic> {
+        let Origin { path, declared } = self.objects.get(key)?;
+        Some(document::diagnose(path, declared, error).kept(KEPT))
     }
+
+    /// The file and place that declare an object.
+    pub fn origin(&self, key: &ObjectKey) -> Option<(&Path, Place)> {
+        self.objects.get(key).map(|origin| (origin.path.as_path(), origin.declared.place))
+    }
+
     /// How many files and objects are in use.
     pub fn counts(&self) -> (usize, usize) {
-        (0, 0)
+        (self.files.len(), self.objects.len())
     }
+
+    /// The files that exist, and those that stay as they are because nothing can be told of them.
+    fn list(&mut self, now: Instant) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let (mut seen, mut found, mut kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for directory in self.directories.clone() {
+            let listing = walk::list(&directory, &mut seen);
+            let mut keep = |below: &Path| {
+                kept.extend(self.files.keys().filter(|path| path.starts_with(below)).cloned());
+            };
+            if listing.missing {
+                let since = *self.missing.entry(directory.clone()).or_insert(now);
+                let message = "the directory does not exist: waiting for it";
+                let mut diagnostic = Diagnostic::warning(&directory, message);
+                if now.duration_since(since) < GRACE && self.files.keys().any(|path| path.starts_with(&directory)) {
+                    keep(&directory);
+                    diagnostic =
+                        diagnostic.kept("what it declared keeps running for a moment, in case it is being replaced");
+                }
+                self.between.push(diagnostic);
+            } else {
+                self.missing.remove(&directory);
+            }
+            for (path, why) in listing.unreadable {
+                keep(&path);
+                let diagnostic = Diagnostic::error(&path, format!("cannot be read: {why}"));
+                self.between.push(diagnostic.kept("what it declared before keeps running"));
+            }
+            found.extend(listing.files);
+        }
+        (found, kept)
+    }
+
+    /// Puts the files' objects together: who declares what, and what differs from before.
+    fn merge(&mut self) -> Changes {
+        let mut claims: BTreeMap<&ObjectKey, Vec<(&Path, &Declared)>> = BTreeMap::new();
+        let mut order = Vec::new();
+        for (path, file) in &self.files {
+            for declared in file.objects() {
+                claims.entry(&declared.key).or_default().push((path, declared));
+                order.push((path, &declared.key));
+            }
+        }
+        let mut owners = BTreeMap::new();
+        for (key, claims) in claims {
+            let before = self.objects.get(key).map(|origin| origin.path.as_path());
+            let owner = claims.iter().find(|(path, _)| Some(*path) == before).or(claims.first());
+            let Some(&(winner, declared)) = owner else { continue };
+            for (loser, other) in claims.iter().filter(|(path, _)| *path != winner) {
+                self.between.push(declared_twice(key, (winner, declared), (loser, other)));
+            }
+            owners.insert(key.clone(), Origin { path: winner.to_owned(), declared: declared.clone() });
+        }
+        let mut changes = Changes::default();
+        for (path, key) in order {
+            if let Some(origin) = owners.get(key)
+                && origin.path == *path
+                && self.objects.get(key).is_none_or(|before| before.declared.object != origin.declared.object)
+            {
+                changes.applied.push(origin.declared.object.clone());
+            }
+        }
+        changes.withdrawn = self.objects.keys().filter(|key| !owners.contains_key(*key)).cloned().collect();
+        self.objects = owners;
+        changes
+    }
+
+    /// Doubts about all objects together. A place is looked for only once in a text.
+    fn lint(&mut self) {
+        let mut before = std::mem::take(&mut self.lints);
+        for lint in lint::lint(self.objects.values().map(|origin| &origin.declared.object)) {
+            let Some(Origin { path, declared }) = self.objects.get(&lint.key) else { continue };
+            let placed = match before.remove(&lint) {
+                Some((text, diagnostic)) if Arc::ptr_eq(&text, &declared.text) && diagnostic.file == *path => {
+                    diagnostic
+                }
+                _ => {
+                    let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
+                    let mut diagnostic = document::diagnose(path, declared, &error).help(lint.help.clone());
+                    diagnostic.severity = diagnostic::Severity::Warning;
+                    diagnostic
+                }
+            };
+            self.lints.insert(lint, (declared.text.clone(), placed));
+        }
+    }
+}
+
+/// The error at the second of two declarations of one object.
+fn declared_twice(key: &ObjectKey, winner: (&Path, &Declared), loser: (&Path, &Declared)) -> Diagnostic {
+    let (path, declared) = loser;
+    let message = format!("{key} is declared in {}:{} too", winner.0.display(), winner.1.place.line);
+    Diagnostic::error(path, message)
+        .at(&declared.text, declared.place, declared.width)
+        .field("metadata.name")
+        .object(key.to_string())
+        .kept(format!("the one in {} is used", winner.0.display()))
+        .help("remove one of the two, or give it another name")
 }

@@ -2,61 +2,31 @@
 
 use crate::{
     diagnostic::Place,
-    yaml::{Node, Value},
+    yaml::{self, Node, Value},
 };
 
-/// One step of a path.
-#[derive(Debug, PartialEq, Eq)]
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
+/// Paths of upstream that leave out a level, or name a field by its newer name: what upstream writes, what the
+/// document has.
+const SHORTCUTS: [(&str, &str); 6] = [
+    (".template.labels", ".template.metadata.labels"),
+    (".template.annotations", ".template.metadata.annotations"),
+    (".resources[storage]", ".resources.requests.storage"),
+    (".clusterIPs[0]", ".clusterIP"),
+    (".clusterIPs", ".clusterIP"),
+    ("volumeMode", "spec.volumeMode"),
+];
 
-/// Splits `spec.ports[0].name` and `metadata.labels[a.b/c]`.
-fn steps(path: &str) -> Vec<Step<'_>> {
-    let mut steps = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        if let Some(inner) = rest.strip_prefix('[') {
-            let (step, after) = inner.split_once(']').unwrap_or((inner, ""));
-            steps.push(step.parse().map_or(Step::Key(step), Step::Index));
-            rest = after.strip_prefix('.').unwrap_or(after);
-        } else {
-            let end = rest.find(['.', '[']).unwrap_or(rest.len());
-            let (step, after) = rest.split_at(end);
-            steps.push(Step::Key(step));
-            rest = after.strip_prefix('.').unwrap_or(after);
+/// Place and width of a field, or of the nearest thing around it that is there. `value` is the offending text, if the
+/// message names one: in a mapping the entry that holds it is pointed at.
+pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place, usize) {
+    let mut path = path.to_owned();
+    if yaml::find(document, &path).is_none() {
+        let longer = SHORTCUTS.iter().map(|(short, long)| path.replacen(short, long, 1));
+        if let Some(longer) = longer.into_iter().find(|longer| yaml::find(document, longer).is_some()) {
+            path = longer;
         }
     }
-    steps
-}
-
-/// The value of a mapping's key with the key's place.
-pub(super) fn get<'a>(node: &'a Node, key: &str) -> Option<(Place, &'a Node)> {
-    match &node.value {
-        Value::Mapping(entries) => entries.iter().find(|(name, ..)| name == key).map(|(_, place, value)| (*place, value)),
-        _ => None,
-    }
-}
-
-/// The text of a mapping's key, when it is text.
-pub(super) fn get_text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
-    match get(node, key) {
-        Some((_, Node { value: Value::String(text), .. })) => Some(text),
-        _ => None,
-    }
-}
-
-/// Place and width of a field, or of the nearest thing around it that is there. `value` is the offending text, if the message
-/// names one: in a mapping the entry that holds it is pointed at.
-pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place, usize) {
-    let mut node = document;
-    let mut at = (document.place, document.width.max(1));
-    for step in steps(path) {
-        let Some((place, width, next)) = follow(node, &step) else { return at };
-        (at, node) = ((place, width), next);
-    }
-    if let (Value::Mapping(entries), Some(value)) = (&node.value, value) {
+    if let (Some(Node { value: Value::Mapping(entries), .. }), Some(value)) = (yaml::find(document, &path), value) {
         for (name, place, entry) in entries {
             match &entry.value {
                 Value::String(text) if text == value => return (entry.place, entry.width.max(1)),
@@ -65,45 +35,40 @@ pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place
             }
         }
     }
-    match node.value {
-        Value::Mapping(_) | Value::Sequence(_) | Value::Null => at,
-        _ => (node.place, node.width.max(1)),
-    }
+    let (place, width) = yaml::locate(document, &path);
+    (place, width.max(1))
 }
 
-/// A child and where to point for it: the key of an entry, the item of a list.
-fn follow<'a>(node: &'a Node, step: &Step<'_>) -> Option<(Place, usize, &'a Node)> {
-    let entry = |parent: &'a Node, key: &str| get(parent, key).map(|(place, child)| (place, key.chars().count().max(1), child));
-    match step {
-        Step::Index(index) => match &node.value {
-            Value::Sequence(items) => items.get(*index).map(|item| (item.place, item.width.max(1), item)),
-            _ => entry(node, &index.to_string()),
-        },
-        // Upstream's paths leave out a level here and there.
-        Step::Key(key) => entry(node, key)
-            .or_else(|| matches!(*key, "labels" | "annotations").then(|| entry(get(node, "metadata")?.1, key))?)
-            .or_else(|| (*key == "storage").then(|| entry(get(node, "requests")?.1, key))?)
-            .or_else(|| (*key == "clusterIPs").then(|| entry(node, "clusterIP"))?)
-            .or_else(|| (*key == "volumeMode").then(|| entry(get(node, "spec")?.1, key))?),
-    }
+/// The text that a message of validation quotes as the wrong value.
+pub(super) fn quoted(message: &str) -> Option<String> {
+    let start = message.find(" value: \"")? + " value: ".len();
+    serde_json::Deserializer::from_str(&message[start..]).into_iter::<String>().next()?.ok()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::path::Path;
 
     #[test]
-    fn paths() {
-        use Step::{Index, Key};
-        for (path, expected) in [
-            ("spec", vec![Key("spec")]),
-            ("spec.ports[0].name", vec![Key("spec"), Key("ports"), Index(0), Key("name")]),
-            ("metadata.labels[a.b/c].x", vec![Key("metadata"), Key("labels"), Key("a.b/c"), Key("x")]),
-            ("a[", vec![Key("a"), Key("")]),
-            ("a[1", vec![Key("a"), Index(1)]),
-            ("", vec![]),
+    fn places() {
+        let text = "kind: X\nspec:\n  template:\n    metadata:\n      labels: {a: 'b c'}\n  clusterIP: 1.2.3\n  \
+         ports:\n  - port: 0\n";
+        let document = yaml::parse(yaml::Source { path: Path::new("x"), text }).0.remove(0);
+        for (path, value, expected) in [
+            ("spec.clusterIPs[0]", None, (6, 14)),
+            ("spec.clusterIPs", None, (6, 14)),
+            ("spec.template.labels", Some("b c"), (5, 19)),
+            ("spec.template.labels", None, (5, 7)),
+            ("spec.ports[0].port", None, (8, 11)),
+            ("spec.ports[0].name", None, (8, 5)),
+            ("spec.nothing.here", None, (2, 1)),
         ] {
-            assert_eq!(steps(path), expected, "{path}");
+            let (place, _) = locate(&document, path, value);
+            assert_eq!((place.line, place.column), expected, "{path}");
         }
+        assert_eq!(quoted("Invalid value: \"a \\\"b\": must"), Some("a \"b".into()));
+        assert_eq!(quoted("Required value"), None);
     }
 }

@@ -7,7 +7,11 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event};
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,14 +22,9 @@ const SETTLE_ROUNDS: u32 = 10;
 /// A running watch; dropping it ends its thread.
 #[derive(Debug)]
 pub struct Watch {
-    wake: SyncSender<Wake>,
+    wake: SyncSender<()>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-enum Wake {
-    Event,
-    Stop,
 }
 
 /// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of a flurry
@@ -40,13 +39,15 @@ pub fn watch(
     // Room for one: a second event before the first has been taken says nothing new.
     let (wake, woken) = sync_channel(1);
     let hint = wake.clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
     let directories: Vec<PathBuf> =
         directories.into_iter().map(|directory| std::path::absolute(&directory).unwrap_or(directory)).collect();
     let concerned = directories.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.map_or(true, |event| is_hint(&event, &concerned)) {
             // Full means that a wake-up is due anyway; closed that nobody wants one.
-            let _ = hint.try_send(Wake::Event);
+            let _ = hint.try_send(());
         }
     });
     let watcher = match watcher {
@@ -61,8 +62,8 @@ pub fn watch(
     armed.renew();
     let thread = std::thread::Builder::new()
         .name("watch".to_owned())
-        .spawn(move || run(&woken, &mut armed, settle, rescan, on_hint))?;
-    Ok(Watch { wake, thread: Some(thread) })
+        .spawn(move || run(&woken, &stopped, &mut armed, settle, rescan, on_hint))?;
+    Ok(Watch { wake, stop, thread: Some(thread) })
 }
 
 impl Watch {
@@ -74,10 +75,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Full: the thread is awake and takes the next one soon; disconnected: it has ended.
-        while let Err(TrySendError::Full(_)) = self.wake.try_send(Wake::Stop) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.stop.store(true, Ordering::Release);
+        // Full: it is awake soon anyway; disconnected: it has ended.
+        let _ = self.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -97,16 +97,22 @@ fn is_hint(event: &notify::Event, directories: &[PathBuf]) -> bool {
     changes && (event.paths.is_empty() || event.paths.iter().any(concerns))
 }
 
-fn run(woken: &Receiver<Wake>, armed: &mut Armed, settle: Duration, rescan: Duration, on_hint: impl Fn()) {
+fn run(
+    woken: &Receiver<()>,
+    stopped: &AtomicBool,
+    armed: &mut Armed,
+    settle: Duration,
+    rescan: Duration,
+    on_hint: impl Fn(),
+) {
     loop {
         match woken.recv_timeout(rescan) {
-            Ok(Wake::Event) => {
-                if settled(woken, settle).is_break() {
-                    return;
-                }
-            }
+            Ok(()) => settled(woken, stopped, settle),
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if stopped.load(Ordering::Acquire) {
+            return;
         }
         // First the watches, then the look: what appears in a directory that is new here is seen by one or the other.
         armed.renew();
@@ -114,15 +120,12 @@ fn run(woken: &Receiver<Wake>, armed: &mut Armed, settle: Duration, rescan: Dura
     }
 }
 
-/// Waits until events have been silent for `settle`; breaks when the watch has ended meanwhile.
-fn settled(woken: &Receiver<Wake>, settle: Duration) -> std::ops::ControlFlow<()> {
+/// Waits until events have been silent for `settle`, but not for ever, and not when the watch is to end.
+fn settled(woken: &Receiver<()>, stopped: &AtomicBool, settle: Duration) {
     let end = Instant::now() + settle * SETTLE_ROUNDS;
-    loop {
-        let patience = settle.min(end.saturating_duration_since(Instant::now()));
-        match woken.recv_timeout(patience) {
-            Ok(Wake::Event) if Instant::now() < end => {}
-            Ok(Wake::Event) | Err(RecvTimeoutError::Timeout) => return std::ops::ControlFlow::Continue(()),
-            Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return std::ops::ControlFlow::Break(()),
+    while !stopped.load(Ordering::Acquire) && Instant::now() < end {
+        if woken.recv_timeout(settle).is_err() {
+            return;
         }
     }
 }
@@ -212,19 +215,16 @@ fn identity(path: &Path) -> Option<Identity> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::{
-        fs,
-        sync::mpsc::{Receiver, channel},
-    };
+    use std::{fs, sync::mpsc::Receiver};
 
     const SETTLE: Duration = Duration::from_millis(10);
     const PATIENCE: Duration = Duration::from_secs(10);
     const NEVER: Duration = Duration::from_secs(3600);
 
     fn hints(directory: &Path, rescan: Duration) -> (Watch, Receiver<()>) {
-        let (hint, hinted) = channel();
+        let (hint, hinted) = sync_channel(1024);
         let watch = watch(vec![directory.to_owned()], SETTLE, rescan, move || {
-            let _ = hint.send(());
+            let _ = hint.try_send(());
         });
         (watch.unwrap(), hinted)
     }

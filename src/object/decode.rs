@@ -4,8 +4,8 @@ use super::{Kind, Object};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// An object as a client sends it. Unlike [`Object::from_json`] it keeps apart a selector that is empty and one that is missing,
-/// which upstream's validation answers differently.
+/// An object as a client sends it. Unlike [`Object::from_json`] it keeps apart a selector that is empty and one that
+/// is missing, which upstream's validation answers differently.
 pub fn from_request(kind: Kind, json: Value) -> Result<Object, serde_json::Error> {
     let given = json.pointer("/spec/selector").is_some_and(Value::is_object);
     let mut object = Object::from_json(kind, json)?;
@@ -15,7 +15,8 @@ pub fn from_request(kind: Kind, json: Value) -> Result<Object, serde_json::Error
     Ok(object)
 }
 
-/// Tells validation that the StatefulSet's selector was given, though it may be empty: `matchLabels` becomes an empty map.
+/// Tells validation that the StatefulSet's selector was given, though it may be empty: `matchLabels` becomes an empty
+/// map.
 pub fn mark_empty_selector(object: &mut Object) {
     if let Object::StatefulSet(set) = object
         && let Some(spec) = &mut Arc::make_mut(set).spec

@@ -1,4 +1,5 @@
-//! Mistakes that are valid and still give no names: found by looking at all declared objects together. Each says what to do.
+//! Mistakes that are valid and still give no names: found by looking at all declared objects together. Each says what
+//! to do.
 //!
 //! Upstream accepts all of these silently; each of them cost somebody days. One function per lint, listed in [`lint`].
 
@@ -133,10 +134,12 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
         push(
             "spec.template.spec.containers",
             format!(
-                "a readinessProbe, and Service {name} hides pods that are not ready: peers cannot find each other while starting"
+                "a readinessProbe, and Service {name} hides pods that are not ready: peers cannot find each other \
+                 while starting"
             ),
             format!(
-                "set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are ready"
+                "set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are \
+                 ready"
             ),
         );
     }

@@ -102,7 +102,8 @@ kinds! {
     Event, "v1", true;
 }
 
-/// What names an object: kind, namespace (empty for kinds without one), name. Orders by kind, then namespace, then name.
+/// What names an object: kind, namespace (empty for kinds without one), name. Orders by kind, then namespace, then
+/// name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The kind.
@@ -142,7 +143,8 @@ impl Object {
     }
 }
 
-/// One thing that upstream's validation would refuse: `spec.replicas: Invalid value: -1: must be greater than or equal to 0`.
+/// One thing that upstream's validation would refuse: `spec.replicas: Invalid value: -1: must be greater than or
+/// equal to 0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// Upstream's path of the field.

@@ -1,4 +1,5 @@
-//! Resource quantities (`1Gi`, `500m`, `2e3`): reading, canonical form, comparison; upstream's `apimachinery/pkg/api/resource`.
+//! Resource quantities (`1Gi`, `500m`, `2e3`): reading, canonical form, comparison; upstream's
+//! `apimachinery/pkg/api/resource`.
 //!
 //! Values are kept in nano-units in 128 bits and saturate at 2⁶³−1 units, as upstream caps them.
 
@@ -157,6 +158,7 @@ impl fmt::Display for Amount {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
@@ -195,7 +197,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_never_panics_and_writing_keeps_the_value(text in "[-+]?[0-9]{0,45}\\.?[0-9]{0,45}([KMGTPE]i?|[numk]|e[-+]?[0-9]{1,4})?") {
+        fn reading_never_panics_and_writing_keeps_the_value(
+            text in "[-+]?[0-9]{0,45}\\.?[0-9]{0,45}([KMGTPE]i?|[numk]|e[-+]?[0-9]{1,4})?"
+        ) {
             if let Some(amount) = Amount::parse(&text) {
                 let again = Amount::parse(&amount.to_string()).unwrap();
                 prop_assert_eq!(again.nano, amount.nano, "{}", amount);

@@ -1,4 +1,5 @@
-//! Objects as YAML, and the records they give in zone-file syntax; names without final dot are relative to `svc.cluster.local.`.
+//! Objects as YAML, and the records they give in zone-file syntax; names without final dot are relative to
+//! `svc.cluster.local.`.
 
 #![allow(clippy::unwrap_used)]
 use super::*;
@@ -154,7 +155,8 @@ endpoints:
     );
     check(
         "31, 32, 47: digits first, words of the schema, capitals in a port; what is no label makes no name",
-        "{metadata: {name: svc, namespace: svc}, spec: {clusterIP: 10.96.0.1, ports: [{name: TCP, port: 1, protocol: SCTP}]}}
+        "metadata: {name: svc, namespace: svc}
+spec: {clusterIP: 10.96.0.1, ports: [{name: TCP, port: 1, protocol: SCTP}]}
 ---
 {metadata: {name: 0db, namespace: pod}, spec: {clusterIP: 10.96.0.2}}
 ---
@@ -320,7 +322,11 @@ endpoints: [{addresses: [10.1.0.3], hostname: c}]
         "68, 89: nothing ready, nothing there",
         "{metadata: {name: h}, spec: {clusterIP: None, clusterIPs: [None], ports: [{name: a, port: 1}]}}
 ---
-{metadata: {name: x}, of: h, addressType: IPv4, ports: [{name: a, port: 1}], endpoints: [{addresses: [10.1.0.1], conditions: {ready: false}}]}
+metadata: {name: x}
+of: h
+addressType: IPv4
+ports: [{name: a, port: 1}]
+endpoints: [{addresses: [10.1.0.1], conditions: {ready: false}}]
 ---
 {metadata: {name: y}, of: h, addressType: IPv6}
 ",
@@ -330,7 +336,10 @@ endpoints: [{addresses: [10.1.0.3], hostname: c}]
         "78: publishNotReadyAddresses disregards a hand-written slice's readiness",
         "{metadata: {name: h}, spec: {clusterIP: None, publishNotReadyAddresses: true}}
 ---
-{metadata: {name: x}, of: h, addressType: IPv4, endpoints: [{addresses: [10.1.0.1], hostname: a, conditions: {ready: false}}]}
+metadata: {name: x}
+of: h
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.1], hostname: a, conditions: {ready: false}}]
 ",
         &["h.default A 10.1.0.1", "a.h.default A 10.1.0.1", "1.0.1.10.in-addr.arpa. PTR a.h.default"],
     );
@@ -374,7 +383,11 @@ fn external_names() {
 ---
 {metadata: {name: g}, spec: {type: ExternalName, externalName: 192.0.2.1.}}
 ---
-{metadata: {name: s}, of: a, addressType: IPv4, ports: [{name: p, port: 1}], endpoints: [{addresses: [10.1.0.1], hostname: h}]}
+metadata: {name: s}
+of: a
+addressType: IPv4
+ports: [{name: p, port: 1}]
+endpoints: [{addresses: [10.1.0.1], hostname: h}]
 ",
         &["a.default CNAME www.example.com.", "b.default CNAME nginx.default"],
     );

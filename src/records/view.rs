@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use std::{collections::HashMap, net::IpAddr};
 
 /// The label that names a slice's Service.
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// A Service; `base` is its name in the cluster's zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,8 @@ impl SliceView {
         Some((owner, SliceView { ports: ports.collect(), endpoints: endpoints.collect() }))
     }
 
-    /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of them.
+    /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of
+    /// them.
     pub fn difference<'a>(&'a self, new: &'a SliceView) -> (Vec<&'a EndpointView>, Vec<&'a EndpointView>) {
         if self.ports != new.ports {
             return (self.endpoints.iter().collect(), new.endpoints.iter().collect());

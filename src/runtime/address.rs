@@ -6,8 +6,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// How many freed addresses may wait before the one that has been free the longest is preferred to a never-used one. Without such a
-/// limit the memory of a pool would grow with every address that it ever gave out.
+/// How many freed addresses may wait before the one that has been free the longest is preferred to a never-used one.
+/// Without such a limit the memory of a pool would grow with every address that it ever gave out.
 pub const WAITING_LIMIT: usize = 1 << 16;
 
 /// No address of a range is free.
@@ -17,9 +17,9 @@ pub struct Exhausted(pub IpNet);
 
 /// Gives out the addresses of one range, each to one holder at a time.
 ///
-/// Left out are the network's own address and the one after it (by custom the gateway's), and the broadcast address of an IPv4
-/// range; a range of one or two addresses (RFC 3021, RFC 6164) is used in full. Memory grows with the addresses in use, never with
-/// the size of the range.
+/// Left out are the network's own address and the one after it (by custom the gateway's), and the broadcast address of
+/// an IPv4 range; a range of one or two addresses (RFC 3021, RFC 6164) is used in full. Memory grows with the addresses
+/// in use, never with the size of the range.
 #[derive(Debug, Clone)]
 pub struct AddressPool {
     range: IpNet,
@@ -117,8 +117,8 @@ impl AddressPool {
         true
     }
 
-    /// Lets the search for never-used addresses go on behind `address`. After a restart nobody knows which of the lower ones
-    /// were freed a moment ago, so they come last.
+    /// Lets the search for never-used addresses go on behind `address`. After a restart nobody knows which of the lower
+    /// ones were freed a moment ago, so they come last.
     pub fn continue_after(&mut self, address: IpAddr) {
         if let Some(offset) = self.offset(address)
             && offset >= self.next

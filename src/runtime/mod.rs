@@ -15,11 +15,13 @@ use std::time::Duration;
 pub trait PodRuntime {
     /// Starts a pod whose claims are bound.
     fn start(&mut self, pod: &Pod, now: Timestamp);
-    /// Takes over a pod that an earlier run of this program had started, with the status it had; its address stays taken.
+    /// Takes over a pod that an earlier run of this program had started, with the status it had; its address stays
+    /// taken.
     fn resume(&mut self, pod: &Pod, now: Timestamp);
     /// Stops a pod within `grace`; a second call may shorten it. A pod that is not known is reported stopped.
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp);
-    /// Somebody overwrote the pod's status from outside (a fault played by hand): the runtime leaves it so until the pod is stopped.
+    /// Somebody overwrote the pod's status from outside (a fault played by hand): the runtime leaves it so until the
+    /// pod is stopped.
     fn overwritten(&mut self, pod: &Pod, now: Timestamp);
     /// Everything that is due by now, in order of time.
     fn poll(&mut self, now: Timestamp) -> Vec<Report>;

@@ -1,6 +1,8 @@
-//! Pods that only pretend to run, with delays and faults from settings and from annotations under `simulation.headless-dns/`.
+//! Pods that only pretend to run, with delays and faults from settings and from annotations under
+//! `simulation.headless-dns/`.
 //!
-//! A state machine without threads or clock: each pod has a few timers, and [`Simulated::poll`] carries out those that are due.
+//! A state machine without threads or clock: each pod has a few timers, and [`Simulated::poll`] carries out those that
+//! are due.
 //!
 //! ```text
 //! start ─→ ContainerCreating ─→ Running, not ready ─→ Ready ⇄ not ready
@@ -476,8 +478,8 @@ fn later(from: Timestamp, delay: Duration) -> Timestamp {
     from.checked_add(delay).unwrap_or(Timestamp::MAX)
 }
 
-/// As [`later`] for steps that come again and again: after a pause of the whole program they are not all made up for, so one poll
-/// ends soon.
+/// As [`later`] for steps that come again and again: after a pause of the whole program they are not all made up for,
+/// so one poll ends soon.
 fn cycle(from: Timestamp, delay: Duration, now: Timestamp) -> Timestamp {
     let due = later(from, delay);
     if due < now { later(now, delay) } else { due }

@@ -17,7 +17,8 @@ const NODE_ADDRESS: &str = "192.168.0.1";
 /// The reason that a kubelet gives while a container is not ready.
 pub const NOT_READY: &str = "ContainersNotReady";
 
-/// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a container runs.
+/// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a
+/// container runs.
 pub fn creating(pod: &Pod, now: Timestamp) -> PodStatus {
     let mut status = pod.status.clone().unwrap_or_default();
     status.phase = Some("Pending".to_owned());
@@ -48,7 +49,8 @@ pub fn wait(status: &mut PodStatus, reason: &str, message: &str) {
 /// The addresses are there.
 pub fn set_addresses(status: &mut PodStatus, addresses: &[IpAddr]) {
     status.pod_ip = addresses.first().map(IpAddr::to_string);
-    status.pod_ips = Some(addresses.iter().map(|address| PodIP { ip: address.to_string() }).collect());
+    let listed: Vec<PodIP> = addresses.iter().map(|address| PodIP { ip: address.to_string() }).collect();
+    status.pod_ips = (!listed.is_empty()).then_some(listed);
 }
 
 /// The addresses that a status names.

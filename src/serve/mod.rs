@@ -203,7 +203,7 @@ impl Serving {
         Ok(())
     }
 
-    /// Answers what has been received and stops. Takes a quarter of a second, longer while TCP clients are slow (at most two
+    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most two
     /// seconds).
     pub fn stop(self) {}
 

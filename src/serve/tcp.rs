@@ -153,9 +153,9 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let mut deadline = Instant::now() + shared.limits.tcp_idle;
     let mut begun = false;
     // After the stop: until when queries that are on their way are still taken.
-    let mut end: Option<Instant> = None;
+    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
     loop {
-        let wanted = missing(&input).min(READ).max(READ / 2);
+        let wanted = missing(&input).clamp(READ / 2, READ);
         input.reserve(wanted);
         let wait = tokio::select! {
             biased;

@@ -82,13 +82,13 @@ fn after_error(error: io::Error) -> io::Result<()> {
         | Kind::HostUnreachable
         | Kind::NetworkUnreachable => Ok(()),
         Kind::OutOfMemory | Kind::NetworkDown => {
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
             Ok(())
         }
         _ if is_lasting(&error) => Err(error),
         _ => {
             tracing::warn!(%error, "receiving over UDP");
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
             Ok(())
         }
     }

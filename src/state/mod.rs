@@ -1,1 +1,375 @@
 //! What survives a restart: the cluster's objects and the zones' serials, in an embedded transactional store.
+//!
+//! One file, `cluster.redb`, in the state directory; one process at a time. Each commit is one transaction on disk
+//! before [`Store::commit`] returns, so a process that is killed at any instant leaves the cluster as it was after the
+//! last commit.
+//!
+//! | table   | key                   | value                      |
+//! |---------|-----------------------|----------------------------|
+//! | format  | `version`             | the version of this layout |
+//! | objects | kind, namespace, name | the object as JSON         |
+//! | cluster | `resourceVersion`     | the last one given         |
+//! |         | `objects`             | how many objects there are |
+//! | serials | a zone's apex         | its last SOA serial        |
+//!
+//! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
+//! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
+
+use crate::{
+    cluster::Change,
+    name::Name,
+    object::{Kind, Object, ObjectKey},
+};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
+    TableError, WriteTransaction,
+};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+/// The file's name in the state directory.
+pub const FILE: &str = "cluster.redb";
+
+/// The version of the layout that this program writes.
+pub const FORMAT: u64 = 1;
+
+const FORMAT_TABLE: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+const OBJECTS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("objects");
+const CLUSTER: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster");
+const SERIALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("serials");
+
+/// Why the state could not be read or written. Nothing is ever deleted or overwritten because of an error.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The directory or the file cannot be opened or made.
+    #[error(
+        "{path}: {source}; make the state directory writable, name another with --state-dir, or \"none\" to keep \
+         no state"
+    )]
+    Open {
+        /// The directory or the file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has the file.
+    #[error("{file} is in use by another process; stop that one, or name another directory with --state-dir")]
+    Locked {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file is not what this program wrote.
+    #[error(
+        "{file} is damaged ({problem}) and was left as it is; move it away to start with an empty cluster \
+         (pods get new addresses, claims new volumes), or put a copy from before in its place"
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A later version of this program wrote the file.
+    #[error(
+        "{file} has format {found}, and this version knows formats up to {FORMAT}; use the version that wrote it, \
+         or another --state-dir"
+    )]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+    /// A transaction was not carried out; it is kept in memory and is part of the next one.
+    #[error(
+        "{file}: changes are not on disk ({problem}); serving goes on and they are written with the next \
+         change, but a restart before that forgets {objects} changed objects"
+    )]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What went wrong.
+        problem: String,
+        /// How many objects wait to be written.
+        objects: usize,
+    },
+}
+
+/// What an earlier run left.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// All objects, in order of their keys.
+    pub objects: Vec<Object>,
+    /// The last resource version given; 0 for an empty store.
+    pub resource_version: u64,
+    /// Each zone's apex in presentation form and its last serial.
+    pub serials: Vec<(String, u32)>,
+}
+
+/// How the file is opened; tests put a failing disk in its place.
+type Open = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send>;
+
+/// The open store. It holds the file's lock until it is dropped.
+pub struct Store {
+    file: PathBuf,
+    open: Open,
+    /// `None` after an error of the disk: then it has to be opened anew.
+    database: Option<Database>,
+    pending: Pending,
+}
+
+/// What is not on disk yet.
+#[derive(Debug, Default)]
+struct Pending {
+    /// JSON of each changed object; `None` for those that are gone.
+    objects: BTreeMap<ObjectKey, Option<Vec<u8>>>,
+    serials: BTreeMap<String, u32>,
+    resource_version: Option<u64>,
+}
+
+impl Store {
+    /// Opens the store of a state directory; makes the directory and the file if they are not there.
+    pub fn open(directory: &Path) -> Result<Store, StateError> {
+        Store::open_with(directory, Box::new(|file| Database::create(file)))
+    }
+
+    fn open_with(directory: &Path, open: Open) -> Result<Store, StateError> {
+        std::fs::create_dir_all(directory).map_err(|source| StateError::Open { path: directory.to_owned(), source })?;
+        let file = directory.join(FILE);
+        let database = guarded(&file, || open(&file).map_err(|error| refused(&file, error)))?;
+        if let Err(error) = guarded(&file, || check_format(&file, &database)) {
+            close(database);
+            return Err(error);
+        }
+        Ok(Store { file, open, database: Some(database), pending: Pending::default() })
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Reads everything.
+    pub fn load(&self) -> Result<Loaded, StateError> {
+        let Some(database) = &self.database else {
+            return Err(self.unwritten("the file has to be opened anew first"));
+        };
+        guarded(&self.file, || read(database).map_err(|problem| damaged(&self.file, problem)))
+    }
+
+    /// Writes what changed, in one transaction that is on disk when this returns, together with whatever an earlier
+    /// call could not write. After an error everything is kept for the next call, which opens the file anew.
+    pub fn commit(
+        &mut self,
+        changes: &[Change],
+        resource_version: u64,
+        serials: &[(Name, u32)],
+    ) -> Result<(), StateError> {
+        for change in changes {
+            let json = change.after.as_ref().map(|object| object.to_json().to_string().into_bytes());
+            self.pending.objects.insert(change.key.clone(), json);
+        }
+        self.pending.serials.extend(serials.iter().map(|(name, serial)| (name.to_string(), *serial)));
+        self.pending.resource_version = Some(resource_version);
+        self.flush()
+    }
+
+    /// Tries again to write what an earlier [`Store::commit`] could not; without that it does nothing.
+    pub fn flush(&mut self) -> Result<(), StateError> {
+        if !self.has_pending() {
+            return Ok(());
+        }
+        let database = match self.database.take() {
+            Some(database) => database,
+            // What is not pending was only in that file; a new one would lack it.
+            None if !self.file.exists() => return Err(self.unwritten("the file has gone")),
+            // Between an error and this call another process may have taken it.
+            None => (self.open)(&self.file).map_err(|error| match refused(&self.file, error) {
+                StateError::Open { source, .. } => self.unwritten(source),
+                StateError::Locked { .. } => self.unwritten("the file is in use by another process"),
+                other => other,
+            })?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| write(&database, &self.pending))) {
+            Ok(Ok(())) => {
+                self.database = Some(database);
+                self.pending = Pending::default();
+                Ok(())
+            }
+            Ok(Err(problem)) => {
+                close(database);
+                Err(self.unwritten(problem))
+            }
+            Err(_) => {
+                close(database);
+                Err(self.unwritten("its pages contradict each other"))
+            }
+        }
+    }
+
+    /// Whether something is not on disk because an earlier call failed.
+    pub fn has_pending(&self) -> bool {
+        self.pending.resource_version.is_some()
+    }
+
+    fn unwritten(&self, problem: impl fmt::Display) -> StateError {
+        StateError::Write { file: self.file.clone(), problem: problem.to_string(), objects: self.pending.objects.len() }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.database.take().into_iter().for_each(close);
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("file", &self.file)
+            .field("pending", &self.pending.objects.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reading a damaged file may make the store's library panic; that is an error like any other here.
+fn guarded<T>(file: &Path, read: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(file, "its pages contradict each other")))
+}
+
+/// Closing writes, and so it may panic over a damaged file as well. Everything committed is on disk already.
+fn close(database: Database) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+}
+
+fn damaged(file: &Path, problem: impl fmt::Display) -> StateError {
+    StateError::Damaged { file: file.to_owned(), problem: problem.to_string() }
+}
+
+fn refused(file: &Path, error: DatabaseError) -> StateError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StateError::Locked { file: file.to_owned() },
+        DatabaseError::Storage(StorageError::Io(error))
+            if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
+            StateError::Open { path: file.to_owned(), source: error }
+        }
+        DatabaseError::Storage(StorageError::Io(_)) => damaged(file, "it is no state file, or only a part of one"),
+        other => damaged(file, other),
+    }
+}
+
+/// Refuses a file of a later format; writes the format into a new one.
+fn check_format(file: &Path, database: &Database) -> Result<(), StateError> {
+    let found = (|| -> Result<Option<u64>, redb::Error> {
+        match database.begin_read()?.open_table(FORMAT_TABLE) {
+            Ok(table) => Ok(table.get("version")?.map(|version| version.value())),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })()
+    .map_err(|error| damaged(file, error))?;
+    match found {
+        Some(version) if version > FORMAT => Err(StateError::Newer { file: file.to_owned(), found: version }),
+        Some(FORMAT) => Ok(()),
+        Some(version) => Err(damaged(file, format_args!("there never was a format {version}"))),
+        None => make_tables(database)
+            .map_err(|error| StateError::Open { path: file.to_owned(), source: io::Error::other(error) }),
+    }
+}
+
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(FORMAT_TABLE)?.insert("version", FORMAT)?;
+    transaction.open_table(OBJECTS)?;
+    transaction.open_table(CLUSTER)?;
+    transaction.open_table(SERIALS)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn read(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
+    let transaction = database.begin_read()?;
+    let mut loaded = Loaded::default();
+    for entry in transaction.open_table(OBJECTS)?.iter()? {
+        let (key, value) = entry?;
+        let (kind, namespace, name) = key.value();
+        let place = |problem: &dyn fmt::Display| format!("{kind} {namespace}/{name}: {problem}");
+        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| place(&"unknown kind"))?;
+        let json = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| place(&"wrong checksum"))?;
+        let json = serde_json::from_slice(json).map_err(|error| place(&error))?;
+        loaded.objects.push(Object::from_json(*known, json).map_err(|error| place(&error))?);
+    }
+    loaded.objects.sort_by_key(Object::key);
+    for entry in transaction.open_table(SERIALS)?.iter()? {
+        let (zone, serial) = entry?;
+        let number = number(zone.value(), serial.value())?;
+        loaded.serials.push((zone.value().to_owned(), u32::try_from(number)?));
+    }
+    let cluster = transaction.open_table(CLUSTER)?;
+    let value = |key| cluster.get(key)?.map_or(Ok(0), |value| number(key, value.value()));
+    loaded.resource_version = value("resourceVersion")?;
+    match value("objects")? {
+        expected if expected == loaded.objects.len() as u64 => Ok(loaded),
+        expected => Err(format!("{} objects of {expected} are there", loaded.objects.len()).into()),
+    }
+}
+
+fn number(key: &str, value: &[u8]) -> Result<u64, Box<dyn std::error::Error>> {
+    let text = unseal(&[key], value).ok_or_else(|| format!("{key}: wrong checksum"))?;
+    Ok(std::str::from_utf8(text)?.parse()?)
+}
+
+fn write(database: &Database, pending: &Pending) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    write_tables(&transaction, pending)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
+    let mut objects = transaction.open_table(OBJECTS)?;
+    for (key, json) in &pending.objects {
+        let place = (key.kind.name(), key.namespace.as_str(), key.name.as_str());
+        match json {
+            Some(json) => drop(objects.insert(place, seal(&[place.0, place.1, place.2], json).as_slice())?),
+            None => drop(objects.remove(place)?),
+        }
+    }
+    let mut serials = transaction.open_table(SERIALS)?;
+    for (zone, serial) in &pending.serials {
+        serials.insert(zone.as_str(), seal(&[zone], serial.to_string().as_bytes()).as_slice())?;
+    }
+    let mut cluster = transaction.open_table(CLUSTER)?;
+    for (key, number) in [("resourceVersion", pending.resource_version), ("objects", Some(objects.len()?))] {
+        if let Some(number) = number {
+            cluster.insert(key, seal(&[key], number.to_string().as_bytes()).as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum of key and text, then the text.
+fn seal(key: &[&str], text: &[u8]) -> Vec<u8> {
+    [&checksum(key, text).to_le_bytes()[..], text].concat()
+}
+
+/// The text, if its checksum is right.
+fn unseal<'a>(key: &[&str], sealed: &'a [u8]) -> Option<&'a [u8]> {
+    let (sum, text) = sealed.split_first_chunk::<8>()?;
+    (u64::from_le_bytes(*sum) == checksum(key, text)).then_some(text)
+}
+
+/// FNV-1a of 64 bits: against accidents, not against people, and the same in every version of this program.
+fn checksum(key: &[&str], text: &[u8]) -> u64 {
+    let key = key.iter().flat_map(|part| part.bytes().chain([0]));
+    key.chain(text.iter().copied())
+        .fold(0xcbf2_9ce4_8422_2325, |sum, octet| (sum ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,13 +18,14 @@ fn service(yaml: &str) -> Service {
 
 fn nginx() -> Service {
     service(
-        "{metadata: {name: nginx, labels: {app: nginx}}, spec: {clusterIP: None, ipFamilies: [IPv4], selector: {app: nginx}, \
+        "{metadata: {name: nginx, labels: {app: nginx}}, spec: {clusterIP: None, ipFamilies: [IPv4], \
+         selector: {app: nginx}, \
          ports: [{name: web, port: 80, protocol: TCP, targetPort: 80}]}}",
     )
 }
 
-/// `web-0=10.0.0.1,fd00::1:R` — ready (`R`), terminating (`T`), phase Failed (`F`) or Succeeded (`S`), other subdomain (`o`), port
-/// `web` 8081 instead of 8080 (`8`), without the port (`-`).
+/// `web-0=10.0.0.1,fd00::1:R` — ready (`R`), terminating (`T`), phase Failed (`F`) or Succeeded (`S`), other subdomain
+/// (`o`), port `web` 8081 instead of 8080 (`8`), without the port (`-`).
 fn pod(text: &str) -> Arc<Pod> {
     let (name, rest) = text.split_once('=').unwrap();
     let (addresses, flags) = rest.rsplit_once('/').unwrap();
@@ -125,7 +126,8 @@ fn line(slice: &EndpointSlice) -> String {
 
 #[test]
 fn slices_of_pods() {
-    let publishing = "{metadata: {name: nginx}, spec: {clusterIP: None, ipFamilies: [IPv4], publishNotReadyAddresses: true, \
+    let publishing = "{metadata: {name: nginx}, spec: {clusterIP: None, ipFamilies: [IPv4], \
+                      publishNotReadyAddresses: true, \
                       selector: {a: b}, ports: [{name: web, port: 80}]}}";
     let dual = "{metadata: {name: nginx}, spec: {clusterIP: None, ipFamilies: [IPv6, IPv4], selector: {a: b}, \
                 ports: [{port: 80, targetPort: 8000}]}}";
@@ -324,7 +326,8 @@ fn slices_of_others_and_of_other_families() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Whatever came before, the slices hold exactly the endpoints of the present pods, and a second pass writes nothing.
+    /// Whatever came before, the slices hold exactly the endpoints of the present pods, and a second pass writes
+    /// nothing.
     #[test]
     fn any_history_ends_in_the_same_endpoints(
         rounds in proptest::collection::vec((proptest::collection::btree_set(0u32..260, 0..230), 0u32..3), 1..6)

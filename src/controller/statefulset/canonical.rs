@@ -18,8 +18,8 @@ const PLAIN_BOOLEANS: [&str; 7] = ["hostNetwork", "hostPID", "hostIPC", "readOnl
 const PLAIN_NUMBERS: [&str; 6] =
     ["hostPort", "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
 
-/// Sorts the keys of every object, and leaves out of a pod template what upstream does not store, so that two ways to write one
-/// template are one revision.
+/// Sorts the keys of every object, and leaves out of a pod template what upstream does not store, so that two ways to
+/// write one template are one revision.
 pub fn normalize(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

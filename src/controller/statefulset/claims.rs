@@ -1,4 +1,5 @@
-//! The claims of a pod: which there must be, which volumes of the pod they are, and who owns them (the retention policy).
+//! The claims of a pod: which there must be, which volumes of the pod they are, and who owns them (the retention
+//! policy).
 
 use super::identity::{self, Ordinals};
 use k8s_openapi::{
@@ -29,7 +30,8 @@ pub fn claim_names(set: &StatefulSet, ordinal: i64) -> impl Iterator<Item = Stri
     templates(set).map(move |template| claim_name(set, template, ordinal))
 }
 
-/// The claims that a pod needs, as they are created: the template's spec, and its labels with those of the set's selector over them.
+/// The claims that a pod needs, as they are created: the template's spec, and its labels with those of the set's
+/// selector over them.
 pub fn new_claims(set: &StatefulSet, ordinal: i64) -> impl Iterator<Item = PersistentVolumeClaim> {
     templates(set).map(move |template| {
         let mut labels = template.metadata.labels.clone().unwrap_or_default();

@@ -23,7 +23,8 @@ pub fn is_pending(pod: &Pod) -> bool {
     phase(pod) == "Pending"
 }
 
-/// Ended, well or badly: a pod of a set is replaced in either case, since an evicted one may well have ended with exit code 0.
+/// Ended, well or badly: a pod of a set is replaced in either case, since an evicted one may well have ended with exit
+/// code 0.
 pub fn is_finished(pod: &Pod) -> bool {
     matches!(phase(pod), "Failed" | "Succeeded")
 }

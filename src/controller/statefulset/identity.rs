@@ -66,8 +66,8 @@ pub fn pod_name(set: &StatefulSet, ordinal: i64) -> String {
     format!("{}-{ordinal}", set_name(set))
 }
 
-/// The ordinal that a name says, if it is a name of this set. Only the one way in which the controller writes it counts: upstream
-/// takes `web-01` for `web-1`, and would then have two pods of one ordinal.
+/// The ordinal that a name says, if it is a name of this set. Only the one way in which the controller writes it
+/// counts: upstream takes `web-01` for `web-1`, and would then have two pods of one ordinal.
 pub fn ordinal(set: &StatefulSet, pod_name: &str) -> Option<i64> {
     let (parent, digits) = pod_name.rsplit_once('-')?;
     let canonical = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
@@ -107,8 +107,8 @@ fn controller_reference(api_version: &str, kind: &str, owner: &ObjectMeta) -> Ow
     }
 }
 
-/// The pod of an ordinal, made from the template of a revision. Labels, annotations and finalizers come from the template; hostname
-/// and subdomain are set here and never again, as they cannot change in a running pod.
+/// The pod of an ordinal, made from the template of a revision. Labels, annotations and finalizers come from the
+/// template; hostname and subdomain are set here and never again, as they cannot change in a running pod.
 pub fn new_pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str, ordinal: i64) -> Pod {
     let pod_name = pod_name(set, ordinal);
     let metadata = template.metadata.clone().unwrap_or_default();
@@ -140,7 +140,8 @@ fn insert_identity(labels: &mut BTreeMap<String, String>, pod_name: &str, ordina
     labels.insert(POD_INDEX_LABEL.to_owned(), ordinal.to_string());
 }
 
-/// Whether a pod of this set still says who it is. As upstream, only the label with its name is looked at, not the one with its index.
+/// Whether a pod of this set still says who it is. As upstream, only the label with its name is looked at, not the one
+/// with its index.
 pub fn identity_matches(pod: &Pod) -> bool {
     label(pod, POD_NAME_LABEL) == Some(name(&pod.metadata))
 }
@@ -163,7 +164,8 @@ mod tests {
         };
         #[rustfmt::skip]
         let rows = [
-            ("web-0", Some(0)), ("web-12", Some(12)), ("xweb-2", None), ("web-2-1", None), ("web", None), ("web-", None),
+            ("web-0", Some(0)), ("web-12", Some(12)), ("xweb-2", None), ("web-2-1", None), ("web", None),
+            ("web-", None),
             ("web-a", None), ("web--1", None), ("web-01", None), ("web-+1", None), ("web-99999999999", None),
             ("web-2147483647", Some(2_147_483_647)),
         ];

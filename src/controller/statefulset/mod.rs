@@ -32,8 +32,8 @@ pub struct Observed<'a> {
     pub set: &'a StatefulSet,
     /// The pods that the set controls (adoption and release are done before), terminating ones included, in any order.
     pub pods: Vec<&'a Arc<Pod>>,
-    /// Pods of the namespace that hold a name of the set without being controlled by it. While one does, its ordinal waits without an
-    /// event, so look again when it goes.
+    /// Pods of the namespace that hold a name of the set without being controlled by it. While one does, its ordinal
+    /// waits without an event, so look again when it goes.
     pub foreign_pods: Vec<&'a str>,
     /// The namespace's claims that have a name of the set's, by name, terminating ones included.
     pub claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>>,
@@ -98,7 +98,8 @@ pub enum Action {
         /// The event's message, as upstream words it.
         message: String,
     },
-    /// Something could not be done (event Warning with this reason: FailedCreate, FailedDelete, FailedUpdate); retried with back-off.
+    /// Something could not be done (event Warning with this reason: FailedCreate, FailedDelete, FailedUpdate); retried
+    /// with back-off.
     Fail {
         /// The event's reason.
         reason: &'static str,
@@ -107,7 +108,8 @@ pub enum Action {
     },
 }
 
-/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36, feature gates at their defaults, so `maxUnavailable` is 1).
+/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36, feature gates at their defaults, so
+/// `maxUnavailable` is 1).
 ///
 /// A set that is being deleted gets its status and nothing else.
 pub fn plan(observed: &Observed<'_>) -> Plan {

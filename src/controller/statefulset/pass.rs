@@ -1,4 +1,5 @@
-//! One pass over a set's pods: the retained ones upwards, then the condemned ones downwards, then one step of the rollout.
+//! One pass over a set's pods: the retained ones upwards, then the condemned ones downwards, then one step of the
+//! rollout.
 
 use super::{
     Action, Observed, Plan,
@@ -72,16 +73,16 @@ impl<'a> Pass<'a> {
         let condemned: Vec<i64> =
             self.pods.keys().rev().copied().filter(|&ordinal| !self.ordinals.contains(ordinal)).collect();
         let first_unavailable = self.first_unavailable();
-        // Claims of all condemned pods are marked before the first of them is deleted: a set that is scaled down must not lose track of
-        // one if it is scaled up again meanwhile.
+        // Claims of all condemned pods are marked before the first of them is deleted: a set that is scaled down must
+        // not lose track of one if it is scaled up again meanwhile.
         self.for_each(self.ordinals.start..self.ordinals.end, Pass::tend_retained)
             && self.for_each(condemned.iter().copied(), Pass::mark_claims)
             && self
                 .for_each(condemned.iter().copied(), |pass, ordinal| pass.remove_condemned(ordinal, first_unavailable))
     }
 
-    /// Takes one step for each ordinal: in order until one has to wait, or else in growing batches until one fails. Whether all were
-    /// passed.
+    /// Takes one step for each ordinal: in order until one has to wait, or else in growing batches until one fails.
+    /// Whether all were passed.
     fn for_each(
         &mut self,
         ordinals: impl IntoIterator<Item = i64>,
@@ -117,7 +118,8 @@ impl<'a> Pass<'a> {
         !self.is_available(pod) || health::is_terminating(pod)
     }
 
-    /// The lowest retained ordinal whose pod is missing or unavailable, or else the lowest condemned one whose pod is unavailable.
+    /// The lowest retained ordinal whose pod is missing or unavailable, or else the lowest condemned one whose pod is
+    /// unavailable.
     fn first_unavailable(&self) -> Option<i64> {
         let is_lacking = |ordinal: &i64| self.pods.get(ordinal).is_none_or(|pod| self.is_unavailable(pod));
         let condemned = || self.pods.keys().copied().filter(|&ordinal| !self.ordinals.contains(ordinal));
@@ -201,8 +203,9 @@ impl<'a> Pass<'a> {
         Step::Wait
     }
 
-    /// The pod of an ordinal at the revision that it should have now: below the partition the current one, above it the update one. If
-    /// the strategy says RollingUpdate and nothing of a partition, then the current one for as many as still have it.
+    /// The pod of an ordinal at the revision that it should have now: below the partition the current one, above it the
+    /// update one. If the strategy says RollingUpdate and nothing of a partition, then the current one for as many as
+    /// still have it.
     fn new_pod(&self, ordinal: i64) -> Pod {
         let set = self.observed.set;
         let strategy = identity::spec(set).update_strategy.as_ref();
@@ -267,6 +270,7 @@ impl<'a> Pass<'a> {
         for claim in self.existing_claims(ordinal) {
             let ownership = Ownership::new(self.observed.set, &pod.metadata, ordinal, claim);
             if ownership.has_unexpected_controller() {
+                // Upstream's sentence, its misspelling included.
                 let message = format!(
                     "PersistentVolumeClaim {} has a conflicting OwnerReference that acts as a manging controller, \
                      the retention policy is ignored for this claim",
@@ -309,7 +313,8 @@ impl<'a> Pass<'a> {
         Step::Wait
     }
 
-    /// Deletes the highest pod that is not of the update revision, if all above it are available; whether one was counted as current.
+    /// Deletes the highest pod that is not of the update revision, if all above it are available; whether one was
+    /// counted as current.
     fn update_one(&mut self) -> bool {
         let set = self.observed.set;
         let strategy = identity::spec(set).update_strategy.as_ref();

@@ -39,7 +39,8 @@ pub struct Revisions<'a> {
     pub actions: Vec<Action>,
 }
 
-/// Finds the revision of the set's present template among `existing` (or plans it), and the one that its status calls current.
+/// Finds the revision of the set's present template among `existing` (or plans it), and the one that its status calls
+/// current.
 pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]) -> Revisions<'a> {
     let sorted = sorted(existing);
     let data = data(&identity::spec(set).template);
@@ -51,8 +52,7 @@ pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]
     let name = match sorted.iter().rposition(|revision| stored_bytes(revision) == wanted) {
         Some(index) => {
             let equal = sorted[index];
-            // The template is one that was left before: it gets the highest number again, not a second object. Equal ones that
-            // follow each other are one revision.
+            // The template is one that was left before: it gets the highest number again, not a second object.
             let is_newest = index + 1 == sorted.len();
             if !is_newest {
                 actions.push(Action::RenumberRevision { name: object_name(equal).to_owned(), revision: next });
@@ -85,7 +85,8 @@ pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]
     Revisions { current, update, collision_count, actions }
 }
 
-/// Which revisions must go: of those that neither the set nor any of its pods uses, all but the newest `revisionHistoryLimit`.
+/// Which revisions must go: of those that neither the set nor any of its pods uses, all but the newest
+/// `revisionHistoryLimit`.
 pub fn truncate<'a>(
     set: &StatefulSet,
     existing: &[&Arc<ControllerRevision>],
@@ -165,8 +166,8 @@ fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> 
     }
 }
 
-/// 32-bit FNV-1 over the data and the decimal collision count, its decimal digits replaced by letters that spell no words
-/// (apimachinery `util/rand`).
+/// 32-bit FNV-1 over the data and the decimal collision count, its decimal digits replaced by letters that spell no
+/// words (apimachinery `util/rand`).
 fn hash(data: &[u8], collision_count: i32) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let sum = data
@@ -202,8 +203,9 @@ mod tests {
 
     fn template(app: &str, container: &str, grace: u32) -> String {
         format!(
-            "metadata: {{labels: {{app: {app}}}}}\nspec:\n  containers:\n  - {{{container}, imagePullPolicy: IfNotPresent, \
-             terminationMessagePath: /dev/termination-log, terminationMessagePolicy: File, resources: {{}}}}{TAIL}{grace}\n"
+            "metadata: {{labels: {{app: {app}}}}}\nspec:\n  containers:\n  - {{{container}, resources: {{}}, \
+             imagePullPolicy: IfNotPresent, terminationMessagePath: /dev/termination-log, \
+             terminationMessagePolicy: File}}{TAIL}{grace}\n"
         )
     }
 
@@ -240,7 +242,10 @@ mod tests {
             stored_set("s", "{spec: {restartPolicy: Always, containers: []}, metadata: {labels: {b: '1', a: '2'}}}");
         assert_eq!(
             data(&identity::spec(&set).template).to_string(),
-            r#"{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"a":"2","b":"1"}},"spec":{"containers":[],"restartPolicy":"Always"}}}}"#
+            concat!(
+                r#"{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"a":"2","b":"1"}},"#,
+                r#""spec":{"containers":[],"restartPolicy":"Always"}}}}"#
+            )
         );
     }
 

@@ -86,7 +86,9 @@ fn creating_and_scaling_in_order() {
         ("A2 CreatesPodsWithStartOrdinal", starting_at(web(2), 2), vec![(NOTHING, "C2:1 R2 C3:1 R3")]),
         ("A3 the start moves up", web(2), vec![
             (NOTHING, "C0:1 R0 C1:1 R1"),
-            (|s| s.edit(|spec| { spec.replicas = Some(3); spec.ordinals = Some(StatefulSetOrdinals { start: Some(2) }) }),
+            (|s| {
+                s.edit(|spec| { spec.replicas = Some(3); spec.ordinals = Some(StatefulSetOrdinals { start: Some(2) }) });
+            },
              "C2:1 R2 C3:1 R3 C4:1 R4 T1 G1 T0 G0"),
             (|s| s.edit(|spec| spec.ordinals = None), "C0:1 R0 C1:1 R1 T4 G4 T3 G3"),
         ]),
@@ -158,7 +160,10 @@ fn pods_that_end_are_replaced() {
             (|s| s.unready.clear(), "R0 T2 G2 C2:1 R2"),
         ]),
         ("E7 a user deletes one", vec![THREE, (|s| s.delete(1), "G1 C1:1 R1")]),
-        ("E8 a user deletes all", vec![THREE, (|s| (0..3).for_each(|n| s.delete(n)), "G0 C0:1 G1 G2 R0 C1:1 R1 C2:1 R2")]),
+        ("E8 a user deletes all", vec![
+            THREE,
+            (|s| (0..3).for_each(|n| s.delete(n)), "G0 C0:1 G1 G2 R0 C1:1 R1 C2:1 R2"),
+        ]),
         ("E12 a finalizer holds it", vec![
             THREE,
             (|s| { s.pod_mut(1).metadata.finalizers = Some(vec!["x/y".into()]); s.delete(1) }, ""),
@@ -184,11 +189,14 @@ fn rolling_updates() {
     #[rustfmt::skip]
     let rows: Vec<(&str, Vec<Part>)> = vec![
         ("F1 only the template counts", vec![
-            THREE, (|s| { s.partition(0); s.set.metadata.labels = Some(BTreeMap::from([("a".into(), "b".into())])) }, ""),
+            THREE,
+            (|s| { s.partition(0); s.set.metadata.labels = Some(BTreeMap::from([("a".into(), "b".into())])) }, ""),
         ]),
         ("F2 in reverse order", vec![THREE, (|s| s.image("2"), UPDATE)]),
         ("F3 not while one is unready", vec![
-            THREE, (|s| { s.break_pod(0); s.image("2") }, ""), (|s| s.unready.clear(), "R0 T2 G2 C2:2 R2 T1 G1 C1:2 R1 T0 G0 C0:2 R0"),
+            THREE,
+            (|s| { s.break_pod(0); s.image("2") }, ""),
+            (|s| s.unready.clear(), "R0 T2 G2 C2:2 R2 T1 G1 C1:2 R1 T0 G0 C0:2 R0"),
         ]),
         ("F6 F9 a partition, lowered later", vec![
             THREE,
@@ -613,6 +621,74 @@ fn a_set_being_deleted_gets_only_its_status() {
 }
 
 #[test]
+fn names_that_are_too_long_fail_when_the_pod_is_made() {
+    // A13: the set itself is taken. Its name and the ten characters of the hash must make a label, its name and the
+    // ordinal a label and a host name.
+    for length in [52, 53, 61, 62] {
+        let name = "s".repeat(length);
+        let mut set = web(1);
+        set.metadata.name = Some(name.clone());
+        let plan = Simulation::new(set).plan();
+        let revision = plan.status.update_revision.unwrap();
+        assert_eq!(revision.len(), length + 11);
+        let too_long = |field: &str, value: &str| {
+            format!("{field}: Invalid value: \"{value}\": must be no more than 63 characters")
+        };
+        let (pod, of_revision) = (format!("{name}-0"), too_long("metadata.labels", &revision));
+        let why = match length {
+            52 => {
+                assert!(matches!(plan.actions.last(), Some(Action::CreatePod(_))));
+                continue;
+            }
+            62 => {
+                format!("[{of_revision}, {}, {}]", too_long("metadata.labels", &pod), too_long("spec.hostname", &pod))
+            }
+            _ => of_revision,
+        };
+        let message = format!("Create Pod {pod} in StatefulSet {name} failed error: Pod \"{pod}\" is invalid: {why}");
+        assert_eq!(plan.actions.last(), Some(&Action::Fail { reason: "FailedCreate", message }), "{length}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_refused_is_told_twice() {
+    let mut simulation = Simulation::new(claiming(web(1), &["www"]));
+    spec_mut(&mut simulation.set).volume_claim_templates.as_mut().unwrap()[0].spec.as_mut().unwrap().access_modes =
+        None;
+    let refusal = "PersistentVolumeClaim \"www-web-0\" is invalid: \
+                   spec.accessModes: Required value: at least 1 access mode is required";
+    let fail = |message: String| Action::Fail { reason: "FailedCreate", message };
+    simulation.pass();
+    assert_eq!(
+        simulation.plan().actions,
+        [
+            fail(format!("Create Claim www-web-0 for Pod web-0 in StatefulSet web failed error: {refusal}")),
+            fail(format!(
+                "Create Pod web-0 in StatefulSet web failed error: failed to create PVC www-web-0: {refusal}"
+            )),
+        ],
+        "M11, B8: and no pod"
+    );
+    assert!(simulation.pods.is_empty() && simulation.claims.is_empty());
+}
+
+#[test]
+fn a_rollout_is_not_complete_while_there_are_too_many_pods() {
+    let mut simulation = check("before", web(2), &[(NOTHING, "C0:1 R0 C1:1 R1")]);
+    simulation.partition(1);
+    simulation.image("2");
+    simulation.settle();
+    // web-1 is condemned, updated and ready; web-0, which stays, is neither.
+    simulation.break_pod(0);
+    simulation.scale(1);
+    simulation.settle();
+    let status = simulation.set.status.unwrap();
+    let counts = (status.replicas, status.updated_replicas, status.ready_replicas);
+    assert_eq!(counts, (2, Some(1), Some(1)));
+    assert_ne!(status.current_revision, status.update_revision, "H5");
+}
+
+#[test]
 fn a_quiet_set_is_left_alone() {
     let simulation = check(
         "before",
@@ -625,7 +701,8 @@ fn a_quiet_set_is_left_alone() {
 }
 
 mod histories {
-    //! Random histories: whatever happens, the promises hold after every pass, and left alone the set comes to what it asks for.
+    //! Random histories: whatever happens, the promises hold after every pass, and left alone the set comes to what it
+    //! asks for.
 
     use super::{super::simulation::Due, *};
     use proptest::prelude::*;
@@ -775,6 +852,14 @@ mod histories {
         // Left alone, with nothing broken any more, it comes to rest as its spec says.
         simulation.unready.clear();
         simulation.unstoppable.clear();
+        // Two condemned pods that have failed stop a scale-down for good (D3), so somebody has to delete them.
+        let is_stuck = |simulation: &Simulation, ordinal: &i64| {
+            let is_condemned = !identity::Ordinals::of(&simulation.set).contains(*ordinal);
+            is_condemned && simulation.pod(*ordinal).is_some_and(health::is_finished)
+        };
+        for ordinal in (0..8).filter(|ordinal| is_stuck(&simulation, ordinal)).collect::<Vec<_>>() {
+            simulation.delete(ordinal);
+        }
         simulation.settle();
         let set = &simulation.set;
         let spec = set.spec.as_ref().unwrap();

@@ -1,4 +1,5 @@
-//! A tiny cluster for tests: it carries out plans, runs pods, collects what has lost its owner, and writes down what happened.
+//! A tiny cluster for tests: it carries out plans, runs pods, collects what has lost its owner, and writes down what
+//! happened.
 #![allow(clippy::unwrap_used)]
 
 use super::{Action, Observed, Plan, health, identity, plan};
@@ -61,9 +62,12 @@ pub fn parallel(set: StatefulSet) -> StatefulSet {
 /// Adds claim templates of these names.
 pub fn claiming(set: StatefulSet, names: &[&str]) -> StatefulSet {
     with(set, |spec| {
-        let claim = |name: &&str| PersistentVolumeClaim {
-            metadata: ObjectMeta { name: Some((*name).to_owned()), ..ObjectMeta::default() },
-            ..PersistentVolumeClaim::default()
+        let claim = |name: &&str| -> PersistentVolumeClaim {
+            serde_json::from_value(json!({
+                "metadata": {"name": name},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }))
+            .unwrap()
         };
         spec.volume_claim_templates = Some(names.iter().map(claim).collect());
     })
@@ -79,8 +83,8 @@ pub fn retaining(set: StatefulSet, when_deleted: &str, when_scaled: &str) -> Sta
     })
 }
 
-/// The cluster. What happens is written as `C0:1` (pod 0 created, image tag 1), `R0` (ready), `T0` (deleted by the controller), `G0`
-/// (gone), `U0` (repaired), `+www-web-0` and `-www-web-0` (claims), `!Reason`.
+/// The cluster. What happens is written as `C0:1` (pod 0 created, image tag 1), `R0` (ready), `T0` (deleted by the
+/// controller), `G0` (gone), `U0` (repaired), `+www-web-0` and `-www-web-0` (claims), `!Reason`.
 pub struct Simulation {
     pub set: StatefulSet,
     pub pods: BTreeMap<String, Arc<Pod>>,

@@ -35,8 +35,8 @@ fn is_member(observed: &Observed<'_>, pod: &Pod) -> bool {
     identity::ordinal(observed.set, identity::name(&pod.metadata)).is_some()
 }
 
-/// A rollout is complete when every pod there is, and should be, is ready at the update revision: that is the current one from then on.
-/// With `OnDelete` too (since v1.36), and without waiting for `minReadySeconds`.
+/// A rollout is complete when every pod there is, and should be, is ready at the update revision: that is the current
+/// one from then on. With `OnDelete` too (since v1.36), and without waiting for `minReadySeconds`.
 pub fn complete_update(observed: &Observed<'_>, status: &mut StatefulSetStatus) {
     let wanted = identity::replicas(observed.set);
     let is_complete = status.replicas == wanted

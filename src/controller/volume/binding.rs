@@ -152,13 +152,11 @@ impl<'a> Binder<'a> {
         let Some(claim) = claim else { return self.release(&volume, &key) };
         match volume_name(&claim) {
             "" if !matching::volume_mode_matches(&volume, &claim) => {
-                let message = |what: &str, whom: &str| {
-                    format!(
-                        "Cannot bind PersistentVolume{what} to requested PersistentVolumeClaim{whom} due to incompatible volumeMode."
-                    )
-                };
-                self.volume_event(name, "VolumeMismatch", message("", &format!(" {:?}", key.1)), true);
-                self.claim_event(&key, "VolumeMismatch", message(&format!(" {name:?}"), ""), true);
+                let why = "due to incompatible volumeMode.";
+                let told = format!("Cannot bind PersistentVolume to requested PersistentVolumeClaim {:?} {why}", key.1);
+                self.volume_event(name, "VolumeMismatch", told, true);
+                let told = format!("Cannot bind PersistentVolume {name:?} to requested PersistentVolumeClaim {why}");
+                self.claim_event(&key, "VolumeMismatch", told, true);
             }
             "" => {} // The claim will find it.
             bound if bound == name => self.set_volume_phase(name, "Bound", None),
@@ -193,8 +191,8 @@ impl<'a> Binder<'a> {
 
     /// A claim that takes any volume that suits.
     fn sync_pending_claim(&mut self, key: &ClaimKey) {
-        // A declared default class is filled in before anything is looked for, as upstream's admission does it. The built-in one stands
-        // back: without it the claim would have had a volume without class.
+        // A declared default class is filled in before anything is looked for, as upstream's admission does it. The
+        // built-in one stands back: without it the claim would have had a volume without class.
         self.assign_default_class(key, false);
         if self.bind_best(key) {
             return;
@@ -318,8 +316,8 @@ impl<'a> Binder<'a> {
         self.set_claim_phase(key, "Bound", volume.spec.as_ref());
     }
 
-    /// Sets a claim's phase, and access modes and capacity as the volume has them. The capacity of a claim that is bound already is left
-    /// alone.
+    /// Sets a claim's phase, and access modes and capacity as the volume has them. The capacity of a claim that is
+    /// bound already is left alone.
     fn set_claim_phase(&mut self, key: &ClaimKey, phase: &str, volume: Option<&PersistentVolumeSpec>) {
         let Some(claim) = self.claims.get(key) else { return };
         let before = claim.status.clone().unwrap_or_default();

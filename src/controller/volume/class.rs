@@ -16,8 +16,9 @@ const IS_DEFAULT: [&str; 2] =
 /// The annotation that said the class before `storageClassName` did; it still goes before the field.
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
-/// The default class that the program may start with, so that the classic manifests run on a bare directory: claims that name no class
-/// get a volume at once, unless a volume without class fits. Leave it out where a manifest declares a default class.
+/// The default class that the program may start with, so that the classic manifests run on a bare directory: claims
+/// that name no class get a volume at once, unless a volume without class fits. Leave it out where a manifest declares
+/// a default class.
 pub fn built_in_class() -> StorageClass {
     StorageClass {
         metadata: ObjectMeta {
@@ -52,7 +53,8 @@ pub fn find<'a>(observed: &Observed<'a>, name: &str) -> Option<&'a StorageClass>
     classes.find(|class| class.metadata.name.as_deref() == Some(name))
 }
 
-/// The class for claims that name none: a declared one before the built-in one, then the newest, then the first by name.
+/// The class for claims that name none: a declared one before the built-in one, then the newest, then the first by
+/// name.
 pub fn default<'a>(observed: &Observed<'a>) -> Option<&'a StorageClass> {
     let classes = observed.classes.iter().map(|&class| &**class).filter(|class| is_default(class));
     classes.min_by_key(|class| {

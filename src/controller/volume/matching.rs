@@ -8,9 +8,9 @@ use k8s_openapi::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The best volume for a claim, of `volumes` in order of name. Fewer access modes go before less capacity, as upstream keeps its
-/// volumes in groups of equal modes; within a group a volume that is reserved for the claim goes before all others, whatever its class
-/// and labels. While binding is delayed only a reserved one counts.
+/// The best volume for a claim, of `volumes` in order of name. Fewer access modes go before less capacity, as upstream
+/// keeps its volumes in groups of equal modes; within a group a volume that is reserved for the claim goes before all
+/// others, whatever its class and labels. While binding is delayed only a reserved one counts.
 pub fn best<'a>(
     claim: &PersistentVolumeClaim,
     volumes: impl Iterator<Item = &'a PersistentVolume>,

@@ -38,8 +38,8 @@ pub struct Observed<'a> {
     pub volumes: Vec<&'a Arc<PersistentVolume>>,
     /// All classes.
     pub classes: Vec<&'a Arc<StorageClass>>,
-    /// Claims (namespace, name) that an existing pod names. They count as used: `WaitForFirstConsumer` waits no longer, and a deleted claim
-    /// stays.
+    /// Claims (namespace, name) that an existing pod names. They count as used: `WaitForFirstConsumer` waits no longer,
+    /// and a deleted claim stays.
     pub used: Vec<(&'a str, &'a str)>,
 }
 
@@ -81,11 +81,12 @@ pub enum Action {
     },
 }
 
-/// Plans one pass, by upstream's `pv_controller.go` and the two protection controllers (v1.36). Objects come in the state they end in,
-/// volumes before claims; `status.lastPhaseTransitionTime` is absent where the phase has changed, for the store to fill in.
+/// Plans one pass, by upstream's `pv_controller.go` and the two protection controllers (v1.36). Objects come in the
+/// state they end in, volumes before claims; `status.lastPhaseTransitionTime` is absent where the phase has changed,
+/// for the store to fill in.
 ///
-/// Events about a claim that must wait are part of every plan, as upstream repeats them at every look: count equal ones, and do not look
-/// again because of them.
+/// Events about a claim that must wait are part of every plan, as upstream repeats them at every look: count equal
+/// ones, and do not look again because of them.
 ///
 /// Any provisioner but `kubernetes.io/no-provisioner` is simulated: its volume is there at once.
 pub fn plan(observed: &Observed<'_>) -> Vec<Action> {

@@ -264,6 +264,11 @@ fn a_claim_and_a_volume_find_each_other() {
 
 #[test]
 fn the_volume_that_suits_best_is_taken() {
+    let labelled = r#"selector={"matchLabels":{"t":"2"}}"#;
+    let expressions = concat!(
+        r#"selector={"matchExpressions":[{"key":"t","operator":"NotIn","values":["x"]},"#,
+        r#"{"key":"u","operator":"Exists"}]}"#
+    );
     let rwx = "modes=[ReadWriteOnce,ReadOnlyMany]";
     let rows: Vec<(&str, World, &str)> = vec![
         ("K2 large enough", world().pv("v", "size=1000Mi").pvc("c", "size=1Gi"), "-"),
@@ -275,30 +280,23 @@ fn the_volume_that_suits_best_is_taken() {
         ("K2 phase", world().pv("v", "phase=Released claim=x uid=u1").pvc("c", ""), "-"),
         ("K2 reserved for another", world().pv("v", "claim=other").pvc("c", ""), "-"),
         ("K2 being deleted", world().pv("v", "gone=2026-01-01T00:00:00Z").pvc("c", ""), "-"),
-        (
-            "K2 labels",
-            world().pv("a", "labels={\"t\":\"1\"}").pv("b", "labels={\"t\":\"2\"}").pvc("c", "selector={\"matchLabels\":{\"t\":\"2\"}}"),
-            "b",
-        ),
+        ("K2 labels", world().pv("a", "labels={\"t\":\"1\"}").pv("b", "labels={\"t\":\"2\"}").pvc("c", labelled), "b"),
         (
             "K2 label expressions",
-            world()
-                .pv("a", "labels={\"t\":\"x\"}")
-                .pv("b", "labels={\"t\":\"y\",\"u\":\"\"}")
-                .pvc("c", "selector={\"matchExpressions\":[{\"key\":\"t\",\"operator\":\"NotIn\",\"values\":[\"x\"]},{\"key\":\"u\",\"operator\":\"Exists\"}]}"),
+            world().pv("a", "labels={\"t\":\"x\"}").pv("b", "labels={\"t\":\"y\",\"u\":\"\"}").pvc("c", expressions),
             "b",
         ),
         ("K3 fewest modes first", world().pv("a", &format!("{rwx} size=1Gi")).pv("b", "size=5Gi").pvc("c", ""), "b"),
         ("K3 then the smallest", world().pv("a", "size=5Gi").pv("b", "size=2Gi").pv("d", "size=3Gi").pvc("c", ""), "b"),
         ("K14 then the first by name", world().pv("b", "").pv("a", "").pvc("c", ""), "a"),
         ("K4 reserved before smaller", world().pv("a", "").pv("b", "size=9Gi claim=c").pvc("c", ""), "b"),
-        ("K4 whatever its class and labels", world().pv("b", "class=x claim=c").pvc("c", "selector={\"matchLabels\":{\"t\":\"2\"}}"), "b"),
+        ("K4 whatever its class and labels", world().pv("b", "class=x claim=c").pvc("c", labelled), "b"),
         ("K4 but large enough", world().pv("b", "size=1Mi claim=c").pvc("c", ""), "-"),
         ("K4 for an earlier claim of this name", world().pv("b", "claim=c uid=old").pvc("c", ""), "-"),
         ("K5 the one it names", world().pv("a", "").pv("b", "size=9Gi").pvc("c", "volume=b"), "b"),
         ("K13 not before a pod uses it", world().class("w", "wait=1").pv("a", "class=w").pvc("c", "class=w"), "-"),
         ("K13 then", world().class("w", "wait=1").pv("a", "class=w").pvc("c", "class=w").used("c"), "a"),
-        ("K13 a reserved one at once", world().class("w", "wait=1").pv("a", "class=w claim=c").pvc("c", "class=w"), "a"),
+        ("K13 a reserved one", world().class("w", "wait=1").pv("a", "class=w claim=c").pvc("c", "class=w"), "a"),
     ];
     for (story, world, expected) in rows {
         assert_eq!(chosen(world), expected, "{story}");
@@ -326,8 +324,10 @@ fn claims_that_must_wait_say_why() {
          &["Normal on c: WaitForFirstConsumer: waiting for first consumer to be created before binding"]),
         ("no provisioner", world().class("l", "provisioner=kubernetes.io/no-provisioner").pvc("c", "class=l"),
          &["Warning on c: ProvisioningFailed: no volume plugin matched name: kubernetes.io/no-provisioner"]),
-        ("a selector cannot be provisioned", world().class("x", "").pvc("c", "class=x selector={\"matchLabels\":{\"a\":\"b\"}}"),
-         &["Warning on c: ProvisioningFailed: failed to provision volume with StorageClass \"x\": claim Selector is not supported"]),
+        ("a selector cannot be provisioned",
+         world().class("x", "").pvc("c", r#"class=x selector={"matchLabels":{"a":"b"}}"#),
+         &["Warning on c: ProvisioningFailed: failed to provision volume with StorageClass \"x\": \
+            claim Selector is not supported"]),
     ];
     for (story, world, expected) in rows {
         let world = check(story, world, expected);
@@ -338,6 +338,21 @@ fn claims_that_must_wait_say_why() {
             assert_eq!(later.claims[0].spec.as_ref().unwrap().volume_name.as_deref(), Some("z"), "{story}, later");
         }
     }
+}
+
+#[test]
+fn a_volume_of_another_mode_is_not_forced_on_a_claim() {
+    check(
+        "provisioned or bound before, of the wrong volumeMode",
+        world().pv("v", "mode=Block claim=c uid=u-c phase=Bound").pvc("c", "class="),
+        &[
+            "Warning on v: VolumeMismatch: Cannot bind PersistentVolume to requested PersistentVolumeClaim \"c\" \
+             due to incompatible volumeMode.",
+            "Warning on c: VolumeMismatch: Cannot bind PersistentVolume \"v\" to requested PersistentVolumeClaim \
+             due to incompatible volumeMode.",
+            "Normal on c: FailedBinding: no persistent volumes available for this claim and no storage class is set",
+        ],
+    );
 }
 
 #[test]
@@ -411,7 +426,8 @@ fn volumes_are_reclaimed() {
          vec!["pv v Available c/-".into(), "Normal on v: VolumeRecycled: Volume recycled".into()]),
         ("K16 unknown policy", world().pv("v", &format!("policy=Burn {old}")),
          vec![format!("pv v Failed c/old{after}"),
-              "Warning on v: VolumeUnknownReclaimPolicy: Volume has unrecognized PersistentVolumeReclaimPolicy".into()]),
+              "Warning on v: VolumeUnknownReclaimPolicy: \
+               Volume has unrecognized PersistentVolumeReclaimPolicy".into()]),
     ];
     for (story, mut world, expected) in rows {
         assert_eq!(world.turn(), expected, "{story}");

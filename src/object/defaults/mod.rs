@@ -1,9 +1,9 @@
-//! What upstream's API server fills in before it stores an object (v1.36): defaults of `pkg/apis/*/v1/defaults.go`, what the
-//! strategies prepare, and what the admission plugins that are on by default add.
+//! What upstream's API server fills in before it stores an object (v1.36): defaults of `pkg/apis/*/v1/defaults.go`,
+//! what the strategies prepare, and what the admission plugins that are on by default add.
 //!
-//! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, and allocated cluster addresses. Service families
-//! assume a cluster whose first family is IPv4 and that has both, as upstream's was when the recordings were made.
-//! `maxUnavailable` of a StatefulSet is dropped, since its feature gate is off by default in v1.36.
+//! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, and allocated cluster addresses. Service
+//! families assume a cluster whose first family is IPv4 and that has both, as upstream's was when the recordings were
+//! made. `maxUnavailable` of a StatefulSet is dropped, since its feature gate is off by default in v1.36.
 
 mod pod;
 mod quantities;
@@ -22,8 +22,8 @@ use k8s_openapi::{
 pub(crate) use quantities::for_each_quantity;
 use std::sync::Arc;
 
-/// Fills in what upstream's API server fills in when the object is stored, except allocated fields (clusterIP, uid, versions,
-/// timestamps). Setting defaults again changes nothing.
+/// Fills in what upstream's API server fills in when the object is stored, except allocated fields (clusterIP, uid,
+/// versions, timestamps). Setting defaults again changes nothing.
 pub fn set_defaults(object: &mut Object) {
     scope(object);
     match object {

@@ -78,11 +78,8 @@ fn set_container(container: &mut Container) {
     for variable in container.env.iter_mut().flatten() {
         set_variable(variable);
     }
-    for probe in [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe] {
-        if let Some(probe) = probe {
-            set_probe(probe);
-        }
-    }
+    let Container { liveness_probe, readiness_probe, startup_probe, .. } = container;
+    [liveness_probe, readiness_probe, startup_probe].into_iter().flatten().for_each(set_probe);
     if let Some(Lifecycle { post_start, pre_stop, .. }) = &mut container.lifecycle {
         for action in [post_start, pre_stop].into_iter().flatten().filter_map(|handler| handler.http_get.as_mut()) {
             set_http(action);
@@ -205,7 +202,8 @@ fn tolerations(spec: &mut PodSpec) {
     }
 }
 
-/// Guaranteed: cpu and memory limited in every container and equal to the requests; BestEffort: nothing asked for; else Burstable.
+/// Guaranteed: cpu and memory limited in every container and equal to the requests; BestEffort: nothing asked for;
+/// else Burstable.
 fn quality_of_service(spec: &PodSpec) -> &'static str {
     const COUNTED: [&str; 2] = ["cpu", "memory"];
     let (mut any, mut all) = (false, true);

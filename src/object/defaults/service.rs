@@ -61,7 +61,8 @@ fn set_ports(spec: &mut ServiceSpec) {
     }
 }
 
-/// clusterIP and clusterIPs say the same; families follow from given addresses, from the policy, or are the cluster's first.
+/// clusterIP and clusterIPs say the same; families follow from given addresses, from the policy, or are the cluster's
+/// first.
 fn set_addresses(spec: &mut ServiceSpec, external: bool) {
     if spec.cluster_ip.as_deref() == Some("") {
         spec.cluster_ip = None;

@@ -40,7 +40,8 @@ fn comparable(mut value: Value, allocated: bool) -> Value {
     value
 }
 
-/// A recording's applied manifest and what was stored; `None` where upstream was asked for something else (a name `n` is a boolean).
+/// A recording's applied manifest and what was stored; `None` where upstream was asked for something else (a name `n`
+/// is a boolean).
 fn recording(text: &str) -> Option<(Value, Value)> {
     let (applied, stored) = text.split_once("# stored")?;
     let applied: String = applied

@@ -1,8 +1,8 @@
 //! Upstream's validation (v1.36): field paths, sentences and order of `pkg/apis/*/validation`.
 //!
-//! What is checked: everything that this program acts on (names, labels, addresses, ports, hostnames, selectors, claims, volumes,
-//! update strategies), and of a pod's specification what decides whether the pod could exist. What only a kubelet or a scheduler
-//! would act on (affinity, security contexts, sidecar rules) passes as it is.
+//! What is checked: everything that this program acts on (names, labels, addresses, ports, hostnames, selectors,
+//! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
+//! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
 pub mod metadata;
 pub mod names;
@@ -15,8 +15,8 @@ mod volume;
 use super::{FieldError, Object, quantity};
 use serde_json::Value;
 
-/// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what one manifest
-/// or one request can make the simulation hold.
+/// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what
+/// one manifest or one request can make the simulation hold.
 pub const MAX_REPLICAS: i32 = 100_000;
 
 /// Errors in the order in which they are found.
@@ -138,8 +138,8 @@ pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
     errors.0
 }
 
-/// What upstream's validation says to a new, defaulted object: every error, in upstream's order. Quantities that cannot be read
-/// come alone, since upstream never gets as far as validating such an object.
+/// What upstream's validation says to a new, defaulted object: every error, in upstream's order. Quantities that
+/// cannot be read come alone, since upstream never gets as far as validating such an object.
 pub fn validate(object: &Object) -> Vec<FieldError> {
     let mut errors = Errors(malformed_quantities(object));
     if errors.0.is_empty() {
@@ -162,10 +162,11 @@ fn validate_body(errors: &mut Errors, object: &Object) {
     }
 }
 
-/// What upstream's validation says to replacing `old` by `new` (both defaulted): immutable fields, and all of [`validate`].
+/// What upstream's validation says to replacing `old` by `new` (both defaulted): immutable fields, and all of
+/// [`validate`].
 ///
-/// Fields that the API server fills in from the old object when the new one leaves them out (clusterIP, a pod's nodeName, a
-/// claim's volumeName) count as unchanged when they are empty.
+/// Fields that the API server fills in from the old object when the new one leaves them out (clusterIP, a pod's
+/// nodeName, a claim's volumeName) count as unchanged when they are empty.
 pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
     let mut errors = Errors(malformed_quantities(new));
     if !errors.0.is_empty() {
@@ -196,8 +197,8 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
 /// What upstream says to a changed immutable field.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
-/// Whether two parts of objects mean the same: null, empty text, empty list and empty map are all nothing, as upstream's
-/// `Semantic.DeepEqual` has it. Quantities are canonical after defaulting.
+/// Whether two parts of objects mean the same: null, empty text, empty list and empty map are all nothing, as
+/// upstream's `Semantic.DeepEqual` has it. Quantities are canonical after defaulting.
 pub(crate) fn same(a: &impl serde::Serialize, b: &impl serde::Serialize) -> bool {
     pruned(serde_json::to_value(a).unwrap_or_default()) == pruned(serde_json::to_value(b).unwrap_or_default())
 }

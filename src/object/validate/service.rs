@@ -209,6 +209,7 @@ fn validate_cluster_ips(errors: &mut Errors, spec: &ServiceSpec) {
         && first.is_ipv4() == second.is_ipv4()
     {
         errors.invalid("spec.clusterIPs", json!(addresses), "may specify no more than one IP for each IP family");
+        return;
     }
     for (index, (address, family)) in parsed.iter().zip(families).enumerate() {
         if let Some(address) = address

@@ -9,7 +9,8 @@ use k8s_openapi::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
+const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+    'updateStrategy', \
     'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
 pub(super) fn validate(errors: &mut Errors, set: &StatefulSet) {
@@ -107,7 +108,8 @@ fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) 
     }
 }
 
-/// A selector that was left out has neither part; decoding gives `{}` an empty `matchLabels`, so that the two can be told apart.
+/// A selector that was left out has neither part; decoding gives `{}` an empty `matchLabels`, so that the two can be
+/// told apart.
 fn validate_selector(errors: &mut Errors, spec: &StatefulSetSpec) {
     let LabelSelector { match_labels, match_expressions } = &spec.selector;
     if match_labels.is_none() && match_expressions.is_none() {

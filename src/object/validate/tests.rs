@@ -6,19 +6,22 @@ use crate::object::{Kind, from_request, set_defaults};
 use serde_json::json;
 
 /// Where our words differ on purpose: the recording's title, and what is said here instead.
-/// `y` is a boolean to upstream's YAML 1.1 and text to us; the rest is said while decoding or by the cluster, not by validation.
+/// `y` is a boolean to upstream's YAML 1.1 and text to us; the rest is said while decoding or by the cluster, not by
+/// validation.
 const ELSEWHERE: &[(&str, Option<&str>)] = &[
     (
         "selector not matching (apply)",
         Some(
-            "spec.template.metadata.labels: Invalid value: {\"app\":\"nginx\"}: `selector` does not match template `labels`",
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"nginx\"}: `selector` does not match template \
+             `labels`",
         ),
     ),
     ("two containers of one name (apply)", Some("spec.template.spec.containers[1].name: Duplicate value: \"a\"")),
     (
         "claim with bad quantity (apply)",
         Some(
-            "spec.volumeClaimTemplates[0].spec.resources.requests[storage]: Invalid value: \"1Gb\": quantities must match the \
+            "spec.volumeClaimTemplates[0].spec.resources.requests[storage]: Invalid value: \"1Gb\": quantities must \
+            match the \
               regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         ),
     ),
@@ -118,7 +121,8 @@ fn services() {
         (
             "{clusterIP: 10.0.0.1, ipFamilies: [IPv6], ports: [{port: 80}]}",
             vec![
-                "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`",
+                "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by \
+                 `ipFamilies[0]`",
             ],
         ),
         (
@@ -126,15 +130,18 @@ fn services() {
             vec!["spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: must be empty when `clusterIP` is not specified"],
         ),
         (
-            "{clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 10.0.0.2], ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]}",
+            "{clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 10.0.0.2], ipFamilyPolicy: RequireDualStack, ports: \
+             [{port: 80}]}",
             vec![
-                "spec.clusterIPs: Invalid value: [\"10.0.0.1\",\"10.0.0.2\"]: may specify no more than one IP for each IP family",
+                "spec.clusterIPs: Invalid value: [\"10.0.0.1\",\"10.0.0.2\"]: may specify no more than one IP for \
+                 each IP family",
             ],
         ),
         (
             "{ipFamilies: [IPv4, IPv6], ports: [{port: 80}]}",
             vec![
-                "spec.ipFamilyPolicy: Invalid value: \"\": must be 'RequireDualStack' or 'PreferDualStack' when multiple \
+                "spec.ipFamilyPolicy: Invalid value: \"\": must be 'RequireDualStack' or 'PreferDualStack' when \
+                multiple \
                  'ipFamilies' are specified",
             ],
         ),
@@ -187,10 +194,9 @@ fn pods_claims_and_volumes() {
     check_update(
         &sized("1Gi"),
         &sized("2Gi"),
-        &[
-            "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound \
-             claims",
-        ],
+        &["spec: Forbidden: spec is immutable after creation except resources.requests and \
+            volumeAttributesClassName for bound \
+             claims"],
     );
     let modes = claim("{accessModes: [ReadWriteOncePod, ReadWriteOnce], resources: {requests: {storage: 1}}}");
     check(&modes, &["spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes"]);
@@ -214,17 +220,17 @@ fn pods_claims_and_volumes() {
 fn sets_and_slices() {
     let set = |more: &str| {
         format!(
-            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: a}}, spec: {{selector: {{matchLabels: {{a: b}}}}, \
+            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: a}}, spec: {{selector: {{matchLabels: {{a: \
+            b}}}}, \
              template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: b}}]}}}}, {more}}}}}"
         )
     };
     check(&set("replicas: 100000"), &[]);
     check(
         &set("replicas: 2147483647"),
-        &[
-            "spec.replicas: Invalid value: 2147483647: must be less than or equal to 100000, the most that this server simulates \
-           for one set",
-        ],
+        &["spec.replicas: Invalid value: 2147483647: must be less than or equal to 100000, the most that this \
+            server simulates \
+           for one set"],
     );
     let claim = "{metadata: {name: w}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1}}}}";
     let duplicate = "spec.volumeClaimTemplates[1].metadata.name: Duplicate value: \"w\"";
@@ -234,7 +240,8 @@ fn sets_and_slices() {
         "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a}, addressType: IPv4, \
          endpoints: [{addresses: [127.0.0.1]}, {addresses: []}], ports: [{port: 80}, {port: 81}]}",
         &[
-            "endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+            "endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range \
+             (127.0.0.0/8, ::1/128)",
             "endpoints[1].addresses: Required value: must contain at least 1 address",
             "ports[1].name: Duplicate value: \"\"",
         ],

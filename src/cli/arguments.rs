@@ -1,0 +1,142 @@
+//! Commands and flags.
+
+use super::EXIT_USAGE;
+use crate::settings::{Overrides, parse_listen};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Authoritative DNS for stateful pods: Kubernetes manifests in, stable names out.
+#[derive(Debug, Parser)]
+#[command(name = "headless-dns", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub flags: Flags,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str =
+    "Without a command it serves. A flag wins over its environment variable, and that over the settings file.
+
+Exit codes: 0 fine, 64 wrong command line, 70 something inside failed, 77 a permission is missing,
+78 settings, manifests or zones are wrong, or an address is not to be had";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve DNS from manifests and zones until SIGTERM or SIGINT; SIGHUP re-reads everything (the default)
+    Serve(Flags),
+    /// Read settings, manifests and zones, tell everything that is wrong with them, and serve nothing
+    Check {
+        #[command(flatten)]
+        flags: Flags,
+        /// Exit with 78 for warnings, too
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Play scenarios against a fresh server in this process
+    Demo {
+        /// Scenario files, in YAML
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print the version
+    Version,
+}
+
+/// What `serve` and `check` take; also accepted before the command.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub(super) struct Flags {
+    /// Settings file; else config/headless-dns.yaml, /etc/headless-dns/headless-dns.yaml, or built-in defaults
+    /// [env: HEADLESS_DNS_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of manifests; repeatable [env: HEADLESS_DNS_MANIFESTS, separated as in PATH]
+    #[arg(long, value_name = "DIR")]
+    manifests: Vec<PathBuf>,
+    /// Directory of static zones [env: HEADLESS_DNS_ZONES]
+    #[arg(long, value_name = "DIR")]
+    zones: Option<PathBuf>,
+    /// Address to serve over UDP and TCP; repeatable; port 0 takes a free one [env: HEADLESS_DNS_LISTEN, separated by
+    /// commas]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen: Vec<SocketAddr>,
+    /// Domain of the cluster [env: HEADLESS_DNS_CLUSTER_DOMAIN]
+    #[arg(long, value_name = "NAME")]
+    cluster_domain: Option<String>,
+    /// Directory of what survives a restart; `none` keeps everything in memory [env: HEADLESS_DNS_STATE_DIR]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+impl Flags {
+    /// These flags from before the command, and those behind it, which win where there can be only one.
+    pub(super) fn and(self, behind: Flags) -> Flags {
+        let Flags { config, mut manifests, zones, mut listen, cluster_domain, state_dir } = self;
+        manifests.extend(behind.manifests);
+        listen.extend(behind.listen);
+        Flags {
+            config: behind.config.or(config),
+            manifests,
+            zones: behind.zones.or(zones),
+            listen,
+            cluster_domain: behind.cluster_domain.or(cluster_domain),
+            state_dir: behind.state_dir.or(state_dir),
+        }
+    }
+
+    pub(super) fn overrides(&self) -> Overrides {
+        let Flags { config, manifests, zones, listen, cluster_domain, state_dir } = self.clone();
+        Overrides { config, manifests, zones, listen, cluster_domain, state_directory: state_dir }
+    }
+}
+
+/// Runs a command that takes no flags of [`Flags`]; given ones are a mistake and not silently ignored.
+pub(super) fn without_flags(flags: &Flags, command: &str, run: impl FnOnce() -> u8) -> u8 {
+    if *flags == Flags::default() {
+        return run();
+    }
+    let message = format!("`{command}` takes no settings such as --listen or --config");
+    let _ = Arguments::command().error(ErrorKind::ArgumentConflict, message).print();
+    EXIT_USAGE
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command() {
+        let parse = |line: &str| {
+            let Arguments { flags, command } = Arguments::try_parse_from(line.split(' ')).unwrap();
+            match command {
+                Some(Command::Serve(more) | Command::Check { flags: more, .. }) => flags.and(more),
+                _ => flags,
+            }
+        };
+        let expected = Flags {
+            config: Some("c".into()),
+            manifests: vec!["a".into(), "b".into()],
+            listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
+            state_dir: Some("none".into()),
+            ..Flags::default()
+        };
+        let rows = [
+            "p --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
+            "p serve --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
+            "p --config x --manifests a --listen 127.0.0.1:1 serve --manifests b --listen [::1]:2 --state-dir none --config c",
+            "p --state-dir none --manifests a check --config c --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --strict",
+        ];
+        for row in rows {
+            assert_eq!(parse(row), expected, "{row}");
+        }
+        for wrong in ["p --listen 127.0.0.1", "p --lisen x", "p serve x", "p demo", "p check --fast"] {
+            assert!(Arguments::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+    }
+}

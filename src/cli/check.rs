@@ -1,0 +1,51 @@
+//! `headless-dns check`: everything is read and nothing served.
+
+use super::{EXIT_CONFIGURATION, EXIT_OK, Flags, say};
+use crate::{
+    diagnostic::{self, Diagnostic, has_error},
+    manifest::Manifests,
+    settings::Settings,
+    zone::file::ZoneFiles,
+};
+use std::path::Path;
+
+/// Reads settings, manifests and zones, and tells what is wrong: 0 if they can be used, else 78; with `strict`,
+/// warnings count.
+pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
+    let (settings, mut found) = match super::settings(flags) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    for directory in settings.manifests.iter().chain([&settings.zones]) {
+        found.extend(missing(directory));
+    }
+    let mut manifests = Manifests::new(settings.manifests.clone());
+    manifests.scan();
+    found.extend(manifests.diagnostics());
+    let built_in = [&settings.cluster_domain].into_iter().chain(&settings.reverse_zones).cloned().collect();
+    let (zones, of_zones) = ZoneFiles::new(&settings.zones).beneath(built_in).scan();
+    found.extend(of_zones);
+
+    diagnostic::print(&found);
+    say(&summary(&settings, manifests.counts(), zones.map_or(0, |zones| zones.len()), &found));
+    let refused = has_error(&found) || strict && !found.is_empty();
+    if refused { EXIT_CONFIGURATION } else { EXIT_OK }
+}
+
+/// A directory that is not there is legal, since it may come later, but in a check most likely a mistake.
+fn missing(directory: &Path) -> Option<Diagnostic> {
+    if directory.exists() {
+        return None;
+    }
+    let help = "create it, or name another one in the settings or by flag";
+    Some(Diagnostic::warning(directory, "there is no such directory (yet)").help(help))
+}
+
+/// One line: what was read, and how it is.
+fn summary(settings: &Settings, (files, objects): (usize, usize), zones: usize, found: &[Diagnostic]) -> String {
+    let file = settings.file.as_ref().map_or("built-in settings".into(), |file| file.display().to_string());
+    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let outcome = diagnostic::summary(found);
+    let (files, objects, zones) = (many(files, "manifest file"), many(objects, "object"), many(zones, "static zone"));
+    format!("{file}: {files} with {objects}, {zones}: {outcome}\n")
+}

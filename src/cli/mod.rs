@@ -1,0 +1,80 @@
+//! The command line: arguments to a command, a command to an exit code.
+
+mod arguments;
+mod check;
+mod serve;
+
+use crate::{
+    diagnostic::{self, Diagnostic},
+    settings::{Overrides, Settings},
+};
+use arguments::{Arguments, Command, Flags};
+use clap::Parser as _;
+use std::{ffi::OsString, fs, io, io::Write as _, process::ExitCode};
+
+/// Everything is fine.
+pub const EXIT_OK: u8 = 0;
+/// The command line is wrong (sysexits EX_USAGE).
+pub const EXIT_USAGE: u8 = 64;
+/// Something inside ended that must not (EX_SOFTWARE), or the system refused something that no setting can change.
+pub const EXIT_INTERNAL: u8 = 70;
+/// A permission is missing: a port below 1024, an unreadable settings file or directory (EX_NOPERM).
+pub const EXIT_PERMISSION: u8 = 77;
+/// Settings, manifests or zones are wrong, or an address is not to be had, such as a port that another program has
+/// (EX_CONFIG). Starting again without a change will not help.
+pub const EXIT_CONFIGURATION: u8 = 78;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the program with the given arguments, of which the first is its own name; returns the exit code.
+fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let Arguments { flags, command } = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way, too, on standard output; a closed pipe there is no mistake.
+            let _ = error.print();
+            return if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
+        }
+    };
+    match command {
+        None => serve::serve(&flags),
+        Some(Command::Serve(more)) => serve::serve(&flags.and(more)),
+        Some(Command::Check { flags: more, strict }) => check::check(&flags.and(more), strict),
+        Some(Command::Demo { files }) => arguments::without_flags(&flags, "demo", || crate::demo::run(&files)),
+        Some(Command::Version) => arguments::without_flags(&flags, "version", || {
+            say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
+            EXIT_OK
+        }),
+    }
+}
+
+/// Flags and environment to settings and warnings; or the exit code, when everything that is wrong has been printed.
+fn settings(flags: &Flags) -> Result<(Settings, Vec<Diagnostic>), u8> {
+    let refused = |errors: Vec<Diagnostic>, code| {
+        diagnostic::print(&errors);
+        code
+    };
+    let overrides = flags
+        .overrides()
+        .or_environment(|name| std::env::var_os(name))
+        .map_err(|errors| refused(errors, EXIT_CONFIGURATION))?;
+    Settings::load(&overrides).map_err(|errors| {
+        let code = if may_not_be_read(&overrides) { EXIT_PERMISSION } else { EXIT_CONFIGURATION };
+        refused(errors, code)
+    })
+}
+
+/// Whether the settings file is there but this user may not read it.
+fn may_not_be_read(overrides: &Overrides) -> bool {
+    let file = Settings::file(overrides).map(fs::File::open);
+    matches!(file, Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Writes on standard output at once. Nobody may be reading (`headless-dns | head -1`), which is no reason to stop.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

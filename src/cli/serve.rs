@@ -1,0 +1,258 @@
+//! `headless-dns serve`: settings to a running server, and what it says about itself.
+
+use super::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_PERMISSION, Flags, say};
+use crate::{
+    app::{Server, Signals, StartError},
+    diagnostic::{self, Diagnostic},
+    name::Name,
+    object::{Kind, Object},
+    settings::Settings,
+    telemetry,
+};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+/// Serves until a signal ends it; returns the exit code.
+pub(super) fn serve(flags: &Flags) -> u8 {
+    let (settings, warnings) = match super::settings(flags) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if let Err(error) = telemetry::init(&settings.log) {
+        diagnostic::print(&[Diagnostic::error(Path::new(""), error.to_string())]);
+        return EXIT_CONFIGURATION;
+    }
+    telemetry::report(&warnings);
+    // From here on, so that a signal during the start is not lost.
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            diagnostic::print(&[Diagnostic::error(Path::new(""), format!("signals cannot be caught: {error}"))]);
+            return EXIT_INTERNAL;
+        }
+    };
+    match Server::start(settings) {
+        Ok(server) => {
+            say(&banner(&server));
+            signals.run(server)
+        }
+        Err(error) => {
+            let (diagnostic, code) = explain(&error);
+            diagnostic::print(&[diagnostic]);
+            code
+        }
+    }
+}
+
+/// Why the server did not start, what to do about it, and the exit code.
+fn explain(error: &StartError) -> (Diagnostic, u8) {
+    let (help, code) = match (cause(error), error) {
+        (Some(io::ErrorKind::PermissionDenied), StartError::Listen(_)) => (
+            "take a port from 1024 up with --listen, or allow the program the others: setcap cap_net_bind_service=+ep",
+            EXIT_PERMISSION,
+        ),
+        (Some(io::ErrorKind::PermissionDenied), StartError::State(_)) => {
+            ("let this user write there, or name another directory with --state-dir, or none", EXIT_PERMISSION)
+        }
+        (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
+        (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
+            "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a free one",
+            EXIT_CONFIGURATION,
+        ),
+        (Some(io::ErrorKind::AddrNotAvailable), StartError::Listen(_)) => {
+            ("this machine does not have the address: name one of its own with --listen", EXIT_CONFIGURATION)
+        }
+        (_, StartError::State(_)) => (
+            "name another directory with --state-dir, or none; without what is in it, everything begins anew",
+            EXIT_INTERNAL,
+        ),
+        (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
+        (_, StartError::Listen(_) | StartError::System { .. }) => ("", EXIT_INTERNAL),
+    };
+    (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
+}
+
+/// What the system said, if it was the system that said no.
+fn cause(error: &StartError) -> Option<io::ErrorKind> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(match error {
+        StartError::Listen(listen) => &listen.source,
+        StartError::State(error) => &**error,
+        other => other,
+    });
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// What is served, and a command to try.
+fn banner(server: &Server) -> String {
+    let settings = server.settings();
+    let mut out = String::new();
+    for address in server.addresses() {
+        let _ = writeln!(out, "listening on udp+tcp {address}");
+    }
+    let objects = |kind| server.control().objects(kind).unwrap_or_default();
+    let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
+    let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let directories: Vec<String> = settings.manifests.iter().map(|path| path.display().to_string()).collect();
+    let _ = writeln!(
+        out,
+        "serving {}: {}, {} from {}",
+        bare(&settings.cluster_domain.to_string()),
+        many(services.len(), "Service"),
+        many(sets.len(), "StatefulSet"),
+        directories.join(", ")
+    );
+    let zones = static_zones(server, settings);
+    let named = if zones.is_empty() { "none".to_string() } else { zones.join(", ") };
+    let _ = writeln!(out, "static zones: {named} from {}", settings.zones.display());
+    let _ = match &settings.state_directory {
+        Some(directory) => writeln!(out, "state: {}", directory.display()),
+        None => writeln!(out, "state: in memory only"),
+    };
+    let question = question(&services, &sets, &bare(&settings.cluster_domain.to_string()));
+    if let Some(address) = server.addresses().first() {
+        let _ = writeln!(out, "try: {}", dig(*address, &question));
+    }
+    out
+}
+
+/// The zones that come from files.
+fn static_zones(server: &Server, settings: &Settings) -> Vec<String> {
+    let built_in = |name: &Name| *name == settings.cluster_domain || settings.reverse_zones.contains(name);
+    let snapshot = server.reader().load().serials();
+    snapshot.iter().map(|(name, _)| name).filter(|name| !built_in(name)).map(|name| bare(&name.to_string())).collect()
+}
+
+/// A name without its final dot, as people write it.
+fn bare(name: &str) -> String {
+    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name).to_string()
+}
+
+/// A name that is served: the first pod of the first StatefulSet whose Service is there, else the first Service.
+fn question(services: &[Object], sets: &[Object], domain: &str) -> String {
+    let is_there = |namespace: &str, name: &str| {
+        services.iter().map(Object::key).any(|key| key.namespace == namespace && key.name == name)
+    };
+    let of_set = sets.iter().find_map(|set| {
+        let Object::StatefulSet(set) = set else { return None };
+        let namespace = set.metadata.namespace.as_deref().unwrap_or("default");
+        let spec = set.spec.as_ref()?;
+        let service = spec.service_name.as_deref().filter(|name| is_there(namespace, name))?;
+        let first = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0);
+        let name = set.metadata.name.as_deref()?;
+        (spec.replicas != Some(0)).then(|| format!("{name}-{first}.{service}.{namespace}.svc.{domain}"))
+    });
+    let of_service = || {
+        let key = services.first()?.key();
+        Some(format!("{}.{}.svc.{domain}", key.name, key.namespace))
+    };
+    of_set.or_else(of_service).unwrap_or_else(|| format!("dns-version.{domain} TXT"))
+}
+
+/// A command that asks this server.
+fn dig(address: SocketAddr, question: &str) -> String {
+    let server = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    match address.port() {
+        53 => format!("dig @{server} {question}"),
+        port => format!("dig @{server} -p {port} {question}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::serve::ListenError;
+    use serde_json::json;
+
+    fn object(kind: Kind, json: serde_json::Value) -> Object {
+        Object::from_json(kind, json).unwrap()
+    }
+
+    #[test]
+    fn a_command_to_try() {
+        let rows = [
+            ("127.0.0.1:1053", "dig @127.0.0.1 -p 1053 x"),
+            ("0.0.0.0:53", "dig @127.0.0.1 x"),
+            ("[::]:5300", "dig @::1 -p 5300 x"),
+        ];
+        for (address, expected) in rows {
+            assert_eq!(dig(address.parse().unwrap(), "x"), expected);
+        }
+        let named = |kind: Kind, name: &str, spec: serde_json::Value| {
+            object(kind, json!({"metadata": {"name": name, "namespace": "ns"}, "spec": spec}))
+        };
+        let service = named(Kind::Service, "nginx", json!({}));
+        let set = |spec| named(Kind::StatefulSet, "web", spec);
+        let selector = json!({"selector": {}, "template": {}});
+        let with = |more: serde_json::Value| {
+            let mut spec = selector.clone();
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            set(spec)
+        };
+        let services = std::slice::from_ref(&service);
+        let rows = [
+            (vec![with(json!({"serviceName": "nginx"}))], services, "web-0.nginx.ns.svc.k8s.test"),
+            (
+                vec![with(json!({"serviceName": "nginx", "ordinals": {"start": 5}}))],
+                services,
+                "web-5.nginx.ns.svc.k8s.test",
+            ),
+            (vec![with(json!({"serviceName": "nginx", "replicas": 0}))], services, "nginx.ns.svc.k8s.test"),
+            (vec![with(json!({"serviceName": "other"}))], services, "nginx.ns.svc.k8s.test"),
+            (vec![], &[], "dns-version.k8s.test TXT"),
+        ];
+        for (sets, services, expected) in rows {
+            assert_eq!(question(services, &sets, "k8s.test"), expected);
+        }
+    }
+
+    #[test]
+    fn why_the_server_did_not_start() {
+        let listen = |kind: io::ErrorKind| {
+            StartError::Listen(ListenError {
+                address: "127.0.0.1:53".parse().unwrap(),
+                transport: "udp",
+                source: kind.into(),
+            })
+        };
+        let rows = [
+            (listen(io::ErrorKind::PermissionDenied), "127.0.0.1:53", "setcap", EXIT_PERMISSION),
+            (listen(io::ErrorKind::AddrInUse), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
+            (listen(io::ErrorKind::AddrNotAvailable), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
+            (listen(io::ErrorKind::OutOfMemory), "127.0.0.1:53", "", EXIT_INTERNAL),
+            (
+                StartError::State(Box::new(io::Error::from(io::ErrorKind::PermissionDenied))),
+                "state",
+                "--state-dir",
+                EXIT_PERMISSION,
+            ),
+            (StartError::State("broken".into()), "broken", "--state-dir", EXIT_INTERNAL),
+            (
+                StartError::System { what: "a thread", source: io::ErrorKind::WouldBlock.into() },
+                "a thread",
+                "",
+                EXIT_INTERNAL,
+            ),
+        ];
+        for (error, message, help, expected) in rows {
+            let (diagnostic, code) = explain(&error);
+            assert_eq!(code, expected, "{error}");
+            assert!(diagnostic.message.contains(message) && diagnostic.help.contains(help), "{diagnostic}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One file's text to objects and diagnostics: documents, lists, kinds, decoding, defaults, validation.
+//!
+//! What an API server sets itself (`status`, `metadata.uid`, `resourceVersion`, …) is dropped without a word, so that
+//! what `kubectl get -o yaml` printed can be used as it is.
+
+use super::{
+    kinds::{self, Verdict},
+    place::{locate, quoted},
+};
+use crate::{
+    diagnostic::{Diagnostic, Place, has_error},
+    object::{FieldError, Kind, Object, ObjectKey, mark_empty_selector, set_defaults, validate},
+    yaml::{self, Node, Source, UnknownFields, Value},
+};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+/// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
+const MAX_LISTS: usize = 8;
+/// Fields of metadata that only an API server writes.
+const SET_BY_SERVER: [&str; 8] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+];
+
+/// A declared object and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Declared {
+    pub key: ObjectKey,
+    pub object: Object,
+    /// Where its document or list item begins, and how wide that is.
+    pub place: Place,
+    pub width: usize,
+    /// The text that it was decoded from.
+    pub text: Arc<str>,
+    /// The document's index, then indices into `items` of lists.
+    index: Vec<usize>,
+}
+
+/// What a file's text says.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub objects: Vec<Declared>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    text: Arc<str>,
+    seen: BTreeMap<ObjectKey, Place>,
+    out: Decoded,
+}
+
+/// Decodes a file. If a diagnostic is an error, the objects are those of the documents without one.
+pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
+    let source = Source { path, text };
+    let (documents, diagnostics) = yaml::parse(source);
+    let out = Decoded { objects: Vec::new(), diagnostics };
+    let mut reader = Reader { source, text: text.clone(), seen: BTreeMap::new(), out };
+    for (index, node) in documents.iter().enumerate() {
+        reader.document(node, "", "", vec![index]);
+    }
+    crate::diagnostic::sort(&mut reader.out.diagnostics);
+    reader.out
+}
+
+/// A refusal at its field's place in the text that the object was decoded from.
+pub(super) fn diagnose(path: &Path, declared: &Declared, error: &FieldError) -> Diagnostic {
+    let source = Source { path, text: &declared.text };
+    let (documents, _) = yaml::parse(source);
+    let node = declared.index.split_first().and_then(|(first, rest)| {
+        rest.iter().try_fold(documents.get(*first)?, |node, index| node.get("items")?.as_sequence()?.get(*index))
+    });
+    let (place, width) = match node {
+        Some(node) => locate(node, &error.field, quoted(&error.message).as_deref()),
+        None => (declared.place, declared.width),
+    };
+    Diagnostic::error(path, error.message.clone())
+        .at(&declared.text, place, width)
+        .field(error.field.clone())
+        .object(declared.key.to_string())
+}
+
+impl Reader<'_> {
+    fn error(&mut self, node: &Node, field: &str, message: impl Into<String>, help: impl Into<String>) {
+        let (place, width) = locate(node, field, None);
+        let diagnostic =
+            Diagnostic::error(self.source.path, message).at(self.source.text, place, width).field(field).help(help);
+        self.out.diagnostics.push(diagnostic);
+    }
+
+    /// A document or a list's item; items of `ServiceList` and the like may leave out what their list says.
+    fn document(&mut self, node: &Node, list_version: &str, list_kind: &str, index: Vec<usize>) {
+        let Value::Mapping(_) = &node.value else {
+            return self.error(node, "", "a manifest is a mapping with apiVersion, kind and metadata", "");
+        };
+        let text = |name: &str, default: &str| match node.get(name) {
+            Some(Node { value: Value::String(text), .. }) => Some(text.clone()),
+            None | Some(Node { value: Value::Null, .. }) => Some(default.to_owned()),
+            Some(_) => None,
+        };
+        let (Some(kind), Some(api_version)) = (text("kind", list_kind), text("apiVersion", list_version)) else {
+            let field = if text("kind", "").is_none() { "kind" } else { "apiVersion" };
+            return self.error(node, field, format!("{field} is not text"), "");
+        };
+        if kind.is_empty() {
+            let help = format!("say what it is; kinds served are {}", kinds::served());
+            return self.error(node, "", "the manifest has no kind", help);
+        }
+        if let Some(item) = kind.strip_suffix("List")
+            && node.get("items").is_some()
+        {
+            return self.list(node, if item.is_empty() { "" } else { &api_version }, item, &index);
+        }
+        if api_version.is_empty() {
+            let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            let help = known.map(|known| format!("add apiVersion: {}", known.api_version())).unwrap_or_default();
+            return self.error(node, "", format!("the {kind} has no apiVersion"), help);
+        }
+        match kinds::judge(&api_version, &kind) {
+            Verdict::Served(kind) => self.object(node, kind, index),
+            Verdict::Ignored(why) => {
+                let (place, width) = locate(node, "kind", None);
+                let name = yaml::find(node, "metadata.name").and_then(Node::as_str).unwrap_or_default();
+                let diagnostic =
+                    Diagnostic::warning(self.source.path, format!("kind {kind} {why}: the document is ignored"))
+                        .at(self.source.text, place, width)
+                        .field("kind")
+                        .object(format!("{kind} {name}").trim_end())
+                        .help(format!("kinds served are {}", kinds::served()));
+                self.out.diagnostics.push(diagnostic);
+            }
+            Verdict::Wrong(wrong) => self.error(node, wrong.field, wrong.message, wrong.help),
+        }
+    }
+
+    fn list(&mut self, node: &Node, api_version: &str, kind: &str, index: &[usize]) {
+        if index.len() > MAX_LISTS {
+            return self.error(node, "items", format!("lists are nested deeper than {MAX_LISTS}"), "");
+        }
+        match node.get("items").map(|items| &items.value) {
+            Some(Value::Sequence(items)) => {
+                for (position, item) in items.iter().enumerate() {
+                    self.document(item, api_version, kind, index.iter().copied().chain([position]).collect());
+                }
+            }
+            Some(Value::Null) | None => {}
+            Some(_) => self.error(node, "items", "items is not a list", ""),
+        }
+    }
+
+    fn object(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+        let named = name_in(node, kind);
+        let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
+        if !has_name && yaml::find(node, "metadata.generateName").is_some() {
+            let message = "generateName makes a new object every time; a manifest declares one that has a name";
+            return self.error(node, "metadata.generateName", message, "set metadata.name instead");
+        }
+        let stripped = strip(node);
+        let (mut object, warnings) = match self.typed(kind, &stripped) {
+            Ok(decoded) => decoded,
+            Err(errors) => return self.take(errors, &named),
+        };
+        self.take(warnings, &named);
+        if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, Value::Mapping(_))) {
+            mark_empty_selector(&mut object);
+        }
+        set_defaults(&mut object);
+        let key = object.key();
+        let errors = validate(&object);
+        let broken = !errors.is_empty();
+        for FieldError { field, message } in errors {
+            let (place, width) = locate(node, &field, quoted(&message).as_deref());
+            let diagnostic = Diagnostic::error(self.source.path, message)
+                .at(self.source.text, place, width)
+                .field(field)
+                .object(named.clone());
+            self.out.diagnostics.push(diagnostic);
+        }
+        if broken {
+            return;
+        }
+        let (place, width) = (node.place, node.width.max(1));
+        if let Some(first) = self.seen.get(&key) {
+            let message = format!("{key} is declared twice in this file, first in line {}", first.line);
+            let (place, width) = locate(node, "metadata.name", None);
+            let diagnostic = Diagnostic::error(self.source.path, message)
+                .at(self.source.text, place, width)
+                .object(key.to_string())
+                .help("remove one of the two, or give it another name");
+            return self.out.diagnostics.push(diagnostic);
+        }
+        self.seen.insert(key.clone(), place);
+        self.out.objects.push(Declared { key, object, place, width, text: self.text.clone(), index });
+    }
+
+    /// Diagnostics of decoding, which know no object.
+    fn take(&mut self, diagnostics: Vec<Diagnostic>, named: &str) {
+        self.out.diagnostics.extend(
+            diagnostics
+                .into_iter()
+                .map(|diagnostic| if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic }),
+        );
+    }
+
+    fn typed(&self, kind: Kind, node: &Node) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {
+        fn of<T: DeserializeOwned + Into<Object>>(
+            source: Source<'_>,
+            node: &Node,
+        ) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {
+            let (typed, warnings) = yaml::decode::<T>(source, node, UnknownFields::Warn)?;
+            if has_error(&warnings) { Err(warnings) } else { Ok((typed.into(), warnings)) }
+        }
+        use k8s_openapi::api::{
+            apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, storage::v1 as storage,
+        };
+        let source = self.source;
+        match kind {
+            Kind::Namespace => of::<core::Namespace>(source, node),
+            Kind::Service => of::<core::Service>(source, node),
+            Kind::Pod => of::<core::Pod>(source, node),
+            Kind::PersistentVolume => of::<core::PersistentVolume>(source, node),
+            Kind::PersistentVolumeClaim => of::<core::PersistentVolumeClaim>(source, node),
+            Kind::StatefulSet => of::<apps::StatefulSet>(source, node),
+            Kind::ControllerRevision => of::<apps::ControllerRevision>(source, node),
+            Kind::StorageClass => of::<storage::StorageClass>(source, node),
+            Kind::EndpointSlice => of::<discovery::EndpointSlice>(source, node),
+            Kind::Event => of::<core::Event>(source, node),
+        }
+    }
+}
+
+/// `StatefulSet default/web`, as far as the document says.
+fn name_in(node: &Node, kind: Kind) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).unwrap_or_default().to_owned();
+    let namespace = match text("metadata.namespace") {
+        namespace if !namespace.is_empty() && kind.is_namespaced() => namespace,
+        _ if kind.is_namespaced() => "default".to_owned(),
+        _ => String::new(),
+    };
+    match text("metadata.name") {
+        name if name.is_empty() => kind.name().to_owned(),
+        name => ObjectKey::new(kind, namespace, name).to_string(),
+    }
+}
+
+/// The document without what only an API server writes.
+fn strip(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Value::Mapping(entries) = &mut node.value {
+        entries.retain(|(name, ..)| name != "status");
+        // A list's items may come without; the type wants them or nothing.
+        entries.retain(|(name, _, value)| !matches!(name.as_str(), "apiVersion" | "kind") || value.as_str().is_some());
+        if let Some((_, _, Node { value: Value::Mapping(metadata), .. })) =
+            entries.iter_mut().find(|(name, ..)| name == "metadata")
+        {
+            metadata.retain(|(name, ..)| !SET_BY_SERVER.contains(&name.as_str()));
+        }
+    }
+    node
+}

@@ -1,0 +1,145 @@
+//! One file: its contents as last read, what they say, and which version of them is in use.
+
+use super::{
+    GRACE, KEPT, MAX_FILE_SIZE,
+    document::{self, Declared, Decoded},
+    walk::is_gone,
+};
+use crate::diagnostic::{Diagnostic, Place, has_error};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+/// Whether a file was there when it was to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Here,
+    Gone,
+}
+
+/// A file's state.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// What was read last; `None` before the first time.
+    bytes: Option<Vec<u8>>,
+    /// What is wrong with that.
+    diagnostics: Vec<Diagnostic>,
+    /// Why it could not be read the last time.
+    unreadable: Option<Diagnostic>,
+    /// The objects in use.
+    objects: Vec<Declared>,
+    /// Whether they are a whole version of the file without errors.
+    whole: bool,
+    /// Since when the file is empty though it declared something.
+    empty_since: Option<Instant>,
+}
+
+impl File {
+    /// The objects in use.
+    pub fn objects(&self) -> &[Declared] {
+        &self.objects
+    }
+
+    /// What is wrong with the file now.
+    pub fn diagnostics(&self) -> impl Iterator<Item = Diagnostic> + '_ {
+        self.diagnostics.iter().chain(&self.unreadable).cloned()
+    }
+
+    /// Whether a later scan will judge the file differently though nothing changes.
+    pub fn is_suspicious(&self) -> bool {
+        self.empty_since.is_some()
+    }
+
+    /// Reads the file again and takes its contents over if they changed.
+    pub fn read(&mut self, path: &Path, now: Instant) -> Presence {
+        let bytes = match contents(path) {
+            Ok(bytes) => bytes,
+            Err(error) if is_gone(&error) => return Presence::Gone,
+            Err(error) => {
+                let diagnostic = Diagnostic::error(path, format!("cannot be read: {error}"));
+                self.unreadable = Some(if self.objects.is_empty() { diagnostic } else { diagnostic.kept(KEPT) });
+                return Presence::Here;
+            }
+        };
+        self.unreadable = None;
+        if self.bytes.as_ref() == Some(&bytes) && self.empty_since.is_none() {
+            return Presence::Here;
+        }
+        if bytes.trim_ascii().is_empty() && !self.objects.is_empty() {
+            let since = *self.empty_since.get_or_insert(now);
+            if now.duration_since(since) < GRACE {
+                let message = "the file is empty: taken for half-written";
+                let kept = "what it declared keeps running for a moment, then it is withdrawn";
+                self.diagnostics = vec![Diagnostic::warning(path, message).kept(kept)];
+                self.bytes = Some(bytes);
+                return Presence::Here;
+            }
+        }
+        self.empty_since = None;
+        self.take(path, &bytes);
+        self.bytes = Some(bytes);
+        Presence::Here
+    }
+
+    /// Decodes new contents, and puts them into use as far as they are good.
+    fn take(&mut self, path: &Path, bytes: &[u8]) {
+        let Decoded { mut objects, mut diagnostics } = match text(path, bytes) {
+            Ok(text) => document::decode(path, &text),
+            Err(diagnostic) => Decoded { objects: Vec::new(), diagnostics: vec![*diagnostic] },
+        };
+        if !has_error(&diagnostics) {
+            (self.objects, self.whole) = (objects, true);
+        } else {
+            if !self.objects.is_empty() {
+                for diagnostic in
+                    diagnostics.iter_mut().filter(|diagnostic| has_error(std::slice::from_ref(diagnostic)))
+                {
+                    diagnostic.kept = KEPT.to_owned();
+                }
+            }
+            if !self.whole {
+                let before = std::mem::take(&mut self.objects);
+                let old =
+                    before.into_iter().filter(|old| !objects.iter().any(|new| new.key == old.key)).collect::<Vec<_>>();
+                objects.extend(old);
+                self.objects = objects;
+            }
+        }
+        self.diagnostics = diagnostics;
+    }
+}
+
+/// A file's contents, bounded.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_SIZE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", MAX_FILE_SIZE >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// The text of the contents, without byte order mark.
+fn text(path: &Path, bytes: &[u8]) -> Result<Arc<str>, Box<Diagnostic>> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let diagnostic = Diagnostic::error(path, "the file is UTF-16 text");
+        return Err(Box::new(diagnostic.help("save it as UTF-8")));
+    }
+    match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
+        Ok(text) => Ok(Arc::from(text)),
+        Err(error) => {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = good.matches('\n').count() + 1;
+            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let diagnostic = Diagnostic::error(path, "the file is not UTF-8 text")
+                .at(&String::from_utf8_lossy(bytes), Place { line, column }, 1)
+                .help("save it as UTF-8");
+            Err(Box::new(diagnostic))
+        }
+    }
+}

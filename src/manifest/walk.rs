@@ -1,0 +1,116 @@
+//! Which files of a directory are manifests.
+//!
+//! Looked at: `.yaml`, `.yml` and `.json` in the directory and all below it, through symbolic links to files and
+//! directories. Passed over: names that begin with a dot (editors' swap and lock files, and the `..data` and
+//! `..2026_…` of a mounted ConfigMap, whose files are reached through the links beside them), and everything with
+//! another ending (`x.yaml~`, `#x.yaml#`, `4913`, `x.tmp`). A file that two links reach is one file; links that lead
+//! in circles end.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Most files that are read in all directories together.
+pub const MAX_FILES: usize = 65_536;
+/// Deepest sub-directory.
+pub const MAX_DEPTH: usize = 32;
+
+/// What walking a directory found.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Manifests, as paths under the directory's own, in order.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at; what was known below it stays.
+    pub unreadable: Vec<(PathBuf, String)>,
+    /// The directory itself is not there.
+    pub missing: bool,
+    /// There are more than [`MAX_FILES`].
+    full: bool,
+}
+
+/// Lists one directory, or a single file. `seen` holds the real directories and files that this scan has met.
+pub(super) fn list(root: &Path, seen: &mut BTreeSet<PathBuf>) -> Listing {
+    let mut listing = Listing::default();
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_file() => listing.files.push(root.to_owned()),
+        Ok(_) => walk(root, 0, seen, &mut listing),
+        Err(error) if is_gone(&error) => listing.missing = true,
+        Err(error) => listing.unreadable.push((root.to_owned(), error.to_string())),
+    }
+    if listing.full {
+        let message = format!("there are more than {MAX_FILES} manifests; the others are not read");
+        listing.unreadable.push((root.to_owned(), message));
+    }
+    listing.files.sort();
+    listing
+}
+
+/// Vanished between being listed and being opened, or a link to nowhere.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn is_manifest(name: &Path) -> bool {
+    name.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+fn walk(directory: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, listing: &mut Listing) {
+    let real = match fs::canonicalize(directory) {
+        Ok(real) => real,
+        Err(error) if is_gone(&error) => {
+            listing.missing |= depth == 0;
+            return;
+        }
+        Err(error) => return listing.unreadable.push((directory.to_owned(), error.to_string())),
+    };
+    if listing.full || !seen.insert(real.clone()) {
+        return;
+    }
+    if depth > MAX_DEPTH {
+        let message = format!("sub-directories are nested deeper than {MAX_DEPTH}");
+        return listing.unreadable.push((directory.to_owned(), message));
+    }
+    let entries = match fs::read_dir(directory).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => {
+            listing.missing |= depth == 0;
+            return;
+        }
+        Err(error) => return listing.unreadable.push((directory.to_owned(), error.to_string())),
+    };
+    // What is here itself comes before what links lead to, so that a file is known by its own path.
+    let mut entries: Vec<(bool, PathBuf)> = entries
+        .into_iter()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .map(|entry| (entry.file_type().is_ok_and(|kind| kind.is_symlink()), entry.path()))
+        .collect();
+    entries.sort();
+    for (linked, path) in entries {
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => walk(&path, depth + 1, seen, listing),
+            Ok(metadata) if metadata.is_file() && is_manifest(&path) => {
+                let own = match path.file_name() {
+                    Some(name) if !linked => Ok(real.join(name)),
+                    _ => fs::canonicalize(&path),
+                };
+                if own.is_ok_and(|own| !seen.insert(own)) {
+                    continue;
+                }
+                if listing.files.len() >= MAX_FILES {
+                    listing.full = true;
+                    return;
+                }
+                listing.files.push(path);
+            }
+            // Sockets, pipes, devices, other files; links to nowhere.
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) if is_manifest(&path) => listing.unreadable.push((path, error.to_string())),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The settings file: its keys, and what their values may be.
+
+use super::{
+    Settings, reverse,
+    text::{Text, Threads, format_duration},
+};
+use crate::{
+    diagnostic::{Diagnostic, Severity, has_error},
+    name::Name,
+    yaml::{Node, Source, UnknownFields, decode, locate, nearest},
+};
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::{
+    fmt::Display,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Every key of the file. All are optional; what is not there has its default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileSettings {
+    pub listen: Option<Vec<Text<SocketAddr>>>,
+    pub manifests: Option<Vec<PathBuf>>,
+    pub zones: Option<PathBuf>,
+    pub state_directory: Option<PathBuf>,
+    pub cluster_domain: Option<Text<Name>>,
+    pub reverse_zones: Option<Vec<String>>,
+    pub ttl: Option<u32>,
+    pub negative_ttl: Option<u32>,
+    pub pod_cidrs: Option<Vec<Text<IpNet>>>,
+    pub service_cidrs: Option<Vec<Text<IpNet>>>,
+    pub simulation: Option<FileSimulation>,
+    pub watch: Option<FileWatch>,
+    pub limits: Option<FileLimits>,
+    pub log: Option<FileLog>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileSimulation {
+    pub start_after: Option<Text<Duration>>,
+    pub ready_after: Option<Text<Duration>>,
+    pub stop_after: Option<Text<Duration>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileWatch {
+    pub settle: Option<Text<Duration>>,
+    pub rescan: Option<Text<Duration>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileLimits {
+    pub udp_threads: Option<Text<Threads>>,
+    pub udp_payload: Option<u16>,
+    pub tcp_connections: Option<usize>,
+    pub tcp_connections_per_source: Option<usize>,
+    pub tcp_idle: Option<Text<Duration>>,
+    pub tcp_slow: Option<Text<Duration>>,
+    pub lame_duck: Option<Text<Duration>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FileLog {
+    pub filter: Option<String>,
+    pub format: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Takes the file's document into `settings`, which hold the defaults. Returns warnings, or everything that is wrong.
+pub(super) fn apply(
+    settings: &mut Settings,
+    source: Source<'_>,
+    node: &Node,
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let (file, found) = decode::<FileSettings>(source, node, UnknownFields::Deny)?;
+    let mut checked = Checked { source, node, found };
+    let directory = source.path.parent().unwrap_or(Path::new(""));
+    // No `..` here and below: a new key that nothing uses does not compile.
+    let FileSettings {
+        listen,
+        manifests,
+        zones,
+        state_directory,
+        cluster_domain,
+        reverse_zones,
+        ttl,
+        negative_ttl,
+        pod_cidrs,
+        service_cidrs,
+        simulation,
+        watch,
+        limits,
+        log,
+    } = file;
+    if let Some(listen) = listen {
+        settings.listen = checked.listen(listen);
+    }
+    if let Some(manifests) = manifests {
+        settings.manifests = manifests.iter().map(|path| directory.join(path)).collect();
+    }
+    if let Some(zones) = zones {
+        settings.zones = directory.join(zones);
+    }
+    if let Some(state) = state_directory {
+        settings.state_directory = (state.as_os_str() != "none").then(|| directory.join(state));
+    }
+    if let Some(Text(domain)) = cluster_domain {
+        checked.domain(&domain);
+        settings.cluster_domain = domain;
+    }
+    if let Some(seconds) = ttl {
+        settings.ttl = checked.range("ttl", seconds, 0, 3600);
+        checked.doubt_ttl("ttl", seconds, 60, "clients may use a pod's old address for that many seconds");
+    }
+    if let Some(seconds) = negative_ttl {
+        settings.negative_ttl = checked.range("negativeTtl", seconds, 0, 3600);
+        checked.doubt_ttl(
+            "negativeTtl",
+            seconds,
+            30,
+            "a name that is asked for too early stays unknown for that many seconds",
+        );
+    }
+    if let Some(ranges) = pod_cidrs {
+        settings.pod_cidrs = checked.ranges("podCidrs", ranges);
+    }
+    if let Some(ranges) = service_cidrs {
+        settings.service_cidrs = checked.ranges("serviceCidrs", ranges);
+    }
+    if let Some(entries) = reverse_zones {
+        settings.reverse_zones = checked.reverse_zones(&entries);
+    }
+    if let Some(simulation) = simulation {
+        checked.simulation(settings, simulation);
+    }
+    if let Some(watch) = watch {
+        checked.watch(settings, watch);
+    }
+    if let Some(limits) = limits {
+        checked.limits(settings, limits);
+    }
+    if let Some(log) = log {
+        checked.log(settings, log);
+    }
+    if !has_error(&checked.found) {
+        checked.ranges_together(settings);
+    }
+    if has_error(&checked.found) { Err(checked.found) } else { Ok(checked.found) }
+}
+
+/// The file, and what has been found about it.
+struct Checked<'a> {
+    source: Source<'a>,
+    node: &'a Node,
+    found: Vec<Diagnostic>,
+}
+
+impl Checked<'_> {
+    fn say(&mut self, severity: Severity, field: &str, message: String, help: &str) {
+        let (place, width) = locate(self.node, field);
+        let diagnostic = Diagnostic::error(self.source.path, message).at(self.source.text, place, width);
+        self.found.push(Diagnostic { severity, ..diagnostic.field(field).help(help) });
+    }
+
+    fn refuse(&mut self, field: &str, message: String, help: &str) {
+        self.say(Severity::Error, field, message, help);
+    }
+
+    fn doubt(&mut self, field: &str, message: String, help: &str) {
+        self.say(Severity::Warning, field, message, help);
+    }
+
+    fn range<T: PartialOrd + Display + Copy>(&mut self, field: &str, value: T, least: T, most: T) -> T {
+        if value < least || value > most {
+            self.refuse(field, format!("{value} is out of range"), &format!("write a number from {least} to {most}"));
+        }
+        value
+    }
+
+    fn duration(
+        &mut self,
+        field: &str,
+        value: Option<Text<Duration>>,
+        into: &mut Duration,
+        least: Duration,
+        most: Duration,
+    ) {
+        let Some(Text(value)) = value else { return };
+        if value < least || value > most {
+            let range = format!("write a duration from {} to {}", format_duration(least), format_duration(most));
+            self.refuse(field, format!("{} is out of range", format_duration(value)), &range);
+        }
+        *into = value;
+    }
+
+    fn doubt_ttl(&mut self, field: &str, seconds: u32, most: u32, consequence: &str) {
+        if (most + 1..=3600).contains(&seconds) {
+            self.doubt(field, format!("{seconds} seconds are long: {consequence}"), "");
+        }
+    }
+
+    fn listen(&mut self, addresses: Vec<Text<SocketAddr>>) -> Vec<SocketAddr> {
+        let mut listen: Vec<SocketAddr> = Vec::new();
+        for (index, Text(address)) in addresses.into_iter().enumerate() {
+            if address.port() != 0 && listen.contains(&address) {
+                self.refuse(&format!("listen[{index}]"), format!("{address} stands twice"), "remove one");
+            }
+            listen.push(address);
+        }
+        if listen.is_empty() {
+            self.refuse("listen", "there is no address to listen on".to_string(), "remove the key for 127.0.0.1:1053");
+        }
+        listen
+    }
+
+    fn domain(&mut self, domain: &Name) {
+        let octets = domain.as_wire().len();
+        if octets <= 1 {
+            self.refuse("clusterDomain", "the root cannot be the cluster's domain".to_string(), "write cluster.local");
+        } else if octets > LONGEST_DOMAIN {
+            let message = format!("with a domain of {octets} octets, pods with long names will have none in DNS");
+            self.doubt("clusterDomain", message, &format!("at most {LONGEST_DOMAIN} octets leave room for every name"));
+        }
+    }
+
+    /// At most one range of each family, each with room for addresses.
+    fn ranges(&mut self, key: &str, ranges: Vec<Text<IpNet>>) -> Vec<IpNet> {
+        let mut taken: Vec<IpNet> = Vec::new();
+        for (index, Text(range)) in ranges.into_iter().enumerate() {
+            let field = format!("{key}[{index}]");
+            let family = if range.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+            if taken.iter().any(|other| other.addr().is_ipv4() == range.addr().is_ipv4()) {
+                self.refuse(&field, format!("a second {family} range"), "give one range of each family");
+            }
+            if range.trunc() != range {
+                self.doubt(
+                    &field,
+                    format!("{} is not the first address of the range", range.addr()),
+                    &format!("write {}", range.trunc()),
+                );
+            }
+            if range.max_prefix_len() - range.prefix_len() < 4 {
+                self.doubt(&field, "a range of fewer than 16 addresses is soon used up".to_string(), "");
+            }
+            taken.push(range.trunc());
+        }
+        if taken.is_empty() {
+            self.refuse(key, "there is no range to take addresses from".to_string(), "remove the key for its default");
+        }
+        taken
+    }
+
+    fn reverse_zones(&mut self, entries: &[String]) -> Vec<Name> {
+        let mut zones: Vec<(Name, usize)> = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            match reverse::zones_of(entry) {
+                Ok(found) => zones.extend(found.into_iter().map(|zone| (zone, index))),
+                Err(message) => self.refuse(&format!("reverseZones[{index}]"), message, ""),
+            }
+        }
+        // A zone within another would cut a hole into it.
+        let mut kept: Vec<Name> = Vec::new();
+        let mut said = None;
+        for (position, (zone, index)) in zones.iter().enumerate() {
+            let around = zones.iter().enumerate().find(|(other, (outer, _))| {
+                *other != position && zone.is_within(outer) && (zone != outer || *other < position)
+            });
+            match around {
+                None => kept.push(zone.clone()),
+                Some((_, (outer, _))) if said != Some(*index) => {
+                    let message = format!("{zone} is part of {outer} and is not served as a zone of its own");
+                    self.doubt(&format!("reverseZones[{index}]"), message, "remove one of them");
+                    said = Some(*index);
+                }
+                Some(_) => {}
+            }
+        }
+        kept
+    }
+
+    fn simulation(&mut self, settings: &mut Settings, simulation: FileSimulation) {
+        let FileSimulation { start_after, ready_after, stop_after } = simulation;
+        let into = &mut settings.simulation;
+        self.duration("simulation.startAfter", start_after, &mut into.start_after, Duration::ZERO, HOUR);
+        self.duration("simulation.readyAfter", ready_after, &mut into.ready_after, Duration::ZERO, HOUR);
+        self.duration("simulation.stopAfter", stop_after, &mut into.stop_after, Duration::ZERO, HOUR);
+    }
+
+    fn watch(&mut self, settings: &mut Settings, watch: FileWatch) {
+        let FileWatch { settle, rescan } = watch;
+        let into = &mut settings.watch;
+        self.duration("watch.settle", settle, &mut into.settle, Duration::ZERO, 10 * SECOND);
+        self.duration("watch.rescan", rescan, &mut into.rescan, SECOND / 10, HOUR);
+        if !has_error(&self.found) && into.rescan < into.settle {
+            self.doubt("watch.rescan", "files are re-read more often than events settle".to_string(), "");
+        }
+    }
+
+    fn limits(&mut self, settings: &mut Settings, limits: FileLimits) {
+        let FileLimits {
+            udp_threads,
+            udp_payload,
+            tcp_connections,
+            tcp_connections_per_source,
+            tcp_idle,
+            tcp_slow,
+            lame_duck,
+        } = limits;
+        let into = &mut settings.limits;
+        if let Some(Text(Threads::Number(number))) = udp_threads {
+            let number = self.range("limits.udpThreads", number, 1, 256);
+            into.udp_threads = usize::try_from(number).unwrap_or(1);
+        }
+        if let Some(octets) = udp_payload {
+            into.udp_payload = self.range("limits.udpPayload", octets, 512, 4096);
+            if (1233..=4096).contains(&octets) {
+                let message =
+                    format!("replies of {octets} octets are cut into fragments on many networks and then get lost");
+                self.doubt("limits.udpPayload", message, "1232 goes through everywhere; larger answers use TCP");
+            }
+        }
+        if let Some(number) = tcp_connections {
+            into.tcp_connections = self.range("limits.tcpConnections", number, 1, 1_000_000);
+        }
+        if let Some(number) = tcp_connections_per_source {
+            into.tcp_connections_per_source = self.range("limits.tcpConnectionsPerSource", number, 1, 1_000_000);
+            if number > into.tcp_connections {
+                let message = format!("a single source may take all {} connections", into.tcp_connections);
+                self.doubt("limits.tcpConnectionsPerSource", message, "write less than limits.tcpConnections");
+            }
+        }
+        self.duration("limits.tcpIdle", tcp_idle, &mut into.tcp_idle, SECOND / 10, HOUR);
+        self.duration("limits.tcpSlow", tcp_slow, &mut into.tcp_slow, SECOND / 100, 300 * SECOND);
+        self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);
+    }
+
+    fn log(&mut self, settings: &mut Settings, log: FileLog) {
+        let FileLog { filter, format } = log;
+        if let Some(filter) = filter {
+            self.filter(&filter);
+            settings.log.filter = filter;
+        }
+        if let Some(format) = format {
+            settings.log.json = format == Format::Json;
+        }
+    }
+
+    /// A word without `=` that is no level is taken as a module's name, and everything of that module is logged; rarely
+    /// meant.
+    fn filter(&mut self, filter: &str) {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        if tracing_subscriber::EnvFilter::try_new(filter).is_err() {
+            let help = "write a level (off, error, warn, info, debug, trace), or module=level; several with commas";
+            self.refuse("log.filter", format!("`{filter}` is no filter of logs"), help);
+            return;
+        }
+        for word in filter.split(',').map(str::trim).filter(|word| !word.contains(['=', '[', ':'])) {
+            if let Some(level) = nearest(word, LEVELS).filter(|level| !level.eq_ignore_ascii_case(word)) {
+                let message = format!("`{word}` is no level and is taken as the name of a module");
+                self.doubt("log.filter", message, &format!("did you mean `{level}`?"));
+            }
+        }
+    }
+
+    /// What only several keys together can get wrong.
+    fn ranges_together(&mut self, settings: &Settings) {
+        for pods in &settings.pod_cidrs {
+            for services in &settings.service_cidrs {
+                if pods.contains(services) || services.contains(pods) {
+                    let message = format!("the ranges of pods {pods} and of services {services} overlap");
+                    let field = if self.has("serviceCidrs") { "serviceCidrs" } else { "podCidrs" };
+                    self.refuse(field, message, "give them ranges of their own, or one address may mean two things");
+                }
+            }
+        }
+        let is_without = |services: &IpNet| {
+            !settings.pod_cidrs.iter().any(|pods| pods.addr().is_ipv4() == services.addr().is_ipv4())
+        };
+        for services in settings.service_cidrs.iter().filter(|services| is_without(services)) {
+            let field = if self.has("serviceCidrs") { "serviceCidrs" } else { "podCidrs" };
+            let message = format!("Services get addresses of {services}, but pods have none of that family");
+            self.doubt(field, message, "add a range of that family to podCidrs");
+        }
+        if self.has("reverseZones") {
+            for (what, range) in settings
+                .pod_cidrs
+                .iter()
+                .map(|range| ("pods", range))
+                .chain(settings.service_cidrs.iter().map(|range| ("Services", range)))
+            {
+                let is_served = |zone: &Name| settings.reverse_zones.iter().any(|served| zone.is_within(served));
+                if !reverse::zones_of_range(*range).iter().all(is_served) {
+                    let message = format!("addresses of {what} in {range} have no reverse names in these zones");
+                    self.doubt("reverseZones", message, &format!("add {range}"));
+                }
+            }
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.node.get(key).is_some()
+    }
+}
+
+/// 255 octets less the three longest labels, `svc` and their length octets: what leaves room for every pod of every
+/// Service.
+const LONGEST_DOMAIN: usize = 255 - 3 * 64 - 4;

@@ -1,0 +1,244 @@
+//! The settings file, strict and with places; what it means after defaults, environment and flags.
+
+mod file;
+mod overrides;
+mod reverse;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use overrides::Overrides;
+pub use text::{format_duration, parse_duration, parse_listen};
+
+use crate::{
+    diagnostic::{Diagnostic, has_error},
+    name::Name,
+    yaml::{self, Source},
+};
+use ipnet::{IpNet, Ipv4Net};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// Everything that can be set. Paths are absolute or relative to the working directory (those in the file are relative
+/// to the file).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where the settings came from; `None` for built-in defaults.
+    pub file: Option<PathBuf>,
+    /// Addresses served over UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Directories of manifests.
+    pub manifests: Vec<PathBuf>,
+    /// Directory of static zones.
+    pub zones: PathBuf,
+    /// Directory of what survives a restart; `None` keeps everything in memory (`none` in the file and on the command
+    /// line).
+    pub state_directory: Option<PathBuf>,
+    /// The zone of the cluster.
+    pub cluster_domain: Name,
+    /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges.
+    pub reverse_zones: Vec<Name>,
+    /// TTL of records, in seconds, 0–3600.
+    pub ttl: u32,
+    /// TTL of negative answers, in seconds, 0–3600.
+    pub negative_ttl: u32,
+    /// Where pods' addresses come from: at most one range of each family.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Where ClusterIPs come from: at most one range of each family.
+    pub service_cidrs: Vec<IpNet>,
+    /// How simulated pods behave.
+    pub simulation: Simulation,
+    /// How manifests are watched.
+    pub watch: Watch,
+    /// Every limit of the server.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Delays of simulated pods.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulation {
+    /// From creation to Running; default 50 ms.
+    pub start_after: Duration,
+    /// From Running to Ready; default 50 ms.
+    pub ready_after: Duration,
+    /// From deletion to being gone; default 100 ms.
+    pub stop_after: Duration,
+}
+
+/// How directories are watched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// How long events must be quiet before a re-scan; default 50 ms.
+    pub settle: Duration,
+    /// How often everything is re-scanned without any event; default 10 s.
+    pub rescan: Duration,
+}
+
+/// Limits, all in one place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Threads that answer UDP, each with a socket of its own per address; default: the number of cores.
+    pub udp_threads: usize,
+    /// Largest UDP reply in octets, 512–4096; default 1232.
+    pub udp_payload: u16,
+    /// Open TCP connections in all; default 1024.
+    pub tcp_connections: usize,
+    /// Open TCP connections of one source address; default 64.
+    pub tcp_connections_per_source: usize,
+    /// How long a TCP connection may be idle; default 10 s.
+    pub tcp_idle: Duration,
+    /// How long a TCP client may take to send a begun message or to take a reply; default 5 s.
+    pub tcp_slow: Duration,
+    /// How long queries are still answered after SIGTERM; default 0 s.
+    pub lame_duck: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// A tracing filter: `info`, `debug`, `headless_dns::serve=trace`, …; default `info`.
+    pub filter: String,
+    /// `text` or `json`; default text.
+    pub json: bool,
+}
+
+/// The settings file of the working directory, taken when no other is named.
+const LOCAL_FILE: &str = "config/headless-dns.yaml";
+/// The settings file of the system, taken when there is none in the working directory.
+const SYSTEM_FILE: &str = "/etc/headless-dns/headless-dns.yaml";
+/// Largest settings file that is read, in octets.
+const LARGEST_FILE: u64 = 1 << 20;
+
+impl Settings {
+    /// The built-in defaults; manifests `manifests`, zones `zones` and state `state`, relative to the working
+    /// directory.
+    pub fn defaults() -> Settings {
+        let range = |a, b, prefix| Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix).into();
+        Settings {
+            file: None,
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
+            manifests: vec![PathBuf::from("manifests")],
+            zones: PathBuf::from("zones"),
+            state_directory: Some(PathBuf::from("state")),
+            // A constant that parses.
+            cluster_domain: Name::parse("cluster.local").unwrap_or_else(|_| Name::root()),
+            reverse_zones: reverse::everything(),
+            ttl: 5,
+            negative_ttl: 1,
+            pod_cidrs: vec![range(10, 244, 16)],
+            service_cidrs: vec![range(10, 96, 16)],
+            simulation: Simulation {
+                start_after: Duration::from_millis(50),
+                ready_after: Duration::from_millis(50),
+                stop_after: Duration::from_millis(100),
+            },
+            watch: Watch { settle: Duration::from_millis(50), rescan: Duration::from_secs(10) },
+            limits: Limits {
+                udp_threads: thread::available_parallelism().map_or(1, usize::from),
+                udp_payload: 1232,
+                tcp_connections: 1024,
+                tcp_connections_per_source: 64,
+                tcp_idle: Duration::from_secs(10),
+                tcp_slow: Duration::from_secs(5),
+                lame_duck: Duration::ZERO,
+            },
+            log: Log { filter: "info".to_string(), json: false },
+        }
+    }
+
+    /// The file that [`Settings::load`] reads: the one that is named, else `config/headless-dns.yaml` in the working
+    /// directory, else `/etc/headless-dns/headless-dns.yaml`; `None` if there is none of them.
+    pub fn file(overrides: &Overrides) -> Option<PathBuf> {
+        let standard = || [LOCAL_FILE, SYSTEM_FILE].iter().map(PathBuf::from).find(|path| is_there(path));
+        overrides.config.clone().or_else(standard)
+    }
+
+    /// Reads [`Settings::file`], or takes the defaults; then applies the overrides. Warnings stand beside the settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with file, line, column and the key's path.
+    pub fn load(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut settings = Settings::defaults();
+        let mut warnings = Vec::new();
+        if let Some(path) = Settings::file(overrides) {
+            let text = read(&path).map_err(|diagnostic| vec![diagnostic])?;
+            warnings = settings.apply_text(Source { path: &path, text: &text })?;
+            settings.file = Some(path);
+        }
+        let Overrides { config: _, manifests, zones, listen, cluster_domain, state_directory } = overrides.clone();
+        if !manifests.is_empty() {
+            settings.manifests = manifests;
+        }
+        if let Some(zones) = zones {
+            settings.zones = zones;
+        }
+        if !listen.is_empty() {
+            settings.listen = listen;
+        }
+        if let Some(domain) = cluster_domain {
+            settings.cluster_domain = match Name::parse(&domain) {
+                Ok(name) if name != Name::root() => name,
+                Ok(_) => return Err(vec![refused_domain("the root cannot be the cluster's domain".to_string())]),
+                Err(error) => return Err(vec![refused_domain(format!("`{domain}` is no domain name: {error}"))]),
+            };
+        }
+        if let Some(directory) = state_directory {
+            settings.state_directory = (directory.as_os_str() != "none").then_some(directory);
+        }
+        Ok((settings, warnings))
+    }
+
+    /// Takes the text of a settings file; an empty one changes nothing.
+    fn apply_text(&mut self, source: Source<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let (nodes, mut found) = yaml::parse(source);
+        if let Some(second) = nodes.get(1) {
+            let message = "settings are one document, and here a second one begins";
+            found.push(
+                Diagnostic::error(source.path, message).at(source.text, second.place, second.width).help("join them"),
+            );
+        }
+        if let Some(node) = nodes.first() {
+            match file::apply(self, source, node) {
+                Ok(warnings) => found.extend(warnings),
+                Err(errors) => found.extend(errors),
+            }
+        }
+        if has_error(&found) { Err(found) } else { Ok(found) }
+    }
+}
+
+fn refused_domain(message: String) -> Diagnostic {
+    Diagnostic::error(Path::new(""), message).field("--cluster-domain").help("write a name such as cluster.local")
+}
+
+/// Whether a file is there; one that cannot be looked at counts, so that its error is told.
+fn is_there(path: &Path) -> bool {
+    !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
+fn read(path: &Path) -> Result<String, Diagnostic> {
+    let refused = |error: io::Error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "name an existing file with --config, or leave it out for the defaults",
+            io::ErrorKind::PermissionDenied => "let this user read it",
+            _ => "",
+        };
+        Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help)
+    };
+    if fs::metadata(path).map_err(refused)?.len() > LARGEST_FILE {
+        return Err(Diagnostic::error(path, format!("settings are at most {} KiB", LARGEST_FILE >> 10)));
+    }
+    let octets = fs::read(path).map_err(refused)?;
+    String::from_utf8(octets).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = good.lines().count().max(1);
+        Diagnostic::error(path, format!("line {line} is not UTF-8")).help("save the file as UTF-8")
+    })
+}

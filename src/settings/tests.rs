@@ -1,0 +1,318 @@
+//! Tests of the settings: the shipped file, what is refused and how, which source wins.
+
+#![allow(clippy::unwrap_used)]
+
+use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
+use super::*;
+use crate::diagnostic::{Colour, render};
+use crate::yaml::{UnknownFields, decode, parse};
+
+/// A file's settings, or what is said about it.
+fn apply(text: &str) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut settings = Settings::defaults();
+    let warnings = settings.apply_text(Source { path: Path::new("etc/s.yaml"), text })?;
+    Ok((settings, warnings))
+}
+
+/// The shipped file with `#` taken away from every line that shows a key.
+fn shipped_uncommented() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/headless-dns.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| {
+            let content = line.trim_start();
+            let indent = &line[..line.len() - content.len()];
+            match content.strip_prefix('#') {
+                Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => format!("{indent}{key}\n"),
+                _ => format!("{line}\n"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_with_its_default() {
+    let text = shipped_uncommented();
+    let (shipped, warnings) = apply(&text).unwrap();
+    assert_eq!(warnings, []);
+    let paths = Settings {
+        manifests: vec![PathBuf::from("etc/manifests")],
+        zones: PathBuf::from("etc/../zones"),
+        state_directory: Some(PathBuf::from("etc/../state")),
+        ..Settings::defaults()
+    };
+    assert_eq!(shipped, paths);
+    // No `..`: a new key must be shown, too.
+    let source = Source { path: Path::new("s"), text: &text };
+    let (file, _) = decode::<FileSettings>(source, &parse(source).0[0], UnknownFields::Deny).unwrap();
+    let FileSettings {
+        listen: Some(_),
+        manifests: Some(_),
+        zones: Some(_),
+        state_directory: Some(_),
+        cluster_domain: Some(_),
+        reverse_zones: Some(_),
+        ttl: Some(_),
+        negative_ttl: Some(_),
+        pod_cidrs: Some(_),
+        service_cidrs: Some(_),
+        simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
+        watch: Some(FileWatch { settle: Some(_), rescan: Some(_) }),
+        limits:
+            Some(FileLimits {
+                udp_threads: Some(_),
+                udp_payload: Some(_),
+                tcp_connections: Some(_),
+                tcp_connections_per_source: Some(_),
+                tcp_idle: Some(_),
+                tcp_slow: Some(_),
+                lame_duck: Some(_),
+            }),
+        log: Some(FileLog { filter: Some(_), format: Some(_) }),
+    } = file
+    else {
+        panic!("a key is not shown: {file:?}")
+    };
+}
+
+#[test]
+fn the_shipped_file_itself_is_in_order() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/config/headless-dns.yaml"));
+    let (settings, warnings) =
+        Settings::load(&Overrides { config: Some(path.clone()), ..Overrides::default() }).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(settings.file, Some(path.clone()));
+    assert_eq!(settings.manifests, [path.parent().unwrap().join("manifests")]);
+}
+
+#[test]
+fn values_are_taken() {
+    assert_eq!(apply("").unwrap().0, Settings::defaults());
+    assert_eq!(apply("# nothing\n").unwrap().0, Settings::defaults());
+    let (settings, warnings) = apply(
+        "listen: ['[::1]:53', 127.0.0.1:0]\nmanifests: [/a, b]\nstateDirectory: none\nclusterDomain: k8s.example.\nttl: 0\n\
+         reverseZones: [10.244.0.0/15, 10.96.0.0/16, fd00::/8]\npodCidrs: [10.244.0.0/15, 'fd00::/64']\nsimulation: {startAfter: 0, stopAfter: 1m30s}\n\
+         limits: {udpThreads: 3, lameDuck: 5s}\nlog: {filter: 'warn,headless_dns::serve=trace', format: json}\n",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(settings.listen, ["[::1]:53".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]);
+    assert_eq!(settings.manifests, [PathBuf::from("/a"), PathBuf::from("etc/b")]);
+    assert_eq!(settings.state_directory, None);
+    assert_eq!(settings.cluster_domain, Name::parse("k8s.example").unwrap());
+    assert_eq!((settings.ttl, settings.negative_ttl), (0, 1));
+    let zones: Vec<String> = settings.reverse_zones.iter().map(ToString::to_string).collect();
+    assert_eq!(zones.len(), 4, "{zones:?}");
+    assert_eq!(settings.simulation.start_after, Duration::ZERO);
+    assert_eq!(settings.simulation.ready_after, Duration::from_millis(50));
+    assert_eq!(settings.simulation.stop_after, Duration::from_secs(90));
+    assert_eq!((settings.limits.udp_threads, settings.limits.lame_duck), (3, Duration::from_secs(5)));
+    assert!(settings.log.json);
+}
+
+/// What is said about a file, as a person sees it; the summary line is left out.
+fn check(text: &str, expected: &str) {
+    let (diagnostics, is_refused) = match apply(text) {
+        Ok((_, warnings)) => (warnings, false),
+        Err(errors) => (errors, true),
+    };
+    let shown = render(&diagnostics, Colour::Plain);
+    let shown = shown.rsplit_once("\n\n").map_or("", |(before, _)| before);
+    assert_eq!(shown, expected, "{text}");
+    assert_eq!(is_refused, expected.contains("error: "), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    check(
+        "ttl: 5\nlisen: [127.0.0.1:53]\n",
+        "error: etc/s.yaml:2:1: lisen: unknown field `lisen`\n2 | lisen: [127.0.0.1:53]\n  | ^^^^^\n  help: did you mean `listen`?",
+    );
+    check(
+        "limits:\n  udpPayloads: 1232\n",
+        "error: etc/s.yaml:2:3: limits.udpPayloads: unknown field `udpPayloads`\n2 |   udpPayloads: 1232\n  |   ^^^^^^^^^^^\n  \
+         help: did you mean `udpPayload`?",
+    );
+    check(
+        "ttl: 3601\n",
+        "error: etc/s.yaml:1:6: ttl: 3601 is out of range\n1 | ttl: 3601\n  |      ^^^^\n  help: write a number from 0 to 3600",
+    );
+    check(
+        "ttl: -1\n",
+        "error: etc/s.yaml:1:6: ttl: -1 is out of range\n1 | ttl: -1\n  |      ^^\n  \
+         help: a whole number from 0 to 4294967295 is due here",
+    );
+    check(
+        "listen:\n- 127.0.0.1\n",
+        "error: etc/s.yaml:2:3: listen[0]: `127.0.0.1` is no address with a port; write it as 127.0.0.1:1053 or [::1]:1053, port 0 \
+         takes a free one\n2 | - 127.0.0.1\n  |   ^^^^^^^^^",
+    );
+    check(
+        "listen: []\n",
+        "error: etc/s.yaml:1:1: listen: there is no address to listen on\n1 | listen: []\n  | ^^^^^^\n  \
+         help: remove the key for 127.0.0.1:1053",
+    );
+    check(
+        "watch: {settle: 10, rescan: 5x}\n",
+        "error: etc/s.yaml:1:17: watch.settle: expected a duration such as 50ms, 3s or 1m30s, found the number 10\n\
+         1 | watch: {settle: 10, rescan: 5x}\n  |                 ^^\n\n\
+         error: etc/s.yaml:1:29: watch.rescan: `5x` is no duration; write it as 50ms, 3s or 1m30s\n\
+         1 | watch: {settle: 10, rescan: 5x}\n  |                             ^^",
+    );
+    check(
+        "watch: {rescan: 1ms}\n",
+        "error: etc/s.yaml:1:17: watch.rescan: 1ms is out of range\n1 | watch: {rescan: 1ms}\n  |                 ^^^\n  \
+         help: write a duration from 100ms to 1h",
+    );
+    check(
+        "podCidrs: [10.96.0.0/12]\n",
+        "error: etc/s.yaml:1:1: podCidrs: the ranges of pods 10.96.0.0/12 and of services 10.96.0.0/16 overlap\n\
+         1 | podCidrs: [10.96.0.0/12]\n  | ^^^^^^^^\n  help: give them ranges of their own, or one address may mean two things",
+    );
+    check(
+        "podCidrs: [10.1.0.0/16, 10.2.0.0/16]\n",
+        "error: etc/s.yaml:1:25: podCidrs[1]: a second IPv4 range\n1 | podCidrs: [10.1.0.0/16, 10.2.0.0/16]\n  |                         \
+         ^^^^^^^^^^^\n  help: give one range of each family",
+    );
+    check(
+        "reverseZones: [cluster.local]\n",
+        "error: etc/s.yaml:1:16: reverseZones[0]: `cluster.local` is no reverse zone; write a name below in-addr.arpa or ip6.arpa, or a \
+         range such as 10.244.0.0/16\n1 | reverseZones: [cluster.local]\n  |                ^^^^^^^^^^^^^",
+    );
+    check(
+        "log: {format: jsn}\n",
+        "error: etc/s.yaml:1:15: log.format: `jsn` is not a value that is known here\n1 | log: {format: jsn}\n  |               ^^^\n  \
+         help: did you mean `json`?",
+    );
+    check(
+        "clusterDomain: .\n",
+        "error: etc/s.yaml:1:16: clusterDomain: the root cannot be the cluster's domain\n1 | clusterDomain: .\n  |                ^\n  \
+         help: write cluster.local",
+    );
+    check(
+        "limits: {udpThreads: many}\n",
+        "error: etc/s.yaml:1:22: limits.udpThreads: `many` is neither a whole number nor auto\n1 | limits: {udpThreads: many}\n  \
+         |                      ^^^^",
+    );
+    check(
+        "ttl: 1\n---\nttl: 2\n",
+        "error: etc/s.yaml:3:1: settings are one document, and here a second one begins\n3 | ttl: 2\n  | ^^^^^^\n  help: join them",
+    );
+    check("- 1\n", "error: etc/s.yaml:1:1: expected a mapping, found a list\n1 | - 1\n  | ^^^");
+    check(
+        "ttl: 1\n\tzones: a\n",
+        "error: etc/s.yaml:2:1: a tab is used for indentation\n2 | \tzones: a\n  | ^\n  help: indent with spaces",
+    );
+    check(
+        "log: {filter: 'a=loud'}\n",
+        "error: etc/s.yaml:1:15: log.filter: `a=loud` is no filter of logs\n1 | log: {filter: 'a=loud'}\n  |               ^^^^^^^^\n  \
+         help: write a level (off, error, warn, info, debug, trace), or module=level; several with commas",
+    );
+}
+
+#[test]
+fn what_is_foolish_is_a_warning() {
+    check(
+        "ttl: 300\n",
+        "warning: etc/s.yaml:1:6: ttl: 300 seconds are long: clients may use a pod's old address for that many seconds\n\
+         1 | ttl: 300\n  |      ^^^",
+    );
+    check(
+        "limits: {udpPayload: 4096}\n",
+        "warning: etc/s.yaml:1:22: limits.udpPayload: replies of 4096 octets are cut into fragments on many networks and then get lost\n\
+         1 | limits: {udpPayload: 4096}\n  |                      ^^^^\n  help: 1232 goes through everywhere; larger answers use TCP",
+    );
+    check(
+        "podCidrs: [10.1.2.3/16]\n",
+        "warning: etc/s.yaml:1:12: podCidrs[0]: 10.1.2.3 is not the first address of the range\n1 | podCidrs: [10.1.2.3/16]\n  |            \
+         ^^^^^^^^^^^\n  help: write 10.1.0.0/16",
+    );
+    check(
+        "reverseZones: [10.0.0.0/8, 244.10.in-addr.arpa]\n",
+        "warning: etc/s.yaml:1:28: reverseZones[1]: 244.10.in-addr.arpa. is part of 10.in-addr.arpa. and is not served as a zone of its \
+         own\n1 | reverseZones: [10.0.0.0/8, 244.10.in-addr.arpa]\n  |                            ^^^^^^^^^^^^^^^^^^^\n  \
+         help: remove one of them",
+    );
+    check(
+        "reverseZones: [10.96.0.0/16]\n",
+        "warning: etc/s.yaml:1:1: reverseZones: addresses of pods in 10.244.0.0/16 have no reverse names in these zones\n\
+         1 | reverseZones: [10.96.0.0/16]\n  | ^^^^^^^^^^^^\n  help: add 10.244.0.0/16",
+    );
+    check(
+        "log: {filter: inof}\n",
+        "warning: etc/s.yaml:1:15: log.filter: `inof` is no level and is taken as the name of a module\n1 | log: {filter: inof}\n  |               \
+         ^^^^\n  help: did you mean `info`?",
+    );
+    check(
+        "serviceCidrs: ['fd00::/112']\n",
+        "warning: etc/s.yaml:1:1: serviceCidrs: Services get addresses of fd00::/112, but pods have none of that family\n\
+         1 | serviceCidrs: ['fd00::/112']\n  | ^^^^^^^^^^^^\n  help: add a range of that family to podCidrs",
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("s.yaml");
+    fs::write(&file, "listen: [127.0.0.1:1]\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n")
+        .unwrap();
+    let environment = |name: &str| {
+        let value = match name {
+            "HEADLESS_DNS_CONFIG" => file.to_str().unwrap(),
+            "HEADLESS_DNS_LISTEN" => "127.0.0.1:2, [::1]:2",
+            "HEADLESS_DNS_MANIFESTS" => "e1:e2",
+            "HEADLESS_DNS_ZONES" => "ez",
+            "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment",
+            "HEADLESS_DNS_STATE_DIR" => "none",
+            _ => return None,
+        };
+        Some(value.into())
+    };
+    let load = |flags: Overrides| Settings::load(&flags.or_environment(environment).unwrap()).unwrap().0;
+    let only_file = Settings::load(&Overrides { config: Some(file.clone()), ..Overrides::default() }).unwrap().0;
+    assert_eq!(only_file.listen, ["127.0.0.1:1".parse().unwrap()]);
+    assert_eq!(only_file.state_directory, Some(directory.path().join("s")));
+
+    let from_environment = load(Overrides::default());
+    assert_eq!(from_environment.file, Some(file.clone()));
+    assert_eq!(from_environment.listen, ["127.0.0.1:2".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
+    assert_eq!(from_environment.zones, PathBuf::from("ez"));
+    assert_eq!(from_environment.cluster_domain, Name::parse("an.environment").unwrap());
+    assert_eq!(from_environment.state_directory, None);
+
+    let from_flags = load(Overrides {
+        config: None,
+        manifests: vec!["f".into()],
+        zones: Some("fz".into()),
+        listen: vec!["127.0.0.1:3".parse().unwrap()],
+        cluster_domain: Some("a.flag".to_string()),
+        state_directory: Some("fs".into()),
+    });
+    assert_eq!(from_flags.listen, ["127.0.0.1:3".parse().unwrap()]);
+    assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
+    assert_eq!(from_flags.zones, PathBuf::from("fz"));
+    assert_eq!(from_flags.cluster_domain, Name::parse("a.flag").unwrap());
+    assert_eq!(from_flags.state_directory, Some(PathBuf::from("fs")));
+}
+
+#[test]
+fn files_and_variables_that_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let load =
+        |config: PathBuf| Settings::load(&Overrides { config: Some(config), ..Overrides::default() }).unwrap_err();
+    let missing = load(directory.path().join("none.yaml"));
+    assert!(missing[0].message.starts_with("the settings cannot be read: "), "{missing:?}");
+    let latin = directory.path().join("latin.yaml");
+    fs::write(&latin, b"ttl: 5\n# \xe4\n").unwrap();
+    assert_eq!(load(latin)[0].message, "line 2 is not UTF-8");
+    let large = directory.path().join("large.yaml");
+    fs::write(&large, "#".repeat(1_100_000)).unwrap();
+    assert_eq!(load(large)[0].message, "settings are at most 1024 KiB");
+
+    let wrong =
+        Overrides::default().or_environment(|name| (name == "HEADLESS_DNS_LISTEN").then(|| "x,127.0.0.1:1".into()));
+    assert!(wrong.unwrap_err()[0].to_string().starts_with("HEADLESS_DNS_LISTEN: `x` is no address"));
+    let domain = Overrides { cluster_domain: Some("a..b".to_string()), ..Overrides::default() };
+    assert_eq!(Settings::load(&domain).unwrap_err()[0].field, "--cluster-domain");
+}

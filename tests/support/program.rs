@@ -1,0 +1,203 @@
+//! The real program as a child process, with directories of its own.
+
+use super::{PATIENCE, eventually, pause};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A running program; ended when dropped.
+pub struct Program {
+    child: Child,
+    directory: TempDir,
+    /// Where it listens, as it printed it.
+    pub address: SocketAddr,
+    /// From the start of the process to the line that says so.
+    pub started_in: Duration,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// What a program prints, collected while it runs.
+struct Output {
+    text: Arc<Mutex<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Output {
+    fn collect(pipe: impl Read + Send + 'static) -> Output {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&text);
+        let thread = std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut text = sink.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        Output { text, thread: Some(thread) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    /// All of it; the program has to have ended.
+    fn finish(mut self) -> String {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+        self.text()
+    }
+}
+
+/// A run that has come to its end.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A command that starts the program under test, with no settings from the surroundings.
+pub fn command() -> Command {
+    undisturbed(Command::new(env!("CARGO_BIN_EXE_headless-dns")))
+}
+
+fn undisturbed(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HEADLESS_DNS_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command that ends by itself, within [`PATIENCE`].
+pub fn run(mut command: Command) -> Ended {
+    let mut child = command.spawn().unwrap();
+    let stdout = Output::collect(child.stdout.take().unwrap());
+    let stderr = Output::collect(child.stderr.take().unwrap());
+    let status = wait(&mut child);
+    if status.is_none() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (stdout, stderr) = (stdout.finish(), stderr.finish());
+    let Some(status) = status else { panic!("{command:?} did not end\n{stdout}\n{stderr}") };
+    Ended { status, stdout, stderr }
+}
+
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait().unwrap() {
+            Some(status) => return Some(status),
+            None if Instant::now() > end => return None,
+            None => pause(),
+        }
+    }
+}
+
+impl Program {
+    /// Serves the given manifests (file name, text) on a free port of 127.0.0.1.
+    pub fn start(manifests: &[(&str, &str)]) -> Program {
+        Program::start_with(command(), "127.0.0.1:0", manifests)
+    }
+
+    /// Serves with a command that [`command`] or a namespace made; waits until it says where it listens.
+    pub fn start_with(mut command: Command, listen: &str, manifests: &[(&str, &str)]) -> Program {
+        let directory = tempfile::tempdir().unwrap();
+        for folder in ["manifests", "zones"] {
+            std::fs::create_dir(directory.path().join(folder)).unwrap();
+        }
+        for (name, text) in manifests {
+            std::fs::write(directory.path().join("manifests").join(name), text).unwrap();
+        }
+        let begun = Instant::now();
+        let mut child = undisturbed(command_with(&mut command, listen, directory.path())).spawn().unwrap();
+        let stdout = Output::collect(child.stdout.take().unwrap());
+        let stderr = Output::collect(child.stderr.take().unwrap());
+        let mut program = Program {
+            child,
+            directory,
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            started_in: Duration::ZERO,
+            stdout,
+            stderr,
+        };
+        program.address = eventually("the line that says where it listens", || {
+            if let Some(status) = program.child.try_wait().unwrap() {
+                panic!("it ended with {status}\n{}\n{}", program.stdout.text(), program.stderr.text());
+            }
+            let stdout = program.stdout.text();
+            let line = stdout.lines().find_map(|line| line.split("listening on udp+tcp ").nth(1).map(str::to_owned));
+            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or(stdout)
+        });
+        program.started_in = begun.elapsed();
+        program
+    }
+
+    /// The file of that name among its manifests.
+    pub fn manifest(&self, name: &str) -> PathBuf {
+        self.directory.path().join("manifests").join(name)
+    }
+
+    /// The file of that name among its zones.
+    pub fn zone(&self, name: &str) -> PathBuf {
+        self.directory.path().join("zones").join(name)
+    }
+
+    /// What it has printed on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits until standard error holds this.
+    pub fn expect_stderr(&self, text: &str) {
+        eventually(&format!("`{text}` on standard error"), || match self.stderr() {
+            stderr if stderr.contains(text) => Ok(()),
+            stderr => Err(stderr),
+        });
+    }
+
+    /// Sends a signal by its name (`TERM`, `HUP`).
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(status.success(), "kill -{name}: {status}");
+    }
+
+    /// Waits for its end.
+    pub fn ended(mut self) -> ExitStatus {
+        let status = wait(&mut self.child);
+        status.unwrap_or_else(|| panic!("it did not end\n{}", self.stderr()))
+    }
+}
+
+fn command_with(command: &mut Command, listen: &str, directory: &Path) -> Command {
+    let mut own = Command::new(command.get_program());
+    own.args(command.get_args()).args(["serve", "--listen", listen, "--state-dir", "none"]);
+    for (option, folder) in [("--manifests", "manifests"), ("--zones", "zones")] {
+        own.arg(option).arg(directory.join(folder));
+    }
+    // A directory without settings file, so that the built-in defaults hold.
+    own.current_dir(directory);
+    own
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("--- standard output\n{}--- standard error\n{}---", self.stdout.text(), self.stderr.text());
+        }
+    }
+}
