@@ -1,4 +1,5 @@
-//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of it.
+//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of
+//! it.
 
 use super::{
     journal::Journal,
@@ -25,12 +26,14 @@ use std::{
 const QUEUE: usize = 1024;
 /// Requests that are carried out in one turn.
 const BATCH: usize = 256;
-/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine alone.
+/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
+/// alone.
 const PAUSE: Duration = Duration::from_millis(1);
 /// When the state store is tried again after it did not take something.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A handle to the control loop; cheap to clone. Calls wait for the loop (never longer than one turn) and fail only after it ended.
+/// A handle to the control loop; cheap to clone. Calls wait for the loop (never longer than one turn) and fail only
+/// after it ended.
 #[derive(Debug, Clone)]
 pub struct Control {
     requests: SyncSender<Request>,
@@ -77,7 +80,8 @@ impl Control {
         Control { requests, scans, diagnostics }
     }
 
-    /// Carries out an event and publishes what comes of it before it returns; refusals come back as diagnostics' messages.
+    /// Carries out an event and publishes what comes of it before it returns; refusals come back as diagnostics'
+    /// messages.
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, Ended> {
         ask(&self.requests, |reply| Request::Events(vec![event], reply))
     }
@@ -200,7 +204,8 @@ impl<R: PodRuntime> Loop<R> {
         wake_at
     }
 
-    /// Refusals go to whoever sent the object; those of objects that nobody sent just now to the manifests' diagnostics.
+    /// Refusals go to whoever sent the object; those of objects that nobody sent just now to the manifests'
+    /// diagnostics.
     fn reply(&self, replies: Vec<Reply>, mut refusals: Vec<Refusal>) {
         for reply in replies {
             // Who asked may have gone meanwhile; then nobody misses the reply.

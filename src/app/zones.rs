@@ -37,8 +37,8 @@ pub(super) fn specs(
     Ok(specs)
 }
 
-/// The addresses under which others reach this server: what it listens on, without loopback where there is anything else; for a
-/// wildcard the address that this machine would use towards the world.
+/// The addresses under which others reach this server: what it listens on, without loopback where there is anything
+/// else; for a wildcard the address that this machine would use towards the world.
 fn name_server_addresses(listen: &[SocketAddr]) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for listen in listen {

@@ -1,25 +1,33 @@
-//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is withdrawn.
+//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is
+//! withdrawn.
 
-use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address};
+use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address, volume};
 use crate::{
     cluster::StoreError,
     object::{self, FieldError, Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
+use k8s_openapi::api::storage::v1::StorageClass;
 use std::sync::Arc;
 
-/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a controller's, and
-/// taking files away never touches it.
+/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a
+/// controller's, and taking files away never touches it.
 pub const ORIGIN: &str = "headless-dns/origin";
-/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is not applied
-/// again, so what a client changed since lasts until the file changes.
+/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is
+/// not applied again, so what a client changed since lasts until the file changes.
 pub const APPLIED: &str = "headless-dns/applied";
 /// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
 pub const CASCADE: &str = "headless-dns/cascade";
 
 /// Prefixes of annotations that the control plane writes; a manifest that does not name them does not take them away.
 const CONTROL_PLANE: [&str; 3] = ["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
+
+/// Whether this is the default class that the program brings along, untouched by a manifest.
+fn is_stand_in(class: &StorageClass) -> bool {
+    let declared = class.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
+    volume::is_built_in(class) && !declared
+}
 
 /// Who declares an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +58,13 @@ impl<R: PodRuntime> Controller<R> {
                 self.waiting.insert(key, original);
                 return;
             }
+            Some(Object::StorageClass(stored)) if is_stand_in(stored) => {
+                // Whoever declares a class of this name means theirs, not the one that stood in for it.
+                if let Err(error) = self.cluster.delete(&key, Some(0), now) {
+                    return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
+                }
+                self.create_declared(declared, now)
+            }
             Some(stored) => {
                 let stored = stored.clone();
                 self.replace(&stored, declared, by)
@@ -62,7 +77,8 @@ impl<R: PodRuntime> Controller<R> {
                             return;
                         }
                         Declarer::Client => vec![plain(format!(
-                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
+                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being \
+                             terminated",
                             crate::cluster::resource_name(key.kind),
                             key.name,
                             key.namespace
@@ -176,7 +192,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was applied.
+    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was
+    /// applied.
     pub(super) fn apply_waiting(&mut self, now: Timestamp) -> bool {
         let free: Vec<ObjectKey> = self
             .waiting
@@ -196,7 +213,8 @@ impl<R: PodRuntime> Controller<R> {
         !free.is_empty()
     }
 
-    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares is withdrawn.
+    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares
+    /// is withdrawn.
     pub(super) fn withdraw_undeclared(&mut self, now: Timestamp) {
         let Some(seen) = self.declared.take() else { return };
         let gone: Vec<ObjectKey> = self

@@ -32,6 +32,7 @@ pub(super) struct FileSettings {
     pub negative_ttl: Option<u32>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
+    pub default_storage_class: Option<bool>,
     pub simulation: Option<FileSimulation>,
     pub watch: Option<FileWatch>,
     pub limits: Option<FileLimits>,
@@ -103,6 +104,7 @@ pub(super) fn apply(
         negative_ttl,
         pod_cidrs,
         service_cidrs,
+        default_storage_class,
         simulation,
         watch,
         limits,
@@ -142,6 +144,9 @@ pub(super) fn apply(
     }
     if let Some(ranges) = service_cidrs {
         settings.service_cidrs = checked.ranges("serviceCidrs", ranges);
+    }
+    if let Some(wanted) = default_storage_class {
+        settings.default_storage_class = wanted;
     }
     if let Some(entries) = reverse_zones {
         settings.reverse_zones = checked.reverse_zones(&entries);
