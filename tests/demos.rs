@@ -126,6 +126,12 @@ fn what_is_not_as_expected_is_shown() {
         1,
         &["nothing was refused"],
     );
+    check(
+        "steady.yaml",
+        "  - delete-pod: {pod: one}\n  - wait: {pods: {one: terminating}, steady: 20s}\n",
+        1,
+        &["it held for ", "got:      gone"],
+    );
     check("unknown.yaml", "  - query: {name: web, same-as: never}\n", 78, &["nothing has been remembered as `never`"]);
     check("undeclared.yaml", "  - scale: {statefulset: db, replicas: 2}\n", 78, &["declares StatefulSet db"]);
     check("misspelt.yaml", "  - querry: {name: web}\n", 78, &["misspelt.yaml:17:5: ", "unknown field `querry`"]);

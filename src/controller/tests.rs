@@ -437,19 +437,12 @@ fn built_in() -> Value {
     Object::from(volume::built_in_class()).to_json()
 }
 
+/// `HISTORIES=1000 cargo test --lib random_histories` plays more of them.
 #[test]
 fn random_histories_keep_every_invariant_and_converge() {
-    for seed in 0..6 {
+    let count = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    for seed in 0..count {
         history(seed, 30);
-    }
-}
-
-#[test]
-#[ignore = "long: HISTORIES=1000 cargo test --lib -- --ignored long_random_histories"]
-fn long_random_histories() {
-    let count = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
-    for seed in 1000..1000 + count {
-        history(seed, 60);
     }
 }
 
