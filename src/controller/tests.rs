@@ -439,17 +439,11 @@ fn built_in() -> Value {
 
 #[test]
 fn random_histories_keep_every_invariant_and_converge() {
-    for seed in 0..6 {
-        history(seed, 30);
-    }
-}
-
-#[test]
-#[ignore = "long: HISTORIES=1000 cargo test --lib -- --ignored long_random_histories"]
-fn long_random_histories() {
-    let count = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
-    for seed in 1000..1000 + count {
-        history(seed, 60);
+    // `HISTORIES=1000 cargo test --release --lib random_histories` tries that many, and longer ones.
+    let asked = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
+    let (count, steps) = asked.map_or((6, 30), |count| (count, 60));
+    for seed in 0..count {
+        history(seed, steps);
     }
 }
 
