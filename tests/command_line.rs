@@ -19,7 +19,8 @@ fn exit_codes() {
         std::fs::create_dir(directory.path().join(folder)).expect("a folder");
     }
     std::fs::write(directory.path().join("bad.yaml"), "ttl: three\n").expect("a file");
-    std::fs::write(directory.path().join("odd.yaml"), "ttl: 600\nmanifests: [manifests]\nzones: zones\n").expect("a file");
+    std::fs::write(directory.path().join("odd.yaml"), "ttl: 600\nmanifests: [manifests]\nzones: zones\n")
+        .expect("a file");
     // Arguments, exit code, a part of standard output, a part of standard error.
     let rows: &[(&[&str], i32, &str, &str)] = &[
         (&["--version"], 0, "headless-dns 0.", ""),

@@ -1,8 +1,9 @@
 //! Replays every recorded scenario of a real control plane against our controller, and compares what must be equal.
 //!
-//! The recordings (`tests/data/upstream/traces`, see the README beside them) hold commands and every visible change. Compared are,
-//! for each command: the order of pods' creations and deletions and what each waits for, each pod's own story (phase, readiness,
-//! revision, image, owner), the sets' and slices' last lines, claims and revisions; and over the whole scenario the events.
+//! The recordings (`tests/data/upstream/traces`, see the README beside them) hold commands and every visible change.
+//! Compared are, for each command: the order of pods' creations and deletions and what each waits for, each pod's own
+//! story (phase, readiness, revision, image, owner), the sets' and slices' last lines, claims and revisions; and over
+//! the whole scenario the events.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -322,7 +323,8 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Uids, addresses and revisions by the order of their appearance, each pod's counted by itself: `web-1#2` is its second.
+/// Uids, addresses and revisions by the order of their appearance, each pod's counted by itself: `web-1#2` is its
+/// second.
 #[derive(Default)]
 struct Names {
     known: BTreeMap<String, String>,
@@ -374,7 +376,8 @@ impl Names {
                 ("sts", Some((field @ ("currentRevision" | "updateRevision"), revision))) => {
                     format!("{field}={}", self.revision(revision))
                 }
-                // Endpoints without hostname (of the second service) are told apart by their addresses, whose pods are known.
+                // Endpoints without hostname (of the second service) are told apart by their addresses, whose pods are
+                // known.
                 ("slice", Some((host, endpoint))) if endpoint.contains(':') && host != "ports" => {
                     let (address, conditions) = endpoint.split_once(':').unwrap();
                     owner = host.to_owned();

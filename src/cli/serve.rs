@@ -61,7 +61,8 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         }
         (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
-            "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a free one",
+            "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a \
+             free one",
             EXIT_CONFIGURATION,
         ),
         (Some(io::ErrorKind::AddrNotAvailable), StartError::Listen(_)) => {

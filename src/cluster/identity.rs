@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// Upstream's alphabet for generated names (`k8s.io/apimachinery/pkg/util/rand`): no vowels, no characters that look alike.
+/// Upstream's alphabet for generated names (`k8s.io/apimachinery/pkg/util/rand`): no vowels, no characters that look
+/// alike.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters behind generateName.
 const SUFFIX: usize = 5;

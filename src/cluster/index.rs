@@ -1,5 +1,5 @@
-//! What would otherwise need a search over all objects: dependents of an owner, pods of a selector, services of a pod, slices of a
-//! service, pods of a claim. Each change touches only the entries of the object that changed.
+//! What would otherwise need a search over all objects: dependents of an owner, pods of a selector, services of a pod,
+//! slices of a service, pods of a claim. Each change touches only the entries of the object that changed.
 
 use crate::object::{Kind, Object, ObjectKey};
 use k8s_openapi::api::core::v1::Pod;
@@ -113,8 +113,8 @@ impl Index {
         }
     }
 
-    /// Puts a service under the pair of its selector that fewest services stand under: a thousand services with one pair in
-    /// common and one of their own each stand alone.
+    /// Puts a service under the pair of its selector that fewest services stand under: a thousand services with one
+    /// pair in common and one of their own each stand alone.
     fn service(&mut self, key: &ObjectKey, selector: Option<&BTreeMap<String, String>>) {
         let at = (key.namespace.clone(), key.name.clone());
         let stands = self.pair_of_service.get(&at);

@@ -52,8 +52,9 @@ pub enum Deleted {
 
 /// All objects; one owner, never behind a lock.
 ///
-/// Every write goes through [`Cluster::create`], [`Cluster::update`] and [`Cluster::delete`], which keep what upstream's API
-/// server keeps (uid, resourceVersion, generation, timestamps, finalizers), the indexes, and the log of changes.
+/// Every write goes through [`Cluster::create`], [`Cluster::update`] and [`Cluster::delete`], which keep what
+/// upstream's API server keeps (uid, resourceVersion, generation, timestamps, finalizers), the indexes, and the log of
+/// changes.
 #[derive(Debug)]
 pub struct Cluster {
     objects: BTreeMap<ObjectKey, Object>,
@@ -100,8 +101,8 @@ impl Cluster {
         }
     }
 
-    /// Puts objects back as an earlier run left them, without any change in the log; versions go on behind `resource_version`
-    /// and behind every object's.
+    /// Puts objects back as an earlier run left them, without any change in the log; versions go on behind
+    /// `resource_version` and behind every object's.
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64) {
         for object in objects {
             let version = object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok());
@@ -201,7 +202,8 @@ impl Cluster {
         self.index.dependents(uid).filter_map(|key| self.objects.get(key))
     }
 
-    /// The objects of a kind in a namespace that have no controller and whose names begin with `prefix`: who may be adopted.
+    /// The objects of a kind in a namespace that have no controller and whose names begin with `prefix`: who may be
+    /// adopted.
     pub fn orphans<'a, 'b>(
         &'a self,
         kind: Kind,
@@ -252,8 +254,8 @@ impl Cluster {
         self.index.pods_of_claim(namespace, claim).filter_map(move |name| self.pod(namespace, name))
     }
 
-    /// Stores a new object: gives it its name (where only generateName is set), uid, version, generation and creationTimestamp.
-    /// What stood in those fields is overwritten.
+    /// Stores a new object: gives it its name (where only generateName is set), uid, version, generation and
+    /// creationTimestamp. What stood in those fields is overwritten.
     pub fn create(&mut self, mut object: Object, now: Timestamp) -> Result<ObjectKey, StoreError> {
         if object.metadata().name.as_deref().unwrap_or_default().is_empty() {
             let name = self.generate_name(&object)?;
@@ -293,9 +295,9 @@ impl Cluster {
         Err(StoreError::AlreadyExists(key))
     }
 
-    /// Replaces an object. What is the store's stays: uid, creation and deletion timestamps, generation (which grows by one
-    /// when the spec differs). An object equal to the stored one changes nothing. An object that was only waiting for its
-    /// finalizers goes with the last of them. Returns whether anything changed.
+    /// Replaces an object. What is the store's stays: uid, creation and deletion timestamps, generation (which grows
+    /// by one when the spec differs). An object equal to the stored one changes nothing. An object that was only
+    /// waiting for its finalizers goes with the last of them. Returns whether anything changed.
     pub fn update(&mut self, mut object: Object) -> Result<bool, StoreError> {
         let key = object.key();
         let stored = self.objects.get(&key).ok_or_else(|| StoreError::NotFound(key.clone()))?;
@@ -321,9 +323,9 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Deletes an object by upstream's rules: with finalizers or (for a pod) a grace period it is only marked. `grace` is in
-    /// seconds and concerns pods: `None` takes the pod's own, a shorter one than before shortens, 0 ends the waiting for the
-    /// runtime. A pod that was never scheduled, or has ended, goes at once.
+    /// Deletes an object by upstream's rules: with finalizers or (for a pod) a grace period it is only marked. `grace`
+    /// is in seconds and concerns pods: `None` takes the pod's own, a shorter one than before shortens, 0 ends the
+    /// waiting for the runtime. A pod that was never scheduled, or has ended, goes at once.
     pub fn delete(&mut self, key: &ObjectKey, grace: Option<i64>, now: Timestamp) -> Result<Deleted, StoreError> {
         let stored = self.objects.get(key).ok_or_else(|| StoreError::NotFound(key.clone()))?;
         let grace = match stored {
@@ -341,7 +343,8 @@ impl Cluster {
             }
             return Ok(Deleted::Unchanged);
         }
-        // Like upstream a pod is marked even where it goes in the same instant: whoever watches sees it terminating first.
+        // Like upstream a pod is marked even where it goes in the same instant: whoever watches sees it terminating
+        // first.
         if is_pod || !finalized {
             let mut object = stored.clone();
             let metadata = object.metadata_mut();

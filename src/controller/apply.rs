@@ -1,4 +1,5 @@
-//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is withdrawn.
+//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is
+//! withdrawn.
 
 use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address};
 use crate::{
@@ -9,11 +10,11 @@ use crate::{
 use jiff::Timestamp;
 use std::sync::Arc;
 
-/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a controller's, and
-/// taking files away never touches it.
+/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a
+/// controller's, and taking files away never touches it.
 pub const ORIGIN: &str = "headless-dns/origin";
-/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is not applied
-/// again, so what a client changed since lasts until the file changes.
+/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is
+/// not applied again, so what a client changed since lasts until the file changes.
 pub const APPLIED: &str = "headless-dns/applied";
 /// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
 pub const CASCADE: &str = "headless-dns/cascade";
@@ -62,7 +63,8 @@ impl<R: PodRuntime> Controller<R> {
                             return;
                         }
                         Declarer::Client => vec![plain(format!(
-                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
+                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being \
+                             terminated",
                             crate::cluster::resource_name(key.kind),
                             key.name,
                             key.namespace
@@ -176,7 +178,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was applied.
+    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was
+    /// applied.
     pub(super) fn apply_waiting(&mut self, now: Timestamp) -> bool {
         let free: Vec<ObjectKey> = self
             .waiting
@@ -196,7 +199,8 @@ impl<R: PodRuntime> Controller<R> {
         !free.is_empty()
     }
 
-    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares is withdrawn.
+    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares
+    /// is withdrawn.
     pub(super) fn withdraw_undeclared(&mut self, now: Timestamp) {
         let Some(seen) = self.declared.take() else { return };
         let gone: Vec<ObjectKey> = self

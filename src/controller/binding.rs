@@ -20,8 +20,8 @@ const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(15);
 /// The most passes of one turn; a plan that never settles goes on in the next.
 const PASSES: usize = 16;
 
-/// Which claims and volumes the binder has to look at: everything that is not bound, and what changed. A bound pair that nobody
-/// touches costs nothing.
+/// Which claims and volumes the binder has to look at: everything that is not bound, and what changed. A bound pair
+/// that nobody touches costs nothing.
 #[derive(Debug, Default)]
 pub struct Binding {
     unsettled_claims: BTreeSet<(String, String)>,
@@ -97,9 +97,8 @@ impl<R: PodRuntime> Controller<R> {
         let mut volumes = std::mem::take(&mut self.binding.changed_volumes);
         claims.extend(self.binding.unsettled_claims.iter().cloned());
         volumes.extend(self.binding.unsettled_volumes.iter().cloned());
-        // A changed volume that is gone concerns the claim that was bound to it; that claim's change is not in the log, so it is
-        // found by the volume's name among the dependents of the binding: the claim that a volume named stands in `changed_claims`
-        // already (see `distribute`). What is left is to add each one's partner.
+        // The claim of a volume that is gone, and the volume of a claim that is gone, were noted when they went
+        // (`distribute`). What is left is to add the partner of each one that is there.
         loop {
             let before = (claims.len(), volumes.len());
             let partners = claims.iter().filter_map(|(namespace, name)| {
@@ -132,8 +131,8 @@ impl<R: PodRuntime> Controller<R> {
 
     fn carry_out_binding(&mut self, action: Action, now: Timestamp) {
         match action {
-            // What the plan saw is still so: nothing came between. An error would mean that an earlier action of the same plan
-            // removed the object, and then the next pass sees it.
+            // What the plan saw is still so: nothing came between. An error would mean that an earlier action of the
+            // same plan removed the object, and then the next pass sees it.
             Action::UpdateClaim(claim) => {
                 let _ = self.cluster.update(Object::PersistentVolumeClaim(Arc::from(claim)));
             }
@@ -165,8 +164,9 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// A claim that is being deleted goes when no started pod uses it. The plan keeps it while any pod names it; but a pod that was
-    /// never started has not touched the data (upstream counts scheduled pods only), and waits for the claim to be made anew.
+    /// A claim that is being deleted goes when no started pod uses it. The plan keeps it while any pod names it; but a
+    /// pod that was never started has not touched the data (upstream counts scheduled pods only), and waits for the
+    /// claim to be made anew.
     pub(super) fn release_claim(&mut self, key: &ObjectKey) {
         let Some(claim) = self.cluster.claim(&key.namespace, &key.name) else { return };
         let started = |pod: &Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());

@@ -1,5 +1,5 @@
-//! Every change of the cluster to those whom it concerns. Level-triggered: what is queued looks at the present state, not at the
-//! change, so that a change may be told twice or late without harm.
+//! Every change of the cluster to those whom it concerns. Level-triggered: what is queued looks at the present state,
+//! not at the change, so that a change may be told twice or late without harm.
 
 use super::{
     Controller,

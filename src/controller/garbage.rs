@@ -1,5 +1,5 @@
-//! Owners and dependents, by upstream's `garbagecollector.go`: who has lost all owners goes, who is deleted in the foreground waits
-//! for its dependents, who is orphaned lets them go.
+//! Owners and dependents, by upstream's `garbagecollector.go`: who has lost all owners goes, who is deleted in the
+//! foreground waits for its dependents, who is orphaned lets them go.
 
 use super::{
     Cascade, Controller,
@@ -39,7 +39,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Deletes what an owner that is deleted in the foreground owns; when nothing is left that it must wait for, it goes.
+    /// Deletes what an owner that is deleted in the foreground owns; when nothing is left that it must wait for, it
+    /// goes.
     fn delete_dependents(&mut self, owner: &Object, now: Timestamp) {
         let uid = owner.metadata().uid.clone().unwrap_or_default();
         let dependents: Vec<ObjectKey> = self.cluster.dependents(&uid).map(Object::key).collect();
@@ -59,7 +60,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Deletes an object none of whose owners stays; takes out references to owners that are gone where another one stays.
+    /// Deletes an object none of whose owners stays; takes out references to owners that are gone where another one
+    /// stays.
     fn delete_unowned(&mut self, object: &Object, now: Timestamp) {
         let references = object.metadata().owner_references.as_deref().unwrap_or_default();
         if references.is_empty() {
@@ -113,7 +115,8 @@ impl<R: PodRuntime> Controller<R> {
         let _ = self.delete_object(&key, Deletion { grace_seconds: None, cascade }, now);
     }
 
-    /// What an owner reference refers to. An owner of a kind that does not exist here cannot be looked for and counts as staying.
+    /// What an owner reference refers to. An owner of a kind that does not exist here cannot be looked for and counts
+    /// as staying.
     fn owner_state(&self, namespace: &str, reference: &OwnerReference) -> Owner {
         if kind_of(reference).is_none() {
             return Owner::Stays;

@@ -1,4 +1,5 @@
-//! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and randomness are arguments.
+//! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
+//! randomness are arguments.
 
 pub mod endpointslice;
 pub mod statefulset;
@@ -42,22 +43,25 @@ use recorder::{Note, Recorder};
 use service_address::ServiceAddresses;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// How many pieces of work one turn does at most; the rest is done in the next one, after what was done has been published.
+/// How many pieces of work one turn does at most; the rest is done in the next one, after what was done has been
+/// published.
 const WORK_PER_TURN: usize = 2_000;
 
 /// Everything that can happen to the controller from outside.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A manifest declares this object (defaulted, valid in itself): create it, or replace spec, labels and annotations and keep
-    /// what the control plane put there (status, uid, clusterIP, owner references, finalizers). The version that was applied last
-    /// is remembered in the annotation [`APPLIED`]: applying it again changes nothing, whatever was changed or deleted since.
-    /// The namespace is made if it does not exist; an object that is being deleted is made anew once it is gone.
+    /// A manifest declares this object (defaulted, valid in itself): create it, or replace spec, labels and
+    /// annotations and keep what the control plane put there (status, uid, clusterIP, owner references, finalizers).
+    /// The version that was applied last is remembered in the annotation [`APPLIED`]: applying it again changes
+    /// nothing, whatever was changed or deleted since. The namespace is made if it does not exist; an object that is
+    /// being deleted is made anew once it is gone.
     Apply(Object),
-    /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it leaves out
-    /// of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated addresses stay.
+    /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it
+    /// leaves out of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated
+    /// addresses stay.
     Replace(Object),
-    /// No manifest declares this object any more: delete it, with background cascade unless its annotation [`CASCADE`] says
-    /// `orphan`. Objects that no manifest declared are left alone.
+    /// No manifest declares this object any more: delete it, with background cascade unless its annotation [`CASCADE`]
+    /// says `orphan`. Objects that no manifest declared are left alone.
     Withdraw(ObjectKey),
     /// Somebody deletes an object, as kubectl delete does.
     Delete {
@@ -123,12 +127,12 @@ pub struct ControllerSettings {
 
 /// The embedded control plane.
 ///
-/// Level-triggered: an event changes the cluster, each change queues those whom it concerns, and each of them compares what is
-/// with what should be. A turn ends when nothing is queued or when it has done enough; then every Service that was concerned gets
-/// its slices, and what became of the records is published in one step.
+/// Level-triggered: an event changes the cluster, each change queues those whom it concerns, and each of them compares
+/// what is with what should be. A turn ends when nothing is queued or when it has done enough; then every Service that
+/// was concerned gets its slices, and what became of the records is published in one step.
 ///
-/// A bare pod runs until it is deleted or withdrawn; a deleted one is not made anew unless its manifest changes or the program
-/// starts again.
+/// A bare pod runs until it is deleted or withdrawn; a deleted one is not made anew unless its manifest changes or the
+/// program starts again.
 #[derive(Debug)]
 pub struct Controller<R> {
     runtime: R,
@@ -178,8 +182,9 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called before any
-    /// event. Objects that manifests had declared and that are not applied before [`Event::Loaded`] are withdrawn then.
+    /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called
+    /// before any event. Objects that manifests had declared and that are not applied before [`Event::Loaded`] are
+    /// withdrawn then.
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
         self.cluster.restore(objects, resource_version);
         self.recorder.restore(&self.cluster);
@@ -201,8 +206,8 @@ impl<R: PodRuntime> Controller<R> {
     /// What must be there before anything else happens.
     fn begin(&mut self, now: Timestamp) {
         if self.cluster.namespace("", "default").is_none() {
-            // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept over a
-            // restart: a client that watches would wait for ever.
+            // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept
+            // over a restart: a client that watches would wait for ever.
             self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
             self.create_namespace("default", now);
             self.distribute(now);

@@ -16,6 +16,8 @@ pub const NODE: &str = "headless-dns";
 impl<R: PodRuntime> Controller<R> {
     /// Starts a pod when all its claims are bound; removes a deleted one that was never started.
     pub(super) fn reconcile_pod(&mut self, key: &ObjectKey, now: Timestamp) {
+        // Claims that were made together with the pod are bound first, so that no pod is told to wait for an instant.
+        self.bind_volumes(now);
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name).cloned() else { return };
         if self.runs(&pod) {
             return;

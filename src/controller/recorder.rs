@@ -1,4 +1,5 @@
-//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last happened.
+//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last
+//! happened.
 
 use crate::{
     cluster::{Cluster, whole_second},
@@ -39,6 +40,8 @@ type Identity = (String, String, String);
 pub struct Recorder {
     standing: HashMap<Identity, ObjectKey>,
     by_age: BTreeSet<(Timestamp, ObjectKey)>,
+    /// The nanosecond that named the latest event.
+    latest: i128,
 }
 
 impl Recorder {
@@ -48,6 +51,9 @@ impl Recorder {
             if let Object::Event(event) = object {
                 self.standing.insert(identity(event), object.key());
                 self.by_age.insert((last_seen(event), object.key()));
+                let instant = object.metadata().name.as_deref().and_then(|name| name.rsplit_once('.'));
+                let instant = instant.and_then(|(_, hex)| i128::from_str_radix(hex, 16).ok());
+                self.latest = self.latest.max(instant.unwrap_or(0));
             }
         }
     }
@@ -101,15 +107,10 @@ impl Recorder {
             ..Event::default()
         };
         event.metadata.namespace = Some(namespace.clone());
-        // Upstream's form: the object's name and the nanosecond; two events of one instant take the next free one.
-        let mut instant = now.as_nanosecond();
-        let key = loop {
-            let key = ObjectKey::new(Kind::Event, &namespace, format!("{name}.{instant:x}"));
-            if cluster.get(&key).is_none() {
-                break key;
-            }
-            instant += 1;
-        };
+        // Upstream's form: the object's name and the nanosecond; each event of one instant takes a nanosecond of its
+        // own.
+        self.latest = now.as_nanosecond().max(self.latest + 1);
+        let key = ObjectKey::new(Kind::Event, &namespace, format!("{name}.{:x}", self.latest));
         event.metadata.name = Some(key.name.clone());
         let age = last_seen(&event);
         if cluster.create(Object::Event(Arc::new(event)), now).is_ok() {

@@ -83,8 +83,9 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// The pods that the set controls, after adopting orphans that match by name and labels and releasing those that no longer
-    /// match (upstream's `controller_ref_manager.go`). A set that is being deleted neither adopts nor releases.
+    /// The pods that the set controls, after adopting orphans that match by name and labels and releasing those that
+    /// no longer match (upstream's `controller_ref_manager.go`). A set that is being deleted neither adopts nor
+    /// releases.
     fn claim_pods(&mut self, set: &Arc<StatefulSet>) -> Vec<Arc<Pod>> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -361,7 +362,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// The sets that a claim of this name may belong to: `data-web-0` is `data` of `web`, or `d` of … any set whose name ends there.
+    /// The sets that a claim of this name may belong to: `data-web-0` is `data` of `web`, or `d` of … any set whose
+    /// name ends there.
     pub(super) fn queue_sets_of_claim(&mut self, key: &ObjectKey) {
         let Some((stem, _)) = parent_and_ordinal(&key.name) else { return };
         for (at, _) in stem.match_indices('-') {
@@ -434,7 +436,8 @@ fn ordinals(set: &StatefulSet) -> (i64, i64) {
     (i64::from(start), i64::from(start) + i64::from(replicas))
 }
 
-/// `web-a-12` is ordinal 12 of `web-a` (upstream's statefulPodRegex: the greedy part before the last dash and its digits).
+/// `web-a-12` is ordinal 12 of `web-a` (upstream's statefulPodRegex: the greedy part before the last dash and its
+/// digits).
 pub fn parent_and_ordinal(name: &str) -> Option<(&str, i64)> {
     let (parent, digits) = name.rsplit_once('-')?;
     (is_ordinal(digits)).then(|| digits.parse().ok().map(|ordinal| (parent, ordinal)))?

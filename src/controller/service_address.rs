@@ -24,7 +24,8 @@ pub struct ServiceAddresses {
 }
 
 impl ServiceAddresses {
-    /// Addresses come from the first range of each family; the first range's family is the one Services get unless they ask.
+    /// Addresses come from the first range of each family; the first range's family is the one Services get unless
+    /// they ask.
     pub fn new(cidrs: &[IpNet]) -> ServiceAddresses {
         let mut ranges: Vec<IpNet> = Vec::new();
         for cidr in cidrs {
@@ -55,8 +56,8 @@ impl ServiceAddresses {
         }
     }
 
-    /// Fills in families, ClusterIPs and node ports, by upstream's `registry/core/service/storage/alloc.go`. What the Service
-    /// asks for and cannot have is told; then it must not be stored.
+    /// Fills in families, ClusterIPs and node ports, by upstream's `registry/core/service/storage/alloc.go`. What the
+    /// Service asks for and cannot have is told; then it must not be stored.
     pub fn allocate(&self, key: &ObjectKey, service: &mut Service) -> Vec<FieldError> {
         let Some(spec) = service.spec.as_mut() else { return Vec::new() };
         if spec.type_.as_deref() == Some("ExternalName") {
@@ -156,8 +157,8 @@ impl ServiceAddresses {
         }
     }
 
-    /// A free address. The search begins where the Service's name says, so that the same manifests give the same addresses even
-    /// when nothing was kept from an earlier run.
+    /// A free address. The search begins where the Service's name says, so that the same manifests give the same
+    /// addresses even when nothing was kept from an earlier run.
     fn pick(&self, key: &ObjectKey, range: &IpNet) -> Option<IpAddr> {
         let bits = range.max_prefix_len() - range.prefix_len();
         let size = if bits >= 20 { LARGEST_RANGE } else { 1 << bits };
@@ -195,7 +196,8 @@ impl ServiceAddresses {
             };
             let result = match asked {
                 Some(number) if !NODE_PORTS.contains(&number) => Err(format!(
-                    "Invalid value: {number}: provided port is not in the valid range. The range of valid ports is {}-{}",
+                    "Invalid value: {number}: provided port is not in the valid range. \
+                     The range of valid ports is {}-{}",
                     NODE_PORTS.start(),
                     NODE_PORTS.end()
                 )),
@@ -225,7 +227,8 @@ impl ServiceAddresses {
     }
 }
 
-/// Takes over what was allocated to the Service before, where the new version leaves it open (upstream's patchAllocatedValues).
+/// Takes over what was allocated to the Service before, where the new version leaves it open (upstream's
+/// patchAllocatedValues).
 pub fn keep_allocated(before: &ServiceSpec, after: &mut ServiceSpec) {
     if after.type_.as_deref() == Some("ExternalName") || before.type_.as_deref() == Some("ExternalName") {
         return;
@@ -370,7 +373,8 @@ mod tests {
         let rows = [
             (
                 serde_json::json!({"clusterIP": "192.168.1.1"}),
-                "spec.clusterIPs: Invalid value: [\"192.168.1.1\"]: failed to allocate IP 192.168.1.1: the provided network does \
+                "spec.clusterIPs: Invalid value: [\"192.168.1.1\"]: failed to allocate IP 192.168.1.1: the provided \
+                 network does \
                  not match the current range",
             ),
             (
@@ -379,11 +383,13 @@ mod tests {
             ),
             (
                 serde_json::json!({"ipFamilyPolicy": "RequireDualStack"}),
-                "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+                "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack \
+                 services",
             ),
             (
                 serde_json::json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]}),
-                "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is \
+                "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of \
+                 valid ports is \
                  30000-32767",
             ),
         ];

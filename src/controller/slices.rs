@@ -17,8 +17,9 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 
 impl<R: PodRuntime> Controller<R> {
-    /// Plans the slices of every Service that was concerned since the last turn. This is done once at the end of a turn, so that a
-    /// thousand changed pods cost one plan, and what is published is always the state the turn ends with.
+    /// Plans the slices of every Service that was concerned since the last turn. This is done once at the end of a
+    /// turn, so that a thousand changed pods cost one plan, and what is published is always the state the turn ends
+    /// with.
     pub(super) fn plan_slices(&mut self, now: Timestamp) {
         for (namespace, name) in std::mem::take(&mut self.services) {
             let Some(service) = self.cluster.service(&namespace, &name).cloned() else { continue };

@@ -168,7 +168,7 @@ impl Settings {
         let mut settings = Settings::defaults();
         let mut warnings = Vec::new();
         if let Some(path) = Settings::file(overrides) {
-            let text = read(&path).map_err(|diagnostic| vec![diagnostic])?;
+            let text = read(&path).map_err(|diagnostic| vec![*diagnostic])?;
             warnings = settings.apply_text(Source { path: &path, text: &text })?;
             settings.file = Some(path);
         }
@@ -220,25 +220,27 @@ fn refused_domain(message: String) -> Diagnostic {
 
 /// Whether a file is there; one that cannot be looked at counts, so that its error is told.
 fn is_there(path: &Path) -> bool {
-    !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    let absent = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !fs::metadata(path).is_err_and(absent)
 }
 
-fn read(path: &Path) -> Result<String, Diagnostic> {
+fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
     let refused = |error: io::Error| {
         let help = match error.kind() {
             io::ErrorKind::NotFound => "name an existing file with --config, or leave it out for the defaults",
             io::ErrorKind::PermissionDenied => "let this user read it",
             _ => "",
         };
-        Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help)
+        Box::new(Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help))
     };
     if fs::metadata(path).map_err(refused)?.len() > LARGEST_FILE {
-        return Err(Diagnostic::error(path, format!("settings are at most {} KiB", LARGEST_FILE >> 10)));
+        let message = format!("settings are at most {} KiB", LARGEST_FILE >> 10);
+        return Err(Box::new(Diagnostic::error(path, message)));
     }
     let octets = fs::read(path).map_err(refused)?;
     String::from_utf8(octets).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let line = good.lines().count().max(1);
-        Diagnostic::error(path, format!("line {line} is not UTF-8")).help("save the file as UTF-8")
+        Box::new(Diagnostic::error(path, format!("line {line} is not UTF-8")).help("save the file as UTF-8"))
     })
 }

@@ -621,6 +621,74 @@ fn a_set_being_deleted_gets_only_its_status() {
 }
 
 #[test]
+fn names_that_are_too_long_fail_when_the_pod_is_made() {
+    // A13: the set itself is taken. Its name and the ten characters of the hash must make a label, its name and the
+    // ordinal a label and a host name.
+    for length in [52, 53, 61, 62] {
+        let name = "s".repeat(length);
+        let mut set = web(1);
+        set.metadata.name = Some(name.clone());
+        let plan = Simulation::new(set).plan();
+        let revision = plan.status.update_revision.unwrap();
+        assert_eq!(revision.len(), length + 11);
+        let too_long = |field: &str, value: &str| {
+            format!("{field}: Invalid value: \"{value}\": must be no more than 63 characters")
+        };
+        let (pod, of_revision) = (format!("{name}-0"), too_long("metadata.labels", &revision));
+        let why = match length {
+            52 => {
+                assert!(matches!(plan.actions.last(), Some(Action::CreatePod(_))));
+                continue;
+            }
+            62 => {
+                format!("[{of_revision}, {}, {}]", too_long("metadata.labels", &pod), too_long("spec.hostname", &pod))
+            }
+            _ => of_revision,
+        };
+        let message = format!("Create Pod {pod} in StatefulSet {name} failed error: Pod \"{pod}\" is invalid: {why}");
+        assert_eq!(plan.actions.last(), Some(&Action::Fail { reason: "FailedCreate", message }), "{length}");
+    }
+}
+
+#[test]
+fn a_claim_that_is_refused_is_told_twice() {
+    let mut simulation = Simulation::new(claiming(web(1), &["www"]));
+    spec_mut(&mut simulation.set).volume_claim_templates.as_mut().unwrap()[0].spec.as_mut().unwrap().access_modes =
+        None;
+    let refusal = "PersistentVolumeClaim \"www-web-0\" is invalid: \
+                   spec.accessModes: Required value: at least 1 access mode is required";
+    let fail = |message: String| Action::Fail { reason: "FailedCreate", message };
+    simulation.pass();
+    assert_eq!(
+        simulation.plan().actions,
+        [
+            fail(format!("Create Claim www-web-0 for Pod web-0 in StatefulSet web failed error: {refusal}")),
+            fail(format!(
+                "Create Pod web-0 in StatefulSet web failed error: failed to create PVC www-web-0: {refusal}"
+            )),
+        ],
+        "M11, B8: and no pod"
+    );
+    assert!(simulation.pods.is_empty() && simulation.claims.is_empty());
+}
+
+#[test]
+fn a_rollout_is_not_complete_while_there_are_too_many_pods() {
+    let mut simulation = check("before", web(2), &[(NOTHING, "C0:1 R0 C1:1 R1")]);
+    simulation.partition(1);
+    simulation.image("2");
+    simulation.settle();
+    // web-1 is condemned, updated and ready; web-0, which stays, is neither.
+    simulation.break_pod(0);
+    simulation.scale(1);
+    simulation.settle();
+    let status = simulation.set.status.unwrap();
+    let counts = (status.replicas, status.updated_replicas, status.ready_replicas);
+    assert_eq!(counts, (2, Some(1), Some(1)));
+    assert_ne!(status.current_revision, status.update_revision, "H5");
+}
+
+#[test]
 fn a_quiet_set_is_left_alone() {
     let simulation = check(
         "before",

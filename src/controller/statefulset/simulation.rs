@@ -62,9 +62,12 @@ pub fn parallel(set: StatefulSet) -> StatefulSet {
 /// Adds claim templates of these names.
 pub fn claiming(set: StatefulSet, names: &[&str]) -> StatefulSet {
     with(set, |spec| {
-        let claim = |name: &&str| PersistentVolumeClaim {
-            metadata: ObjectMeta { name: Some((*name).to_owned()), ..ObjectMeta::default() },
-            ..PersistentVolumeClaim::default()
+        let claim = |name: &&str| -> PersistentVolumeClaim {
+            serde_json::from_value(json!({
+                "metadata": {"name": name},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }))
+            .unwrap()
         };
         spec.volume_claim_templates = Some(names.iter().map(claim).collect());
     })
