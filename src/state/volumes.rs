@@ -84,6 +84,11 @@ impl Plan {
         self.0.len()
     }
 
+    /// Their names, in order.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The work on one volume.
     pub fn of(&self, volume: &str) -> &[Work] {
         self.0.get(volume).map_or(&[], Vec::as_slice)
