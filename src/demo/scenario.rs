@@ -758,7 +758,7 @@ mod tests {
         check("- query: {name: a, expect: []}\n", "an empty answer is written");
         check("- edit: {object: web, patch: {}}\n", "neither `KIND/NAME` nor");
         check("- scale: {statefulset: a/b/c, replicas: 1}\n", "neither `NAME` nor");
-        check("- scale: {statefulset: web, replicas: -1}\n", "invalid value");
+        check("- scale: {statefulset: web, replicas: -1}\n", "expected u32");
     }
 
     #[test]
