@@ -112,6 +112,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl,
         pod_cidrs,
         service_cidrs,
+        default_storage_class,
         simulation,
         watch,
         limits,
@@ -131,6 +132,12 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
+        default_storage_class: keep(
+            "defaultStorageClass",
+            &old.default_storage_class,
+            &default_storage_class,
+            &mut waiting,
+        ),
         simulation,
         watch,
         limits,
@@ -140,15 +147,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
 }
 
 fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
-    let Limits {
-        udp_threads,
-        udp_payload,
-        tcp_connections,
-        tcp_connections_per_source,
-        tcp_idle,
-        tcp_slow,
-        lame_duck,
-    } = new;
+    let Limits { udp_threads, udp_payload, tcp_connections, tcp_connections_per_source, tcp_idle, tcp_slow, lame_duck } =
+        new;
     let per_source = (&old.tcp_connections_per_source, &tcp_connections_per_source);
     Limits {
         udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),
