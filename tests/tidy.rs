@@ -73,7 +73,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "k8s_openapi",
         &["cluster/", "controller/", "demo/", "manifest/", "object/", "records", "runtime/", "state/", "yaml/"],
     ),
-    ("libc", &["serve/"]),
+    ("libc", &["serve/", "state/volumes/"]),
     ("notify", &["manifest/watch.rs"]),
     ("redb", &["state/"]),
     ("saphyr_parser", &["yaml/"]),

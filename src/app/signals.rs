@@ -31,14 +31,14 @@ impl Signals {
     /// Waits for the end: serves until SIGTERM or SIGINT, then as long as `limits.lameDuck` (a second signal cuts that
     /// short), and stops cleanly. SIGHUP re-reads everything. Returns the exit code: 0, or 70 when the server failed
     /// by itself.
-    pub fn run(mut self, server: Server) -> u8 {
+    pub fn run(mut self, mut server: Server) -> u8 {
         let failed = self.runtime.block_on(async {
             let mut check = tokio::time::interval(CHECK);
             loop {
                 tokio::select! {
                     signal = self.received.next() => match signal {
                         Signal::Reload => {
-                            tracing::info!("re-reading manifests and zones");
+                            tracing::info!("re-reading settings, manifests and zones");
                             server.reload();
                         }
                         Signal::Stop(name) => {

@@ -19,7 +19,8 @@ use std::{
 
 /// Serves until a signal ends it; returns the exit code.
 pub(super) fn serve(flags: &Flags) -> u8 {
-    let (settings, warnings) = match super::settings(flags) {
+    let loaded = super::overrides(flags).and_then(|overrides| Ok((super::settings(&overrides)?, overrides)));
+    let ((settings, warnings), overrides) = match loaded {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -39,7 +40,7 @@ pub(super) fn serve(flags: &Flags) -> u8 {
     match Server::start(settings) {
         Ok(server) => {
             say(&banner(&server));
-            signals.run(server)
+            signals.run(server.with_overrides(overrides))
         }
         Err(error) => {
             let (diagnostic, code) = explain(&error);

@@ -334,4 +334,9 @@ impl<R: PodRuntime> Controller<R> {
     pub fn runtime(&self) -> &R {
         &self.runtime
     }
+
+    /// The same, for settings of its own that change.
+    pub fn runtime_mut(&mut self) -> &mut R {
+        &mut self.runtime
+    }
 }

@@ -437,12 +437,13 @@ fn built_in() -> Value {
     Object::from(volume::built_in_class()).to_json()
 }
 
-/// `HISTORIES=1000 cargo test --lib random_histories` plays more of them.
 #[test]
 fn random_histories_keep_every_invariant_and_converge() {
-    let count = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    // `HISTORIES=1000 cargo test --release --lib random_histories` tries that many, and longer ones.
+    let asked = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
+    let (count, steps) = asked.map_or((6, 30), |count| (count, 60));
     for seed in 0..count {
-        history(seed, 30);
+        history(seed, steps);
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use std::{
     fmt::Display,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -83,6 +83,21 @@ pub(super) enum Format {
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// A path of the file as seen from the working directory: `config` and `../zones` give `zones`. A directory is only gone
+/// up from where it is named plainly: above a symbolic link `..` would lead elsewhere.
+fn beside(directory: &Path, path: &Path) -> PathBuf {
+    let mut joined = directory.to_path_buf();
+    for part in path.components() {
+        let plain = matches!(joined.components().next_back(), Some(Component::Normal(_))) && !joined.is_symlink();
+        match part {
+            Component::ParentDir if plain => drop(joined.pop()),
+            Component::CurDir => {}
+            part => joined.push(part),
+        }
+    }
+    if joined.as_os_str().is_empty() { PathBuf::from(".") } else { joined }
+}
+
 /// Takes the file's document into `settings`, which hold the defaults. Returns warnings, or everything that is wrong.
 pub(super) fn apply(
     settings: &mut Settings,
@@ -114,13 +129,13 @@ pub(super) fn apply(
         settings.listen = checked.listen(listen);
     }
     if let Some(manifests) = manifests {
-        settings.manifests = manifests.iter().map(|path| directory.join(path)).collect();
+        settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();
     }
     if let Some(zones) = zones {
-        settings.zones = directory.join(zones);
+        settings.zones = beside(directory, &zones);
     }
     if let Some(state) = state_directory {
-        settings.state_directory = (state.as_os_str() != "none").then(|| directory.join(state));
+        settings.state_directory = (state.as_os_str() != "none").then(|| beside(directory, &state));
     }
     if let Some(Text(domain)) = cluster_domain {
         checked.domain(&domain);
