@@ -140,15 +140,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
 }
 
 fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
-    let Limits {
-        udp_threads,
-        udp_payload,
-        tcp_connections,
-        tcp_connections_per_source,
-        tcp_idle,
-        tcp_slow,
-        lame_duck,
-    } = new;
+    let Limits { udp_threads, udp_payload, tcp_connections, tcp_connections_per_source, tcp_idle, tcp_slow, lame_duck } =
+        new;
     let per_source = (&old.tcp_connections_per_source, &tcp_connections_per_source);
     Limits {
         udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),

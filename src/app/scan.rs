@@ -197,7 +197,8 @@ impl Scanner {
         if events.is_empty() {
             return Ok(());
         }
-        let refusals = ask(&self.requests, |reply| Request::Events(events, Due::Published, reply)).map_err(|_| Ending)?;
+        let refusals =
+            ask(&self.requests, |reply| Request::Events(events, Due::Published, reply)).map_err(|_| Ending)?;
         let refused = refusals.len();
         self.refuse(refusals);
         let (files, objects) = self.manifests.counts();

@@ -6,8 +6,8 @@ use super::{
     files::{FileError, ManifestFiles},
     observe::{ClaimView, PodView},
     scenario::{
-        Action, Answer, Apply, Condition, DeletePod, Edit, FailPod, Image, MarkPod, Named, Print, Query, Reference, Remove,
-        Scale, Scenario, ServerSettings, Step,
+        Action, Answer, Apply, Condition, DeletePod, Edit, FailPod, Image, MarkPod, Named, Print, Query, Reference,
+        Remove, Scale, Scenario, ServerSettings, Step,
     },
     screen::{AnswerDifference, Screen},
 };
@@ -308,7 +308,9 @@ impl<'a, 's> Player<'a, 's> {
     fn observe(&self) -> Result<Observed, Stop> {
         let sets = self.control.objects(Kind::StatefulSet)?.into_iter();
         Ok(Observed {
-            sets: sets.filter_map(|object| if let Object::StatefulSet(set) = object { Some(set) } else { None }).collect(),
+            sets: sets
+                .filter_map(|object| if let Object::StatefulSet(set) = object { Some(set) } else { None })
+                .collect(),
             claims: ClaimView::all(&self.control.objects(Kind::PersistentVolumeClaim)?),
             // Last, so that a status that is seen is never ahead of the pods it counts.
             pods: PodView::all(&self.control.objects(Kind::Pod)?),
@@ -399,7 +401,8 @@ impl<'a, 's> Player<'a, 's> {
     ) -> Result<Option<(String, AnswerDifference)>, Stop> {
         let status = outcome(reply);
         let another = |expected: &BTreeSet<String>| {
-            (expected != got).then(|| ("another answer was expected".to_owned(), AnswerDifference::between(expected, got)))
+            (expected != got)
+                .then(|| ("another answer was expected".to_owned(), AnswerDifference::between(expected, got)))
         };
         let expected = match (&query.expect, &query.addresses_of) {
             (Some(Answer::Records(records)), _) => Some(records.iter().map(|record| normal(record)).collect()),
@@ -475,7 +478,16 @@ impl<'a, 's> Player<'a, 's> {
             }
             Print::Status => {
                 let sets = self.observe()?.sets;
-                let head = ["STATEFULSET", "WANT", "PODS", "READY", "CURRENT", "UPDATED", "CURRENT-REVISION", "UPDATE-REVISION"];
+                let head = [
+                    "STATEFULSET",
+                    "WANT",
+                    "PODS",
+                    "READY",
+                    "CURRENT",
+                    "UPDATED",
+                    "CURRENT-REVISION",
+                    "UPDATE-REVISION",
+                ];
                 self.screen.table(head, sets.iter().map(|set| super::tables::statefulset(set)));
             }
             Print::Events => {
@@ -603,7 +615,10 @@ fn kebab(variant: &str) -> String {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a demo waits for a server in other threads; it blocks nobody but itself")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a demo waits for a server in other threads; it blocks nobody but itself"
+)]
 fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

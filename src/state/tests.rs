@@ -53,7 +53,12 @@ fn what_was_stored_is_loaded() {
     let a = pod("web-0", "10.0.0.9");
     store.commit(&[stored(&a), gone(&b)], 5, &[(apex(), 8)]).unwrap();
     store.commit(&[], 6, &[]).unwrap();
-    let expected = Loaded { objects: vec![c, a], resource_version: 6, serials: vec![(apex().to_string(), 8)], ..Loaded::default() };
+    let expected = Loaded {
+        objects: vec![c, a],
+        resource_version: 6,
+        serials: vec![(apex().to_string(), 8)],
+        ..Loaded::default()
+    };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);
     assert_eq!(Store::open(&directory).unwrap().load().unwrap(), expected);
@@ -290,7 +295,12 @@ fn a_full_disk_costs_nothing_once_there_is_room_again() {
     disk.full.store(false, Ordering::Relaxed);
     store.commit(&[stored(&c)], 4, &[]).unwrap();
     assert!(!store.has_pending());
-    let expected = Loaded { objects: vec![c, b], resource_version: 4, serials: vec![(apex().to_string(), 9)], ..Loaded::default() };
+    let expected = Loaded {
+        objects: vec![c, b],
+        resource_version: 4,
+        serials: vec![(apex().to_string(), 9)],
+        ..Loaded::default()
+    };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);
     assert_eq!(Store::open(directory.path()).unwrap().load().unwrap(), expected);

@@ -97,7 +97,15 @@ impl Bench {
         let disk = Disk { calls, verdicts };
         let (journal, thread) = Journal::start(disk, volumes, Tracker::default(), first, retry).unwrap();
         let health = journal.health();
-        Bench { journal: Some(journal), thread: Some(thread), calls: called, verdicts: verdict, health, state, version: 0 }
+        Bench {
+            journal: Some(journal),
+            thread: Some(thread),
+            calls: called,
+            verdicts: verdict,
+            health,
+            state,
+            version: 0,
+        }
     }
 
     /// Hands a turn's changes over; returns where the reply comes.

@@ -110,7 +110,11 @@ fn starts_of_pods() {
         let mut plan = Plan::default();
         tracker.observe(&change(Kind::Pod, &before, &after), &mut plan);
         let expected: Vec<Work> = (times > 0).then(|| append("web-0", times)).into_iter().collect();
-        assert_eq!((plan.of("pv-1"), plan.of("pv-2"), plan.of("pv-3")), (&expected[..], &expected[..], &[][..]), "{what}");
+        assert_eq!(
+            (plan.of("pv-1"), plan.of("pv-2"), plan.of("pv-3")),
+            (&expected[..], &expected[..], &[][..]),
+            "{what}"
+        );
     }
 }
 
@@ -161,7 +165,8 @@ fn plans_leave_out_what_would_be_undone() {
     for round in 0..5 * RUNS {
         plan.add("x", append(["a", "b"][round % 2], 1));
     }
-    let lines: u32 = plan.of("x").iter().map(|work| if let Work::Append { times, .. } = work { *times } else { 0 }).sum();
+    let lines: u32 =
+        plan.of("x").iter().map(|work| if let Work::Append { times, .. } = work { *times } else { 0 }).sum();
     assert_eq!((plan.of("x").len(), lines), (RUNS + 1, 5 * RUNS as u32));
 }
 
@@ -216,7 +221,8 @@ fn names_that_lead_elsewhere_are_refused() {
     fs::write(home.path().join("other/data"), "precious").unwrap();
     let absolute = home.path().join("other").to_string_lossy().into_owned();
     let long = "a".repeat(254);
-    let names = ["", ".", "..", "../other", "../../other", absolute.as_str(), "a/../../../other", "a\0", ".hidden", &long];
+    let names =
+        ["", ".", "..", "../other", "../../other", absolute.as_str(), "a/../../../other", "a\0", ".hidden", &long];
     for name in names {
         for work in [Work::Make, append("web-0", 1), Work::Empty, Work::Remove] {
             let mut volumes = Volumes::new(&state);
@@ -236,7 +242,11 @@ fn links_within_a_volume_lead_nowhere() {
     type Trick = fn(volume: &Path, outside: &Path);
     let tricks: [(&str, Trick, bool); 6] = [
         ("the file is a link", |volume, outside| symlink(outside.join("data"), volume.join(STARTS)).unwrap(), false),
-        ("a link to what is not there", |volume, outside| symlink(outside.join("new"), volume.join(STARTS)).unwrap(), false),
+        (
+            "a link to what is not there",
+            |volume, outside| symlink(outside.join("new"), volume.join(STARTS)).unwrap(),
+            false,
+        ),
         ("a second name", |volume, outside| fs::hard_link(outside.join("data"), volume.join(STARTS)).unwrap(), false),
         ("a directory", |volume, _| fs::create_dir(volume.join(STARTS)).unwrap(), false),
         ("a link beside it", |volume, outside| symlink(outside, volume.join("way-out")).unwrap(), true),
