@@ -112,7 +112,6 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl,
         pod_cidrs,
         service_cidrs,
-        default_storage_class,
         simulation,
         watch,
         limits,
@@ -132,12 +131,6 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
-        default_storage_class: keep(
-            "defaultStorageClass",
-            &old.default_storage_class,
-            &default_storage_class,
-            &mut waiting,
-        ),
         simulation,
         watch,
         limits,
@@ -147,14 +140,22 @@ fn merge(old: &Settings, new: Settings) -> Merged {
 }
 
 fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
-    let Limits { udp_threads, udp_payload, tcp_connections, tcp_connections_per_source, tcp_idle, tcp_slow, lame_duck } =
-        new;
-    let per_source = (&old.tcp_connections_per_source, &tcp_connections_per_source);
+    // As above.
+    let Limits {
+        udp_threads,
+        udp_payload,
+        tcp_connections,
+        tcp_connections_per_source: per_source,
+        tcp_idle,
+        tcp_slow,
+        lame_duck,
+    } = new;
+    let old_per_source = &old.tcp_connections_per_source;
     Limits {
         udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),
         udp_payload: keep("limits.udpPayload", &old.udp_payload, &udp_payload, waiting),
         tcp_connections: keep("limits.tcpConnections", &old.tcp_connections, &tcp_connections, waiting),
-        tcp_connections_per_source: keep("limits.tcpConnectionsPerSource", per_source.0, per_source.1, waiting),
+        tcp_connections_per_source: keep("limits.tcpConnectionsPerSource", old_per_source, &per_source, waiting),
         tcp_idle: keep("limits.tcpIdle", &old.tcp_idle, &tcp_idle, waiting),
         tcp_slow: keep("limits.tcpSlow", &old.tcp_slow, &tcp_slow, waiting),
         lame_duck,

@@ -5,8 +5,8 @@ use crate::{name::Name, settings::Settings, zone::ZoneSpec};
 use jiff::Timestamp;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; they go on
-/// from there, [`AHEAD`] of what that run may have published.
+/// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; these go
+/// on [`AHEAD`] of them, behind whatever that run may have published.
 pub(super) fn specs(
     settings: &Settings,
     addresses: &[SocketAddr],

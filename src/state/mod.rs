@@ -190,8 +190,8 @@ impl Store {
         self.flush()
     }
 
-    /// What has to be done with volumes once the next [`Store::commit`] is on disk. It stands there until a later commit
-    /// takes another plan in its place.
+    /// What has to be done with volumes once the next [`Store::commit`] is on disk. It stands there until a later
+    /// commit takes another plan in its place.
     pub fn owe(&mut self, plan: Plan) {
         self.pending.owed = Some(plan);
     }

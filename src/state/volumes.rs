@@ -17,9 +17,9 @@
 //!
 //! # Crashes
 //!
-//! What adds (a directory, a line) is done before the cluster's change is on disk, what destroys after it. A start whose
-//! line is there but whose change is not comes again after a crash, as the pod does: every start has its line. What is
-//! to be destroyed is written down in the same transaction as its reason ([`Plan::wiping`]) and made up for at the next
+//! What adds (a directory, a line) is done before the cluster's change is on disk, what destroys after it. A start
+//! whose line is there but whose change is not comes again after a crash, as the pod does: every start has its line.
+//! What is to be destroyed is written down in the same transaction as its reason ([`Plan::wiping`]) and made up for at the next
 //! start. Lines are not forced to the disk one by one: they survive the end of this program in any way, the last ones
 //! not a power failure.
 
@@ -67,8 +67,8 @@ impl Work {
     }
 }
 
-/// Work to be done, by volume; for each in order. What a later piece would undo is left out, so a plan is bounded by the
-/// number of volumes and of the pods that use each.
+/// Work to be done, by volume; for each in order. What a later piece would undo is left out, so a plan is bounded by
+/// the number of volumes and of the pods that use each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Plan(BTreeMap<String, Vec<Work>>);

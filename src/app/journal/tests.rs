@@ -19,7 +19,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs,
-    sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     time::Instant,
 };
 
@@ -42,7 +42,7 @@ enum Call {
 
 /// A disk that tells of each call and waits for a verdict: as slow, and as bad, as a test wants it.
 struct Disk {
-    calls: Sender<Call>,
+    calls: SyncSender<Call>,
     verdicts: Receiver<Verdict>,
 }
 
@@ -78,7 +78,7 @@ struct Bench {
     journal: Option<Journal>,
     thread: Option<JoinHandle<()>>,
     calls: Receiver<Call>,
-    verdicts: Sender<Verdict>,
+    verdicts: SyncSender<Verdict>,
     health: Health,
     state: tempfile::TempDir,
     version: u64,
@@ -90,8 +90,8 @@ impl Bench {
     }
 
     fn starting_with(retry: Duration, first: Plan) -> Bench {
-        let (calls, called) = channel();
-        let (verdict, verdicts) = channel();
+        let (calls, called) = sync_channel(64);
+        let (verdict, verdicts) = sync_channel(64);
         let state = tempfile::tempdir().unwrap();
         let volumes = Volumes::new(state.path());
         let disk = Disk { calls, verdicts };

@@ -42,7 +42,8 @@ fn claim(name: &str, volume: &str) -> Value {
     json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"volumeName": volume}})
 }
 
-/// A pod with claims `data-web-0` and `logs-web-0`; each container runs since a second of the epoch, or not at all (-1).
+/// A pod with claims `data-web-0` and `logs-web-0`; each container has restarts and the second since which it runs, or
+/// -1 if it does not.
 fn pod(uid: &str, containers: &[(i32, i64)]) -> Value {
     let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
     let statuses = containers.iter().enumerate().map(|(index, (restarts, since))| {
@@ -50,11 +51,12 @@ fn pod(uid: &str, containers: &[(i32, i64)]) -> Value {
             -1 => json!({"waiting": {"reason": "ContainerCreating"}}),
             second => json!({"running": {"startedAt": jiff::Timestamp::from_second(*second).unwrap().to_string()}}),
         };
-        json!({"name": format!("c{index}"), "restartCount": restarts, "state": state, "ready": false, "image": "", "imageID": ""})
+        json!({"name": format!("c{index}"), "restartCount": restarts, "state": state})
     });
+    let volumes = [claim("data-web-0"), claim("logs-web-0"), json!({"name": "tmp", "emptyDir": {}})];
     json!({
         "metadata": {"name": "web-0", "namespace": "default", "uid": uid},
-        "spec": {"containers": [], "volumes": [claim("data-web-0"), claim("logs-web-0"), {"name": "tmp", "emptyDir": {}}]},
+        "spec": {"containers": [], "volumes": volumes},
         "status": {"containerStatuses": statuses.collect::<Vec<_>>()},
     })
 }

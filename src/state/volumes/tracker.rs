@@ -16,8 +16,8 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Goes on from the objects that an earlier run left; the plan makes the directories that are missing. Pods that run
-    /// already are no news.
+    /// Goes on from the objects that an earlier run left; the plan makes the directories that are missing. Pods that
+    /// run already are no news.
     pub fn new(objects: &[Object]) -> (Tracker, Plan) {
         let (mut tracker, mut plan) = (Tracker::default(), Plan::default());
         for object in objects {
@@ -34,15 +34,13 @@ impl Tracker {
     pub fn observe(&mut self, change: &Change, plan: &mut Plan) {
         match (&change.before, &change.after) {
             (None, Some(Object::PersistentVolume(volume))) => plan.add(name(volume), Work::Make),
-            (Some(Object::PersistentVolume(before)), Some(Object::PersistentVolume(after))) => {
-                if is_scrubbed(before, after) {
-                    plan.add(name(after), Work::Empty);
-                }
+            (Some(Object::PersistentVolume(before)), Some(Object::PersistentVolume(after)))
+                if is_scrubbed(before, after) =>
+            {
+                plan.add(name(after), Work::Empty);
             }
-            (Some(Object::PersistentVolume(volume)), None) => {
-                if policy(volume) == "Delete" && has_claim(volume) {
-                    plan.add(name(volume), Work::Remove);
-                }
+            (Some(Object::PersistentVolume(volume)), None) if policy(volume) == "Delete" && has_claim(volume) => {
+                plan.add(name(volume), Work::Remove);
             }
             (_, Some(Object::PersistentVolumeClaim(claim))) => self.claim(claim, true),
             (Some(Object::PersistentVolumeClaim(claim)), None) => self.claim(claim, false),
