@@ -376,7 +376,8 @@ impl<'z> Oracle<'z> {
             self.known(Known::ServersBesideSoa);
             expected.authority.retain(|line| !line.starts_with(&of_apex));
         }
-        if rtype != 2 && expected.answer.iter().any(|line| line.contains(" 5 ns ")) && rtype != 255 {
+        let target = expected.aliases.last().and_then(|line| relative_of(line.rsplit(' ').next()?));
+        if target.is_some_and(|target| self.zone.refers(target, rtype)) && !expected.answer.is_empty() {
             self.known(Known::NameServersInAnswer);
             expected.answer.clear();
         }
