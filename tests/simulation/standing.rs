@@ -35,7 +35,8 @@ pub fn check(mirror: &Mirror, now: Timestamp) -> Checked {
 
 fn addresses_are_ones_own(mirror: &Mirror) -> Checked {
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
-    let of_pods = mirror.pods().flat_map(|pod| addresses(pod).into_iter().map(|ip| (ip, name(&pod.metadata))));
+    // The status of a pod that has ended still tells the address that it had.
+    let of_pods = mirror.pods().filter(|pod| !has_ended(pod)).flat_map(|pod| addresses(pod).into_iter().map(|ip| (ip, name(&pod.metadata))));
     let of_services = mirror.services().flat_map(|service| {
         let listed = service.spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten());
         listed.filter(|ip| *ip != "None").map(|ip| (ip.clone(), name(&service.metadata)))

@@ -3,7 +3,7 @@
 use crate::{
     history::{Fault, History, Operation, ServiceEdit, SetEdit, Setting, What},
     lifecycle::{self, Asked},
-    manifests::{Behaviour, SetManifest, foreign_pod},
+    manifests::{Behaviour, SetManifest, Strategy, foreign_pod},
     mirror::{Mirror, is_terminating, name, namespace},
     names, standing,
 };
@@ -39,11 +39,15 @@ pub struct World {
     asked: Asked,
     declared: BTreeSet<ObjectKey>,
     foreign: BTreeMap<ObjectKey, Object>,
+    /// Each manifest as it was last read.
+    sent: BTreeMap<ObjectKey, Object>,
     /// What the last turn changed: what a crash may lose.
     last: Vec<Change>,
     /// Keys that were refused since they were last looked at.
     refused: BTreeSet<ObjectKey>,
     loaded: bool,
+    /// Whether there was ever a template whose pods do not just run.
+    has_been_broken: bool,
     seed: u64,
     /// Turns so far.
     pub steps: u64,
@@ -83,9 +87,11 @@ impl World {
             asked: Asked::default(),
             declared: BTreeSet::new(),
             foreign: BTreeMap::new(),
+            sent: BTreeMap::new(),
             last: Vec::new(),
             refused: BTreeSet::new(),
             loaded: false,
+            has_been_broken: false,
             seed,
             steps: 0,
         }
@@ -121,6 +127,7 @@ impl World {
         objects.retain(|object| self.declared.contains(&object.key()));
         fastrand::Rng::with_seed(self.seed).shuffle(&mut objects);
         for object in objects {
+            self.sent.insert(object.key(), object.clone());
             self.event(Event::Apply(object));
         }
         if self.controller.object(&Object::from(built_in_class()).key()).is_none() {
@@ -304,6 +311,7 @@ impl World {
         let must_be_refused = stored.is_some_and(|stored| is_forbidden(stored, &object));
         let spec = stored.map(|stored| stored.to_json()["spec"].clone());
         self.refused.clear();
+        self.sent.insert(key.clone(), object.clone());
         self.event(Event::Apply(object));
         self.settle()?;
         if key.kind == Kind::Pod {
@@ -352,7 +360,10 @@ impl World {
             SetEdit::Replicas(replicas) => manifest.replicas = replicas,
             SetEdit::Start(start) => manifest.start = start,
             SetEdit::Image(image) => manifest.image = image,
-            SetEdit::Behaviour(behaviour) => manifest.behaviour = behaviour,
+            SetEdit::Behaviour(behaviour) => {
+                self.has_been_broken |= behaviour != Behaviour::Plain;
+                manifest.behaviour = behaviour;
+            }
             SetEdit::Strategy(strategy) => manifest.strategy = strategy,
             SetEdit::MinReadySeconds(seconds) => manifest.min_ready_seconds = seconds,
             SetEdit::Retention(deleted, scaled) => manifest.retention = (deleted, scaled),
@@ -434,13 +445,8 @@ impl World {
             let manifests = self.setting.sets.iter().map(SetManifest::object);
             let mut manifests = manifests.chain(self.setting.services.iter().map(|service| service.object()));
             let declared = manifests.find(|object| object.key() == *key);
-            stored.zip(declared).is_some_and(|(stored, declared)| {
-                let spec = |object: &Object| object.to_json()["spec"].clone();
-                let annotations = stored.metadata().annotations.as_ref();
-                annotations.is_some_and(|all| all.contains_key(APPLIED))
-                    && stored.metadata().deletion_timestamp.is_none()
-                    && (key.kind == Kind::Service || spec(stored) == spec(&declared))
-            })
+            stored.is_some_and(|stored| stored.metadata().deletion_timestamp.is_none())
+                && declared.as_ref() == self.sent.get(key)
         };
         self.declared.iter().all(is_applied)
             && self.mirror.objects.values().all(|object| {
@@ -465,6 +471,10 @@ impl World {
             let manifest = &mut self.setting.sets[set];
             manifest.behaviour = Behaviour::Plain;
             manifest.image = 9;
+            if self.has_been_broken {
+                // Below a partition, and with OnDelete, pods of the broken template would come again and again.
+                manifest.strategy = Strategy::Rolling(0);
+            }
             let object = manifest.object();
             self.declared.insert(object.key());
             self.apply(object)?;
