@@ -45,8 +45,9 @@ enum Known {
 const DIFFERENCES: [(Known, &str); 9] = [
     (
         Known::Wildcard,
-        "hickory's wildcards cover names that exist, reach over the closest encloser, and do not make a name exist whose \
-         type they lack; by RFC 4592 §3.3.1 they do none of it. So hickory is given the zone with `*` spelt as a plain \
+        "hickory's wildcards cover names that exist, reach over the closest encloser, and do not make a name exist \
+         whose type they lack; by RFC 4592 §3.3.1 they do none of it. So hickory is \
+         given the zone with `*` spelt as a plain \
          label, and the name that the closest encloser leads to; where its own wildcards answer rightly they are \
          compared too",
     ),
