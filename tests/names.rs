@@ -1,5 +1,5 @@
-//! From objects to replies: Services and EndpointSlices as YAML, made records, published, and asked for. Each row begins
-//! with its numbers in the list of DNS behaviour that the project keeps to.
+//! From objects to replies: Services and EndpointSlices as YAML, made records, published, and asked for. Each row
+//! begins with its numbers in the list of DNS behaviour that the project keeps to.
 #![allow(clippy::unwrap_used)]
 
 use headless_dns::{
@@ -124,6 +124,7 @@ fn show(reply: &Message, asked: &str) -> Vec<String> {
 /// of a row have the same answer. RCODE is the same for every type (131).
 fn check(yaml: &str, rows: &str) {
     let snapshot = snapshot(yaml);
+    let rows = rows.replace("\\\n", "");
     for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
         let (question, expected) = row.split_once('→').unwrap_or_else(|| panic!("{row}"));
         let (numbers, question) = question.split_once(": ").unwrap_or_else(|| panic!("{row}"));
@@ -240,10 +241,14 @@ fn services_with_an_address() {
         32: svc.svc.svc A → A 10.96.1.1
         32: pod.svc.svc A → A 10.96.1.2
         32: _tcp._tcp.svc.svc.svc SRV → SRV 0 100 1 svc.svc.svc; + svc.svc.svc A 10.96.1.1
-        33, 34, 35, 40: _http._tcp.api.prod.svc SRV → SRV 0 100 80 api.prod.svc; + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
-        37: _dns._udp.api.prod.svc SRV → SRV 0 100 53 api.prod.svc; + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
-        37: _sctp._sctp.api.prod.svc SRV → SRV 0 100 9 api.prod.svc; + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
-        39: _HTTP._TCP.api.prod.svc SRV → SRV 0 100 80 api.prod.svc; + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
+        33, 34, 35, 40: _http._tcp.api.prod.svc SRV → SRV 0 100 80 api.prod.svc; \
+            + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
+        37: _dns._udp.api.prod.svc SRV → SRV 0 100 53 api.prod.svc; \
+            + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
+        37: _sctp._sctp.api.prod.svc SRV → SRV 0 100 9 api.prod.svc; \
+            + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
+        39: _HTTP._TCP.api.prod.svc SRV → SRV 0 100 80 api.prod.svc; \
+            + api.prod.svc A 10.96.0.7; + api.prod.svc AAAA fd00:96::7
         36: _._tcp.api.prod.svc SRV → NXDOMAIN
         38: _http._udp.api.prod.svc SRV → NXDOMAIN
         38: _https._tcp.api.prod.svc SRV → NXDOMAIN
@@ -309,7 +314,10 @@ endpoints:
 ---
 {metadata: {name: other, namespace: prod}, spec: {clusterIP: None}}
 ---
-{metadata: {name: other-a, namespace: prod}, of: other, addressType: IPv4, endpoints: [{addresses: [10.1.0.1], hostname: x}]}
+metadata: {name: other-a, namespace: prod}
+of: other
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.1], hostname: x}]
 ---
 {metadata: {name: unready}, spec: {clusterIP: None, ports: [{name: sql, port: 1}]}}
 ---
@@ -340,7 +348,10 @@ endpoints: [{addresses: [10.1.3.1], conditions: {ready: false}}]
 ---
 {metadata: {name: orphan}, of: gone, addressType: IPv4, endpoints: [{addresses: [10.1.4.1], hostname: a}]}
 ---
-{metadata: {name: stray, namespace: test}, of: db, addressType: IPv4, endpoints: [{addresses: [10.1.4.2], hostname: a}]}
+metadata: {name: stray, namespace: test}
+of: db
+addressType: IPv4
+endpoints: [{addresses: [10.1.4.2], hostname: a}]
 ---
 {metadata: {name: unlabelled, namespace: prod}, addressType: IPv4, endpoints: [{addresses: [10.1.4.3], hostname: a}]}
 ---
@@ -358,7 +369,10 @@ metadata: {name: rollout-b}
 of: rollout
 addressType: IPv4
 ports: [{name: http, port: 8081}]
-endpoints: [{addresses: [10.1.5.2], hostname: new}, {addresses: [10.1.5.3], hostname: a.b}, {addresses: [10.1.5.4], hostname: 10-1-5-3}]
+endpoints:
+- {addresses: [10.1.5.2], hostname: new}
+- {addresses: [10.1.5.3], hostname: a.b}
+- {addresses: [10.1.5.4], hostname: 10-1-5-3}
 ---
 {metadata: {name: taken}, spec: {clusterIP: 10.1.5.1}}
 ";
@@ -368,7 +382,8 @@ fn headless_services() {
     check(
         HEADLESS,
         "
-        49, 51, 62, 66, 73, 74, 75, 77: db.prod.svc A → A 10.1.0.1; A 10.1.0.2; A 10.1.0.4; A 10.1.0.5; A 10.1.0.6; A 10.1.0.7
+        49, 51, 62, 66, 73, 74, 75, 77: db.prod.svc A → \
+            A 10.1.0.1; A 10.1.0.2; A 10.1.0.4; A 10.1.0.5; A 10.1.0.6; A 10.1.0.7
         50, 67, 70: db.prod.svc AAAA → AAAA fd00::ab; AAAA fd00:db8::
         52, 53: db-0.db.prod.svc A → A 10.1.0.1
         52: db-0.db.prod.svc AAAA → AAAA fd00::ab
