@@ -16,9 +16,8 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    for directory in settings.manifests.iter().chain([&settings.zones]) {
-        found.extend(missing(directory));
-    }
+    // Missing directories of manifests are told by the manifests themselves.
+    found.extend(missing(&settings.zones));
     let mut manifests = Manifests::new(settings.manifests.clone());
     manifests.scan();
     found.extend(manifests.diagnostics());

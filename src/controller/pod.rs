@@ -1,13 +1,13 @@
 //! Pods: started when their claims are bound, stopped when they are deleted, and what the runtime reports of them.
 
-use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Note};
+use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Note, replicas::has_ended};
 use crate::{
     cluster::{claims_of, whole_second},
     object::{Kind, Object, ObjectKey},
     runtime::{PodRuntime, Report, What},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodCondition, PodStatus};
 use std::{sync::Arc, time::Duration};
 
 /// The name of the one node that every started pod is on.
@@ -159,9 +159,42 @@ impl<R: PodRuntime> Controller<R> {
                 self.running.remove(&report.uid);
                 if pod.metadata.deletion_timestamp.is_some() {
                     let _ = self.cluster.delete(&key, Some(0), now);
+                    self.end_held(&key, now);
                 }
             }
         }
+    }
+
+    /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object goes): it is
+    /// not ready, and its address, which another pod may get now, is nobody's endpoint.
+    fn end_held(&mut self, key: &ObjectKey, now: Timestamp) {
+        let Some(pod) = self.cluster.pod(&key.namespace, &key.name).filter(|pod| !has_ended(pod)) else { return };
+        let mut pod = Pod::clone(pod);
+        let status = pod.status.get_or_insert_default();
+        status.phase = Some("Succeeded".to_owned());
+        let completed = |type_: &str| PodCondition {
+            type_: type_.to_owned(),
+            status: "False".to_owned(),
+            reason: Some("PodCompleted".to_owned()),
+            ..PodCondition::default()
+        };
+        merge_conditions(status, vec![completed("Ready"), completed("ContainersReady")], now);
+        for container in status.container_statuses.iter_mut().flatten() {
+            container.ready = false;
+            container.started = Some(false);
+            let state = container.state.get_or_insert_default();
+            let started_at = state.running.take().and_then(|running| running.started_at);
+            state.waiting = None;
+            state.terminated.get_or_insert_with(|| ContainerStateTerminated {
+                reason: Some("Completed".to_owned()),
+                started_at,
+                finished_at: Some(whole_second(now)),
+                container_id: container.container_id.clone(),
+                ..ContainerStateTerminated::default()
+            });
+        }
+        // It was just read, so it is there.
+        let _ = self.cluster.update(pod.into());
     }
 
     /// Somebody plays a fault by hand: what is set in `patch` overwrites the pod's status.

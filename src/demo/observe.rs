@@ -64,7 +64,7 @@ impl PodView {
         let running = self.phase == "Running";
         match state {
             PodState::Ready => running && self.ready && !self.terminating,
-            PodState::NotReady => !(running && self.ready) && !self.terminating,
+            PodState::NotReady => (!running || !self.ready) && !self.terminating,
             PodState::Pending => self.phase == "Pending",
             PodState::Running => running,
             PodState::Failed => self.phase == "Failed",

@@ -278,28 +278,23 @@ impl<'a, 's> Player<'a, 's> {
                 return Err(Stop::Failed);
             }
             let differences = differences(condition, &observed, &self.remembered);
-            match held_since {
-                _ if differences.is_empty() => {
-                    if held_since.get_or_insert_with(Instant::now).elapsed() >= steady {
-                        remember(condition, &observed, &mut self.remembered);
-                        self.screen.good(&summary(condition));
-                        return Ok(());
-                    }
+            if differences.is_empty() {
+                if held_since.get_or_insert_with(Instant::now).elapsed() >= steady {
+                    remember(condition, &observed, &mut self.remembered);
+                    self.screen.good(&summary(condition));
+                    return Ok(());
                 }
-                Some(since) => {
-                    let held = Instant::now().duration_since(since).as_millis();
-                    self.screen.differences(&format!("it held for {held} ms only"), &differences);
-                    return Err(Stop::Failed);
-                }
-                None if started.elapsed() >= patience => {
-                    let reason = match patience {
-                        Duration::ZERO => "not as expected".to_owned(),
-                        patience => format!("still not so after {} ms", patience.as_millis()),
-                    };
-                    self.screen.differences(&reason, &differences);
-                    return Err(Stop::Failed);
-                }
-                None => {}
+            } else if let Some(since) = held_since {
+                let reason = format!("it held for {} ms only", since.elapsed().as_millis());
+                self.screen.differences(&reason, &differences);
+                return Err(Stop::Failed);
+            } else if started.elapsed() >= patience {
+                let reason = match patience {
+                    Duration::ZERO => "not as expected".to_owned(),
+                    patience => format!("still not so after {} ms", patience.as_millis()),
+                };
+                self.screen.differences(&reason, &differences);
+                return Err(Stop::Failed);
             }
             sleep(GLANCE);
         }

@@ -750,7 +750,7 @@ mod tests {
         check("- {}\n", "does nothing");
         check("- wait: {pods: {web-0: redy}}\n", "unknown variant `redy`, expected one of `ready`");
         check("- wait: {pods: {web-0: {state: ready}}}\n", "unknown field `state`");
-        check("- wait: {within: soon}\n", "3:18: steps[0].wait.within: `soon` is no time");
+        check("- wait: {within: soon}\n", "3:9: steps[0].wait: `soon` is no time");
         check("- wait: {within: 2h}\n", "not between 0 and 300 s");
         check("- wait: {statefulsets: {web: {ready: 3}}}\n", "unknown variant `ready`");
         check("- query: {name: a, reverse-of: b}\n", "either `name` or `reverse-of`");
@@ -758,7 +758,7 @@ mod tests {
         check("- query: {name: a, expect: []}\n", "an empty answer is written");
         check("- edit: {object: web, patch: {}}\n", "neither `KIND/NAME` nor");
         check("- scale: {statefulset: a/b/c, replicas: 1}\n", "neither `NAME` nor");
-        check("- scale: {statefulset: web, replicas: -1}\n", "invalid value");
+        check("- scale: {statefulset: web, replicas: -1}\n", "expected u32");
     }
 
     #[test]

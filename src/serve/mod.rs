@@ -1,7 +1,7 @@
 //! Sockets and threads around [`crate::answer::answer`].
 //!
 //! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies
-//! ([`udp`]); TCP has a small runtime with a task per connection ([`tcp`]). Both enter the data plane at the same
+//! (`udp`); TCP has a small runtime with a task per connection (`tcp`). Both enter the data plane at the same
 //! function, and neither looks into a message. What a stranger can make this room hold is bounded: [`Limits`] for the
 //! connections, the constants of each file for the buffers.
 

@@ -51,6 +51,8 @@ pub struct Settings {
     pub pod_cidrs: Vec<IpNet>,
     /// Where ClusterIPs come from: at most one range of each family.
     pub service_cidrs: Vec<IpNet>,
+    /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
+    pub default_storage_class: bool,
     /// How simulated pods behave.
     pub simulation: Simulation,
     /// How manifests are watched.
@@ -134,6 +136,7 @@ impl Settings {
             negative_ttl: 1,
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
+            default_storage_class: true,
             simulation: Simulation {
                 start_after: Duration::from_millis(50),
                 ready_after: Duration::from_millis(50),

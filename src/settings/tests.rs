@@ -37,8 +37,8 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     assert_eq!(warnings, []);
     let paths = Settings {
         manifests: vec![PathBuf::from("etc/manifests")],
-        zones: PathBuf::from("etc/../zones"),
-        state_directory: Some(PathBuf::from("etc/../state")),
+        zones: PathBuf::from("zones"),
+        state_directory: Some(PathBuf::from("state")),
         ..Settings::defaults()
     };
     assert_eq!(shipped, paths);
@@ -56,6 +56,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         negative_ttl: Some(_),
         pod_cidrs: Some(_),
         service_cidrs: Some(_),
+        default_storage_class: Some(_),
         simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
         watch: Some(FileWatch { settle: Some(_), rescan: Some(_) }),
         limits:

@@ -13,7 +13,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
-/// See [`super::parse`].
+/// See [`super::parse()`].
 pub(super) fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
     let mut report = Report { source, diagnostics: Vec::new(), errors: 0, warnings: 0 };

@@ -116,7 +116,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
     let revisions = revision::revisions(observed.set, &observed.revisions);
     if observed.set.metadata.deletion_timestamp.is_some() {
         let status = status::status(observed, &revisions);
-        return Plan { status, ..Plan::default() };
+        return Plan { status, recheck_after: status::next_availability(observed), ..Plan::default() };
     }
     let live = [revisions.current.name.as_str(), revisions.update.name.as_str()]
         .into_iter()

@@ -1,6 +1,7 @@
 //! Revisions of a set's template: which one is current, which one is wanted, which ones are past.
 
 use super::{Action, canonical, identity};
+use crate::controller::{APPLIED, ORIGIN};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, StatefulSet},
@@ -9,7 +10,11 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, runtime::RawExtension},
 };
 use serde_json::{Value, json};
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 /// The label that holds a revision's hash.
 pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
@@ -157,13 +162,21 @@ fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> 
             name: Some(name),
             namespace: set.metadata.namespace.clone(),
             labels: Some(labels),
-            annotations: set.metadata.annotations.clone().filter(|annotations| !annotations.is_empty()),
+            annotations: annotations(set),
             owner_references: Some(vec![identity::set_reference(set)]),
             ..ObjectMeta::default()
         },
         data: Some(RawExtension(data)),
         revision,
     }
+}
+
+/// The set's annotations, but not those that say which manifest it comes from: no manifest declares the revision, and it
+/// would be taken for one whose file is gone.
+fn annotations(set: &StatefulSet) -> Option<BTreeMap<String, String>> {
+    let mut annotations = set.metadata.annotations.clone().unwrap_or_default();
+    annotations.retain(|name, _| ![ORIGIN, APPLIED].contains(&name.as_str()));
+    Some(annotations).filter(|annotations| !annotations.is_empty())
 }
 
 /// 32-bit FNV-1 over the data and the decimal collision count, its decimal digits replaced by letters that spell no
