@@ -58,14 +58,15 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
         let both = [v4, v6].map(|range| range.parse().expect("a range"));
         both[..if setting.is_dual_stack { 2 } else { 1 }].to_vec()
     };
-    let settings =
-        ControllerSettings { service_cidrs: ranges("10.96.0.0/24", "fd96::/112"), records: names::settings(), seed };
+    let settings = ControllerSettings {
+        service_cidrs: ranges("10.96.0.0/24", "fd96::/112"),
+        records: names::settings(),
+        seed,
+        built_in_class: false,
+    };
     let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }),
-    )
+    Controller::new(settings, Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }))
 }
 
 /// Plays a history to its end and sees whether all comes to rest as wanted; how many turns it took.
@@ -252,7 +253,9 @@ impl World {
                 self.replace(&key, |object| {
                     let labels = object.metadata_mut().labels.get_or_insert_default();
                     if is_member {
-                        labels.extend([("app", app), ("tier", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+                        labels.extend(
+                            [("app", app), ("tier", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())),
+                        );
                     } else {
                         labels.retain(|key, _| key != "app" && key != "tier");
                     }
@@ -409,15 +412,13 @@ impl World {
         // Stored times have whole seconds, so what is due within one may come early.
         let soon = self.now + SignedDuration::from_secs(2);
         let is_quiet = self.wake_at.is_none_or(|at| at > soon);
-        let changes_nothing =
-            !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
+        let changes_nothing = !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
         self.controller = controller(&self.setting, self.seed);
         self.zones = names::empty_zones();
         self.loaded = false;
         // Bare pods whose file went while nobody looked.
-        let is_undeclared = |key: &ObjectKey| {
-            key.kind == Kind::Pod && !self.declared.contains(key) && self.is_bare(key)
-        };
+        let is_undeclared =
+            |key: &ObjectKey| key.kind == Kind::Pod && !self.declared.contains(key) && self.is_bare(key);
         let undeclared: Vec<ObjectKey> = objects.iter().map(Object::key).filter(is_undeclared).collect();
         self.asked.deletions.extend(undeclared);
         self.controller.restore(objects, self.mirror.version, self.now);
