@@ -4,8 +4,8 @@
 //! |------------------------------------------------|-------------------------------------------------------|
 //! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`                            |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
-//! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, all other `limits`        |
-//! | `log.filter`                                   | `log.format`                                          |
+//! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, `defaultStorageClass`     |
+//! | `log.filter`                                   | all other `limits`, `log.format`                      |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -112,7 +112,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl,
         pod_cidrs,
         service_cidrs,
-        default_storage_class,
+        default_storage_class: class,
         simulation,
         watch,
         limits,
@@ -132,12 +132,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
-        default_storage_class: keep(
-            "defaultStorageClass",
-            &old.default_storage_class,
-            &default_storage_class,
-            &mut waiting,
-        ),
+        default_storage_class: keep("defaultStorageClass", &old.default_storage_class, &class, &mut waiting),
         simulation,
         watch,
         limits,
@@ -194,13 +189,14 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 12] = [
+        let rows: [(&str, &[&str]); 13] = [
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
             ("simulation: {startAfter: 1ms, readyAfter: 2ms, stopAfter: 3ms}\n", &[]),
             ("limits: {lameDuck: 3s}\n", &[]),
             ("log: {filter: debug}\n", &[]),
             ("log: {format: json}\n", &["log.format"]),
+            ("defaultStorageClass: false\n", &["defaultStorageClass"]),
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
             ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
