@@ -162,9 +162,7 @@ fn operation(rng: &mut Rng) -> Operation {
         32..=36 => Operation::Declare(what(rng)),
         37..=46 => Operation::DeletePod(set, ordinal, pick(rng, &[None, None, Some(0), Some(1), Some(60)])),
         47..=49 => Operation::DeleteClaim(set, ordinal),
-        50..=52 => {
-            Operation::DeleteSet(set, pick(rng, &[Cascade::Background, Cascade::Foreground, Cascade::Orphan]))
-        }
+        50..=52 => Operation::DeleteSet(set, pick(rng, &[Cascade::Background, Cascade::Foreground, Cascade::Orphan])),
         53..=60 => {
             let fault = pick(rng, &[Fault::Failed, Fault::Evicted, Fault::NotReady, Fault::NotReady, Fault::Ready]);
             Operation::Fault(set, ordinal, fault)

@@ -147,7 +147,9 @@ fn created_at_revision(mirror: &Mirror, set: &StatefulSet, pod: &Pod, ordinal: i
         format!("{pod_name} is made at {revision}, not {}", name(&wanted.metadata))
     })?;
     let image = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.image.clone());
-    require(image == image_of(wanted), "G3", || format!("{pod_name} has {image:?}, its revision {:?}", image_of(wanted)))
+    require(image == image_of(wanted), "G3", || {
+        format!("{pod_name} has {image:?}, its revision {:?}", image_of(wanted))
+    })
 }
 
 fn pod_changed(mirror: &Mirror, key: &ObjectKey, before: &Pod, after: &Pod) -> Checked {
@@ -214,9 +216,8 @@ fn pod_deleted(mirror: &Mirror, pod: &Pod, now: Timestamp) -> Checked {
     require(ordinal >= range.start + partition, "F6 F11", || format!("{pod_name} is below the partition"))?;
     let update = mirror.update_revision(set).map(|revision| name(&revision.metadata));
     require(Some(revision_of(pod)) != update, "F26", || format!("{pod_name} is deleted though up to date"))?;
-    let above = (ordinal + 1..range.end).find(|&other| {
-        !is_healthy(other) || pods.get(&other).map(|pod| revision_of(pod)) != update
-    });
+    let above = (ordinal + 1..range.end)
+        .find(|&other| !is_healthy(other) || pods.get(&other).map(|pod| revision_of(pod)) != update);
     require(above.is_none(), "F2", || format!("{pod_name} is updated though ordinal {above:?} is not done"))
 }
 

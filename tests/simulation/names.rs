@@ -280,7 +280,7 @@ fn reverse(ip: &str) -> String {
     }
 }
 
-/// All records but each apex's own, and all nodes with what they hold.
+/// All records but each apex's own, and all names that exist without any.
 fn dump(zones: &Snapshot) -> (Lines, Lines) {
     let (mut lines, mut nodes) = (Lines::new(), Lines::new());
     for origin in ORIGINS {
@@ -295,7 +295,9 @@ fn dump_zone(zone: &Zone, lines: &mut Lines, nodes: &mut Lines) {
     for node in zone.nodes() {
         let own = |set: &&Rrset| !matches!(set.rtype(), RecordType::SOA | RecordType::NS);
         let sets: Vec<&Rrset> = node.sets().iter().filter(own).collect();
-        nodes.insert(format!("{} {:?}", node.name(), sets));
+        if sets.is_empty() {
+            nodes.insert(node.name().to_string());
+        }
         for set in sets {
             lines.extend(set.rdata().map(|rdata| format!("{} {} {}", node.name(), set.rtype(), text(set, rdata))));
         }

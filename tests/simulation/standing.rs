@@ -36,7 +36,10 @@ pub fn check(mirror: &Mirror, now: Timestamp) -> Checked {
 fn addresses_are_ones_own(mirror: &Mirror) -> Checked {
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
     // The status of a pod that has ended still tells the address that it had.
-    let of_pods = mirror.pods().filter(|pod| !has_ended(pod)).flat_map(|pod| addresses(pod).into_iter().map(|ip| (ip, name(&pod.metadata))));
+    let of_pods = mirror
+        .pods()
+        .filter(|pod| !has_ended(pod))
+        .flat_map(|pod| addresses(pod).into_iter().map(|ip| (ip, name(&pod.metadata))));
     let of_services = mirror.services().flat_map(|service| {
         let listed = service.spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten());
         listed.filter(|ip| *ip != "None").map(|ip| (ip.clone(), name(&service.metadata)))
@@ -122,9 +125,8 @@ fn status_is_true(mirror: &Mirror, set: &StatefulSet, now: Timestamp) -> Checked
         .filter(|pod| selector.iter().all(|(key, value)| label(&pod.metadata, key) == Some(value)))
         .collect();
     let count = |counts: &dyn Fn(&Pod) -> bool| pods.iter().filter(|pod| counts(pod)).count() as i32;
-    let at = |revision: &Option<String>| {
-        count(&|pod| !is_terminating(pod) && Some(revision_of(pod)) == revision.as_deref())
-    };
+    let at =
+        |revision: &Option<String>| count(&|pod| !is_terminating(pod) && Some(revision_of(pod)) == revision.as_deref());
     let told = |status: &StatefulSetStatus| {
         [
             status.replicas,
@@ -262,9 +264,8 @@ fn history_is_short(mirror: &Mirror, set: &StatefulSet) -> Checked {
 /// The pods that somebody has to delete by hand: those of sets that are not ready though their template is good now (F23), and
 /// those that hold a name without belonging to anybody.
 pub fn to_be_deleted_by_hand(mirror: &Mirror) -> Vec<ObjectKey> {
-    let is_stuck = |pod: &&Arc<Pod>| {
-        !is_terminating(pod) && (!is_ready(pod) || mirror.controlling_set(&pod.metadata).is_none())
-    };
+    let is_stuck =
+        |pod: &&Arc<Pod>| !is_terminating(pod) && (!is_ready(pod) || mirror.controlling_set(&pod.metadata).is_none());
     let key = |pod: &Arc<Pod>| ObjectKey::new(Kind::Pod, namespace(&pod.metadata), name(&pod.metadata));
     mirror.pods().filter(is_stuck).map(key).collect()
 }

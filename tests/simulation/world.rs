@@ -62,10 +62,7 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
         ControllerSettings { service_cidrs: ranges("10.96.0.0/24", "fd96::/112"), records: names::settings(), seed };
     let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }),
-    )
+    Controller::new(settings, Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }))
 }
 
 /// Plays a history to its end and sees whether all comes to rest as wanted; how many turns it took.
@@ -252,7 +249,9 @@ impl World {
                 self.replace(&key, |object| {
                     let labels = object.metadata_mut().labels.get_or_insert_default();
                     if is_member {
-                        labels.extend([("app", app), ("tier", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+                        labels.extend(
+                            [("app", app), ("tier", "x")].map(|(key, value)| (key.to_owned(), value.to_owned())),
+                        );
                     } else {
                         labels.retain(|key, _| key != "app" && key != "tier");
                     }
@@ -409,15 +408,13 @@ impl World {
         // Stored times have whole seconds, so what is due within one may come early.
         let soon = self.now + SignedDuration::from_secs(2);
         let is_quiet = self.wake_at.is_none_or(|at| at > soon);
-        let changes_nothing =
-            !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
+        let changes_nothing = !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
         self.controller = controller(&self.setting, self.seed);
         self.zones = names::empty_zones();
         self.loaded = false;
         // Bare pods whose file went while nobody looked.
-        let is_undeclared = |key: &ObjectKey| {
-            key.kind == Kind::Pod && !self.declared.contains(key) && self.is_bare(key)
-        };
+        let is_undeclared =
+            |key: &ObjectKey| key.kind == Kind::Pod && !self.declared.contains(key) && self.is_bare(key);
         let undeclared: Vec<ObjectKey> = objects.iter().map(Object::key).filter(is_undeclared).collect();
         self.asked.deletions.extend(undeclared);
         self.controller.restore(objects, self.mirror.version, self.now);
