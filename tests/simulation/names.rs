@@ -231,7 +231,9 @@ fn wanted(mirror: &Mirror) -> Lines {
             true => endpoints_of_pods(mirror, service),
             false => endpoints_of_slices(mirror, service),
         };
-        for endpoint in endpoints.iter().filter(|endpoint| endpoint.conditions[0]) {
+        // Which makes a difference only for such slices: the others' endpoints are ready then.
+        let publishes_not_ready = spec.publish_not_ready_addresses == Some(true);
+        for endpoint in endpoints.iter().filter(|endpoint| publishes_not_ready || endpoint.conditions[0]) {
             for ip in &endpoint.addresses {
                 let owner = match &endpoint.hostname {
                     Some(hostname) => format!("{hostname}.{base}"),

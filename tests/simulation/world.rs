@@ -146,7 +146,7 @@ impl World {
             self.mirror.apply(change)?;
             concerns_names |= matches!(change.key.kind, Kind::Pod | Kind::Service | Kind::EndpointSlice);
         }
-        if loaded < self.loaded {
+        if self.loaded && !loaded {
             return Err("[loaded] it was loaded and is no longer".to_owned());
         }
         self.loaded = loaded;
