@@ -56,8 +56,8 @@ const NOT_READY: ExtendedError<'static> =
 const SUBSET: ExtendedError<'static> =
     ExtendedError { code: ExtendedError::OTHER, text: "random subset: all records do not fit in one DNS message" };
 
-/// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics, allocates
-/// nothing for plain queries. With less room in `out` replies are truncated or dropped.
+/// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics,
+/// allocates nothing for plain queries. With less room in `out` replies are truncated or dropped.
 pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
     let Some(query) = Query::parse(packet) else { return Verdict::Drop };
     let echoed = query.question.map(|question| question.octets);

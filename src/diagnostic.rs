@@ -59,6 +59,8 @@ pub enum Colour {
     Ansi,
 }
 
+/// Longest source line that is kept, in octets; machine-written JSON in one line would fill the memory.
+const LONGEST_LINE: usize = 16 << 10;
 /// Most characters of a source line that are shown; a longer line is cut around the caret.
 const SHOWN: usize = 100;
 
@@ -88,7 +90,8 @@ impl Diagnostic {
     pub fn at(mut self, text: &str, place: Place, width: usize) -> Diagnostic {
         self.place = place;
         self.width = width.max(1);
-        self.source_line = line_of(text, place.line).to_string();
+        let line = line_of(text, place.line);
+        self.source_line = if line.len() <= LONGEST_LINE { line.to_string() } else { String::new() };
         self
     }
 
@@ -418,7 +421,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_can_be_shown(line in "\\PC{0,300}|[\\x00-\\x7f]{0,300}", column in 0usize..400, width in 0usize..400) {
+        fn any_line_can_be_shown(
+            line in "\\PC{0,300}|[\\x00-\\x7f]{0,300}",
+            column in 0usize..400,
+            width in 0usize..400,
+        ) {
             let shown = at(&line, 1, column, width).render(Colour::Plain);
             prop_assert!(!shown.contains(['\x1b', '\r']), "{shown}");
         }

@@ -6,7 +6,10 @@ use crate::{
 };
 use std::{
     io::{self, Write},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tracing_subscriber::EnvFilter;
 
@@ -29,22 +32,42 @@ pub enum LogError {
 /// Whether diagnostics go to standard error as text of several lines; otherwise they are log events like all others.
 static TEXT: AtomicBool = AtomicBool::new(false);
 
+/// Puts another filter in the place of the one in use; set once the logs are set up.
+static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// Sets up the logs of the process.
 pub fn init(log: &Log) -> Result<(), LogError> {
-    let refused = |error: tracing_subscriber::filter::ParseError| LogError::Filter {
-        filter: log.filter.clone(),
-        reason: error.to_string(),
-    };
-    let filter = EnvFilter::try_new(&log.filter).map_err(refused)?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let outcome = if log.json {
-        subscriber.json().flatten_event(true).try_init()
+    let filter = parse(&log.filter)?;
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr);
+    // A handle fails only when there are no logs any more, and so nobody to tell it.
+    let (outcome, set): (_, Box<dyn Fn(EnvFilter) + Send + Sync>) = if log.json {
+        let subscriber = subscriber.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+        let handle = subscriber.reload_handle();
+        (subscriber.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
     } else {
-        subscriber.with_ansi(colour()).try_init()
+        let subscriber = subscriber.with_ansi(colour()).with_env_filter(filter).with_filter_reloading();
+        let handle = subscriber.reload_handle();
+        (subscriber.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
     };
     outcome.map_err(|_| LogError::Twice)?;
     TEXT.store(!log.json, Ordering::Relaxed);
+    // The logs are set up only once, and so is this.
+    let _ = SET_FILTER.set(set);
     Ok(())
+}
+
+/// Logs by another filter from now on. Where the logs are not set up (in a test or a demo) nothing changes.
+pub fn set_filter(filter: &str) -> Result<(), LogError> {
+    let filter = parse(filter)?;
+    if let Some(set) = SET_FILTER.get() {
+        set(filter);
+    }
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter)
+        .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 
 /// Whether standard error is a terminal that shows colours (`NO_COLOR` and `TERM=dumb` are heeded).
@@ -79,7 +102,10 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_explained() {
-        let error = init(&Log { filter: "headless_dns=loud".to_owned(), json: false }).expect_err("not a level");
-        assert!(error.to_string().contains("headless_dns=loud"), "{error}");
+        let init = init(&Log { filter: "headless_dns=loud".to_owned(), json: false });
+        for outcome in [init, set_filter("headless_dns=loud")] {
+            let error = outcome.expect_err("not a level");
+            assert!(error.to_string().contains("headless_dns=loud"), "{error}");
+        }
     }
 }

@@ -19,7 +19,8 @@ fn exit_codes() {
         std::fs::create_dir(directory.path().join(folder)).expect("a folder");
     }
     std::fs::write(directory.path().join("bad.yaml"), "ttl: three\n").expect("a file");
-    std::fs::write(directory.path().join("odd.yaml"), "ttl: 600\nmanifests: [manifests]\nzones: zones\n").expect("a file");
+    std::fs::write(directory.path().join("odd.yaml"), "ttl: 600\nmanifests: [manifests]\nzones: zones\n")
+        .expect("a file");
     // Arguments, exit code, a part of standard output, a part of standard error.
     let rows: &[(&[&str], i32, &str, &str)] = &[
         (&["--version"], 0, "headless-dns 0.", ""),
@@ -29,7 +30,7 @@ fn exit_codes() {
         (&["check", "--strict"], 0, "built-in settings", ""),
         (&["check", "--config", "odd.yaml"], 0, "odd.yaml: ", "warning: odd.yaml:1:6: ttl"),
         (&["check", "--strict", "--config", "odd.yaml"], 78, "1 warning", "ttl"),
-        (&["check", "--manifests", "elsewhere"], 0, "1 warning", "elsewhere: there is no such directory"),
+        (&["check", "--manifests", "elsewhere"], 0, "1 warning", "elsewhere: the directory does not exist"),
         (&["check", "--config", "bad.yaml"], 78, "", "bad.yaml:1:6: ttl: expected a whole number"),
         (&["--config", "none.yaml", "serve"], 78, "", "none.yaml: the settings cannot be read"),
         (&["serve", "--listen", "198.51.100.1:0", "--state-dir", "none"], 78, "", "--listen"),

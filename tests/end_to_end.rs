@@ -219,6 +219,83 @@ fn signals_reload_and_stop() {
 }
 
 #[test]
+fn hang_up_reads_the_settings_again() {
+    if !have(&["kill"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.yaml");
+    write(&file, "ttl: 5\n");
+    let mut command = command();
+    command.arg("--config").arg(&file);
+    let program = Program::start_with(command, "127.0.0.1:0", &[]);
+    // The settings' text, what is told about it. A flag wins as at the start, so `listen` has not changed.
+    let waits = format!("changed in {}; takes effect after a restart", file.display());
+    let rows = [
+        ("ttl: 5\nlistne: []\n", "settings.yaml:2:1".to_owned()),
+        ("ttl: many\n", "kept: the settings in use stay as they are".to_owned()),
+        ("ttl: 5\nlisten: [\"127.0.0.2:0\"]\nnegativeTtl: 3\n", format!("negativeTtl: {waits}")),
+        ("podCidrs: [10.9.0.0/16]\nlimits: {tcpSlow: 2s}\n", format!("limits.tcpSlow: {waits}")),
+        ("log: {filter: \"info,headless_dns::app=trace\", format: json}\n", format!("log.format: {waits}")),
+        ("log: {filter: error}\nttl: 9\nclusterDomain: 1..2\n", "settings.yaml:3:16".to_owned()),
+    ];
+    for (text, told) in rows {
+        write(&file, text);
+        program.signal("HUP");
+        program.expect_stderr(&told);
+    }
+    let stderr = program.stderr();
+    assert!(!stderr.contains("listen: changed") && stderr.contains("podCidrs: changed"), "{stderr}");
+    // The filter itself: warnings fall silent.
+    write(&file, "log: {filter: error}\nserviceCidrs: [10.7.0.0/16]\n");
+    program.signal("HUP");
+    program.expect_stderr(&format!("serviceCidrs: {waits}"));
+    write(&file, "log: {filter: error}\nreverseZones: []\n");
+    program.signal("HUP");
+    write(&file, "colour: red\n");
+    program.signal("HUP");
+    program.expect_stderr("settings.yaml:1:1");
+    assert!(!program.stderr().contains("reverseZones: changed"), "{}", program.stderr());
+}
+
+/// Killed at once, as often as it likes: the same pods under the same addresses, serials that grow, and a line for each
+/// start.
+#[test]
+fn killed_and_started_again() {
+    if !have(&["dig", "kill"]) {
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    let start = |replicas| {
+        let mut command = command();
+        command.arg("--state-dir").arg(state.path());
+        Program::start_with(command, "127.0.0.1:0", &[("web.yaml", &web_of(replicas))])
+    };
+    let serial = |server| -> u32 {
+        let reply = dig(server, &["cluster.local", "SOA"]);
+        reply.answer[0].rdata.split(' ').nth(2).unwrap().parse().unwrap()
+    };
+    let mut known: Vec<IpAddr> = Vec::new();
+    let mut last = None;
+    for replicas in [2, 3, 3] {
+        let program = start(replicas);
+        let pods = eventually_ready(program.address, replicas);
+        assert_eq!(pods[..known.len()], known);
+        known = pods;
+        let now = serial(program.address);
+        assert!(last.is_none_or(|last: u32| (now.wrapping_sub(last) as i32) > 0), "{last:?}, then {now}");
+        last = Some(now);
+        // What is published is on disk within moments; only then are the pods sure to be found.
+        eventually("on disk", || match std::fs::metadata(state.path().join("cluster.redb")) {
+            Ok(file) if file.modified().unwrap().elapsed().unwrap_or_default() > Duration::from_millis(300) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        program.signal("KILL");
+        assert!(!program.ended().success());
+    }
+}
+
+#[test]
 fn a_busy_port_is_explained() {
     let first = Program::start(&[]);
     let directory = tempfile::tempdir().unwrap();

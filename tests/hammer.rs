@@ -39,7 +39,8 @@ struct Truth {
     server: SocketAddr,
     steady: Vec<IpAddr>,
     names: Vec<String>,
-    /// Addresses that were taken away, with the order in which that happened; `count` grows after the deletion has returned.
+    /// Addresses that were taken away, with the order in which that happened; `count` grows after the deletion has
+    /// returned.
     removed: RwLock<HashMap<IpAddr, usize>>,
     count: AtomicUsize,
     over: AtomicBool,

@@ -5,13 +5,15 @@ mod support;
 
 use headless_dns::{
     app::{Server, StartError},
-    settings::Settings,
+    controller::{Cascade, Event},
+    object::{Kind, ObjectKey},
+    settings::{Overrides, Settings},
 };
 use hickory_proto::op::ResponseCode;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use support::{
@@ -164,4 +166,194 @@ fn stop_frees_the_sockets() {
     assert!(UdpSocket::bind(address).is_ok());
     assert!(control.rescan().is_err());
     home.start().stop();
+}
+
+/// A claim for each pod, of a class.
+fn claims(class: &str) -> String {
+    format!(
+        "  volumeClaimTemplates:
+  - metadata:
+      name: data
+    spec:
+      accessModes: [ReadWriteOnce]
+      storageClassName: {class}
+      resources:
+        requests:
+          storage: 1Gi
+"
+    )
+}
+
+/// The lines of each volume by the volume's name; none where nobody has written.
+fn volumes(state: &Path) -> BTreeMap<String, Vec<String>> {
+    let Ok(entries) = std::fs::read_dir(state.join("volumes")) else { return BTreeMap::new() };
+    let volume = |entry: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path().join("starts")).unwrap_or_default();
+        (entry.file_name().into_string().unwrap(), text.lines().map(str::to_owned).collect())
+    };
+    entries.map(|entry| volume(entry.unwrap())).collect()
+}
+
+fn delete(server: &Server, kind: Kind, name: &str) {
+    let key = ObjectKey::new(kind, "default", name);
+    let event = Event::Delete { key, grace_seconds: None, cascade: Cascade::Background };
+    assert_eq!(server.control().send(event).unwrap(), []);
+}
+
+fn eventually_gone(server: &Server, name: &str) {
+    eventually(&format!("{name} is gone"), || match addresses(server.addresses()[0], name) {
+        Err(ResponseCode::NXDomain) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn data_follows_the_claim_and_not_the_pod() {
+    let mut home = Home::new();
+    let state = home.directory.path().join("state");
+    home.settings.state_directory = Some(state.clone());
+    let (file, text) = (home.manifest("web.yaml"), web(2, "", &claims("fast")));
+    let class =
+        "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}, provisioner: example.test}\n";
+    write(&home.manifest("class.yaml"), class);
+    write(&file, &text);
+    let server = home.start();
+    let before = eventually_ready(server.addresses()[0], 2);
+    let started = |lines: [usize; 2]| {
+        // A server that has stopped has written everything.
+        let mut all: Vec<_> = volumes(&state).into_iter().collect();
+        all.sort_by(|a, b| a.1.cmp(&b.1));
+        let (names, found): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        assert_eq!(found, [vec!["web-0"; lines[0]], vec!["web-1"; lines[1]]]);
+        names
+    };
+
+    delete(&server, Kind::Pod, "web-0");
+    eventually("a new address", || match addresses(server.addresses()[0], &pod(0)) {
+        Ok(all) if all.len() == 1 && !all.contains(&before[0]) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    server.stop();
+    let names = started([2, 1]);
+
+    // Pods that go on over a restart have not started.
+    let server = home.start();
+    eventually_ready(server.addresses()[0], 2);
+    server.stop();
+    assert_eq!(started([2, 1]), names);
+
+    // The set goes and comes again; its claims stay meanwhile, and the data with them.
+    let server = home.start();
+    std::fs::remove_file(&file).unwrap();
+    eventually_gone(&server, &pod(0));
+    write(&file, &text);
+    eventually_ready(server.addresses()[0], 2);
+    server.stop();
+    assert_eq!(started([3, 2]), names);
+
+    // A volume that was made for a claim goes with it.
+    let server = home.start();
+    std::fs::remove_file(&file).unwrap();
+    eventually_gone(&server, &pod(0));
+    delete(&server, Kind::PersistentVolumeClaim, "data-web-0");
+    eventually("one volume", || match volumes(&state) {
+        all if all.values().eq(&[vec!["web-1"; 2]]) => Ok(()),
+        all => Err(format!("{all:?}")),
+    });
+    assert!(!server.control().is_degraded());
+}
+
+#[test]
+fn volumes_are_reclaimed_by_their_policy() {
+    // The policy, and what is left of the volume when its claim has gone.
+    let rows = [("Retain", Some(vec!["web-0".to_owned()])), ("Recycle", Some(vec![])), ("Delete", None)];
+    for (policy, expected) in rows {
+        let mut home = Home::new();
+        let (state, outside) = (home.directory.path().join("state"), home.directory.path().join("outside"));
+        home.settings.state_directory = Some(state.clone());
+        std::fs::create_dir(&outside).unwrap();
+        let volume = format!(
+            "apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: disk.one
+spec:
+  capacity:
+    storage: 1Gi
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  persistentVolumeReclaimPolicy: {policy}
+  hostPath:
+    path: {}
+",
+            outside.display()
+        );
+        write(&home.manifest("disk.yaml"), &volume);
+        write(&home.manifest("web.yaml"), &web(1, "", &claims("manual")));
+        let server = home.start();
+        eventually_ready(server.addresses()[0], 1);
+        eventually("a line", || match volumes(&state) {
+            all if all.get("disk.one").is_some_and(|lines| lines == &["web-0"]) => Ok(()),
+            all => Err(format!("{all:?}")),
+        });
+        std::fs::remove_file(home.manifest("web.yaml")).unwrap();
+        eventually_gone(&server, &pod(0));
+        delete(&server, Kind::PersistentVolumeClaim, "data-web-0");
+        let phase = || server.control().object(&ObjectKey::new(Kind::PersistentVolume, "", "disk.one")).unwrap();
+        eventually(policy, || match volumes(&state) {
+            all if all.get("disk.one") == expected.as_ref() => Ok(()),
+            all => Err(format!("{all:?}, {:?}", phase().map(|object| object.to_json()["status"].to_string()))),
+        });
+        server.stop();
+        assert_eq!(volumes(&state).remove("disk.one"), expected, "{policy}");
+        assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0, "the path of the volume itself is not used");
+    }
+}
+
+#[test]
+fn settings_are_read_again() {
+    let home = Home::new();
+    let path = |name: &str| home.directory.path().join(name);
+    let settings = |text: &str| {
+        let always = "listen: [\"127.0.0.1:0\"]\nstateDirectory: none\nwatch: {settle: 5ms}\n";
+        write(&path("settings.yaml"), &format!("{always}{text}"));
+    };
+    for folder in ["one", "two"] {
+        std::fs::create_dir(path(folder)).unwrap();
+    }
+    write(&path("one/web.yaml"), &web(1, "", ""));
+    write(&path("two/db.yaml"), &web(1, "", "").replace("nginx", "db").replace("name: web", "name: sql"));
+    settings("manifests: [one]\nsimulation: {startAfter: 0, readyAfter: 0}\n");
+    let overrides = Overrides { config: Some(path("settings.yaml")), ..Overrides::default() };
+    let started_with = Settings::load(&overrides).unwrap().0;
+    let mut server = Server::start(started_with.clone()).unwrap().with_overrides(overrides);
+    let address = server.addresses()[0];
+    let pods = eventually_ready(address, 1);
+    let other = "sql-0.db.default.svc.cluster.local";
+
+    // Settings with an error change nothing.
+    settings("manifests: [two]\nttl: soon\n");
+    server.reload();
+    assert_eq!(server.settings(), &started_with);
+    assert_eq!(eventually_ready(address, 1), pods);
+
+    // What cannot change now waits, and the rest does not wait for it.
+    settings("manifests: [one, two]\nttl: 60\nsimulation: {startAfter: 0, readyAfter: 1h}\n");
+    server.reload();
+    assert_eq!((server.settings().ttl, server.settings().manifests.len()), (started_with.ttl, 2));
+    let key = ObjectKey::new(Kind::Pod, "default", "sql-0");
+    eventually("a pod that runs and is not ready", || {
+        let json = server.control().object(&key).unwrap().map(|object| object.to_json().to_string());
+        json.filter(|json| json.contains("\"Running\"")).ok_or("not yet")
+    });
+    assert_eq!(eventually_ready(address, 1), pods, "pods that run already are as they were");
+    assert!(addresses(address, other).is_err());
+
+    // The new directory is watched, and what only an old one declares is withdrawn.
+    settings("manifests: [two]\nsimulation: {startAfter: 0, readyAfter: 0}\n");
+    server.reload();
+    eventually_gone(&server, &pod(0));
+    write(&path("two/web.yaml"), &web(2, "", ""));
+    eventually_ready(address, 2);
+    assert!(!server.failed());
 }

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;
 
-/// Tells the time. When the wall clock is set back, this one goes on at its pace until the wall clock has caught up; when it is
-/// set forward (or the machine slept), this one follows at once.
+/// Tells the time. When the wall clock is set back, this one goes on at its pace until the wall clock has caught up;
+/// when it is set forward (or the machine slept), this one follows at once.
 #[derive(Debug)]
 pub(super) struct Clock {
     base: Timestamp,

@@ -1,19 +1,22 @@
-//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of it.
+//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of
+//! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
 
 use super::{
-    journal::Journal,
+    journal::{Health, Journal, Reply},
     scan::{self, Scan},
 };
 use crate::{
     controller::{Controller, Event, Refusal, Turn},
     diagnostic::Diagnostic,
     object::{Kind, Object, ObjectKey},
-    runtime::PodRuntime,
+    runtime::simulated::Simulated,
+    settings::Simulation,
     zone::{Publisher, file::StaticZone},
 };
 use jiff::Timestamp;
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -25,17 +28,18 @@ use std::{
 const QUEUE: usize = 1024;
 /// Requests that are carried out in one turn.
 const BATCH: usize = 256;
-/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine alone.
+/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
+/// alone.
 const PAUSE: Duration = Duration::from_millis(1);
-/// When the state store is tried again after it did not take something.
-const RETRY: Duration = Duration::from_secs(1);
 
-/// A handle to the control loop; cheap to clone. Calls wait for the loop (never longer than one turn) and fail only after it ended.
+/// A handle to the control loop; cheap to clone. Calls wait for the loop (never longer than one turn) and fail only
+/// after it ended.
 #[derive(Debug, Clone)]
 pub struct Control {
     requests: SyncSender<Request>,
     scans: scan::Sender,
     diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
+    health: Option<Health>,
 }
 
 /// The control loop has ended.
@@ -43,11 +47,22 @@ pub struct Control {
 #[error("the control loop has ended")]
 pub struct Ended;
 
+/// When the reply to an event is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// As soon as it is published: what manifests say is on disk already, in the manifests.
+    Published,
+    /// When it is on disk.
+    Durable,
+}
+
 /// What is asked of the loop; each with where to reply to. The replies' channels have room for the one reply.
 #[derive(Debug)]
 pub(super) enum Request {
-    Events(Vec<Event>, SyncSender<Vec<Refusal>>),
+    Events(Vec<Event>, Due, SyncSender<Vec<Refusal>>),
     Zones(Vec<StaticZone>, SyncSender<()>),
+    /// Pods that start from now on behave so.
+    Simulation(Simulation),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Stop,
@@ -73,16 +88,25 @@ impl Control {
         requests: SyncSender<Request>,
         scans: scan::Sender,
         diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
+        health: Option<Health>,
     ) -> Control {
-        Control { requests, scans, diagnostics }
+        Control { requests, scans, diagnostics, health }
     }
 
-    /// Carries out an event and publishes what comes of it before it returns; refusals come back as diagnostics' messages.
+    /// Carries out an event, publishes what comes of it and puts it on disk before it returns; refusals come back as
+    /// diagnostics' messages. Without a state directory, and while [`Control::is_degraded`], it returns once it is
+    /// published.
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, Ended> {
-        ask(&self.requests, |reply| Request::Events(vec![event], reply))
+        ask(&self.requests, |reply| Request::Events(vec![event], Due::Durable, reply))
     }
 
-    /// The objects of one kind in order of namespace and name.
+    /// Whether something that should be in the state directory is not, because the disk is full or fails. The log says
+    /// what; it is tried again every second.
+    pub fn is_degraded(&self) -> bool {
+        self.health.as_ref().is_some_and(Health::is_degraded)
+    }
+
+    /// The objects of one kind in order of namespace and name, as they are published.
     pub fn objects(&self, kind: Kind) -> Result<Vec<Object>, Ended> {
         ask(&self.requests, |reply| Request::Objects(kind, reply))
     }
@@ -104,6 +128,21 @@ impl Control {
         replied.recv().map_err(|_| Ended)
     }
 
+    /// Has the scan thread read these directories from its next scan on.
+    pub(super) fn read_from(&self, manifests: Vec<PathBuf>, zones: PathBuf) -> Result<(), Ended> {
+        self.scans.send(Scan::Directories { manifests, zones }).map_err(|_| Ended)
+    }
+
+    /// Has pods that start from now on behave so.
+    pub(super) fn simulate(&self, simulation: Simulation) -> Result<(), Ended> {
+        self.requests.send(Request::Simulation(simulation)).map_err(|_| Ended)
+    }
+
+    /// Hints to the scan thread, for a watch.
+    pub(super) fn hints(&self) -> scan::Hints {
+        scan::Hints::new(self.scans.clone())
+    }
+
     /// Ends the scan thread after what it is at.
     pub(super) fn stop_scans(&self) {
         let _ = self.scans.send(Scan::Stop);
@@ -117,21 +156,21 @@ impl Control {
 
 /// Everything mutable of the control plane.
 #[derive(Debug)]
-pub(super) struct Loop<R> {
-    controller: Controller<R>,
+pub(super) struct Loop {
+    controller: Controller<Simulated>,
     publisher: Publisher,
     journal: Option<Journal>,
     scans: scan::Sender,
     synced: bool,
 }
 
-impl<R: PodRuntime> Loop<R> {
+impl Loop {
     pub(super) fn new(
-        controller: Controller<R>,
+        controller: Controller<Simulated>,
         publisher: Publisher,
         journal: Option<Journal>,
         scans: scan::Sender,
-    ) -> Loop<R> {
+    ) -> Loop {
         Loop { controller, publisher, journal, scans, synced: false }
     }
 
@@ -139,50 +178,51 @@ impl<R: PodRuntime> Loop<R> {
     pub(super) fn run(mut self, requests: &Receiver<Request>, mut now: impl FnMut() -> Timestamp) {
         let mut wake_at = None;
         loop {
-            let Some(batch) = next_batch(requests, self.patience(wake_at, now())) else { return };
-            let mut replies = Vec::with_capacity(batch.len());
+            let Some(batch) = next_batch(requests, patience(wake_at, now())) else { return };
+            let mut asked = Vec::with_capacity(batch.len());
             let at = now();
             for request in batch {
                 match request {
-                    Request::Stop => return self.finish(now()),
-                    request => replies.push(self.take(request, at)),
+                    // The last turn, so that what was asked before the stop is carried out and written down.
+                    Request::Stop => {
+                        self.turn(now(), asked);
+                        return;
+                    }
+                    request => asked.extend(self.take(request, at)),
                 }
             }
-            wake_at = self.turn(at, replies);
+            wake_at = self.turn(at, asked);
         }
     }
 
-    /// How long to wait for requests: until the next timer, or as long as it takes.
-    fn patience(&self, wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-        let timer = wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE));
-        let retry = self.journal.as_ref().is_some_and(Journal::is_failing).then_some(RETRY);
-        timer.into_iter().chain(retry).min()
-    }
-
     /// Takes a request; what it gets as a reply is decided after the turn.
-    fn take(&mut self, request: Request, now: Timestamp) -> Reply {
+    fn take(&mut self, request: Request, now: Timestamp) -> Option<Asked> {
         match request {
-            Request::Events(events, reply) => {
+            Request::Events(events, due, reply) => {
                 let keys = events.iter().filter_map(key_of).collect();
                 for event in events {
                     self.controller.handle(event, now);
                 }
-                Reply::Events(keys, reply)
+                Some(Asked::Events(keys, due, reply))
             }
             Request::Zones(zones, reply) => {
                 let current = self.publisher.current();
                 self.publisher.publish(current.with_static_zones(zones));
-                Reply::Zones(reply)
+                Some(Asked::Zones(reply))
             }
-            Request::Objects(kind, reply) => Reply::Objects(kind, reply),
-            Request::Object(key, reply) => Reply::Object(key, reply),
+            Request::Simulation(Simulation { start_after, ready_after, stop_after }) => {
+                self.controller.runtime_mut().set_delays(start_after, ready_after, stop_after);
+                None
+            }
+            Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),
+            Request::Object(key, reply) => Some(Asked::Object(key, reply)),
             // The caller has looked for it.
-            Request::Stop => Reply::None,
+            Request::Stop => None,
         }
     }
 
-    /// One turn: reconcile, publish, write down, and only then reply.
-    fn turn(&mut self, now: Timestamp, replies: Vec<Reply>) -> Option<Timestamp> {
+    /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
+    fn turn(&mut self, now: Timestamp, asked: Vec<Asked>) -> Option<Timestamp> {
         let Turn { delta, changes, refusals, wake_at, loaded } = self.controller.turn(now);
         let newly_synced = loaded && !self.synced;
         if !delta.is_empty() || newly_synced {
@@ -191,49 +231,55 @@ impl<R: PodRuntime> Loop<R> {
             self.publisher.publish(if loaded { next.synced() } else { next });
             self.synced |= loaded;
         }
-        if let Some(journal) = &mut self.journal
-            && (!changes.is_empty() || journal.is_failing())
-        {
-            journal.record(&changes, &self.publisher.current().serials());
+        let replies = self.reply(asked, refusals);
+        match &mut self.journal {
+            Some(journal) => {
+                let version = self.controller.cluster().resource_version();
+                journal.record(changes, version, self.publisher.current().serials(), replies);
+            }
+            None => replies.into_iter().for_each(|reply| reply()),
         }
-        self.reply(replies, refusals);
         wake_at
     }
 
-    /// Refusals go to whoever sent the object; those of objects that nobody sent just now to the manifests' diagnostics.
-    fn reply(&self, replies: Vec<Reply>, mut refusals: Vec<Refusal>) {
-        for reply in replies {
+    /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
+    /// those of objects that nobody sent just now to the manifests' diagnostics.
+    fn reply(&self, asked: Vec<Asked>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
+        let mut durable: Vec<Reply> = Vec::new();
+        for asked in asked {
             // Who asked may have gone meanwhile; then nobody misses the reply.
-            match reply {
-                Reply::Events(keys, reply) => {
+            match asked {
+                Asked::Events(keys, due, reply) => {
                     let own;
                     (own, refusals) = refusals.into_iter().partition(|refusal| keys.contains(&refusal.key));
-                    let _ = reply.send(own);
+                    match due {
+                        Due::Published => drop(reply.send(own)),
+                        Due::Durable => durable.push(Box::new(move || drop(reply.send(own)))),
+                    }
                 }
-                Reply::Zones(reply) => drop(reply.send(())),
-                Reply::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
-                Reply::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
-                Reply::None => {}
+                Asked::Zones(reply) => drop(reply.send(())),
+                Asked::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
+                Asked::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
             }
         }
         if !refusals.is_empty() {
             self.scans.refused(refusals);
         }
-    }
-
-    /// The last turn, so that what was asked before the stop is carried out and written down.
-    fn finish(mut self, now: Timestamp) {
-        self.turn(now, Vec::new());
+        durable
     }
 }
 
-/// A reply that is due after the turn.
-enum Reply {
-    Events(HashSet<ObjectKey>, SyncSender<Vec<Refusal>>),
+/// Who gets a reply after the turn.
+enum Asked {
+    Events(HashSet<ObjectKey>, Due, SyncSender<Vec<Refusal>>),
     Zones(SyncSender<()>),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
-    None,
+}
+
+/// How long to wait for requests: until the next timer, or as long as it takes.
+fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE))
 }
 
 /// Waits for requests, and takes all that are there; empty when a timer is due. `None` when nobody can ask any more.

@@ -1,47 +1,237 @@
-//! How the control loop keeps what must survive a restart, and what it says when it cannot.
+//! The journal: what the control loop hands over to be kept, and the thread that writes it down.
+//!
+//! The loop publishes first, hands over, and goes on; it never waits for a disk. The thread takes everything that waits
+//! as one transaction, and only then sends the replies: what was acknowledged is on disk.
+//!
+//! # Bounds
+//!
+//! What waits is kept by object, the last change of each, so it is at most what exists now and what existed at the last
+//! transaction, however slow the disk is. Each reply that waits has a caller that waits for it.
+//!
+//! # When the disk fails
+//!
+//! It is said once, loudly, [`Journal::degraded`] says it as long as it lasts, and it is tried again every
+//! [`RETRY`]. Everything goes on meanwhile, and so do replies: from then on an acknowledged change is published but not
+//! on disk. Nothing of it is dropped; the first transaction that works has all of it.
+
+mod writer;
 
 use super::StartError;
 use crate::{
     cluster::Change,
     name::Name,
-    state::{Loaded, StateError, Store},
+    object::ObjectKey,
+    state::{
+        Loaded, StateError, Store,
+        volumes::{Plan, Tracker, Volumes},
+    },
 };
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use writer::Writer;
 
-/// The state store, which keeps what it could not write for the next call.
+/// When a disk that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Sends a reply to whoever waits for it.
+pub(super) type Reply = Box<dyn FnOnce() + Send>;
+
+/// Where transactions go: the state store, or what tests put in its place.
+pub(super) trait Transactions: Send + 'static {
+    /// Puts this and what an earlier call could not on disk, before it returns. After an error all of it waits.
+    fn commit(&mut self, batch: &Batch, owed: Option<&Plan>) -> Result<(), StateError>;
+    /// Tries again what waits.
+    fn flush(&mut self) -> Result<(), StateError>;
+}
+
+impl Transactions for Store {
+    fn commit(&mut self, batch: &Batch, owed: Option<&Plan>) -> Result<(), StateError> {
+        if let Some(plan) = owed {
+            self.owe(plan.clone());
+        }
+        let changes: Vec<Change> = batch.changes.values().cloned().collect();
+        Store::commit(self, &changes, batch.resource_version, &batch.serials)
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        Store::flush(self)
+    }
+}
+
+/// What has changed since the last transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// For each object what it was before and what it is after all of its changes.
+    pub changes: BTreeMap<ObjectKey, Change>,
+    pub resource_version: u64,
+    pub serials: Vec<(Name, u32)>,
+    /// What the changes mean for volumes.
+    pub volumes: Plan,
+    /// Whether there is anything to be written.
+    dirty: bool,
+}
+
+impl Batch {
+    fn add(&mut self, change: Change) {
+        let before = match self.changes.remove(&change.key) {
+            Some(earlier) => earlier.before,
+            None => change.before,
+        };
+        // What came and went in between was never there.
+        if before.is_some() || change.after.is_some() {
+            self.changes.insert(change.key.clone(), Change { before, ..change });
+        }
+    }
+}
+
+/// What waits for the thread.
+#[derive(Default)]
+struct Waiting {
+    batch: Batch,
+    replies: Vec<Reply>,
+    stop: bool,
+    /// The thread has ended; nobody will send a reply any more.
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    handed_over: Condvar,
+    degraded: AtomicBool,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("degraded", &self.degraded).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The control loop's end of the journal. Dropping it has the thread write what waits, and end.
 #[derive(Debug)]
 pub(super) struct Journal {
+    shared: Arc<Shared>,
+    tracker: Tracker,
+    serials: Vec<(Name, u32)>,
+}
+
+/// Says whether something that should be on disk is not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Health(Arc<Shared>);
+
+impl Health {
+    pub(super) fn is_degraded(&self) -> bool {
+        self.0.degraded.load(Ordering::Acquire)
+    }
+}
+
+/// An opened state directory.
+#[derive(Debug)]
+pub(super) struct Opened {
     store: Store,
+    volumes: Volumes,
+    tracker: Tracker,
+    /// What has to be done with volumes before anything else.
+    first: Plan,
 }
 
 /// Opens the state directory and reads what an earlier run left.
-pub(super) fn open(directory: &Path) -> Result<(Journal, Loaded), StartError> {
+pub(super) fn open(directory: &Path) -> Result<(Opened, Loaded), StartError> {
     let refused = |error: StateError| StartError::State(Box::new(error));
     let store = Store::open(directory).map_err(refused)?;
     let loaded = store.load().map_err(refused)?;
     tracing::info!(file = %store.file().display(), objects = loaded.objects.len(), "state read");
-    Ok((Journal { store }, loaded))
+    let (tracker, missing) = Tracker::new(&loaded.objects);
+    let mut first = loaded.owed.clone();
+    first.extend(missing);
+    Ok((Opened { store, volumes: Volumes::new(directory), tracker, first }, loaded))
+}
+
+impl Opened {
+    /// Starts the thread.
+    pub(super) fn start(self) -> io::Result<(Journal, JoinHandle<()>)> {
+        let Opened { store, volumes, tracker, first } = self;
+        Journal::start(store, volumes, tracker, first, RETRY)
+    }
 }
 
 impl Journal {
-    /// Writes the changes, and what waits from before. What cannot be written is tried again with the next call.
-    pub(super) fn record(&mut self, changes: &[Change], serials: &[(Name, u32)]) {
-        let before = self.is_failing();
-        let outcome = match changes.last() {
-            Some(last) => self.store.commit(changes, last.resource_version, serials),
-            None => self.store.flush(),
-        };
-        match outcome {
-            Ok(()) if before => tracing::info!("state: everything is on disk again"),
-            Ok(()) => {}
-            // Once is enough; it is tried again every second.
-            Err(error) if before => tracing::debug!(%error, "state"),
-            Err(error) => tracing::error!(%error, "state"),
-        }
+    fn start(
+        disk: impl Transactions,
+        volumes: Volumes,
+        tracker: Tracker,
+        first: Plan,
+        retry: Duration,
+    ) -> io::Result<(Journal, JoinHandle<()>)> {
+        let shared = Arc::new(Shared::default());
+        let writer = Writer::new(Arc::clone(&shared), disk, volumes, retry);
+        // Dropped, and the thread ended, if that cannot be started.
+        let journal = Journal { shared, tracker, serials: Vec::new() };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(first))?;
+        Ok((journal, thread))
     }
 
-    /// Whether something waits to be written again.
-    pub(super) fn is_failing(&self) -> bool {
-        self.store.has_pending()
+    /// Hands over what a turn brought, after it was published. The replies are sent when this and everything before it
+    /// is on disk.
+    pub(super) fn record(
+        &mut self,
+        changes: Vec<Change>,
+        resource_version: u64,
+        serials: Vec<(Name, u32)>,
+        replies: Vec<Reply>,
+    ) {
+        let dirty = !changes.is_empty() || serials != self.serials;
+        if !dirty && replies.is_empty() {
+            return;
+        }
+        let mut plan = Plan::default();
+        changes.iter().for_each(|change| self.tracker.observe(change, &mut plan));
+        let mut waiting = self.shared.lock();
+        if waiting.ended {
+            // The callers are told by the replies that are dropped, the process by the thread that has ended.
+            return;
+        }
+        if dirty {
+            let batch = &mut waiting.batch;
+            batch.dirty = true;
+            batch.resource_version = resource_version;
+            changes.into_iter().for_each(|change| batch.add(change));
+            batch.volumes.extend(plan);
+            batch.serials.clone_from(&serials);
+            self.serials = serials;
+        }
+        waiting.replies.extend(replies);
+        drop(waiting);
+        self.shared.handed_over.notify_one();
+    }
+
+    /// Where it can be seen whether everything is on disk.
+    pub(super) fn health(&self) -> Health {
+        Health(Arc::clone(&self.shared))
     }
 }
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.handed_over.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! manifest::watch ──hint──→ scan thread ──events──→ control thread ──snapshot──→ serve threads
-//!                           (owns Manifests)        (owns Controller, Publisher, state store)
+//!                           (owns Manifests)        (owns Controller, Publisher)
+//!                                                              │ changes, replies due
+//!                                                              ╰──→ journal thread
+//!                                                                   (owns state store, volumes)
 //! ```
 //!
-//! Each arrow is a bounded channel or, for the last one, an atomic swap; nothing mutable is shared.
+//! Each arrow is a bounded channel, but for the atomic swap of the snapshot and for the journal's, where what waits is
+//! put together by object ([`journal`]); nothing else that is mutable is shared.
 
 mod clock;
 mod control;
 mod journal;
+mod reload;
 mod scan;
 mod signals;
 mod zones;
@@ -24,12 +29,12 @@ use crate::{
     records::RecordSettings,
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Serving, Sockets},
-    settings::Settings,
+    settings::{Overrides, Settings},
     zone::{self, Reader, Snapshot},
 };
 use clock::Clock;
 use jiff::Timestamp;
-use scan::{Hints, Scanner};
+use scan::Scanner;
 use std::{
     io,
     net::SocketAddr,
@@ -74,6 +79,8 @@ impl StartError {
 #[derive(Debug)]
 pub struct Server {
     settings: Settings,
+    /// What the settings are read again with; `None` where they came from no file.
+    overrides: Option<Overrides>,
     addresses: Vec<SocketAddr>,
     reader: Reader,
     control: Control,
@@ -82,7 +89,13 @@ pub struct Server {
     watch: Option<Watch>,
     scan_thread: Option<JoinHandle<()>>,
     control_thread: Option<JoinHandle<()>>,
+    /// Also `None` without a state directory.
+    journal_thread: Option<JoinHandle<()>>,
 }
+
+/// How far versions and serials go on from those on disk. They are published before they are on disk, so an earlier run
+/// that was killed had gone further; nobody publishes so many while a disk is slow.
+const AHEAD: u32 = 1 << 20;
 
 impl Server {
     /// Binds, loads, serves. Returns when the sockets answer and the first scan of manifests has been carried out.
@@ -99,20 +112,24 @@ impl Server {
 
         let mut clock = Clock::new();
         let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
-        let journal = match &settings.state_directory {
+        let (journal, journal_thread) = match &settings.state_directory {
             Some(directory) => {
-                let (journal, loaded) = journal::open(directory)?;
+                let (opened, loaded) = journal::open(directory)?;
                 publisher.publish(Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?));
-                controller.restore(loaded.objects, loaded.resource_version, clock.now());
-                Some(journal)
+                // An empty cluster begins with versions of its own.
+                let ahead = if loaded.resource_version == 0 { 0 } else { AHEAD.into() };
+                controller.restore(loaded.objects, loaded.resource_version.saturating_add(ahead), clock.now());
+                let (journal, thread) = opened.start().map_err(system("starting the journal thread"))?;
+                (Some(journal), Some(thread))
             }
-            None => None,
+            None => (None, None),
         };
+        let health = journal.as_ref().map(journal::Journal::health);
 
         let (requests, requested) = control::channel();
         let (scans, scanned) = scan::channel();
         let scanner = Scanner::new(&settings, requests.clone());
-        let control = Control::new(requests, scans.clone(), scanner.diagnostics());
+        let control = Control::new(requests, scans.clone(), scanner.diagnostics(), health);
         let mut server = Server {
             addresses,
             reader,
@@ -121,10 +138,12 @@ impl Server {
             watch: None,
             scan_thread: None,
             control_thread: None,
+            journal_thread,
+            overrides: None,
             settings,
         };
         // Whatever fails from here on, dropping `server` ends what runs already.
-        let control_loop = control::Loop::new(controller, publisher, journal, scans.clone());
+        let control_loop = control::Loop::new(controller, publisher, journal, scans);
         server.control_thread = Some(
             Builder::new()
                 .name("control".to_owned())
@@ -138,7 +157,7 @@ impl Server {
                 .map_err(system("starting the scan thread"))?,
         );
         // The watch before the first scan: what changes during it is seen by one or the other.
-        server.watch = Some(server.watch(Hints::new(scans)).map_err(system("starting the watch thread"))?);
+        server.watch = Some(server.watch(&server.settings).map_err(system("starting the watch thread"))?);
         if server.control.rescan().is_err() {
             let source = io::Error::other("a thread ended; see the log");
             return Err(StartError::System { what: "loading the manifests", source });
@@ -146,10 +165,10 @@ impl Server {
         Ok(server)
     }
 
-    fn watch(&self, hints: Hints) -> io::Result<Watch> {
-        let mut directories = self.settings.manifests.clone();
-        directories.push(self.settings.zones.clone());
-        let timing = &self.settings.watch;
+    fn watch(&self, settings: &Settings) -> io::Result<Watch> {
+        let mut directories = settings.manifests.clone();
+        directories.push(settings.zones.clone());
+        let (timing, hints) = (&settings.watch, self.control.hints());
         watch(directories, timing.settle, timing.rescan, move || hints.hint())
     }
 
@@ -158,7 +177,7 @@ impl Server {
         &self.addresses
     }
 
-    /// What the server was started with.
+    /// The settings in use: those that the server was started with, and what of them a [`Server::reload`] changed.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -173,22 +192,17 @@ impl Server {
         self.reader.clone()
     }
 
-    /// Re-reads manifests and static zones now (SIGHUP).
-    pub fn reload(&self) {
-        // When the loop has ended, `failed` says so.
-        let _ = self.control.rescan();
-    }
-
     /// Whether a vital thread has ended, which must end the process with 70.
     pub fn failed(&self) -> bool {
         let ended = |thread: &Option<JoinHandle<()>>| thread.as_ref().is_none_or(JoinHandle::is_finished);
         ended(&self.control_thread)
             || ended(&self.scan_thread)
+            || self.journal_thread.as_ref().is_some_and(JoinHandle::is_finished)
             || self.watch.as_ref().is_none_or(Watch::has_ended)
             || self.serving.as_ref().is_none_or(Serving::failed)
     }
 
-    /// Stops answering and ends all threads.
+    /// Stops answering and ends all threads; what was published is on disk then.
     pub fn stop(self) {}
 }
 
@@ -200,6 +214,8 @@ impl Drop for Server {
         join(self.scan_thread.take());
         self.control.stop_loop();
         join(self.control_thread.take());
+        // The control loop had the journal's other end; without it the thread writes what waits and ends.
+        join(self.journal_thread.take());
     }
 }
 
@@ -214,6 +230,7 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
     ControllerSettings {
         service_cidrs: settings.service_cidrs.clone(),
         records: RecordSettings { cluster_domain: settings.cluster_domain.clone(), ttl: settings.ttl },
+        built_in_class: settings.default_storage_class,
         seed: fastrand::u64(..),
     }
 }

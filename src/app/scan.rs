@@ -1,6 +1,6 @@
 //! The scan thread: reads manifests and static zones when told to, and sends what differs to the control loop.
 
-use super::control::{Request, ask};
+use super::control::{Due, Request, ask};
 use crate::{
     controller::{Event, Refusal},
     diagnostic::Diagnostic,
@@ -13,6 +13,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     iter,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,6 +31,11 @@ pub(super) enum Scan {
     Hint(Arc<AtomicBool>),
     /// Look now and say when all of it has been carried out.
     Now(SyncSender<()>),
+    /// From the next look on, these directories instead.
+    Directories {
+        manifests: Vec<PathBuf>,
+        zones: PathBuf,
+    },
     /// Something that a manifest declares was refused later, in a turn of its own.
     Refused(Vec<Refusal>),
     Stop,
@@ -149,6 +155,11 @@ impl Scanner {
                 self.publish_diagnostics();
                 Ok(())
             }
+            Scan::Directories { manifests, zones } => {
+                self.manifests.set_directories(manifests);
+                self.zones.set_directory(&zones);
+                Ok(())
+            }
             Scan::Stop => Err(Ending),
         }
     }
@@ -186,7 +197,8 @@ impl Scanner {
         if events.is_empty() {
             return Ok(());
         }
-        let refusals = ask(&self.requests, |reply| Request::Events(events, reply)).map_err(|_| Ending)?;
+        let refusals =
+            ask(&self.requests, |reply| Request::Events(events, Due::Published, reply)).map_err(|_| Ending)?;
         let refused = refusals.len();
         self.refuse(refusals);
         let (files, objects) = self.manifests.counts();

@@ -28,16 +28,17 @@ impl Signals {
         Ok(Signals { runtime, received })
     }
 
-    /// Waits for the end: serves until SIGTERM or SIGINT, then as long as `limits.lameDuck` (a second signal cuts that short), and
-    /// stops cleanly. SIGHUP re-reads everything. Returns the exit code: 0, or 70 when the server failed by itself.
-    pub fn run(mut self, server: Server) -> u8 {
+    /// Waits for the end: serves until SIGTERM or SIGINT, then as long as `limits.lameDuck` (a second signal cuts that
+    /// short), and stops cleanly. SIGHUP re-reads everything. Returns the exit code: 0, or 70 when the server failed
+    /// by itself.
+    pub fn run(mut self, mut server: Server) -> u8 {
         let failed = self.runtime.block_on(async {
             let mut check = tokio::time::interval(CHECK);
             loop {
                 tokio::select! {
                     signal = self.received.next() => match signal {
                         Signal::Reload => {
-                            tracing::info!("re-reading manifests and zones");
+                            tracing::info!("re-reading settings, manifests and zones");
                             server.reload();
                         }
                         Signal::Stop(name) => {
@@ -59,7 +60,8 @@ impl Signals {
     }
 }
 
-/// Serves until a signal ends it; returns the exit code. See [`Signals`], which can catch signals before the server starts.
+/// Serves until a signal ends it; returns the exit code. See [`Signals`], which can catch signals before the server
+/// starts.
 pub fn run_until_signal(server: Server) -> u8 {
     match Signals::catch() {
         Ok(signals) => signals.run(server),

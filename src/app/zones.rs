@@ -1,11 +1,12 @@
 //! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
 
-use super::{StartError, serial_of};
+use super::{AHEAD, StartError, serial_of};
 use crate::{name::Name, settings::Settings, zone::ZoneSpec};
 use jiff::Timestamp;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Every zone served without a file. `serials` are the last ones of an earlier run, by zone; they go on from there.
+/// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; these go
+/// on [`AHEAD`] of them, behind whatever that run may have published.
 pub(super) fn specs(
     settings: &Settings,
     addresses: &[SocketAddr],
@@ -19,8 +20,8 @@ pub(super) fn specs(
     let now = serial_of(Timestamp::now());
     let serial = |origin: &Name| {
         let earlier = serials.iter().find(|(name, _)| Name::parse(name).as_ref() == Ok(origin));
-        // Secondaries must see that something may have changed while we were away.
-        earlier.map_or(now, |&(_, serial)| serial.wrapping_add(1))
+        // Secondaries must see that something may have changed while we were away. Serials wrap (RFC 1982).
+        earlier.map_or(now, |&(_, serial)| serial.wrapping_add(AHEAD))
     };
     let spec = |origin: &Name, empty_names| ZoneSpec {
         origin: origin.clone(),
@@ -37,8 +38,8 @@ pub(super) fn specs(
     Ok(specs)
 }
 
-/// The addresses under which others reach this server: what it listens on, without loopback where there is anything else; for a
-/// wildcard the address that this machine would use towards the world.
+/// The addresses under which others reach this server: what it listens on, without loopback where there is anything
+/// else; for a wildcard the address that this machine would use towards the world.
 fn name_server_addresses(listen: &[SocketAddr]) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for listen in listen {

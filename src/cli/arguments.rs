@@ -129,8 +129,10 @@ mod tests {
         let rows = [
             "p --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
             "p serve --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
-            "p --config x --manifests a --listen 127.0.0.1:1 serve --manifests b --listen [::1]:2 --state-dir none --config c",
-            "p --state-dir none --manifests a check --config c --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --strict",
+            "p --config x --manifests a --listen 127.0.0.1:1 serve --manifests b \
+             --listen [::1]:2 --state-dir none --config c",
+            "p --state-dir none --manifests a check --config c --manifests b --listen 127.0.0.1:1 \
+             --listen [::1]:2 --strict",
         ];
         for row in rows {
             assert_eq!(parse(row), expected, "{row}");

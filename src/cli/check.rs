@@ -12,13 +12,12 @@ use std::path::Path;
 /// Reads settings, manifests and zones, and tells what is wrong: 0 if they can be used, else 78; with `strict`,
 /// warnings count.
 pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
-    let (settings, mut found) = match super::settings(flags) {
+    let (settings, mut found) = match super::overrides(flags).and_then(|overrides| super::settings(&overrides)) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    for directory in settings.manifests.iter().chain([&settings.zones]) {
-        found.extend(missing(directory));
-    }
+    // Missing directories of manifests are told by the manifests themselves.
+    found.extend(missing(&settings.zones));
     let mut manifests = Manifests::new(settings.manifests.clone());
     manifests.scan();
     found.extend(manifests.diagnostics());

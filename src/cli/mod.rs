@@ -51,19 +51,20 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-/// Flags and environment to settings and warnings; or the exit code, when everything that is wrong has been printed.
-fn settings(flags: &Flags) -> Result<(Settings, Vec<Diagnostic>), u8> {
-    let refused = |errors: Vec<Diagnostic>, code| {
+/// Flags and environment to what wins over the settings file; or the exit code, when everything that is wrong has been
+/// printed.
+fn overrides(flags: &Flags) -> Result<Overrides, u8> {
+    flags.overrides().or_environment(|name| std::env::var_os(name)).map_err(|errors| {
         diagnostic::print(&errors);
-        code
-    };
-    let overrides = flags
-        .overrides()
-        .or_environment(|name| std::env::var_os(name))
-        .map_err(|errors| refused(errors, EXIT_CONFIGURATION))?;
-    Settings::load(&overrides).map_err(|errors| {
-        let code = if may_not_be_read(&overrides) { EXIT_PERMISSION } else { EXIT_CONFIGURATION };
-        refused(errors, code)
+        EXIT_CONFIGURATION
+    })
+}
+
+/// Settings and warnings; or the exit code, when everything that is wrong has been printed.
+fn settings(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), u8> {
+    Settings::load(overrides).map_err(|errors| {
+        diagnostic::print(&errors);
+        if may_not_be_read(overrides) { EXIT_PERMISSION } else { EXIT_CONFIGURATION }
     })
 }
 

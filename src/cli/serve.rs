@@ -19,7 +19,8 @@ use std::{
 
 /// Serves until a signal ends it; returns the exit code.
 pub(super) fn serve(flags: &Flags) -> u8 {
-    let (settings, warnings) = match super::settings(flags) {
+    let loaded = super::overrides(flags).and_then(|overrides| Ok((super::settings(&overrides)?, overrides)));
+    let ((settings, warnings), overrides) = match loaded {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -39,7 +40,7 @@ pub(super) fn serve(flags: &Flags) -> u8 {
     match Server::start(settings) {
         Ok(server) => {
             say(&banner(&server));
-            signals.run(server)
+            signals.run(server.with_overrides(overrides))
         }
         Err(error) => {
             let (diagnostic, code) = explain(&error);
@@ -61,7 +62,8 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         }
         (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
-            "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a free one",
+            "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a \
+             free one",
             EXIT_CONFIGURATION,
         ),
         (Some(io::ErrorKind::AddrNotAvailable), StartError::Listen(_)) => {

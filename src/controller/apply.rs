@@ -1,13 +1,14 @@
 //! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is
 //! withdrawn.
 
-use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address};
+use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address, volume};
 use crate::{
     cluster::StoreError,
     object::{self, FieldError, Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
+use k8s_openapi::api::storage::v1::StorageClass;
 use std::sync::Arc;
 
 /// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a
@@ -21,6 +22,12 @@ pub const CASCADE: &str = "headless-dns/cascade";
 
 /// Prefixes of annotations that the control plane writes; a manifest that does not name them does not take them away.
 const CONTROL_PLANE: [&str; 3] = ["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
+
+/// Whether this is the default class that the program brings along, untouched by a manifest.
+fn is_stand_in(class: &StorageClass) -> bool {
+    let declared = class.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
+    volume::is_built_in(class) && !declared
+}
 
 /// Who declares an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +57,13 @@ impl<R: PodRuntime> Controller<R> {
                 // The old object is on its way out; the new one comes when it is gone.
                 self.waiting.insert(key, original);
                 return;
+            }
+            Some(Object::StorageClass(stored)) if is_stand_in(stored) => {
+                // Whoever declares a class of this name means theirs, not the one that stood in for it.
+                if let Err(error) = self.cluster.delete(&key, Some(0), now) {
+                    return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
+                }
+                self.create_declared(declared, now)
             }
             Some(stored) => {
                 let stored = stored.clone();

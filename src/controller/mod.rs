@@ -121,6 +121,8 @@ pub struct ControllerSettings {
     pub service_cidrs: Vec<IpNet>,
     /// How objects become names.
     pub records: RecordSettings,
+    /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
+    pub built_in_class: bool,
     /// Seed of uids and of generated names.
     pub seed: u64,
 }
@@ -144,6 +146,7 @@ pub struct Controller<R> {
     recorder: Recorder,
     addresses: ServiceAddresses,
     binding: Binding,
+    built_in_class: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
     services: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
@@ -171,6 +174,7 @@ impl<R: PodRuntime> Controller<R> {
             recorder: Recorder::default(),
             addresses: ServiceAddresses::new(&settings.service_cidrs),
             binding: Binding::default(),
+            built_in_class: settings.built_in_class,
             services: BTreeSet::new(),
             planning_slices: false,
             running: HashSet::new(),
@@ -210,6 +214,13 @@ impl<R: PodRuntime> Controller<R> {
             // over a restart: a client that watches would wait for ever.
             self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
             self.create_namespace("default", now);
+            self.distribute(now);
+        }
+        if self.built_in_class && self.cluster.storage_class("", volume::BUILT_IN_CLASS).is_none() {
+            let mut class = Object::from(volume::built_in_class());
+            crate::object::set_defaults(&mut class);
+            // Nobody holds the name: it was looked for just now.
+            let _ = self.cluster.create(class, now);
             self.distribute(now);
         }
     }
@@ -322,5 +333,10 @@ impl<R: PodRuntime> Controller<R> {
     /// What runs the pods.
     pub fn runtime(&self) -> &R {
         &self.runtime
+    }
+
+    /// The same, for settings of its own that change.
+    pub fn runtime_mut(&mut self) -> &mut R {
+        &mut self.runtime
     }
 }

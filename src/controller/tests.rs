@@ -34,9 +34,13 @@ fn record_settings() -> RecordSettings {
     RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 }
 }
 
-fn controller(seed: u64) -> Controller<Simulated> {
-    let settings =
-        ControllerSettings { service_cidrs: vec!["10.96.0.0/16".parse().unwrap()], records: record_settings(), seed };
+fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
+    let settings = ControllerSettings {
+        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
+        records: record_settings(),
+        built_in_class,
+        seed,
+    };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
         start_after: Duration::from_millis(50),
@@ -49,7 +53,7 @@ fn controller(seed: u64) -> Controller<Simulated> {
 impl World {
     fn new(seed: u64) -> World {
         World {
-            controller: controller(seed),
+            controller: controller(seed, false),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             published: BTreeMap::new(),
             stored: BTreeMap::new(),
@@ -116,7 +120,7 @@ impl World {
         let objects: Vec<Object> =
             self.stored.values().map(|object| Object::from_json(object.kind(), object.to_json()).unwrap()).collect();
         self.seed += 1;
-        self.controller = controller(self.seed);
+        self.controller = controller(self.seed, false);
         // Written form and memory differ in fractions of seconds only, which Kubernetes' timestamps do not have.
         for object in &objects {
             assert_eq!(object.to_json(), self.stored[&object.key()].to_json(), "stored and read back");
@@ -435,17 +439,11 @@ fn built_in() -> Value {
 
 #[test]
 fn random_histories_keep_every_invariant_and_converge() {
-    for seed in 0..6 {
-        history(seed, 30);
-    }
-}
-
-#[test]
-#[ignore = "long: HISTORIES=1000 cargo test --lib -- --ignored long_random_histories"]
-fn long_random_histories() {
-    let count = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
-    for seed in 1000..1000 + count {
-        history(seed, 60);
+    // `HISTORIES=1000 cargo test --release --lib random_histories` tries that many, and longer ones.
+    let asked = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
+    let (count, steps) = asked.map_or((6, 30), |count| (count, 60));
+    for seed in 0..count {
+        history(seed, steps);
     }
 }
 
@@ -765,4 +763,28 @@ fn owners_in_a_circle_can_be_deleted() {
     world.delete(key(Kind::ControllerRevision, "a"), None, Cascade::Foreground);
     world.run(Duration::from_secs(1));
     assert_eq!(world.controller.objects(Kind::ControllerRevision), []);
+}
+
+/// The default class that the program brings along is there from the start, gives way to a declared one of its name, and
+/// comes back when that one goes.
+#[test]
+fn the_class_brought_along_stands_in_for_a_declared_one() {
+    let mut world = World::new(7);
+    world.controller = controller(7, true);
+    let provisioner = |world: &World| {
+        let class = world.controller.object(&key(Kind::StorageClass, "standard")).map(|class| class.to_json());
+        class.map(|class| class["provisioner"].as_str().unwrap_or_default().to_owned())
+    };
+    world.apply(service("nginx"));
+    world.apply(stateful_set("web", 1, "nginx:1", "OrderedReady", true));
+    world.run(Duration::from_secs(1));
+    assert_eq!(provisioner(&world).as_deref(), Some(volume::SIMULATED_PROVISIONER));
+    assert!(is_ready(world.pod("web-0").unwrap()), "its claim is bound");
+    world.apply(json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"},
+                       "provisioner": "example.test/disk"}));
+    world.run(Duration::from_secs(1));
+    assert_eq!(provisioner(&world).as_deref(), Some("example.test/disk"));
+    world.event(Event::Withdraw(key(Kind::StorageClass, "standard")));
+    world.run(Duration::from_secs(1));
+    assert_eq!(provisioner(&world).as_deref(), Some(volume::SIMULATED_PROVISIONER));
 }

@@ -224,7 +224,9 @@ fn rdata(data: &RData) -> String {
             let strings: Vec<String> = txt
                 .txt_data
                 .iter()
-                .map(|string| format!("\"{}\"", String::from_utf8_lossy(string).replace('\\', "\\\\").replace('"', "\\\"")))
+                .map(|string| {
+                    format!("\"{}\"", String::from_utf8_lossy(string).replace('\\', "\\\\").replace('"', "\\\""))
+                })
                 .collect();
             strings.join(" ")
         }
@@ -269,12 +271,15 @@ mod tests {
         };
         check("a.example.", &["a.example."]);
         check("web", &["web.shop.svc.cluster.local.", "web.svc.cluster.local.", "web.cluster.local.", "web."]);
-        check("a.b.c.d.e.f", &[
-            "a.b.c.d.e.f.",
-            "a.b.c.d.e.f.shop.svc.cluster.local.",
-            "a.b.c.d.e.f.svc.cluster.local.",
-            "a.b.c.d.e.f.cluster.local.",
-        ]);
+        check(
+            "a.b.c.d.e.f",
+            &[
+                "a.b.c.d.e.f.",
+                "a.b.c.d.e.f.shop.svc.cluster.local.",
+                "a.b.c.d.e.f.svc.cluster.local.",
+                "a.b.c.d.e.f.cluster.local.",
+            ],
+        );
     }
 
     #[test]

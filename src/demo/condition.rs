@@ -240,7 +240,11 @@ mod tests {
             phase: "Bound".to_owned(),
             volume: "v1".to_owned(),
         };
-        Observed { pods: vec![pod("web-0", "ready"), pod("web-1", "pending")], claims: vec![claim], sets: vec![Arc::new(set)] }
+        Observed {
+            pods: vec![pod("web-0", "ready"), pod("web-1", "pending")],
+            claims: vec![claim],
+            sets: vec![Arc::new(set)],
+        }
     }
 
     /// Each difference as `what: expected / got`.
@@ -274,14 +278,18 @@ mod tests {
         check("{statefulsets: {web: {readyReplicas: 2}}}", &["StatefulSet web status.readyReplicas: 2 / 1"]);
         check("{statefulsets: {db: {replicas: 0}}}", &["StatefulSet db: present / gone"]);
         check("{claims: {www-web-0: bound, www-web-1: gone}}", &[]);
-        check("{claims: {www-web-0: pending, x: bound}}", &["claim www-web-0: pending / Bound", "claim x: bound / gone"]);
+        check(
+            "{claims: {www-web-0: pending, x: bound}}",
+            &["claim www-web-0: pending / Bound", "claim x: bound / gone"],
+        );
     }
 
     #[test]
     fn values_are_remembered() {
-        let condition: Condition =
-            serde_yaml::from_str("{pods: {web-0: {remember: {address: a}}}, claims: {www-web-0: {remember: {volume: v}}}}")
-                .unwrap();
+        let condition: Condition = serde_yaml::from_str(
+            "{pods: {web-0: {remember: {address: a}}}, claims: {www-web-0: {remember: {volume: v}}}}",
+        )
+        .unwrap();
         let mut remembered = Remembered::new();
         remember(&condition, &observed(), &mut remembered);
         assert_eq!(remembered["a"], BTreeSet::from(["10.0.0.1".to_owned()]));

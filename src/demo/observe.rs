@@ -53,7 +53,10 @@ impl PodView {
 
     /// All pods among objects.
     pub(super) fn all(objects: &[Object]) -> Vec<PodView> {
-        objects.iter().filter_map(|object| if let Object::Pod(pod) = object { Some(PodView::of(pod)) } else { None }).collect()
+        objects
+            .iter()
+            .filter_map(|object| if let Object::Pod(pod) = object { Some(PodView::of(pod)) } else { None })
+            .collect()
     }
 
     /// Whether the pod is in a state; `Gone` never holds of a pod that is here.
@@ -61,7 +64,7 @@ impl PodView {
         let running = self.phase == "Running";
         match state {
             PodState::Ready => running && self.ready && !self.terminating,
-            PodState::NotReady => !(running && self.ready) && !self.terminating,
+            PodState::NotReady => (!running || !self.ready) && !self.terminating,
             PodState::Pending => self.phase == "Pending",
             PodState::Running => running,
             PodState::Failed => self.phase == "Failed",

@@ -6,8 +6,8 @@ use super::{
     files::{FileError, ManifestFiles},
     observe::{ClaimView, PodView},
     scenario::{
-        Action, Answer, Apply, Condition, DeletePod, Edit, FailPod, Image, MarkPod, Named, Print, Query, Reference, Remove,
-        Scale, Scenario, ServerSettings, Step,
+        Action, Answer, Apply, Condition, DeletePod, Edit, FailPod, Image, MarkPod, Named, Print, Query, Reference,
+        Remove, Scale, Scenario, ServerSettings, Step,
     },
     screen::{AnswerDifference, Screen},
 };
@@ -278,28 +278,23 @@ impl<'a, 's> Player<'a, 's> {
                 return Err(Stop::Failed);
             }
             let differences = differences(condition, &observed, &self.remembered);
-            match held_since {
-                _ if differences.is_empty() => {
-                    if held_since.get_or_insert_with(Instant::now).elapsed() >= steady {
-                        remember(condition, &observed, &mut self.remembered);
-                        self.screen.good(&summary(condition));
-                        return Ok(());
-                    }
+            if differences.is_empty() {
+                if held_since.get_or_insert_with(Instant::now).elapsed() >= steady {
+                    remember(condition, &observed, &mut self.remembered);
+                    self.screen.good(&summary(condition));
+                    return Ok(());
                 }
-                Some(since) => {
-                    let held = Instant::now().duration_since(since).as_millis();
-                    self.screen.differences(&format!("it held for {held} ms only"), &differences);
-                    return Err(Stop::Failed);
-                }
-                None if started.elapsed() >= patience => {
-                    let reason = match patience {
-                        Duration::ZERO => "not as expected".to_owned(),
-                        patience => format!("still not so after {} ms", patience.as_millis()),
-                    };
-                    self.screen.differences(&reason, &differences);
-                    return Err(Stop::Failed);
-                }
-                None => {}
+            } else if let Some(since) = held_since {
+                let reason = format!("it held for {} ms only", since.elapsed().as_millis());
+                self.screen.differences(&reason, &differences);
+                return Err(Stop::Failed);
+            } else if started.elapsed() >= patience {
+                let reason = match patience {
+                    Duration::ZERO => "not as expected".to_owned(),
+                    patience => format!("still not so after {} ms", patience.as_millis()),
+                };
+                self.screen.differences(&reason, &differences);
+                return Err(Stop::Failed);
             }
             sleep(GLANCE);
         }
@@ -308,7 +303,9 @@ impl<'a, 's> Player<'a, 's> {
     fn observe(&self) -> Result<Observed, Stop> {
         let sets = self.control.objects(Kind::StatefulSet)?.into_iter();
         Ok(Observed {
-            sets: sets.filter_map(|object| if let Object::StatefulSet(set) = object { Some(set) } else { None }).collect(),
+            sets: sets
+                .filter_map(|object| if let Object::StatefulSet(set) = object { Some(set) } else { None })
+                .collect(),
             claims: ClaimView::all(&self.control.objects(Kind::PersistentVolumeClaim)?),
             // Last, so that a status that is seen is never ahead of the pods it counts.
             pods: PodView::all(&self.control.objects(Kind::Pod)?),
@@ -399,7 +396,8 @@ impl<'a, 's> Player<'a, 's> {
     ) -> Result<Option<(String, AnswerDifference)>, Stop> {
         let status = outcome(reply);
         let another = |expected: &BTreeSet<String>| {
-            (expected != got).then(|| ("another answer was expected".to_owned(), AnswerDifference::between(expected, got)))
+            (expected != got)
+                .then(|| ("another answer was expected".to_owned(), AnswerDifference::between(expected, got)))
         };
         let expected = match (&query.expect, &query.addresses_of) {
             (Some(Answer::Records(records)), _) => Some(records.iter().map(|record| normal(record)).collect()),
@@ -475,7 +473,16 @@ impl<'a, 's> Player<'a, 's> {
             }
             Print::Status => {
                 let sets = self.observe()?.sets;
-                let head = ["STATEFULSET", "WANT", "PODS", "READY", "CURRENT", "UPDATED", "CURRENT-REVISION", "UPDATE-REVISION"];
+                let head = [
+                    "STATEFULSET",
+                    "WANT",
+                    "PODS",
+                    "READY",
+                    "CURRENT",
+                    "UPDATED",
+                    "CURRENT-REVISION",
+                    "UPDATE-REVISION",
+                ];
                 self.screen.table(head, sets.iter().map(|set| super::tables::statefulset(set)));
             }
             Print::Events => {
@@ -603,7 +610,10 @@ fn kebab(variant: &str) -> String {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "a demo waits for a server in other threads; it blocks nobody but itself")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a demo waits for a server in other threads; it blocks nobody but itself"
+)]
 fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

@@ -590,7 +590,9 @@ impl<'de> Deserialize<'de> for Step {
                         _ => return Err(de::Error::unknown_field(&key, STEP_KEYS)),
                     };
                     if step.action.is_some() {
-                        return Err(de::Error::custom(format_args!("a step has one action; move `{key}` to a step of its own")));
+                        return Err(de::Error::custom(format_args!(
+                            "a step has one action; move `{key}` to a step of its own"
+                        )));
                     }
                     check(&action).map_err(de::Error::custom)?;
                     step.action = Some(action);
@@ -608,7 +610,9 @@ impl<'de> Deserialize<'de> for Step {
 /// What the fields of an action must be like together.
 fn check(action: &Action) -> Result<(), &'static str> {
     match action {
-        Action::Apply(apply) if apply.text.is_some() == apply.from.is_some() => Err("apply takes either `text` or `from`"),
+        Action::Apply(apply) if apply.text.is_some() == apply.from.is_some() => {
+            Err("apply takes either `text` or `from`")
+        }
         Action::Remove(remove) if remove.file.is_some() == remove.object.is_some() => {
             Err("remove takes either `file` or `object`")
         }
@@ -674,14 +678,26 @@ macro_rules! word_or_mapping {
     };
 }
 
-word_or_mapping!(PodExpectation, LongPod, PodState, "a pod's state (`ready`, `gone`, …) or a mapping", |long: LongPod| {
-    let LongPod { is, image, remember, same_as, differs_from } = long;
-    PodExpectation { is, image, fields: FieldExpectations { remember, same_as, differs_from } }
-});
-word_or_mapping!(ClaimExpectation, LongClaim, ClaimState, "a claim's state (`bound`, …) or a mapping", |long: LongClaim| {
-    let LongClaim { is, remember, same_as, differs_from } = long;
-    ClaimExpectation { is, fields: FieldExpectations { remember, same_as, differs_from } }
-});
+word_or_mapping!(
+    PodExpectation,
+    LongPod,
+    PodState,
+    "a pod's state (`ready`, `gone`, …) or a mapping",
+    |long: LongPod| {
+        let LongPod { is, image, remember, same_as, differs_from } = long;
+        PodExpectation { is, image, fields: FieldExpectations { remember, same_as, differs_from } }
+    }
+);
+word_or_mapping!(
+    ClaimExpectation,
+    LongClaim,
+    ClaimState,
+    "a claim's state (`bound`, …) or a mapping",
+    |long: LongClaim| {
+        let LongClaim { is, remember, same_as, differs_from } = long;
+        ClaimExpectation { is, fields: FieldExpectations { remember, same_as, differs_from } }
+    }
+);
 
 /// Where and why a text is no scenario: line and column from 1 (0 if there is none), and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -734,7 +750,7 @@ mod tests {
         check("- {}\n", "does nothing");
         check("- wait: {pods: {web-0: redy}}\n", "unknown variant `redy`, expected one of `ready`");
         check("- wait: {pods: {web-0: {state: ready}}}\n", "unknown field `state`");
-        check("- wait: {within: soon}\n", "3:18: steps[0].wait.within: `soon` is no time");
+        check("- wait: {within: soon}\n", "3:9: steps[0].wait: `soon` is no time");
         check("- wait: {within: 2h}\n", "not between 0 and 300 s");
         check("- wait: {statefulsets: {web: {ready: 3}}}\n", "unknown variant `ready`");
         check("- query: {name: a, reverse-of: b}\n", "either `name` or `reverse-of`");
@@ -742,7 +758,7 @@ mod tests {
         check("- query: {name: a, expect: []}\n", "an empty answer is written");
         check("- edit: {object: web, patch: {}}\n", "neither `KIND/NAME` nor");
         check("- scale: {statefulset: a/b/c, replicas: 1}\n", "neither `NAME` nor");
-        check("- scale: {statefulset: web, replicas: -1}\n", "invalid value");
+        check("- scale: {statefulset: web, replicas: -1}\n", "expected u32");
     }
 
     #[test]

@@ -108,7 +108,14 @@ impl<'a> Screen<'a> {
     pub(super) fn pods(&mut self, pods: &[PodView]) {
         let rows = pods.iter().map(|pod| {
             let ready = if pod.ready { "yes" } else { "no" };
-            [pod.named.to_string(), pod.state(), ready.to_owned(), pod.address.clone(), pod.revision.clone(), pod.image.clone()]
+            [
+                pod.named.to_string(),
+                pod.state(),
+                ready.to_owned(),
+                pod.address.clone(),
+                pod.revision.clone(),
+                pod.image.clone(),
+            ]
         });
         self.table(["POD", "PHASE", "READY", "ADDRESS", "REVISION", "IMAGE"], rows);
     }
@@ -167,7 +174,10 @@ impl<'a> Screen<'a> {
     pub(super) fn answer_difference(&mut self, reason: &str, difference: &AnswerDifference) {
         self.line(BAD, &format!("  ✗ {reason}"));
         difference.right.iter().for_each(|record| self.line(QUIET, &format!("        {record}")));
-        difference.missing.iter().for_each(|record| self.line(GOOD, &format!("      - {record}   (expected, missing)")));
+        difference
+            .missing
+            .iter()
+            .for_each(|record| self.line(GOOD, &format!("      - {record}   (expected, missing)")));
         difference.unexpected.iter().for_each(|record| self.line(BAD, &format!("      + {record}   (not expected)")));
     }
 
@@ -193,7 +203,9 @@ impl<'a> Screen<'a> {
 fn pod_columns(pod: &PodView, state: &str) -> String {
     let ready = if pod.ready { "ready" } else { "not ready" };
     let address = if pod.address.is_empty() { "-" } else { &pod.address };
-    format!("{:<12} {state:<12} {ready:<10} {address:<15} {}", pod.named.to_string(), pod.revision).trim_end().to_owned()
+    format!("{:<12} {state:<12} {ready:<10} {address:<15} {}", pod.named.to_string(), pod.revision)
+        .trim_end()
+        .to_owned()
 }
 
 fn seconds(time: Duration) -> String {

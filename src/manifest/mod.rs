@@ -99,6 +99,12 @@ impl Manifests {
         }
     }
 
+    /// Reads other directories from the next [`Manifests::scan`] on. What only the old ones declare is withdrawn then.
+    pub fn set_directories(&mut self, directories: Vec<PathBuf>) {
+        self.missing.retain(|directory, _| directories.contains(directory));
+        self.directories = directories;
+    }
+
     /// Reads all files again and compares their contents with what was known.
     pub fn scan(&mut self) -> Changes {
         self.scan_at(Instant::now())

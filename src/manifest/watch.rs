@@ -1,7 +1,8 @@
 //! When to look at the directories again: file system events, settled, and a clock as safety net.
 //!
-//! An event is only a hint. What an editor, a partial write or a ConfigMap's symlink swap did is found out by the re-scan,
-//! which compares contents; so nothing is lost when events are lost, it only takes until the next tick of the clock.
+//! An event is only a hint. What an editor, a partial write or a ConfigMap's symlink swap did is found out by the
+//! re-scan, which compares contents; so nothing is lost when events are lost, it only takes until the next tick of the
+//! clock.
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event};
 use std::{
@@ -27,9 +28,9 @@ pub struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of a flurry
-/// of events (or ten times `settle` after the first), and every `rescan` without any event. The directories need not exist yet
-/// and may be replaced. Where the system cannot watch, the clock remains.
+/// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of
+/// a flurry of events (or ten times `settle` after the first), and every `rescan` without any event. The directories
+/// need not exist yet and may be replaced. Where the system cannot watch, the clock remains.
 pub fn watch(
     directories: Vec<PathBuf>,
     settle: Duration,
@@ -84,8 +85,8 @@ impl Drop for Watch {
     }
 }
 
-/// Reading a file is no change of it, or our own scans would wake us for ever; and what else happens in the directory above
-/// does not concern us.
+/// Reading a file is no change of it, or our own scans would wake us for ever; and what else happens in the directory
+/// above does not concern us.
 fn is_hint(event: &notify::Event, directories: &[PathBuf]) -> bool {
     let changes = match event.kind {
         EventKind::Access(event::AccessKind::Close(event::AccessMode::Write)) => true,
@@ -147,8 +148,8 @@ impl Armed {
         Armed { directories, watcher, watched: Vec::new(), complained: false }
     }
 
-    /// Watches what is there now: each directory with everything below it, and the directory above it (or the nearest one that
-    /// exists), so that its coming, going and replacement are noticed.
+    /// Watches what is there now: each directory with everything below it, and the directory above it (or the nearest
+    /// one that exists), so that its coming, going and replacement are noticed.
     fn renew(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted = wanted(&self.directories);

@@ -126,6 +126,12 @@ impl Simulated {
         }
     }
 
+    /// Other delays for pods that are started from now on; those that are known keep theirs.
+    pub fn set_delays(&mut self, start_after: Duration, ready_after: Duration, stop_after: Duration) {
+        let pod_cidrs = std::mem::take(&mut self.settings.pod_cidrs);
+        self.settings = SimulationSettings { pod_cidrs, start_after, ready_after, stop_after };
+    }
+
     /// How many pods are known, stopping ones included.
     pub fn len(&self) -> usize {
         self.pods.len()

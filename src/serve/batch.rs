@@ -39,7 +39,8 @@ struct Item {
     control: usize,
 }
 
-/// Sets the options that only this loop needs: no fragmentation, and for a wildcard the address that a packet was sent to.
+/// Sets the options that only this loop needs: no fragmentation, and for a wildcard the address that a packet was sent
+/// to.
 pub(super) fn prepare(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
     let wildcard = address.ip().is_unspecified();
     let (level, discover, omit, info) = match address {
@@ -80,8 +81,8 @@ impl Batch {
         }
     }
 
-    /// Receives at least one datagram and whatever else is there already; `wait` says whether to wait for the first one, as long
-    /// as the socket's read timeout. Returns how many there are.
+    /// Receives at least one datagram and whatever else is there already; `wait` says whether to wait for the first
+    /// one, as long as the socket's read timeout. Returns how many there are.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         self.received = 0;
         for slot in 0..BATCH {
@@ -96,8 +97,9 @@ impl Batch {
             header.msg_flags = 0;
         }
         let flags = if wait { libc::MSG_WAITFORONE } else { libc::MSG_DONTWAIT };
-        // SAFETY: each of the BATCH headers points to a name, a vector, a control buffer and a packet buffer that this batch
-        // owns exclusively, with their true sizes, and none of them is touched by anybody else before the call returns.
+        // SAFETY: each of the BATCH headers points to a name, a vector, a control buffer and a packet buffer that this
+        // batch owns exclusively, with their true sizes, and none of them is touched by anybody else before the call
+        // returns.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -130,7 +132,8 @@ impl Batch {
         let (name, length) = (&self.names[index], self.items[index].name as usize);
         match libc::c_int::from(name.ss_family) {
             libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
-                // SAFETY: the family says that the storage holds a `sockaddr_in`, and it is large and aligned enough for any.
+                // SAFETY: the family says that the storage holds a `sockaddr_in`, and it is large and aligned enough
+                // for any.
                 let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
                 let address = u32::from_be(name.sin_addr.s_addr).into();
                 Some(SocketAddrV4::new(address, u16::from_be(name.sin_port)).into())
@@ -145,8 +148,8 @@ impl Batch {
         }
     }
 
-    /// The address that a datagram was sent to, where the socket was prepared to tell it. From now on the reply leaves from that
-    /// address, by whatever interface the routing table says.
+    /// The address that a datagram was sent to, where the socket was prepared to tell it. From now on the reply leaves
+    /// from that address, by whatever interface the routing table says.
     pub(super) fn destination(&mut self, index: usize) -> Option<IpAddr> {
         let item = &self.items[index];
         if item.control == 0 {
@@ -155,12 +158,13 @@ impl Batch {
         let header = &mut self.headers[index].msg_hdr;
         header.msg_control = self.controls[index].as_mut_ptr().cast();
         header.msg_controllen = item.control as _;
-        // SAFETY: the header points to the control buffer that recvmmsg filled, of the length that recvmmsg reported; so the
-        // first control message, if there is one, lies inside it with a complete `cmsghdr`.
+        // SAFETY: the header points to the control buffer that recvmmsg filled, of the length that recvmmsg reported;
+        // so the first control message, if there is one, lies inside it with a complete `cmsghdr`.
         let message = unsafe { libc::CMSG_FIRSTHDR(header).as_mut() }?;
         match (message.cmsg_level, message.cmsg_type) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it behind the header.
+                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it behind the
+                // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
                 let address = IpAddr::V4(u32::from_be(info.ipi_spec_dst.s_addr).into());
                 // Naming the interface would bypass the routing table.
@@ -170,7 +174,8 @@ impl Batch {
                 Some(address)
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it behind the header.
+                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it behind the
+                // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
                 let address = IpAddr::V6(info.ipi6_addr.s6_addr.into());
                 info.ipi6_ifindex = 0;
@@ -193,8 +198,8 @@ impl Batch {
         self.items[index].reply = length.min(self.reply_size);
     }
 
-    /// Sends the replies; returns how many the system did not take, with the last reason. An error means that the socket is
-    /// lost.
+    /// Sends the replies; returns how many the system did not take, with the last reason. An error means that the
+    /// socket is lost.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> io::Result<(u64, Option<io::Error>)> {
         let mut count = 0;
         for index in 0..self.received {
@@ -218,8 +223,8 @@ impl Batch {
         let (mut next, mut unsent, mut reason) = (0, 0, None);
         while next < count {
             let rest = &mut self.headers[next..count];
-            // SAFETY: the headers of `rest` point to names, vectors, control buffers and replies that this batch owns, with
-            // their true sizes; the system only reads them (and writes `msg_len`).
+            // SAFETY: the headers of `rest` point to names, vectors, control buffers and replies that this batch owns,
+            // with their true sizes; the system only reads them (and writes `msg_len`).
             let outcome =
                 unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
             if outcome > 0 {
@@ -230,9 +235,10 @@ impl Batch {
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) => return Err(error),
-                // The rest concerns this one reply: no room (EAGAIN, ENOBUFS), a firewall (EPERM), no route or an address that
-                // is gone (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EINVAL), too long for the link (EMSGSIZE), an ICMP error
-                // of an earlier one (ECONNREFUSED). The client asks again; the other replies must not wait for it.
+                // The rest concerns this one reply: no room (EAGAIN, ENOBUFS), a firewall (EPERM), no route or an
+                // address that is gone (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EINVAL), too long for the link
+                // (EMSGSIZE), an ICMP error of an earlier one (ECONNREFUSED). The client asks again; the other replies
+                // must not wait for it.
                 _ => {
                     next += 1;
                     unsent += 1;

@@ -63,8 +63,8 @@ impl Connections {
         Connections { total, per_source, epoch: Instant::now(), table: Mutex::default() }
     }
 
-    /// Asks for a place. RFC 7766 §6.2.2 and §6.2.3: beyond a limit idle connections go first, of the same source when it is the
-    /// source's limit.
+    /// Asks for a place. RFC 7766 §6.2.2 and §6.2.3: beyond a limit idle connections go first, of the same source when
+    /// it is the source's limit.
     pub(super) fn admit(self: &Arc<Self>, source: IpAddr) -> Admission {
         let mut table = self.lock();
         let mut evicted = false;

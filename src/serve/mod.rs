@@ -1,9 +1,9 @@
 //! Sockets and threads around [`crate::answer::answer`].
 //!
-//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies ([`udp`]); TCP has
-//! a small runtime with a task per connection ([`tcp`]). Both enter the data plane at the same function, and neither looks into
-//! a message. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of each file
-//! for the buffers.
+//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies
+//! (`udp`); TCP has a small runtime with a task per connection (`tcp`). Both enter the data plane at the same
+//! function, and neither looks into a message. What a stranger can make this room hold is bounded: [`Limits`] for the
+//! connections, the constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -38,9 +38,9 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Why a socket could not be had.
+/// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {transport} {address}: {source}{}", advice(.source))]
+#[error("cannot listen on {transport} {address}: {source}")]
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
@@ -48,22 +48,6 @@ pub struct ListenError {
     pub transport: &'static str,
     /// What the system says.
     pub source: io::Error,
-}
-
-/// What a person can do about a socket that was refused.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another server (or another headless-dns) runs there: stop it, or choose another address with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need root or CAP_NET_BIND_SERVICE: grant it, or choose another port with --listen"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "; no interface of this machine has the address: choose another one with --listen"
-        }
-        _ => "",
-    }
 }
 
 /// Bound sockets that nobody serves yet; queries wait in them.
@@ -118,7 +102,8 @@ struct Shared {
 impl Shared {
     /// Answers one message; a panic in it loses this answer and nothing else.
     fn answer(&self, packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
-        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen afterwards.
+        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
+        // afterwards.
         match catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out))) {
             Ok(verdict) => verdict,
             Err(_) => {
@@ -203,8 +188,8 @@ impl Serving {
         Ok(())
     }
 
-    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most two
-    /// seconds).
+    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most
+    /// two seconds).
     pub fn stop(self) {}
 
     /// Whether a thread ended by itself, which must end the process.

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use std::{
     fmt::Display,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct FileSettings {
     pub negative_ttl: Option<u32>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
+    pub default_storage_class: Option<bool>,
     pub simulation: Option<FileSimulation>,
     pub watch: Option<FileWatch>,
     pub limits: Option<FileLimits>,
@@ -82,6 +83,21 @@ pub(super) enum Format {
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// A path of the file as seen from the working directory: `config` and `../zones` give `zones`. A directory is only gone
+/// up from where it is named plainly: above a symbolic link `..` would lead elsewhere.
+fn beside(directory: &Path, path: &Path) -> PathBuf {
+    let mut joined = directory.to_path_buf();
+    for part in path.components() {
+        let plain = matches!(joined.components().next_back(), Some(Component::Normal(_))) && !joined.is_symlink();
+        match part {
+            Component::ParentDir if plain => drop(joined.pop()),
+            Component::CurDir => {}
+            part => joined.push(part),
+        }
+    }
+    if joined.as_os_str().is_empty() { PathBuf::from(".") } else { joined }
+}
+
 /// Takes the file's document into `settings`, which hold the defaults. Returns warnings, or everything that is wrong.
 pub(super) fn apply(
     settings: &mut Settings,
@@ -103,6 +119,7 @@ pub(super) fn apply(
         negative_ttl,
         pod_cidrs,
         service_cidrs,
+        default_storage_class,
         simulation,
         watch,
         limits,
@@ -112,13 +129,13 @@ pub(super) fn apply(
         settings.listen = checked.listen(listen);
     }
     if let Some(manifests) = manifests {
-        settings.manifests = manifests.iter().map(|path| directory.join(path)).collect();
+        settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();
     }
     if let Some(zones) = zones {
-        settings.zones = directory.join(zones);
+        settings.zones = beside(directory, &zones);
     }
     if let Some(state) = state_directory {
-        settings.state_directory = (state.as_os_str() != "none").then(|| directory.join(state));
+        settings.state_directory = (state.as_os_str() != "none").then(|| beside(directory, &state));
     }
     if let Some(Text(domain)) = cluster_domain {
         checked.domain(&domain);
@@ -142,6 +159,9 @@ pub(super) fn apply(
     }
     if let Some(ranges) = service_cidrs {
         settings.service_cidrs = checked.ranges("serviceCidrs", ranges);
+    }
+    if let Some(wanted) = default_storage_class {
+        settings.default_storage_class = wanted;
     }
     if let Some(entries) = reverse_zones {
         settings.reverse_zones = checked.reverse_zones(&entries);

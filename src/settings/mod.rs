@@ -51,6 +51,8 @@ pub struct Settings {
     pub pod_cidrs: Vec<IpNet>,
     /// Where ClusterIPs come from: at most one range of each family.
     pub service_cidrs: Vec<IpNet>,
+    /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
+    pub default_storage_class: bool,
     /// How simulated pods behave.
     pub simulation: Simulation,
     /// How manifests are watched.
@@ -134,6 +136,7 @@ impl Settings {
             negative_ttl: 1,
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
+            default_storage_class: true,
             simulation: Simulation {
                 start_after: Duration::from_millis(50),
                 ready_after: Duration::from_millis(50),
@@ -168,7 +171,7 @@ impl Settings {
         let mut settings = Settings::defaults();
         let mut warnings = Vec::new();
         if let Some(path) = Settings::file(overrides) {
-            let text = read(&path).map_err(|diagnostic| vec![diagnostic])?;
+            let text = read(&path).map_err(|diagnostic| vec![*diagnostic])?;
             warnings = settings.apply_text(Source { path: &path, text: &text })?;
             settings.file = Some(path);
         }
@@ -220,25 +223,27 @@ fn refused_domain(message: String) -> Diagnostic {
 
 /// Whether a file is there; one that cannot be looked at counts, so that its error is told.
 fn is_there(path: &Path) -> bool {
-    !matches!(fs::metadata(path), Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+    let absent = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !fs::metadata(path).is_err_and(absent)
 }
 
-fn read(path: &Path) -> Result<String, Diagnostic> {
+fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
     let refused = |error: io::Error| {
         let help = match error.kind() {
             io::ErrorKind::NotFound => "name an existing file with --config, or leave it out for the defaults",
             io::ErrorKind::PermissionDenied => "let this user read it",
             _ => "",
         };
-        Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help)
+        Box::new(Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help))
     };
     if fs::metadata(path).map_err(refused)?.len() > LARGEST_FILE {
-        return Err(Diagnostic::error(path, format!("settings are at most {} KiB", LARGEST_FILE >> 10)));
+        let message = format!("settings are at most {} KiB", LARGEST_FILE >> 10);
+        return Err(Box::new(Diagnostic::error(path, message)));
     }
     let octets = fs::read(path).map_err(refused)?;
     String::from_utf8(octets).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let line = good.lines().count().max(1);
-        Diagnostic::error(path, format!("line {line} is not UTF-8")).help("save the file as UTF-8")
+        Box::new(Diagnostic::error(path, format!("line {line} is not UTF-8")).help("save the file as UTF-8"))
     })
 }

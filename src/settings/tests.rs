@@ -37,8 +37,8 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     assert_eq!(warnings, []);
     let paths = Settings {
         manifests: vec![PathBuf::from("etc/manifests")],
-        zones: PathBuf::from("etc/../zones"),
-        state_directory: Some(PathBuf::from("etc/../state")),
+        zones: PathBuf::from("zones"),
+        state_directory: Some(PathBuf::from("state")),
         ..Settings::defaults()
     };
     assert_eq!(shipped, paths);
@@ -56,6 +56,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         negative_ttl: Some(_),
         pod_cidrs: Some(_),
         service_cidrs: Some(_),
+        default_storage_class: Some(_),
         simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
         watch: Some(FileWatch { settle: Some(_), rescan: Some(_) }),
         limits:
@@ -90,8 +91,10 @@ fn values_are_taken() {
     assert_eq!(apply("").unwrap().0, Settings::defaults());
     assert_eq!(apply("# nothing\n").unwrap().0, Settings::defaults());
     let (settings, warnings) = apply(
-        "listen: ['[::1]:53', 127.0.0.1:0]\nmanifests: [/a, b]\nstateDirectory: none\nclusterDomain: k8s.example.\nttl: 0\n\
-         reverseZones: [10.244.0.0/15, 10.96.0.0/16, fd00::/8]\npodCidrs: [10.244.0.0/15, 'fd00::/64']\nsimulation: {startAfter: 0, stopAfter: 1m30s}\n\
+        "listen: ['[::1]:53', 127.0.0.1:0]\nmanifests: [/a, b]\nstateDirectory: none\nclusterDomain: k8s.example.\n\
+         ttl: 0\n\
+         reverseZones: [10.244.0.0/15, 10.96.0.0/16, fd00::/8]\npodCidrs: [10.244.0.0/15, 'fd00::/64']\nsimulation: \
+         {startAfter: 0, stopAfter: 1m30s}\n\
          limits: {udpThreads: 3, lameDuck: 5s}\nlog: {filter: 'warn,headless_dns::serve=trace', format: json}\n",
     )
     .unwrap();
@@ -126,16 +129,19 @@ fn check(text: &str, expected: &str) {
 fn what_is_wrong_is_told_with_its_place() {
     check(
         "ttl: 5\nlisen: [127.0.0.1:53]\n",
-        "error: etc/s.yaml:2:1: lisen: unknown field `lisen`\n2 | lisen: [127.0.0.1:53]\n  | ^^^^^\n  help: did you mean `listen`?",
+        "error: etc/s.yaml:2:1: lisen: unknown field `lisen`\n2 | lisen: [127.0.0.1:53]\n  | ^^^^^\n  help: did you \
+         mean `listen`?",
     );
     check(
         "limits:\n  udpPayloads: 1232\n",
-        "error: etc/s.yaml:2:3: limits.udpPayloads: unknown field `udpPayloads`\n2 |   udpPayloads: 1232\n  |   ^^^^^^^^^^^\n  \
+        "error: etc/s.yaml:2:3: limits.udpPayloads: unknown field `udpPayloads`\n2 |   udpPayloads: 1232\n  |   \
+         ^^^^^^^^^^^\n  \
          help: did you mean `udpPayload`?",
     );
     check(
         "ttl: 3601\n",
-        "error: etc/s.yaml:1:6: ttl: 3601 is out of range\n1 | ttl: 3601\n  |      ^^^^\n  help: write a number from 0 to 3600",
+        "error: etc/s.yaml:1:6: ttl: 3601 is out of range\n1 | ttl: 3601\n  |      ^^^^\n  help: write a number from 0 \
+         to 3600",
     );
     check(
         "ttl: -1\n",
@@ -144,7 +150,8 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(
         "listen:\n- 127.0.0.1\n",
-        "error: etc/s.yaml:2:3: listen[0]: `127.0.0.1` is no address with a port; write it as 127.0.0.1:1053 or [::1]:1053, port 0 \
+        "error: etc/s.yaml:2:3: listen[0]: `127.0.0.1` is no address with a port; write it as 127.0.0.1:1053 or \
+         [::1]:1053, port 0 \
          takes a free one\n2 | - 127.0.0.1\n  |   ^^^^^^^^^",
     );
     check(
@@ -161,42 +168,50 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(
         "watch: {rescan: 1ms}\n",
-        "error: etc/s.yaml:1:17: watch.rescan: 1ms is out of range\n1 | watch: {rescan: 1ms}\n  |                 ^^^\n  \
+        "error: etc/s.yaml:1:17: watch.rescan: 1ms is out of range\n1 | watch: {rescan: 1ms}\n  |                 \
+         ^^^\n  \
          help: write a duration from 100ms to 1h",
     );
     check(
         "podCidrs: [10.96.0.0/12]\n",
         "error: etc/s.yaml:1:1: podCidrs: the ranges of pods 10.96.0.0/12 and of services 10.96.0.0/16 overlap\n\
-         1 | podCidrs: [10.96.0.0/12]\n  | ^^^^^^^^\n  help: give them ranges of their own, or one address may mean two things",
+         1 | podCidrs: [10.96.0.0/12]\n  | ^^^^^^^^\n  help: give them ranges of their own, or one address may mean \
+         two things",
     );
     check(
         "podCidrs: [10.1.0.0/16, 10.2.0.0/16]\n",
-        "error: etc/s.yaml:1:25: podCidrs[1]: a second IPv4 range\n1 | podCidrs: [10.1.0.0/16, 10.2.0.0/16]\n  |                         \
+        "error: etc/s.yaml:1:25: podCidrs[1]: a second IPv4 range\n1 | podCidrs: [10.1.0.0/16, 10.2.0.0/16]\n  \
+         |                         \
          ^^^^^^^^^^^\n  help: give one range of each family",
     );
     check(
         "reverseZones: [cluster.local]\n",
-        "error: etc/s.yaml:1:16: reverseZones[0]: `cluster.local` is no reverse zone; write a name below in-addr.arpa or ip6.arpa, or a \
+        "error: etc/s.yaml:1:16: reverseZones[0]: `cluster.local` is no reverse zone; write a name below in-addr.arpa \
+         or ip6.arpa, or a \
          range such as 10.244.0.0/16\n1 | reverseZones: [cluster.local]\n  |                ^^^^^^^^^^^^^",
     );
     check(
         "log: {format: jsn}\n",
-        "error: etc/s.yaml:1:15: log.format: `jsn` is not a value that is known here\n1 | log: {format: jsn}\n  |               ^^^\n  \
+        "error: etc/s.yaml:1:15: log.format: `jsn` is not a value that is known here\n1 | log: {format: jsn}\n  \
+         |               ^^^\n  \
          help: did you mean `json`?",
     );
     check(
         "clusterDomain: .\n",
-        "error: etc/s.yaml:1:16: clusterDomain: the root cannot be the cluster's domain\n1 | clusterDomain: .\n  |                ^\n  \
+        "error: etc/s.yaml:1:16: clusterDomain: the root cannot be the cluster's domain\n1 | clusterDomain: .\n  \
+         |                ^\n  \
          help: write cluster.local",
     );
     check(
         "limits: {udpThreads: many}\n",
-        "error: etc/s.yaml:1:22: limits.udpThreads: `many` is neither a whole number nor auto\n1 | limits: {udpThreads: many}\n  \
+        "error: etc/s.yaml:1:22: limits.udpThreads: `many` is neither a whole number nor auto\n1 | limits: \
+         {udpThreads: many}\n  \
          |                      ^^^^",
     );
     check(
         "ttl: 1\n---\nttl: 2\n",
-        "error: etc/s.yaml:3:1: settings are one document, and here a second one begins\n3 | ttl: 2\n  | ^^^^^^\n  help: join them",
+        "error: etc/s.yaml:3:1: settings are one document, and here a second one begins\n3 | ttl: 2\n  | ^^^^^^\n  \
+         help: join them",
     );
     check("- 1\n", "error: etc/s.yaml:1:1: expected a mapping, found a list\n1 | - 1\n  | ^^^");
     check(
@@ -205,7 +220,8 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(
         "log: {filter: 'a=loud'}\n",
-        "error: etc/s.yaml:1:15: log.filter: `a=loud` is no filter of logs\n1 | log: {filter: 'a=loud'}\n  |               ^^^^^^^^\n  \
+        "error: etc/s.yaml:1:15: log.filter: `a=loud` is no filter of logs\n1 | log: {filter: 'a=loud'}\n  \
+         |               ^^^^^^^^\n  \
          help: write a level (off, error, warn, info, debug, trace), or module=level; several with commas",
     );
 }
@@ -214,38 +230,47 @@ fn what_is_wrong_is_told_with_its_place() {
 fn what_is_foolish_is_a_warning() {
     check(
         "ttl: 300\n",
-        "warning: etc/s.yaml:1:6: ttl: 300 seconds are long: clients may use a pod's old address for that many seconds\n\
+        "warning: etc/s.yaml:1:6: ttl: 300 seconds are long: clients may use a pod's old address for that many \
+         seconds\n\
          1 | ttl: 300\n  |      ^^^",
     );
     check(
         "limits: {udpPayload: 4096}\n",
-        "warning: etc/s.yaml:1:22: limits.udpPayload: replies of 4096 octets are cut into fragments on many networks and then get lost\n\
-         1 | limits: {udpPayload: 4096}\n  |                      ^^^^\n  help: 1232 goes through everywhere; larger answers use TCP",
+        "warning: etc/s.yaml:1:22: limits.udpPayload: replies of 4096 octets are cut into fragments on many networks \
+         and then get lost\n\
+         1 | limits: {udpPayload: 4096}\n  |                      ^^^^\n  help: 1232 goes through everywhere; larger \
+         answers use TCP",
     );
     check(
         "podCidrs: [10.1.2.3/16]\n",
-        "warning: etc/s.yaml:1:12: podCidrs[0]: 10.1.2.3 is not the first address of the range\n1 | podCidrs: [10.1.2.3/16]\n  |            \
+        "warning: etc/s.yaml:1:12: podCidrs[0]: 10.1.2.3 is not the first address of the range\n1 | podCidrs: \
+         [10.1.2.3/16]\n  |            \
          ^^^^^^^^^^^\n  help: write 10.1.0.0/16",
     );
     check(
         "reverseZones: [10.0.0.0/8, 244.10.in-addr.arpa]\n",
-        "warning: etc/s.yaml:1:28: reverseZones[1]: 244.10.in-addr.arpa. is part of 10.in-addr.arpa. and is not served as a zone of its \
-         own\n1 | reverseZones: [10.0.0.0/8, 244.10.in-addr.arpa]\n  |                            ^^^^^^^^^^^^^^^^^^^\n  \
+        "warning: etc/s.yaml:1:28: reverseZones[1]: 244.10.in-addr.arpa. is part of 10.in-addr.arpa. and is not served \
+         as a zone of its \
+         own\n1 | reverseZones: [10.0.0.0/8, 244.10.in-addr.arpa]\n  |                            \
+         ^^^^^^^^^^^^^^^^^^^\n  \
          help: remove one of them",
     );
     check(
         "reverseZones: [10.96.0.0/16]\n",
-        "warning: etc/s.yaml:1:1: reverseZones: addresses of pods in 10.244.0.0/16 have no reverse names in these zones\n\
+        "warning: etc/s.yaml:1:1: reverseZones: addresses of pods in 10.244.0.0/16 have no reverse names in these \
+         zones\n\
          1 | reverseZones: [10.96.0.0/16]\n  | ^^^^^^^^^^^^\n  help: add 10.244.0.0/16",
     );
     check(
         "log: {filter: inof}\n",
-        "warning: etc/s.yaml:1:15: log.filter: `inof` is no level and is taken as the name of a module\n1 | log: {filter: inof}\n  |               \
+        "warning: etc/s.yaml:1:15: log.filter: `inof` is no level and is taken as the name of a module\n1 | log: \
+         {filter: inof}\n  |               \
          ^^^^\n  help: did you mean `info`?",
     );
     check(
         "serviceCidrs: ['fd00::/112']\n",
-        "warning: etc/s.yaml:1:1: serviceCidrs: Services get addresses of fd00::/112, but pods have none of that family\n\
+        "warning: etc/s.yaml:1:1: serviceCidrs: Services get addresses of fd00::/112, but pods have none of that \
+         family\n\
          1 | serviceCidrs: ['fd00::/112']\n  | ^^^^^^^^^^^^\n  help: add a range of that family to podCidrs",
     );
 }

@@ -10,10 +10,15 @@
 //! | objects | kind, namespace, name | the object as JSON         |
 //! | cluster | `resourceVersion`     | the last one given         |
 //! |         | `objects`             | how many objects there are |
+//! |         | `volumes`             | directories to be wiped    |
 //! | serials | a zone's apex         | its last SOA serial        |
 //!
 //! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
 //! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
+//!
+//! What pods write lies beside the file, in directories ([`volumes`]).
+
+pub mod volumes;
 
 use crate::{
     cluster::Change,
@@ -30,6 +35,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
+use volumes::Plan;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "cluster.redb";
@@ -40,6 +46,8 @@ pub const FORMAT: u64 = 1;
 const FORMAT_TABLE: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 const OBJECTS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("objects");
 const CLUSTER: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster");
+/// The key of the table `cluster` with the work on volumes that is owed.
+const VOLUMES: &str = "volumes";
 const SERIALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("serials");
 
 /// Why the state could not be read or written. Nothing is ever deleted or overwritten because of an error.
@@ -86,8 +94,8 @@ pub enum StateError {
     },
     /// A transaction was not carried out; it is kept in memory and is part of the next one.
     #[error(
-        "{file}: changes are not on disk ({problem}); serving goes on and they are written with the next \
-         change, but a restart before that forgets {objects} changed objects"
+        "{file}: changes are not on disk ({problem}); serving goes on and it is tried again every second, but a \
+         restart before that forgets {objects} changed objects; make room or make the disk writable"
     )]
     Write {
         /// The file.
@@ -108,6 +116,8 @@ pub struct Loaded {
     pub resource_version: u64,
     /// Each zone's apex in presentation form and its last serial.
     pub serials: Vec<(String, u32)>,
+    /// What was to be done with volumes and may not have been.
+    pub owed: Plan,
 }
 
 /// How the file is opened; tests put a failing disk in its place.
@@ -128,6 +138,8 @@ struct Pending {
     /// JSON of each changed object; `None` for those that are gone.
     objects: BTreeMap<ObjectKey, Option<Vec<u8>>>,
     serials: BTreeMap<String, u32>,
+    /// All work on volumes that is owed; `None` where that has not changed.
+    owed: Option<Plan>,
     resource_version: Option<u64>,
 }
 
@@ -176,6 +188,12 @@ impl Store {
         self.pending.serials.extend(serials.iter().map(|(name, serial)| (name.to_string(), *serial)));
         self.pending.resource_version = Some(resource_version);
         self.flush()
+    }
+
+    /// What has to be done with volumes once the next [`Store::commit`] is on disk. It stands there until a later
+    /// commit takes another plan in its place.
+    pub fn owe(&mut self, plan: Plan) {
+        self.pending.owed = Some(plan);
     }
 
     /// Tries again to write what an earlier [`Store::commit`] could not; without that it does nothing.
@@ -313,6 +331,10 @@ fn read(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
     let cluster = transaction.open_table(CLUSTER)?;
     let value = |key| cluster.get(key)?.map_or(Ok(0), |value| number(key, value.value()));
     loaded.resource_version = value("resourceVersion")?;
+    if let Some(owed) = cluster.get(VOLUMES)? {
+        let json = unseal(&[VOLUMES], owed.value()).ok_or("volumes: wrong checksum")?;
+        loaded.owed = serde_json::from_slice(json).map_err(|error| format!("volumes: {error}"))?;
+    }
     match value("objects")? {
         expected if expected == loaded.objects.len() as u64 => Ok(loaded),
         expected => Err(format!("{} objects of {expected} are there", loaded.objects.len()).into()),
@@ -349,6 +371,10 @@ fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(),
         if let Some(number) = number {
             cluster.insert(key, seal(&[key], number.to_string().as_bytes()).as_slice())?;
         }
+    }
+    if let Some(owed) = &pending.owed {
+        let json = serde_json::to_vec(owed).map_err(io::Error::other)?;
+        cluster.insert(VOLUMES, seal(&[VOLUMES], &json).as_slice())?;
     }
     Ok(())
 }

@@ -53,7 +53,12 @@ fn what_was_stored_is_loaded() {
     let a = pod("web-0", "10.0.0.9");
     store.commit(&[stored(&a), gone(&b)], 5, &[(apex(), 8)]).unwrap();
     store.commit(&[], 6, &[]).unwrap();
-    let expected = Loaded { objects: vec![c, a], resource_version: 6, serials: vec![(apex().to_string(), 8)] };
+    let expected = Loaded {
+        objects: vec![c, a],
+        resource_version: 6,
+        serials: vec![(apex().to_string(), 8)],
+        ..Loaded::default()
+    };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);
     assert_eq!(Store::open(&directory).unwrap().load().unwrap(), expected);
@@ -79,6 +84,25 @@ fn every_kind_comes_back() {
         .collect();
     store.commit(&objects.iter().map(stored).collect::<Vec<_>>(), 1, &[]).unwrap();
     assert_eq!(store.load().unwrap().objects, objects);
+}
+
+#[test]
+fn what_is_owed_stands_until_it_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    let mut plan = Plan::default();
+    plan.add("pv-1", volumes::Work::Remove);
+    plan.add("pv-1", volumes::Work::Append { line: "web-0".to_owned(), times: 2 });
+    store.owe(plan.clone());
+    assert_eq!(store.load().unwrap().owed, Plan::default(), "not before the commit");
+    for (version, owe) in [(1, None), (2, None), (3, Some(Plan::default()))] {
+        let expected = if owe.is_some() { Plan::default() } else { plan.clone() };
+        owe.into_iter().for_each(|plan| store.owe(plan));
+        store.commit(&[], version, &[]).unwrap();
+        drop(store);
+        store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.load().unwrap().owed, expected, "{version}");
+    }
 }
 
 #[test]
@@ -271,7 +295,12 @@ fn a_full_disk_costs_nothing_once_there_is_room_again() {
     disk.full.store(false, Ordering::Relaxed);
     store.commit(&[stored(&c)], 4, &[]).unwrap();
     assert!(!store.has_pending());
-    let expected = Loaded { objects: vec![c, b], resource_version: 4, serials: vec![(apex().to_string(), 9)] };
+    let expected = Loaded {
+        objects: vec![c, b],
+        resource_version: 4,
+        serials: vec![(apex().to_string(), 9)],
+        ..Loaded::default()
+    };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);
     assert_eq!(Store::open(directory.path()).unwrap().load().unwrap(), expected);

@@ -15,7 +15,7 @@ use std::{
     collections::HashSet,
 };
 
-/// See [`super::decode`].
+/// See [`super::decode()`].
 ///
 /// serde stops at the first error. So each erroneous node is noted and left out of the next attempt, until one gets
 /// through.

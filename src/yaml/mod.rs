@@ -1,6 +1,6 @@
 //! YAML (and JSON) with every value's place in the file, and strict decoding of it.
 //!
-//! [`parse`] reads text to [`Node`]s, [`decode`] a node to any type that serde can build, and [`locate`] finds the
+//! [`parse()`] reads text to [`Node`]s, [`decode()`] a node to any type that serde can build, and [`locate`] finds the
 //! place of a field by its path. All three say what is wrong as [`Diagnostic`]s with file, line and column.
 //! saphyr-parser does the reading; it is named in `parse.rs` only.
 

@@ -13,7 +13,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
-/// See [`super::parse`].
+/// See [`super::parse()`].
 pub(super) fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
     let mut report = Report { source, diagnostics: Vec::new(), errors: 0, warnings: 0 };
@@ -103,7 +103,9 @@ struct Abandoned;
 
 /// One document being read.
 struct Document<'s, 'r> {
-    text: Cow<'s, str>,
+    text: &'s str,
+    /// How many characters of the text have been gone over, and how many octets they take.
+    cursor: (usize, usize),
     folds_surrogates: bool,
     lines: Vec<&'s str>,
     lines_before: usize,
@@ -117,10 +119,10 @@ struct Document<'s, 'r> {
 
 impl<'s, 'r> Document<'s, 'r> {
     fn new(chunk: Chunk<'s>, report: &'r mut Report<'s>) -> Document<'s, 'r> {
-        let text = hide_surrogates(chunk.text);
         Document {
-            folds_surrogates: matches!(text, Cow::Owned(_)),
-            text,
+            folds_surrogates: false,
+            text: chunk.text,
+            cursor: (0, 0),
             lines: lines(chunk.text).collect(),
             lines_before: chunk.lines_before,
             report,
@@ -137,7 +139,8 @@ impl<'s, 'r> Document<'s, 'r> {
         if self.refuse_unprintable() {
             return None;
         }
-        let text = std::mem::take(&mut self.text);
+        let text = hide_surrogates(self.text);
+        self.folds_surrogates = matches!(text, Cow::Owned(_));
         for event in Parser::new_from_str(&text) {
             let going_on = match event {
                 Ok((event, span)) => self.event(event, span),
@@ -181,11 +184,13 @@ impl<'s, 'r> Document<'s, 'r> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", place);
-                self.begin(place, anchor, &span, '[', Content::Sequence(Vec::new()))
+                let has_properties = anchor != 0 || tag.is_some();
+                self.begin(place, anchor, &span, ('[', has_properties), Content::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "map", place);
-                self.begin(place, anchor, &span, '{', Content::Mapping(OpenMapping::default()))
+                let has_properties = anchor != 0 || tag.is_some();
+                self.begin(place, anchor, &span, ('{', has_properties), Content::Mapping(OpenMapping::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&span),
             Event::Alias(anchor) => self.alias(anchor, span),
@@ -200,18 +205,31 @@ impl<'s, 'r> Document<'s, 'r> {
         place: Place,
         anchor: usize,
         span: &Span,
-        bracket: char,
+        (bracket, has_properties): (char, bool),
         content: Content,
     ) -> Result<(), Abandoned> {
         if self.open.len() >= MAX_DEPTH {
             return self.too_deep(place);
         }
-        // The span of a list or mapping in brackets ends behind the bracket; that of a block is empty, but for anchor
-        // or tag.
-        let before: String = self.line(span.end.line()).chars().take(span.end.col()).collect();
-        let flow = span.end.index() > span.start.index() && before.trim_end().ends_with(bracket);
+        // The span of a list or mapping in brackets ends behind the bracket (and blanks); that of a block is empty.
+        // Behind an anchor or tag only the text tells.
+        let written = span.end.index() > span.start.index();
+        let flow = written && (!has_properties || self.ends_with(bracket, &span.end));
         self.open.push(Open { place, flow, anchor, weight: NODE_COST, depth: 1, content });
         Ok(())
+    }
+
+    /// Whether the text before the marker ends with this bracket, blanks aside.
+    fn ends_with(&mut self, bracket: char, marker: &Marker) -> bool {
+        // Markers come in order, so the way to them is not gone twice.
+        let (mut characters, mut octets) = self.cursor;
+        if characters > marker.index() {
+            (characters, octets) = (0, 0);
+        }
+        let text = self.text;
+        octets += text[octets..].chars().take(marker.index() - characters).map(char::len_utf8).sum::<usize>();
+        self.cursor = (marker.index(), octets);
+        text[..octets].trim_end_matches([' ', '\t']).ends_with(bracket)
     }
 
     fn end(&mut self, span: &Span) -> Result<(), Abandoned> {
@@ -309,8 +327,9 @@ impl<'s, 'r> Document<'s, 'r> {
             }
             Value::Sequence(_) | Value::Mapping(_) => {
                 let column = place.column.saturating_sub(2);
-                let is_template =
-                    self.line(place.line - self.lines_before).chars().skip(column).take(2).eq("{{".chars());
+                // A line may be long, and such keys many: beyond what is shown nobody looks.
+                let is_template = self.report.errors < MAX_DIAGNOSTICS
+                    && self.line(place.line - self.lines_before).chars().skip(column).take(2).eq("{{".chars());
                 let help = match is_template {
                     true => "`{{` looks like a template that was not rendered; render it first, or quote it",
                     false => "a key is text; quote it if the brackets belong to it",

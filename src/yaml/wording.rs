@@ -189,7 +189,10 @@ fn bad_escape(line: &str, column: usize) -> (usize, usize) {
 /// Errors inside of brackets: nearly always the closing one is missing.
 fn in_brackets(info: &str, at: Place, text: Text<'_>, open: Place) -> Explained {
     let line = text.line(open.line);
-    let bracket = line.chars().skip(open.column - 1).find(|c| matches!(c, '[' | '{')).unwrap_or('[');
+    // An anchor may stand before the bracket.
+    let written = line.chars().enumerate().skip(open.column - 1).find(|(_, c)| matches!(c, '[' | '{'));
+    let (index, bracket) = written.unwrap_or((open.column - 1, '['));
+    let open = Place { column: index + 1, ..open };
     let closing = if bracket == '[' { ']' } else { '}' };
     let found = text.line(at.line).chars().nth(at.column - 1);
     if at.line == open.line && found.is_some() {

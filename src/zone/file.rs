@@ -106,6 +106,11 @@ impl ZoneFiles {
         self
     }
 
+    /// Reads another directory from the next [`ZoneFiles::scan`] on.
+    pub fn set_directory(&mut self, directory: &Path) {
+        self.directory = directory.to_owned();
+    }
+
     /// Reads the directory again. The zones come only if they differ from those of the scan before (none before the
     /// first); the diagnostics are all that hold now.
     pub fn scan(&mut self) -> (Option<Vec<StaticZone>>, Vec<Diagnostic>) {

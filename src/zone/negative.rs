@@ -8,8 +8,8 @@ use crate::{
     },
 };
 
-/// An SOA record whose owner, and whose names as far as they lie in the zone, are pointers to the zone's name at the end
-/// of the question; they are set when the record is sent.
+/// An SOA record whose owner, and whose names as far as they lie in the zone, are pointers to the zone's name at the
+/// end of the question; they are set when the record is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NegativeSoa {
     bytes: Box<[u8]>,

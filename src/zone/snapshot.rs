@@ -106,11 +106,11 @@ impl Snapshot {
         next
     }
 
-    /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial. Another serial in
-    /// the file is taken over if it is the later one, else the serial of a zone that differs grows by one.
+    /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial. Another serial
+    /// in the file is taken over if it is the later one, else the serial of a zone that differs grows by one.
     ///
-    /// The longest apex wins: a static zone within a fed one is served in its stead. A static zone with the apex of a fed
-    /// one is laid beneath it: its SOA is ignored, and what deltas say of a name and type wins over the file.
+    /// The longest apex wins: a static zone within a fed one is served in its stead. A static zone with the apex of a
+    /// fed one is laid beneath it: its SOA is ignored, and what deltas say of a name and type wins over the file.
     pub fn with_static_zones(&self, zones: Vec<StaticZone>) -> Snapshot {
         let mut next = self.clone();
         next.generation += 1;

@@ -224,6 +224,10 @@ fn check_invariants(snapshot: &Snapshot) {
             totals.0 += usize::from(!sets.is_empty() || soa == 1);
             totals.1 += soa + sets.iter().map(Rrset::len).sum::<usize>();
         }
+        let is_cut = |sets: &[Rrset]| sets.iter().any(|set| set.rtype() == RecordType::NS);
+        let cuts = nodes.iter().filter(|(owner, sets, _)| *owner != origin && is_cut(sets)).count();
+        let wildcards = nodes.iter().filter(|(owner, ..)| owner.as_wire().starts_with(b"\x01*")).count();
+        assert_eq!((zone.cuts, zone.wildcards), (cuts, wildcards));
         for (owner, sets, count) in &nodes {
             assert_eq!(*count, children.get(owner).copied().unwrap_or(0), "{owner}");
             let pinned = zone.node(owner.as_wire()).unwrap().pins > 0;
@@ -259,7 +263,8 @@ proptest! {
                 present.insert((owner, rtype), set);
             }
             check_invariants(&incremental);
-            for ((origin, serial_before), (_, serial_after)) in before.serials().into_iter().zip(incremental.serials()) {
+            for ((origin, serial_before), (_, serial_after)) in before.serials().into_iter().zip(incremental.serials())
+            {
                 let contents_of = |snapshot: &Snapshot| contents(snapshot).remove(&origin);
                 let differs = contents_of(&before) != contents_of(&incremental);
                 if differs {

@@ -35,8 +35,8 @@ pub struct Zone {
     /// Nodes that hold records; records; delegations; wildcards.
     names: usize,
     records: usize,
-    cuts: usize,
-    wildcards: usize,
+    pub(super) cuts: usize,
+    pub(super) wildcards: usize,
 }
 
 /// What a zone knows of a name.

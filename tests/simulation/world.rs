@@ -58,8 +58,12 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
         let both = [v4, v6].map(|range| range.parse().expect("a range"));
         both[..if setting.is_dual_stack { 2 } else { 1 }].to_vec()
     };
-    let settings =
-        ControllerSettings { service_cidrs: ranges("10.96.0.0/24", "fd96::/112"), records: names::settings(), seed };
+    let settings = ControllerSettings {
+        service_cidrs: ranges("10.96.0.0/24", "fd96::/112"),
+        records: names::settings(),
+        built_in_class: false,
+        seed,
+    };
     let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
     Controller::new(settings, Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }))

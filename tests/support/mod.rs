@@ -34,7 +34,8 @@ pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(5));
 }
 
-/// Says whether the tools are here. Where they are missing a test is skipped, but not in CI, where nothing may be skipped.
+/// Says whether the tools are here. Where they are missing a test is skipped, but not in CI, where nothing may be
+/// skipped.
 pub fn have(tools: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let missing: Vec<_> =
@@ -56,8 +57,8 @@ pub fn write(path: &Path, text: &str) {
     std::fs::rename(&beside, path).unwrap();
 }
 
-/// A headless Service `nginx` with port `web`, and a StatefulSet `web` behind it. `template` goes into the pods' metadata
-/// (indented by 6), `spec` into the set's spec (indented by 2).
+/// A headless Service `nginx` with port `web`, and a StatefulSet `web` behind it. `template` goes into the pods'
+/// metadata (indented by 6), `spec` into the set's spec (indented by 2).
 pub fn web(replicas: usize, template: &str, spec: &str) -> String {
     format!(
         "apiVersion: v1

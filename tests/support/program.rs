@@ -182,7 +182,10 @@ impl Program {
 
 fn command_with(command: &mut Command, listen: &str, directory: &Path) -> Command {
     let mut own = Command::new(command.get_program());
-    own.args(command.get_args()).args(["serve", "--listen", listen, "--state-dir", "none"]);
+    own.args(command.get_args()).args(["serve", "--listen", listen]);
+    if !command.get_args().any(|argument| argument == "--state-dir") {
+        own.args(["--state-dir", "none"]);
+    }
     for (option, folder) in [("--manifests", "manifests"), ("--zones", "zones")] {
         own.arg(option).arg(directory.join(folder));
     }

@@ -276,7 +276,8 @@ fn refused_and_edns() {
         ("cluster.local AXFR tcp edns", r#"REFUSED edns=1232 ede=18 "zone transfer is not allowed""#),
         // 184, 185, 186, 190, 194
         ("svc1.ns1.svc.cluster.local A edns=4096", "NOERROR aa edns=1232\n svc1.ns1.svc.cluster.local. 5 A 10.96.0.1"),
-        ("svc1.ns1.svc.cluster.local A edns=0 do", "NOERROR aa do edns=1232\n svc1.ns1.svc.cluster.local. 5 A 10.96.0.1"),
+        ("svc1.ns1.svc.cluster.local A edns=0 do",
+            "NOERROR aa do edns=1232\n svc1.ns1.svc.cluster.local. 5 A 10.96.0.1"),
         ("no.example.org A edns", &format!("NXDOMAIN aa edns=1232\n{EXAMPLE_SOA}")),
     ];
     for (line, expected) in rows {

@@ -10,7 +10,7 @@ mod reclaim;
 #[cfg(test)]
 mod tests;
 
-pub use class::{BUILT_IN_CLASS, SIMULATED_PROVISIONER, built_in_class};
+pub use class::{BUILT_IN_CLASS, SIMULATED_PROVISIONER, built_in_class, is_built_in};
 
 /// Set to `yes` on a claim once both sides are bound.
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";

@@ -1,4 +1,4 @@
-//! Services.
+//! What upstream fills in for Services.
 
 use super::default_text;
 use k8s_openapi::{

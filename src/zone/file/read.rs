@@ -25,8 +25,8 @@ pub(super) struct Record {
     pub width: usize,
 }
 
-/// Reads one file. Relative names before the first `$ORIGIN` lie below the name that the file has without `.zone`. There
-/// is no zone if there is any error; apexes in `built_in` are those of zones the file's records are laid beneath.
+/// Reads one file. Relative names before the first `$ORIGIN` lie below the name that the file has without `.zone`.
+/// There is no zone if there is any error; apexes in `built_in` are those of zones the file's records are laid beneath.
 pub fn read(path: &Path, octets: &[u8], built_in: &[Name]) -> (Option<StaticZone>, Vec<Diagnostic>) {
     let mut reader = Reader { path, lines: Vec::new(), diagnostics: Vec::new() };
     let text = match std::str::from_utf8(octets) {
@@ -49,7 +49,9 @@ pub fn read(path: &Path, octets: &[u8], built_in: &[Name]) -> (Option<StaticZone
 }
 
 fn assemble(records: &[Record], soa: &Record) -> StaticZone {
-    let mut sets: BTreeMap<(&Name, RecordType), (u32, Vec<Vec<u8>>)> = BTreeMap::new();
+    /// TTL and rdata.
+    type Set = (u32, Vec<Vec<u8>>);
+    let mut sets: BTreeMap<(&Name, RecordType), Set> = BTreeMap::new();
     for record in records.iter().filter(|record| record.rtype != RecordType::SOA) {
         let set = sets.entry((&record.owner, record.rtype)).or_insert((record.ttl, Vec::new()));
         // One TTL per set (RFC 2181 §5.2).

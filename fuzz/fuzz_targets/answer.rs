@@ -1,0 +1,69 @@
+//! Any packet over either transport: no panic, and every reply is short enough and can be read by hickory.
+#![no_main]
+
+use headless_dns::{
+    answer::{Request, Transport, Verdict, answer},
+    name::Name,
+    zone::{Delta, Snapshot, ZoneSpec, file},
+};
+use hickory_proto::op::Message;
+use libfuzzer_sys::fuzz_target;
+use std::{path::Path, sync::LazyLock};
+
+const ZONE: &[u8] = br#"$TTL 5
+@ SOA ns h 1 2 3 4 5
+@ NS ns
+ns A 192.0.2.1
+a A 192.0.2.2
+a A 192.0.2.3
+a AAAA 2001:db8::1
+_s._t SRV 0 0 1 a
+_s._t SRV 0 0 2 a
+_s._t SRV 0 0 2 ns
+m MX 5 a
+c CNAME d
+d CNAME a
+l CNAME l
+*.w TXT w
+*.v CNAME d
+x NS ns.x
+x NS ns.e.
+ns.x A 192.0.2.4
+p PTR a
+p PTR ns
+"#;
+
+static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
+    let name = |text| Name::parse(text).expect("a name");
+    let zone = |origin: &str| {
+        let path = format!("{origin}.zone");
+        file::read(Path::new(&path), ZONE, &[]).0.expect("a zone")
+    };
+    let spec = ZoneSpec {
+        origin: name("c"),
+        name_server: name("ns.c"),
+        name_server_addresses: vec![],
+        mailbox: name("h.c"),
+        serial: 1,
+        ttl: 5,
+        negative_ttl: 1,
+        empty_names: vec![],
+    };
+    let mut delta = Delta::default();
+    for (owner, set) in zone("c").records() {
+        delta.set(owner.clone(), set.clone());
+    }
+    Snapshot::new(vec![spec]).apply(&delta).with_static_zones(vec![zone("e"), zone("s.c")]).synced()
+});
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choice, packet)) = input.split_first() else { return };
+    let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Stream };
+    let request = Request { transport, udp_payload_max: 1232, rotation: u32::from(choice) };
+    let mut out = vec![0; if transport == Transport::Udp { 1232 } else { 65_535 }];
+    if let Verdict::Reply(length) = answer(packet, &SNAPSHOT, request, &mut out) {
+        assert_eq!(out[..2], packet[..2]);
+        assert!(out[2] & 0x80 != 0);
+        Message::from_vec(&out[..length]).expect("a message");
+    }
+});

@@ -1,0 +1,14 @@
+//! Any packet: the parser ends, and what it takes for a question is one.
+#![no_main]
+
+use headless_dns::{name::Name, wire::query::Query};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|packet: &[u8]| {
+    let Some(query) = Query::parse(packet) else { return };
+    if let Some(question) = query.question {
+        let name = Name::from_wire(question.name()).expect("a name");
+        assert_eq!(Name::parse(&name.to_string()), Ok(name));
+    }
+    assert!(!query.well_formed || query.question.is_some());
+});

@@ -1,0 +1,224 @@
+//! SIGHUP: settings, manifests and static zones are read again, and what can change in a running server does.
+//!
+//! | changes at once                                | takes effect after a restart                          |
+//! |------------------------------------------------|-------------------------------------------------------|
+//! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`                            |
+//! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
+//! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, all other `limits`        |
+//! | `log.filter`                                   | `log.format`                                          |
+//!
+//! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
+
+use super::Server;
+use crate::{
+    diagnostic::has_error,
+    settings::{Limits, Log, Overrides, Settings},
+    telemetry,
+};
+
+/// What stays when the settings cannot be used.
+const KEPT: &str = "the settings in use stay as they are";
+
+/// What becomes of settings that were read again.
+struct Merged {
+    /// The settings in use from now on.
+    settings: Settings,
+    /// Keys that differ and stay as they are until a restart.
+    waiting: Vec<&'static str>,
+}
+
+impl Server {
+    /// The same server with what the command line and the environment said, so that [`Server::reload`] reads the
+    /// settings file again. Without that, the settings stay those that the server was started with.
+    pub fn with_overrides(mut self, overrides: Overrides) -> Server {
+        self.overrides = Some(overrides);
+        self
+    }
+
+    /// Re-reads settings, manifests and static zones now (SIGHUP). Settings with an error change nothing; what is wrong
+    /// is shown. For each key that takes effect only after a restart one warning tells so. Returns when what was read
+    /// has been carried out.
+    pub fn reload(&mut self) {
+        if let Some(overrides) = &self.overrides {
+            match Settings::load(overrides) {
+                Ok((settings, warnings)) => {
+                    telemetry::report(&warnings);
+                    self.take(settings);
+                }
+                Err(mut found) => {
+                    for diagnostic in found.iter_mut().filter(|one| has_error(std::slice::from_ref(one))) {
+                        diagnostic.kept = KEPT.to_owned();
+                    }
+                    telemetry::report(&found);
+                }
+            }
+        }
+        // When the loop has ended, `failed` says so.
+        let _ = self.control.rescan();
+    }
+
+    /// Changes what can be changed.
+    fn take(&mut self, new: Settings) {
+        let Merged { mut settings, waiting } = merge(&self.settings, new);
+        let file = settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
+        for key in waiting {
+            tracing::warn!("{key}: changed in {file}; takes effect after a restart");
+        }
+        let old = &self.settings;
+        if settings.log.filter != old.log.filter
+            && let Err(error) = telemetry::set_filter(&settings.log.filter)
+        {
+            // Settings with a filter that is none are not loaded.
+            tracing::error!(%error, "{KEPT}");
+            settings.log.filter.clone_from(&old.log.filter);
+        }
+        let directories = settings.manifests != old.manifests || settings.zones != old.zones;
+        if directories || settings.watch != old.watch {
+            // The new watch before the old one goes and before the scan: no change is missed.
+            match self.watch(&settings) {
+                Ok(watch) => self.watch = Some(watch),
+                Err(error) => {
+                    tracing::error!(%error, "the directories cannot be watched as set; {KEPT} for them");
+                    settings.watch = old.watch.clone();
+                    settings.manifests.clone_from(&old.manifests);
+                    settings.zones.clone_from(&old.zones);
+                }
+            }
+        }
+        // Both fail only when a thread has ended, of which `failed` tells.
+        if directories {
+            let _ = self.control.read_from(settings.manifests.clone(), settings.zones.clone());
+        }
+        if settings.simulation != old.simulation {
+            let _ = self.control.simulate(settings.simulation.clone());
+        }
+        self.settings = settings;
+    }
+}
+
+/// Keeps of the old settings what a running server cannot change, and tells which keys those are. No `..` here: a new
+/// setting that nobody thought of does not compile.
+fn merge(old: &Settings, new: Settings) -> Merged {
+    let mut waiting = Vec::new();
+    let Settings {
+        file,
+        listen,
+        manifests,
+        zones,
+        state_directory,
+        cluster_domain,
+        reverse_zones,
+        ttl,
+        negative_ttl,
+        pod_cidrs,
+        service_cidrs,
+        default_storage_class,
+        simulation,
+        watch,
+        limits,
+        log,
+    } = new;
+    let limits = merge_limits(&old.limits, limits, &mut waiting);
+    let Log { filter, json } = log;
+    let settings = Settings {
+        file,
+        listen: keep("listen", &old.listen, &listen, &mut waiting),
+        manifests,
+        zones,
+        state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
+        cluster_domain: keep("clusterDomain", &old.cluster_domain, &cluster_domain, &mut waiting),
+        reverse_zones: keep("reverseZones", &old.reverse_zones, &reverse_zones, &mut waiting),
+        ttl: keep("ttl", &old.ttl, &ttl, &mut waiting),
+        negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
+        pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
+        service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
+        default_storage_class: keep(
+            "defaultStorageClass",
+            &old.default_storage_class,
+            &default_storage_class,
+            &mut waiting,
+        ),
+        simulation,
+        watch,
+        limits,
+        log: Log { filter, json: keep("log.format", &old.log.json, &json, &mut waiting) },
+    };
+    Merged { settings, waiting }
+}
+
+fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
+    // As above.
+    let Limits {
+        udp_threads,
+        udp_payload,
+        tcp_connections,
+        tcp_connections_per_source: per_source,
+        tcp_idle,
+        tcp_slow,
+        lame_duck,
+    } = new;
+    let old_per_source = &old.tcp_connections_per_source;
+    Limits {
+        udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),
+        udp_payload: keep("limits.udpPayload", &old.udp_payload, &udp_payload, waiting),
+        tcp_connections: keep("limits.tcpConnections", &old.tcp_connections, &tcp_connections, waiting),
+        tcp_connections_per_source: keep("limits.tcpConnectionsPerSource", old_per_source, &per_source, waiting),
+        tcp_idle: keep("limits.tcpIdle", &old.tcp_idle, &tcp_idle, waiting),
+        tcp_slow: keep("limits.tcpSlow", &old.tcp_slow, &tcp_slow, waiting),
+        lame_duck,
+    }
+}
+
+/// The old value; notes the key if the new one differs.
+fn keep<T: Clone + PartialEq>(key: &'static str, old: &T, new: &T, waiting: &mut Vec<&'static str>) -> T {
+    if old != new {
+        waiting.push(key);
+    }
+    old.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::path::Path;
+
+    /// Settings as a file with this text gives them.
+    fn read(directory: &Path, text: &str) -> Settings {
+        let file = directory.join("settings.yaml");
+        std::fs::write(&file, text).unwrap();
+        Settings::load(&Overrides { config: Some(file), ..Overrides::default() }).unwrap().0
+    }
+
+    #[test]
+    fn what_changes_and_what_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        // The file's text, the keys that wait; all others change.
+        let rows: [(&str, &[&str]); 12] = [
+            ("manifests: [a, b]\nzones: z\n", &[]),
+            ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
+            ("simulation: {startAfter: 1ms, readyAfter: 2ms, stopAfter: 3ms}\n", &[]),
+            ("limits: {lameDuck: 3s}\n", &[]),
+            ("log: {filter: debug}\n", &[]),
+            ("log: {format: json}\n", &["log.format"]),
+            ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
+            ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
+            ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
+            ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),
+            ("limits: {udpThreads: 77, udpPayload: 1000}\n", &["limits.udpThreads", "limits.udpPayload"]),
+            (
+                "limits: {tcpConnections: 9, tcpConnectionsPerSource: 8, tcpIdle: 1s, tcpSlow: 1s}\n",
+                &["limits.tcpConnections", "limits.tcpConnectionsPerSource", "limits.tcpIdle", "limits.tcpSlow"],
+            ),
+        ];
+        let old = read(directory.path(), "");
+        for (text, expected) in rows {
+            let new = read(directory.path(), text);
+            assert_ne!(old, new, "{text}");
+            let Merged { settings, waiting } = merge(&old, new.clone());
+            assert_eq!(waiting, expected, "{text}");
+            assert_eq!(settings, if expected.is_empty() { new } else { old.clone() }, "{text}");
+            assert!(merge(&settings, settings.clone()).waiting.is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A plain query is answered without a single allocation, whatever the answer is.
+
+// Counting allocations needs an allocator, and that trait is unsafe to implement; the system's does all the work.
+#![allow(unsafe_code, clippy::unwrap_used)]
+
+use headless_dns::{
+    answer::{Request, Transport, Verdict, answer},
+    name::Name,
+    wire::rdata::{self, RecordType},
+    zone::{Delta, Rrset, Snapshot, ZoneSpec},
+};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    hint::black_box,
+};
+
+struct Counting;
+
+thread_local! {
+    /// Allocations of this thread; those of the test harness do not count.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn snapshot() -> Snapshot {
+    let spec = |origin: &str| ZoneSpec {
+        origin: name(origin),
+        name_server: name("ns.dns.cluster.local"),
+        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
+        mailbox: name("hostmaster.cluster.local"),
+        serial: 1,
+        ttl: 5,
+        negative_ttl: 1,
+        empty_names: vec![],
+    };
+    let mut delta = Delta::default();
+    let (mut addresses, mut services) = (Vec::new(), Vec::new());
+    for pod in 0..200u8 {
+        let host = name(&format!("web-{pod}.nginx.default.svc.cluster.local"));
+        addresses.push(vec![10, 0, 0, pod]);
+        services.push(rdata::srv(0, 0, 80, &host));
+        delta.set(host, Rrset::new(RecordType::A, 5, [vec![10, 0, 0, pod]]));
+    }
+    delta.set(name("nginx.default.svc.cluster.local"), Rrset::new(RecordType::A, 5, addresses));
+    delta.set(name("_web._tcp.nginx.default.svc.cluster.local"), Rrset::new(RecordType::SRV, 5, services));
+    let alias = |target: &str| Rrset::new(RecordType::CNAME, 5, [rdata::name(&name(target))]);
+    delta.set(name("alias.default.svc.cluster.local"), alias("web-0.nginx.default.svc.cluster.local"));
+    Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa")]).apply(&delta).synced()
+}
+
+#[test]
+fn plain_queries_allocate_nothing() {
+    let snapshot = snapshot();
+    #[rustfmt::skip]
+    let rows: &[(&str, RecordType, u8, bool)] = &[
+        ("web-7.nginx.default.svc.cluster.local", RecordType::A, 0, false),
+        ("web-7.nginx.default.svc.cluster.local", RecordType::AAAA, 0, false),
+        ("nginx.default.svc.cluster.local", RecordType::A, 0, true),
+        ("www.example.com.default.svc.cluster.local", RecordType::A, 3, false),
+        ("default.svc.cluster.local", RecordType::A, 0, false),
+        ("_web._tcp.nginx.default.svc.cluster.local", RecordType::SRV, 0, true),
+        ("alias.default.svc.cluster.local", RecordType::A, 0, false),
+        ("cluster.local", RecordType::NS, 0, false),
+        ("cluster.local", RecordType::SOA, 0, false),
+        ("www.example.com", RecordType::A, 5, false),
+    ];
+    let mut out = vec![0; 65_535];
+    for (asked, rtype, rcode, truncated) in rows {
+        for edns in [&b""[..], b"\0\0\x29\x02\0\0\0\0\0\0\0"] {
+            let mut packet = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!edns.is_empty())];
+            packet.extend_from_slice(name(asked).as_wire());
+            packet.extend_from_slice(&rtype.0.to_be_bytes());
+            packet.extend_from_slice(&[0, 1]);
+            packet.extend_from_slice(edns);
+            for transport in [Transport::Udp, Transport::Stream] {
+                let request = Request { transport, udp_payload_max: 1232, rotation: 77 };
+                let before = ALLOCATIONS.with(Cell::get);
+                let verdict = answer(black_box(&packet), &snapshot, request, &mut out);
+                let allocations = ALLOCATIONS.with(Cell::get) - before;
+                assert_eq!(allocations, 0, "{asked} {rtype} {transport:?}");
+                assert!(matches!(verdict, Verdict::Reply(length) if length > 12), "{asked}");
+                assert_eq!(out[3] & 0x0f, *rcode, "{asked} {rtype}");
+                assert_eq!(out[2] & 2 != 0, *truncated && transport == Transport::Udp, "{asked} {rtype}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.with(Cell::get);
+    drop(black_box(vec![1u8]));
+    assert!(ALLOCATIONS.with(Cell::get) - before >= 2);
+}

@@ -1,0 +1,114 @@
+//! The README's commands, run as they stand, and what they print compared with what it says.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+use support::{eventually, have, program};
+
+/// What the README says about one command.
+#[derive(Debug)]
+struct Example {
+    command: String,
+    /// The lines below it in the same block.
+    output: Vec<String>,
+}
+
+/// Commands of all `console` blocks.
+fn examples() -> Vec<Example> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let mut examples: Vec<Example> = Vec::new();
+    let mut inside = false;
+    for line in readme.lines() {
+        match line.strip_prefix("$ ") {
+            _ if line.starts_with("```") => inside = line == "```console",
+            Some(command) if inside => examples.push(Example { command: command.to_owned(), output: Vec::new() }),
+            None if inside => examples.last_mut().unwrap().output.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    examples
+}
+
+/// The program itself stands for `cargo run --release --`; CI builds that one and runs it, too.
+fn built(arguments: &str) -> Command {
+    let mut command = program::command();
+    command.args(arguments.split_whitespace()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+#[test]
+fn commands_print_what_the_readme_says() {
+    let examples = examples();
+    assert!(examples.len() >= 8, "{examples:?}");
+    let mut server = None;
+    for Example { command, output } in &examples {
+        match command.strip_prefix("cargo run --release") {
+            Some("") => {
+                // On a port of its own and without state, so that nothing else on the machine is in the way.
+                let mut serve = built("--listen 127.0.0.1:0 --state-dir none");
+                server = Some(Server::start(serve.stdout(Stdio::piped()).stderr(Stdio::null())));
+            }
+            Some(arguments) => {
+                let ended = program::run(built(arguments.trim_start().trim_start_matches("-- ")));
+                assert!(ended.status.success(), "{command}\n{}\n{}", ended.stdout, ended.stderr);
+            }
+            // This is it.
+            None if command == "cargo test" => {}
+            None if command.starts_with("dig ") => {
+                if have(&["dig"]) {
+                    let port = server.as_ref().expect("the README starts the server before it asks").port;
+                    eventually(command, || compare(command, port, output));
+                }
+            }
+            None => panic!("tests/readme.rs does not know how to run `{command}`"),
+        }
+    }
+}
+
+/// Runs a `dig` of the README. Sets come in any order, so lines are compared sorted.
+fn compare(command: &str, port: u16, expected: &[String]) -> Result<(), String> {
+    let arguments = command.replace("-p 1053", &format!("-p {port}"));
+    let output = Command::new("dig").args(arguments.split_whitespace().skip(1)).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut got: Vec<String> = text.lines().map(words).collect();
+    let mut expected: Vec<String> = expected.iter().map(|line| words(line)).filter(|line| !line.is_empty()).collect();
+    got.sort();
+    expected.sort();
+    if got == expected { Ok(()) } else { Err(format!("the README says {expected:#?}, dig says {got:#?}")) }
+}
+
+/// The server that the README starts; ended when dropped.
+struct Server {
+    child: std::process::Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Server {
+        use std::io::{BufRead, BufReader};
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().expect("it says where it listens").unwrap();
+            let address = line.strip_prefix("listening on ").and_then(|rest| rest.rsplit(':').next());
+            if let Some(port) = address {
+                break port.trim().parse().unwrap();
+            }
+        };
+        // The pipe is read to its end, so that the server never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, port }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
