@@ -303,6 +303,8 @@ impl Simulated {
                 pod.status = PodStatus::default();
                 self.schedule(pod, Step::Create, now);
             }
+            // Somebody else wrote this: there is no such condition before a container runs.
+            _ if status::condition(&status, "Ready").is_some() => {}
             // It had everything but its image.
             _ if !pod.addresses.is_empty() => {}
             _ => {

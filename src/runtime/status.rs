@@ -26,6 +26,10 @@ pub fn creating(pod: &Pod, now: Timestamp) -> PodStatus {
     status.host_ip = Some(NODE_ADDRESS.to_owned());
     status.host_ips = Some(vec![HostIP { ip: NODE_ADDRESS.to_owned() }]);
     status.qos_class.get_or_insert_with(|| quality_of_service(pod).to_owned());
+    // Whatever somebody wrote of its readiness before it came here.
+    for condition in ["Ready", "ContainersReady"] {
+        status.conditions.iter_mut().for_each(|all| all.retain(|standing| standing.type_ != condition));
+    }
     set_condition(&mut status, "PodScheduled", true, None, now);
     set_condition(&mut status, "Initialized", true, None, now);
     let spec = pod.spec.clone().unwrap_or_default();

@@ -32,7 +32,7 @@ use std::{
 };
 
 /// Turns in all, unless the environment says otherwise: some seconds without optimisation.
-const STEPS: u64 = 8_000;
+const STEPS: u64 = 2_500;
 
 impl History {
     /// The same history with these operations alone.

@@ -13,12 +13,16 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// All objects, as told by changes.
 #[derive(Default)]
 pub struct Mirror {
     pub objects: BTreeMap<ObjectKey, Object>,
+    uids: HashMap<String, ObjectKey>,
     pub version: u64,
 }
 
@@ -67,10 +71,7 @@ impl Mirror {
             return Err(format!("[versions] {} bears another version than its change", change.key));
         }
         self.version = change.resource_version;
-        match &change.after {
-            Some(object) => drop(self.objects.insert(change.key.clone(), object.clone())),
-            None => drop(self.objects.remove(&change.key)),
-        }
+        self.put(&change.key, change.after.as_ref());
         Ok(())
     }
 
@@ -78,10 +79,21 @@ impl Mirror {
     pub fn revert(&mut self, changes: &[Change]) {
         for change in changes.iter().rev() {
             self.version = change.resource_version - 1;
-            match &change.before {
-                Some(object) => drop(self.objects.insert(change.key.clone(), object.clone())),
-                None => drop(self.objects.remove(&change.key)),
-            }
+            self.put(&change.key, change.before.as_ref());
+        }
+    }
+
+    fn put(&mut self, key: &ObjectKey, object: Option<&Object>) {
+        let uid = |object: &Object| object.metadata().uid.clone().unwrap_or_default();
+        let before = match object {
+            Some(object) => self.objects.insert(key.clone(), object.clone()),
+            None => self.objects.remove(key),
+        };
+        if let Some(before) = before {
+            self.uids.remove(&uid(&before));
+        }
+        if let Some(object) = object {
+            self.uids.insert(uid(object), key.clone());
         }
     }
 
@@ -96,7 +108,7 @@ impl Mirror {
     }
 
     pub fn by_uid(&self, uid: &str) -> Option<&Object> {
-        self.objects.values().find(|object| object.metadata().uid.as_deref() == Some(uid))
+        self.objects.get(self.uids.get(uid)?)
     }
 
     /// The set that controls an object, if it is there.

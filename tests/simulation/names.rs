@@ -231,7 +231,9 @@ fn wanted(mirror: &Mirror) -> Lines {
             true => endpoints_of_pods(mirror, service),
             false => endpoints_of_slices(mirror, service),
         };
-        for endpoint in endpoints.iter().filter(|endpoint| endpoint.conditions[0]) {
+        // Which makes a difference only for such slices: the others' endpoints are ready then.
+        let publishes_not_ready = spec.publish_not_ready_addresses == Some(true);
+        for endpoint in endpoints.iter().filter(|endpoint| publishes_not_ready || endpoint.conditions[0]) {
             for ip in &endpoint.addresses {
                 let owner = match &endpoint.hostname {
                     Some(hostname) => format!("{hostname}.{base}"),
@@ -280,7 +282,7 @@ fn reverse(ip: &str) -> String {
     }
 }
 
-/// All records but each apex's own, and all nodes with what they hold.
+/// All records but each apex's own, and all names that exist without any.
 fn dump(zones: &Snapshot) -> (Lines, Lines) {
     let (mut lines, mut nodes) = (Lines::new(), Lines::new());
     for origin in ORIGINS {
@@ -295,7 +297,9 @@ fn dump_zone(zone: &Zone, lines: &mut Lines, nodes: &mut Lines) {
     for node in zone.nodes() {
         let own = |set: &&Rrset| !matches!(set.rtype(), RecordType::SOA | RecordType::NS);
         let sets: Vec<&Rrset> = node.sets().iter().filter(own).collect();
-        nodes.insert(format!("{} {:?}", node.name(), sets));
+        if sets.is_empty() {
+            nodes.insert(node.name().to_string());
+        }
         for set in sets {
             lines.extend(set.rdata().map(|rdata| format!("{} {} {}", node.name(), set.rtype(), text(set, rdata))));
         }

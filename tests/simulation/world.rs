@@ -61,8 +61,8 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
     let settings = ControllerSettings {
         service_cidrs: ranges("10.96.0.0/24", "fd96::/112"),
         records: names::settings(),
-        seed,
         built_in_class: false,
+        seed,
     };
     let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
@@ -150,7 +150,7 @@ impl World {
             self.mirror.apply(change)?;
             concerns_names |= matches!(change.key.kind, Kind::Pod | Kind::Service | Kind::EndpointSlice);
         }
-        if loaded < self.loaded {
+        if self.loaded && !loaded {
             return Err("[loaded] it was loaded and is no longer".to_owned());
         }
         self.loaded = loaded;

@@ -4,7 +4,7 @@
 use super::*;
 use jiff::ToSpan;
 use k8s_openapi::{
-    api::core::v1::{Container, PodSpec},
+    api::core::v1::{Container, PodCondition, PodSpec},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
@@ -440,6 +440,26 @@ fn an_overwritten_status_stays() {
 
     simulated.stop(&web, Duration::ZERO, at(61_000));
     assert_eq!(history(&mut simulated, 90_000), ["61000 p stopped"]);
+}
+
+#[test]
+fn a_status_overwritten_before_a_container_runs_stays_over_a_restart() {
+    let mut simulated = simulated(&["10.0.0.0/24"]);
+    let mut web = pod("p", &[]);
+    let ready = PodCondition { type_: "Ready".to_owned(), status: "False".to_owned(), ..PodCondition::default() };
+    // What was written before the pod came to its node does not count.
+    web.status = Some(PodStatus { conditions: Some(vec![ready.clone()]), ..PodStatus::default() });
+    simulated.start(&web, START);
+    simulated.poll(START);
+    let mut status = simulated.pods["uid-of-p"].status.clone();
+    assert!(status::condition(&status, "Ready").is_none());
+    status.conditions.get_or_insert_default().push(ready);
+    web.status = Some(status);
+    simulated.overwritten(&web, START);
+    assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
+    let mut restarted = self::simulated(&["10.0.0.0/24"]);
+    restarted.resume(&web, at(61_000));
+    assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new());
 }
 
 #[test]
