@@ -10,7 +10,7 @@
 //!
 //! # When the disk fails
 //!
-//! It is said once, loudly, [`Journal::is_degraded`] says it as long as it lasts, and it is tried again every
+//! It is said once, loudly, `is_degraded` says it as long as it lasts, and it is tried again every
 //! [`RETRY`]. Everything goes on meanwhile, and so do replies: from then on an acknowledged change is published but not
 //! on disk. Nothing of it is dropped; the first transaction that works has all of it.
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Each arrow is a bounded channel, but for the atomic swap of the snapshot and for the journal's, where what waits is
-//! put together by object ([`journal`]); nothing else that is mutable is shared.
+//! put together by object (`journal.rs`); nothing else that is mutable is shared.
 
 mod clock;
 mod control;

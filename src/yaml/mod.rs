@@ -23,7 +23,7 @@ pub use path::{find, locate};
 
 /// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
 pub const MAX_DEPTH: usize = 100;
-/// Most octets that aliases may stand for in one document, counting [`NODE_COST`] for every value.
+/// Most octets that aliases may stand for in one document, counting `NODE_COST` for every value.
 pub const MAX_ALIASED: usize = 32 << 20;
 /// What a value costs towards [`MAX_ALIASED`] beside its text.
 const NODE_COST: usize = 32;
