@@ -232,7 +232,11 @@ impl<R: PodRuntime> Controller<R> {
             Action::CreateRevision(revision) => {
                 let mut object = Object::ControllerRevision(Arc::from(revision));
                 object.metadata_mut().namespace = Some(namespace.to_owned());
-                self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
+                // One of the same content is as good, whoever owns it: an earlier set of this name may have left it to a set
+                // whose selector matches it as well.
+                if !self.has_revision(&object) {
+                    self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
+                }
             }
             Action::RenumberRevision { name, revision } => {
                 let found = self.cluster.revision(namespace, &name).ok_or(Carried::Stop)?;
@@ -301,6 +305,14 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is a revision of this name and content already (upstream's `CreateControllerRevision`).
+    fn has_revision(&self, wanted: &Object) -> bool {
+        match (self.cluster.get(&wanted.key()), wanted) {
+            (Some(Object::ControllerRevision(stored)), Object::ControllerRevision(wanted)) => stored.data == wanted.data,
+            _ => false,
+        }
     }
 
     /// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
