@@ -492,7 +492,7 @@ impl World {
         }
         self.rest()?;
         for _ in 0..8 {
-            let stuck = standing::to_be_deleted_by_hand(&self.mirror);
+            let stuck = standing::to_be_deleted_by_hand(&self.mirror, self.has_been_broken);
             if stuck.is_empty() {
                 break;
             }
