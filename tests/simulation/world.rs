@@ -412,7 +412,11 @@ impl World {
         // Stored times have whole seconds, so what is due within one may come early.
         let soon = self.now + SignedDuration::from_secs(2);
         let is_quiet = self.wake_at.is_none_or(|at| at > soon);
-        let changes_nothing = !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
+        let changes_nothing = !loses_last_turn
+            && is_quiet
+            && !self.selectors_overlap()
+            && self.is_applied()
+            && objects.iter().all(is_at_rest);
         self.controller = controller(&self.setting, self.seed);
         self.zones = names::empty_zones();
         self.loaded = false;
@@ -432,6 +436,13 @@ impl World {
             self.mend(&key);
         }
         self.settle()
+    }
+
+    /// Two sets of one namespace whose selectors match each other's objects: they take over each other's revisions, upstream
+    /// too, and one may let go what the other one uses.
+    fn selectors_overlap(&self) -> bool {
+        let sets = &self.setting.sets;
+        sets[0].namespace == sets[1].namespace && sets.iter().any(|set| set.selects_widely)
     }
 
     fn is_bare(&self, key: &ObjectKey) -> bool {
@@ -524,7 +535,12 @@ impl World {
     /// What has converged stays as it is, over two hours and a restart.
     fn stays(&mut self) -> Checked {
         let standing = |world: &World| -> BTreeMap<ObjectKey, Option<String>> {
-            let objects = world.mirror.objects.iter().filter(|(key, _)| key.kind != Kind::Event);
+            let is_steady = |kind: Kind| match kind {
+                Kind::Event => false,
+                Kind::ControllerRevision => !world.selectors_overlap(),
+                _ => true,
+            };
+            let objects = world.mirror.objects.iter().filter(|(key, _)| is_steady(key.kind));
             objects.map(|(key, object)| (key.clone(), object.metadata().resource_version.clone())).collect()
         };
         let before = standing(self);
