@@ -250,6 +250,11 @@ impl World {
             }
             Operation::Relabel(set, ordinal, is_member) => {
                 let (app, key) = (self.setting.sets[set].name, self.pod_key(set, ordinal));
+                // One that no set has made has other volumes, and a set that adopts it could not go on.
+                let is_bare = self.mirror.objects.get(&key).is_some_and(|pod| pod.metadata().generate_name.is_none());
+                if is_bare {
+                    return Ok(());
+                }
                 self.replace(&key, |object| {
                     let labels = object.metadata_mut().labels.get_or_insert_default();
                     if is_member {
