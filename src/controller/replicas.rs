@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cluster::StoreError,
-    object::{self, Kind, Object, ObjectKey},
+    object::{self, FieldError, Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -232,7 +232,11 @@ impl<R: PodRuntime> Controller<R> {
             Action::CreateRevision(revision) => {
                 let mut object = Object::ControllerRevision(Arc::from(revision));
                 object.metadata_mut().namespace = Some(namespace.to_owned());
-                self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
+                // One of the same content is as good, whoever owns it: an earlier set of this name may have left it to a set
+                // whose selector matches it as well.
+                if !self.has_revision(&object) {
+                    self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
+                }
             }
             Action::RenumberRevision { name, revision } => {
                 let found = self.cluster.revision(namespace, &name).ok_or(Carried::Stop)?;
@@ -270,7 +274,7 @@ impl<R: PodRuntime> Controller<R> {
                 match self.create_for_set(object, now) {
                     Ok(()) => self.succeed(set, "Create", what, "successful", now),
                     // Somebody else's pod has the name: upstream says nothing and tries again.
-                    Err(NotCreated::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
+                    Err(NotStored::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
                     Err(error) => {
                         self.fail(set, "Create", what, &error.message(), now);
                         return Err(Carried::Stop);
@@ -279,10 +283,10 @@ impl<R: PodRuntime> Controller<R> {
             }
             Action::UpdatePod(pod) => {
                 let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
-                match self.cluster.update(Object::Pod(Arc::from(pod))) {
-                    Ok(_) => self.succeed(set, "Update", what, "successful", now),
+                match self.update_for_set(Object::Pod(Arc::from(pod))) {
+                    Ok(()) => self.succeed(set, "Update", what, "successful", now),
                     Err(error) => {
-                        self.fail(set, "Update", what, &error.to_string(), now);
+                        self.fail(set, "Update", what, &error.message(), now);
                         return Err(Carried::Stop);
                     }
                 }
@@ -303,21 +307,31 @@ impl<R: PodRuntime> Controller<R> {
         Ok(())
     }
 
-    /// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
-    fn create_for_set(&mut self, mut object: Object, now: Timestamp) -> Result<(), NotCreated> {
-        object::set_defaults(&mut object);
-        let errors = object::validate(&object);
-        if !errors.is_empty() {
-            let key = object.key();
-            let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            let list = match list.as_slice() {
-                [one] => one.clone(),
-                several => format!("[{}]", several.join(", ")),
-            };
-            return Err(NotCreated::Invalid(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)));
+    /// Whether there is a revision of this name and content already (upstream's `CreateControllerRevision`).
+    fn has_revision(&self, wanted: &Object) -> bool {
+        match (self.cluster.get(&wanted.key()), wanted) {
+            (Some(Object::ControllerRevision(stored)), Object::ControllerRevision(wanted)) => {
+                stored.data == wanted.data
+            }
+            _ => false,
         }
+    }
+
+    /// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
+    fn create_for_set(&mut self, mut object: Object, now: Timestamp) -> Result<(), NotStored> {
+        object::set_defaults(&mut object);
+        valid(&object.key(), &object::validate(&object))?;
         admission::admit(&mut object);
-        self.cluster.create(object, now).map(|_| ()).map_err(NotCreated::Store)
+        self.cluster.create(object, now).map(|_| ()).map_err(NotStored::Store)
+    }
+
+    /// Replaces a pod as the API server would take it from a controller: the labels of one that runs may change, its volumes
+    /// may not.
+    fn update_for_set(&mut self, object: Object) -> Result<(), NotStored> {
+        let key = object.key();
+        let stored = self.cluster.get(&key).ok_or_else(|| NotStored::Store(StoreError::NotFound(key.clone())))?;
+        valid(&key, &object::validate_update(stored, &object))?;
+        self.cluster.update(object).map(|_| ()).map_err(NotStored::Store)
     }
 
     fn succeed(&mut self, set: &Arc<StatefulSet>, verb: &str, what: String, end: &str, now: Timestamp) {
@@ -388,18 +402,29 @@ enum Carried {
     Stop,
 }
 
-/// Why something was not created for a set.
+/// Whether the API server would take it.
+fn valid(key: &ObjectKey, errors: &[FieldError]) -> Result<(), NotStored> {
+    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let list = match list.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    };
+    Err(NotStored::Invalid(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)))
+}
+
+/// Why something was not created or replaced for a set.
 #[derive(Debug)]
-enum NotCreated {
+enum NotStored {
     Invalid(String),
     Store(StoreError),
 }
 
-impl NotCreated {
+impl NotStored {
     fn message(&self) -> String {
         match self {
-            NotCreated::Invalid(message) => message.clone(),
-            NotCreated::Store(error) => error.to_string(),
+            NotStored::Invalid(message) => message.clone(),
+            NotStored::Store(error) => error.to_string(),
         }
     }
 }

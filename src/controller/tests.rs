@@ -788,3 +788,28 @@ fn the_class_brought_along_stands_in_for_a_declared_one() {
     world.run(Duration::from_secs(1));
     assert_eq!(provisioner(&world).as_deref(), Some(volume::SIMULATED_PROVISIONER));
 }
+
+/// A10: a pod that a set takes over and that has other volumes cannot be repaired, since the API server lets nobody change them.
+#[test]
+fn the_volumes_of_an_adopted_pod_are_not_changed() {
+    let mut world = World::new(13);
+    world.event(Event::Replace(decode(built_in())));
+    world.apply(json!({"apiVersion": "v1", "kind": "Pod",
+                       "metadata": {"name": "web-0", "labels": {"app": "nginx", "set": "web"}},
+                       "spec": {"containers": [{"name": "a", "image": "a"}]}}));
+    world.run(Duration::from_secs(5));
+    world.apply(stateful_set("web", 1, "nginx:1", "OrderedReady", true));
+    world.run(Duration::from_secs(5));
+    let pod = world.pod("web-0").unwrap();
+    assert!(pod.metadata.owner_references.is_some(), "L1");
+    let volumes = pod.spec.as_ref().unwrap().volumes.iter().flatten();
+    assert_eq!(volumes.filter(|volume| volume.persistent_volume_claim.is_some()).count(), 0);
+    let failed = world.controller.objects(Kind::Event).into_iter().any(|event| match event {
+        Object::Event(event) => {
+            event.reason.as_deref() == Some("FailedUpdate")
+                && event.message.as_deref().is_some_and(|message| message.contains("pod updates may not change fields"))
+        }
+        _ => false,
+    });
+    assert!(failed, "M4");
+}

@@ -11,10 +11,10 @@ use headless_dns::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    apps::v1::StatefulSet,
+    apps::v1::{ControllerRevision, StatefulSet},
     core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 type Checked = Result<(), String>;
 
@@ -139,7 +139,11 @@ fn created_at_revision(mirror: &Mirror, set: &StatefulSet, pod: &Pod, ordinal: i
     let pod_name = name(&pod.metadata);
     let update = mirror.update_revision(set).ok_or_else(|| format!("[G1] {pod_name}: no revision of the template"))?;
     let current = set.status.as_ref().and_then(|status| status.current_revision.as_deref());
-    let current = current.and_then(|name| mirror.revision(namespace(&set.metadata), name)).unwrap_or(update);
+    let current = current.and_then(|name| mirror.revision(namespace(&set.metadata), name));
+    let is_own = |revision: &&Arc<ControllerRevision>| {
+        controller_of(&revision.metadata).map(|owner| &owner.uid) == set.metadata.uid.as_ref()
+    };
+    let current = current.filter(is_own).unwrap_or(update);
     let is_old = partition_of(set).is_some_and(|partition| ordinal < range_of(set).start + partition);
     let wanted = if is_old { current } else { update };
     let revision = revision_of(pod);

@@ -124,7 +124,7 @@ impl Mirror {
         own.filter_map(|pod| Some((ordinal_in(set, name(&pod.metadata))?, pod))).collect()
     }
 
-    /// The revision of a set's template: that of the highest number.
+    /// The revision of a set's template: its own of the highest number, or else one that another set has taken over.
     pub fn update_revision(&self, set: &StatefulSet) -> Option<&Arc<ControllerRevision>> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let spec = set.spec.as_ref()?;
@@ -133,13 +133,20 @@ impl Mirror {
             let data = revision.data.as_ref()?;
             data.0["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_i64()
         };
-        let own = self.revisions().filter(|revision| {
-            controller_of(&revision.metadata).is_some_and(|owner| owner.uid == uid)
+        let is_own =
+            |revision: &ControllerRevision| controller_of(&revision.metadata).is_some_and(|owner| owner.uid == uid);
+        let app = |revision: &ControllerRevision| {
+            let data = revision.data.as_ref()?;
+            Some(data.0["spec"]["template"]["metadata"]["labels"]["app"].as_str()?.to_owned())
+        };
+        let equal = self.revisions().filter(|revision| {
+            namespace(&revision.metadata) == namespace(&set.metadata)
+                && app(revision).as_deref() == Some(name(&set.metadata))
                 && annotations_of(revision) == annotations.clone().unwrap_or_default()
                 && grace(revision) == spec.template.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds)
                 && image_of(revision) == set_image(set)
         });
-        own.max_by_key(|revision| revision.revision)
+        equal.max_by_key(|revision| (is_own(revision), revision.revision))
     }
 }
 

@@ -261,11 +261,15 @@ fn history_is_short(mirror: &Mirror, set: &StatefulSet) -> Checked {
     Ok(())
 }
 
-/// The pods that somebody has to delete by hand: those of sets that are not ready though their template is good now (F23), and
-/// those that hold a name without belonging to anybody.
-pub fn to_be_deleted_by_hand(mirror: &Mirror) -> Vec<ObjectKey> {
-    let is_stuck =
-        |pod: &&Arc<Pod>| !is_terminating(pod) && (!is_ready(pod) || mirror.controlling_set(&pod.metadata).is_none());
+/// The pods that somebody has to delete by hand: those of sets that are not ready, or come and go, though their template is good
+/// now (F23), and those that hold a name without belonging to anybody.
+pub fn to_be_deleted_by_hand(mirror: &Mirror, has_been_broken: bool) -> Vec<ObjectKey> {
+    let is_stuck = |pod: &&Arc<Pod>| {
+        let set = mirror.controlling_set(&pod.metadata);
+        let update = set.and_then(|set| mirror.update_revision(set)).map(|revision| name(&revision.metadata));
+        let may_flap = has_been_broken && Some(revision_of(pod)) != update;
+        !is_terminating(pod) && (!is_ready(pod) || set.is_none() || may_flap)
+    };
     let key = |pod: &Arc<Pod>| ObjectKey::new(Kind::Pod, namespace(&pod.metadata), name(&pod.metadata));
     mirror.pods().filter(is_stuck).map(key).collect()
 }

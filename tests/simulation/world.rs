@@ -250,6 +250,11 @@ impl World {
             }
             Operation::Relabel(set, ordinal, is_member) => {
                 let (app, key) = (self.setting.sets[set].name, self.pod_key(set, ordinal));
+                // One that no set has made has other volumes, and a set that adopts it could not go on.
+                let is_bare = self.mirror.objects.get(&key).is_some_and(|pod| pod.metadata().generate_name.is_none());
+                if is_bare {
+                    return Ok(());
+                }
                 self.replace(&key, |object| {
                     let labels = object.metadata_mut().labels.get_or_insert_default();
                     if is_member {
@@ -412,7 +417,11 @@ impl World {
         // Stored times have whole seconds, so what is due within one may come early.
         let soon = self.now + SignedDuration::from_secs(2);
         let is_quiet = self.wake_at.is_none_or(|at| at > soon);
-        let changes_nothing = !loses_last_turn && is_quiet && self.is_applied() && objects.iter().all(is_at_rest);
+        let changes_nothing = !loses_last_turn
+            && is_quiet
+            && !self.selectors_overlap()
+            && self.is_applied()
+            && objects.iter().all(is_at_rest);
         self.controller = controller(&self.setting, self.seed);
         self.zones = names::empty_zones();
         self.loaded = false;
@@ -432,6 +441,13 @@ impl World {
             self.mend(&key);
         }
         self.settle()
+    }
+
+    /// Two sets of one namespace whose selectors match each other's objects: they take over each other's revisions, upstream
+    /// too, and one may let go what the other one uses.
+    fn selectors_overlap(&self) -> bool {
+        let sets = &self.setting.sets;
+        sets[0].namespace == sets[1].namespace && sets.iter().any(|set| set.selects_widely)
     }
 
     fn is_bare(&self, key: &ObjectKey) -> bool {
@@ -492,7 +508,7 @@ impl World {
         }
         self.rest()?;
         for _ in 0..8 {
-            let stuck = standing::to_be_deleted_by_hand(&self.mirror);
+            let stuck = standing::to_be_deleted_by_hand(&self.mirror, self.has_been_broken);
             if stuck.is_empty() {
                 break;
             }
@@ -524,7 +540,12 @@ impl World {
     /// What has converged stays as it is, over two hours and a restart.
     fn stays(&mut self) -> Checked {
         let standing = |world: &World| -> BTreeMap<ObjectKey, Option<String>> {
-            let objects = world.mirror.objects.iter().filter(|(key, _)| key.kind != Kind::Event);
+            let is_steady = |kind: Kind| match kind {
+                Kind::Event => false,
+                Kind::ControllerRevision => !world.selectors_overlap(),
+                _ => true,
+            };
+            let objects = world.mirror.objects.iter().filter(|(key, _)| is_steady(key.kind));
             objects.map(|(key, object)| (key.clone(), object.metadata().resource_version.clone())).collect()
         };
         let before = standing(self);
