@@ -143,6 +143,14 @@ struct Pending {
     resource_version: Option<u64>,
 }
 
+impl StateError {
+    /// Whether a missing permission is the reason (a read-only file system is one).
+    pub fn is_permission(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        matches!(self, StateError::Open { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem))
+    }
+}
+
 impl Store {
     /// Opens the store of a state directory; makes the directory and the file if they are not there.
     pub fn open(directory: &Path) -> Result<Store, StateError> {
