@@ -162,6 +162,8 @@ pub(super) struct Loop {
     journal: Option<Journal>,
     scans: scan::Sender,
     synced: bool,
+    /// When the next turn is due though nobody asks.
+    wake_at: Option<Timestamp>,
 }
 
 impl Loop {
@@ -171,14 +173,18 @@ impl Loop {
         journal: Option<Journal>,
         scans: scan::Sender,
     ) -> Loop {
-        Loop { controller, publisher, journal, scans, synced: false }
+        Loop { controller, publisher, journal, scans, synced: false, wake_at: None }
+    }
+
+    /// A turn before the first request: what was restored is published, and its timers go on.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.wake_at = self.turn(now, Vec::new());
     }
 
     /// Runs until it is stopped or nobody can ask any more.
     pub(super) fn run(mut self, requests: &Receiver<Request>, mut now: impl FnMut() -> Timestamp) {
-        let mut wake_at = None;
         loop {
-            let Some(batch) = next_batch(requests, patience(wake_at, now())) else { return };
+            let Some(batch) = next_batch(requests, patience(self.wake_at, now())) else { return };
             let mut asked = Vec::with_capacity(batch.len());
             let at = now();
             for request in batch {
@@ -191,7 +197,7 @@ impl Loop {
                     request => asked.extend(self.take(request, at)),
                 }
             }
-            wake_at = self.turn(at, asked);
+            self.wake_at = self.turn(at, asked);
         }
     }
 
@@ -301,6 +307,6 @@ fn key_of(event: &Event) -> Option<ObjectKey> {
     match event {
         Event::Apply(object) | Event::Replace(object) => Some(object.key()),
         Event::Withdraw(key) | Event::Delete { key, .. } | Event::PatchPodStatus(key, _) => Some(key.clone()),
-        Event::Loaded => None,
+        Event::Loaded | Event::LoadedInPart => None,
     }
 }

@@ -16,7 +16,6 @@
 
 mod writer;
 
-use super::StartError;
 use crate::{
     cluster::Change,
     name::Name,
@@ -151,10 +150,9 @@ pub(super) struct Opened {
 }
 
 /// Opens the state directory and reads what an earlier run left.
-pub(super) fn open(directory: &Path) -> Result<(Opened, Loaded), StartError> {
-    let refused = |error: StateError| StartError::State(Box::new(error));
-    let store = Store::open(directory).map_err(refused)?;
-    let loaded = store.load().map_err(refused)?;
+pub(super) fn open(directory: &Path) -> Result<(Opened, Loaded), StateError> {
+    let store = Store::open(directory)?;
+    let loaded = store.load()?;
     tracing::info!(file = %store.file().display(), objects = loaded.objects.len(), "state read");
     let (tracker, missing) = Tracker::new(&loaded.objects);
     let mut first = loaded.owed.clone();

@@ -30,6 +30,7 @@ use crate::{
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Serving, Sockets},
     settings::{Overrides, Settings},
+    state::StateError,
     zone::{self, Reader, Snapshot},
 };
 use clock::Clock;
@@ -57,7 +58,7 @@ pub enum StartError {
     },
     /// What an earlier run left could not be read.
     #[error("state: {0}")]
-    State(Box<dyn std::error::Error + Send + Sync>),
+    State(#[from] StateError),
     /// The cluster domain leaves no room for the name of the name server.
     #[error("clusterDomain: no room for `ns.dns.` in front of it: {0}")]
     Domain(#[from] NameError),
@@ -70,7 +71,8 @@ impl StartError {
             StartError::Listen(ListenError { source, .. }) | StartError::System { source, .. } => {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
-            StartError::State(_) | StartError::Domain(_) => false,
+            StartError::State(error) => error.is_permission(),
+            StartError::Domain(_) => false,
         }
     }
 }
@@ -98,24 +100,21 @@ pub struct Server {
 const AHEAD: u32 = 1 << 20;
 
 impl Server {
-    /// Binds, loads, serves. Returns when the sockets answer and the first scan of manifests has been carried out.
+    /// Binds, restores, serves, loads. Returns when the sockets answer and the first scan of manifests has been carried
+    /// out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
         let sockets = Sockets::bind(&settings.listen, &settings.limits)?;
         let addresses = sockets.addresses();
 
-        // From here on queries are answered, with SERVFAIL until everything has been loaded.
         let (mut publisher, reader) = zone::channel(Snapshot::new(zones::specs(&settings, &addresses, &[])?));
-        let serving = sockets
-            .serve(reader.clone(), settings.limits.clone())
-            .map_err(system("starting the threads that answer"))?;
-
         let mut clock = Clock::new();
         let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
         let (journal, journal_thread) = match &settings.state_directory {
             Some(directory) => {
                 let (opened, loaded) = journal::open(directory)?;
-                publisher.publish(Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?));
+                let snapshot = Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?);
+                publisher.publish(snapshot.after_serials(zones::earlier(&loaded.serials)));
                 // An empty cluster begins with versions of its own.
                 let ahead = if loaded.resource_version == 0 { 0 } else { AHEAD.into() };
                 controller.restore(loaded.objects, loaded.resource_version.saturating_add(ahead), clock.now());
@@ -124,12 +123,22 @@ impl Server {
             }
             None => (None, None),
         };
+        let restored = journal.is_some();
         let health = journal.as_ref().map(journal::Journal::health);
 
         let (requests, requested) = control::channel();
         let (scans, scanned) = scan::channel();
+        let mut control_loop = control::Loop::new(controller, publisher, journal, scans.clone());
+        if restored {
+            control_loop.resume(clock.now());
+        }
+        // From here on queries are answered (those that came meanwhile, too): names that were known before the restart
+        // with their last records, everything else with SERVFAIL until the manifests have been read.
+        let serving = sockets
+            .serve(reader.clone(), settings.limits.clone())
+            .map_err(system("starting the threads that answer"))?;
         let scanner = Scanner::new(&settings, requests.clone());
-        let control = Control::new(requests, scans.clone(), scanner.diagnostics(), health);
+        let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {
             addresses,
             reader,
@@ -143,7 +152,6 @@ impl Server {
             settings,
         };
         // Whatever fails from here on, dropping `server` ends what runs already.
-        let control_loop = control::Loop::new(controller, publisher, journal, scans);
         server.control_thread = Some(
             Builder::new()
                 .name("control".to_owned())

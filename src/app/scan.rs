@@ -4,7 +4,7 @@ use super::control::{Due, Request, ask};
 use crate::{
     controller::{Event, Refusal},
     diagnostic::Diagnostic,
-    manifest::Manifests,
+    manifest::{Completeness, Manifests},
     object::ObjectKey,
     settings::Settings,
     telemetry,
@@ -96,7 +96,8 @@ pub(super) struct Scanner {
     /// All diagnostics that hold, for whoever asks.
     diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
     requests: SyncSender<Request>,
-    loaded: bool,
+    /// How much was read when the controller was told last.
+    loaded: Completeness,
 }
 
 /// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
@@ -112,7 +113,7 @@ impl Scanner {
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
             requests,
-            loaded: false,
+            loaded: Completeness::Nothing,
         }
     }
 
@@ -190,10 +191,7 @@ impl Scanner {
         let (applied, withdrawn) = (changes.applied.len(), changes.withdrawn.len());
         let mut events: Vec<Event> = changes.withdrawn.into_iter().map(Event::Withdraw).collect();
         events.extend(changes.applied.into_iter().map(Event::Apply));
-        let first = !std::mem::replace(&mut self.loaded, true);
-        if first {
-            events.push(Event::Loaded);
-        }
+        events.extend(self.load());
         if events.is_empty() {
             return Ok(());
         }
@@ -204,6 +202,23 @@ impl Scanner {
         let (files, objects) = self.manifests.counts();
         tracing::info!(applied, withdrawn, refused, files, objects, "manifests read");
         Ok(())
+    }
+
+    /// The event that tells how much has been read, when that is more than before.
+    fn load(&mut self) -> Option<Event> {
+        let completeness = self.manifests.completeness();
+        if completeness <= self.loaded {
+            return None;
+        }
+        self.loaded = completeness;
+        if completeness == Completeness::Whole {
+            return Some(Event::Loaded);
+        }
+        tracing::warn!(
+            "some manifests could not be read: what an earlier run took from manifests stays until all of them have \
+             been read"
+        );
+        Some(Event::LoadedInPart)
     }
 
     /// Shows what was refused at its place in the manifest, or plainly when no manifest declares it.

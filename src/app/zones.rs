@@ -3,7 +3,10 @@
 use super::{AHEAD, StartError, serial_of};
 use crate::{name::Name, settings::Settings, zone::ZoneSpec};
 use jiff::Timestamp;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
 
 /// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; these go
 /// on [`AHEAD`] of them, behind whatever that run may have published.
@@ -36,6 +39,11 @@ pub(super) fn specs(
     let mut specs = vec![spec(domain, vec![svc])];
     specs.extend(settings.reverse_zones.iter().map(|origin| spec(origin, Vec::new())));
     Ok(specs)
+}
+
+/// The last serials of an earlier run by the name of the zone.
+pub(super) fn earlier(serials: &[(String, u32)]) -> BTreeMap<Name, u32> {
+    serials.iter().filter_map(|(name, serial)| Some((Name::parse(name).ok()?, *serial))).collect()
 }
 
 /// The addresses under which others reach this server: what it listens on, without loopback where there is anything

@@ -19,7 +19,7 @@ const EXIT_CODES: &str =
     "Without a command it serves. A flag wins over its environment variable, and that over the settings file.
 
 Exit codes: 0 fine, 64 wrong command line, 70 something inside failed, 77 a permission is missing,
-78 settings, manifests or zones are wrong, or an address is not to be had";
+78 settings, manifests or zones are wrong, an address is not to be had, or the state cannot be used";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

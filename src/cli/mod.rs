@@ -18,10 +18,11 @@ pub const EXIT_OK: u8 = 0;
 pub const EXIT_USAGE: u8 = 64;
 /// Something inside ended that must not (EX_SOFTWARE), or the system refused something that no setting can change.
 pub const EXIT_INTERNAL: u8 = 70;
-/// A permission is missing: a port below 1024, an unreadable settings file or directory (EX_NOPERM).
+/// A permission is missing: a port below 1024, an unreadable settings file, a state directory that cannot be written
+/// (EX_NOPERM).
 pub const EXIT_PERMISSION: u8 = 77;
-/// Settings, manifests or zones are wrong, or an address is not to be had, such as a port that another program has
-/// (EX_CONFIG). Starting again without a change will not help.
+/// Settings, manifests or zones are wrong, an address is not to be had, such as a port that another program has, or what
+/// is in the state directory cannot be used (EX_CONFIG). Starting again without a change will not help.
 pub const EXIT_CONFIGURATION: u8 = 78;
 
 /// Runs the program.

@@ -57,9 +57,6 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
             "take a port from 1024 up with --listen, or allow the program the others: setcap cap_net_bind_service=+ep",
             EXIT_PERMISSION,
         ),
-        (Some(io::ErrorKind::PermissionDenied), StartError::State(_)) => {
-            ("let this user write there, or name another directory with --state-dir, or none", EXIT_PERMISSION)
-        }
         (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
             "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a \
@@ -69,10 +66,9 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         (Some(io::ErrorKind::AddrNotAvailable), StartError::Listen(_)) => {
             ("this machine does not have the address: name one of its own with --listen", EXIT_CONFIGURATION)
         }
-        (_, StartError::State(_)) => (
-            "name another directory with --state-dir, or none; without what is in it, everything begins anew",
-            EXIT_INTERNAL,
-        ),
+        // They say themselves what can be done.
+        (_, StartError::State(error)) if error.is_permission() => ("", EXIT_PERMISSION),
+        (_, StartError::State(_)) => ("", EXIT_CONFIGURATION),
         (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
         (_, StartError::Listen(_) | StartError::System { .. }) => ("", EXIT_INTERNAL),
     };
@@ -83,7 +79,6 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
 fn cause(error: &StartError) -> Option<io::ErrorKind> {
     let mut next: Option<&(dyn Error + 'static)> = Some(match error {
         StartError::Listen(listen) => &listen.source,
-        StartError::State(error) => &**error,
         other => other,
     });
     while let Some(error) = next {
@@ -178,7 +173,7 @@ fn dig(address: SocketAddr, question: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::serve::ListenError;
+    use crate::{serve::ListenError, state::StateError};
     use serde_json::json;
 
     fn object(kind: Kind, json: serde_json::Value) -> Object {
@@ -232,18 +227,22 @@ mod tests {
                 source: kind.into(),
             })
         };
+        let state =
+            |kind: io::ErrorKind| StartError::State(StateError::Open { path: "state".into(), source: kind.into() });
         let rows = [
             (listen(io::ErrorKind::PermissionDenied), "127.0.0.1:53", "setcap", EXIT_PERMISSION),
             (listen(io::ErrorKind::AddrInUse), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
             (listen(io::ErrorKind::AddrNotAvailable), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
             (listen(io::ErrorKind::OutOfMemory), "127.0.0.1:53", "", EXIT_INTERNAL),
+            (state(io::ErrorKind::PermissionDenied), "--state-dir", "", EXIT_PERMISSION),
+            (state(io::ErrorKind::ReadOnlyFilesystem), "--state-dir", "", EXIT_PERMISSION),
+            (state(io::ErrorKind::StorageFull), "--state-dir", "", EXIT_CONFIGURATION),
             (
-                StartError::State(Box::new(io::Error::from(io::ErrorKind::PermissionDenied))),
-                "state",
-                "--state-dir",
-                EXIT_PERMISSION,
+                StartError::State(StateError::Damaged { file: "cluster.redb".into(), problem: "broken".to_owned() }),
+                "cluster.redb is damaged (broken)",
+                "",
+                EXIT_CONFIGURATION,
             ),
-            (StartError::State("broken".into()), "broken", "--state-dir", EXIT_INTERNAL),
             (
                 StartError::System { what: "a thread", source: io::ErrorKind::WouldBlock.into() },
                 "a thread",

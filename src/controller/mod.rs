@@ -76,6 +76,9 @@ pub enum Event {
     PatchPodStatus(ObjectKey, Box<PodStatus>),
     /// All manifests have been read once: what is not here does not exist.
     Loaded,
+    /// Manifests have been read, but for some that could not be: absence is answered from now on, and what an earlier
+    /// run took from manifests stays until [`Event::Loaded`].
+    LoadedInPart,
 }
 
 /// What becomes of the dependents of a deleted object.
@@ -158,6 +161,7 @@ pub struct Controller<R> {
     withdrawn_namespaces: BTreeSet<String>,
     /// What was declared since the start; `None` once everything was loaded.
     declared: Option<HashSet<ObjectKey>>,
+    loaded_in_part: bool,
     loaded: bool,
     refusals: Vec<Refusal>,
 }
@@ -181,6 +185,7 @@ impl<R: PodRuntime> Controller<R> {
             waiting: BTreeMap::new(),
             withdrawn_namespaces: BTreeSet::new(),
             declared: Some(HashSet::new()),
+            loaded_in_part: false,
             loaded: false,
             refusals: Vec::new(),
         }
@@ -240,6 +245,7 @@ impl<R: PodRuntime> Controller<R> {
                 self.withdraw_undeclared(now);
                 self.declared = None;
             }
+            Event::LoadedInPart => self.loaded_in_part = true,
         }
         self.distribute(now);
     }
@@ -253,7 +259,7 @@ impl<R: PodRuntime> Controller<R> {
         self.plan_slices(now);
         self.recorder.expire(&mut self.cluster, now);
         self.distribute(now);
-        self.loaded |= quiet && self.declared.is_none();
+        self.loaded |= quiet && (self.loaded_in_part || self.declared.is_none());
         let timers = [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due()];
         let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
         self.distributed = 0;

@@ -54,6 +54,11 @@ impl File {
         self.empty_since.is_some()
     }
 
+    /// Whether a version without errors has been seen, so that it is known what the file declares.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Reads the file again and takes its contents over if they changed.
     pub fn read(&mut self, path: &Path, now: Instant) -> Presence {
         let bytes = match contents(path) {
@@ -69,12 +74,16 @@ impl File {
         if self.bytes.as_ref() == Some(&bytes) && self.empty_since.is_none() {
             return Presence::Here;
         }
-        if bytes.trim_ascii().is_empty() && !self.objects.is_empty() {
+        // One that is seen first may have declared something to an earlier run.
+        let first = self.bytes.is_none() || self.empty_since.is_some();
+        if bytes.trim_ascii().is_empty() && (first || !self.objects.is_empty()) {
             let since = *self.empty_since.get_or_insert(now);
             if now.duration_since(since) < GRACE {
-                let message = "the file is empty: taken for half-written";
-                let kept = "what it declared keeps running for a moment, then it is withdrawn";
-                self.diagnostics = vec![Diagnostic::warning(path, message).kept(kept)];
+                if !self.objects.is_empty() {
+                    let message = "the file is empty: taken for half-written";
+                    let kept = "what it declared keeps running for a moment, then it is withdrawn";
+                    self.diagnostics = vec![Diagnostic::warning(path, message).kept(kept)];
+                }
                 self.bytes = Some(bytes);
                 return Presence::Here;
             }

@@ -8,6 +8,8 @@
 //! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
 //!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
 //! * A file or directory that cannot be read keeps its objects.
+//! * Of a file or directory that could not be read yet since the start nobody knows what it declares
+//!   ([`Manifests::completeness`]): what an earlier run took from manifests stays until all have been read.
 //! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
 //!   place.
 //! * An object that two files declare stays with the file that declared it first (at the first scan: the first by
@@ -62,6 +64,18 @@ pub struct Changes {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// How much is known of what the manifests declare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Completeness {
+    /// None of the directories is there.
+    Nothing,
+    /// A directory is missing, or of some file no version without errors has been seen yet: what is not declared may be
+    /// declared there.
+    Part,
+    /// Each file has been read at least once without errors.
+    Whole,
+}
+
 /// An object in use, and the file that declares it.
 #[derive(Debug)]
 struct Origin {
@@ -74,6 +88,8 @@ struct Origin {
 pub struct Manifests {
     directories: Vec<PathBuf>,
     files: BTreeMap<PathBuf, File>,
+    /// Whether the last scan met something that could not be looked at.
+    unreadable: bool,
     /// Since when a directory is missing, for those that are.
     missing: BTreeMap<PathBuf, Instant>,
     objects: BTreeMap<ObjectKey, Origin>,
@@ -91,6 +107,7 @@ impl Manifests {
         Manifests {
             directories,
             files: BTreeMap::new(),
+            unreadable: false,
             missing: BTreeMap::new(),
             objects: BTreeMap::new(),
             between: Vec::new(),
@@ -131,6 +148,15 @@ impl Manifests {
         changes
     }
 
+    /// How much the scans up to now can tell of what is declared.
+    pub fn completeness(&self) -> Completeness {
+        if !self.directories.is_empty() && self.directories.iter().all(|path| self.missing.contains_key(path)) {
+            return Completeness::Nothing;
+        }
+        let whole = self.missing.is_empty() && !self.unreadable && self.files.values().all(File::is_whole);
+        if whole { Completeness::Whole } else { Completeness::Part }
+    }
+
     /// When the next scan is due though nothing changes: a grace runs out.
     pub fn rescan_within(&self) -> Option<Duration> {
         let graced = !self.missing.is_empty() && !self.objects.is_empty();
@@ -166,6 +192,7 @@ impl Manifests {
     /// The files that exist, and those that stay as they are because nothing can be told of them.
     fn list(&mut self, now: Instant) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let (mut seen, mut found, mut kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        self.unreadable = false;
         for directory in self.directories.clone() {
             let listing = walk::list(&directory, &mut seen);
             let mut keep = |below: &Path| {
@@ -184,6 +211,7 @@ impl Manifests {
             } else {
                 self.missing.remove(&directory);
             }
+            self.unreadable |= !listing.unreadable.is_empty();
             for (path, why) in listing.unreadable {
                 keep(&path);
                 let diagnostic = Diagnostic::error(&path, format!("cannot be read: {why}"));

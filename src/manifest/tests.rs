@@ -550,3 +550,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn how_much_is_known() {
+    let mut scene = Scene::new();
+    let (here, away) = (scene.root.path().join("m"), scene.root.path().join("away"));
+    fs::rename(&here, &away).unwrap();
+    let check = |scene: &mut Scene, expected| {
+        scene.scan();
+        assert_eq!(scene.manifests.completeness(), expected);
+    };
+    check(&mut scene, Completeness::Nothing);
+    fs::rename(&away, &here).unwrap();
+    check(&mut scene, Completeness::Whole);
+    scene.write("a.yaml", "kind: [\n");
+    check(&mut scene, Completeness::Part);
+    scene.write("a.yaml", service("a"));
+    check(&mut scene, Completeness::Whole);
+    // What it declares is known from before.
+    scene.write("a.yaml", "kind: [\n");
+    check(&mut scene, Completeness::Whole);
+    // Half-written, perhaps; later it is taken at its word.
+    scene.write("b.yaml", "");
+    check(&mut scene, Completeness::Part);
+    assert!(scene.manifests.rescan_within().is_some());
+    scene.wait();
+    check(&mut scene, Completeness::Whole);
+    assert_eq!(scene.manifests.rescan_within(), None);
+    let other = scene.root.path().join("other");
+    scene.manifests.set_directories(vec![here, other.clone()]);
+    check(&mut scene, Completeness::Part);
+    fs::create_dir(other).unwrap();
+    check(&mut scene, Completeness::Whole);
+}

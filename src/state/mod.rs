@@ -31,7 +31,7 @@ use redb::{
 };
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
@@ -39,6 +39,9 @@ use volumes::Plan;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "cluster.redb";
+
+/// The same while it is being made.
+const NEW_FILE: &str = "cluster.redb.new";
 
 /// The version of the layout that this program writes.
 pub const FORMAT: u64 = 1;
@@ -143,14 +146,24 @@ struct Pending {
     resource_version: Option<u64>,
 }
 
+impl StateError {
+    /// Whether a missing permission is the reason (a read-only file system is one).
+    pub fn is_permission(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        matches!(self, StateError::Open { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem))
+    }
+}
+
 impl Store {
     /// Opens the store of a state directory; makes the directory and the file if they are not there.
     pub fn open(directory: &Path) -> Result<Store, StateError> {
+        make_directory(directory)?;
+        make_file(directory)?;
         Store::open_with(directory, Box::new(|file| Database::create(file)))
     }
 
     fn open_with(directory: &Path, open: Open) -> Result<Store, StateError> {
-        std::fs::create_dir_all(directory).map_err(|source| StateError::Open { path: directory.to_owned(), source })?;
+        make_directory(directory)?;
         let file = directory.join(FILE);
         let database = guarded(&file, || open(&file).map_err(|error| refused(&file, error)))?;
         if let Err(error) = guarded(&file, || check_format(&file, &database)) {
@@ -252,6 +265,43 @@ impl fmt::Debug for Store {
             .field("pending", &self.pending.objects.len())
             .finish_non_exhaustive()
     }
+}
+
+fn make_directory(directory: &Path) -> Result<(), StateError> {
+    fs::create_dir_all(directory).map_err(|source| StateError::Open { path: directory.to_owned(), source })
+}
+
+/// Makes an empty store where there is none. It gets its name only when it is complete: a first start that is killed or
+/// finds the disk full must not leave a half that the next start would have to refuse as damaged.
+fn make_file(directory: &Path) -> Result<(), StateError> {
+    let file = directory.join(FILE);
+    if fs::symlink_metadata(&file).is_ok() {
+        return Ok(());
+    }
+    // Two first starts at once; where a directory cannot be locked they have to be kept apart by who starts them.
+    let handle = fs::File::open(directory).map_err(|source| StateError::Open { path: directory.to_owned(), source })?;
+    let _ = handle.lock();
+    if fs::symlink_metadata(&file).is_ok() {
+        return Ok(());
+    }
+    let new = directory.join(NEW_FILE);
+    // Left by a first start that was killed.
+    let _ = fs::remove_file(&new);
+    let made = guarded(&file, || {
+        let database = Database::create(&new).map_err(|error| refused(&file, error))?;
+        let made = check_format(&file, &database);
+        close(database);
+        made
+    });
+    let named = made.and_then(|()| {
+        let named = fs::rename(&new, &file).and_then(|()| handle.sync_all());
+        named.map_err(|source| StateError::Open { path: file, source })
+    });
+    if named.is_err() {
+        // It holds nothing.
+        let _ = fs::remove_file(&new);
+    }
+    named
 }
 
 /// Reading a damaged file may make the store's library panic; that is an error like any other here.

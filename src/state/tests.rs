@@ -124,7 +124,7 @@ fn files_that_are_none_are_refused_and_left_alone() {
         store.commit(&[stored(&service("nginx"))], 1, &[]).unwrap();
         let file = store.file().to_owned();
         drop(store);
-        std::fs::read(file).unwrap()
+        fs::read(file).unwrap()
     };
     let rows: &[(&str, Vec<u8>)] = &[
         ("text", b"metadata: {name: web}\n".repeat(300)),
@@ -136,11 +136,11 @@ fn files_that_are_none_are_refused_and_left_alone() {
     for (what, contents) in rows {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join(FILE);
-        std::fs::write(&file, contents).unwrap();
+        fs::write(&file, contents).unwrap();
         let error = Store::open(directory.path()).and_then(|store| store.load()).expect_err(what);
         assert!(matches!(error, StateError::Damaged { .. }), "{what}: {error}");
         assert!(error.to_string().contains("move it away"), "{what}: {error}");
-        assert!(std::fs::read(&file).unwrap() == *contents, "{what}: nothing was changed");
+        assert!(fs::read(&file).unwrap() == *contents, "{what}: nothing was changed");
     }
 }
 
@@ -153,7 +153,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
     let expected = store.load().unwrap();
     let file = store.file().to_owned();
     drop(store);
-    let whole = std::fs::read(&file).unwrap();
+    let whole = fs::read(&file).unwrap();
     // Most of the file is room for later.
     let used: Vec<usize> = (0..whole.len()).filter(|index| whole[*index] != 0).collect();
     let mut refused = 0;
@@ -164,7 +164,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
         for octet in contents.iter_mut().skip(start).take(random.usize(1..64)) {
             *octet ^= random.u8(1..);
         }
-        std::fs::write(&file, &contents).unwrap();
+        fs::write(&file, &contents).unwrap();
         match Store::open(directory.path()).and_then(|store| store.load()) {
             Ok(found) => assert_eq!(found, expected, "seed {seed}, octet {start}"),
             Err(_) => refused += 1,
@@ -189,7 +189,7 @@ fn a_later_format_is_refused() {
 fn a_directory_that_cannot_be_made() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
-    std::fs::write(&file, "").unwrap();
+    fs::write(&file, "").unwrap();
     let error = Store::open(&file.join("state")).unwrap_err();
     assert!(matches!(error, StateError::Open { .. }), "{error}");
     assert!(error.to_string().contains("--state-dir"), "{error}");
@@ -270,7 +270,7 @@ fn watched(directory: &Path) -> (Store, Arc<Disk>) {
     let open = {
         let disk = Arc::clone(&disk);
         move |path: &Path| {
-            let file = std::fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+            let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;
             let backend = Watched { file: FileBackend::new(file)?, disk: Arc::clone(&disk) };
             Database::builder().create_with_backend(backend)
         }
@@ -314,10 +314,10 @@ fn a_file_that_vanished_is_not_begun_anew() {
     disk.full.store(true, Ordering::Relaxed);
     store.commit(&[stored(&pod("web-0", "10.0.0.2"))], 2, &[]).unwrap_err();
     disk.full.store(false, Ordering::Relaxed);
-    std::fs::rename(directory.path().join(FILE), directory.path().join("elsewhere")).unwrap();
+    fs::rename(directory.path().join(FILE), directory.path().join("elsewhere")).unwrap();
     let error = store.flush().unwrap_err();
     assert!(error.to_string().contains("the file has gone"), "{error}");
-    std::fs::rename(directory.path().join("elsewhere"), directory.path().join(FILE)).unwrap();
+    fs::rename(directory.path().join("elsewhere"), directory.path().join(FILE)).unwrap();
     store.flush().unwrap();
     assert_eq!(store.load().unwrap().objects.len(), 2);
 }

@@ -52,6 +52,8 @@ pub struct Snapshot {
     files: Vec<(Arc<Zone>, StaticZone)>,
     /// All zones, by which queries are answered.
     served: Table,
+    /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
+    earlier: Arc<BTreeMap<Name, u32>>,
 }
 
 impl Snapshot {
@@ -79,9 +81,23 @@ impl Snapshot {
             }
             fed.insert(Arc::new(zone));
         }
-        let mut snapshot = Snapshot { synced: false, generation: 0, fed, files: Vec::new(), served: Table::default() };
+        let mut snapshot = Snapshot {
+            synced: false,
+            generation: 0,
+            fed,
+            files: Vec::new(),
+            served: Table::default(),
+            earlier: Arc::default(),
+        };
         snapshot.serve();
         snapshot
+    }
+
+    /// The snapshot that knows the last serials of an earlier run: a static zone whose file says less than that goes on
+    /// behind it.
+    pub fn after_serials(mut self, earlier: BTreeMap<Name, u32>) -> Snapshot {
+        self.earlier = Arc::new(earlier);
+        self
     }
 
     /// The snapshot with `delta` applied: generation + 1; the serial of each zone whose records differ grows.
@@ -123,7 +139,12 @@ impl Snapshot {
                 let before = self.files.iter().find(|(zone, _)| zone.origin() == file.origin());
                 let zone = match before {
                     Some((zone, before)) if before.same_records(&file) => Arc::clone(zone),
-                    before => Arc::new(zone_of_file(&file, before.map(|(zone, _)| &**zone))),
+                    Some((zone, _)) => Arc::new(zone_of_file(&file, Some(zone.serial()))),
+                    None => {
+                        // The same serial as in the earlier run most likely means the same records.
+                        let earlier = self.earlier.get(file.origin()).copied();
+                        Arc::new(zone_of_file(&file, earlier.filter(|&earlier| earlier != soa_serial(file.soa().1))))
+                    }
                 };
                 next.files.push((zone, file));
             }
@@ -251,14 +272,15 @@ fn zone_of(spec: &ZoneSpec) -> Zone {
     zone
 }
 
-fn zone_of_file(file: &StaticZone, before: Option<&Zone>) -> Zone {
+/// The zone of a file; its serial is later than `before`.
+fn zone_of_file(file: &StaticZone, before: Option<u32>) -> Zone {
     let (soa_ttl, soa_rdata) = file.soa();
     let written = soa_serial(soa_rdata);
     let mut zone = Zone::new(file.origin().clone(), soa_ttl, soa_rdata.to_vec(), false);
     for (owner, set) in file.records() {
         zone.set(owner, set.rtype(), Some(set));
     }
-    if let Some(before) = before.map(Zone::serial).filter(|&before| !serial::is_after(written, before)) {
+    if let Some(before) = before.filter(|&before| !serial::is_after(written, before)) {
         zone.set_serial(serial::next(before));
     }
     zone

@@ -15,7 +15,10 @@ use tempfile::TempDir;
 /// A running program; ended when dropped.
 pub struct Program {
     child: Child,
-    directory: TempDir,
+    directory: PathBuf,
+    /// The same, where it is this program's own and goes with it.
+    _own: Option<TempDir>,
+    begun: Instant,
     /// Where it listens, as it printed it.
     pub address: SocketAddr,
     /// From the start of the process to the line that says so.
@@ -112,7 +115,7 @@ impl Program {
     }
 
     /// Serves with a command that [`command`] or a namespace made; waits until it says where it listens.
-    pub fn start_with(mut command: Command, listen: &str, manifests: &[(&str, &str)]) -> Program {
+    pub fn start_with(command: Command, listen: &str, manifests: &[(&str, &str)]) -> Program {
         let directory = tempfile::tempdir().unwrap();
         for folder in ["manifests", "zones"] {
             std::fs::create_dir(directory.path().join(folder)).unwrap();
@@ -120,38 +123,62 @@ impl Program {
         for (name, text) in manifests {
             std::fs::write(directory.path().join("manifests").join(name), text).unwrap();
         }
+        let mut program = Program::spawn(command, listen, directory.path()).listening();
+        program._own = Some(directory);
+        program
+    }
+
+    /// Serves `manifests` and `zones` of a directory that stays; does not wait for anything.
+    pub fn spawn(mut command: Command, listen: &str, directory: &Path) -> Program {
         let begun = Instant::now();
-        let mut child = undisturbed(command_with(&mut command, listen, directory.path())).spawn().unwrap();
+        let mut child = undisturbed(command_with(&mut command, listen, directory)).spawn().unwrap();
         let stdout = Output::collect(child.stdout.take().unwrap());
         let stderr = Output::collect(child.stderr.take().unwrap());
-        let mut program = Program {
+        Program {
             child,
-            directory,
+            directory: directory.to_owned(),
+            _own: None,
+            begun,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             started_in: Duration::ZERO,
             stdout,
             stderr,
-        };
-        program.address = eventually("the line that says where it listens", || {
-            if let Some(status) = program.child.try_wait().unwrap() {
-                panic!("it ended with {status}\n{}\n{}", program.stdout.text(), program.stderr.text());
+        }
+    }
+
+    /// Waits until it says where it listens, which it does after its first look at all manifests.
+    pub fn listening(mut self) -> Program {
+        self.address = eventually("the line that says where it listens", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("it ended with {status}\n{}\n{}", self.stdout.text(), self.stderr.text());
             }
-            let stdout = program.stdout.text();
+            let stdout = self.stdout.text();
             let line = stdout.lines().find_map(|line| line.split("listening on udp+tcp ").nth(1).map(str::to_owned));
             line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or(stdout)
         });
-        program.started_in = begun.elapsed();
-        program
+        self.started_in = self.begun.elapsed();
+        self
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut does (SIGKILL), and waits until it has ended.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// The file of that name among its manifests.
     pub fn manifest(&self, name: &str) -> PathBuf {
-        self.directory.path().join("manifests").join(name)
+        self.directory.join("manifests").join(name)
     }
 
     /// The file of that name among its zones.
     pub fn zone(&self, name: &str) -> PathBuf {
-        self.directory.path().join("zones").join(name)
+        self.directory.join("zones").join(name)
     }
 
     /// What it has printed on standard error so far.

@@ -20,6 +20,8 @@ pub(super) struct Writer<D> {
     retry_at: Option<Instant>,
     /// The last transaction failed and waits in `disk`.
     failing: bool,
+    /// The disk works again, and what came while it failed follows in the next transaction.
+    catching_up: bool,
     /// What it would destroy of volumes once it is on disk.
     held: Plan,
     /// The work on volumes that stands in the store as not done.
@@ -49,7 +51,7 @@ impl Drop for Ending {
 impl<D: Transactions> Writer<D> {
     pub(super) fn new(shared: Arc<Shared>, disk: D, volumes: Volumes, retry: Duration) -> Writer<D> {
         let (held, owed) = (Plan::default(), Plan::default());
-        Writer { shared, disk, volumes, retry, retry_at: None, failing: false, held, owed }
+        Writer { shared, disk, volumes, retry, retry_at: None, failing: false, catching_up: false, held, owed }
     }
 
     /// Does what an earlier run left to do with volumes, then writes until the journal is dropped.
@@ -131,8 +133,12 @@ impl<D: Transactions> Writer<D> {
     fn settle(&mut self, outcome: Result<(), StateError>) {
         match outcome {
             Ok(()) => {
-                if mem::take(&mut self.failing) {
-                    tracing::info!("state: everything is on disk again");
+                if mem::take(&mut self.failing) || self.catching_up {
+                    // After the second transaction all that came until the first one is there.
+                    self.catching_up = !self.catching_up && self.shared.lock().batch.dirty;
+                    if !self.catching_up {
+                        tracing::info!("state: everything is on disk again");
+                    }
                 }
                 let held = mem::take(&mut self.held);
                 self.carry_out(held);
@@ -140,7 +146,7 @@ impl<D: Transactions> Writer<D> {
             // Once is enough.
             Err(error) if self.failing => tracing::debug!(%error, "state"),
             Err(error) => {
-                self.failing = true;
+                (self.failing, self.catching_up) = (true, false);
                 tracing::error!(%error, "state: degraded, changes are acknowledged though they are not on disk");
             }
         }
@@ -155,7 +161,7 @@ impl<D: Transactions> Writer<D> {
 
     /// Lets others see how it stands, and sets the time of the next try.
     fn show(&mut self) {
-        let degraded = self.failing || !self.volumes.stuck().is_empty();
+        let degraded = self.failing || self.catching_up || !self.volumes.stuck().is_empty();
         self.shared.degraded.store(degraded, Ordering::Release);
         self.retry_at = degraded.then(|| self.retry_at.unwrap_or_else(|| Instant::now() + self.retry));
     }
