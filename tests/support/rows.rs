@@ -174,7 +174,15 @@ impl World {
 
     /// Plays a story in this world.
     pub fn play(&mut self, name: &str, story: &str) {
+        // A line that begins with `=>` belongs to the one before it.
+        let mut lines: Vec<String> = Vec::new();
         for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match lines.last_mut() {
+                Some(last) if line.starts_with("=>") => *last = format!("{last} {line}"),
+                _ => lines.push(line.to_owned()),
+            }
+        }
+        for line in lines.iter().map(String::as_str) {
             if let Some(look) = line.strip_prefix('?') {
                 for word in look.split_whitespace() {
                     let (what, expected) = word.split_once('=').unwrap_or_else(|| panic!("{name}: ? {word}"));
