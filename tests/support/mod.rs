@@ -7,6 +7,7 @@ pub mod dig;
 pub mod dns;
 pub mod namespace;
 pub mod program;
+pub mod rows;
 
 use std::{
     fmt,
