@@ -80,7 +80,7 @@ fn create_pod_pvc_deleting() {
         hold www-web-1 =>
         delete PersistentVolumeClaim www-web-1; delete web-1 => ~www-web-1 T1 G1 !FailedCreate
         ? replicas=1 nth:Pod/web-1=1
-        let www-web-1 => -www-web-1 +www-web-1 C1:1 R1
+        let www-web-1 => !FailedCreate -www-web-1 +www-web-1 C1:1 R1
         ? nth:PersistentVolumeClaim/www-web-1=2
         ",
     );
@@ -146,7 +146,7 @@ fn stale_owner_ref_on_scaleup() {
         "I17",
         "
         apply web 3 claims=www scaled=Delete => +www-web-0 C0:1 R0 +www-web-1 C1:1 R1 +www-web-2 C2:1 R2
-        hold web-2; scale 1 => T2
+        hold web-2; scale 1 => T2 F2
         ? claims=www-web-0(),www-web-1(Pod/web-1),www-web-2(Pod/web-2)
         scale 2 => U1
         ? claims=www-web-0(),www-web-1(),www-web-2(Pod/web-2)
@@ -165,7 +165,7 @@ fn on_scaledown() {
         ? claims=www-web-0(),www-web-1(),www-web-2()
         unready web-0; scale 1 => N0
         ? claims=www-web-0(),www-web-1(),www-web-2()
-        ready web-0 => R0 T2 G2 ~www-web-2 -www-web-2 T1 G1 ~www-web-1 -www-web-1
+        ready web-0 => R0 T2 G2 T1 ~www-web-2 -www-web-2 G1 ~www-web-1 -www-web-1
         ? claims=www-web-0()
         ",
     );
@@ -195,7 +195,7 @@ fn when_deleted() {
         ? count:PersistentVolumeClaim=4
         scale 2 => C1:1 R1
         ? nth:PersistentVolumeClaim/www-web-1=1
-        delete sts web => ~log-web-0 ~log-web-1 ~www-web-0 ~www-web-1 T0 T1 G0 -log-web-0 -www-web-0 G1 -log-web-1 -www-web-1
+        delete sts web => T0 T1 ~log-web-0 ~log-web-1 ~www-web-0 ~www-web-1 G0 G1 -log-web-0 -log-web-1 -www-web-0 -www-web-1
         ? count:PersistentVolumeClaim=0
         ",
     );
@@ -230,10 +230,10 @@ fn claim_owner_matches_set_and_pod() {
         "
         apply web 2 claims=www deleted=Delete scaled=Delete => +www-web-0 C0:1 R0 +www-web-1 C1:1 R1
         ? claims=www-web-0(StatefulSet/web),www-web-1(StatefulSet/web)
-        hold web-1; scale 1 => T1
+        hold web-1; scale 1 => T1 F1
         ? claims=www-web-0(StatefulSet/web),www-web-1(Pod/web-1)
         let web-1 => G1 ~www-web-1 -www-web-1
-        delete sts web => ~www-web-0 T0 G0 -www-web-0
+        delete sts web => T0 ~www-web-0 G0 -www-web-0
         ",
     );
     check(
@@ -262,7 +262,7 @@ fn orphaned_pods_with_pvc_delete_policy() {
         ? claims=www-web-0(),www-web-1()
         apply web 2 claims=www deleted=Delete => A0 A1 U0 U1
         ? claims=www-web-0(StatefulSet/web),www-web-1(StatefulSet/web) nth:Pod/web-0=1
-        delete sts web => ~www-web-0 ~www-web-1 T0 T1 G0 -www-web-0 G1 -www-web-1
+        delete sts web => T0 T1 ~www-web-0 ~www-web-1 G0 G1 -www-web-0 -www-web-1
         ",
     );
     check(
@@ -446,7 +446,8 @@ fn get_pods_for_stateful_set_adopt() {
     world.play(
         "L1, L3, L5, A4",
         "
-        apply web 1 => A0 A7 U0 U7 T7 G7 T0 G0 C0:1 R0
+        => A2
+        apply web 1 => A0 A7 U0 T7 G7 T0 G0 C0:1 R0
         ? pods=web-0:1,web-1:0,web-2:0,xweb-2:0
         ",
     );
@@ -524,7 +525,7 @@ fn adopt_orphan_revisions_deletion_timestamp_race() {
     let story = format!(
         "
         apply web 2 => C0:1 R0 C1:1 R1
-        hold web-0; delete sts web foreground => T0 T1 G1
+        hold web-0; delete sts web foreground => T0 T1 F0 G1
         {} =>
         ? ControllerRevision/web-old/metadata/ownerReferences=-
         pod web-1 app=nginx => C1:0 R1
@@ -560,7 +561,7 @@ fn deletion_timestamp() {
         "L11: a new set waits for the names",
         "
         apply web 2 => C0:1 R0 C1:1 R1
-        hold web-0; delete sts web => T0 T1 G1
+        hold web-0; delete sts web => T0 T1 F0 G1
         apply web 2 =>
         ? replicas=0 pods=web-0:1
         let web-0 => G0 C0:1 R0 C1:1 R1
@@ -588,7 +589,7 @@ fn services_and_pods_come_and_go_alone() {
             ("apply web 2 => C0:1 R0 C1:1 R1", ""),
             ("service nginx =>", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
             (other, "nginx=web-1 web-1.nginx=web-1"),
-            ("service nginx =>\nhold web-0; delete web-0 => T0", "nginx=web-1 web-1.nginx=web-1"),
+            ("service nginx =>\nhold web-0; delete web-0 => T0 F0", "nginx=web-1 web-1.nginx=web-1"),
             ("let web-0 => G0 C0:1 R0", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
             ("unready web-1 => N1", "nginx=web-0 web-0.nginx=web-0"),
             ("unready web-0 => N0", ""),
@@ -604,9 +605,9 @@ fn names_come_at_ready_and_go_with_deletion() {
     check_names(
         "N6, N8, N21",
         &[
-            ("service nginx =>\napply web 2 min-ready=30 => C0:1 R0\n? ready=1 available=0", "nginx=web-0 web-0.nginx=web-0"),
+            ("service nginx =>\napply web 2 min-ready=30 note=simulation.headless-dns/stop-after:8s => C0:1 R0\n? ready=1 available=0", "nginx=web-0 web-0.nginx=web-0"),
             ("run 31s => C1:1 R1", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
-            ("run 31s =>\nhold web-1; scale 1 => T1\n? ready=2", "nginx=web-0 web-0.nginx=web-0"),
+            ("run 31s =>\nscale 1; run 1s => T1\n? ready=2", "nginx=web-0 web-0.nginx=web-0"),
         ],
     );
     let publishing = r#"object {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nginx"}, "spec": {"clusterIP": "None", "selector": {"app": "nginx"}, "publishNotReadyAddresses": true}} =>"#;
@@ -614,9 +615,12 @@ fn names_come_at_ready_and_go_with_deletion() {
         "N6, N9: published before it is ready and until it is gone",
         &[
             (publishing, ""),
-            ("apply web 2 image=broken:1 => C0:1", "nginx=web-0 web-0.nginx=web-0"),
-            ("hold web-0; delete web-0 => T0", "nginx=web-0 web-0.nginx=web-0"),
-            ("scale 0; let web-0 => G0", ""),
+            (
+                "apply web 2 image=broken:1 note=simulation.headless-dns/stop-after:8s => C0:1",
+                "nginx=web-0 web-0.nginx=web-0",
+            ),
+            ("delete web-0; run 1s => T0", "nginx=web-0 web-0.nginx=web-0"),
+            ("scale 0 => G0", ""),
         ],
     );
     let mut world = World::new();
