@@ -8,12 +8,12 @@ use super::{
     place::{locate, quoted},
 };
 use crate::{
-    diagnostic::{Diagnostic, Place, has_error},
+    diagnostic::{Diagnostic, Place, Severity, has_error},
     object::{FieldError, Kind, Object, ObjectKey, mark_empty_selector, set_defaults, validate},
-    yaml::{self, Node, Source, UnknownFields, Value},
+    yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
 };
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
@@ -54,26 +54,95 @@ struct Reader<'a> {
     source: Source<'a>,
     text: Arc<str>,
     seen: BTreeMap<ObjectKey, Place>,
-    out: Decoded,
+    objects: Vec<Declared>,
+    report: Report,
+}
+
+/// The diagnostics of one file: so many errors and so many warnings, the rest is counted. A file of a million documents
+/// must not give a million messages.
+#[derive(Debug, Default)]
+struct Report {
+    shown: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Report {
+    /// Goes on after what reading the text has found, which is bounded already.
+    fn of(found: Vec<Diagnostic>) -> Report {
+        let count = |severity| found.iter().filter(|one| one.severity == severity).count().min(MAX_DIAGNOSTICS);
+        Report { errors: count(Severity::Error), warnings: count(Severity::Warning), shown: found }
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        let is_error = diagnostic.severity == Severity::Error;
+        let count = if is_error { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count <= MAX_DIAGNOSTICS {
+            self.shown.push(diagnostic);
+        }
+    }
+
+    /// Whether some are only counted, so that finding lines to show would be in vain.
+    fn is_full(&self) -> bool {
+        self.errors >= MAX_DIAGNOSTICS || self.warnings >= MAX_DIAGNOSTICS
+    }
+
+    fn finish(mut self, path: &Path) -> Vec<Diagnostic> {
+        crate::diagnostic::sort(&mut self.shown);
+        for (severity, count, what) in
+            [(Severity::Error, self.errors, "errors"), (Severity::Warning, self.warnings, "warnings")]
+        {
+            if let Some(more) = count.checked_sub(MAX_DIAGNOSTICS).filter(|more| *more > 0) {
+                let message = format!("{more} more {what} in this file are not shown");
+                self.shown.push(Diagnostic { severity, ..Diagnostic::error(path, message) });
+            }
+        }
+        self.shown
+    }
 }
 
 /// Decodes a file. If a diagnostic is an error, the objects are those of the documents without one.
 pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
     let source = Source { path, text };
     let (documents, diagnostics) = yaml::parse(source);
-    let out = Decoded { objects: Vec::new(), diagnostics };
-    let mut reader = Reader { source, text: text.clone(), seen: BTreeMap::new(), out };
+    let mut reader = Reader {
+        source,
+        text: text.clone(),
+        seen: BTreeMap::new(),
+        objects: Vec::new(),
+        report: Report::of(diagnostics),
+    };
     for (index, node) in documents.iter().enumerate() {
+        if reader.report.is_full() {
+            reader.source.text = "";
+        }
         reader.document(node, "", "", vec![index]);
     }
-    crate::diagnostic::sort(&mut reader.out.diagnostics);
-    reader.out
+    Decoded { objects: reader.objects, diagnostics: reader.report.finish(path) }
+}
+
+/// The documents of the text that was asked for last: many messages about one file read it once.
+#[derive(Debug, Default)]
+pub(super) struct Parsed(RefCell<Option<(Arc<str>, Arc<[Node]>)>>);
+
+impl Parsed {
+    fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[Node]> {
+        let mut last = self.0.borrow_mut();
+        if let Some((known, documents)) = &*last
+            && Arc::ptr_eq(known, text)
+        {
+            return documents.clone();
+        }
+        let documents: Arc<[Node]> = yaml::parse(Source { path, text }).0.into();
+        *last = Some((text.clone(), documents.clone()));
+        documents
+    }
 }
 
 /// A refusal at its field's place in the text that the object was decoded from.
-pub(super) fn diagnose(path: &Path, declared: &Declared, error: &FieldError) -> Diagnostic {
-    let source = Source { path, text: &declared.text };
-    let (documents, _) = yaml::parse(source);
+pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &Declared, error: &FieldError) -> Diagnostic {
+    let documents = parsed.documents(path, &declared.text);
     let node = declared.index.split_first().and_then(|(first, rest)| {
         rest.iter().try_fold(documents.get(*first)?, |node, index| node.get("items")?.as_sequence()?.get(*index))
     });
@@ -92,7 +161,7 @@ impl Reader<'_> {
         let (place, width) = locate(node, field, None);
         let diagnostic =
             Diagnostic::error(self.source.path, message).at(self.source.text, place, width).field(field).help(help);
-        self.out.diagnostics.push(diagnostic);
+        self.report.push(diagnostic);
     }
 
     /// A document or a list's item; items of `ServiceList` and the like may leave out what their list says.
@@ -134,7 +203,7 @@ impl Reader<'_> {
                         .field("kind")
                         .object(format!("{kind} {name}").trim_end())
                         .help(format!("kinds served are {}", kinds::served()));
-                self.out.diagnostics.push(diagnostic);
+                self.report.push(diagnostic);
             }
             Verdict::Wrong(wrong) => self.error(node, wrong.field, wrong.message, wrong.help),
         }
@@ -181,7 +250,7 @@ impl Reader<'_> {
                 .at(self.source.text, place, width)
                 .field(field)
                 .object(named.clone());
-            self.out.diagnostics.push(diagnostic);
+            self.report.push(diagnostic);
         }
         if broken {
             return;
@@ -194,19 +263,17 @@ impl Reader<'_> {
                 .at(self.source.text, place, width)
                 .object(key.to_string())
                 .help("remove one of the two, or give it another name");
-            return self.out.diagnostics.push(diagnostic);
+            return self.report.push(diagnostic);
         }
         self.seen.insert(key.clone(), place);
-        self.out.objects.push(Declared { key, object, place, width, text: self.text.clone(), index });
+        self.objects.push(Declared { key, object, place, width, text: self.text.clone(), index });
     }
 
     /// Diagnostics of decoding, which know no object.
     fn take(&mut self, diagnostics: Vec<Diagnostic>, named: &str) {
-        self.out.diagnostics.extend(
-            diagnostics
-                .into_iter()
-                .map(|diagnostic| if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic }),
-        );
+        for diagnostic in diagnostics {
+            self.report.push(if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic });
+        }
     }
 
     fn typed(&self, kind: Kind, node: &Node) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {

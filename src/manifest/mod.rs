@@ -98,6 +98,7 @@ pub struct Manifests {
     /// Doubts with the text that their place was found in.
     lints: BTreeMap<Lint, (Arc<str>, Diagnostic)>,
     reported: HashSet<String>,
+    parsed: document::Parsed,
 }
 
 impl Manifests {
@@ -113,6 +114,7 @@ impl Manifests {
             between: Vec::new(),
             lints: BTreeMap::new(),
             reported: HashSet::new(),
+            parsed: document::Parsed::default(),
         }
     }
 
@@ -138,6 +140,7 @@ impl Manifests {
                 self.files.remove(&path);
             }
         }
+        self.parsed = document::Parsed::default();
         let mut changes = self.merge();
         self.lint();
         let all = self.diagnostics();
@@ -176,7 +179,7 @@ impl Manifests {
     /// object's file. `None` for an object that no file declares.
     pub fn diagnose(&self, key: &ObjectKey, error: &FieldError) -> Option<Diagnostic> {
         let Origin { path, declared } = self.objects.get(key)?;
-        Some(document::diagnose(path, declared, error).kept(KEPT))
+        Some(document::diagnose(&self.parsed, path, declared, error).kept(KEPT))
     }
 
     /// The file and place that declare an object.
@@ -267,7 +270,7 @@ impl Manifests {
                 }
                 _ => {
                     let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
-                    let mut diagnostic = document::diagnose(path, declared, &error).help(lint.help.clone());
+                    let mut diagnostic = document::diagnose(&self.parsed, path, declared, &error).help(lint.help.clone());
                     diagnostic.severity = diagnostic::Severity::Warning;
                     diagnostic
                 }
