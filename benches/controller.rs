@@ -83,11 +83,7 @@ impl Plane {
             empty_names: Vec::new(),
         };
         let snapshot = Snapshot::new(vec![zone(&origin), zone(&Name::parse("10.in-addr.arpa").unwrap())]);
-        Plane {
-            controller: Controller::new(settings, runtime),
-            snapshot,
-            now: "2026-01-01T00:00:00Z".parse().unwrap(),
-        }
+        Plane { controller: Controller::new(settings, runtime), snapshot, now: "2026-01-01T00:00:00Z".parse().unwrap() }
     }
 
     fn apply(&mut self, kind: Kind, json: serde_json::Value) {
@@ -153,7 +149,9 @@ fn measure(pods: usize, per_set: usize) -> String {
         // Time passes, so that the back-off of the runtime and the age of events play no part.
         plane.now = plane.now.saturating_add(jiff::SignedDuration::from_secs(1)).unwrap();
         let started = Instant::now();
-        plane.controller.handle(Event::Delete { key: pod, grace_seconds: None, cascade: Default::default() }, plane.now);
+        plane
+            .controller
+            .handle(Event::Delete { key: pod, grace_seconds: None, cascade: Default::default() }, plane.now);
         plane.settle();
         costs.push(started.elapsed());
         let successor = plane.snapshot.lookup(&name, headless_dns::wire::rdata::RecordType::A);

@@ -253,12 +253,7 @@ fn numbers_beyond_all_bounds() {
 #[test]
 fn names_beyond_all_bounds() {
     let long = "n".repeat(300);
-    check(
-        "a set",
-        &[("bad.yaml", set(&long, "1", ""))],
-        &["error metadata.name: Invalid value: \"nnn"],
-        0,
-    );
+    check("a set", &[("bad.yaml", set(&long, "1", ""))], &["error metadata.name: Invalid value: \"nnn"], 0);
     check(
         "a pod that could not be made",
         &[("bad.yaml", set(&"n".repeat(62), "1", ""))],
@@ -268,15 +263,18 @@ fn names_beyond_all_bounds() {
     check(
         "a label's value",
         &[("bad.yaml", set("other", "1", "").replace("set: other", &format!("set: {}", "v".repeat(1 << 20))))],
-        &[
-            "error spec.selector.matchLabels: Invalid value: \"vvv",
-            "error spec.template.labels: Invalid value: \"vvv",
-        ],
+        &["error spec.selector.matchLabels: Invalid value: \"vvv", "error spec.template.labels: Invalid value: \"vvv"],
         0,
     );
     check(
         "an annotation",
-        &[("bad.yaml", set("other", "1", "").replace("spec:\n  serviceName", &format!("  annotations: {{a: {}}}\nspec:\n  serviceName", "v".repeat(1 << 20))))],
+        &[(
+            "bad.yaml",
+            set("other", "1", "").replace(
+                "spec:\n  serviceName",
+                &format!("  annotations: {{a: {}}}\nspec:\n  serviceName", "v".repeat(1 << 20)),
+            ),
+        )],
         &["error metadata.annotations: Too long: may not be more than 262144 bytes"],
         0,
     );
@@ -285,12 +283,7 @@ fn names_beyond_all_bounds() {
 #[test]
 fn depth_and_breadth() {
     let deep = |text: &str, times| text.repeat(times);
-    check(
-        "lists in lists",
-        &[("bad.yaml", format!("a: {}", deep("[", 1_000_000)))],
-        &["error : "],
-        0,
-    );
+    check("lists in lists", &[("bad.yaml", format!("a: {}", deep("[", 1_000_000)))], &["error : "], 0);
     check(
         "mappings in mappings",
         &[("bad.yaml", set("other", "1", "") + "  x: " + &deep("{a: ", 50_000) + "1" + &deep("}", 50_000))],
@@ -304,7 +297,9 @@ fn depth_and_breadth() {
     check("aliases of aliases", &[("bad.yaml", aliases)], &["error : "], 0);
     let many = |kind: &str| {
         (0..5_000).fold(String::new(), |text, n| {
-            text + &format!("apiVersion: v1\nkind: {kind}\nmetadata:\n  name: s{n}\nspec:\n  ports:\n  - port: 80\n---\n")
+            text + &format!(
+                "apiVersion: v1\nkind: {kind}\nmetadata:\n  name: s{n}\nspec:\n  ports:\n  - port: 80\n---\n"
+            )
         })
     };
     let world = check("many documents", &[("many.yaml", many("Service"))], &[], 0);
@@ -341,7 +336,8 @@ fn owners_that_cannot_be() {
     let world = check("a circle", &[("bad.yaml", circle)], &[], 0);
     assert_eq!(world.object(Kind::Service, "a"), None);
     assert_eq!(world.object(Kind::Service, "b"), None);
-    let itself = set("other", "1", "").replace("spec:\n  serviceName", &(owner("apps/v1", "StatefulSet", "other", "x") + "spec:\n  serviceName"));
+    let itself = set("other", "1", "")
+        .replace("spec:\n  serviceName", &(owner("apps/v1", "StatefulSet", "other", "x") + "spec:\n  serviceName"));
     let world = check("its own owner", &[("bad.yaml", itself)], &[], 0);
     assert_eq!(world.object(Kind::StatefulSet, "other"), None);
 }
@@ -360,11 +356,16 @@ fn contradictory_edits() {
             changed("      labels:\n        app: nginx", "      labels:\n        app: x"),
             &["error spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match"],
         ),
-        ("another Service", changed("serviceName: nginx", "serviceName: nginx2"), &[
-            "warning spec.serviceName: no Service nginx2",
-            "Forbidden: updates to statefulset spec",
-        ]),
-        ("half of it", good[..good.find("  template").unwrap()].to_owned(), &["error spec.template.metadata.labels", "error spec.template.spec.containers"]),
+        (
+            "another Service",
+            changed("serviceName: nginx", "serviceName: nginx2"),
+            &["warning spec.serviceName: no Service nginx2", "Forbidden: updates to statefulset spec"],
+        ),
+        (
+            "half of it",
+            good[..good.find("  template").unwrap()].to_owned(),
+            &["error spec.template.metadata.labels", "error spec.template.spec.containers"],
+        ),
         ("a tab", changed("  replicas: 2", "\treplicas: 2"), &["error "]),
         ("one key twice", changed("  replicas: 2", "  replicas: 2\n  replicas: 3"), &["error "]),
         ("binary", "\0\u{1}\u{2}".to_owned(), &["error "]),

@@ -122,9 +122,12 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
     Decoded { objects: reader.objects, diagnostics: reader.report.finish(path) }
 }
 
+/// A text and its documents.
+type Documents = (Arc<str>, Arc<[Node]>);
+
 /// The documents of the text that was asked for last: many messages about one file read it once.
 #[derive(Debug, Default)]
-pub(super) struct Parsed(RefCell<Option<(Arc<str>, Arc<[Node]>)>>);
+pub(super) struct Parsed(RefCell<Option<Documents>>);
 
 impl Parsed {
     fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[Node]> {
