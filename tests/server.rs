@@ -311,6 +311,76 @@ spec:
 }
 
 #[test]
+fn volumes_are_where_they_are_declared_below_the_root() {
+    // The policy, whether there is a state directory, whether the path is below the root, and the files that are left
+    // when the claim has gone.
+    let rows = [
+        ("Retain", true, true, &["root/disk/data", "root/disk/starts"][..]),
+        ("Delete", true, true, &["root/disk/data", "root/disk/starts"]),
+        ("Recycle", true, true, &[]),
+        ("Recycle", false, true, &[]),
+        ("Delete", false, true, &["root/disk/data", "root/disk/starts"]),
+        ("Retain", true, false, &["other/disk/data", "state/volumes/disk/starts"]),
+    ];
+    for (policy, has_state, is_below, expected) in rows {
+        let mut home = Home::new();
+        let path = |name: &str| home.directory.path().join(name);
+        let directory = if is_below { path("root/disk") } else { path("other/disk") };
+        let starts = if is_below { path("root/disk/starts") } else { path("state/volumes/disk/starts") };
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("data"), "").unwrap();
+        let volume = format!(
+            "apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: disk
+spec:
+  capacity:
+    storage: 1Gi
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  persistentVolumeReclaimPolicy: {policy}
+  hostPath:
+    path: {}
+",
+            directory.display()
+        );
+        write(&home.manifest("disk.yaml"), &volume);
+        write(&home.manifest("web.yaml"), &web(1, "", &claims("manual")));
+        let settings = Settings {
+            state_directory: has_state.then(|| path("state")),
+            host_path_root: Some(path("root")),
+            ..home.settings.clone()
+        };
+        let left = || -> Vec<&str> {
+            let all = ["other/disk/data", "other/disk/starts", "root/disk/data", "root/disk/starts"];
+            all.into_iter().chain(["state/volumes/disk/starts"]).filter(|file| path(file).exists()).collect()
+        };
+        let is_there = directory.join("data");
+        home.settings = settings;
+        let server = home.start();
+        eventually_ready(server.addresses()[0], 1);
+        eventually("a line", || match std::fs::read_to_string(&starts) {
+            Ok(text) if text == "web-0\n" => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        assert!(is_there.exists());
+        std::fs::remove_file(home.manifest("web.yaml")).unwrap();
+        eventually_gone(&server, &pod(0));
+        delete(&server, Kind::PersistentVolumeClaim, "data-web-0");
+        let key = ObjectKey::new(Kind::PersistentVolume, "", "disk");
+        eventually(policy, || match server.control().object(&key).unwrap() {
+            Some(volume) if volume.to_json()["status"]["phase"] == "Bound" => Err("bound".to_owned()),
+            _ => Ok(()),
+        });
+        // A server that has stopped has done everything.
+        server.stop();
+        assert_eq!(left(), expected, "{policy}, state {has_state}, below {is_below}");
+        assert!(directory.is_dir());
+    }
+}
+
+#[test]
 fn settings_are_read_again() {
     let home = Home::new();
     let path = |name: &str| home.directory.path().join(name);

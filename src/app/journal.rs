@@ -22,7 +22,7 @@ use crate::{
     object::ObjectKey,
     state::{
         Loaded, StateError, Store,
-        volumes::{Plan, Tracker, Volumes},
+        volumes::{Fallback, HostRoot, Plan, Tracker, Volumes},
     },
 };
 use std::{
@@ -63,6 +63,20 @@ impl Transactions for Store {
 
     fn flush(&mut self) -> Result<(), StateError> {
         Store::flush(self)
+    }
+}
+
+/// Without a state directory nothing is kept but the lines on volumes below `hostPathRoot`.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Transactions for Nowhere {
+    fn commit(&mut self, _batch: &Batch, _owed: Option<&Plan>) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StateError> {
+        Ok(())
     }
 }
 
@@ -149,15 +163,27 @@ pub(super) struct Opened {
     first: Plan,
 }
 
-/// Opens the state directory and reads what an earlier run left.
-pub(super) fn open(directory: &Path) -> Result<(Opened, Loaded), StateError> {
+/// Opens the state directory and reads what an earlier run left. Declared paths of volumes are used below `root`.
+pub(super) fn open(directory: &Path, root: Option<HostRoot>) -> Result<(Opened, Loaded), StateError> {
     let store = Store::open(directory)?;
     let loaded = store.load()?;
     tracing::info!(file = %store.file().display(), objects = loaded.objects.len(), "state read");
-    let (tracker, missing) = Tracker::new(&loaded.objects);
+    let (mut tracker, missing) = Tracker::new(&loaded.objects, root.clone());
+    tell(tracker.take_fallbacks());
     let mut first = loaded.owed.clone();
     first.extend(missing);
-    Ok((Opened { store, volumes: Volumes::new(directory), tracker, first }, loaded))
+    Ok((Opened { store, volumes: Volumes::new(Some(directory), root), tracker, first }, loaded))
+}
+
+/// A journal that keeps nothing, for the volumes below `root` of a server without a state directory.
+pub(super) fn start_without_state(root: HostRoot) -> io::Result<(Journal, JoinHandle<()>)> {
+    let (tracker, first) = Tracker::new(&[], Some(root.clone()));
+    Journal::start(Nowhere, Volumes::new(None, Some(root)), tracker, first, RETRY)
+}
+
+/// Warns of volumes that are not where they are declared to be.
+fn tell(fallbacks: Vec<Fallback>) {
+    fallbacks.into_iter().for_each(|fallback| tracing::warn!("{fallback}"));
 }
 
 impl Opened {
@@ -199,6 +225,7 @@ impl Journal {
         }
         let mut plan = Plan::default();
         changes.iter().for_each(|change| self.tracker.observe(change, &mut plan));
+        tell(self.tracker.take_fallbacks());
         let mut waiting = self.shared.lock();
         if waiting.ended {
             // The callers are told by the replies that are dropped, the process by the thread that has ended.

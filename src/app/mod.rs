@@ -30,7 +30,7 @@ use crate::{
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Serving, Sockets},
     settings::{Overrides, Settings},
-    state::StateError,
+    state::{StateError, volumes::HostRoot},
     zone::{self, Reader, Snapshot},
 };
 use clock::Clock;
@@ -91,7 +91,7 @@ pub struct Server {
     watch: Option<Watch>,
     scan_thread: Option<JoinHandle<()>>,
     control_thread: Option<JoinHandle<()>>,
-    /// Also `None` without a state directory.
+    /// Also `None` without a state directory and `hostPathRoot`.
     journal_thread: Option<JoinHandle<()>>,
 }
 
@@ -110,9 +110,10 @@ impl Server {
         let (mut publisher, reader) = zone::channel(Snapshot::new(zones::specs(&settings, &addresses, &[])?));
         let mut clock = Clock::new();
         let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
+        let root = settings.host_path_root.as_deref().map(HostRoot::new).transpose().map_err(system("hostPathRoot"))?;
         let (journal, journal_thread) = match &settings.state_directory {
             Some(directory) => {
-                let (opened, loaded) = journal::open(directory)?;
+                let (opened, loaded) = journal::open(directory, root)?;
                 let snapshot = Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?);
                 publisher.publish(snapshot.after_serials(zones::earlier(&loaded.serials)));
                 // An empty cluster begins with versions of its own.
@@ -121,9 +122,15 @@ impl Server {
                 let (journal, thread) = opened.start().map_err(system("starting the journal thread"))?;
                 (Some(journal), Some(thread))
             }
-            None => (None, None),
+            None => match root {
+                Some(root) => {
+                    let started = journal::start_without_state(root).map_err(system("starting the journal thread"))?;
+                    (Some(started.0), Some(started.1))
+                }
+                None => (None, None),
+            },
         };
-        let restored = journal.is_some();
+        let restored = settings.state_directory.is_some();
         let health = journal.as_ref().map(journal::Journal::health);
 
         let (requests, requested) = control::channel();

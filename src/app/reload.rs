@@ -2,7 +2,7 @@
 //!
 //! | changes at once                                | takes effect after a restart                          |
 //! |------------------------------------------------|-------------------------------------------------------|
-//! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`                            |
+//! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`, `hostPathRoot`            |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
 //! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, `defaultStorageClass`     |
 //! | `log.filter`                                   | all other `limits`, `log.format`                      |
@@ -106,6 +106,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         manifests,
         zones,
         state_directory,
+        host_path_root,
         cluster_domain,
         reverse_zones,
         ttl,
@@ -126,6 +127,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         manifests,
         zones,
         state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
+        host_path_root: keep("hostPathRoot", &old.host_path_root, &host_path_root, &mut waiting),
         cluster_domain: keep("clusterDomain", &old.cluster_domain, &cluster_domain, &mut waiting),
         reverse_zones: keep("reverseZones", &old.reverse_zones, &reverse_zones, &mut waiting),
         ttl: keep("ttl", &old.ttl, &ttl, &mut waiting),
@@ -189,7 +191,7 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 13] = [
+        let rows: [(&str, &[&str]); 14] = [
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
             ("simulation: {startAfter: 1ms, readyAfter: 2ms, stopAfter: 3ms}\n", &[]),
@@ -198,6 +200,7 @@ mod tests {
             ("log: {format: json}\n", &["log.format"]),
             ("defaultStorageClass: false\n", &["defaultStorageClass"]),
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
+            ("hostPathRoot: /srv/volumes\n", &["hostPathRoot"]),
             ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),

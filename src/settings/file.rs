@@ -26,6 +26,7 @@ pub(super) struct FileSettings {
     pub manifests: Option<Vec<PathBuf>>,
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
+    pub host_path_root: Option<PathBuf>,
     pub cluster_domain: Option<Text<Name>>,
     pub reverse_zones: Option<Vec<String>>,
     pub ttl: Option<u32>,
@@ -113,6 +114,7 @@ pub(super) fn apply(
         manifests,
         zones,
         state_directory,
+        host_path_root,
         cluster_domain,
         reverse_zones,
         ttl,
@@ -136,6 +138,9 @@ pub(super) fn apply(
     }
     if let Some(state) = state_directory {
         settings.state_directory = (state.as_os_str() != "none").then(|| beside(directory, &state));
+    }
+    if let Some(root) = host_path_root {
+        settings.host_path_root = checked.host_path_root(directory, &root);
     }
     if let Some(Text(domain)) = cluster_domain {
         checked.domain(&domain);
@@ -247,6 +252,21 @@ impl Checked<'_> {
             self.refuse("listen", "there is no address to listen on".to_string(), "remove the key for 127.0.0.1:1053");
         }
         listen
+    }
+
+    /// `None` for `none`. A root that everything is below would be no limit.
+    fn host_path_root(&mut self, directory: &Path, root: &Path) -> Option<PathBuf> {
+        const HELP: &str = "name a directory such as /srv/volumes, or none to leave declared paths alone";
+        if root.as_os_str() == "none" {
+            return None;
+        }
+        let path = beside(directory, root);
+        if root.as_os_str().is_empty() {
+            self.refuse("hostPathRoot", "there is no directory named".to_string(), HELP);
+        } else if path.is_absolute() && !path.components().any(|part| matches!(part, Component::Normal(_))) {
+            self.refuse("hostPathRoot", "every directory of this machine is below `/`".to_string(), HELP);
+        }
+        Some(path)
     }
 
     fn domain(&mut self, domain: &Name) {

@@ -39,6 +39,9 @@ pub struct Settings {
     /// Directory of what survives a restart; `None` keeps everything in memory (`none` in the file and on the command
     /// line).
     pub state_directory: Option<PathBuf>,
+    /// The directory at or below which the paths of hostPath and local volumes are used; `None` for nowhere (`none` in
+    /// the file).
+    pub host_path_root: Option<PathBuf>,
     /// The zone of the cluster.
     pub cluster_domain: Name,
     /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges.
@@ -129,6 +132,7 @@ impl Settings {
             manifests: vec![PathBuf::from("manifests")],
             zones: PathBuf::from("zones"),
             state_directory: Some(PathBuf::from("state")),
+            host_path_root: None,
             // A constant that parses.
             cluster_domain: Name::parse("cluster.local").unwrap_or_else(|_| Name::root()),
             reverse_zones: reverse::everything(),

@@ -50,6 +50,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         manifests: Some(_),
         zones: Some(_),
         state_directory: Some(_),
+        host_path_root: Some(_),
         cluster_domain: Some(_),
         reverse_zones: Some(_),
         ttl: Some(_),
@@ -111,6 +112,10 @@ fn values_are_taken() {
     assert_eq!(settings.simulation.stop_after, Duration::from_secs(90));
     assert_eq!((settings.limits.udp_threads, settings.limits.lame_duck), (3, Duration::from_secs(5)));
     assert!(settings.log.json);
+    for (text, root) in [("/srv/v", Some("/srv/v")), ("v", Some("etc/v")), ("../v", Some("v")), ("none", None)] {
+        let (settings, _) = apply(&format!("hostPathRoot: {text}\n")).unwrap();
+        assert_eq!(settings.host_path_root, root.map(PathBuf::from), "{text}");
+    }
 }
 
 /// What is said about a file, as a person sees it; the summary line is left out.
@@ -202,6 +207,18 @@ fn what_is_wrong_is_told_with_its_place() {
          |                ^\n  \
          help: write cluster.local",
     );
+    for (text, message) in
+        [("''", "there is no directory named"), ("/", "every directory of this machine is below `/`")]
+    {
+        check(
+            &format!("hostPathRoot: {text}\n"),
+            &format!(
+                "error: etc/s.yaml:1:15: hostPathRoot: {message}\n1 | hostPathRoot: {text}\n  |               \
+                 {}\n  help: name a directory such as /srv/volumes, or none to leave declared paths alone",
+                "^".repeat(text.len())
+            ),
+        );
+    }
     check(
         "limits: {udpThreads: many}\n",
         "error: etc/s.yaml:1:22: limits.udpThreads: `many` is neither a whole number nor auto\n1 | limits: \

@@ -2,9 +2,10 @@
 //! and not the pod.
 //!
 //! Every PersistentVolume, whatever it is declared to be (provisioned, hostPath, local, nfs), has a directory
-//! `volumes/NAME` in the state directory, and nothing outside of it is ever touched: the `path` of a hostPath or local
-//! volume is not used. Each simulated start of a pod's containers appends one line, the pod's name, to the file
-//! [`STARTS`] on each volume that the pod's claims are bound to.
+//! `volumes/NAME` in the state directory, and nothing outside of it is ever touched, unless the settings name a
+//! [`HostRoot`]: then a hostPath or local volume whose `path` is at or below that root is that very directory. Each
+//! simulated start of a pod's containers appends one line, the pod's name, to the file [`STARTS`] on each volume that
+//! the pod's claims are bound to.
 //!
 //! | what happens to the volume                           | what becomes of its directory         |
 //! |------------------------------------------------------|---------------------------------------|
@@ -12,6 +13,9 @@
 //! | reclaimed under the policy `Delete`                  | removed with everything in it         |
 //! | reclaimed under the policy `Recycle`                 | emptied                               |
 //! | `Retain`, or removed though no claim ever had it     | kept                                  |
+//!
+//! A declared directory is made only if its type lets it be, emptied like any other, and never removed: upstream's
+//! deleter of hostPath volumes leaves everything but `/tmp` alone as well.
 //!
 //! [`Tracker`] is pure: changes in, [`Plan`] out. [`Volumes`] carries a plan out.
 //!
@@ -24,9 +28,11 @@
 //! last ones not a power failure.
 
 mod disk;
+mod host;
 mod tracker;
 
 pub use disk::{VolumeError, Volumes};
+pub use host::{Fallback, HostRoot};
 pub use tracker::Tracker;
 
 use serde::{Deserialize, Serialize};
@@ -67,11 +73,74 @@ impl Work {
     }
 }
 
-/// Work to be done, by volume; for each in order. What a later piece would undo is left out, so a plan is bounded by
+/// Where a volume's directory is. Written as `NAME`, `NAME:create:PATH` or `NAME:existing:PATH`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Place {
+    volume: String,
+    declared: Option<Declared>,
+}
+
+/// A path of a volume's specification that was below the root when it was declared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Declared {
+    path: String,
+    /// Whether the directory may be made.
+    make: bool,
+}
+
+impl Place {
+    /// The same volume at a declared path.
+    fn at(self, path: &str, make: bool) -> Place {
+        Place { declared: Some(Declared { path: path.to_owned(), make }), ..self }
+    }
+
+    /// The volume's name.
+    pub fn volume(&self) -> &str {
+        &self.volume
+    }
+}
+
+/// The volume's own directory, in the state directory.
+impl From<&str> for Place {
+    fn from(volume: &str) -> Place {
+        Place { volume: volume.to_owned(), declared: None }
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Place {
+        place.clone()
+    }
+}
+
+impl From<String> for Place {
+    fn from(text: String) -> Place {
+        let declared = text.split_once(':').and_then(|(volume, rest)| Some((volume, rest.split_once(':')?)));
+        match declared {
+            Some((volume, ("create", path))) => Place::from(volume).at(path, true),
+            Some((volume, ("existing", path))) => Place::from(volume).at(path, false),
+            // No name of a volume has a colon; any other text is no directory's name and will be told of.
+            _ => Place { volume: text, declared: None },
+        }
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        let Place { volume, declared } = place;
+        match declared {
+            None => volume,
+            Some(Declared { path, make }) => format!("{volume}:{}:{path}", if make { "create" } else { "existing" }),
+        }
+    }
+}
+
+/// Work to be done, by directory; for each in order. What a later piece would undo is left out, so a plan is bounded by
 /// the number of volumes and of the pods that use each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Plan(BTreeMap<String, Vec<Work>>);
+pub struct Plan(BTreeMap<Place, Vec<Work>>);
 
 impl Plan {
     /// Whether there is nothing to do.
@@ -79,27 +148,24 @@ impl Plan {
         self.0.is_empty()
     }
 
-    /// How many volumes are concerned.
+    /// How many directories are concerned.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Their names, in order.
+    /// The names of their volumes, in order.
     pub fn volumes(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.keys().map(Place::volume)
     }
 
-    /// The work on one volume.
-    pub fn of(&self, volume: &str) -> &[Work] {
-        self.0.get(volume).map_or(&[], Vec::as_slice)
+    /// The work on one directory; a name alone is the volume's own.
+    pub fn of(&self, place: impl Into<Place>) -> &[Work] {
+        self.0.get(&place.into()).map_or(&[], Vec::as_slice)
     }
 
-    /// One more piece, after all others of that volume.
-    pub fn add(&mut self, volume: &str, work: Work) {
-        let works = match self.0.get_mut(volume) {
-            Some(works) => works,
-            None => self.0.entry(volume.to_owned()).or_default(),
-        };
+    /// One more piece, after all others on that directory.
+    pub fn add(&mut self, place: impl Into<Place>, work: Work) {
+        let works = self.0.entry(place.into()).or_default();
         match work {
             Work::Empty | Work::Remove => *works = vec![work],
             Work::Make if works.contains(&Work::Make) => {}
@@ -118,21 +184,21 @@ impl Plan {
 
     /// Another plan after this one.
     pub fn extend(&mut self, later: Plan) {
-        for (volume, works) in later.0 {
+        for (place, works) in later.0 {
             for work in works {
-                self.add(&volume, work);
+                self.add(&place, work);
             }
         }
     }
 
-    /// Parts the work: what adds, and, for each volume, what comes from the first piece on that destroys.
+    /// Parts the work: what adds, and, for each directory, what comes from the first piece on that destroys.
     pub fn split(self) -> (Plan, Plan) {
         let (wiping, adding) = self.0.into_iter().partition(|(_, works)| works.iter().any(Work::wipes));
         // `add` keeps nothing in front of a piece that destroys.
         (Plan(adding), Plan(wiping))
     }
 
-    /// The work on volumes of which something is to be destroyed. Doing it twice comes to the same.
+    /// The work on directories of which something is to be destroyed. Doing it twice comes to the same.
     pub fn wiping(&self) -> Plan {
         self.clone().split().1
     }

@@ -93,7 +93,7 @@ impl Bench {
         let (calls, called) = sync_channel(64);
         let (verdict, verdicts) = sync_channel(64);
         let state = tempfile::tempdir().unwrap();
-        let volumes = Volumes::new(state.path());
+        let volumes = Volumes::new(Some(state.path()), None);
         let disk = Disk { calls, verdicts };
         let (journal, thread) = Journal::start(disk, volumes, Tracker::default(), first, retry).unwrap();
         let health = journal.health();

@@ -1,6 +1,6 @@
 //! The journal's thread.
 
-use super::{Batch, Reply, Shared, Transactions};
+use super::{Batch, Reply, Shared, Transactions, tell};
 use crate::state::{
     StateError,
     volumes::{Plan, VolumeError, Volumes},
@@ -122,6 +122,7 @@ impl<D: Transactions> Writer<D> {
             for error in self.volumes.retry() {
                 tracing::debug!(%error, "volumes");
             }
+            tell(self.volumes.take_fallbacks());
             if self.volumes.stuck().is_empty() {
                 tracing::info!("volumes: all of them are as they should be again");
             }
@@ -156,6 +157,7 @@ impl<D: Transactions> Writer<D> {
     fn carry_out(&mut self, plan: Plan) {
         let told = |error: VolumeError| tracing::error!(%error, "volumes");
         self.volumes.carry_out(plan).into_iter().for_each(told);
+        tell(self.volumes.take_fallbacks());
         self.show();
     }
 

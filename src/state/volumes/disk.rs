@@ -1,8 +1,8 @@
 //! The directories themselves. What pods (or people) put into a volume is not trusted: no link in it is followed.
 
-use super::{DIRECTORY, Plan, STARTS, Work};
+use super::{DIRECTORY, Declared, Fallback, HostRoot, Place, Plan, STARTS, Work, host::Found};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
@@ -26,27 +26,39 @@ pub struct VolumeError {
 /// The directories of all volumes, and the work on them that could not be done yet.
 ///
 /// Only this program writes beside the volumes; somebody who can put links into the state directory itself has its
-/// power anyway.
+/// power anyway. Below the root of declared paths others write as well: links that lie there are followed only within
+/// it, but whoever exchanges a directory for a link in the very moment of its use must be trusted.
 #[derive(Debug)]
 pub struct Volumes {
-    root: PathBuf,
+    /// The state directory; without one, volumes have no directories of their own.
+    state: Option<PathBuf>,
+    root: Option<HostRoot>,
     stuck: Plan,
+    /// Declared paths that are not used because of what is on the disk, and were told of.
+    led_out: BTreeSet<Place>,
+    fallbacks: Vec<Fallback>,
 }
 
 impl Volumes {
-    /// The volumes of a state directory. Nothing is touched yet.
-    pub fn new(state_directory: &Path) -> Volumes {
-        Volumes { root: state_directory.join(DIRECTORY), stuck: Plan::default() }
+    /// The volumes of a state directory, and below a root those that are declared there. Nothing is touched yet.
+    pub fn new(state_directory: Option<&Path>, root: Option<HostRoot>) -> Volumes {
+        Volumes {
+            state: state_directory.map(Path::to_owned),
+            root,
+            stuck: Plan::default(),
+            led_out: BTreeSet::new(),
+            fallbacks: Vec::new(),
+        }
     }
 
     /// Carries out a plan. Volumes with work that could not be done wait with all of it for [`Volumes::retry`]; each
     /// that begins to wait is told of.
     pub fn carry_out(&mut self, plan: Plan) -> Vec<VolumeError> {
         let mut errors = Vec::new();
-        for (volume, works) in plan.0 {
-            if !self.stuck.of(&volume).is_empty() {
-                works.into_iter().for_each(|work| self.stuck.add(&volume, work));
-            } else if let Err(error) = self.work(&volume, works) {
+        for (place, works) in plan.0 {
+            if !self.stuck.of(&place).is_empty() {
+                works.into_iter().for_each(|work| self.stuck.add(&place, work));
+            } else if let Err(error) = self.work(&place, works) {
                 errors.push(error);
             }
         }
@@ -55,8 +67,8 @@ impl Volumes {
 
     /// Tries again what waits; returns what is wrong with the volumes that still do.
     pub fn retry(&mut self) -> Vec<VolumeError> {
-        let stuck: BTreeMap<String, Vec<Work>> = std::mem::take(&mut self.stuck.0);
-        stuck.into_iter().filter_map(|(volume, works)| self.work(&volume, works).err()).collect()
+        let stuck: BTreeMap<Place, Vec<Work>> = std::mem::take(&mut self.stuck.0);
+        stuck.into_iter().filter_map(|(place, works)| self.work(&place, works).err()).collect()
     }
 
     /// Work that could not be done yet.
@@ -64,58 +76,114 @@ impl Volumes {
         &self.stuck
     }
 
+    /// Declared paths that a link leads out of the root, or that hold the state directory, since the last call; each
+    /// once, until it is used again.
+    pub fn take_fallbacks(&mut self) -> Vec<Fallback> {
+        std::mem::take(&mut self.fallbacks)
+    }
+
     /// Does the work of one volume; from the first piece that fails on it waits.
-    fn work(&mut self, volume: &str, works: Vec<Work>) -> Result<(), VolumeError> {
+    fn work(&mut self, place: &Place, works: Vec<Work>) -> Result<(), VolumeError> {
         let mut works = works.into_iter();
         while let Some(work) = works.next() {
-            if let Err(error) = self.piece(volume, &work) {
-                self.stuck.add(volume, work);
-                works.for_each(|work| self.stuck.add(volume, work));
+            if let Err(error) = self.piece(place, &work) {
+                self.stuck.add(place, work);
+                works.for_each(|work| self.stuck.add(place, work));
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    fn piece(&self, volume: &str, work: &Work) -> Result<(), VolumeError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| VolumeError { volume: volume.to_owned(), path, source }
-        };
-        if !is_plain(volume) {
-            return Err(failed(&self.root)(invalid("the volume's name is no directory's name")));
+    fn piece(&mut self, place: &Place, work: &Work) -> Result<(), VolumeError> {
+        match &place.declared {
+            None => self.own_piece(&place.volume, work),
+            Some(declared) => self.declared_piece(place, declared, work),
         }
-        let directory = self.root.join(volume);
+    }
+
+    /// Work on a declared directory, or on the volume's own if that one must not be used.
+    fn declared_piece(&mut self, place: &Place, declared: &Declared, work: &Work) -> Result<(), VolumeError> {
+        let failed = |path: &Path| failed(&place.volume, path);
+        let make = declared.make && matches!(work, Work::Make | Work::Append { .. });
+        let found = match &self.root {
+            Some(root) => root.find(&declared.path, make, self.state.as_deref()),
+            // The work is owed since an earlier run.
+            None => Ok(Found::Refused("was allowed by hostPathRoot, which is not set any more".to_owned())),
+        };
+        match found.map_err(failed(Path::new(&declared.path)))? {
+            Found::Directory(directory) => {
+                self.led_out.remove(place);
+                match work {
+                    Work::Append { line, times } => {
+                        let file = directory.join(STARTS);
+                        append(&file, line, *times).map_err(failed(&file))
+                    }
+                    Work::Empty => empty(&directory).map_err(failed(&directory)),
+                    Work::Make | Work::Remove => Ok(()),
+                }
+            }
+            Found::Missing(path) if matches!(work, Work::Append { .. }) => {
+                let message = "this directory is not there, and the type of the volume is for one that is; make it";
+                Err(failed(&path)(io::Error::new(io::ErrorKind::NotFound, message)))
+            }
+            // There is nothing to be emptied, and nobody needs it yet.
+            Found::Missing(_) => Ok(()),
+            Found::Refused(reason) => {
+                if self.led_out.insert(place.clone()) {
+                    let (volume, path) = (place.volume.clone(), declared.path.clone());
+                    self.fallbacks.push(Fallback { volume, path, reason });
+                }
+                self.own_piece(&place.volume, work)
+            }
+        }
+    }
+
+    /// Work on a volume's own directory; none without a state directory.
+    fn own_piece(&self, volume: &str, work: &Work) -> Result<(), VolumeError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let root = &state.join(DIRECTORY);
+        let failed = |path: &Path| failed(volume, path);
+        if !is_plain(volume) {
+            return Err(failed(root)(invalid("the volume's name is no directory's name")));
+        }
+        let directory = root.join(volume);
         match work {
-            Work::Make => self.make(&directory).map_err(failed(&directory)),
+            Work::Make => make(root, &directory).map_err(failed(&directory)),
             Work::Append { line, times } => {
-                self.make(&directory).map_err(failed(&directory))?;
+                make(root, &directory).map_err(failed(&directory))?;
                 let file = directory.join(STARTS);
                 append(&file, line, *times).map_err(failed(&file))
             }
-            Work::Empty => self.make(&directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
-            Work::Remove => self.remove(&directory).map_err(failed(&directory)),
+            Work::Empty => make(root, &directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
+            Work::Remove => remove(root, &directory).map_err(failed(&directory)),
         }
     }
+}
 
-    fn make(&self, directory: &Path) -> io::Result<()> {
-        match is_own(&self.root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&self.root)?,
-            outcome => outcome?,
-        }
-        match fs::create_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_own(directory),
-            outcome => outcome,
-        }
+fn failed(volume: &str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError + use<> {
+    let (volume, path) = (volume.to_owned(), path.to_owned());
+    move |source| VolumeError { volume, path, source }
+}
+
+/// Makes a volume's own directory in that of all volumes.
+fn make(root: &Path, directory: &Path) -> io::Result<()> {
+    match is_own(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(root)?,
+        outcome => outcome?,
     }
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_own(directory),
+        outcome => outcome,
+    }
+}
 
-    fn remove(&self, directory: &Path) -> io::Result<()> {
-        let outcome = is_own(&self.root).and_then(|()| is_own(directory)).and_then(|()| fs::remove_dir_all(directory));
-        match outcome {
-            // Done in an earlier run.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome,
-        }
+fn remove(root: &Path, directory: &Path) -> io::Result<()> {
+    let outcome = is_own(root).and_then(|()| is_own(directory)).and_then(|()| fs::remove_dir_all(directory));
+    match outcome {
+        // Done in an earlier run.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
     }
 }
 

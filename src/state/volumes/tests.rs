@@ -106,7 +106,7 @@ fn starts_of_pods() {
         object(Kind::PersistentVolume, &volume("Retain", "Bound", "u")),
         object(Kind::Pod, &pod("a", &[(0, 5)])),
     ];
-    let (mut tracker, plan) = Tracker::new(&objects);
+    let (mut tracker, plan) = Tracker::new(&objects, None);
     assert_eq!((plan.len(), plan.of("pv-1")), (1, &[Work::Make][..]), "a pod that runs already has not started");
     for (what, before, after, times) in rows {
         let mut plan = Plan::default();
@@ -137,7 +137,7 @@ fn claims_lead_to_their_volumes() {
         let mut plan = Plan::default();
         tracker.observe(&change(Kind::PersistentVolumeClaim, &before, &after), &mut plan);
         tracker.observe(&started, &mut plan);
-        assert_eq!(plan.0.keys().map(String::as_str).collect::<Vec<_>>(), Vec::from_iter(expected), "{after}");
+        assert_eq!(plan.volumes().collect::<Vec<_>>(), Vec::from_iter(expected), "{after}");
     }
 }
 
@@ -199,13 +199,13 @@ proptest! {
     ) {
         let (singly, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut plan = Plan::default();
-        let mut volumes = Volumes::new(singly.path());
+        let mut volumes = Volumes::new(Some(singly.path()), None);
         for (volume, work) in works {
             let volume = ["pv-1", "pv-2"][volume];
             plan.add(volume, work.clone());
             prop_assert!(volumes.carry_out(one(volume, work)).is_empty());
         }
-        let mut volumes = Volumes::new(whole.path());
+        let mut volumes = Volumes::new(Some(whole.path()), None);
         let again = plan.wiping();
         prop_assert!(volumes.carry_out(plan).is_empty());
         prop_assert!(volumes.carry_out(again).is_empty());
@@ -227,7 +227,7 @@ fn names_that_lead_elsewhere_are_refused() {
         ["", ".", "..", "../other", "../../other", absolute.as_str(), "a/../../../other", "a\0", ".hidden", &long];
     for name in names {
         for work in [Work::Make, append("web-0", 1), Work::Empty, Work::Remove] {
-            let mut volumes = Volumes::new(&state);
+            let mut volumes = Volumes::new(Some(&state), None);
             let errors = volumes.carry_out(one(name, work.clone()));
             assert_eq!(errors.len(), 1, "{name:?} {work:?}");
         }
@@ -270,7 +270,7 @@ fn links_within_a_volume_lead_nowhere() {
         };
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("data"), "precious").unwrap();
-        let mut volumes = Volumes::new(&state);
+        let mut volumes = Volumes::new(Some(&state), None);
         assert!(volumes.carry_out(one("pv-1", Work::Make)).is_empty());
         let directory = state.join(DIRECTORY).join("pv-1");
         trick(&directory, &outside);
@@ -279,7 +279,7 @@ fn links_within_a_volume_lead_nowhere() {
         assert_eq!(volumes.stuck().is_empty(), appends, "{what}");
         untouched();
         for work in [Work::Empty, Work::Remove] {
-            let mut volumes = Volumes::new(&state);
+            let mut volumes = Volumes::new(Some(&state), None);
             let errors = volumes.carry_out(one("pv-1", work));
             assert_eq!(errors.is_empty(), what != "the volume is a link", "{what}: {errors:?}");
             untouched();
@@ -291,7 +291,7 @@ fn links_within_a_volume_lead_nowhere() {
     fs::create_dir(home.path().join("state")).unwrap();
     symlink(home.path().join("outside"), home.path().join("state").join(DIRECTORY)).unwrap();
     for work in [append("web-0", 1), Work::Empty, Work::Remove] {
-        assert_eq!(Volumes::new(&home.path().join("state")).carry_out(one("pv-1", work)).len(), 1);
+        assert_eq!(Volumes::new(Some(&home.path().join("state")), None).carry_out(one("pv-1", work)).len(), 1);
     }
     assert_eq!(fs::read_dir(home.path().join("outside/pv-1")).unwrap().count(), 0);
 }
@@ -299,7 +299,7 @@ fn links_within_a_volume_lead_nowhere() {
 #[test]
 fn a_volume_that_is_stuck_waits_with_all_its_work() {
     let state = tempfile::tempdir().unwrap();
-    let mut volumes = Volumes::new(state.path());
+    let mut volumes = Volumes::new(Some(state.path()), None);
     let obstacle = state.path().join(DIRECTORY).join("pv-1");
     fs::create_dir(state.path().join(DIRECTORY)).unwrap();
     fs::write(&obstacle, "").unwrap();

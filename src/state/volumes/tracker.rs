@@ -1,6 +1,6 @@
 //! What changes of volumes, claims and pods mean for the volumes' directories.
 
-use super::{Plan, Work};
+use super::{Fallback, HostRoot, Place, Plan, Work};
 use crate::{
     cluster::{Change, claims_of},
     object::Object,
@@ -13,16 +13,22 @@ use std::collections::HashMap;
 pub struct Tracker {
     /// The volume of each bound claim, by namespace and name of the claim.
     volumes: HashMap<(String, String), String>,
+    /// Which declared paths are used; `None` for none.
+    root: Option<HostRoot>,
+    /// The volumes that are at a declared path.
+    places: HashMap<String, Place>,
+    /// Declared paths that are not used and were not told of yet.
+    fallbacks: Vec<Fallback>,
 }
 
 impl Tracker {
     /// Goes on from the objects that an earlier run left; the plan makes the directories that are missing. Pods that
-    /// run already are no news.
-    pub fn new(objects: &[Object]) -> (Tracker, Plan) {
-        let (mut tracker, mut plan) = (Tracker::default(), Plan::default());
+    /// run already are no news. Below `root`, volumes are where they are declared to be.
+    pub fn new(objects: &[Object], root: Option<HostRoot>) -> (Tracker, Plan) {
+        let (mut tracker, mut plan) = (Tracker { root, ..Tracker::default() }, Plan::default());
         for object in objects {
             match object {
-                Object::PersistentVolume(volume) => plan.add(name(volume), Work::Make),
+                Object::PersistentVolume(volume) => tracker.appear(volume, &mut plan),
                 Object::PersistentVolumeClaim(claim) => tracker.claim(claim, true),
                 _ => {}
             }
@@ -33,14 +39,18 @@ impl Tracker {
     /// Takes a change; what is to be done because of it goes into the plan.
     pub fn observe(&mut self, change: &Change, plan: &mut Plan) {
         match (&change.before, &change.after) {
-            (None, Some(Object::PersistentVolume(volume))) => plan.add(name(volume), Work::Make),
+            (None, Some(Object::PersistentVolume(volume))) => self.appear(volume, plan),
             (Some(Object::PersistentVolume(before)), Some(Object::PersistentVolume(after)))
                 if is_scrubbed(before, after) =>
             {
-                plan.add(name(after), Work::Empty);
+                plan.add(self.place(name(after)), Work::Empty);
             }
-            (Some(Object::PersistentVolume(volume)), None) if policy(volume) == "Delete" && has_claim(volume) => {
-                plan.add(name(volume), Work::Remove);
+            (Some(Object::PersistentVolume(volume)), None) => {
+                self.places.remove(name(volume));
+                if policy(volume) == "Delete" && has_claim(volume) {
+                    // Its own directory; a declared one stays.
+                    plan.add(name(volume), Work::Remove);
+                }
             }
             (_, Some(Object::PersistentVolumeClaim(claim))) => self.claim(claim, true),
             (Some(Object::PersistentVolumeClaim(claim)), None) => self.claim(claim, false),
@@ -55,6 +65,27 @@ impl Tracker {
             }
             _ => {}
         }
+    }
+
+    /// Declared paths that are not used, since the last call.
+    pub fn take_fallbacks(&mut self) -> Vec<Fallback> {
+        std::mem::take(&mut self.fallbacks)
+    }
+
+    fn appear(&mut self, volume: &PersistentVolume, plan: &mut Plan) {
+        if let Some(root) = &self.root {
+            let (place, fallback) = root.place(volume);
+            self.fallbacks.extend(fallback);
+            match place.declared {
+                Some(_) => drop(self.places.insert(name(volume).to_owned(), place)),
+                None => drop(self.places.remove(name(volume))),
+            }
+        }
+        plan.add(self.place(name(volume)), Work::Make);
+    }
+
+    fn place(&self, volume: &str) -> Place {
+        self.places.get(volume).cloned().unwrap_or_else(|| volume.into())
     }
 
     fn claim(&mut self, claim: &PersistentVolumeClaim, exists: bool) {
@@ -76,7 +107,7 @@ impl Tracker {
             if !written.contains(&volume.as_str()) {
                 written.push(volume);
                 let line = pod.metadata.name.clone().unwrap_or_default();
-                plan.add(volume, Work::Append { line, times: 1 });
+                plan.add(self.place(volume), Work::Append { line, times: 1 });
             }
         }
     }
