@@ -464,6 +464,26 @@ fn uid(world: &World, kind: Kind, name: &str) -> Option<String> {
 }
 
 #[test]
+fn what_could_not_be_read_is_not_withdrawn() {
+    let mut world = converged(2);
+    let uids = |world: &World| ["web-0", "web-1"].map(|name| uid(world, Kind::Pod, name));
+    let before = uids(&world);
+    world.restart();
+    world.loaded = false;
+    world.apply(service("other"));
+    world.run(Duration::from_secs(1));
+    assert!(!world.loaded);
+    world.event(Event::LoadedInPart);
+    world.run(Duration::from_secs(5));
+    assert!(world.loaded, "absence is answered");
+    assert_eq!(uids(&world), before);
+    world.event(Event::Loaded);
+    world.run(Duration::from_secs(60));
+    assert_eq!(uids(&world), [None, None]);
+    assert!(uid(&world, Kind::Service, "nginx").is_none() && uid(&world, Kind::Service, "other").is_some());
+}
+
+#[test]
 fn applying_what_is_unchanged_changes_nothing() {
     let mut world = converged(2);
     let before = world.version;

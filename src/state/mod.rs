@@ -26,8 +26,8 @@ use crate::{
     object::{Kind, Object, ObjectKey},
 };
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
-    TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableError, WriteTransaction,
 };
 use std::{
     collections::BTreeMap,
@@ -159,6 +159,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Store, StateError> {
         make_directory(directory)?;
         make_file(directory)?;
+        refuse_later_format(&directory.join(FILE))?;
         Store::open_with(directory, Box::new(|file| Database::create(file)))
     }
 
@@ -331,17 +332,34 @@ fn refused(file: &Path, error: DatabaseError) -> StateError {
     }
 }
 
-/// Refuses a file of a later format; writes the format into a new one.
-fn check_format(file: &Path, database: &Database) -> Result<(), StateError> {
-    let found = (|| -> Result<Option<u64>, redb::Error> {
+/// Refuses a file of a later format before it is opened for writing, which changes it. One that was not closed properly
+/// cannot be looked at in this way.
+fn refuse_later_format(file: &Path) -> Result<(), StateError> {
+    let looked = guarded(file, || {
+        let database = ReadOnlyDatabase::open(file).map_err(|error| refused(file, error))?;
+        found_format(file, &database)
+    });
+    match looked {
+        Ok(Some(found)) if found > FORMAT => Err(StateError::Newer { file: file.to_owned(), found }),
+        // Whatever else is wrong is told when it is opened.
+        _ => Ok(()),
+    }
+}
+
+fn found_format(file: &Path, database: &impl ReadableDatabase) -> Result<Option<u64>, StateError> {
+    (|| -> Result<Option<u64>, redb::Error> {
         match database.begin_read()?.open_table(FORMAT_TABLE) {
             Ok(table) => Ok(table.get("version")?.map(|version| version.value())),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     })()
-    .map_err(|error| damaged(file, error))?;
-    match found {
+    .map_err(|error| damaged(file, error))
+}
+
+/// Refuses a file of a later format; writes the format into a new one.
+fn check_format(file: &Path, database: &Database) -> Result<(), StateError> {
+    match found_format(file, database)? {
         Some(version) if version > FORMAT => Err(StateError::Newer { file: file.to_owned(), found: version }),
         Some(FORMAT) => Ok(()),
         Some(version) => Err(damaged(file, format_args!("there never was a format {version}"))),
