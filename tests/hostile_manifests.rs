@@ -11,7 +11,7 @@ mod support;
 use headless_dns::{
     controller::{Cascade, Controller, ControllerSettings, Event},
     diagnostic::Severity,
-    manifest::{GRACE, Manifests},
+    manifest::{GRACE, Manifests, walk::MAX_FILES},
     name::Name,
     object::{Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -226,7 +226,6 @@ fn check(story: &str, files: &[(&str, String)], expected: &[&str], pods: usize) 
     let after = world.pod_uids();
     assert_eq!(after[0], before[0], "{story}");
     assert_ne!(after[1], before[1], "{story}: a pod that is deleted comes back");
-    eprintln!("{story}: {:?}, {} KiB", begun.elapsed(), peak_memory());
     assert!(begun.elapsed() < TIME, "{story}: {:?}", begun.elapsed());
     assert!(peak_memory() < MEMORY, "{story}: {} KiB", peak_memory());
     world
@@ -253,12 +252,7 @@ fn numbers_beyond_all_bounds() {
 #[test]
 fn names_beyond_all_bounds() {
     let long = "n".repeat(300);
-    check(
-        "a set",
-        &[("bad.yaml", set(&long, "1", ""))],
-        &["error metadata.name: Invalid value: \"nnn"],
-        0,
-    );
+    check("a set", &[("bad.yaml", set(&long, "1", ""))], &["error metadata.name: Invalid value: \"nnn"], 0);
     check(
         "a pod that could not be made",
         &[("bad.yaml", set(&"n".repeat(62), "1", ""))],
@@ -268,15 +262,18 @@ fn names_beyond_all_bounds() {
     check(
         "a label's value",
         &[("bad.yaml", set("other", "1", "").replace("set: other", &format!("set: {}", "v".repeat(1 << 20))))],
-        &[
-            "error spec.selector.matchLabels: Invalid value: \"vvv",
-            "error spec.template.labels: Invalid value: \"vvv",
-        ],
+        &["error spec.selector.matchLabels: Invalid value: \"vvv", "error spec.template.labels: Invalid value: \"vvv"],
         0,
     );
     check(
         "an annotation",
-        &[("bad.yaml", set("other", "1", "").replace("spec:\n  serviceName", &format!("  annotations: {{a: {}}}\nspec:\n  serviceName", "v".repeat(1 << 20))))],
+        &[(
+            "bad.yaml",
+            set("other", "1", "").replace(
+                "spec:\n  serviceName",
+                &format!("  annotations: {{a: {}}}\nspec:\n  serviceName", "v".repeat(1 << 20)),
+            ),
+        )],
         &["error metadata.annotations: Too long: may not be more than 262144 bytes"],
         0,
     );
@@ -285,12 +282,7 @@ fn names_beyond_all_bounds() {
 #[test]
 fn depth_and_breadth() {
     let deep = |text: &str, times| text.repeat(times);
-    check(
-        "lists in lists",
-        &[("bad.yaml", format!("a: {}", deep("[", 1_000_000)))],
-        &["error : "],
-        0,
-    );
+    check("lists in lists", &[("bad.yaml", format!("a: {}", deep("[", 1_000_000)))], &["error : "], 0);
     check(
         "mappings in mappings",
         &[("bad.yaml", set("other", "1", "") + "  x: " + &deep("{a: ", 50_000) + "1" + &deep("}", 50_000))],
@@ -304,7 +296,9 @@ fn depth_and_breadth() {
     check("aliases of aliases", &[("bad.yaml", aliases)], &["error : "], 0);
     let many = |kind: &str| {
         (0..5_000).fold(String::new(), |text, n| {
-            text + &format!("apiVersion: v1\nkind: {kind}\nmetadata:\n  name: s{n}\nspec:\n  ports:\n  - port: 80\n---\n")
+            text + &format!(
+                "apiVersion: v1\nkind: {kind}\nmetadata:\n  name: s{n}\nspec:\n  ports:\n  - port: 80\n---\n"
+            )
         })
     };
     let world = check("many documents", &[("many.yaml", many("Service"))], &[], 0);
@@ -315,6 +309,25 @@ fn depth_and_breadth() {
     check("many doubts", &[("many.yaml", sets)], &["warning spec.serviceName: no Service none"; 300], 0);
     let told = ["4900 more warnings in this file"].into_iter().chain(["kind Secret is not acted on"; 100]);
     check("much that is wrong", &[("many.yaml", many("Secret"))], &told.collect::<Vec<_>>(), 0);
+}
+
+/// The files that are read are those that come first; what was read before stays although it is no longer among them.
+#[test]
+fn more_files_than_are_read() {
+    let begun = Instant::now();
+    let mut world = World::new();
+    world.write("good.yaml", &support::web(2, "", ""));
+    world.take();
+    let before = world.pod_uids();
+    for number in 0..=MAX_FILES {
+        world.write(&format!("{number}.yaml"), "");
+    }
+    world.take();
+    let said = world.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("there are more than 65536 manifests; the others are not read"), "{said:?}");
+    assert_eq!((world.pod_uids(), before.len()), (before, 2), "what ran goes on");
+    assert!(begun.elapsed() < TIME && peak_memory() < MEMORY, "{:?}, {} KiB", begun.elapsed(), peak_memory());
 }
 
 #[test]
@@ -341,7 +354,8 @@ fn owners_that_cannot_be() {
     let world = check("a circle", &[("bad.yaml", circle)], &[], 0);
     assert_eq!(world.object(Kind::Service, "a"), None);
     assert_eq!(world.object(Kind::Service, "b"), None);
-    let itself = set("other", "1", "").replace("spec:\n  serviceName", &(owner("apps/v1", "StatefulSet", "other", "x") + "spec:\n  serviceName"));
+    let itself = set("other", "1", "")
+        .replace("spec:\n  serviceName", &(owner("apps/v1", "StatefulSet", "other", "x") + "spec:\n  serviceName"));
     let world = check("its own owner", &[("bad.yaml", itself)], &[], 0);
     assert_eq!(world.object(Kind::StatefulSet, "other"), None);
 }
@@ -360,11 +374,16 @@ fn contradictory_edits() {
             changed("      labels:\n        app: nginx", "      labels:\n        app: x"),
             &["error spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not match"],
         ),
-        ("another Service", changed("serviceName: nginx", "serviceName: nginx2"), &[
-            "warning spec.serviceName: no Service nginx2",
-            "Forbidden: updates to statefulset spec",
-        ]),
-        ("half of it", good[..good.find("  template").unwrap()].to_owned(), &["error spec.template.metadata.labels", "error spec.template.spec.containers"]),
+        (
+            "another Service",
+            changed("serviceName: nginx", "serviceName: nginx2"),
+            &["warning spec.serviceName: no Service nginx2", "Forbidden: updates to statefulset spec"],
+        ),
+        (
+            "half of it",
+            good[..good.find("  template").unwrap()].to_owned(),
+            &["error spec.template.metadata.labels", "error spec.template.spec.containers"],
+        ),
         ("a tab", changed("  replicas: 2", "\treplicas: 2"), &["error "]),
         ("one key twice", changed("  replicas: 2", "  replicas: 2\n  replicas: 3"), &["error "]),
         ("binary", "\0\u{1}\u{2}".to_owned(), &["error "]),

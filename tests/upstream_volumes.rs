@@ -85,7 +85,8 @@ fn create_pod_pvc_deleting() {
         ",
     );
     let events = world.events_about(Kind::StatefulSet, "web");
-    let expected = "Warning FailedCreate: Create Pod web-1 in StatefulSet web failed error: pvc www-web-1 is being deleted";
+    let expected =
+        "Warning FailedCreate: Create Pod web-1 in StatefulSet web failed error: pvc www-web-1 is being deleted";
     assert!(events.contains(expected), "{events:?}");
 }
 
@@ -294,6 +295,11 @@ fn another_controller() {
     let events = world.events_about(Kind::StatefulSet, "web");
     assert!(events.iter().any(|event| event.starts_with(conflict)), "{events:?}");
 
+    let mut world = World::new();
+    world.play("I18, a controller", "apply web 1 claims=www deleted=Delete => +www-web-0 C0:1 R0");
+    own(&mut world, &claim("www-web-0"), ("example.com/v1", "Backup", "nightly"), true);
+    world.play("I18, a controller", "delete sts web => T0 G0\n? claims=www-web-0(Backup/nightly)");
+
     // Beside an owner that does not control, the set is one more; the claim stays for as long as that one does.
     let mut world = World::new();
     world.play(
@@ -472,7 +478,10 @@ fn get_pods_for_stateful_set_release() {
     check_names(
         "N16, N17",
         &[
-            ("service nginx =>\napply web 2 => C0:1 R0 C1:1 R1", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
+            (
+                "service nginx =>\napply web 2 => C0:1 R0 C1:1 R1",
+                "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1",
+            ),
             ("label web-0 app=other => L0", "nginx=web-1 web-1.nginx=web-1"),
             ("label web-0 app=nginx => A0", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
         ],
@@ -605,7 +614,10 @@ fn names_come_at_ready_and_go_with_deletion() {
     check_names(
         "N6, N8, N21",
         &[
-            ("service nginx =>\napply web 2 min-ready=30 note=simulation.headless-dns/stop-after:8s => C0:1 R0\n? ready=1 available=0", "nginx=web-0 web-0.nginx=web-0"),
+            (
+                "service nginx =>\napply web 2 min-ready=30 note=simulation.headless-dns/stop-after:8s => C0:1 R0\n? ready=1 available=0",
+                "nginx=web-0 web-0.nginx=web-0",
+            ),
             ("run 31s => C1:1 R1", "nginx=web-0,web-1 web-0.nginx=web-0 web-1.nginx=web-1"),
             ("run 31s =>\nscale 1; run 1s => T1\n? ready=2", "nginx=web-0 web-0.nginx=web-0"),
         ],

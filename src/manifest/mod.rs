@@ -242,7 +242,8 @@ impl Manifests {
                 }
                 _ => {
                     let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
-                    let mut diagnostic = document::diagnose(&self.parsed, path, declared, &error).help(lint.help.clone());
+                    let mut diagnostic =
+                        document::diagnose(&self.parsed, path, declared, &error).help(lint.help.clone());
                     diagnostic.severity = diagnostic::Severity::Warning;
                     diagnostic
                 }

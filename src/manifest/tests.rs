@@ -546,7 +546,7 @@ proptest! {
         let decoded = document::decode(&scene.path("x.yaml"), &text);
         for declared in decoded.objects {
             let error = FieldError { field: "spec.x[0].y".into(), message: "z".into() };
-            document::diagnose(&scene.path("x.yaml"), &declared, &error);
+            document::diagnose(&document::Parsed::default(), &scene.path("x.yaml"), &declared, &error);
         }
     }
 }
