@@ -123,6 +123,8 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
+    /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
+    pub max_unavailable: bool,
     /// Seed of uids and of generated names.
     pub seed: u64,
 }
@@ -147,6 +149,7 @@ pub struct Controller<R> {
     addresses: ServiceAddresses,
     binding: Binding,
     built_in_class: bool,
+    max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
     services: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
@@ -175,6 +178,7 @@ impl<R: PodRuntime> Controller<R> {
             addresses: ServiceAddresses::new(&settings.service_cidrs),
             binding: Binding::default(),
             built_in_class: settings.built_in_class,
+            max_unavailable: settings.max_unavailable,
             services: BTreeSet::new(),
             planning_slices: false,
             running: HashSet::new(),

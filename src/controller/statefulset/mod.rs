@@ -6,6 +6,7 @@ mod canonical;
 mod claims;
 mod health;
 mod identity;
+mod max_unavailable;
 mod pass;
 mod revision;
 mod status;
@@ -108,8 +109,10 @@ pub enum Action {
     },
 }
 
-/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36, feature gates at their defaults, so
-/// `maxUnavailable` is 1).
+/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36).
+///
+/// A set whose rollout has `maxUnavailable` is taken for one of a cluster with the feature gate
+/// `MaxUnavailableStatefulSet`; admission drops the field where the gate is off.
 ///
 /// A set that is being deleted gets its status and nothing else.
 pub fn plan(observed: &Observed<'_>) -> Plan {
