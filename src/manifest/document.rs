@@ -124,7 +124,10 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
 
 /// The documents of the text that was asked for last: many messages about one file read it once.
 #[derive(Debug, Default)]
-pub(super) struct Parsed(RefCell<Option<(Arc<str>, Arc<[Node]>)>>);
+pub(super) struct Parsed(RefCell<Option<Last>>);
+
+/// A text and its documents.
+type Last = (Arc<str>, Arc<[Node]>);
 
 impl Parsed {
     fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[Node]> {
