@@ -210,6 +210,14 @@ impl World {
         }
     }
 
+    /// Carries operations out and lets everything come to rest, whatever follows.
+    pub fn play_any(&mut self, operations: &str) {
+        for operation in operations.split(';').map(str::trim) {
+            self.operation(operation);
+        }
+        self.rest();
+    }
+
     /// Carries one operation out; whether everything is to come to rest after it.
     fn operation(&mut self, operation: &str) -> bool {
         let words: Vec<&str> = operation.split_whitespace().collect();
