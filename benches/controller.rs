@@ -64,6 +64,7 @@ impl Plane {
             service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
             records: RecordSettings { cluster_domain: origin.clone(), ttl: 5 },
             built_in_class: false,
+            max_unavailable: false,
             seed: 1,
         };
         let runtime = Simulated::new(SimulationSettings {

@@ -11,7 +11,7 @@ mod support;
 use headless_dns::{
     controller::{Cascade, Controller, ControllerSettings, Event},
     diagnostic::Severity,
-    manifest::{GRACE, Manifests},
+    manifest::{GRACE, Manifests, walk::MAX_FILES},
     name::Name,
     object::{Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -48,6 +48,7 @@ impl World {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
             records: RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 },
             built_in_class: true,
+            max_unavailable: false,
             seed: 1,
         };
         let runtime = Simulated::new(SimulationSettings {
@@ -226,7 +227,6 @@ fn check(story: &str, files: &[(&str, String)], expected: &[&str], pods: usize) 
     let after = world.pod_uids();
     assert_eq!(after[0], before[0], "{story}");
     assert_ne!(after[1], before[1], "{story}: a pod that is deleted comes back");
-    eprintln!("{story}: {:?}, {} KiB", begun.elapsed(), peak_memory());
     assert!(begun.elapsed() < TIME, "{story}: {:?}", begun.elapsed());
     assert!(peak_memory() < MEMORY, "{story}: {} KiB", peak_memory());
     world
@@ -310,6 +310,25 @@ fn depth_and_breadth() {
     check("many doubts", &[("many.yaml", sets)], &["warning spec.serviceName: no Service none"; 300], 0);
     let told = ["4900 more warnings in this file"].into_iter().chain(["kind Secret is not acted on"; 100]);
     check("much that is wrong", &[("many.yaml", many("Secret"))], &told.collect::<Vec<_>>(), 0);
+}
+
+/// The files that are read are those that come first; what was read before stays although it is no longer among them.
+#[test]
+fn more_files_than_are_read() {
+    let begun = Instant::now();
+    let mut world = World::new();
+    world.write("good.yaml", &support::web(2, "", ""));
+    world.take();
+    let before = world.pod_uids();
+    for number in 0..=MAX_FILES {
+        world.write(&format!("{number}.yaml"), "");
+    }
+    world.take();
+    let said = world.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("there are more than 65536 manifests; the others are not read"), "{said:?}");
+    assert_eq!((world.pod_uids(), before.len()), (before, 2), "what ran goes on");
+    assert!(begun.elapsed() < TIME && peak_memory() < MEMORY, "{:?}, {} KiB", begun.elapsed(), peak_memory());
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn controller() -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
         records: RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 },
         built_in_class: false,
+        max_unavailable: false,
         seed: 1,
     };
     let runtime = Simulated::new(SimulationSettings {

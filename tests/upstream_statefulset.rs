@@ -389,6 +389,51 @@ stories! {
     "
 }
 
+// maxUnavailable: with the feature gate on.
+stories! {
+    update_with_max_unavailable "TestStatefulSetControlRollingUpdateWithMaxUnavailable" "
+        apply web 5 max=2 => C0:1 R0 C1:1 R1 C2:1 R2 C3:1 R3 C4:1 R4
+        image nginx:2 => T4 T3 G4 G3 C3:2 R3 C4:2 R4 T2 T1 G2 G1 C1:2 R1 C2:2 R2 T0 G0 C0:2 R0
+        ? rolled=true updated=5 current=5
+    "
+    update_with_max_unavailable_in_parallel "TestStatefulSetControlRollingUpdateWithMaxUnavailable (Parallel)" "
+        apply web 5 max=40% parallel => C0:1 C1:1 C2:1 C3:1 C4:1 R0 R1 R2 R3 R4
+        image nginx:2 => T4 T3 G4 G3 C3:2 C4:2 R4 R3 T2 T1 G2 G1 C1:2 C2:2 R2 R1 T0 G0 C0:2 R0
+        ? rolled=true updated=5
+    "
+    percents_are_rounded_down "TestGetStatefulSetMaxUnavailable" "
+        apply web 5 max=50% parallel partition=3 => C0:1 C1:1 C2:1 C3:1 C4:1 R0 R1 R2 R3 R4
+        image nginx:2 => T4 T3 G4 G3 C3:2 C4:2 R4 R3
+        ? updated=2 rolled=false
+    "
+    max_unavailable_is_one_by_default "TestStatefulSetControlRollingUpdateWithMaxUnavailable (10% of 5)" "
+        apply web 5 max=10% partition=3 => C0:1 R0 C1:1 R1 C2:1 R2 C3:1 R3 C4:1 R4
+        image nginx:2 => T4 G4 C4:2 R4 T3 G3 C3:2 R3
+    "
+    unavailable_pods_use_up_the_budget "TestStatefulSetControlRollingUpdateWithMaxUnavailable (unavailable below)" "
+        apply web 4 max=2 parallel partition=2 => C0:1 C1:1 C2:1 C3:1 R0 R1 R2 R3
+        unready web-0; image nginx:2 => N0 T3 G3 C3:2 R3 T2 G2 C2:2 R2
+        unready web-1; image nginx:3 => N1
+        ready web-1; ready web-0 => R1 R0 T3 T2 G3 G2 C2:3 C3:3 R3 R2
+    "
+    stale_unavailable_pods_go_first "UnavailableStalePod" "
+        apply web 4 max=2 parallel image=nginx:1 => C0:1 C1:1 C2:1 C3:1 R0 R1 R2 R3
+        unready web-0; unready web-1 => N0 N1
+        image broken:2 => T1 T0 G1 G0 C0:2 C1:2
+        ? pods=web-0:2,web-1:2,web-2:1,web-3:1 ready=2
+    "
+    broken_pods_are_replaced_by_the_fixed_template "UnavailableStalePod (all broken)" "
+        apply web 3 max=1 parallel image=broken:1 => C0:1 C1:1 C2:1
+        image nginx:2 => T2 T1 T0 G2 G1 G0 C0:2 C1:2 C2:2 R2 R1 R0
+    "
+    terminating_pods_use_up_the_budget "UnavailableStalePod (terminating)" "
+        apply web 4 max=2 parallel => C0:1 C1:1 C2:1 C3:1 R0 R1 R2 R3
+        hold web-0; delete web-0 => T0 F0
+        image broken:2 => T3 G3 C3:2
+        let web-0 => G0 C0:2
+    "
+}
+
 // History and status.
 stories! {
     must_rollback_to_a_previous_revision "must rollback to a previous revision" "

@@ -295,6 +295,11 @@ fn another_controller() {
     let events = world.events_about(Kind::StatefulSet, "web");
     assert!(events.iter().any(|event| event.starts_with(conflict)), "{events:?}");
 
+    let mut world = World::new();
+    world.play("I18, a controller", "apply web 1 claims=www deleted=Delete => +www-web-0 C0:1 R0");
+    own(&mut world, &claim("www-web-0"), ("example.com/v1", "Backup", "nightly"), true);
+    world.play("I18, a controller", "delete sts web => T0 G0\n? claims=www-web-0(Backup/nightly)");
+
     // Beside an owner that does not control, the set is one more; the claim stays for as long as that one does.
     let mut world = World::new();
     world.play(

@@ -246,6 +246,7 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
         service_cidrs: settings.service_cidrs.clone(),
         records: RecordSettings { cluster_domain: settings.cluster_domain.clone(), ttl: settings.ttl },
         built_in_class: settings.default_storage_class,
+        max_unavailable: settings.max_unavailable,
         seed: fastrand::u64(..),
     }
 }

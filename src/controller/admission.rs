@@ -1,18 +1,41 @@
 //! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
 
 use super::volume::{CLAIM_PROTECTION, VOLUME_PROTECTION};
-use crate::object::Object;
-use k8s_openapi::api::{
-    apps::v1::StatefulSetStatus,
-    core::v1::{
-        LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec, PodStatus,
-        ServiceStatus,
+use crate::object::{self, FieldError, Object};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSetStatus,
+        core::v1::{
+            LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec,
+            PodStatus, ServiceStatus,
+        },
     },
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 use std::sync::Arc;
 
 /// Keeps a namespace until its content is gone; it stands in the namespace's spec.
 pub const NAMESPACE_FINALIZER: &str = "kubernetes";
+
+/// `maxUnavailable` of a StatefulSet, as upstream's API server treats it before anything else looks at it: dropped where
+/// its feature gate is off (any value is taken then), one by default and validated where it is on.
+pub fn decide_max_unavailable(object: &mut Object, is_on: bool) -> Vec<FieldError> {
+    let Object::StatefulSet(set) = object else { return Vec::new() };
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let rolls = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("RollingUpdate"));
+    let Some(standing) = strategy.and_then(|strategy| strategy.rolling_update.as_ref()) else { return Vec::new() };
+    let wanted = match &standing.max_unavailable {
+        Some(_) if !is_on => None,
+        None if is_on && rolls => Some(IntOrString::Int(1)),
+        Some(max_unavailable) => return object::validate_max_unavailable(max_unavailable),
+        None => return Vec::new(),
+    };
+    let strategy = Arc::make_mut(set).spec.as_mut().and_then(|spec| spec.update_strategy.as_mut());
+    if let Some(rolling_update) = strategy.and_then(|strategy| strategy.rolling_update.as_mut()) {
+        rolling_update.max_unavailable = wanted;
+    }
+    Vec::new()
+}
 
 /// Completes a new object. What a declarer wrote into status or other fields of the control plane is not taken over.
 pub fn admit(object: &mut Object) {

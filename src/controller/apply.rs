@@ -42,6 +42,7 @@ impl<R: PodRuntime> Controller<R> {
     /// Creates or replaces an object as declared.
     pub(super) fn apply(&mut self, mut declared: Object, by: Declarer, now: Timestamp) {
         let key = declared.key();
+        let errors = admission::decide_max_unavailable(&mut declared, self.max_unavailable);
         let original = declared.clone();
         if by == Declarer::Manifest {
             if let Some(seen) = &mut self.declared {
@@ -51,6 +52,9 @@ impl<R: PodRuntime> Controller<R> {
             let annotations = declared.metadata_mut().annotations.get_or_insert_default();
             annotations.insert(ORIGIN.to_owned(), "manifest".to_owned());
             annotations.insert(APPLIED.to_owned(), version);
+        }
+        if !errors.is_empty() {
+            return self.refusals.push(Refusal { key, errors });
         }
         let errors = match self.cluster.get(&key) {
             Some(stored) if stored.metadata().deletion_timestamp.is_some() && by == Declarer::Manifest => {

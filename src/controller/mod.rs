@@ -127,6 +127,8 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
+    /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
+    pub max_unavailable: bool,
     /// Seed of uids and of generated names.
     pub seed: u64,
 }
@@ -154,6 +156,7 @@ pub struct Controller<R> {
     /// By the uid of their sets.
     censuses: HashMap<String, Census>,
     looked_at: usize,
+    max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
     services: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
@@ -185,6 +188,7 @@ impl<R: PodRuntime> Controller<R> {
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
             looked_at: 0,
+            max_unavailable: settings.max_unavailable,
             services: BTreeSet::new(),
             planning_slices: false,
             running: HashSet::new(),

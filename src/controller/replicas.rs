@@ -320,6 +320,7 @@ impl<R: PodRuntime> Controller<R> {
                     Err(error) => {
                         let error = error.message();
                         self.fail(set, "Create", format!("{what} for Pod {pod}"), &error, now);
+                        let error = format!("failed to create PVC {name}: {error}");
                         self.fail(set, "Create", format!("Pod {pod}"), &error, now);
                         return Err(Carried::Stop);
                     }

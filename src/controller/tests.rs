@@ -39,6 +39,7 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
         records: record_settings(),
         built_in_class,
+        max_unavailable: false,
         seed,
     };
     let runtime = Simulated::new(SimulationSettings {
@@ -505,6 +506,40 @@ fn what_a_client_changed_lasts_until_the_file_changes() {
     world.apply(stateful_set("web", 1, "nginx:1", "OrderedReady", true));
     world.run(Duration::from_secs(5));
     assert_eq!(world.names(), ["web-0"]);
+}
+
+/// Off, as in v1.36, the gate has `maxUnavailable` dropped whatever it says; on, it is validated, and one by default.
+#[test]
+fn max_unavailable_counts_where_its_gate_is_on() {
+    let declared = |max_unavailable: Value| {
+        let mut set = stateful_set("web", 2, "nginx:1", "OrderedReady", false);
+        set["spec"]["updateStrategy"] = json!({"rollingUpdate": {"maxUnavailable": max_unavailable}});
+        set
+    };
+    let stored = |world: &World| {
+        let set = world.controller.object(&key(Kind::StatefulSet, "web")).map(|set| set.to_json());
+        set.map_or(Value::Null, |set| set["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"].clone())
+    };
+    #[rustfmt::skip]
+    let rows = [
+        (false, json!(2), Value::Null, ""), (false, json!(0), Value::Null, ""), (false, json!("150%"), Value::Null, ""),
+        (true, json!(2), json!(2), ""), (true, Value::Null, json!(1), ""), (true, json!("100%"), json!("100%"), ""),
+        (true, json!(0), Value::Null, "cannot be 0"), (true, json!("0%"), Value::Null, "cannot be 0"),
+        (true, json!(-1), Value::Null, "must be greater than or equal to 0"),
+        (true, json!("150%"), Value::Null, "must not be greater than 100%"),
+        (true, json!("many"), Value::Null, "a valid percent string must be"),
+    ];
+    for (is_on, value, expected, refusal) in rows {
+        let mut world = World::new(1);
+        world.controller.max_unavailable = is_on;
+        world.apply(declared(value.clone()));
+        world.turn();
+        assert_eq!(stored(&world), expected, "{is_on} {value}");
+        let refused = world.refusals.iter().map(|refusal| refusal.errors[0].to_string()).collect::<String>();
+        assert_eq!(refused.is_empty(), refusal.is_empty(), "{is_on} {value}: {refused}");
+        let field = "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: ";
+        assert!(refusal.is_empty() || refused.starts_with(field) && refused.contains(refusal), "{refused}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
             Object::StatefulSet(set) => {
                 governing_service(&mut lints, set, &services);
                 long_pod_names(&mut lints, set);
+                max_unavailable(&mut lints, set);
             }
             Object::Pod(pod) => {
                 let spec = pod.spec.as_ref();
@@ -68,6 +69,22 @@ pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
 
 fn place(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> (&str, &str) {
     (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+}
+
+/// Upstream has `maxUnavailable` behind a feature gate that is off by default since v1.36, and so has this program.
+fn max_unavailable(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>) {
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let rolling_update = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    if rolling_update.is_some_and(|rolling_update| rolling_update.max_unavailable.is_some()) {
+        lints.push(Lint {
+            key: Object::from(set.clone()).key(),
+            field: "spec.updateStrategy.rollingUpdate.maxUnavailable".into(),
+            message: "maxUnavailable counts only where the feature gate MaxUnavailableStatefulSet is on; elsewhere, \
+                      as in Kubernetes v1.36 by default, it is dropped and pods are updated one at a time"
+                .into(),
+            help: "set maxUnavailableStatefulSet: true in the settings, or remove the field".into(),
+        });
+    }
 }
 
 /// The set's Service is missing, is not headless, does not select the set's pods, or hides pods until they are ready.

@@ -9,7 +9,7 @@ pub mod validate;
 
 pub use decode::{from_request, mark_empty_selector};
 pub use defaults::set_defaults;
-pub use validate::{validate, validate_update};
+pub use validate::{validate, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},

@@ -34,6 +34,7 @@ pub(super) struct FileSettings {
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
     pub default_storage_class: Option<bool>,
+    pub max_unavailable_stateful_set: Option<bool>,
     pub simulation: Option<FileSimulation>,
     pub watch: Option<FileWatch>,
     pub limits: Option<FileLimits>,
@@ -122,6 +123,7 @@ pub(super) fn apply(
         pod_cidrs,
         service_cidrs,
         default_storage_class,
+        max_unavailable_stateful_set,
         simulation,
         watch,
         limits,
@@ -167,6 +169,9 @@ pub(super) fn apply(
     }
     if let Some(wanted) = default_storage_class {
         settings.default_storage_class = wanted;
+    }
+    if let Some(wanted) = max_unavailable_stateful_set {
+        settings.max_unavailable = wanted;
     }
     if let Some(entries) = reverse_zones {
         settings.reverse_zones = checked.reverse_zones(&entries);

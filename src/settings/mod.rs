@@ -56,6 +56,8 @@ pub struct Settings {
     pub service_cidrs: Vec<IpNet>,
     /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
     pub default_storage_class: bool,
+    /// Whether `maxUnavailable` of StatefulSets counts (`maxUnavailableStatefulSet` in the file).
+    pub max_unavailable: bool,
     /// How simulated pods behave.
     pub simulation: Simulation,
     /// How manifests are watched.
@@ -141,6 +143,7 @@ impl Settings {
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
             default_storage_class: true,
+            max_unavailable: false,
             simulation: Simulation {
                 start_after: Duration::from_millis(50),
                 ready_after: Duration::from_millis(50),

@@ -36,7 +36,7 @@ use std::{
 
 /// Plays a story. `name` is told when it goes another way.
 pub fn check(name: &str, story: &str) -> World {
-    let mut world = World::new();
+    let mut world = World::with(story.contains("max="));
     world.play(name, story);
     world
 }
@@ -51,13 +51,15 @@ pub struct World {
     wake_at: Option<Timestamp>,
     log: Vec<String>,
     seed: u64,
+    max_unavailable: bool,
 }
 
-fn controller(seed: u64) -> Controller<Simulated> {
+fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
     let settings = ControllerSettings {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
         records: RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 },
         built_in_class: true,
+        max_unavailable,
         seed,
     };
     let runtime = Simulated::new(SimulationSettings {
@@ -91,7 +93,7 @@ pub fn decode(json: Value) -> Object {
 }
 
 /// A set with options of one word each: `parallel`, `ondelete`, `rollingupdate` (without its block), `start=2`,
-/// `partition=1`, `max=2`, `min-ready=10`, `history=2`, `claims=www,log`, `deleted=Delete`, `scaled=Delete`, `image=nginx:1`,
+/// `partition=1`, `max=2` (in a story with this word the feature gate is on), `min-ready=10`, `history=2`, `claims=www,log`, `deleted=Delete`, `scaled=Delete`, `image=nginx:1`,
 /// `app=nginx` (label and selector), `grace=10`, `note=key:value` (an annotation of the template), `namespace=team`.
 pub fn stateful_set(name: &str, replicas: i64, options: &[&str]) -> Value {
     let mut set = json!({
@@ -157,8 +159,13 @@ pub fn stateful_set(name: &str, replicas: i64, options: &[&str]) -> Value {
 impl World {
     /// An empty cluster with its own default StorageClass.
     pub fn new() -> World {
+        World::with(false)
+    }
+
+    fn with(max_unavailable: bool) -> World {
         let mut world = World {
-            controller: controller(1),
+            max_unavailable,
+            controller: controller(1, max_unavailable),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             stored: BTreeMap::new(),
             uids: BTreeMap::new(),
@@ -201,6 +208,14 @@ impl World {
             }
             assert_eq!(self.log.join(" "), expected.split_whitespace().collect::<Vec<_>>().join(" "), "{name}: {line}");
         }
+    }
+
+    /// Carries operations out and lets everything come to rest, whatever follows.
+    pub fn play_any(&mut self, operations: &str) {
+        for operation in operations.split(';').map(str::trim) {
+            self.operation(operation);
+        }
+        self.rest();
     }
 
     /// Carries one operation out; whether everything is to come to rest after it.
@@ -439,7 +454,7 @@ impl World {
         let objects: Vec<Object> =
             self.stored.values().map(|object| Object::from_json(object.kind(), object.to_json()).unwrap()).collect();
         self.seed += 1;
-        self.controller = controller(self.seed);
+        self.controller = controller(self.seed, self.max_unavailable);
         self.controller.restore(objects.clone(), self.version, self.now);
         // The manifests are read again.
         for object in objects {

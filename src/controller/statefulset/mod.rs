@@ -7,6 +7,7 @@ mod census;
 mod claims;
 mod health;
 mod identity;
+mod max_unavailable;
 mod pass;
 mod revision;
 mod status;
@@ -113,8 +114,10 @@ pub enum Action {
     },
 }
 
-/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36, feature gates at their defaults, so
-/// `maxUnavailable` is 1).
+/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36).
+///
+/// A set whose rollout has `maxUnavailable` is taken for one of a cluster with the feature gate
+/// `MaxUnavailableStatefulSet`; admission drops the field where the gate is off.
 ///
 /// A set that is being deleted gets its status and nothing else.
 pub fn plan(observed: &Observed<'_>) -> Plan {

@@ -6,6 +6,7 @@ use super::{
     claims::{self, Ownership, Retention},
     health,
     identity::{self, Ordinals},
+    max_unavailable,
     revision::{Revision, Revisions},
     status,
 };
@@ -41,12 +42,13 @@ struct Pass<'a> {
     creations: usize,
 }
 
-/// Plans the pass. The counts of the status are those from before it, but for the one pod that the rollout takes.
+/// Plans the pass. The counts of the status are those from before it, but for the pods that the rollout takes.
 pub fn run(observed: &Observed<'_>, revisions: &Revisions<'_>) -> Plan {
     let mut pass = Pass::new(observed, revisions);
     let mut status = status::status(observed, revisions);
-    if pass.tend_pods() && pass.update_one() {
-        status.current_replicas = status::nonzero(status.current_replicas.unwrap_or(0) - 1);
+    if pass.tend_pods() {
+        let taken = pass.update();
+        status.current_replicas = status::nonzero(status.current_replicas.unwrap_or(0) - taken);
     }
     status::complete_update(observed, &mut status);
     Plan { actions: pass.actions, status, recheck_after: status::next_availability(observed) }
@@ -322,28 +324,61 @@ impl<'a> Pass<'a> {
         Step::Wait
     }
 
-    /// Deletes the highest pod that is not of the update revision, if all above it are available; whether one was
-    /// counted as current.
-    fn update_one(&mut self) -> bool {
-        let set = self.observed.set;
-        let strategy = identity::spec(set).update_strategy.as_ref();
+    /// One step of the rollout; how many of the pods that it deletes were counted as current.
+    fn update(&mut self) -> i32 {
+        let strategy = identity::spec(self.observed.set).update_strategy.as_ref();
         if strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("OnDelete")) {
-            return false;
+            return 0;
         }
-        let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition).unwrap_or(0);
+        let rolling_update = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let partition = rolling_update.and_then(|rolling_update| rolling_update.partition).unwrap_or(0);
         let lowest = self.ordinals.start + i64::from(partition.max(0));
+        let replicas = self.ordinals.end - self.ordinals.start;
+        let taken = match rolling_update.and_then(|rolling_update| rolling_update.max_unavailable.as_ref()) {
+            Some(max_unavailable) => self.stale_within(lowest, max_unavailable::count(max_unavailable, replicas)),
+            None => self.highest_stale(lowest).into_iter().collect(),
+        };
+        for pod in &taken {
+            self.delete(pod);
+        }
+        let counted = taken.iter().filter(|pod| identity::revision(pod) == self.revisions.current.name).count();
+        i32::try_from(counted).unwrap_or(i32::MAX)
+    }
+
+    /// Not of the update revision, and not on its way out yet.
+    fn is_stale(&self, pod: &Pod) -> bool {
+        identity::revision(pod) != self.revisions.update.name && !health::is_terminating(pod)
+    }
+
+    /// The highest stale pod, if all above it are available.
+    fn highest_stale(&self, lowest: i64) -> Option<&'a Pod> {
         for ordinal in self.retained().rev().take_while(|&ordinal| ordinal >= lowest) {
             // One that this very pass creates is not available yet.
-            let Some(pod) = self.pods.get(&ordinal).copied() else { return false };
-            if identity::revision(pod) != self.revisions.update.name && !health::is_terminating(pod) {
-                self.delete(pod);
-                return identity::revision(pod) == self.revisions.current.name;
+            let pod = self.pods.get(&ordinal).copied()?;
+            if self.is_stale(pod) {
+                return Some(pod);
             }
             if self.is_unavailable(pod) {
-                return false;
+                return None;
             }
         }
-        false
+        None
+    }
+
+    /// All stale pods that are of no use anyway, and of the others as many, from the top, as leave no more than `most`
+    /// of the set unavailable. Pods below the partition, missing and terminating ones count as unavailable, too.
+    fn stale_within(&self, lowest: i64, most: i64) -> Vec<&'a Pod> {
+        let is_lacking = |ordinal: &i64| self.pods.get(ordinal).copied().is_none_or(|pod| self.is_unavailable(pod));
+        let lacking = self.retained().filter(is_lacking).count();
+        let budget = most.saturating_sub(i64::try_from(lacking).unwrap_or(i64::MAX)).max(0);
+        let stale = || {
+            let ordinals = self.retained().rev().take_while(|&ordinal| ordinal >= lowest);
+            let pods = ordinals.filter_map(|ordinal| self.pods.get(&ordinal).copied());
+            pods.filter(|pod| self.is_stale(pod))
+        };
+        let useless = stale().filter(|pod| self.is_unavailable(pod));
+        let healthy = stale().filter(|pod| !self.is_unavailable(pod));
+        useless.chain(healthy.take(usize::try_from(budget).unwrap_or(usize::MAX))).collect()
     }
 
     fn delete(&mut self, pod: &Pod) {

@@ -3,7 +3,7 @@
 //!
 //! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, and allocated cluster addresses. Service
 //! families assume a cluster whose first family is IPv4 and that has both, as upstream's was when the recordings were
-//! made. `maxUnavailable` of a StatefulSet is dropped, since its feature gate is off by default in v1.36.
+//! made. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
 mod pod;
 mod quantities;
@@ -98,11 +98,10 @@ fn set_stateful_set(set: &mut StatefulSet) {
         let rolling = strategy.rolling_update.get_or_insert_default();
         rolling.partition.get_or_insert(0);
     }
-    if let Some(RollingUpdateStatefulSetStrategy { max_unavailable, partition }) = &mut strategy.rolling_update {
-        *max_unavailable = None;
-        if strategy.type_.as_deref() == Some("RollingUpdate") {
-            partition.get_or_insert(0);
-        }
+    if let Some(RollingUpdateStatefulSetStrategy { partition, .. }) = &mut strategy.rolling_update
+        && strategy.type_.as_deref() == Some("RollingUpdate")
+    {
+        partition.get_or_insert(0);
     }
     let StatefulSetPersistentVolumeClaimRetentionPolicy { when_deleted, when_scaled } =
         spec.persistent_volume_claim_retention_policy.get_or_insert_default();

@@ -119,8 +119,6 @@ fn rows() {
         "/spec/updateStrategy",
         json!({"type": "RollingUpdate"}),
     );
-    let unavailable = set(json!({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 2}}}));
-    check(unavailable, "/spec/updateStrategy", json!({"rollingUpdate": {"partition": 0}, "type": "RollingUpdate"}));
 
     for (name, policy) in [
         ("nginx", "Always"),

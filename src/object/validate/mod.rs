@@ -13,6 +13,7 @@ mod statefulset;
 mod volume;
 
 use super::{FieldError, Object, quantity};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 /// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what
@@ -160,6 +161,13 @@ fn validate_body(errors: &mut Errors, object: &Object) {
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
     }
+}
+
+/// Upstream's errors about a StatefulSet's `maxUnavailable`, for where its feature gate is on.
+pub fn validate_max_unavailable(max_unavailable: &IntOrString) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    statefulset::validate_max_unavailable(&mut errors, max_unavailable);
+    errors.0
 }
 
 /// What upstream's validation says to replacing `old` by `new` (both defaulted): immutable fields, and all of

@@ -74,6 +74,33 @@ fn validate_spec(errors: &mut Errors, spec: &StatefulSetSpec) {
     validate_claims(errors, spec);
 }
 
+/// `maxUnavailable` is looked at only where its feature gate is on: elsewhere upstream drops it before.
+pub(super) fn validate_max_unavailable(errors: &mut Errors, max_unavailable: &IntOrString) {
+    let field = "spec.updateStrategy.rollingUpdate.maxUnavailable";
+    let percent = match max_unavailable {
+        IntOrString::Int(count) => {
+            errors.nonnegative(field, (*count).into());
+            if *count == 0 {
+                errors.invalid(field, *count, "cannot be 0");
+            }
+            return;
+        }
+        IntOrString::String(text) => text,
+    };
+    let digits = percent.strip_suffix('%').unwrap_or_default();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+                    regex used for validation is '[0-9]+%')";
+        return errors.invalid(field, percent.as_str(), rule);
+    }
+    // Digits only, so what does not fit is too much.
+    match digits.parse::<u32>().unwrap_or(u32::MAX) {
+        0 => errors.invalid(field, percent.as_str(), "cannot be 0"),
+        101.. => errors.invalid(field, percent.as_str(), "must not be greater than 100%"),
+        _ => {}
+    }
+}
+
 fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) {
     let rolling = strategy.rolling_update.as_ref();
     // The way upstream prints its internal type.

@@ -236,6 +236,18 @@ fn sets_and_slices() {
     let duplicate = "spec.volumeClaimTemplates[1].metadata.name: Duplicate value: \"w\"";
     check(&set(&format!("volumeClaimTemplates: [{claim}, {claim}]")), &[duplicate]);
     check_update(&set("replicas: 1"), &set("replicas: 3, minReadySeconds: 5, revisionHistoryLimit: 2"), &[]);
+    for mutable in [
+        "ordinals: {start: 2}",
+        "updateStrategy: {type: OnDelete}",
+        "persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}",
+    ] {
+        check_update(&set("replicas: 1"), &set(mutable), &[]);
+    }
+    check_update(&set("replicas: 1"), &set("replicas: 1").replace("image: b", "image: c"), &[]);
+    check(
+        &set("replicas: 1").replace("spec: {containers", "spec: {activeDeadlineSeconds: 5, containers"),
+        &["spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported"],
+    );
     check(
         "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a}, addressType: IPv4, \
          endpoints: [{addresses: [127.0.0.1]}, {addresses: []}], ports: [{port: 80}, {port: 81}]}",
