@@ -98,10 +98,10 @@ fn set_stateful_set(set: &mut StatefulSet) {
         let rolling = strategy.rolling_update.get_or_insert_default();
         rolling.partition.get_or_insert(0);
     }
-    if let Some(RollingUpdateStatefulSetStrategy { partition, .. }) = &mut strategy.rolling_update {
-        if strategy.type_.as_deref() == Some("RollingUpdate") {
-            partition.get_or_insert(0);
-        }
+    if let Some(RollingUpdateStatefulSetStrategy { partition, .. }) = &mut strategy.rolling_update
+        && strategy.type_.as_deref() == Some("RollingUpdate")
+    {
+        partition.get_or_insert(0);
     }
     let StatefulSetPersistentVolumeClaimRetentionPolicy { when_deleted, when_scaled } =
         spec.persistent_volume_claim_retention_policy.get_or_insert_default();
