@@ -303,7 +303,9 @@ fn lines_are_not_too_wide() {
     for (tree, extensions) in trees {
         // Rows of data in tests may be as wide as the data.
         for file in files(tree, extensions).iter().filter(|file| !file.is_test()) {
-            for (number, line) in file.text.lines().enumerate().filter(|(_, line)| line.chars().count() > WIDTH) {
+            // A row of a Markdown table cannot be broken.
+            let lines = file.text.lines().enumerate().filter(|(_, line)| tree != "docs" || !line.starts_with('|'));
+            for (number, line) in lines.filter(|(_, line)| line.chars().count() > WIDTH) {
                 broken.push(format!("{tree}/{}:{}: {} columns", file.path, number + 1, line.chars().count()));
             }
         }

@@ -252,6 +252,23 @@ mod tests {
     }
 
     #[test]
+    fn max_unavailable_is_told() {
+        let service = "{kind: Service, metadata: {name: nginx}, spec: {clusterIP: None, selector: {app: a}}}";
+        let set = |rolling_update: &str| {
+            format!(
+                "{{kind: StatefulSet, metadata: {{name: web}}, spec: {{serviceName: nginx, updateStrategy: \
+                 {{rollingUpdate: {rolling_update}}}, template: {{metadata: {{labels: {{app: a}}}}, \
+                 spec: {{containers: [{{name: a}}]}}}}}}}}"
+            )
+        };
+        check(&[service, &set("{partition: 1}")], &[]);
+        check(
+            &[service, &set("{maxUnavailable: 2}")],
+            &["spec.updateStrategy.rollingUpdate.maxUnavailable: maxUnavailable counts only where the feature gate"],
+        );
+    }
+
+    #[test]
     fn pods_and_slices() {
         let service = "{kind: Service, metadata: {name: s}, spec: {clusterIP: None}}";
         check(&[service, "{kind: Pod, metadata: {name: a}, spec: {subdomain: s}}"], &["spec.subdomain: the pod names"]);

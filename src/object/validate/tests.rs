@@ -235,6 +235,11 @@ fn sets_and_slices() {
     let claim = "{metadata: {name: w}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1}}}}";
     let duplicate = "spec.volumeClaimTemplates[1].metadata.name: Duplicate value: \"w\"";
     check(&set(&format!("volumeClaimTemplates: [{claim}, {claim}]")), &[duplicate]);
+    check(
+        &set("updateStrategy: {type: Recreate}"),
+        &["spec.updateStrategy: Invalid value: {\"Type\":\"Recreate\",\"RollingUpdate\":null}: \
+           must be 'RollingUpdate' or 'OnDelete'"],
+    );
     check_update(&set("replicas: 1"), &set("replicas: 3, minReadySeconds: 5, revisionHistoryLimit: 2"), &[]);
     for mutable in [
         "ordinals: {start: 2}",

@@ -1,0 +1,133 @@
+//! The tables of conformance name every line of the standard, and tests that are there.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The sections of the standard and how many lines each has.
+const SECTIONS: [(char, u32); 17] = [
+    ('A', 14),
+    ('B', 11),
+    ('C', 6),
+    ('D', 8),
+    ('E', 14),
+    ('F', 27),
+    ('G', 12),
+    ('H', 13),
+    ('I', 22),
+    ('J', 17),
+    ('K', 19),
+    ('L', 12),
+    ('M', 11),
+    ('N', 21),
+    ('O', 9),
+    ('P', 5),
+    ('Z', 13),
+];
+
+/// The sections of `docs/conformance-statefulset.md`; where there is a second table, the two must have all.
+const OF_SETS: &str = "ABCDEFGHOPZ";
+
+/// Short names that the tables use.
+const SHORT: [(&str, &str); 5] = [
+    ("upstream", "tests/upstream_statefulset.rs"),
+    ("volumes", "tests/upstream_volumes.rs"),
+    ("rules", "tests/statefulset_rules.rs"),
+    ("traces", "tests/traces.rs"),
+    ("plan", "src/controller/statefulset/scenarios.rs"),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn tables() -> BTreeMap<String, String> {
+    let entries = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_table = |path: &PathBuf| {
+        path.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("conformance-") && name.ends_with(".md"))
+    };
+    entries.filter(is_table).map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The first cell of a table's row, if it is the name of a line.
+fn line_of(row: &str) -> Option<(char, u32)> {
+    let cell = row.strip_prefix('|')?.split('|').next()?.trim();
+    let letter = cell.chars().next().filter(char::is_ascii_uppercase)?;
+    Some((letter, cell[1..].parse().ok()?))
+}
+
+#[test]
+fn every_line_of_the_standard_has_its_row() {
+    let tables = tables();
+    assert!(!tables.is_empty());
+    let mut told: Vec<(char, u32)> = tables.values().flat_map(|text| text.lines().filter_map(line_of)).collect();
+    let all = SECTIONS.iter().filter(|(section, _)| tables.len() > 1 || OF_SETS.contains(*section));
+    let all: BTreeSet<(char, u32)> =
+        all.flat_map(|&(section, count)| (1..=count).map(move |line| (section, line))).collect();
+    let once: BTreeSet<(char, u32)> = told.iter().copied().collect();
+    let missing: Vec<_> = all.difference(&once).collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
+    let unknown: Vec<_> = once.difference(&all).collect();
+    assert!(unknown.is_empty(), "rows for {unknown:?}, which the standard does not have");
+    told.sort_unstable();
+    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "a line has two rows");
+}
+
+#[test]
+fn every_test_that_is_named_is_there() {
+    let mut named = 0;
+    for (table, text) in tables() {
+        for row in text.lines().filter(|row| line_of(row).is_some()) {
+            let proofs = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+            let tests: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
+            assert!(!tests.is_empty() || proofs.trim() == "—", "{table}: no test in {row}");
+            for test in tests {
+                let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{table}: {test} is no file::name"));
+                let path = SHORT.iter().find(|(short, _)| *short == file).map_or(file, |(_, path)| path);
+                let source = fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{table}: no {path}"));
+                assert!(declares(&source, name), "{table}: {path} has no test {name}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 100, "only {named} tests are named");
+}
+
+/// Whether a source has this test: a function with its attribute, or a line of a macro that makes one of each.
+fn declares(source: &str, name: &str) -> bool {
+    let function = format!("fn {name}(");
+    let mut lines = source.lines().map(str::trim).peekable();
+    let mut before = "";
+    while let Some(line) = lines.next() {
+        if line.starts_with(&function) && before.starts_with("#[") {
+            return true;
+        }
+        // `name "what upstream calls it"`, the string perhaps on the next line.
+        if let Some(rest) = line.strip_prefix(name)
+            && (rest.starts_with(" \"") || rest.is_empty() && lines.peek().is_some_and(|next| next.starts_with('"')))
+        {
+            return true;
+        }
+        before = line;
+    }
+    false
+}
+
+#[test]
+fn declarations_are_read_correctly() {
+    let source =
+        "#[test]\nfn one() {\n}\nfn helper() {}\nstories! {\n  two \"Two\" \"\n => \"\n  three\n  \"Three\" \"\" }\n";
+    for (name, expected) in
+        [("one", true), ("two", true), ("three", true), ("helper", false), ("on", false), ("four", false)]
+    {
+        assert_eq!(declares(source, name), expected, "{name}");
+    }
+    for (row, expected) in
+        [("| A12 | x | `y` |", Some(('A', 12))), ("| Line | a |", None), ("A1", None), ("|---|---|", None)]
+    {
+        assert_eq!(line_of(row), expected, "{row}");
+    }
+}
