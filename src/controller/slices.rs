@@ -29,7 +29,18 @@ impl<R: PodRuntime> Controller<R> {
             if !has_endpoints_of_pods(&service) {
                 continue;
             }
-            let plan = self.plan_of_changed(&service, &concern).unwrap_or_else(|| self.plan_of_all(&service));
+            self.effort.slice_plans += 1;
+            let plan = match self.plan_of_changed(&service, &concern) {
+                Some((plan, pods)) => {
+                    self.effort.pods_of_services += pods;
+                    plan
+                }
+                None => {
+                    let pods = self.cluster.pods_of_service(&service);
+                    self.effort.pods_of_services += pods.len();
+                    endpointslice::plan(&service, &pods, &self.managed_slices(&service))
+                }
+            };
             for name in plan.delete {
                 // What the plan saw is still so; nothing came between.
                 let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, &namespace, name), None, now);
@@ -48,14 +59,8 @@ impl<R: PodRuntime> Controller<R> {
 }
 
 impl<R: PodRuntime> Controller<R> {
-    /// The plan over all pods and slices of a Service.
-    fn plan_of_all(&self, service: &Service) -> endpointslice::Plan {
-        let existing = self.managed_slices(service);
-        endpointslice::plan(service, &self.cluster.pods_of_service(service), &existing)
-    }
-
-    /// The same, made from what changed, if that is possible and worth it.
-    fn plan_of_changed(&self, service: &Service, concern: &Concern) -> Option<endpointslice::Plan> {
+    /// The plan that is made from what changed, if that is possible and worth it, and how many pods that are.
+    fn plan_of_changed(&self, service: &Service, concern: &Concern) -> Option<(endpointslice::Plan, usize)> {
         let Concern::Pods(names) = concern else { return None };
         let (namespace, name) = names_of(service);
         let slices = self.cluster.count_slices_of_service(namespace, name);
@@ -81,8 +86,12 @@ impl<R: PodRuntime> Controller<R> {
             .collect();
         let plan = endpointslice::plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
         #[cfg(test)]
-        assert_eq!(plan, self.plan_of_all(service), "{namespace}/{name} after a change of {names:?}");
-        Some(plan)
+        {
+            let pods = self.cluster.pods_of_service(service);
+            let whole = endpointslice::plan(service, &pods, &self.managed_slices(service));
+            assert_eq!(plan, whole, "{namespace}/{name} after a change of {names:?}");
+        }
+        Some((plan, names.len()))
     }
 
     fn managed_slices<'a>(&'a self, service: &'a Service) -> Vec<&'a Arc<EndpointSlice>> {
