@@ -1,5 +1,5 @@
 //! What the control plane costs as the cluster grows: `cargo bench --bench controller` prints a Markdown table,
-//! `SHORT=1 cargo bench --bench controller` a small one in a few seconds. `LAYOUT=set PODS=100000` (with `PER_SET=3`)
+//! `SHORT=1 cargo bench --bench controller` a small one in a few seconds. `PODS=100000` (with `PER_SET=3`)
 //! runs one row alone, in this process, for a profiler.
 //!
 //! Each row is a process of its own, so that memory is that of this row. Pods start, become ready and stop without any
@@ -22,6 +22,10 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Sets of three, sets of a hundred, and all pods in one set.
 const LAYOUTS: [(&str, usize); 3] = [("sets of 3", 3), ("sets of 100", 100), ("one set", usize::MAX)];

@@ -41,6 +41,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use queue::{Queue, Reconciler, Work};
 use recorder::{Note, Recorder};
 use service_address::ServiceAddresses;
+use slices::Concern;
 use statefulset::Census;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -118,6 +119,19 @@ pub struct Turn {
     pub loaded: bool,
 }
 
+/// How much was done since the start: what a change costs, told without a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// Passes of any reconciler over an object.
+    pub reconciles: usize,
+    /// Pods that were looked at for their set.
+    pub pods_of_sets: usize,
+    /// Services whose slices were planned.
+    pub slice_plans: usize,
+    /// Pods that were looked at for their Service.
+    pub pods_of_services: usize,
+}
+
 /// What the controller must know of the settings.
 #[derive(Debug, Clone)]
 pub struct ControllerSettings {
@@ -155,10 +169,10 @@ pub struct Controller<R> {
     built_in_class: bool,
     /// By the uid of their sets.
     censuses: HashMap<String, Census>,
-    looked_at: usize,
+    effort: Effort,
     max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
-    services: BTreeSet<(String, String)>,
+    services: BTreeMap<(String, String), Concern>,
     /// Set while slices are written, so that this does not have them planned again.
     planning_slices: bool,
     /// Uids of the pods that the runtime has.
@@ -187,9 +201,9 @@ impl<R: PodRuntime> Controller<R> {
             binding: Binding::default(),
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
-            looked_at: 0,
+            effort: Effort::default(),
+            services: BTreeMap::new(),
             max_unavailable: settings.max_unavailable,
-            services: BTreeSet::new(),
             planning_slices: false,
             running: HashSet::new(),
             waiting: BTreeMap::new(),
@@ -315,6 +329,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     fn reconcile(&mut self, work: Work, now: Timestamp) {
+        self.effort.reconciles += 1;
         match work.reconciler {
             Reconciler::StatefulSet => self.reconcile_set(work, now),
             Reconciler::Pod => self.reconcile_pod(&work.key, now),
@@ -344,6 +359,11 @@ impl<R: PodRuntime> Controller<R> {
     /// All objects, to be read.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// How much was done since the start.
+    pub fn effort(&self) -> Effort {
+        self.effort
     }
 
     /// What runs the pods.

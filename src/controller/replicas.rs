@@ -80,7 +80,7 @@ impl<R: PodRuntime> Controller<R> {
         }
         let candidates: Vec<Arc<Pod>> = self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(pod_of).collect();
         let pods = self.claim_pods(set, candidates);
-        self.looked_at += pods.len();
+        self.effort.pods_of_sets += pods.len();
         let plan = statefulset::plan(&self.observe(set, &pods, None, now));
         let (start, end) = ordinals(set);
         let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
@@ -107,10 +107,10 @@ impl<R: PodRuntime> Controller<R> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let own = |name: &str| self.cluster.pod(namespace, name).filter(|pod| controls(uid, &pod.metadata));
-        self.looked_at += census.refresh(set, own, |name| self.cluster.claim(namespace, name), now);
+        self.effort.pods_of_sets += census.refresh(set, own, |name| self.cluster.claim(namespace, name), now);
         let candidates: Vec<Arc<Pod>> = census.restless_names(set).filter_map(|name| own(&name)).cloned().collect();
         let pods = self.claim_pods(set, candidates);
-        self.looked_at += pods.len();
+        self.effort.pods_of_sets += pods.len();
         let plan = statefulset::plan(&self.observe(set, &pods, Some(census.at_rest()), now));
         #[cfg(test)]
         {
