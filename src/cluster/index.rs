@@ -144,6 +144,14 @@ impl Index {
         self.dependents.get(uid).into_iter().flatten()
     }
 
+    /// Those of one kind.
+    pub fn dependents_of_kind(&self, uid: &str, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
+        let from = ObjectKey::new(kind, "", "");
+        self.dependents.get(uid).into_iter().flat_map(move |keys| {
+            keys.range((Bound::Included(&from), Bound::Unbounded)).take_while(move |key| key.kind == kind)
+        })
+    }
+
     /// The keys of pods or revisions without controller.
     pub fn orphans<'a, 'b>(
         &'a self,

@@ -202,6 +202,11 @@ impl Cluster {
         self.index.dependents(uid).filter_map(|key| self.objects.get(key))
     }
 
+    /// Those of one kind.
+    pub fn dependents_of_kind<'a>(&'a self, uid: &'a str, kind: Kind) -> impl Iterator<Item = &'a Object> {
+        self.index.dependents_of_kind(uid, kind).filter_map(|key| self.objects.get(key))
+    }
+
     /// The objects of a kind in a namespace that have no controller and whose names begin with `prefix`: who may be
     /// adopted.
     pub fn orphans<'a, 'b>(

@@ -53,7 +53,12 @@ impl<R: PodRuntime> Controller<R> {
             Kind::PersistentVolumeClaim => self.notice_claim(key, before, after),
             Kind::PersistentVolume => self.notice_volume(key, before, after),
             Kind::StorageClass => self.binding.class(),
-            Kind::StatefulSet => self.queue.add(Work::new(Reconciler::StatefulSet, key.clone())),
+            Kind::StatefulSet => {
+                if let (Some(before), None) = (before, after) {
+                    self.censuses.remove(before.metadata().uid.as_deref().unwrap_or_default());
+                }
+                self.queue.add(Work::new(Reconciler::StatefulSet, key.clone()));
+            }
             Kind::ControllerRevision => {
                 let owners = [before, after].into_iter().flatten().flat_map(|o| o.metadata().owner_references.iter());
                 for owner in owners.flatten().filter(|owner| kind_of(owner) == Some(Kind::StatefulSet)) {

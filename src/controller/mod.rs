@@ -41,7 +41,8 @@ use k8s_openapi::api::core::v1::PodStatus;
 use queue::{Queue, Reconciler, Work};
 use recorder::{Note, Recorder};
 use service_address::ServiceAddresses;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use statefulset::Census;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many pieces of work one turn does at most; the rest is done in the next one, after what was done has been
 /// published.
@@ -147,6 +148,9 @@ pub struct Controller<R> {
     addresses: ServiceAddresses,
     binding: Binding,
     built_in_class: bool,
+    /// By the uid of their sets.
+    censuses: HashMap<String, Census>,
+    looked_at: usize,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
     services: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
@@ -175,6 +179,8 @@ impl<R: PodRuntime> Controller<R> {
             addresses: ServiceAddresses::new(&settings.service_cidrs),
             binding: Binding::default(),
             built_in_class: settings.built_in_class,
+            censuses: HashMap::new(),
+            looked_at: 0,
             services: BTreeSet::new(),
             planning_slices: false,
             running: HashSet::new(),

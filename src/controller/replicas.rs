@@ -5,7 +5,7 @@ use super::{
     pod::phase,
     queue::{Reconciler, Work},
     recorder::Note,
-    statefulset::{self, Action, Observed},
+    statefulset::{self, Action, AtRest, Census, Observed},
 };
 use crate::{
     cluster::StoreError,
@@ -22,6 +22,9 @@ use k8s_openapi::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Sets of more pods have a census.
+const LARGE: usize = if cfg!(test) { 2 } else { 256 };
+
 /// One pass failed; it was told in an event where upstream tells it, and is tried again later.
 #[derive(Debug)]
 struct Failed;
@@ -36,24 +39,7 @@ impl<R: PodRuntime> Controller<R> {
         if set.metadata.deletion_timestamp.is_none() {
             self.adopt_revisions(&set);
         }
-        let pods = self.claim_pods(&set);
-        let plan = {
-            let claims = self.claims_of_set(&set, &pods);
-            let uid = set.metadata.uid.as_deref().unwrap_or_default();
-            let revisions = self.cluster.dependents(uid).filter_map(|object| match object {
-                Object::ControllerRevision(revision) if controls(uid, &revision.metadata) => Some(revision),
-                _ => None,
-            });
-            let observed = Observed {
-                set: &set,
-                foreign_pods: self.foreign_pods(&set),
-                pods: pods.iter().collect(),
-                claims,
-                revisions: revisions.collect(),
-                now,
-            };
-            statefulset::plan(&observed)
-        };
+        let plan = self.plan_set(&set, now);
         let mut result = Ok(());
         for action in plan.actions {
             match self.carry_out(&set, action, now) {
@@ -83,10 +69,89 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// The pods that the set controls, after adopting orphans that match by name and labels and releasing those that
+    /// Plans a pass: over the pods that are not at rest where a census knows them, else over all.
+    fn plan_set(&mut self, set: &Arc<StatefulSet>, now: Timestamp) -> statefulset::Plan {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        if let Some(census) = self.censuses.remove(uid)
+            && let Some((plan, census)) = self.plan_restless(set, census, now)
+        {
+            self.censuses.insert(uid.to_owned(), census);
+            return plan;
+        }
+        let candidates: Vec<Arc<Pod>> = self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(pod_of).collect();
+        let pods = self.claim_pods(set, candidates);
+        self.looked_at += pods.len();
+        let plan = statefulset::plan(&self.observe(set, &pods, None, now));
+        let (start, end) = ordinals(set);
+        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        if held.max(pods.len()) > LARGE && set.metadata.deletion_timestamp.is_none() {
+            let names = pods.iter().filter_map(|pod| pod.metadata.name.clone());
+            let revision = plan.status.update_revision.as_deref().unwrap_or_default();
+            self.censuses.insert(uid.to_owned(), Census::new(set, revision, names));
+        }
+        plan
+    }
+
+    /// The plan that looks only at what the census does not call at rest; `None` if the census is no longer about this
+    /// set as it is now.
+    fn plan_restless(
+        &mut self,
+        set: &Arc<StatefulSet>,
+        mut census: Census,
+        now: Timestamp,
+    ) -> Option<(statefulset::Plan, Census)> {
+        let status = set.status.as_ref();
+        if !census.fits(set, status.and_then(|status| status.update_revision.as_deref())) {
+            return None;
+        }
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let own = |name: &str| self.cluster.pod(namespace, name).filter(|pod| controls(uid, &pod.metadata));
+        self.looked_at += census.refresh(set, own, |name| self.cluster.claim(namespace, name), now);
+        let candidates: Vec<Arc<Pod>> =
+            census.restless_names(set).filter_map(|name| own(&name)).cloned().collect();
+        let pods = self.claim_pods(set, candidates);
+        self.looked_at += pods.len();
+        let plan = statefulset::plan(&self.observe(set, &pods, Some(census.at_rest()), now));
+        #[cfg(test)]
+        {
+            let all: Vec<Arc<Pod>> = self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(pod_of).collect();
+            let all = self.claim_pods(set, all);
+            let whole = statefulset::plan(&self.observe(set, &all, None, now));
+            assert_eq!(plan, whole, "the census of {:?} is wrong: {census:?}", set.metadata.name);
+        }
+        census.fits(set, plan.status.update_revision.as_deref()).then_some((plan, census))
+    }
+
+    /// What a plan depends on.
+    fn observe<'a>(
+        &'a self,
+        set: &'a Arc<StatefulSet>,
+        pods: &'a [Arc<Pod>],
+        at_rest: Option<AtRest<'a>>,
+        now: Timestamp,
+    ) -> Observed<'a> {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let revisions = self.cluster.dependents_of_kind(uid, Kind::ControllerRevision);
+        let revisions = revisions.filter_map(|object| match object {
+            Object::ControllerRevision(revision) if controls(uid, &revision.metadata) => Some(revision),
+            _ => None,
+        });
+        Observed {
+            set,
+            foreign_pods: self.foreign_pods(set, at_rest),
+            pods: pods.iter().collect(),
+            claims: self.claims_of_set(set, pods, at_rest),
+            at_rest,
+            revisions: revisions.collect(),
+            now,
+        }
+    }
+
+    /// Those of `candidates` that the set controls, after adopting orphans that match by name and labels and releasing those that
     /// no longer match (upstream's `controller_ref_manager.go`). A set that is being deleted neither adopts nor
     /// releases.
-    fn claim_pods(&mut self, set: &Arc<StatefulSet>) -> Vec<Arc<Pod>> {
+    fn claim_pods(&mut self, set: &Arc<StatefulSet>, candidates: Vec<Arc<Pod>>) -> Vec<Arc<Pod>> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -99,15 +164,11 @@ impl<R: PodRuntime> Controller<R> {
         let deleting = set.metadata.deletion_timestamp.is_some();
         let mut claimed = Vec::new();
         let mut released = Vec::new();
-        for object in self.cluster.dependents(uid) {
-            if let Object::Pod(pod) = object
-                && controls(uid, &pod.metadata)
-            {
-                if matches(pod) {
-                    claimed.push(pod.clone());
-                } else if !deleting {
-                    released.push(pod.clone());
-                }
+        for pod in candidates.into_iter().filter(|pod| controls(uid, &pod.metadata)) {
+            if matches(&pod) {
+                claimed.push(pod);
+            } else if !deleting {
+                released.push(pod);
             }
         }
         let prefix = format!("{name}-");
@@ -160,7 +221,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Pods that hold a name of the set without being controlled by it.
-    fn foreign_pods<'a>(&'a self, set: &StatefulSet) -> Vec<&'a str> {
+    fn foreign_pods<'a>(&'a self, set: &StatefulSet, at_rest: Option<AtRest<'_>>) -> Vec<&'a str> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -168,9 +229,9 @@ impl<R: PodRuntime> Controller<R> {
         let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         let is_foreign = |pod: &Pod| !controls(uid, &pod.metadata);
         // A set of few replicas asks for each name; others of the namespace may begin with the same letters.
-        if held <= 64 {
-            let names = (start..end).map(|ordinal| format!("{name}-{ordinal}"));
-            return names
+        if held <= 64 || at_rest.is_some() {
+            return interesting(start..end, at_rest)
+                .map(|ordinal| format!("{name}-{ordinal}"))
                 .filter_map(|pod| self.cluster.pod(namespace, &pod))
                 .filter(|pod| is_foreign(pod))
                 .filter_map(|pod| pod.metadata.name.as_deref())
@@ -194,6 +255,7 @@ impl<R: PodRuntime> Controller<R> {
         &'a self,
         set: &StatefulSet,
         pods: &[Arc<Pod>],
+        at_rest: Option<AtRest<'_>>,
     ) -> BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -206,9 +268,9 @@ impl<R: PodRuntime> Controller<R> {
             let mut add = |claim: &'a Arc<PersistentVolumeClaim>| {
                 claims.insert(claim.metadata.name.as_deref().unwrap_or_default(), claim);
             };
-            if held <= 64 {
+            if held <= 64 || at_rest.is_some() {
                 let of_pods = pods.iter().filter_map(|pod| parent_and_ordinal(pod.metadata.name.as_deref()?));
-                for ordinal in (start..end).chain(of_pods.map(|(_, ordinal)| ordinal)) {
+                for ordinal in interesting(start..end, at_rest).chain(of_pods.map(|(_, ordinal)| ordinal)) {
                     if let Some(claim) = self.cluster.claim(namespace, &format!("{prefix}{ordinal}")) {
                         add(claim);
                     }
@@ -369,7 +431,10 @@ impl<R: PodRuntime> Controller<R> {
         }
         names.dedup();
         for name in names {
-            if self.cluster.stateful_set(&key.namespace, &name).is_some() {
+            if let Some(set) = self.cluster.stateful_set(&key.namespace, &name) {
+                if let Some(census) = set.metadata.uid.as_ref().and_then(|uid| self.censuses.get_mut(uid)) {
+                    census.touch(&key.name);
+                }
                 let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
                 self.queue.add(Work::new(Reconciler::StatefulSet, set));
             }
@@ -382,7 +447,10 @@ impl<R: PodRuntime> Controller<R> {
         let Some((stem, _)) = parent_and_ordinal(&key.name) else { return };
         for (at, _) in stem.match_indices('-') {
             let name = &stem[at + 1..];
-            if self.cluster.stateful_set(&key.namespace, name).is_some() {
+            if let Some(set) = self.cluster.stateful_set(&key.namespace, name) {
+                if let Some(census) = set.metadata.uid.as_ref().and_then(|uid| self.censuses.get_mut(uid)) {
+                    census.touch(&key.name[at + 1..]);
+                }
                 let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
                 self.queue.add(Work::new(Reconciler::StatefulSet, set));
             }
@@ -450,6 +518,21 @@ fn reference_to(set: &StatefulSet) -> OwnerReference {
         uid: set.metadata.uid.clone().unwrap_or_default(),
         controller: Some(true),
         block_owner_deletion: Some(true),
+    }
+}
+
+/// The ordinals that are to be looked at.
+fn interesting<'a>(all: std::ops::Range<i64>, at_rest: Option<AtRest<'a>>) -> Box<dyn Iterator<Item = i64> + 'a> {
+    match at_rest {
+        Some(at_rest) => Box::new(at_rest.restless.iter().copied()),
+        None => Box::new(all),
+    }
+}
+
+fn pod_of(object: &Object) -> Option<Arc<Pod>> {
+    match object {
+        Object::Pod(pod) => Some(pod.clone()),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     zone::{Delta, Rrset},
 };
 use foldhash::fast::RandomState;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All sets. A record stands in its set as long as it was added more often than removed.
 #[derive(Debug)]
@@ -27,7 +27,19 @@ type Record = (u8, Vec<u8>);
 enum Set {
     /// In order of the records.
     Few(Vec<(Record, u32)>),
-    Many(BTreeMap<Record, u32>),
+    Many(Box<Many>),
+}
+
+/// A large set remembers what was made of it, so that a record more or less does not have all others counted anew.
+#[derive(Debug, Default)]
+struct Many {
+    records: BTreeMap<Record, u32>,
+    /// How many of the records are not of the first rank.
+    of_later_ranks: usize,
+    made: Option<Rrset>,
+    /// What came and went since.
+    come: HashSet<Vec<u8>>,
+    gone: HashSet<Vec<u8>>,
 }
 
 /// A longer list is kept as a tree.
@@ -88,32 +100,106 @@ impl Tally {
         }
     }
 
-    fn rrset(&self, key: &Key) -> Option<Rrset> {
-        let mut rdata = self.sets.get(key)?.visible();
-        if key.1 == RecordType::SRV {
-            // Equal shares of 100, at least 1, as CoreDNS gives them: octets 2 and 3 (RFC 2782).
-            let weight = u16::try_from(100 / rdata.len().max(1)).unwrap_or(100).max(1);
-            for record in &mut rdata {
-                if let Some(octets) = record.get_mut(2..4) {
-                    octets.copy_from_slice(&weight.to_be_bytes());
-                }
+    fn rrset(&mut self, key: &Key) -> Option<Rrset> {
+        let ttl = self.ttl;
+        Some(match self.sets.get_mut(key)? {
+            Set::Few(records) => make(key.1, ttl, of_first_rank(records.iter().map(|(record, _)| record))),
+            Set::Many(many) => many.rrset(key.1, ttl),
+        })
+    }
+}
+
+/// Equal shares of 100, at least 1, as CoreDNS gives them (RFC 2782).
+fn weight(records: usize) -> u16 {
+    u16::try_from(100 / records.max(1)).unwrap_or(100).max(1)
+}
+
+/// Puts the weight into SRV records: octets 2 and 3.
+fn weigh(rtype: RecordType, weight: u16, rdata: &mut [Vec<u8>]) {
+    if rtype == RecordType::SRV {
+        for octets in rdata.iter_mut().filter_map(|record| record.get_mut(2..4)) {
+            octets.copy_from_slice(&weight.to_be_bytes());
+        }
+    }
+}
+
+fn make(rtype: RecordType, ttl: u32, mut rdata: Vec<Vec<u8>>) -> Rrset {
+    weigh(rtype, weight(rdata.len()), &mut rdata);
+    Rrset::new(rtype, ttl, rdata)
+}
+
+/// The rdata of the records of the lowest rank.
+fn of_first_rank<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Vec<u8>> {
+    let mut records = records.peekable();
+    let first = records.peek().map(|(rank, _)| *rank);
+    records.take_while(|(rank, _)| Some(*rank) == first).map(|(_, rdata)| rdata.clone()).collect()
+}
+
+impl Many {
+    fn new(records: impl IntoIterator<Item = (Record, u32)>) -> Many {
+        let mut many = Many::default();
+        many.records.extend(records);
+        many.of_later_ranks = many.records.keys().filter(|(rank, _)| *rank != 0).count();
+        many
+    }
+
+    fn add(&mut self, record: Record) {
+        if let Some(count) = self.records.get_mut(&record) {
+            *count += 1;
+            return;
+        }
+        self.of_later_ranks += usize::from(record.0 != 0);
+        if self.made.is_some() && !self.gone.remove(&record.1) {
+            self.come.insert(record.1.clone());
+        }
+        self.records.insert(record, 1);
+    }
+
+    fn remove(&mut self, record: &Record) {
+        let Some(count) = self.records.get_mut(record) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.records.remove(record);
+            self.of_later_ranks -= usize::from(record.0 != 0);
+            if self.made.is_some() && !self.come.remove(&record.1) {
+                self.gone.insert(record.1.clone());
             }
         }
-        Some(Rrset::new(key.1, self.ttl, rdata))
+    }
+
+    /// What stands now; a few changes are made in what stood before.
+    fn rrset(&mut self, rtype: RecordType, ttl: u32) -> Rrset {
+        let of_one_rank = self.of_later_ranks == 0;
+        let sorted = |rdata: &mut HashSet<Vec<u8>>| rdata.drain().collect::<Vec<_>>();
+        let (mut come, mut gone) = (sorted(&mut self.come), sorted(&mut self.gone));
+        let weight = weight(self.records.len());
+        let few = (come.len() + gone.len()) * FEW < self.records.len();
+        let made = match self.made.take() {
+            Some(made) if come.is_empty() && gone.is_empty() => made,
+            Some(made) if of_one_rank && few && (rtype != RecordType::SRV || weight == self::weight(made.len())) => {
+                weigh(rtype, weight, &mut come);
+                weigh(rtype, weight, &mut gone);
+                made.changed(&gone, &come)
+            }
+            _ => make(rtype, ttl, of_first_rank(self.records.keys())),
+        };
+        // A set of several ranks is not the sum of what came and went.
+        self.made = of_one_rank.then(|| made.clone());
+        made
     }
 }
 
 impl Set {
     fn add(&mut self, record: Record) {
         match self {
-            Set::Many(records) => *records.entry(record).or_default() += 1,
+            Set::Many(many) => many.add(record),
             Set::Few(records) => match records.binary_search_by(|(other, _)| other.cmp(&record)) {
                 Ok(index) => records[index].1 += 1,
                 Err(index) if records.len() < FEW => records.insert(index, (record, 1)),
                 Err(_) => {
-                    let mut many: BTreeMap<Record, u32> = std::mem::take(records).into_iter().collect();
-                    many.insert(record, 1);
-                    *self = Set::Many(many);
+                    let mut many = Many::new(std::mem::take(records));
+                    many.add(record);
+                    *self = Set::Many(Box::new(many));
                 }
             },
         }
@@ -129,16 +215,11 @@ impl Set {
                     }
                 }
             }
-            Set::Many(records) => {
-                if let Some(count) = records.get_mut(record) {
-                    *count -= 1;
-                    if *count == 0 {
-                        records.remove(record);
-                    }
-                }
+            Set::Many(many) => {
+                many.remove(record);
                 // Half the length at which it became a tree, so that it does not swing to and fro.
-                if records.len() <= FEW / 2 {
-                    *self = Set::Few(std::mem::take(records).into_iter().collect());
+                if many.records.len() <= FEW / 2 {
+                    *self = Set::Few(std::mem::take(&mut many.records).into_iter().collect());
                 }
             }
         }
@@ -147,20 +228,7 @@ impl Set {
     fn is_empty(&self) -> bool {
         match self {
             Set::Few(records) => records.is_empty(),
-            Set::Many(records) => records.is_empty(),
-        }
-    }
-
-    /// The rdata of the records of the lowest rank.
-    fn visible(&self) -> Vec<Vec<u8>> {
-        fn of_first_rank<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Vec<u8>> {
-            let mut records = records.peekable();
-            let first = records.peek().map(|(rank, _)| *rank);
-            records.take_while(|(rank, _)| Some(*rank) == first).map(|(_, rdata)| rdata.clone()).collect()
-        }
-        match self {
-            Set::Few(records) => of_first_rank(records.iter().map(|(record, _)| record)),
-            Set::Many(records) => of_first_rank(records.keys()),
+            Set::Many(many) => many.records.is_empty(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A set of records of one owner and type, kept as bytes that are ready to be sent.
 
+mod changed;
+
 use crate::wire::{
     TTL_MAX,
     rdata::{self, RecordType},
@@ -106,14 +108,14 @@ impl Rrset {
     }
 }
 
-fn repeated_targets(rtype: RecordType, records: &[Vec<u8>]) -> Vec<u32> {
+fn repeated_targets(rtype: RecordType, records: &[impl AsRef<[u8]>]) -> Vec<u32> {
     if rtype.target_offset().is_none() || records.len() < 2 {
         return Vec::new();
     }
     let mut seen = HashSet::with_capacity(records.len());
     let mut repeated = Vec::new();
     for (record, rdata) in records.iter().enumerate() {
-        if rdata::target(rtype, rdata).is_none_or(|target| !seen.insert(target)) {
+        if rdata::target(rtype, rdata.as_ref()).is_none_or(|target| !seen.insert(target)) {
             repeated.push(record as u32);
         }
     }

@@ -3,6 +3,7 @@
 //! A plan never assumes that a step succeeds: it is made anew from what is there, every time something changes.
 
 mod canonical;
+mod census;
 mod claims;
 mod health;
 mod identity;
@@ -15,6 +16,7 @@ mod scenarios;
 #[cfg(test)]
 mod simulation;
 
+pub use census::{AtRest, Census};
 pub use identity::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal};
 pub use revision::HASH_LABEL;
 
@@ -37,6 +39,9 @@ pub struct Observed<'a> {
     pub foreign_pods: Vec<&'a str>,
     /// The namespace's claims that have a name of the set's, by name, terminating ones included.
     pub claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>>,
+    /// If given, `pods`, `foreign_pods` and `claims` are only those of ordinals that are not at rest, and of pods that
+    /// the spec does not ask for: the plan is the same.
+    pub at_rest: Option<AtRest<'a>>,
     /// The revisions that the set controls.
     pub revisions: Vec<&'a Arc<ControllerRevision>>,
     /// Now.

@@ -68,6 +68,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The ordinals that the spec asks for, without those at rest, with which there is nothing to do: their pods are
+    /// there, available, and at the update revision.
+    fn retained(&self) -> Box<dyn DoubleEndedIterator<Item = i64> + 'a> {
+        match self.observed.at_rest {
+            Some(at_rest) => Box::new(at_rest.restless.iter().copied()),
+            None => Box::new(self.ordinals.start..self.ordinals.end),
+        }
+    }
+
     /// Makes the pods those that the spec asks for; whether it is the rollout's turn.
     fn tend_pods(&mut self) -> bool {
         let condemned: Vec<i64> =
@@ -75,7 +84,7 @@ impl<'a> Pass<'a> {
         let first_unavailable = self.first_unavailable();
         // Claims of all condemned pods are marked before the first of them is deleted: a set that is scaled down must
         // not lose track of one if it is scaled up again meanwhile.
-        self.for_each(self.ordinals.start..self.ordinals.end, Pass::tend_retained)
+        self.for_each(self.retained(), Pass::tend_retained)
             && self.for_each(condemned.iter().copied(), Pass::mark_claims)
             && self
                 .for_each(condemned.iter().copied(), |pass, ordinal| pass.remove_condemned(ordinal, first_unavailable))
@@ -123,7 +132,7 @@ impl<'a> Pass<'a> {
     fn first_unavailable(&self) -> Option<i64> {
         let is_lacking = |ordinal: &i64| self.pods.get(ordinal).is_none_or(|pod| self.is_unavailable(pod));
         let condemned = || self.pods.keys().copied().filter(|&ordinal| !self.ordinals.contains(ordinal));
-        (self.ordinals.start..self.ordinals.end).find(is_lacking).or_else(|| condemned().find(is_lacking))
+        self.retained().find(is_lacking).or_else(|| condemned().find(is_lacking))
     }
 
     fn tend_retained(&mut self, ordinal: i64) -> Step {
@@ -323,7 +332,7 @@ impl<'a> Pass<'a> {
         }
         let partition = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.partition).unwrap_or(0);
         let lowest = self.ordinals.start + i64::from(partition.max(0));
-        for ordinal in (lowest..self.ordinals.end).rev() {
+        for ordinal in self.retained().rev().take_while(|&ordinal| ordinal >= lowest) {
             // One that this very pass creates is not available yet.
             let Some(pod) = self.pods.get(&ordinal).copied() else { return false };
             if identity::revision(pod) != self.revisions.update.name && !health::is_terminating(pod) {

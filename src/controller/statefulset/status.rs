@@ -11,17 +11,22 @@ pub fn status(observed: &Observed<'_>, revisions: &Revisions<'_>) -> StatefulSet
         let members = observed.pods.iter().filter(|pod| is_member(observed, pod));
         i32::try_from(members.filter(|pod| counts(pod)).count()).unwrap_or(i32::MAX)
     };
+    // Pods at rest count as everything, but as current only when no rollout is on.
+    let resting = observed.at_rest.map_or(0, |at_rest| at_rest.count);
+    let resting_current = if revisions.current.name == revisions.update.name { resting } else { 0 };
     let at = |revision: &str, pod: &Pod| !health::is_terminating(pod) && identity::revision(pod) == revision;
     StatefulSetStatus {
         observed_generation: observed.set.metadata.generation.filter(|&generation| generation != 0),
         current_revision: Some(revisions.current.name.clone()),
         update_revision: Some(revisions.update.name.clone()),
         collision_count: Some(revisions.collision_count),
-        replicas: count(&|_| true),
-        ready_replicas: nonzero(count(&health::is_ready)),
-        available_replicas: Some(count(&|pod| health::is_available(pod, min_ready_seconds, observed.now))),
-        current_replicas: nonzero(count(&|pod| at(&revisions.current.name, pod))),
-        updated_replicas: nonzero(count(&|pod| at(&revisions.update.name, pod))),
+        replicas: resting + count(&|_| true),
+        ready_replicas: nonzero(resting + count(&health::is_ready)),
+        available_replicas: Some(
+            resting + count(&|pod| health::is_available(pod, min_ready_seconds, observed.now)),
+        ),
+        current_replicas: nonzero(resting_current + count(&|pod| at(&revisions.current.name, pod))),
+        updated_replicas: nonzero(resting + count(&|pod| at(&revisions.update.name, pod))),
         conditions: None,
     }
 }
