@@ -26,6 +26,8 @@ pub struct Index {
     pair_of_service: HashMap<(String, String), LabelPair>,
     slices_by_service: HashMap<(String, String), BTreeSet<String>>,
     pods_by_claim: HashMap<(String, String), BTreeSet<String>>,
+    /// Most pods are in one slice.
+    slices_by_pod: HashMap<(String, String), Vec<Box<str>>>,
 }
 
 /// Adds to or takes from the set that stands under `at`; no set is left empty.
@@ -52,6 +54,9 @@ impl Index {
             (Some(Object::Pod(before)), Some(Object::Pod(after))) => !claims_of(before).eq(claims_of(after)),
             _ => true,
         };
+        if key.kind == Kind::EndpointSlice {
+            self.endpoints(key, before, after);
+        }
         for (object, add) in [(before, false), (after, true)] {
             let Some(object) = object else { continue };
             if uid && let Some(uid) = object.metadata().uid.clone() {
@@ -87,6 +92,35 @@ impl Index {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Which pods are in a slice; what both versions have in common at their beginnings and ends is passed over.
+    fn endpoints(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
+        let (mut old, mut new) = (pods_of(before), pods_of(after));
+        while let (Some(one), Some(other)) = (old.last(), new.last())
+            && one == other
+        {
+            old.pop();
+            new.pop();
+        }
+        let same = old.iter().zip(&new).take_while(|(one, other)| one == other).count();
+        let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
+            (old[same..].iter().copied().collect(), new[same..].iter().copied().collect());
+        for pod in old.difference(&new) {
+            let at = (key.namespace.clone(), (*pod).to_owned());
+            if let Some(slices) = self.slices_by_pod.get_mut(&at) {
+                slices.retain(|slice| **slice != *key.name);
+                if slices.is_empty() {
+                    self.slices_by_pod.remove(&at);
+                }
+            }
+        }
+        for pod in new.difference(&old) {
+            let slices = self.slices_by_pod.entry((key.namespace.clone(), (*pod).to_owned())).or_default();
+            if slices.iter().all(|slice| **slice != *key.name) {
+                slices.push(key.name.as_str().into());
             }
         }
     }
@@ -199,11 +233,24 @@ impl Index {
         self.slices_by_service.get(&at).into_iter().flatten().map(String::as_str)
     }
 
+    /// Names of the slices that have a pod among their endpoints.
+    pub fn slices_of_pod(&self, namespace: &str, pod: &str) -> impl Iterator<Item = &str> {
+        let at = (namespace.to_owned(), pod.to_owned());
+        self.slices_by_pod.get(&at).into_iter().flatten().map(|slice| &**slice)
+    }
+
     /// Names of the pods that use a claim.
     pub fn pods_of_claim(&self, namespace: &str, claim: &str) -> impl Iterator<Item = &str> {
         let at = (namespace.to_owned(), claim.to_owned());
         self.pods_by_claim.get(&at).into_iter().flatten().map(String::as_str)
     }
+}
+
+/// Names of the pods among a slice's endpoints, in their order.
+fn pods_of(slice: Option<&Object>) -> Vec<&str> {
+    let Some(Object::EndpointSlice(slice)) = slice else { return Vec::new() };
+    let endpoints = slice.endpoints.iter().flatten();
+    endpoints.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.as_deref()).collect()
 }
 
 /// The claims that a pod names among its volumes.

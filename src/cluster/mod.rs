@@ -254,6 +254,16 @@ impl Cluster {
         self.index.slices_of_service(namespace, service).filter_map(move |name| self.slice(namespace, name))
     }
 
+    /// How many slices bear a service's name in their label.
+    pub fn count_slices_of_service(&self, namespace: &str, service: &str) -> usize {
+        self.index.slices_of_service(namespace, service).count()
+    }
+
+    /// The names of the slices that have a pod among their endpoints.
+    pub fn slices_of_pod(&self, namespace: &str, pod: &str) -> impl Iterator<Item = &str> {
+        self.index.slices_of_pod(namespace, pod)
+    }
+
     /// The pods that name a claim among their volumes.
     pub fn pods_of_claim<'a>(&'a self, namespace: &'a str, claim: &str) -> impl Iterator<Item = &'a Arc<Pod>> {
         self.index.pods_of_claim(namespace, claim).filter_map(move |name| self.pod(namespace, name))

@@ -7,7 +7,7 @@ use super::{
     garbage::{has_finalizer, kind_of},
     queue::{Reconciler, Work},
     replicas::has_ended,
-    slices::service_of,
+    slices::{Concern, service_of},
 };
 use crate::{
     cluster::claims_of,
@@ -46,7 +46,8 @@ impl<R: PodRuntime> Controller<R> {
                 };
                 self.records.slice(&key.namespace, &key.name, slice);
                 if !self.planning_slices {
-                    self.services.extend([before, after].into_iter().flatten().filter_map(service_of));
+                    let services = [before, after].into_iter().flatten().filter_map(service_of);
+                    self.services.extend(services.map(|service| (service, Concern::All)));
                 }
             }
             Kind::Pod => self.notice_pod(key, pod(before), pod(after), now),
@@ -116,7 +117,7 @@ impl<R: PodRuntime> Controller<R> {
         self.addresses.observe(key, before, after);
         self.records.service(&key.namespace, &key.name, after);
         if after.is_some() {
-            self.services.insert((key.namespace.clone(), key.name.clone()));
+            self.services.insert((key.namespace.clone(), key.name.clone()), Concern::All);
         }
     }
 
@@ -129,7 +130,7 @@ impl<R: PodRuntime> Controller<R> {
         if old != new {
             names.extend(self.cluster.services_of_labels(&key.namespace, old.as_ref()));
         }
-        self.services.extend(names.into_iter().map(|name| (key.namespace.clone(), name)));
+        self.concern_services(&key.namespace, names, &key.name);
         if let Some(after) = after
             && !self.runs(after)
             && !has_ended(after)

@@ -4,7 +4,10 @@
 //! stays in the slice it is in, a slice that changes anyway is filled up first, and a slice that is no longer needed
 //! becomes one that is.
 
+mod changed;
+
 pub use crate::records::SERVICE_NAME_LABEL;
+pub use changed::{Changed, plan_changed};
 use k8s_openapi::{
     api::{
         core::v1::{Container, ObjectReference, Pod, Service, ServicePort},
@@ -266,6 +269,19 @@ fn plan_ports<'a>(
     for slice in &mut changed {
         wanted.fill(slice);
     }
+    place(service, family, ports, changed, unchanged, wanted, steps);
+}
+
+/// Finds a place for what is wanted and does not fit into the changed slices.
+fn place<'a>(
+    service: &Service,
+    family: &str,
+    ports: &[EndpointPort],
+    mut changed: Vec<EndpointSlice>,
+    mut unchanged: Vec<&'a EndpointSlice>,
+    wanted: &mut Wanted,
+    steps: &mut Steps<'a>,
+) {
     // What is left goes into the one slice that it fills best, or into new ones.
     while wanted.left > 0 {
         let roomy = |slice: &&&EndpointSlice| length(slice) + wanted.left <= MAX_ENDPOINTS;

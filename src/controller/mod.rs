@@ -41,6 +41,7 @@ use k8s_openapi::api::core::v1::PodStatus;
 use queue::{Queue, Reconciler, Work};
 use recorder::{Note, Recorder};
 use service_address::ServiceAddresses;
+use slices::Concern;
 use statefulset::Census;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -152,7 +153,7 @@ pub struct Controller<R> {
     censuses: HashMap<String, Census>,
     looked_at: usize,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
-    services: BTreeSet<(String, String)>,
+    services: BTreeMap<(String, String), Concern>,
     /// Set while slices are written, so that this does not have them planned again.
     planning_slices: bool,
     /// Uids of the pods that the runtime has.
@@ -181,7 +182,7 @@ impl<R: PodRuntime> Controller<R> {
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
             looked_at: 0,
-            services: BTreeSet::new(),
+            services: BTreeMap::new(),
             planning_slices: false,
             running: HashSet::new(),
             waiting: BTreeMap::new(),

@@ -108,8 +108,7 @@ impl<R: PodRuntime> Controller<R> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let own = |name: &str| self.cluster.pod(namespace, name).filter(|pod| controls(uid, &pod.metadata));
         self.looked_at += census.refresh(set, own, |name| self.cluster.claim(namespace, name), now);
-        let candidates: Vec<Arc<Pod>> =
-            census.restless_names(set).filter_map(|name| own(&name)).cloned().collect();
+        let candidates: Vec<Arc<Pod>> = census.restless_names(set).filter_map(|name| own(&name)).cloned().collect();
         let pods = self.claim_pods(set, candidates);
         self.looked_at += pods.len();
         let plan = statefulset::plan(&self.observe(set, &pods, Some(census.at_rest()), now));

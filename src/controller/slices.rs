@@ -2,12 +2,15 @@
 
 use super::{Controller, endpointslice};
 use crate::{
-    object::{Kind, Object, ObjectKey},
+    object::{Kind, Object, ObjectKey, selector},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use std::sync::Arc;
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Label of a slice: which service it belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -21,15 +24,12 @@ impl<R: PodRuntime> Controller<R> {
     /// turn, so that a thousand changed pods cost one plan, and what is published is always the state the turn ends
     /// with.
     pub(super) fn plan_slices(&mut self, now: Timestamp) {
-        for (namespace, name) in std::mem::take(&mut self.services) {
+        for ((namespace, name), concern) in std::mem::take(&mut self.services) {
             let Some(service) = self.cluster.service(&namespace, &name).cloned() else { continue };
             if !has_endpoints_of_pods(&service) {
                 continue;
             }
-            let pods = self.cluster.pods_of_service(&service);
-            let existing: Vec<&Arc<EndpointSlice>> =
-                self.cluster.slices_of_service(&namespace, &name).filter(|slice| is_managed(slice)).collect();
-            let plan = endpointslice::plan(&service, &pods, &existing);
+            let plan = self.plan_of_changed(&service, &concern).unwrap_or_else(|| self.plan_of_all(&service));
             for name in plan.delete {
                 // What the plan saw is still so; nothing came between.
                 let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, &namespace, name), None, now);
@@ -45,6 +45,76 @@ impl<R: PodRuntime> Controller<R> {
         self.distribute(now);
         self.planning_slices = false;
     }
+}
+
+impl<R: PodRuntime> Controller<R> {
+    /// The plan over all pods and slices of a Service.
+    fn plan_of_all(&self, service: &Service) -> endpointslice::Plan {
+        let existing = self.managed_slices(service);
+        endpointslice::plan(service, &self.cluster.pods_of_service(service), &existing)
+    }
+
+    /// The same, made from what changed, if that is possible and worth it.
+    fn plan_of_changed(&self, service: &Service, concern: &Concern) -> Option<endpointslice::Plan> {
+        let Concern::Pods(names) = concern else { return None };
+        let (namespace, name) = names_of(service);
+        let slices = self.cluster.count_slices_of_service(namespace, name);
+        // A small Service is planned as a whole as quickly.
+        if !cfg!(test) && (slices <= 2 || names.len() > slices * endpointslice::MAX_ENDPOINTS / 8) {
+            return None;
+        }
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref())?;
+        let selects = |pod: &&Arc<Pod>| {
+            pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels))
+        };
+        let changed: endpointslice::Changed<'_> =
+            names.iter().map(|name| (name.as_str(), self.cluster.pod(namespace, name).filter(selects))).collect();
+        // In order of their names, as all of them are.
+        let holding: BTreeSet<&str> = names.iter().flat_map(|pod| self.cluster.slices_of_pod(namespace, pod)).collect();
+        let holding: Vec<&Arc<EndpointSlice>> = holding
+            .into_iter()
+            .filter_map(|slice| self.cluster.slice(namespace, slice))
+            .filter(|slice| is_managed(slice))
+            .filter(|slice| {
+                slice.metadata.labels.as_ref().is_some_and(|all| all.get(SERVICE_NAME).is_some_and(|at| at == name))
+            })
+            .collect();
+        let plan = endpointslice::plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
+        #[cfg(test)]
+        assert_eq!(plan, self.plan_of_all(service), "{namespace}/{name} after a change of {names:?}");
+        Some(plan)
+    }
+
+    fn managed_slices<'a>(&'a self, service: &'a Service) -> Vec<&'a Arc<EndpointSlice>> {
+        let (namespace, name) = names_of(service);
+        self.cluster.slices_of_service(namespace, name).filter(|slice| is_managed(slice)).collect()
+    }
+
+    /// A pod of these Services changed: their slices are planned at the end of the turn.
+    pub(super) fn concern_services(&mut self, namespace: &str, services: Vec<String>, pod: &str) {
+        for service in services {
+            let concern = self.services.entry((namespace.to_owned(), service));
+            if let Concern::Pods(names) = concern.or_insert_with(|| Concern::Pods(BTreeSet::new()))
+                && !names.contains(pod)
+            {
+                names.insert(pod.to_owned());
+            }
+        }
+    }
+}
+
+/// What of a Service changed since its slices were planned.
+#[derive(Debug)]
+pub enum Concern {
+    /// The pods of these names.
+    Pods(BTreeSet<String>),
+    /// Itself, or its slices, or nothing is known.
+    All,
+}
+
+fn names_of(service: &Service) -> (&str, &str) {
+    let metadata = &service.metadata;
+    (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
 /// Whether a Service's slices are made from pods: it has a selector and is no alias.

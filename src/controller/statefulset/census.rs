@@ -127,8 +127,7 @@ fn is_at_rest<'a>(
         !ownership.has_unexpected_controller() && ownership.wanted_references().is_none()
     };
     let none = BTreeMap::new();
-    let selected =
-        selector::matches(&identity::spec(set).selector, pod.metadata.labels.as_ref().unwrap_or(&none));
+    let selected = selector::matches(&identity::spec(set).selector, pod.metadata.labels.as_ref().unwrap_or(&none));
     selected
         && !health::is_terminating(pod)
         && health::is_available(pod, min_ready_seconds, now)

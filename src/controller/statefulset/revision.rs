@@ -48,6 +48,9 @@ pub struct Revisions<'a> {
 /// current.
 pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]) -> Revisions<'a> {
     let sorted = sorted(existing);
+    if let Some(known) = known(set, &sorted) {
+        return known;
+    }
     let data = data(&identity::spec(set).template);
     let wanted = canonical::bytes(&data);
     let next = sorted.last().map_or(1, |last| last.revision.saturating_add(1));
@@ -77,17 +80,44 @@ pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]
         }
     };
 
-    let update = Revision { name, template: Cow::Borrowed(&identity::spec(set).template) };
-    let status_current = set.status.as_ref().and_then(|status| status.current_revision.as_deref());
-    let current = sorted
-        .iter()
-        .find(|revision| Some(object_name(revision)) == status_current && object_name(revision) != update.name)
-        // A revision that holds no template was written by somebody else: pods come from the set then.
-        .and_then(|revision| {
-            Some(Revision { name: object_name(revision).to_owned(), template: Cow::Owned(stored_template(revision)?) })
-        })
-        .unwrap_or_else(|| update.clone());
-    Revisions { current, update, collision_count, actions }
+    Revisions::new(set, &sorted, name, collision_count, actions)
+}
+
+/// The answer of an earlier pass over the same spec, if the revision that it found is still the newest: neither a
+/// template nor a revision's data changes without its generation or its name.
+fn known<'a>(set: &'a StatefulSet, sorted: &[&ControllerRevision]) -> Option<Revisions<'a>> {
+    let status = set.status.as_ref()?;
+    let newest = object_name(sorted.last()?);
+    let is_known = set.metadata.generation.is_some()
+        && status.observed_generation == set.metadata.generation
+        && status.update_revision.as_deref() == Some(newest);
+    is_known.then(|| Revisions::new(set, sorted, newest.to_owned(), status_collision_count(set), Vec::new()))
+}
+
+impl<'a> Revisions<'a> {
+    /// With the name of the update revision found.
+    fn new(
+        set: &'a StatefulSet,
+        sorted: &[&ControllerRevision],
+        name: String,
+        collision_count: i32,
+        actions: Vec<Action>,
+    ) -> Revisions<'a> {
+        let update = Revision { name, template: Cow::Borrowed(&identity::spec(set).template) };
+        let status_current = set.status.as_ref().and_then(|status| status.current_revision.as_deref());
+        let current = sorted
+            .iter()
+            .find(|revision| Some(object_name(revision)) == status_current && object_name(revision) != update.name)
+            // A revision that holds no template was written by somebody else: pods come from the set then.
+            .and_then(|revision| {
+                Some(Revision {
+                    name: object_name(revision).to_owned(),
+                    template: Cow::Owned(stored_template(revision)?),
+                })
+            })
+            .unwrap_or_else(|| update.clone());
+        Revisions { current, update, collision_count, actions }
+    }
 }
 
 /// Which revisions must go: of those that neither the set nor any of its pods uses, all but the newest

@@ -22,9 +22,7 @@ pub fn status(observed: &Observed<'_>, revisions: &Revisions<'_>) -> StatefulSet
         collision_count: Some(revisions.collision_count),
         replicas: resting + count(&|_| true),
         ready_replicas: nonzero(resting + count(&health::is_ready)),
-        available_replicas: Some(
-            resting + count(&|pod| health::is_available(pod, min_ready_seconds, observed.now)),
-        ),
+        available_replicas: Some(resting + count(&|pod| health::is_available(pod, min_ready_seconds, observed.now))),
         current_replicas: nonzero(resting_current + count(&|pod| at(&revisions.current.name, pod))),
         updated_replicas: nonzero(resting + count(&|pod| at(&revisions.update.name, pod))),
         conditions: None,
