@@ -165,8 +165,8 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object goes): it is
-    /// not ready, and its address, which another pod may get now, is nobody's endpoint.
+    /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object
+    /// goes): it is not ready, and its address, which another pod may get now, is nobody's endpoint.
     fn end_held(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name).filter(|pod| !has_ended(pod)) else { return };
         let mut pod = Pod::clone(pod);

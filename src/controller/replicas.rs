@@ -147,9 +147,9 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Those of `candidates` that the set controls, after adopting orphans that match by name and labels and releasing those that
-    /// no longer match (upstream's `controller_ref_manager.go`). A set that is being deleted neither adopts nor
-    /// releases.
+    /// Those of `candidates` that the set controls, after adopting orphans that match by name and labels and
+    /// releasing those that no longer match (upstream's `controller_ref_manager.go`). A set that is being deleted
+    /// neither adopts nor releases.
     fn claim_pods(&mut self, set: &Arc<StatefulSet>, candidates: Vec<Arc<Pod>>) -> Vec<Arc<Pod>> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -293,8 +293,8 @@ impl<R: PodRuntime> Controller<R> {
             Action::CreateRevision(revision) => {
                 let mut object = Object::ControllerRevision(Arc::from(revision));
                 object.metadata_mut().namespace = Some(namespace.to_owned());
-                // One of the same content is as good, whoever owns it: an earlier set of this name may have left it to a set
-                // whose selector matches it as well.
+                // One of the same content is as good, whoever owns it: an earlier set of this name may have left it
+                // to a set whose selector matches it as well.
                 if !self.has_revision(&object) {
                     self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
                 }
@@ -387,8 +387,8 @@ impl<R: PodRuntime> Controller<R> {
         self.cluster.create(object, now).map(|_| ()).map_err(NotStored::Store)
     }
 
-    /// Replaces a pod as the API server would take it from a controller: the labels of one that runs may change, its volumes
-    /// may not.
+    /// Replaces a pod as the API server would take it from a controller: the labels of one that runs may change, its
+    /// volumes may not.
     fn update_for_set(&mut self, object: Object) -> Result<(), NotStored> {
         let key = object.key();
         let stored = self.cluster.get(&key).ok_or_else(|| NotStored::Store(StoreError::NotFound(key.clone())))?;

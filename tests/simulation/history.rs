@@ -4,8 +4,8 @@ use crate::manifests::{Behaviour, Ports, Selects, ServiceManifest, SetManifest, 
 use fastrand::Rng;
 use headless_dns::controller::Cascade;
 
-/// One thing that somebody does. It names its target by place, not by uid, and does nothing where the target is not there, so
-/// that any operation can be left out of a history.
+/// One thing that somebody does. It names its target by place, not by uid, and does nothing where the target is not
+/// there, so that any operation can be left out of a history.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
     EditSet(usize, SetEdit),

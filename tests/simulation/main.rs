@@ -1,11 +1,12 @@
-//! The whole control plane under a simulated clock: a seed makes a history of edits, deletions, faults and restarts, and after
-//! every turn everything is checked that must hold.
+//! The whole control plane under a simulated clock: a seed makes a history of edits, deletions, faults and restarts,
+//! and after every turn everything is checked that must hold.
 //!
 //! ```text
 //! HEADLESS_DNS_SIMULATION_STEPS=1000000   so many turns in all (histories of seeds 0, 1, 2, …)
 //! HEADLESS_DNS_SIMULATION_FROM=5000       … beginning with this seed
 //! HEADLESS_DNS_SIMULATION_SEED=17         this history alone, told step by step
 //! HEADLESS_DNS_SIMULATION_KEEP=3,8,9      … and of its operations only these
+//! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -32,7 +33,7 @@ use std::{
 };
 
 /// Turns in all, unless the environment says otherwise: some seconds without optimisation.
-const STEPS: u64 = 2_500;
+const STEPS: u64 = 1_500;
 
 impl History {
     /// The same history with these operations alone.
@@ -62,7 +63,8 @@ fn report(history: &History, failure: &str) -> String {
     let kept: Vec<String> = kept.iter().map(usize::to_string).collect();
     format!(
         "seed {seed}: {failure}\n\nthe shortest history that fails so: {:?}\n{:#?}\n\nto see it again:\n\
-         HEADLESS_DNS_SIMULATION_SEED={seed} HEADLESS_DNS_SIMULATION_KEEP={} cargo test --test simulation -- --nocapture",
+         HEADLESS_DNS_SIMULATION_SEED={seed} HEADLESS_DNS_SIMULATION_KEEP={} \
+         cargo test --test simulation -- --nocapture",
         minimal.setting,
         minimal.operations,
         kept.join(","),
@@ -114,7 +116,7 @@ fn every_history_keeps_every_promise() {
 /// A history is nothing but its seed.
 #[test]
 fn a_seed_says_everything() {
-    for seed in [0, 1, 2] {
+    for seed in [0, 1] {
         let (one, other) = (History::new(seed), History::new(seed));
         assert_eq!(one.operations, other.operations);
         assert_eq!(outcome(&one), outcome(&other));

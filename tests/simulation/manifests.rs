@@ -1,5 +1,5 @@
-//! The manifests that a history declares and edits: two sets that are easily mistaken for each other, the services that select
-//! their pods, and a bare pod that may hold a name of a set's.
+//! The manifests that a history declares and edits: two sets that are easily mistaken for each other, the services
+//! that select their pods, and a bare pod that may hold a name of a set's.
 
 use headless_dns::object::{self, Kind, Object, ObjectKey};
 use serde_json::{Value, json};
@@ -97,6 +97,7 @@ impl SetManifest {
             .into();
         // The port that services name differs between images, so that pods of two revisions need two slices.
         let port = 8080 + i32::from(self.image % 2);
+        let selected = if self.selects_widely { json!({"tier": "x"}) } else { json!({"app": self.name}) };
         let mut set = json!({
             "apiVersion": "apps/v1", "kind": "StatefulSet",
             "metadata": {"name": self.name, "namespace": self.namespace},
@@ -108,7 +109,7 @@ impl SetManifest {
                 "persistentVolumeClaimRetentionPolicy": {
                     "whenDeleted": what(self.retention.0), "whenScaled": what(self.retention.1),
                 },
-                "selector": {"matchLabels": if self.selects_widely { json!({"tier": "x"}) } else { json!({"app": self.name}) }},
+                "selector": {"matchLabels": selected},
                 "template": {
                     "metadata": {"labels": {"app": self.name, "tier": "x"}, "annotations": annotations},
                     "spec": {

@@ -1,5 +1,5 @@
-//! What must hold whenever a turn has ended: statuses, addresses, owners, claims and volumes; and what more must hold once
-//! everything rests.
+//! What must hold whenever a turn has ended: statuses, addresses, owners, claims and volumes; and what more must hold
+//! once everything rests.
 
 use crate::{
     lifecycle::is_held,
@@ -71,8 +71,8 @@ fn bindings_are_pairs(mirror: &Mirror) -> Checked {
     Ok(())
 }
 
-/// Nothing is left over of an owner that is gone, but for pods that are on their way out themselves, and objects held by a
-/// finalizer.
+/// Nothing is left over of an owner that is gone, but for pods that are on their way out themselves, and objects held
+/// by a finalizer.
 fn owners_are_there(mirror: &Mirror) -> Checked {
     for (key, object) in &mirror.objects {
         let metadata = object.metadata();
@@ -261,8 +261,8 @@ fn history_is_short(mirror: &Mirror, set: &StatefulSet) -> Checked {
     Ok(())
 }
 
-/// The pods that somebody has to delete by hand: those of sets that are not ready, or come and go, though their template is good
-/// now (F23), and those that hold a name without belonging to anybody.
+/// The pods that somebody has to delete by hand: those of sets that are not ready, or come and go, though their
+/// template is good now (F23), and those that hold a name without belonging to anybody.
 pub fn to_be_deleted_by_hand(mirror: &Mirror, has_been_broken: bool) -> Vec<ObjectKey> {
     let is_stuck = |pod: &&Arc<Pod>| {
         let set = mirror.controlling_set(&pod.metadata);

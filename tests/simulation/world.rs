@@ -444,8 +444,8 @@ impl World {
         self.settle()
     }
 
-    /// Two sets of one namespace whose selectors match each other's objects: they take over each other's revisions, upstream
-    /// too, and one may let go what the other one uses.
+    /// Two sets of one namespace whose selectors match each other's objects: they take over each other's revisions,
+    /// upstream too, and one may let go what the other one uses.
     fn selectors_overlap(&self) -> bool {
         let sets = &self.setting.sets;
         sets[0].namespace == sets[1].namespace && sets.iter().any(|set| set.selects_widely)
@@ -584,7 +584,8 @@ impl World {
     }
 }
 
-/// Whether nothing is under way that a restart would bring forward: pods that have just been started or are being stopped.
+/// Whether nothing is under way that a restart would bring forward: pods that have just been started or are being
+/// stopped.
 fn is_at_rest(object: &Object) -> bool {
     match object {
         Object::Pod(pod) => !is_terminating(pod),

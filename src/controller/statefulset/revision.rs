@@ -201,8 +201,8 @@ fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> 
     }
 }
 
-/// The set's annotations, but not those that say which manifest it comes from: no manifest declares the revision, and it
-/// would be taken for one whose file is gone.
+/// The set's annotations, but not those that say which manifest it comes from: no manifest declares the revision, and
+/// it would be taken for one whose file is gone.
 fn annotations(set: &StatefulSet) -> Option<BTreeMap<String, String>> {
     let mut annotations = set.metadata.annotations.clone().unwrap_or_default();
     annotations.retain(|name, _| ![ORIGIN, APPLIED].contains(&name.as_str()));
