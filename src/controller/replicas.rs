@@ -85,7 +85,8 @@ impl<R: PodRuntime> Controller<R> {
         let (start, end) = ordinals(set);
         let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         if held.max(pods.len()) > LARGE && set.metadata.deletion_timestamp.is_none() {
-            let names = pods.iter().filter_map(|pod| pod.metadata.name.clone());
+            let foreign = self.foreign_pods(set, None).into_iter().map(str::to_owned);
+            let names = pods.iter().filter_map(|pod| pod.metadata.name.clone()).chain(foreign);
             let revision = plan.status.update_revision.as_deref().unwrap_or_default();
             self.censuses.insert(uid.to_owned(), Census::new(set, revision, names));
         }
@@ -106,9 +107,10 @@ impl<R: PodRuntime> Controller<R> {
         }
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let own = |name: &str| self.cluster.pod(namespace, name).filter(|pod| controls(uid, &pod.metadata));
-        self.effort.pods_of_sets += census.refresh(set, own, |name| self.cluster.claim(namespace, name), now);
-        let candidates: Vec<Arc<Pod>> = census.restless_names(set).filter_map(|name| own(&name)).cloned().collect();
+        let pod = |name: &str| self.cluster.pod(namespace, name);
+        let own = |pod: &Pod| controls(uid, &pod.metadata);
+        self.effort.pods_of_sets += census.refresh(set, pod, own, |name| self.cluster.claim(namespace, name), now);
+        let candidates: Vec<Arc<Pod>> = census.names(set).filter_map(|name| pod(&name).cloned()).collect();
         let pods = self.claim_pods(set, candidates);
         self.effort.pods_of_sets += pods.len();
         let plan = statefulset::plan(&self.observe(set, &pods, Some(census.at_rest()), now));
@@ -229,7 +231,11 @@ impl<R: PodRuntime> Controller<R> {
         let is_foreign = |pod: &Pod| !controls(uid, &pod.metadata);
         // A set of few replicas asks for each name; others of the namespace may begin with the same letters.
         if held <= 64 || at_rest.is_some() {
-            return interesting(start..end, at_rest)
+            let taken: Box<dyn Iterator<Item = i64>> = match at_rest {
+                Some(at_rest) => Box::new(at_rest.taken.iter().copied()),
+                None => Box::new(start..end),
+            };
+            return taken
                 .map(|ordinal| format!("{name}-{ordinal}"))
                 .filter_map(|pod| self.cluster.pod(namespace, &pod))
                 .filter(|pod| is_foreign(pod))

@@ -5,8 +5,12 @@ use super::{
     document::{self, Declared, Decoded},
     walk::is_gone,
 };
-use crate::diagnostic::{Diagnostic, Place, has_error};
+use crate::{
+    diagnostic::{Diagnostic, Place, has_error},
+    object::ObjectKey,
+};
 use std::{
+    collections::HashSet,
     fs,
     io::{self, Read},
     path::Path,
@@ -112,9 +116,8 @@ impl File {
             }
             if !self.whole {
                 let before = std::mem::take(&mut self.objects);
-                let old =
-                    before.into_iter().filter(|old| !objects.iter().any(|new| new.key == old.key)).collect::<Vec<_>>();
-                objects.extend(old);
+                let new: HashSet<ObjectKey> = objects.iter().map(|new| new.key.clone()).collect();
+                objects.extend(before.into_iter().filter(|old| !new.contains(&old.key)));
                 self.objects = objects;
             }
         }

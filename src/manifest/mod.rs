@@ -41,6 +41,7 @@ use document::Declared;
 use file::File;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    ops::Bound,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -199,7 +200,8 @@ impl Manifests {
         for directory in self.directories.clone() {
             let listing = walk::list(&directory, &mut seen);
             let mut keep = |below: &Path| {
-                kept.extend(self.files.keys().filter(|path| path.starts_with(below)).cloned());
+                let from = self.files.range::<Path, _>((Bound::Included(below), Bound::Unbounded));
+                kept.extend(from.map(|(path, _)| path).take_while(|path| path.starts_with(below)).cloned());
             };
             if listing.missing {
                 let since = *self.missing.entry(directory.clone()).or_insert(now);

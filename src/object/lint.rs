@@ -104,7 +104,8 @@ fn governing_service(lints: &mut Vec<Lint>, set: &Arc<StatefulSet>, services: &S
         );
     }
     let Some(service) = services.get(&(namespace, name)) else {
-        let near = services.keys().find(|(other, _)| *other == namespace).map(|(_, near)| near);
+        let near = services.range((namespace, "")..).next().filter(|((other, _), _)| *other == namespace);
+        let near = near.map(|((_, near), _)| near);
         let hint = near.map(|near| format!("; declared there: {near}")).unwrap_or_default();
         return push(
             "spec.serviceName",

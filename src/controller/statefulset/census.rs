@@ -29,6 +29,8 @@ pub struct Census {
     revision: String,
     ordinals: Ordinals,
     restless: BTreeSet<i64>,
+    /// Those of the restless whose name some pod has, be it another set's.
+    taken: BTreeSet<i64>,
     /// Names of the set's pods that have no ordinal, or one beyond those that the spec asks for.
     others: BTreeSet<String>,
     /// Names of pods of which something changed since they were looked at.
@@ -40,12 +42,15 @@ pub struct Census {
 pub struct AtRest<'a> {
     /// The ordinals that are not, in order.
     pub restless: &'a BTreeSet<i64>,
+    /// Those of them whose name some pod has.
+    pub taken: &'a BTreeSet<i64>,
     /// How many are.
     pub count: i32,
 }
 
 impl Census {
-    /// Nothing is known of any ordinal yet but its name: all of `names` are to be looked at.
+    /// Nothing is known of any ordinal yet but its name: all of `names` (the set's pods, and others that have a name of
+    /// the set's) are to be looked at.
     pub fn new(set: &StatefulSet, update_revision: &str, names: impl Iterator<Item = String>) -> Census {
         let ordinals = Ordinals::of(set);
         Census {
@@ -53,6 +58,7 @@ impl Census {
             revision: update_revision.to_owned(),
             ordinals,
             restless: (ordinals.start..ordinals.end).collect(),
+            taken: BTreeSet::new(),
             others: BTreeSet::new(),
             touched: names.collect(),
         }
@@ -72,23 +78,32 @@ impl Census {
             && update_revision == Some(self.revision.as_str())
     }
 
-    /// Looks at what changed, and says at how many pods. `pod` finds a pod that the set controls, `claim` a claim.
+    /// Looks at what changed, and says at how many pods. `pod` finds a pod, `claim` a claim; `own` tells
+    /// whether the set controls a pod.
     pub fn refresh<'a>(
         &mut self,
         set: &StatefulSet,
         pod: impl Fn(&str) -> Option<&'a Arc<Pod>>,
+        own: impl Fn(&Pod) -> bool,
         claim: impl Fn(&str) -> Option<&'a Arc<PersistentVolumeClaim>>,
         now: Timestamp,
     ) -> usize {
         let count = self.touched.len();
         for name in std::mem::take(&mut self.touched) {
-            let found = pod(&name);
+            let any = pod(&name);
+            let found = any.filter(|pod| own(pod));
             match identity::ordinal(set, &name).filter(|ordinal| self.ordinals.contains(*ordinal)) {
                 Some(ordinal) => {
                     if found.is_some_and(|pod| is_at_rest(set, &self.revision, pod, ordinal, &claim, now)) {
                         self.restless.remove(&ordinal);
+                        self.taken.remove(&ordinal);
                     } else {
                         self.restless.insert(ordinal);
+                        if any.is_some() {
+                            self.taken.insert(ordinal);
+                        } else {
+                            self.taken.remove(&ordinal);
+                        }
                     }
                 }
                 None if found.is_some() => drop(self.others.insert(name)),
@@ -99,8 +114,8 @@ impl Census {
     }
 
     /// The names of all pods that a pass has to look at.
-    pub fn restless_names(&self, set: &StatefulSet) -> impl Iterator<Item = String> {
-        let in_range = self.restless.iter().map(|ordinal| identity::pod_name(set, *ordinal));
+    pub fn names(&self, set: &StatefulSet) -> impl Iterator<Item = String> {
+        let in_range = self.taken.iter().map(|ordinal| identity::pod_name(set, *ordinal));
         in_range.chain(self.others.iter().cloned())
     }
 
@@ -108,7 +123,7 @@ impl Census {
     pub fn at_rest(&self) -> AtRest<'_> {
         let all = usize::try_from(self.ordinals.end - self.ordinals.start).unwrap_or(0);
         let count = i32::try_from(all.saturating_sub(self.restless.len())).unwrap_or(i32::MAX);
-        AtRest { restless: &self.restless, count }
+        AtRest { restless: &self.restless, taken: &self.taken, count }
     }
 }
 
