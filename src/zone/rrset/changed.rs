@@ -116,7 +116,11 @@ impl<'s> Copy<'s> {
             return Rrset::new(rtype, old.ttl, []);
         }
         let every = bytes.len() / count;
-        let starts = starts.filter(|starts| starts.iter().enumerate().any(|(index, &at)| at as usize != index * every));
+        // The last record may be longer than all before it, so where they begin is not the whole of it.
+        let uneven = |starts: &Vec<u32>| {
+            bytes.len() != count * every || starts.iter().enumerate().any(|(index, &at)| at as usize != index * every)
+        };
+        let starts = starts.filter(uneven);
         let mut set = Rrset {
             rtype,
             ttl: old.ttl,
