@@ -116,7 +116,8 @@ impl<'s> Copy<'s> {
             return Rrset::new(rtype, old.ttl, []);
         }
         let every = bytes.len() / count;
-        let starts = starts.filter(|starts| starts.iter().enumerate().any(|(index, &at)| at as usize != index * every));
+        let apart = |starts: &Vec<u32>| starts.iter().enumerate().any(|(index, &at)| at as usize != index * every);
+        let starts = starts.filter(|starts| bytes.len() != count * every || apart(starts));
         let mut set = Rrset {
             rtype,
             ttl: old.ttl,
