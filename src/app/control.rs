@@ -47,6 +47,17 @@ pub struct Control {
 #[error("the control loop has ended")]
 pub struct Ended;
 
+/// Why an event was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The loop has ended; nothing happened.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// The event was carried out and published, but the disk did not take it; it is tried again every second.
+    #[error("in force, but not on disk: a restart before the disk works again forgets it; see the log for why")]
+    NotStored,
+}
+
 /// When the reply to an event is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -94,10 +105,11 @@ impl Control {
     }
 
     /// Carries out an event, publishes what comes of it and puts it on disk before it returns; refusals come back as
-    /// diagnostics' messages. Without a state directory, and while [`Control::is_degraded`], it returns once it is
-    /// published.
-    pub fn send(&self, event: Event) -> Result<Vec<Refusal>, Ended> {
-        ask(&self.requests, |reply| Request::Events(vec![event], Due::Durable, reply))
+    /// diagnostics' messages. Without a state directory it returns once it is published. While the disk fails nothing is
+    /// acknowledged: see [`SendError::NotStored`].
+    pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
+        let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Due::Durable, reply))?;
+        if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
     }
 
     /// Whether something that should be in the state directory is not, because the disk is full or fails. The log says

@@ -11,8 +11,8 @@
 //! # When the disk fails
 //!
 //! It is said once, loudly, `is_degraded` says it as long as it lasts, and it is tried again every
-//! [`RETRY`]. Everything goes on meanwhile, and so do replies: from then on an acknowledged change is published but not
-//! on disk. Nothing of it is dropped; the first transaction that works has all of it.
+//! [`RETRY`]. Everything goes on meanwhile, and who sends a change is told that it is in force but not on disk, so nothing
+//! is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works has all of it.
 
 mod writer;
 
@@ -121,6 +121,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     handed_over: Condvar,
     degraded: AtomicBool,
+    /// The store itself fails: what was published last is not on disk.
+    unsaved: AtomicBool,
 }
 
 impl fmt::Debug for Shared {
@@ -150,6 +152,11 @@ pub(super) struct Health(Arc<Shared>);
 impl Health {
     pub(super) fn is_degraded(&self) -> bool {
         self.0.degraded.load(Ordering::Acquire)
+    }
+
+    /// Whether what was published last is not on disk.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.0.unsaved.load(Ordering::Acquire)
     }
 }
 

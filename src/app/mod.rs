@@ -19,7 +19,7 @@ mod scan;
 mod signals;
 mod zones;
 
-pub use control::{Control, Ended};
+pub use control::{Control, Ended, SendError};
 pub use signals::{Signals, run_until_signal};
 
 use crate::{

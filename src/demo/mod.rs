@@ -114,7 +114,7 @@ fn exit_code(stop: &Stop) -> u8 {
         Stop::Failed => EXIT_FAILED,
         Stop::Scenario(_) => EXIT_CONFIGURATION,
         Stop::Start(error) if error.is_permission() => EXIT_PERMISSION,
-        Stop::Start(_) | Stop::Ended(_) => EXIT_INTERNAL,
+        Stop::Start(_) | Stop::Ended(_) | Stop::Send(_) => EXIT_INTERNAL,
     }
 }
 

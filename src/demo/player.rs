@@ -12,7 +12,7 @@ use super::{
     screen::{AnswerDifference, Screen},
 };
 use crate::{
-    app::{Control, Ended, Server, StartError},
+    app::{Control, Ended, SendError, Server, StartError},
     controller::{Cascade, Event, Refusal},
     diagnostic::{Diagnostic, Severity},
     name::Name,
@@ -50,6 +50,8 @@ pub(super) enum Stop {
     /// The server died.
     #[error(transparent)]
     Ended(#[from] Ended),
+    #[error(transparent)]
+    Send(#[from] SendError),
 }
 
 impl From<FileError> for Stop {

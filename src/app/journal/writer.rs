@@ -148,7 +148,10 @@ impl<D: Transactions> Writer<D> {
             Err(error) if self.failing => tracing::debug!(%error, "state"),
             Err(error) => {
                 (self.failing, self.catching_up) = (true, false);
-                tracing::error!(%error, "state: degraded, changes are acknowledged though they are not on disk");
+                tracing::error!(
+                    %error,
+                    "state: degraded, the latest changes are in force but not on disk; they are acknowledged to nobody"
+                );
             }
         }
         self.show();
@@ -165,6 +168,7 @@ impl<D: Transactions> Writer<D> {
     fn show(&mut self) {
         let degraded = self.failing || self.catching_up || !self.volumes.stuck().is_empty();
         self.shared.degraded.store(degraded, Ordering::Release);
+        self.shared.unsaved.store(self.failing || self.catching_up, Ordering::Release);
         self.retry_at = degraded.then(|| self.retry_at.unwrap_or_else(|| Instant::now() + self.retry));
     }
 
