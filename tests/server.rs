@@ -55,6 +55,26 @@ impl Home {
     }
 }
 
+/// A hostPath volume of class `manual` with room for one claim.
+fn host_path_volume(name: &str, policy: &str, path: &Path) -> String {
+    format!(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: {name}
+spec:
+  capacity:
+    storage: 1Gi
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  persistentVolumeReclaimPolicy: {policy}
+  hostPath:
+    path: {}
+",
+        path.display()
+    )
+}
+
 fn pod(ordinal: usize) -> String {
     format!("web-{ordinal}.{SERVICE}")
 }
@@ -272,23 +292,7 @@ fn volumes_are_reclaimed_by_their_policy() {
         let (state, outside) = (home.directory.path().join("state"), home.directory.path().join("outside"));
         home.settings.state_directory = Some(state.clone());
         std::fs::create_dir(&outside).unwrap();
-        let volume = format!(
-            "apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: disk.one
-spec:
-  capacity:
-    storage: 1Gi
-  accessModes: [ReadWriteOnce]
-  storageClassName: manual
-  persistentVolumeReclaimPolicy: {policy}
-  hostPath:
-    path: {}
-",
-            outside.display()
-        );
-        write(&home.manifest("disk.yaml"), &volume);
+        write(&home.manifest("disk.yaml"), &host_path_volume("disk.one", policy, &outside));
         write(&home.manifest("web.yaml"), &web(1, "", &claims("manual")));
         let server = home.start();
         eventually_ready(server.addresses()[0], 1);
@@ -329,23 +333,7 @@ fn volumes_are_where_they_are_declared_below_the_root() {
         let starts = if is_below { path("root/disk/starts") } else { path("state/volumes/disk/starts") };
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("data"), "").unwrap();
-        let volume = format!(
-            "apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: disk
-spec:
-  capacity:
-    storage: 1Gi
-  accessModes: [ReadWriteOnce]
-  storageClassName: manual
-  persistentVolumeReclaimPolicy: {policy}
-  hostPath:
-    path: {}
-",
-            directory.display()
-        );
-        write(&home.manifest("disk.yaml"), &volume);
+        write(&home.manifest("disk.yaml"), &host_path_volume("disk", policy, &directory));
         write(&home.manifest("web.yaml"), &web(1, "", &claims("manual")));
         let settings = Settings {
             state_directory: has_state.then(|| path("state")),

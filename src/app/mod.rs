@@ -20,7 +20,7 @@ mod signals;
 mod zones;
 
 pub use control::{Control, Ended, SendError};
-pub use signals::{Signals, run_until_signal};
+pub use signals::Signals;
 
 use crate::{
     controller::{Controller, ControllerSettings},

@@ -60,18 +60,6 @@ impl Signals {
     }
 }
 
-/// Serves until a signal ends it; returns the exit code. See [`Signals`], which can catch signals before the server
-/// starts.
-pub fn run_until_signal(server: Server) -> u8 {
-    match Signals::catch() {
-        Ok(signals) => signals.run(server),
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be caught");
-            EXIT_INTERNAL
-        }
-    }
-}
-
 #[cfg(unix)]
 #[derive(Debug)]
 struct Received {
