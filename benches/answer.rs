@@ -122,8 +122,8 @@ fn answers(criterion: &mut Criterion, pods: usize, snapshot: &Snapshot) {
             Transport::Udp,
             queries(&|number| query(&service(number / PODS), RecordType::A)),
         ),
-        ("service of 100", Transport::Stream, queries(&|number| query(&service(number / PODS), RecordType::A))),
-        ("SRV of 100", Transport::Stream, queries(&|number| query(&srv(number), RecordType::SRV))),
+        ("service of 100", Transport::Tcp, queries(&|number| query(&service(number / PODS), RecordType::A))),
+        ("SRV of 100", Transport::Tcp, queries(&|number| query(&srv(number), RecordType::SRV))),
         ("refused", Transport::Udp, queries(&|_| query(&name("www.example.com"), RecordType::A))),
     ];
     let mut group = criterion.benchmark_group(format!("answer, {pods} pods"));
@@ -134,7 +134,7 @@ fn answers(criterion: &mut Criterion, pods: usize, snapshot: &Snapshot) {
         group.bench_function(*what, |bencher| {
             bencher.iter(|| {
                 next = (next + 1) % QUERIES;
-                let request = Request { transport: *transport, udp_payload_max: 1232, rotation: next as u32 };
+                let request = Request::new(*transport, 1232, next as u32);
                 let verdict = answer(&queries[next], snapshot, request, &mut out);
                 assert!(matches!(verdict, Verdict::Reply(_)));
                 verdict

@@ -14,12 +14,44 @@ use crate::{
 };
 
 /// What a packet came over; it decides the size of the reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// Datagrams: 512 octets or what EDNS allows, TC beyond.
     Udp,
-    /// A stream: up to 65,535 octets.
-    Stream,
+    /// A plain stream (RFC 7766): up to 65,535 octets, like all that follow.
+    Tcp,
+    /// TLS (RFC 7858).
+    Tls,
+    /// HTTPS (RFC 8484).
+    Https,
+    /// QUIC (RFC 9250).
+    Quic,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+
+    /// Whether a reply may have 65,535 octets and need never be truncated.
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
+    }
+
+    /// Whether nobody on the way can read along, so that padding makes sense (RFC 7830).
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+    }
+
+    /// `udp`, `tcp`, `tls`, `https`, `quic`: for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+        }
+    }
 }
 
 /// What an answer depends on besides the packet and the records.
@@ -31,6 +63,48 @@ pub struct Request {
     pub udp_payload_max: u16,
     /// Chooses where a set of records begins, so that answers rotate; any number.
     pub rotation: u32,
+    /// Whether names outside our zones are asked for elsewhere: RA is set, and [`Verdict::Forward`] is used.
+    pub forwarding: bool,
+    /// Whether zones may be transferred to somebody, and signed queries be understood: [`Verdict::Transfer`] and
+    /// [`Verdict::Signed`] are used.
+    pub transfers: bool,
+}
+
+impl Request {
+    /// A request to a purely authoritative server that transfers nothing.
+    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request {
+        Request { transport, udp_payload_max, rotation, forwarding: false, transfers: false }
+    }
+}
+
+/// What was asked and answered, for those who count or log it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'s> {
+    /// The zone that answered first; `None` for what concerns none.
+    pub zone: Option<&'s Zone>,
+    /// The type asked for; [`RecordType`] 0 where no question could be read.
+    pub qtype: RecordType,
+    /// The reply's code.
+    pub rcode: Rcode,
+    /// Whether the client sent EDNS.
+    pub edns: bool,
+    /// Whether the client set DO.
+    pub dnssec_ok: bool,
+    /// Whether the reply has TC.
+    pub truncated: bool,
+}
+
+impl Default for Seen<'_> {
+    fn default() -> Self {
+        Seen {
+            zone: None,
+            qtype: RecordType(0),
+            rcode: Rcode::NOERROR,
+            edns: false,
+            dnssec_ok: false,
+            truncated: false,
+        }
+    }
 }
 
 /// What to do with a packet.
@@ -40,6 +114,15 @@ pub enum Verdict {
     Drop,
     /// Send the first so many octets of `out`.
     Reply(usize),
+    /// Only with [`Request::forwarding`], to a client that wants recursion: the name lies outside our zones, or an alias
+    /// leads there. The first so many octets of `out` are what is known here, and the reply if nobody else can be asked:
+    /// REFUSED, or the aliases so far.
+    Forward(usize),
+    /// Only with [`Request::transfers`]: AXFR or IXFR, which take more than one message and depend on who asks. The first
+    /// so many octets of `out` refuse it.
+    Transfer(usize),
+    /// Only with [`Request::transfers`]: the message is signed (TSIG), which is to be checked before it is answered.
+    Signed,
 }
 
 /// Most aliases followed in one answer; the client asks on from the last one.
@@ -59,28 +142,60 @@ const SUBSET: ExtendedError<'static> =
 /// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics,
 /// allocates nothing for plain queries. With less room in `out` replies are truncated or dropped.
 pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
+    answer_seen(packet, snapshot, request, out, &mut Seen::default())
+}
+
+/// The same; tells as well what was asked and answered.
+pub fn answer_seen<'s>(
+    packet: &[u8],
+    snapshot: &'s Snapshot,
+    request: Request,
+    out: &mut [u8],
+    seen: &mut Seen<'s>,
+) -> Verdict {
     let Some(query) = Query::parse(packet) else { return Verdict::Drop };
+    if query.signed && request.transfers {
+        return Verdict::Signed;
+    }
     let echoed = query.question.map(|question| question.octets);
     let reserved = if query.edns.is_some() { OPT_LENGTH } else { 0 };
     let limit = size_limit(request, query.edns);
     let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
-    let mut answering = Answering { snapshot, request, with_edns: query.edns.is_some(), response };
+    let mut answering =
+        Answering { snapshot, request, with_edns: query.edns.is_some(), response, zone: None, elsewhere: false };
     let outcome = answering.judge(&query);
+    *seen = Seen {
+        zone: answering.zone,
+        qtype: query.question.map_or(RecordType(0), |question| question.qtype),
+        rcode: outcome.rcode,
+        edns: query.edns.is_some(),
+        dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+        truncated: answering.response.is_truncated(),
+    };
+    let (elsewhere, transfer) = (answering.elsewhere && query.header.recursion_desired, outcome.transfer);
+    if request.forwarding {
+        answering.response.recursion_available();
+    }
     let edns = query.edns.map(|edns| ReplyEdns {
         udp_payload: request.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
         error: outcome.error,
     });
-    Verdict::Reply(answering.response.finish(outcome.rcode, outcome.authoritative, edns))
+    let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
+    match (elsewhere && request.forwarding, transfer && request.transfers) {
+        (true, _) => Verdict::Forward(length),
+        (_, true) => Verdict::Transfer(length),
+        _ => Verdict::Reply(length),
+    }
 }
 
 fn size_limit(request: Request, edns: Option<Edns>) -> usize {
     match (request.transport, edns) {
-        (Transport::Stream, _) => MESSAGE_MAX,
         (Transport::Udp, None) => UDP_MAX_WITHOUT_EDNS,
         (Transport::Udp, Some(edns)) => {
             usize::from(edns.udp_payload.min(request.udp_payload_max)).max(UDP_MAX_WITHOUT_EDNS)
         }
+        _ => MESSAGE_MAX,
     }
 }
 
@@ -89,15 +204,17 @@ struct Outcome {
     rcode: Rcode,
     authoritative: bool,
     error: Option<ExtendedError<'static>>,
+    /// Whether a transfer was asked for.
+    transfer: bool,
 }
 
 impl Outcome {
     fn ours(rcode: Rcode) -> Outcome {
-        Outcome { rcode, authoritative: true, error: None }
+        Outcome { rcode, authoritative: true, error: None, transfer: false }
     }
 
     fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome {
-        Outcome { rcode, authoritative: false, error }
+        Outcome { rcode, authoritative: false, error, transfer: false }
     }
 }
 
@@ -106,6 +223,10 @@ struct Answering<'s, 'o> {
     request: Request,
     with_edns: bool,
     response: Response<'o>,
+    /// The zone that answers first.
+    zone: Option<&'s Zone>,
+    /// Whether the question, or an alias, leads outside our zones.
+    elsewhere: bool,
 }
 
 impl<'s> Answering<'s, '_> {
@@ -124,7 +245,7 @@ impl<'s> Answering<'s, '_> {
             return Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN));
         }
         if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
-            return Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER));
+            return Outcome { transfer: true, ..Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
         }
         self.resolve(question)
     }
@@ -139,8 +260,10 @@ impl<'s> Answering<'s, '_> {
         let asked: &[u8] = asked;
 
         let Some(mut zone) = self.zone(asked, question.qtype) else {
+            self.elsewhere = true;
             return Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS));
         };
+        self.zone = Some(zone);
         let mut name = asked;
         let mut owner = Owner::Question;
         let mut followed: [&[u8]; ALIASES_MAX] = [&[]; ALIASES_MAX];
@@ -165,7 +288,9 @@ impl<'s> Answering<'s, '_> {
             let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
             followed[step] = name;
             // A loop ends where it began; a target elsewhere is for the client to ask.
-            let Some(next) = self.zone(target, question.qtype).filter(|_| !followed.contains(&target)) else {
+            let next = self.zone(target, question.qtype);
+            self.elsewhere = next.is_none();
+            let Some(next) = next.filter(|_| !followed.contains(&target)) else {
                 return Outcome::ours(Rcode::NOERROR);
             };
             (zone, name, owner) = (next, target, Owner::Name(target));
@@ -197,7 +322,7 @@ impl<'s> Answering<'s, '_> {
     fn found(&mut self, owner: Owner<'_>, set: &'s Rrset) -> Outcome {
         let ready = set.ready();
         let first = self.first(&ready);
-        let stream = self.request.transport == Transport::Stream;
+        let stream = self.request.transport.is_stream();
         let mut error = None;
         if stream && !self.response.has_room(ready.bytes.len()) {
             // A stream has no larger message to fall back to, so TC would only make clients ask for ever.

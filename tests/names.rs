@@ -72,7 +72,7 @@ fn ask(snapshot: &Snapshot, asked: &str, rtype: RecordType) -> Message {
     packet.extend_from_slice(&rtype.0.to_be_bytes());
     packet.extend_from_slice(&[0, 1]);
     let mut out = vec![0; 65_535];
-    let request = Request { transport: Transport::Stream, udp_payload_max: 1232, rotation: 1 };
+    let request = Request::new(Transport::Tcp, 1232, 1);
     let Verdict::Reply(length) = answer(&packet, snapshot, request, &mut out) else { panic!("no reply") };
     Message::from_vec(&out[..length]).unwrap()
 }

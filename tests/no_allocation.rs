@@ -98,8 +98,8 @@ fn plain_queries_allocate_nothing() {
             packet.extend_from_slice(&rtype.0.to_be_bytes());
             packet.extend_from_slice(&[0, 1]);
             packet.extend_from_slice(edns);
-            for transport in [Transport::Udp, Transport::Stream] {
-                let request = Request { transport, udp_payload_max: 1232, rotation: 77 };
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let request = Request::new(transport, 1232, 77);
                 let before = ALLOCATIONS.with(Cell::get);
                 let verdict = answer(black_box(&packet), &snapshot, request, &mut out);
                 let allocations = ALLOCATIONS.with(Cell::get) - before;

@@ -490,7 +490,7 @@ fn packet(name: &str, rtype: u16, edns: Option<(u16, bool)>) -> Vec<u8> {
 
 fn ours(snapshot: &Snapshot, packet: &[u8], transport: Transport) -> Vec<u8> {
     let mut out = vec![0; 65_535];
-    let request = Request { transport, udp_payload_max: 1232, rotation: u32::from(packet[packet.len() - 5]) };
+    let request = Request::new(transport, 1232, u32::from(packet[packet.len() - 5]));
     let Verdict::Reply(length) = answer(packet, snapshot, request, &mut out) else { panic!("no reply") };
     out.truncate(length);
     out
@@ -530,7 +530,7 @@ fn check(zone: &Zone, oracle: &Oracle<'_>, snapshot: &Snapshot, ask: &Ask) {
     let what = format!("{spelt} {} {:?}\n{}", ask.rtype, ask.edns, zone.text);
 
     let asked = packet(&spelt, ask.rtype, ask.edns);
-    let stream = ours(snapshot, &asked, Transport::Stream);
+    let stream = ours(snapshot, &asked, Transport::Tcp);
     let reply = Message::from_vec(&stream).unwrap();
     assert!(!reply.metadata.truncation, "209: TC in a stream: {what}");
     assert_eq!(stream[12..12 + spelt.len() + 5], asked[12..12 + spelt.len() + 5], "155: {what}");

@@ -58,8 +58,8 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, packet)) = input.split_first() else { return };
-    let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Stream };
-    let request = Request { transport, udp_payload_max: 1232, rotation: u32::from(choice) };
+    let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
+    let request = Request::new(transport, 1232, u32::from(choice));
     let mut out = vec![0; if transport == Transport::Udp { 1232 } else { 65_535 }];
     if let Verdict::Reply(length) = answer(packet, &SNAPSHOT, request, &mut out) {
         assert_eq!(out[..2], packet[..2]);

@@ -111,7 +111,7 @@ fn snapshot() -> Snapshot {
 /// `name type [class] [tcp] [edns[=size]] [do] [rotation=n]` as a packet and what it comes over.
 fn query(line: &str) -> (Vec<u8>, Request) {
     let mut words = line.split_whitespace();
-    let mut request = Request { transport: Transport::Udp, udp_payload_max: 1232, rotation: 0 };
+    let mut request = Request::new(Transport::Udp, 1232, 0);
     let mut body = spelt(words.next().unwrap());
     body.extend_from_slice(&RecordType::parse(words.next().unwrap()).unwrap().0.to_be_bytes());
     let (mut class, mut opt) = (class::IN, Vec::new());
@@ -119,7 +119,7 @@ fn query(line: &str) -> (Vec<u8>, Request) {
         match word.split_once('=').unwrap_or((word, "4096")) {
             ("CH", _) => class = class::CH,
             ("ANY", _) => class = 255,
-            ("tcp", _) => request.transport = Transport::Stream,
+            ("tcp", _) => request.transport = Transport::Tcp,
             ("rotation", number) => request.rotation = number.parse().unwrap(),
             ("edns", size) => {
                 opt = [&b"\0\0\x29"[..], &size.parse::<u16>().unwrap().to_be_bytes(), &[0; 6]].concat();
@@ -153,11 +153,11 @@ fn spelt(text: &str) -> Vec<u8> {
 fn ask(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> {
     let mut out = vec![0x5a; if request.transport == Transport::Udp { 1232 } else { 65_535 }];
     match answer(packet, snapshot, request, &mut out) {
-        Verdict::Drop => None,
         Verdict::Reply(length) => {
             out.truncate(length);
             Some(out)
         }
+        _ => None,
     }
 }
 

@@ -236,11 +236,7 @@ fn answer_one(shared: &Shared, message: &[u8], output: &mut Vec<u8>) {
     REPLY.with_borrow_mut(|reply| {
         // Loaded for each message: what was published before a query was sent is in its answer.
         let snapshot = shared.reader.load();
-        let request = Request {
-            transport: Transport::Stream,
-            udp_payload_max: shared.limits.udp_payload,
-            rotation: fastrand::u32(..),
-        };
+        let request = Request::new(Transport::Tcp, shared.limits.udp_payload, fastrand::u32(..));
         if let Verdict::Reply(length) = shared.answer(message, &snapshot, request, reply) {
             let length = length.min(MESSAGE);
             output.extend_from_slice(&(length as u16).to_be_bytes());

@@ -46,8 +46,7 @@ fn turn(
         if !batch.source(index).is_some_and(|source| may_reply(source, local, destination)) {
             continue;
         }
-        let request =
-            Request { transport: Transport::Udp, udp_payload_max: shared.limits.udp_payload, rotation: random.u32(..) };
+        let request = Request::new(Transport::Udp, shared.limits.udp_payload, random.u32(..));
         let (packet, reply) = batch.exchange(index);
         if let Verdict::Reply(length) = shared.answer(packet, &snapshot, request, reply) {
             batch.set_reply(index, length);

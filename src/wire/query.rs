@@ -19,6 +19,8 @@ pub struct Query<'p> {
     pub edns: Option<Edns>,
     /// Whether all of the message can be read and makes sense: exactly one question, at most one OPT, in its place.
     pub well_formed: bool,
+    /// Whether the last record is a TSIG (RFC 8945 §5.1).
+    pub signed: bool,
 }
 
 /// What a reply copies from a query's header (RFC 1035 §4.1.1).
@@ -62,14 +64,15 @@ impl<'p> Query<'p> {
         }
         let header =
             Header { id: u16_at(packet, 0)?, opcode: (flags >> 11) as u8 & 0x0f, recursion_desired: flags & RD != 0 };
-        let mut query = Query { header, question: None, edns: None, well_formed: false };
+        let mut query = Query { header, question: None, edns: None, well_formed: false, signed: false };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));
-        let mut body = Body { packet, at: HEADER };
+        let mut body = Body { packet, at: HEADER, last: RecordType(0) };
         query.well_formed = body.questions(questions, &mut query.question).is_some()
             && body.records(u32::from(count(1)) + u32::from(count(2)), None).is_some()
             && body.records(u32::from(additional), Some(&mut query.edns)).is_some()
             && questions == 1;
+        query.signed = query.well_formed && additional > 0 && body.last == RecordType::TSIG;
         Some(query)
     }
 }
@@ -78,6 +81,8 @@ impl<'p> Query<'p> {
 struct Body<'p> {
     packet: &'p [u8],
     at: usize,
+    /// The type of the record read last.
+    last: RecordType,
 }
 
 impl<'p> Body<'p> {
@@ -104,7 +109,8 @@ impl<'p> Body<'p> {
             let rdata_start = fixed + 10;
             self.at = rdata_start + usize::from(u16_at(head, 8)?);
             let rdata = self.packet.get(rdata_start..self.at)?;
-            if u16_at(head, 0)? != RecordType::OPT.0 {
+            self.last = RecordType(u16_at(head, 0)?);
+            if self.last != RecordType::OPT {
                 continue;
             }
             let slot = edns.as_deref_mut()?;

@@ -13,6 +13,7 @@ const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
+const RA: u16 = 0x0080;
 
 /// How many labels are remembered as targets for compression; names beyond are written out.
 const REMEMBERED: usize = 64;
@@ -78,6 +79,7 @@ pub struct Response<'o> {
     header: Header,
     counts: [u16; 3],
     truncated: bool,
+    recursion_available: bool,
     /// Where labels begin that a pointer can lead to; the question's come first, once a name is to be compressed.
     labels: [u16; REMEMBERED],
     remembered: usize,
@@ -107,6 +109,7 @@ impl<'o> Response<'o> {
             header,
             counts: [0; 3],
             truncated: false,
+            recursion_available: false,
             labels: [0; REMEMBERED],
             remembered: 0,
         })
@@ -125,6 +128,11 @@ impl<'o> Response<'o> {
     /// Sets TC: the client should ask again over TCP.
     pub fn truncate(&mut self) {
         self.truncated = true;
+    }
+
+    /// Sets RA: names outside our zones are asked for elsewhere.
+    pub fn recursion_available(&mut self) {
+        self.recursion_available = true;
     }
 
     /// Whether TC is set.
@@ -214,7 +222,12 @@ impl<'o> Response<'o> {
     /// Without `edns` a code beyond 15 cannot be expressed; such a code only answers EDNS.
     pub fn finish(mut self, rcode: Rcode, authoritative: bool, edns: Option<ReplyEdns<'_>>) -> usize {
         let mut flags = QR | u16::from(self.header.opcode) << 11 | (rcode.0 & 0x0f);
-        for (set, flag) in [(authoritative, AA), (self.truncated, TC), (self.header.recursion_desired, RD)] {
+        for (set, flag) in [
+            (authoritative, AA),
+            (self.truncated, TC),
+            (self.header.recursion_desired, RD),
+            (self.recursion_available, RA),
+        ] {
             flags |= if set { flag } else { 0 };
         }
         if let Some(edns) = edns {

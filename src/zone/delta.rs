@@ -2,6 +2,20 @@
 
 use super::Rrset;
 use crate::{name::Name, wire::rdata::RecordType};
+use std::sync::Arc;
+
+/// What is known of a name besides its records: whether it exists without any, how long its absence may be remembered,
+/// and why it has nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Whether the name exists even if it has no records and nothing stands below it: NODATA, not NXDOMAIN.
+    pub exists: bool,
+    /// TTL in seconds of negative answers about exactly this name; `None` takes the zone's.
+    pub negative_ttl: Option<u32>,
+    /// Why there is nothing, in plain words for a person (RFC 8914 EXTRA-TEXT); may be empty. Cut where it does not fit,
+    /// so at most some 200 octets are worth writing.
+    pub reason: Box<str>,
+}
 
 /// What changes: for each (owner, type) the set that is to stand there from now on, or nothing.
 ///
@@ -11,6 +25,9 @@ use crate::{name::Name, wire::rdata::RecordType};
 pub struct Delta {
     /// The changes in order.
     pub changes: Vec<(Name, RecordType, Option<Rrset>)>,
+    /// What is known from now on of names besides their records, or nothing any more. A note alone does not raise the
+    /// serial, since no record differs.
+    pub notes: Vec<(Name, Option<Arc<Note>>)>,
 }
 
 impl Delta {
@@ -23,8 +40,16 @@ impl Delta {
     pub fn remove(&mut self, owner: Name, rtype: RecordType) {
         self.changes.push((owner, rtype, None));
     }
+    /// From now on this is known of `owner`.
+    pub fn note(&mut self, owner: Name, note: Note) {
+        self.notes.push((owner, Some(Arc::new(note))));
+    }
+    /// From now on nothing is known of `owner` besides its records.
+    pub fn forget(&mut self, owner: Name) {
+        self.notes.push((owner, None));
+    }
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.is_empty() && self.notes.is_empty()
     }
 }

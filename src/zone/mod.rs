@@ -13,7 +13,7 @@ mod tests;
 #[allow(clippy::module_inception, reason = "the zone itself is what the room is named after")]
 mod zone;
 
-pub use delta::Delta;
+pub use delta::{Delta, Note};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};

@@ -258,7 +258,7 @@ proptest! {
                 incremental = incremental.with_static_zones(file_sets[last_files].clone());
             }
             let before = incremental.clone();
-            incremental = incremental.apply(&Delta { changes: changes.clone() });
+            incremental = incremental.apply(&Delta { changes: changes.clone(), ..Delta::default() });
             for (owner, rtype, set) in changes {
                 present.insert((owner, rtype), set);
             }
