@@ -1,17 +1,20 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
+mod reason;
+
 use crate::{
     name::NAME_MAX,
     wire::{
         MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class,
-        edns::{Edns, ExtendedError, OPT_LENGTH, VERSION},
+        edns::{Edns, ExtendedError, OPT_LENGTH, PADDING_BLOCK, VERSION},
         query::{Query, Question},
         rdata::{RecordType, target},
         ready::{FIXED, Ready},
         response::{Owner, ReplyEdns, Response, Section},
     },
-    zone::{Found, Node, Rrset, Snapshot, Zone},
+    zone::{Found, Node, Note, Rrset, Snapshot, Zone},
 };
+use reason::{Reason, Text};
 
 /// What a packet came over; it decides the size of the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,12 +71,14 @@ pub struct Request {
     /// Whether zones may be transferred to somebody, and signed queries be understood: [`Verdict::Transfer`] and
     /// [`Verdict::Signed`] are used.
     pub transfers: bool,
+    /// For how long a stream may be idle, in tenths of a second, told to clients that ask (RFC 7828); 0 tells nothing.
+    pub keepalive: u16,
 }
 
 impl Request {
     /// A request to a purely authoritative server that transfers nothing.
     pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request {
-        Request { transport, udp_payload_max, rotation, forwarding: false, transfers: false }
+        Request { transport, udp_payload_max, rotation, forwarding: false, transfers: false, keepalive: 0 }
     }
 }
 
@@ -132,6 +137,18 @@ const NOT_OURS: ExtendedError<'static> =
     ExtendedError { code: ExtendedError::NOT_AUTHORITATIVE, text: "this server has no zone above this name" };
 const NOT_IN: ExtendedError<'static> =
     ExtendedError { code: ExtendedError::NOT_SUPPORTED, text: "only class IN is served" };
+const NOT_QUERY: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_SUPPORTED, text: "only ordinary queries are answered (opcode 0)" };
+const MALFORMED: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "the message cannot be read to its end" };
+const STALE: ExtendedError<'static> = ExtendedError {
+    code: ExtendedError::STALE_ANSWER,
+    text: "last known before a restart; the manifests have not been read again yet",
+};
+const CIRCLE: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "these aliases lead in a circle" };
+const TOO_MANY_ALIASES: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "too many aliases in a row; ask on from the last one" };
 const NO_TRANSFER: ExtendedError<'static> =
     ExtendedError { code: ExtendedError::PROHIBITED, text: "zone transfer is not allowed" };
 const NOT_READY: ExtendedError<'static> =
@@ -158,7 +175,8 @@ pub fn answer_seen<'s>(
         return Verdict::Signed;
     }
     let echoed = query.question.map(|question| question.octets);
-    let reserved = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+    let nsid = snapshot.identity().filter(|_| query.edns.is_some_and(|edns| edns.nsid)).map(str::as_bytes);
+    let reserved = if query.edns.is_some() { OPT_LENGTH + nsid.map_or(0, |nsid| 4 + nsid.len()) } else { 0 };
     let limit = size_limit(request, query.edns);
     let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
     let mut answering =
@@ -176,10 +194,15 @@ pub fn answer_seen<'s>(
     if request.forwarding {
         answering.response.recursion_available();
     }
+    let mut text = None;
     let edns = query.edns.map(|edns| ReplyEdns {
         udp_payload: request.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
-        error: outcome.error,
+        nsid,
+        keepalive: Some(request.keepalive)
+            .filter(|tenths| edns.keepalive && *tenths > 0 && may_keep(request.transport)),
+        error: outcome.error.map(|reason| reason.write(text.insert(Text::new()))),
+        block: (edns.padding && request.transport.is_encrypted()).then_some(PADDING_BLOCK),
     });
     let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
     match (elsewhere && request.forwarding, transfer && request.transfers) {
@@ -187,6 +210,11 @@ pub fn answer_seen<'s>(
         (_, true) => Verdict::Transfer(length),
         _ => Verdict::Reply(length),
     }
+}
+
+/// Whether a transport has a connection of ours to keep: not HTTPS, which has its own means, nor QUIC (RFC 9250 §5.5.2).
+fn may_keep(transport: Transport) -> bool {
+    matches!(transport, Transport::Tcp | Transport::Tls)
 }
 
 fn size_limit(request: Request, edns: Option<Edns>) -> usize {
@@ -199,22 +227,26 @@ fn size_limit(request: Request, edns: Option<Edns>) -> usize {
     }
 }
 
-/// What the header says besides the records.
-struct Outcome {
+/// What the header says besides the records, and why.
+struct Outcome<'s> {
     rcode: Rcode,
     authoritative: bool,
-    error: Option<ExtendedError<'static>>,
+    error: Option<Reason<'s>>,
     /// Whether a transfer was asked for.
     transfer: bool,
 }
 
-impl Outcome {
-    fn ours(rcode: Rcode) -> Outcome {
+impl<'s> Outcome<'s> {
+    fn ours(rcode: Rcode) -> Outcome<'s> {
         Outcome { rcode, authoritative: true, error: None, transfer: false }
     }
 
-    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome {
-        Outcome { rcode, authoritative: false, error, transfer: false }
+    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome<'s> {
+        Outcome { rcode, authoritative: false, error: error.map(Reason::Fixed), transfer: false }
+    }
+
+    fn because(self, error: ExtendedError<'static>) -> Outcome<'s> {
+        Outcome { error: Some(Reason::Fixed(error)), ..self }
     }
 }
 
@@ -231,18 +263,18 @@ struct Answering<'s, 'o> {
 
 impl<'s> Answering<'s, '_> {
     /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
-    fn judge(&mut self, query: &Query<'_>) -> Outcome {
+    fn judge(&mut self, query: &Query<'_>) -> Outcome<'s> {
         if query.edns.is_some_and(|edns| edns.version > VERSION) {
             return Outcome::not_ours(Rcode::BADVERS, None);
         }
         if query.header.opcode != 0 {
-            return Outcome::not_ours(Rcode::NOTIMP, None);
+            return Outcome::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
         }
         let Some(question) = query.question.filter(|_| query.well_formed) else {
-            return Outcome::not_ours(Rcode::FORMERR, None);
+            return Outcome::not_ours(Rcode::FORMERR, Some(MALFORMED));
         };
         if question.qclass != class::IN {
-            return Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN));
+            return self.about_itself(question).unwrap_or(Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN)));
         }
         if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
             return Outcome { transfer: true, ..Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
@@ -250,8 +282,22 @@ impl<'s> Answering<'s, '_> {
         self.resolve(question)
     }
 
+    /// Who this server is, in class CHAOS (RFC 4892), if it has been given a name.
+    fn about_itself(&mut self, question: Question<'_>) -> Option<Outcome<'s>> {
+        const NAMES: [&[u8]; 2] = [b"\x02id\x06server\0", b"\x08hostname\x04bind\0"];
+        let identity = self.snapshot.identity().filter(|_| question.qclass == class::CH)?;
+        let known = NAMES.iter().any(|name| name.eq_ignore_ascii_case(question.name()));
+        let asked = matches!(question.qtype, RecordType::TXT | RecordType::ANY);
+        (known && asked).then(|| {
+            if !self.response.chaos_text(identity) {
+                self.response.truncate();
+            }
+            Outcome::ours(Rcode::NOERROR)
+        })
+    }
+
     /// Follows the name through zones and aliases to its records, or to the proof that there are none.
-    fn resolve(&mut self, question: Question<'_>) -> Outcome {
+    fn resolve(&mut self, question: Question<'_>) -> Outcome<'s> {
         let mut lower = [0; NAME_MAX];
         let spelt = question.name();
         let asked = &mut lower[..spelt.len()];
@@ -274,28 +320,38 @@ impl<'s> Answering<'s, '_> {
                 Found::Cut(cut) if question.qtype == RecordType::DS && cut.name().as_wire() == name => cut,
                 Found::Cut(cut) if step == 0 => return self.refer(zone, cut),
                 Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
-                Found::Absent => return self.absent(zone, owner, Rcode::NXDOMAIN),
+                Found::Absent(note) => {
+                    let why = self.with_edns.then(|| Reason::of_absence(zone, name, note)).flatten();
+                    return self.absent(zone, owner, Rcode::NXDOMAIN, note, why);
+                }
             };
             if let Some(set) = node.set(question.qtype) {
-                return self.found(owner, set);
+                let outcome = self.found(owner, set);
+                return if self.is_stale(zone) { outcome.because(STALE) } else { outcome };
             }
             if question.qtype == RecordType::ANY {
                 return self.any(zone, owner, node);
             }
             let Some(alias) = node.set(RecordType::CNAME) else {
-                return self.absent(zone, owner, Rcode::NOERROR);
+                return self.without(zone, owner, node, question.qtype);
             };
             let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
             followed[step] = name;
             // A loop ends where it began; a target elsewhere is for the client to ask.
             let next = self.zone(target, question.qtype);
             self.elsewhere = next.is_none();
-            let Some(next) = next.filter(|_| !followed.contains(&target)) else {
-                return Outcome::ours(Rcode::NOERROR);
-            };
+            let Some(next) = next else { return Outcome::ours(Rcode::NOERROR) };
+            if followed.contains(&target) {
+                return Outcome::ours(Rcode::NOERROR).because(CIRCLE);
+            }
             (zone, name, owner) = (next, target, Owner::Name(target));
         }
-        Outcome::ours(Rcode::NOERROR)
+        Outcome::ours(Rcode::NOERROR).because(TOO_MANY_ALIASES)
+    }
+
+    /// Whether what is known of a zone is from before a restart.
+    fn is_stale(&self, zone: &Zone) -> bool {
+        zone.is_fed() && !self.snapshot.is_synced()
     }
 
     /// The zone that answers for a name; of a zone's apex that is the zone above for DS.
@@ -319,14 +375,14 @@ impl<'s> Answering<'s, '_> {
         None
     }
 
-    fn found(&mut self, owner: Owner<'_>, set: &'s Rrset) -> Outcome {
+    fn found(&mut self, owner: Owner<'_>, set: &'s Rrset) -> Outcome<'s> {
         let ready = set.ready();
         let first = self.first(&ready);
         let stream = self.request.transport.is_stream();
         let mut error = None;
         if stream && !self.response.has_room(ready.bytes.len()) {
             // A stream has no larger message to fall back to, so TC would only make clients ask for ever.
-            error = Some(SUBSET);
+            error = Some(Reason::Fixed(SUBSET));
             self.response.reserve(if self.with_edns { SUBSET.length() } else { 0 });
         }
         let start = self.response.position();
@@ -347,12 +403,12 @@ impl<'s> Answering<'s, '_> {
     }
 
     /// One small record in place of everything there is (RFC 8482 §4).
-    fn any(&mut self, zone: &Zone, owner: Owner<'_>, node: &'s Node) -> Outcome {
+    fn any(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node) -> Outcome<'s> {
         const RDATA: &[u8] = b"\x07RFC8482\0";
         let whole = if let Some(alias) = node.set(RecordType::CNAME) {
             self.response.whole_set(Section::Answer, owner, &alias.ready(), 0)
         } else if node.sets().is_empty() {
-            return self.absent(zone, owner, Rcode::NOERROR);
+            return self.without(zone, owner, node, RecordType::ANY);
         } else {
             self.response.record(Section::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
         };
@@ -362,29 +418,45 @@ impl<'s> Answering<'s, '_> {
         Outcome::ours(Rcode::NOERROR)
     }
 
+    /// The name exists without a record of the type.
+    fn without(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node, qtype: RecordType) -> Outcome<'s> {
+        let why = self.with_edns.then(|| Reason::of_missing_type(node, qtype));
+        self.absent(zone, owner, Rcode::NOERROR, node.note(), why)
+    }
+
     /// The name, or a record of the type, does not exist: the zone's SOA says so and for how long (RFC 2308 §3).
-    fn absent(&mut self, zone: &Zone, owner: Owner<'_>, rcode: Rcode) -> Outcome {
-        if zone.is_fed() && !self.snapshot.is_synced() {
+    fn absent(
+        &mut self,
+        zone: &Zone,
+        owner: Owner<'_>,
+        rcode: Rcode,
+        note: Option<&Note>,
+        error: Option<Reason<'s>>,
+    ) -> Outcome<'s> {
+        if self.is_stale(zone) {
             self.response.clear();
             return Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY));
         }
         let soa = zone.negative();
+        let ttl = note.and_then(|note| note.negative_ttl).map_or(soa.ttl(), |ttl| ttl.min(soa.ttl()));
         let origin = zone.origin().as_wire();
         let whole = match owner {
-            Owner::Question => self.response.authority(soa.bytes(), soa.pointers(), origin.len()),
+            Owner::Question => {
+                self.response.authority(soa.bytes(), soa.pointers(), origin.len(), (soa.ttl_place(), ttl))
+            }
             _ => {
                 let owner = Owner::Name(origin);
-                self.response.record(Section::Authority, owner, RecordType::SOA, soa.ttl(), zone.soa_rdata())
+                self.response.record(Section::Authority, owner, RecordType::SOA, ttl, zone.soa_rdata())
             }
         };
         if !whole {
             self.response.truncate();
         }
-        Outcome::ours(rcode)
+        Outcome { error, ..Outcome::ours(rcode) }
     }
 
     /// Another server knows: its name, and its address as far as this zone has it (RFC 1034 §4.2.1).
-    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome {
+    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome<'s> {
         let outcome = Outcome::not_ours(Rcode::NOERROR, None);
         let Some(servers) = cut.set(RecordType::NS) else { return outcome };
         let owner = cut.name().as_wire();

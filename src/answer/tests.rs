@@ -10,6 +10,7 @@ use hickory_proto::op::Message;
 use std::{fmt::Write, net::IpAddr, path::Path};
 
 mod any_input;
+mod reasons;
 mod rows;
 mod sizes;
 

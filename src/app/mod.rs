@@ -107,7 +107,9 @@ impl Server {
         let sockets = Sockets::bind(&settings.listen, &settings.limits)?;
         let addresses = sockets.addresses();
 
-        let (mut publisher, reader) = zone::channel(Snapshot::new(zones::specs(&settings, &addresses, &[])?));
+        let identity = settings.identity.as_deref();
+        let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
+        let (mut publisher, reader) = zone::channel(first);
         let mut clock = Clock::new();
         let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
         let root = settings.host_path_root.as_deref().map(HostRoot::new).transpose().map_err(system("hostPathRoot"))?;
@@ -115,6 +117,7 @@ impl Server {
             Some(directory) => {
                 let (opened, loaded) = journal::open(directory, root)?;
                 let snapshot = Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?);
+                let snapshot = snapshot.with_identity(identity);
                 publisher.publish(snapshot.after_serials(zones::earlier(&loaded.serials)));
                 // An empty cluster begins with versions of its own.
                 let ahead = if loaded.resource_version == 0 { 0 } else { AHEAD.into() };

@@ -5,7 +5,7 @@
 //! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`, `hostPathRoot`            |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
 //! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, `defaultStorageClass`     |
-//! | `log.filter`                                   | all other `limits`, `log.format`                      |
+//! | `log.filter`                                   | `identity`, all other `limits`, `log.format`          |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -113,6 +113,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl,
         pod_cidrs,
         service_cidrs,
+        identity,
         default_storage_class: class,
         max_unavailable,
         simulation,
@@ -135,6 +136,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
+        identity: keep("identity", &old.identity, &identity, &mut waiting),
         default_storage_class: keep("defaultStorageClass", &old.default_storage_class, &class, &mut waiting),
         max_unavailable: keep("maxUnavailableStatefulSet", &old.max_unavailable, &max_unavailable, &mut waiting),
         simulation,
@@ -193,7 +195,8 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 14] = [
+        let rows: [(&str, &[&str]); 15] = [
+            ("identity: ns1\n", &["identity"]),
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
             ("simulation: {startAfter: 1ms, readyAfter: 2ms, stopAfter: 3ms}\n", &[]),

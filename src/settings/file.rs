@@ -33,6 +33,7 @@ pub(super) struct FileSettings {
     pub negative_ttl: Option<u32>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
+    pub identity: Option<String>,
     pub default_storage_class: Option<bool>,
     pub max_unavailable_stateful_set: Option<bool>,
     pub simulation: Option<FileSimulation>,
@@ -122,6 +123,7 @@ pub(super) fn apply(
         negative_ttl,
         pod_cidrs,
         service_cidrs,
+        identity,
         default_storage_class,
         max_unavailable_stateful_set,
         simulation,
@@ -166,6 +168,9 @@ pub(super) fn apply(
     }
     if let Some(ranges) = service_cidrs {
         settings.service_cidrs = checked.ranges("serviceCidrs", ranges);
+    }
+    if let Some(identity) = identity {
+        settings.identity = checked.identity(identity);
     }
     if let Some(wanted) = default_storage_class {
         settings.default_storage_class = wanted;
@@ -282,6 +287,16 @@ impl Checked<'_> {
             let message = format!("with a domain of {octets} octets, pods with long names will have none in DNS");
             self.doubt("clusterDomain", message, &format!("at most {LONGEST_DOMAIN} octets leave room for every name"));
         }
+    }
+
+    /// `None` for `none`. One string of a TXT record, and shown to people.
+    fn identity(&mut self, identity: String) -> Option<String> {
+        let good = identity.len() <= IDENTITY_MAX && identity.bytes().all(|octet| octet.is_ascii_graphic());
+        if !good || identity.is_empty() {
+            let message = "a server's name has 1 to 255 printable ASCII characters and no spaces".to_string();
+            self.refuse("identity", message, "write a short name such as ns1, or none");
+        }
+        (identity != "none").then_some(identity)
     }
 
     /// At most one range of each family, each with room for addresses.
@@ -463,6 +478,8 @@ impl Checked<'_> {
     }
 }
 
+/// One string of a TXT record (RFC 1035 §3.3.14).
+const IDENTITY_MAX: usize = 255;
 /// 255 octets less the three longest labels, `svc` and their length octets: what leaves room for every pod of every
 /// Service.
 const LONGEST_DOMAIN: usize = 255 - 3 * 64 - 4;

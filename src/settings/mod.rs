@@ -54,6 +54,8 @@ pub struct Settings {
     pub pod_cidrs: Vec<IpNet>,
     /// Where ClusterIPs come from: at most one range of each family.
     pub service_cidrs: Vec<IpNet>,
+    /// What this server is called by those who ask it (NSID, `id.server`); `None` tells nobody (`none` in the file).
+    pub identity: Option<String>,
     /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
     pub default_storage_class: bool,
     /// Whether `maxUnavailable` of StatefulSets counts (`maxUnavailableStatefulSet` in the file).
@@ -142,6 +144,7 @@ impl Settings {
             negative_ttl: 1,
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
+            identity: None,
             default_storage_class: true,
             max_unavailable: false,
             simulation: Simulation {

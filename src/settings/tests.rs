@@ -57,6 +57,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         negative_ttl: Some(_),
         pod_cidrs: Some(_),
         service_cidrs: Some(_),
+        identity: Some(_),
         default_storage_class: Some(_),
         max_unavailable_stateful_set: Some(_),
         simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
@@ -195,6 +196,11 @@ fn what_is_wrong_is_told_with_its_place() {
         "error: etc/s.yaml:1:16: reverseZones[0]: `cluster.local` is no reverse zone; write a name below in-addr.arpa \
          or ip6.arpa, or a \
          range such as 10.244.0.0/16\n1 | reverseZones: [cluster.local]\n  |                ^^^^^^^^^^^^^",
+    );
+    check(
+        "identity: 'ns 1'\n",
+        "error: etc/s.yaml:1:11: identity: a server's name has 1 to 255 printable ASCII characters and no spaces\n\
+         1 | identity: 'ns 1'\n  |           ^^^^^^\n  help: write a short name such as ns1, or none",
     );
     check(
         "log: {format: jsn}\n",

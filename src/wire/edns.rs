@@ -6,12 +6,24 @@ use super::u16_at;
 pub const OPT_LENGTH: usize = 11;
 /// The version this server speaks, the only one there is.
 pub const VERSION: u8 = 0;
-/// The option of extended errors (RFC 8914 §2).
-pub const OPTION_EXTENDED_ERROR: u16 = 15;
+/// The size whose multiples replies over encrypted transports are padded to (RFC 8467 §4.1).
+pub const PADDING_BLOCK: usize = 468;
+
+/// Options of the OPT record that are understood.
+pub mod option {
+    /// The server's name (RFC 5001).
+    pub const NSID: u16 = 3;
+    /// How long a stream may be idle (RFC 7828).
+    pub const KEEPALIVE: u16 = 11;
+    /// Octets without meaning (RFC 7830).
+    pub const PADDING: u16 = 12;
+    /// Extended errors (RFC 8914 §2).
+    pub const EXTENDED_ERROR: u16 = 15;
+}
 
 const DO: u16 = 0x8000;
 
-/// What a query's OPT record says. Options are checked for their form; none is used.
+/// What a query's OPT record says. All options are checked for their form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edns {
     /// The largest UDP reply the client takes; less than 512 counts as 512 (RFC 6891 §6.2.3).
@@ -20,21 +32,37 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC records are welcome (RFC 3225); only copied, since no zone is signed.
     pub dnssec_ok: bool,
+    /// The client wants to know who answers.
+    pub nsid: bool,
+    /// The client understands keepalive.
+    pub keepalive: bool,
+    /// The client has padded its message, and its reply is to be padded.
+    pub padding: bool,
 }
 
 impl Edns {
     /// Reads the fixed part and the options of an OPT record: its CLASS and TTL fields and its rdata. `None` if an
     /// option runs over the end (RFC 6891 §6.1.2).
     pub fn read(class: u16, ttl: [u8; 4], rdata: &[u8]) -> Option<Edns> {
-        let mut at = 0;
-        while at < rdata.len() {
-            at += 4 + usize::from(u16_at(rdata, at + 2)?);
-        }
-        (at == rdata.len()).then_some(Edns {
+        let mut edns = Edns {
             udp_payload: class.max(512),
             version: ttl[1],
             dnssec_ok: u16::from_be_bytes([ttl[2], ttl[3]]) & DO != 0,
-        })
+            nsid: false,
+            keepalive: false,
+            padding: false,
+        };
+        let mut at = 0;
+        while at < rdata.len() {
+            match u16_at(rdata, at)? {
+                option::NSID => edns.nsid = true,
+                option::KEEPALIVE => edns.keepalive = true,
+                option::PADDING => edns.padding = true,
+                _ => {}
+            }
+            at += 4 + usize::from(u16_at(rdata, at + 2)?);
+        }
+        (at == rdata.len()).then_some(edns)
     }
 }
 
@@ -50,6 +78,8 @@ pub struct ExtendedError<'t> {
 impl<'t> ExtendedError<'t> {
     /// No code of its own; the text says it.
     pub const OTHER: u16 = 0;
+    /// The answer may be out of date (RFC 8914 §4.4).
+    pub const STALE_ANSWER: u16 = 3;
     /// The server is not fully up (RFC 8914 §4.15).
     pub const NOT_READY: u16 = 14;
     /// This client may not do this (RFC 8914 §4.19).
@@ -95,8 +125,10 @@ mod tests {
         ] {
             assert_eq!(Edns::read(4096, ttl, rdata).is_some(), whole, "{rdata:?}");
         }
-        let edns = Edns::read(100, ttl, b"");
-        assert_eq!(edns, Some(Edns { udp_payload: 512, version: 0, dnssec_ok: true }));
+        let edns = Edns::read(100, ttl, b"\0\x0c\0\x02ab\0\x03\0\0");
+        let expected =
+            Edns { udp_payload: 512, version: 0, dnssec_ok: true, nsid: true, keepalive: false, padding: true };
+        assert_eq!(edns, Some(expected));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     HEADER, Rcode, class,
-    edns::{ExtendedError, OPT_LENGTH, OPTION_EXTENDED_ERROR, VERSION},
+    edns::{ExtendedError, PADDING_BLOCK, VERSION, option},
     query::Header,
     rdata::RecordType,
     ready::{FIXED, QUESTION_POINTER, Ready},
@@ -17,6 +17,8 @@ const RA: u16 = 0x0080;
 
 /// How many labels are remembered as targets for compression; names beyond are written out.
 const REMEMBERED: usize = 64;
+/// Padding: as much as a block can want.
+const ZEROS: [u8; PADDING_BLOCK] = [0; PADDING_BLOCK];
 /// Pointers reach the first 16 KiB of a message (RFC 1035 §4.1.4).
 const POINTER_REACH: usize = 0x4000;
 
@@ -54,8 +56,14 @@ pub struct ReplyEdns<'t> {
     pub udp_payload: u16,
     /// The client's DO.
     pub dnssec_ok: bool,
+    /// This server's name, for a client that asks for it (NSID, RFC 5001).
+    pub nsid: Option<&'t [u8]>,
+    /// For how long a stream may be idle, in tenths of a second (RFC 7828).
+    pub keepalive: Option<u16>,
     /// Why the answer is as it is; its text is cut to what fits.
     pub error: Option<ExtendedError<'t>>,
+    /// The message is filled up to a multiple of so many octets (RFC 7830).
+    pub block: Option<usize>,
 }
 
 /// A state of the message to which [`Response::rewind`] returns.
@@ -201,8 +209,9 @@ impl<'o> Response<'o> {
     }
 
     /// Writes one record of the authority section that was made ready before: `bytes`, in which each of `pointers` is
-    /// the place of a pointer to the last `suffix` octets of the question's name. Returns whether it fits.
-    pub fn authority(&mut self, bytes: &[u8], pointers: &[u16], suffix: usize) -> bool {
+    /// the place of a pointer to the last `suffix` octets of the question's name, and which gets the TTL (place, value).
+    /// Returns whether it fits.
+    pub fn authority(&mut self, bytes: &[u8], pointers: &[u16], suffix: usize, ttl: (usize, u32)) -> bool {
         let start = self.at;
         let Some(target) = (self.question_end - 4).checked_sub(suffix).filter(|&target| target >= HEADER) else {
             return false;
@@ -213,8 +222,33 @@ impl<'o> Response<'o> {
         for &pointer in pointers {
             self.patch_pointer(start + usize::from(pointer), target);
         }
+        let (place, ttl) = (start + ttl.0, ttl.1);
+        self.out[place..place + 4].copy_from_slice(&ttl.to_be_bytes());
         self.count(Section::Authority, 1);
         true
+    }
+
+    /// Writes a text of class CHAOS that belongs to the question's name and is not to be kept; returns whether it fits.
+    /// `text` has at most 255 octets.
+    pub fn chaos_text(&mut self, text: &str) -> bool {
+        let mark = self.mark();
+        let length = text.len() as u16;
+        let parts: [&[u8]; 7] = [
+            &QUESTION_POINTER,
+            &RecordType::TXT.0.to_be_bytes(),
+            &class::CH.to_be_bytes(),
+            &[0; 4],
+            &(length + 1).to_be_bytes(),
+            &[length as u8],
+            text.as_bytes(),
+        ];
+        let whole = parts.iter().all(|part| self.push(part).is_some());
+        if whole {
+            self.count(Section::Answer, 1);
+        } else {
+            self.rewind(mark);
+        }
+        whole
     }
 
     /// Writes header and OPT; returns the length of the message.
@@ -244,21 +278,53 @@ impl<'o> Response<'o> {
     }
 
     fn write_opt(&mut self, rcode: Rcode, edns: ReplyEdns<'_>) -> Option<()> {
-        let left = self.limit.checked_sub(self.at + OPT_LENGTH)?;
-        let error = edns.error.and_then(|error| error.cut_to(left));
         self.push(&[0])?;
         self.push(&RecordType::OPT.0.to_be_bytes())?;
         self.push(&edns.udp_payload.to_be_bytes())?;
         self.push(&[(rcode.0 >> 4) as u8, VERSION, if edns.dnssec_ok { 0x80 } else { 0 }, 0])?;
-        self.push(&(error.map_or(0, |error| error.length()) as u16).to_be_bytes())?;
-        if let Some(error) = error {
-            self.push(&OPTION_EXTENDED_ERROR.to_be_bytes())?;
-            self.push(&(2 + error.text.len() as u16).to_be_bytes())?;
-            self.push(&error.code.to_be_bytes())?;
-            self.push(error.text.as_bytes())?;
+        let rdlength = self.at;
+        self.push(&[0, 0])?;
+        // What does not fit is left out: only the OPT record itself is owed.
+        if let Some(nsid) = edns.nsid {
+            self.option(option::NSID, &[nsid]);
         }
+        if let Some(tenths) = edns.keepalive {
+            self.option(option::KEEPALIVE, &[&tenths.to_be_bytes()]);
+        }
+        let left = self.limit - self.at;
+        if let Some(error) = edns.error.and_then(|error| error.cut_to(left)) {
+            self.option(option::EXTENDED_ERROR, &[&error.code.to_be_bytes(), error.text.as_bytes()]);
+        }
+        if let Some(block) = edns.block {
+            self.pad(block);
+        }
+        let length = (self.at - rdlength - 2) as u16;
+        self.out[rdlength..rdlength + 2].copy_from_slice(&length.to_be_bytes());
         self.count(Section::Additional, 1);
         Some(())
+    }
+
+    /// Writes an option of the OPT record, if it fits as a whole.
+    fn option(&mut self, code: u16, parts: &[&[u8]]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if self.at + 4 + length > self.limit {
+            return;
+        }
+        // There is room for all of it.
+        let _ = self.push(&code.to_be_bytes());
+        let _ = self.push(&(length as u16).to_be_bytes());
+        for part in parts {
+            let _ = self.push(part);
+        }
+    }
+
+    /// Fills the message up to the next multiple of `block` octets, or as far as there is room (RFC 8467 §4.1).
+    fn pad(&mut self, block: usize) {
+        let least = self.at + 4;
+        let end = least.next_multiple_of(block).min(self.limit);
+        if let Some(octets) = end.checked_sub(least) {
+            self.option(option::PADDING, &[&ZEROS[..octets.min(ZEROS.len())]]);
+        }
     }
 
     fn count(&mut self, section: Section, records: usize) {

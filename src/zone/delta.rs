@@ -21,6 +21,7 @@ pub struct Note {
 ///
 /// Owners of several zones may stand in one delta; it becomes visible in one step. A later entry for the same owner and
 /// type wins. Owners within none of the zones are left out without an error, as are SOA, and NS at the apex of a zone.
+/// Of two notes about one name the later one counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     /// The changes in order.

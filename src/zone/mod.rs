@@ -18,5 +18,5 @@ pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
 pub use rrset::Rrset;
-pub use snapshot::{Snapshot, ZoneSpec};
+pub use snapshot::{IDENTITY_MAX, Snapshot, ZoneSpec};
 pub use zone::{Found, Zone};

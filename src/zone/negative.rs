@@ -66,6 +66,12 @@ impl NegativeSoa {
         &self.pointers[..usize::from(self.count)]
     }
 
+    /// Where its TTL stands.
+    pub fn ttl_place(&self) -> usize {
+        // Behind owner, type and class: the owner is a pointer, but for the root.
+        if self.count == 0 { 5 } else { 6 }
+    }
+
     /// The negative TTL in seconds.
     pub fn ttl(&self) -> u32 {
         self.ttl

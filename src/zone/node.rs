@@ -1,6 +1,6 @@
 //! A name of a zone with its records.
 
-use super::Rrset;
+use super::{Note, Rrset};
 use crate::{name::Name, wire::rdata::RecordType};
 use std::{
     borrow::Borrow,
@@ -8,7 +8,8 @@ use std::{
     sync::Arc,
 };
 
-/// A name that exists: it holds records, or something below it does (an empty non-terminal, RFC 8020), or it is pinned.
+/// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
+/// RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     pub(super) name: Name,
@@ -20,11 +21,13 @@ pub struct Node {
     pub(super) children: u32,
     /// How many reasons there are for it to exist even without records and children.
     pub(super) pins: u32,
+    /// What is known besides.
+    pub(super) note: Option<Arc<Note>>,
 }
 
 impl Node {
     pub(super) fn empty(name: Name) -> Node {
-        Node { name, sets: Box::default(), fed: 0, children: 0, pins: 0 }
+        Node { name, sets: Box::default(), fed: 0, children: 0, pins: 0, note: None }
     }
 
     /// The node's name.
@@ -62,8 +65,22 @@ impl Node {
         self.sets = sets.into();
     }
 
+    /// What is known besides the records.
+    pub fn note(&self) -> Option<&Note> {
+        self.note.as_deref()
+    }
+
+    /// Whether the name exists: the difference between NODATA and NXDOMAIN.
+    #[inline]
+    pub fn exists(&self) -> bool {
+        !self.sets.is_empty()
+            || self.children > 0
+            || self.pins > 0
+            || self.note.as_ref().is_some_and(|note| note.exists)
+    }
+
     pub(super) fn is_needed(&self) -> bool {
-        self.pins > 0 || self.children > 0 || !self.sets.is_empty()
+        self.note.is_some() || self.exists()
     }
 
     pub(super) fn records(&self) -> usize {

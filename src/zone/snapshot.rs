@@ -54,7 +54,12 @@ pub struct Snapshot {
     served: Table,
     /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
     earlier: Arc<BTreeMap<Name, u32>>,
+    /// What this server is called by those who ask it.
+    identity: Option<Arc<str>>,
 }
+
+/// Longest identity in octets: one string of a TXT record.
+pub const IDENTITY_MAX: usize = 255;
 
 impl Snapshot {
     /// The zones with nothing in them yet; not synced. Of two with one apex the first counts.
@@ -88,6 +93,7 @@ impl Snapshot {
             files: Vec::new(),
             served: Table::default(),
             earlier: Arc::default(),
+            identity: None,
         };
         snapshot.serve();
         snapshot
@@ -100,6 +106,18 @@ impl Snapshot {
         self
     }
 
+    /// The snapshot that tells who this server is (NSID, `id.server`), in at most [`IDENTITY_MAX`] octets; a longer text is
+    /// cut.
+    pub fn with_identity(mut self, identity: Option<&str>) -> Snapshot {
+        self.identity = identity.map(|text| text[..text.floor_char_boundary(IDENTITY_MAX)].into());
+        self
+    }
+
+    /// Who this server is, if it has been given a name.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
     /// The snapshot with `delta` applied: generation + 1; the serial of each zone whose records differ grows.
     pub fn apply(&self, delta: &Delta) -> Snapshot {
         let mut next = self.clone();
@@ -110,6 +128,11 @@ impl Snapshot {
             let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
             let (zone, differs) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));
             *differs |= zone.change(owner, *rtype, set.as_ref());
+        }
+        for (owner, note) in &delta.notes {
+            let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
+            let (zone, _) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));
+            zone.note(owner, note.as_ref());
         }
         for (mut zone, differs) in changed.into_values() {
             if differs {

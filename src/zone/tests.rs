@@ -4,7 +4,7 @@
 use super::*;
 use crate::{name::Name, wire::rdata::RecordType};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -178,6 +178,12 @@ fn any_owner() -> impl Strategy<Value = Name> {
     })
 }
 
+fn any_note() -> impl Strategy<Value = (Name, Option<Arc<Note>>)> {
+    let note = (any::<bool>(), prop::option::of(0..3u32), "[a-z]{0,3}");
+    let note = note.prop_map(|(exists, negative_ttl, reason)| Note { exists, negative_ttl, reason: reason.into() });
+    (any_owner(), prop::option::weighted(0.6, note.prop_map(Arc::new)))
+}
+
 fn any_change() -> impl Strategy<Value = (Name, RecordType, Option<Rrset>)> {
     let rtype = prop::sample::select(vec![RecordType::A, RecordType::TXT, RecordType::NS, RecordType::CNAME]);
     let octets = prop::option::weighted(0.6, prop::collection::vec(0..4u8, 0..3));
@@ -230,7 +236,8 @@ fn check_invariants(snapshot: &Snapshot) {
         assert_eq!((zone.cuts, zone.wildcards), (cuts, wildcards));
         for (owner, sets, count) in &nodes {
             assert_eq!(*count, children.get(owner).copied().unwrap_or(0), "{owner}");
-            let pinned = zone.node(owner.as_wire()).unwrap().pins > 0;
+            let node = zone.node(owner.as_wire()).unwrap();
+            let pinned = node.pins > 0 || node.note().is_some_and(|note| note.exists);
             assert!(pinned || *count > 0 || !sets.is_empty(), "{owner} is left over");
         }
     }
@@ -240,7 +247,10 @@ fn check_invariants(snapshot: &Snapshot) {
 proptest! {
     #[test]
     fn incremental_equals_full(
-        deltas in prop::collection::vec(prop::collection::vec(any_change(), 1..6), 1..12),
+        deltas in prop::collection::vec(
+            (prop::collection::vec(any_change(), 1..6), prop::collection::vec(any_note(), 0..3)),
+            1..12,
+        ),
         files in prop::collection::vec((0..12usize, 0..4u8), 0..4),
     ) {
         let file_sets = [
@@ -251,21 +261,27 @@ proptest! {
         ];
         let mut incremental = cluster();
         let mut present: BTreeMap<(Name, RecordType), Option<Rrset>> = BTreeMap::new();
+        let mut noted: BTreeMap<Name, Option<Arc<Note>>> = BTreeMap::new();
         let mut last_files = 0;
-        for (turn, changes) in deltas.into_iter().enumerate() {
+        for (turn, (changes, notes)) in deltas.into_iter().enumerate() {
             for (_, choice) in files.iter().filter(|(at, _)| *at == turn) {
                 last_files = usize::from(*choice);
                 incremental = incremental.with_static_zones(file_sets[last_files].clone());
             }
             let before = incremental.clone();
-            incremental = incremental.apply(&Delta { changes: changes.clone(), ..Delta::default() });
+            incremental = incremental.apply(&Delta { changes: changes.clone(), notes: notes.clone() });
+            noted.extend(notes);
             for (owner, rtype, set) in changes {
                 present.insert((owner, rtype), set);
             }
             check_invariants(&incremental);
             for ((origin, serial_before), (_, serial_after)) in before.serials().into_iter().zip(incremental.serials())
             {
-                let contents_of = |snapshot: &Snapshot| contents(snapshot).remove(&origin);
+                let contents_of = |snapshot: &Snapshot| {
+                    // A note makes a name exist without any record that a secondary could miss.
+                    let nodes = contents(snapshot).remove(&origin).into_iter().flatten();
+                    nodes.filter(|(_, sets, _)| !sets.is_empty()).map(|(owner, sets, _)| (owner, sets)).collect::<Vec<_>>()
+                };
                 let differs = contents_of(&before) != contents_of(&incremental);
                 if differs {
                     prop_assert!(serial::is_after(serial_after, serial_before));
@@ -279,6 +295,7 @@ proptest! {
         }
         let mut all = Delta::default();
         all.changes.extend(present.into_iter().map(|((owner, rtype), set)| (owner, rtype, set)));
+        all.notes.extend(noted);
         let rebuilt = cluster().with_static_zones(file_sets[last_files].clone()).apply(&all);
         prop_assert_eq!(contents(&incremental), contents(&rebuilt));
         let other_order = cluster().apply(&all).with_static_zones(file_sets[last_files].clone());

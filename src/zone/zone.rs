@@ -1,7 +1,7 @@
 //! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
 
 use super::{
-    Rrset,
+    Note, Rrset,
     negative::NegativeSoa,
     node::{ByName, Node},
     serial,
@@ -48,8 +48,8 @@ pub enum Found<'z> {
     Wildcard(&'z Node),
     /// The name lies at or below this delegation.
     Cut(&'z Node),
-    /// There is no such name.
-    Absent,
+    /// There is no such name; perhaps it is known why.
+    Absent(Option<&'z Note>),
 }
 
 impl Zone {
@@ -105,14 +105,20 @@ impl Zone {
         (self.names, self.records)
     }
 
-    /// All nodes in no order.
+    /// All names that exist, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.keys().map(|node| &*node.0)
+        self.nodes.keys().map(|node| &*node.0).filter(|node| node.exists())
     }
 
-    /// The node of a name in lower-cased wire form, if it exists.
+    /// The node of a name in lower-cased wire form, if the name exists.
     #[inline]
     pub fn node(&self, name: &[u8]) -> Option<&Node> {
+        self.known(name).filter(|node| node.exists())
+    }
+
+    /// The same, also of a name that does not exist but of which there is a note.
+    #[inline]
+    pub fn known(&self, name: &[u8]) -> Option<&Node> {
         self.nodes.get_key_value(name).map(|(node, ())| &*node.0)
     }
 
@@ -124,11 +130,17 @@ impl Zone {
         {
             return Found::Cut(cut);
         }
-        match self.node(name) {
-            Some(node) => Found::Node(node),
-            None if self.wildcards > 0 => self.wildcard(name).map_or(Found::Absent, Found::Wildcard),
-            None => Found::Absent,
+        let known = self.known(name);
+        match known {
+            Some(node) if node.exists() => return Found::Node(node),
+            _ if self.wildcards > 0
+                && let Some(wildcard) = self.wildcard(name) =>
+            {
+                return Found::Wildcard(wildcard);
+            }
+            _ => {}
         }
+        Found::Absent(known.and_then(Node::note))
     }
 
     /// The delegation nearest to the apex at or above `name`.
@@ -177,6 +189,11 @@ impl Zone {
         sets.sort_unstable_by_key(Rrset::rtype);
         let file = Arc::clone(&self.file);
         self.edit(owner, |node| node.fill(sets, file.get(owner).map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    /// What is known of a name besides its records from now on.
+    pub(super) fn note(&mut self, name: &Name, note: Option<&Arc<Note>>) {
+        self.edit(name, |node| node.note = note.cloned());
     }
 
     /// Makes `name` exist even without records.
@@ -249,18 +266,16 @@ impl Zone {
         }
         self.tally(&node, true);
         let differs = before.as_deref().map(Node::sets).unwrap_or_default() != node.sets();
-        match (before.is_some(), node.is_needed()) {
-            (_, true) => {
-                self.nodes.insert(ByName(Arc::new(node)), ());
-                if before.is_none() {
-                    self.child_of(name, 1);
-                }
-            }
-            (true, false) => {
-                self.nodes.remove(name.as_wire());
-                self.child_of(name, -1);
-            }
-            (false, false) => {}
+        let (existed, exists) = (before.as_ref().is_some_and(|node| node.exists()), node.exists());
+        if node.is_needed() {
+            self.nodes.insert(ByName(Arc::new(node)), ());
+        } else if before.is_some() {
+            self.nodes.remove(name.as_wire());
+        }
+        match (existed, exists) {
+            (false, true) => self.child_of(name, 1),
+            (true, false) => self.child_of(name, -1),
+            _ => {}
         }
         differs
     }
@@ -280,7 +295,7 @@ impl Zone {
         };
         change(&mut self.names, usize::from(!node.sets.is_empty()));
         change(&mut self.records, node.records());
-        change(&mut self.wildcards, usize::from(node.is_wildcard() && node.is_needed()));
+        change(&mut self.wildcards, usize::from(node.is_wildcard() && node.exists()));
         let cut = node.name != self.origin && node.set(RecordType::NS).is_some();
         change(&mut self.cuts, usize::from(cut));
     }
@@ -297,7 +312,7 @@ impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
         (&self.origin, self.counts(), self.nodes.len()) == (&other.origin, other.counts(), other.nodes.len())
             && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
-            && self.nodes().all(|node| other.node(node.name.as_wire()) == Some(node))
+            && self.nodes.keys().all(|node| other.known(node.0.name.as_wire()) == Some(&*node.0))
     }
 }
 

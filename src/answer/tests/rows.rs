@@ -278,7 +278,8 @@ fn refused_and_edns() {
         ("svc1.ns1.svc.cluster.local A edns=4096", "NOERROR aa edns=1232\n svc1.ns1.svc.cluster.local. 5 A 10.96.0.1"),
         ("svc1.ns1.svc.cluster.local A edns=0 do",
             "NOERROR aa do edns=1232\n svc1.ns1.svc.cluster.local. 5 A 10.96.0.1"),
-        ("no.example.org A edns", &format!("NXDOMAIN aa edns=1232\n{EXAMPLE_SOA}")),
+        ("no.example.org A edns", &format!("NXDOMAIN aa edns=1232 \
+            ede=0 \"no such name; the closest that exists is example.org.\"\n{EXAMPLE_SOA}")),
     ];
     for (line, expected) in rows {
         check(&snapshot, line, expected);
@@ -312,6 +313,8 @@ fn odd_packets() {
     const OPT0: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
     const OPT1: &[u8] = b"\0\0\x29\x10\0\0\x01\0\0\0\0";
     const UNKNOWN: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\x06\xff\0\0\x02ab";
+    const NOTIMP: &str = r#"NOTIMP edns=1232 ede=21 "only ordinary queries are answered (opcode 0)""#;
+    const FORMERR: &str = r#"FORMERR edns=1232 ede=0 "the message cannot be read to its end""#;
     let snapshot = snapshot();
     let packet = |flags: [u8; 2], questions: u8, additional: u8, body: &[&[u8]]| {
         [&[0xab, 0xcd, flags[0], flags[1], 0, questions, 0, 0, 0, 0, 0, additional][..], &body.concat()].concat()
@@ -326,12 +329,12 @@ fn odd_packets() {
         ("175: NOTIFY", packet([0x24, 0], 1, 0, &[Q]), Some("NOTIMP")),
         ("175: UPDATE", packet([0x28, 0], 1, 0, &[Q]), Some("NOTIMP")),
         ("176: DSO", packet([0x30, 0], 0, 0, &[]), Some("NOTIMP")),
-        ("184: with EDNS", packet([0x10, 0], 1, 1, &[Q, OPT0]), Some("NOTIMP edns=1232")),
+        ("184: with EDNS", packet([0x10, 0], 1, 1, &[Q, OPT0]), Some(NOTIMP)),
         ("177", packet([0, 0], 2, 0, &[Q, Q]), Some("FORMERR")),
         ("178", packet([0, 0], 0, 0, &[]), Some("FORMERR")),
         ("187", packet([0, 0], 1, 1, &[Q, OPT1]), Some("BADVERS edns=1232")),
         ("188: before the opcode", packet([0x10, 0], 1, 1, &[Q, OPT1]), Some("BADVERS edns=1232")),
-        ("191", packet([0, 0], 1, 2, &[Q, OPT0, OPT0]), Some("FORMERR edns=1232")),
+        ("191", packet([0, 0], 1, 2, &[Q, OPT0, OPT0]), Some(FORMERR)),
         ("246", packet([0, 0], 1, 0, &[b"\x07clus"]), Some("FORMERR")),
         ("247", packet([0, 0], 1, 0, &[b"\xc0\x0c\0\x01\0\x01"]), Some("FORMERR")),
         ("189: an unknown option", packet([0, 0], 1, 1, &[Q, UNKNOWN]), Some("NOERROR aa edns=1232")),
