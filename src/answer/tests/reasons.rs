@@ -126,11 +126,12 @@ fn options_are_answered_where_they_belong() {
     const COOKIE: &[u8] = b"\0\x0a\0\x08abcdefgh";
     let named = snapshot().with_identity(Some("ns1.example"));
     let nsid = (3, b"ns1.example".to_vec());
+    let unnamed = snapshot();
     #[rustfmt::skip]
-    let rows: &[(&str, &Snapshot, Transport, &[u8], Vec<Sent>)] = &[
+    let rows = [
         ("195", &named, Transport::Udp, NSID, vec![nsid.clone()]),
-        ("195: never an empty echo", &snapshot(), Transport::Udp, NSID, vec![]),
-        ("195: only if asked", &named, Transport::Udp, b"", vec![]),
+        ("195: never an empty echo", &unnamed, Transport::Udp, NSID, vec![]),
+        ("195: only if asked", &named, Transport::Udp, &b""[..], vec![]),
         ("198: never over UDP", &named, Transport::Udp, KEEPALIVE, vec![]),
         ("198", &named, Transport::Tcp, KEEPALIVE, vec![(11, vec![0, 100])]),
         ("198", &named, Transport::Tls, KEEPALIVE, vec![(11, vec![0, 100])]),
@@ -139,7 +140,7 @@ fn options_are_answered_where_they_belong() {
         ("196: ignored", &named, Transport::Udp, COOKIE, vec![]),
     ];
     for (what, snapshot, transport, sent, expected) in rows {
-        assert_eq!(options(&with_options(snapshot, *transport, sent)), *expected, "{what}");
+        assert_eq!(options(&with_options(snapshot, transport, sent)), expected, "{what}");
     }
     // 197: to blocks of 468 octets, beside other options
     for transport in [Transport::Tls, Transport::Https, Transport::Quic] {
