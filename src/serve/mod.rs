@@ -14,7 +14,10 @@ mod batch;
 #[cfg(all(test, target_os = "linux"))]
 mod batch_portable;
 mod connections;
+pub mod frame;
+mod reply;
 mod socket;
+mod stream;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -29,7 +32,6 @@ use socket::Bound;
 use std::{
     io,
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -97,23 +99,6 @@ struct Shared {
     stop: AtomicBool,
     failed: AtomicBool,
     counters: Counters,
-}
-
-impl Shared {
-    /// Answers one message; a panic in it loses this answer and nothing else.
-    fn answer(&self, packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
-        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
-        // afterwards.
-        match catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out))) {
-            Ok(verdict) => verdict,
-            Err(_) => {
-                if let Some(count) = Counters::count(&self.counters.panics) {
-                    tracing::error!(count, query = ?packet, "a query was lost in a panic; please report it");
-                }
-                Verdict::Drop
-            }
-        }
-    }
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.

@@ -1,14 +1,15 @@
-//! DNS over TCP (RFC 7766): a task per connection, and what it takes that slow, idle or many clients harm nobody.
+//! TCP listeners: which connections are taken, and what it takes that many of them harm nobody.
 
 use super::{
     Counters, Shared,
     connections::{Admission, Connections, Place},
+    reply::Client,
+    stream::{DRAIN, exchange},
     udp::is_lasting,
 };
-use crate::answer::{Request, Transport, Verdict};
-use std::{cell::RefCell, io, net::SocketAddr, sync::Arc, time::Duration};
+use crate::answer::Transport;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
     sync::watch,
@@ -16,27 +17,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Largest message of a stream.
-const MESSAGE: usize = u16::MAX as usize;
-/// How much is read at once.
-const READ: usize = 4096;
-/// Replies to pipelined queries are collected up to this size before they are written.
-const WRITE: usize = 16 * 1024;
-/// Buffers larger than this are given back while a connection is idle.
-const KEPT: usize = 4096;
 /// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long after the stop connections and queries that are on their way are still taken.
-const DRAIN: Duration = Duration::from_millis(100);
-/// How long after that connections may take to end.
+/// How long after the last query that is taken connections may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a connection that we end is still read, so that the last reply is not lost to a reset.
-const LINGER: Duration = Duration::from_millis(200);
-
-thread_local! {
-    /// Where a reply is written before its length is known; one for each worker instead of one for each connection.
-    static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE].into_boxed_slice());
-}
 
 /// Serves all listeners until the stop; an error means that one of them is lost.
 pub(super) fn run(
@@ -79,7 +63,7 @@ async fn accept(
                     }
                     match admission {
                         Admission::Free(place) | Admission::Evicted(place) => {
-                            tasks.spawn(connection(stream, place, Arc::clone(&shared), stopped.clone()));
+                            tasks.spawn(connection(stream, source, place, Arc::clone(&shared), stopped.clone()));
                         }
                         // Dropping the stream closes it.
                         Admission::Refused => refused(&shared, source),
@@ -124,150 +108,21 @@ async fn after_error(error: &io::Error, connections: &Connections) {
     }
 }
 
-async fn connection(mut stream: TcpStream, place: Place, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+async fn connection(
+    mut stream: TcpStream,
+    source: SocketAddr,
+    place: Place,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) {
     // Without it a reply could wait for the client's delayed acknowledgement. The system may refuse it on a dead
     // connection.
     let _ = stream.set_nodelay(true);
+    let client = Client { transport: Transport::Tcp, source };
     // Errors of one connection (reset, timeout) are everyday; nobody can do anything about them.
-    if let Err(error) = exchange(&mut stream, &place, &shared, stopped).await {
+    if let Err(error) = exchange(&mut stream, client, &place, &shared, stopped).await {
         tracing::trace!(%error, "a TCP connection ended");
     }
-}
-
-/// Why a wait for octets ended.
-enum Wait {
-    Octets(usize),
-    TimedOut,
-    Evicted,
-    Stopped,
-}
-
-/// Reads, answers and writes until the client has finished, is too slow, or has to make room.
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    place: &Place,
-    shared: &Shared,
-    mut stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let (mut input, mut output) = (Vec::new(), Vec::new());
-    // When the message that is incomplete has to be there, or the next one to begin.
-    let mut deadline = Instant::now() + shared.limits.tcp_idle;
-    let mut begun = false;
-    // After the stop: until when queries that are on their way are still taken.
-    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
-    loop {
-        let wanted = missing(&input).clamp(READ / 2, READ);
-        input.reserve(wanted);
-        let wait = tokio::select! {
-            biased;
-            octets = stream.read_buf(&mut input) => Wait::Octets(octets?),
-            () = place.evicted() => Wait::Evicted,
-            _ = stopped.changed(), if end.is_none() => Wait::Stopped,
-            () = sleep_until(end.map_or(deadline, |end| end.min(deadline))) => Wait::TimedOut,
-        };
-        match wait {
-            Wait::Octets(0) | Wait::TimedOut | Wait::Evicted => break,
-            Wait::Stopped => {
-                end = Some(Instant::now() + DRAIN);
-                continue;
-            }
-            Wait::Octets(_) => place.busy(),
-        }
-        let (consumed, closing) = answer_all(stream, shared, &input, &mut output).await?;
-        if closing {
-            return linger(stream, &mut input).await;
-        }
-        input.drain(..consumed);
-        let now = Instant::now();
-        if input.is_empty() {
-            input.shrink_to(KEPT);
-            output.shrink_to(KEPT);
-            (begun, deadline) = (false, now + shared.limits.tcp_idle);
-            place.idle();
-        } else if consumed > 0 || !begun {
-            // A message has begun; its time does not grow with each of its octets.
-            (begun, deadline) = (true, now + shared.limits.tcp_slow);
-        }
-        // A client that never pauses would not notice the stop otherwise.
-        if end.is_some_and(|end| now >= end) {
-            break;
-        }
-    }
-    stream.shutdown().await
-}
-
-/// How many octets are missing for the next message, as far as that is known.
-fn missing(input: &[u8]) -> usize {
-    match *input {
-        [high, low, ..] => (2 + usize::from(u16::from_be_bytes([high, low]))).saturating_sub(input.len()),
-        _ => READ,
-    }
-}
-
-/// Answers every complete message of `input` and writes the replies. Returns how many octets were used up, and whether
-/// the connection has to end because of a message that is none.
-async fn answer_all<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    shared: &Shared,
-    input: &[u8],
-    output: &mut Vec<u8>,
-) -> io::Result<(usize, bool)> {
-    let mut consumed = 0;
-    let mut closing = false;
-    while let Some((&[high, low], rest)) = input[consumed..].split_first_chunk() {
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let Some(message) = rest.get(..length) else { break };
-        consumed += 2 + length;
-        if length == 0 {
-            closing = true;
-            break;
-        }
-        answer_one(shared, message, output);
-        if output.len() >= WRITE {
-            write(stream, shared, output).await?;
-        }
-    }
-    write(stream, shared, output).await?;
-    Ok((consumed, closing))
-}
-
-/// Appends the reply with its length in front, so that both leave in one write (RFC 7766 §8).
-fn answer_one(shared: &Shared, message: &[u8], output: &mut Vec<u8>) {
-    REPLY.with_borrow_mut(|reply| {
-        // Loaded for each message: what was published before a query was sent is in its answer.
-        let snapshot = shared.reader.load();
-        let request = Request::new(Transport::Tcp, shared.limits.udp_payload, fastrand::u32(..));
-        if let Verdict::Reply(length) = shared.answer(message, &snapshot, request, reply) {
-            let length = length.min(MESSAGE);
-            output.extend_from_slice(&(length as u16).to_be_bytes());
-            output.extend_from_slice(&reply[..length]);
-        }
-    });
-}
-
-/// Writes what has been collected, as long as the client takes it in time.
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, shared: &Shared, output: &mut Vec<u8>) -> io::Result<()> {
-    if output.is_empty() {
-        return Ok(());
-    }
-    timeout(shared.limits.tcp_slow, stream.write_all(output)).await.map_err(io::Error::from)??;
-    output.clear();
-    Ok(())
-}
-
-/// Ends a connection on which octets may still be under way: closing it with octets unread would reset it and could
-/// take the last replies with it.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, input: &mut Vec<u8>) -> io::Result<()> {
-    stream.shutdown().await?;
-    let discard = async {
-        loop {
-            input.clear();
-            if stream.read_buf(input).await? == 0 {
-                return Ok(());
-            }
-        }
-    };
-    timeout(LINGER, discard).await.unwrap_or(Ok(()))
 }
 
 #[cfg(test)]

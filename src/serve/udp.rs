@@ -1,7 +1,7 @@
 //! The UDP loop of one thread: receive a batch, answer it from one snapshot, send it.
 
 use super::{Counters, Shared, batch::Batch};
-use crate::answer::{Request, Transport, Verdict};
+use crate::answer::{Transport, Verdict};
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -46,10 +46,14 @@ fn turn(
         if !batch.source(index).is_some_and(|source| may_reply(source, local, destination)) {
             continue;
         }
-        let request = Request::new(Transport::Udp, shared.limits.udp_payload, random.u32(..));
+        let request = shared.request(Transport::Udp, random.u32(..));
         let (packet, reply) = batch.exchange(index);
-        if let Verdict::Reply(length) = shared.answer(packet, &snapshot, request, reply) {
-            batch.set_reply(index, length);
+        match shared.answer(packet, &snapshot, request, reply) {
+            // The last two only if the request asked for them; then what is written refuses.
+            Some(Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) => {
+                batch.set_reply(index, length);
+            }
+            Some(Verdict::Drop | Verdict::Signed) | None => {}
         }
     }
     drop(snapshot);

@@ -1,0 +1,139 @@
+//! From a message to its reply: at once out of the records, or later out of what somebody else has to be asked for.
+//!
+//! Every transport comes through here, so what a message means does not depend on what it came over. Streams, HTTPS and
+//! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
+//! with one snapshot, and treats the same verdicts in `udp`.
+#![allow(dead_code)] // until the transports that use the rest are in
+
+use super::{Counters, Shared};
+use crate::{
+    answer::{Request, Transport, Verdict},
+    wire::MESSAGE_MAX,
+    zone::Snapshot,
+};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+use tokio::sync::mpsc;
+
+thread_local! {
+    /// Where a reply is written before its length is known; one for each worker instead of one for each connection.
+    static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE_MAX].into_boxed_slice());
+}
+
+/// Who asks, and over what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub(super) transport: Transport,
+    pub(super) source: SocketAddr,
+}
+
+/// What [`Shared::begin`] came to.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Nothing is to be said to this message.
+    Silence,
+    /// The answer was lost in a panic.
+    Lost,
+    /// The reply has been written.
+    Replied,
+    /// The reply needs more than the records; [`Shared::finish`] has it.
+    Later(Later),
+}
+
+/// A message whose reply needs more than the records: another server, a whole zone, or a look at its signature.
+#[derive(Debug)]
+pub(super) struct Later {
+    /// `Forward`, `Transfer` or `Signed`.
+    pub(super) verdict: Verdict,
+    /// The message as it came.
+    pub(super) message: Vec<u8>,
+    /// What to say if nothing better comes; empty for `Signed`.
+    pub(super) refusal: Vec<u8>,
+}
+
+/// What is sent in reply to one message.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// Nothing.
+    Silence,
+    /// Nothing, because the answer was lost in a panic.
+    Lost,
+    /// One message.
+    Message(Vec<u8>),
+    /// Several messages, one after the other until the sender is dropped: a transfer.
+    Messages(mpsc::Receiver<Vec<u8>>),
+}
+
+impl Shared {
+    /// What is asked of `answer` for a message of this transport.
+    pub(super) fn request(&self, transport: Transport, rotation: u32) -> Request {
+        Request::new(transport, self.limits.udp_payload, rotation)
+    }
+
+    /// Answers one message; a panic in it loses this answer (`None`) and nothing else.
+    pub(super) fn answer(
+        &self,
+        packet: &[u8],
+        snapshot: &Snapshot,
+        request: Request,
+        out: &mut [u8],
+    ) -> Option<Verdict> {
+        // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
+        // afterwards.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out)));
+        if outcome.is_err()
+            && let Some(count) = Counters::count(&self.counters.panics)
+        {
+            tracing::error!(count, query = ?packet, "a query was lost in a panic; please report it");
+        }
+        outcome.ok()
+    }
+
+    /// Answers a message of a stream, or tells that this takes longer. A reply that is there at once goes to `write`,
+    /// without an allocation of its own.
+    pub(super) fn begin(&self, client: Client, message: &[u8], write: impl FnOnce(&[u8])) -> Begun {
+        REPLY.with_borrow_mut(|reply| {
+            // Loaded for each message: what was published before a query was sent is in its answer.
+            let snapshot = self.reader.load();
+            let request = self.request(client.transport, fastrand::u32(..));
+            let later = |verdict, refusal: &[u8]| {
+                Begun::Later(Later { verdict, message: message.to_vec(), refusal: refusal.to_vec() })
+            };
+            match self.answer(message, &snapshot, request, reply) {
+                None => Begun::Lost,
+                Some(Verdict::Drop) => Begun::Silence,
+                Some(Verdict::Reply(length)) => {
+                    write(&reply[..length.min(MESSAGE_MAX)]);
+                    Begun::Replied
+                }
+                Some(verdict @ (Verdict::Forward(length) | Verdict::Transfer(length))) => {
+                    later(verdict, &reply[..length.min(MESSAGE_MAX)])
+                }
+                Some(Verdict::Signed) => later(Verdict::Signed, &[]),
+            }
+        })
+    }
+
+    /// The reply to a message that takes longer. Nobody else is asked and nothing is transferred as long as
+    /// [`Shared::request`] does not ask for it, so that what is left is to refuse.
+    pub(super) async fn finish(&self, _client: Client, later: Later) -> Reply {
+        match later.verdict {
+            Verdict::Forward(_) | Verdict::Transfer(_) => Reply::Message(later.refusal),
+            Verdict::Signed | Verdict::Reply(_) | Verdict::Drop => Reply::Silence,
+        }
+    }
+
+    /// The reply to a message that comes alone (HTTPS, QUIC), however long it takes.
+    pub(super) async fn reply(&self, client: Client, message: &[u8]) -> Reply {
+        let mut reply = Vec::new();
+        match self.begin(client, message, |octets| reply.extend_from_slice(octets)) {
+            Begun::Silence => Reply::Silence,
+            Begun::Lost => Reply::Lost,
+            Begun::Replied => Reply::Message(reply),
+            Begun::Later(later) => self.finish(client, later).await,
+        }
+    }
+}
