@@ -12,6 +12,10 @@
 
 #![warn(missing_docs)]
 
+// What tests share names this crate from outside.
+#[cfg(test)]
+extern crate self as headless_dns;
+
 // Data plane.
 pub mod answer;
 pub mod name;

@@ -2,8 +2,13 @@
 //! begins with its numbers in the list of DNS behaviour that the project keeps to.
 #![allow(clippy::unwrap_used)]
 
+#[path = "names/endpoint_states.rs"]
+mod endpoint_states;
+#[path = "support/ways.rs"]
+mod ways;
+
 use headless_dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::Transport,
     name::Name,
     records::{RecordSettings, Records},
     wire::rdata::RecordType,
@@ -71,10 +76,36 @@ fn ask(snapshot: &Snapshot, asked: &str, rtype: RecordType) -> Message {
     packet.extend_from_slice(name(asked).as_wire());
     packet.extend_from_slice(&rtype.0.to_be_bytes());
     packet.extend_from_slice(&[0, 1]);
-    let mut out = vec![0; 65_535];
-    let request = Request::new(Transport::Tcp, 1232, 1);
-    let Verdict::Reply(length) = answer(&packet, snapshot, request, &mut out) else { panic!("no reply") };
-    Message::from_vec(&out[..length]).unwrap()
+    let replies: Vec<(ways::Reply, Message)> = ways::all(snapshot, &packet)
+        .into_iter()
+        .map(|reply| {
+            let octets = reply.octets.as_ref().unwrap_or_else(|| panic!("no reply: {asked}, {}", reply.way));
+            let message = Message::from_vec(octets).unwrap();
+            (reply, message)
+        })
+        .collect();
+    // A stream has room for everything, a datagram for the additional records that fit (207).
+    let (_, whole) = replies.iter().find(|(reply, _)| reply.transport.is_stream()).unwrap();
+    let (header, [answers, authorities, additionals]) = content(whole);
+    for (reply, message) in &replies {
+        let (other, [same, too, fewer]) = content(message);
+        let what = format!("{asked} {rtype}, {}", reply.way);
+        assert_eq!((other, same, too), (header, answers.clone(), authorities.clone()), "{what}");
+        assert!(fewer.iter().all(|one| additionals.contains(one)), "{what}");
+        assert!(fewer.len() == additionals.len() || reply.transport == Transport::Udp, "{what}");
+        assert!(!message.metadata.truncation, "{what}");
+    }
+    whole.clone()
+}
+
+/// All that is said, whatever the order within the sections.
+fn content(message: &Message) -> ((ResponseCode, bool), [Vec<String>; 3]) {
+    let sections = [&message.answers, &message.authorities, &message.additionals].map(|records| {
+        let mut lines: Vec<String> = records.iter().map(ToString::to_string).collect();
+        lines.sort();
+        lines
+    });
+    ((message.metadata.response_code, message.metadata.authoritative), sections)
 }
 
 /// Without the cluster's domain.

@@ -1,4 +1,4 @@
-//! Any packet over either transport: no panic, and every reply is short enough and can be read by hickory.
+//! Any packet over any transport, with and without forwarding and transfers: no panic, and every reply is short enough and can be read by hickory.
 #![no_main]
 
 use headless_dns::{
@@ -56,14 +56,23 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     Snapshot::new(vec![spec]).apply(&delta).with_static_zones(vec![zone("e"), zone("s.c")]).synced()
 });
 
+/// The first octet chooses how it came and what is switched on.
+fn request(choice: u8) -> Request {
+    let transport = Transport::ALL[usize::from(choice & 7) % Transport::ALL.len()];
+    let request = Request::new(transport, 1232, u32::from(choice));
+    Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, ..request }
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, packet)) = input.split_first() else { return };
-    let transport = if choice & 1 == 0 { Transport::Udp } else { Transport::Tcp };
-    let request = Request::new(transport, 1232, u32::from(choice));
-    let mut out = vec![0; if transport == Transport::Udp { 1232 } else { 65_535 }];
-    if let Verdict::Reply(length) = answer(packet, &SNAPSHOT, request, &mut out) {
-        assert_eq!(out[..2], packet[..2]);
-        assert!(out[2] & 0x80 != 0);
-        Message::from_vec(&out[..length]).expect("a message");
-    }
+    let request = request(choice);
+    let mut out = vec![0; if request.transport.is_stream() { 65_535 } else { 1232 }];
+    let (Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) =
+        answer(packet, &SNAPSHOT, request, &mut out)
+    else {
+        return;
+    };
+    assert_eq!(out[..2], packet[..2]);
+    assert!(out[2] & 0x80 != 0);
+    Message::from_vec(&out[..length]).expect("a message");
 });

@@ -6,13 +6,16 @@ use crate::{
     name::Name,
     zone::{Delta, Snapshot, ZoneSpec, file},
 };
-use hickory_proto::op::Message;
+use hickory_proto::{op::Message, rr::rdata::opt::EdnsCode};
 use std::{fmt::Write, net::IpAddr, path::Path};
 
 mod any_input;
+mod packets;
 mod reasons;
 mod rows;
 mod sizes;
+#[path = "../../tests/support/ways.rs"]
+mod ways;
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -152,14 +155,7 @@ fn spelt(text: &str) -> Vec<u8> {
 
 /// The whole reply; `None` for silence.
 fn ask(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> {
-    let mut out = vec![0x5a; if request.transport == Transport::Udp { 1232 } else { 65_535 }];
-    match answer(packet, snapshot, request, &mut out) {
-        Verdict::Reply(length) => {
-            out.truncate(length);
-            Some(out)
-        }
-        _ => None,
-    }
+    ways::within(snapshot, packet, request)
 }
 
 /// A reply as text: RCODE and flags, then each record with its section, sets in the order sent.
@@ -181,13 +177,13 @@ fn show(reply: &[u8]) -> String {
         write!(text, " edns={}", edns.max_payload()).unwrap();
         for (_, option) in edns.options().as_ref() {
             let octets: Vec<u8> = option.try_into().unwrap();
-            write!(
-                text,
-                " ede={} {:?}",
-                u16::from_be_bytes([octets[0], octets[1]]),
-                str::from_utf8(&octets[2..]).unwrap()
-            )
-            .unwrap();
+            let code = u16::from(EdnsCode::from(option));
+            if code != 15 {
+                write!(text, " option={code}").unwrap();
+                continue;
+            }
+            let info = u16::from_be_bytes([octets[0], octets[1]]);
+            write!(text, " ede={info} {:?}", str::from_utf8(&octets[2..]).unwrap()).unwrap();
         }
     }
     for (section, records) in
@@ -201,12 +197,27 @@ fn show(reply: &[u8]) -> String {
     text
 }
 
-/// Checks one row: `expected` are the lines of [`show`] without their indentation.
+/// Checks one row, every way it can be asked: `expected` are the lines of [`show`] without their indentation.
 fn check(snapshot: &Snapshot, line: &str, expected: &str) {
     let (packet, request) = query(line);
     let reply = ask(snapshot, &packet, request).unwrap_or_else(|| panic!("no reply: {line}"));
-    let expected: Vec<&str> = expected.trim_start().lines().map(str::trim_start).collect();
+    let mut expected: Vec<&str> = expected.trim_start().lines().map(str::trim_start).collect();
     assert_eq!(show(&reply), expected.join("\n"), "{line}");
+    check_echo(&packet, &reply);
+    // Where a set begins is another matter each time, so from here on the order of records does not count.
+    expected[1..].sort_unstable();
+    for reply in ways::all(snapshot, &packet) {
+        let octets = reply.octets.unwrap_or_else(|| panic!("no reply: {line}, {}", reply.way));
+        check_echo(&packet, &octets);
+        let shown = show(&octets);
+        let mut lines: Vec<&str> = shown.lines().collect();
+        lines[1..].sort_unstable();
+        assert_eq!(lines, expected, "{line}, {}", reply.way);
+    }
+}
+
+/// What of a query stands in its reply, octet for octet.
+fn check_echo(packet: &[u8], reply: &[u8]) {
     assert_eq!(reply[..2], [0xab, 0xcd], "168: id");
     assert_eq!(reply[2] & 0xf9, 0x81, "168: QR and RD, and the opcode as it was");
     let question = packet[12..].split_at(packet.len() - 12 - if packet[11] > 0 { 11 } else { 0 }).0;

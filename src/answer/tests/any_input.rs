@@ -6,8 +6,21 @@ use std::sync::LazyLock;
 
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(snapshot);
 
+/// Every way there is says the same, as far as the header tells.
+fn check_ways(packet: &[u8]) {
+    let replies = ways::all(&SNAPSHOT, packet);
+    let head = |octets: &Option<Vec<u8>>| octets.as_deref().map(|octets| [octets[2] & !2, octets[3]]);
+    for reply in &replies {
+        assert_eq!(head(&reply.octets), head(&replies[0].octets), "{}: {packet:02x?}", reply.way);
+        assert!(reply.octets.iter().all(|octets| reply.transport == Transport::Udp || octets[2] & 2 == 0), "209");
+    }
+}
+
 /// Replies are parsed by hickory and kept to their limit.
 fn check_reply(packet: &[u8], request: Request) {
+    if !packet.is_empty() {
+        check_ways(packet);
+    }
     let Some(reply) = ask(&SNAPSHOT, packet, request) else { return };
     assert_eq!(reply[..2], packet[..2]);
     assert!(reply[2] & 0x80 != 0);

@@ -8,6 +8,11 @@ fn soa(snapshot: &Snapshot, origin: &str) -> String {
     format!("auth: {origin}. 1 SOA ns.dns.cluster.local. hostmaster.cluster.local. {serial} 7200 1800 86400 1")
 }
 
+/// The SOA as an answer, which has its own TTL.
+fn apex_soa(snapshot: &Snapshot) -> String {
+    soa(snapshot, "cluster.local").replace("auth: cluster.local. 1 ", "cluster.local. 5 ")
+}
+
 const EXAMPLE_SOA: &str = "auth: example.org. 5 SOA ns.elsewhere. h.elsewhere. 1 2 3 4 60";
 
 #[test]
@@ -17,6 +22,8 @@ fn records() {
     let rows: &[(&str, &str)] = &[
         // 1, 148, 151
         ("dns-version.cluster.local TXT", "NOERROR aa\n dns-version.cluster.local. 5 TXT 1.1.0"),
+        // 4
+        ("cluster.local SOA", &format!("NOERROR aa\n{}", apex_soa(&snapshot))),
         // 5, 6, 167
         ("cluster.local NS", "NOERROR aa
             cluster.local. 5 NS ns.dns.cluster.local.
@@ -205,6 +212,38 @@ fn aliases() {
 }
 
 #[test]
+fn long_chains() {
+    // 99: 16 aliases lead to the address, of 17 the last is for the client to follow.
+    let chain = |length: usize| -> String {
+        (0..length).map(|n| format!("c{n} CNAME c{}\n", n + 1)).chain([format!("c{length} A 192.0.2.1\n")]).collect()
+    };
+    for (length, addresses) in [(ALIASES_MAX - 1, 1), (ALIASES_MAX, 0), (ALIASES_MAX + 40, 0)] {
+        let snapshot = Snapshot::new(vec![]).with_static_zones(vec![file_zone("example.org", &chain(length))]).synced();
+        let packet = query("c0.example.org A edns").0;
+        for reply in ways::all(&snapshot, &packet) {
+            let message = Message::from_vec(reply.octets.as_deref().unwrap()).unwrap();
+            let is_address = |record: &&hickory_proto::rr::Record| u16::from(record.record_type()) == 1;
+            let found = message.answers.iter().filter(is_address).count();
+            let what = format!("{length} aliases, {}", reply.way);
+            assert_eq!((found, message.answers.len() - found), (addresses, length.min(ALIASES_MAX)), "{what}");
+            assert_eq!(u16::from(message.metadata.response_code), 0, "{what}");
+            assert!(message.metadata.authoritative && !message.metadata.truncation, "{what}");
+        }
+    }
+}
+
+#[test]
+fn no_time_at_all() {
+    // 149, 146: TTL 0, and a negative answer for no time
+    let zone = file_zone("example.org", "www 0 A 192.0.2.1");
+    let brief = "$ORIGIN brief.test.\n$TTL 5\n@ 9 SOA ns.elsewhere. h.elsewhere. 1 2 3 4 0\n@ NS ns.elsewhere.\n";
+    let brief = file::read(Path::new("brief.zone"), brief.as_bytes(), &[]).0.unwrap();
+    let snapshot = Snapshot::new(vec![]).with_static_zones(vec![zone, brief]).synced();
+    check(&snapshot, "www.example.org A", "NOERROR aa\n www.example.org. 0 A 192.0.2.1");
+    check(&snapshot, "x.brief.test A", "NXDOMAIN aa\n auth: brief.test. 0 SOA ns.elsewhere. h.elsewhere. 1 2 3 4 0");
+}
+
+#[test]
 fn static_zones() {
     let snapshot = snapshot();
     const REFERRAL: &str = "NOERROR
@@ -346,6 +385,10 @@ fn odd_packets() {
         if let Some(reply) = reply {
             assert_eq!(reply[..2], packet[..2], "{what}");
             assert_eq!(reply[2] & 0x79, packet[2] & 0x79, "{what}: opcode and RD copied");
+        }
+        for reply in ways::all(&snapshot, packet) {
+            let shown = reply.octets.as_deref().map(show);
+            assert_eq!(shown.as_deref().and_then(|text| text.lines().next()), *expected, "{what}, {}", reply.way);
         }
     }
     // 170, 171, 172: flags that mean nothing in a query.

@@ -39,6 +39,143 @@ fn truncation() {
 }
 
 #[test]
+fn every_size_is_kept() {
+    // 203-208: whole records, as many as fit, whatever the client can take.
+    let mut records = addresses("big.svc", 200);
+    for pod in 0..30 {
+        records += &format!("_p._tcp.s.svc SRV 0 0 {pod} w{pod}.s.svc\nw{pod}.s.svc A 10.0.0.{pod}\n");
+        records += &format!("w{pod}.s.svc A 10.0.1.{pod}\nw{pod}.s.svc AAAA fd00::{pod}\n");
+    }
+    let snapshot = with(&records);
+    let name = "_p._tcp.s.svc.cluster.local SRV";
+    let whole =
+        Message::from_vec(&ask(&snapshot, &query(&format!("{name} tcp")).0, query("x A tcp").1).unwrap()).unwrap();
+    let whole: Vec<String> = whole.answers.iter().chain(&whole.additionals).map(ToString::to_string).collect();
+    for size in (0..=1300).chain([4096, 65_535]) {
+        let limit = size.clamp(512, 1232);
+        let (length, truncated, [answers, ..]) = shape(&snapshot, &format!("big.svc.cluster.local A edns={size}"));
+        assert!(truncated && length <= limit && length + 16 > limit, "{size}: {length} octets");
+        assert!(answers >= (limit - BEFORE - 11 - 64) / 16, "{size}: {answers} records");
+
+        let reply = ask(&snapshot, &query(&format!("{name} edns={size}")).0, query("x A").1).unwrap();
+        let message = Message::from_vec(&reply).unwrap();
+        assert!(reply.len() <= limit && message.edns.is_some(), "{size}");
+        assert_eq!(message.metadata.truncation, message.answers.len() < 30, "{size}");
+        assert!(
+            message.answers.iter().chain(&message.additionals).all(|one| whole.contains(&one.to_string())),
+            "{size}"
+        );
+        // 208: two addresses of a family or none
+        let mut sets = BTreeMap::new();
+        for record in &message.additionals {
+            *sets.entry((record.name.to_string(), u16::from(record.record_type()))).or_insert(0) += 1;
+        }
+        assert!(sets.iter().all(|((_, rtype), count)| *count == if *rtype == 1 { 2 } else { 1 }), "{size}: {sets:?}");
+    }
+}
+
+#[test]
+fn whatever_room_there_is_the_reason_is_cut_to_it() {
+    // 201, 205: an EDE text is shortened, then left out, and the message can be read all the same.
+    let snapshot = snapshot();
+    for line in ["www.example.com A edns", "cluster.local AXFR tcp edns", "no.svc.cluster.local A edns"] {
+        let (packet, request) = query(line);
+        let mut before = None;
+        for room in 0..400 {
+            let mut out = vec![0; room];
+            let Verdict::Reply(length) = answer(&packet, &snapshot, request, &mut out) else { continue };
+            assert!(length <= room, "{line}: {length} octets in {room}");
+            let shown = show(&out[..length]);
+            before = Some(shown);
+        }
+        let full = show(&ask(&snapshot, &packet, request).unwrap());
+        assert_eq!(before, Some(full), "{line}");
+    }
+}
+
+/// Where pointers stand in a message's names and where they lead to; rdata of the types given holds names too.
+fn pointers(reply: &[u8]) -> Vec<(usize, usize)> {
+    fn name(reply: &[u8], at: &mut usize, found: &mut Vec<(usize, usize)>) {
+        loop {
+            match reply[*at] {
+                0 => return *at += 1,
+                length if length < 64 => *at += 1 + usize::from(length),
+                high => {
+                    found.push((*at, usize::from(u16::from_be_bytes([high, reply[*at + 1]]) & 0x3fff)));
+                    return *at += 2;
+                }
+            }
+        }
+    }
+    let number = |at: usize| usize::from(u16::from_be_bytes([reply[at], reply[at + 1]]));
+    let (mut at, mut found) = (12, Vec::new());
+    name(reply, &mut at, &mut found);
+    at += 4;
+    for _ in 0..number(6) + number(8) + number(10) {
+        name(reply, &mut at, &mut found);
+        let (rtype, end) = (number(at), at + 10 + number(at + 8));
+        at += 10;
+        // NS, CNAME, PTR; MX; SOA. The others hold none, or none that may be compressed.
+        match rtype {
+            2 | 5 | 12 => name(reply, &mut at, &mut found),
+            15 => {
+                at += 2;
+                name(reply, &mut at, &mut found);
+            }
+            6 => (0..2).for_each(|_| name(reply, &mut at, &mut found)),
+            _ => {}
+        }
+        at = end;
+    }
+    assert_eq!(at, reply.len(), "all of it was read");
+    found
+}
+
+#[test]
+fn pointers_lead_backwards() {
+    // 164, 165: to where a name begins or goes on, before the pointer, in reach, and never into the header.
+    let snapshot = snapshot();
+    let mut seen = 0;
+    for line in [
+        "cluster.local NS",
+        "cluster.local SOA edns",
+        "chain.ns1.svc.cluster.local A",
+        "dangling.ns1.svc.cluster.local A",
+        "_web._tcp.nginx.ns1.svc.cluster.local SRV tcp",
+        "2.0.1.10.in-addr.arpa PTR",
+        "mail.example.org MX",
+        "host.child.example.org A edns",
+        "no.example.org A",
+        "q.alias.example.org A",
+    ] {
+        let (packet, request) = query(line);
+        let reply = ask(&snapshot, &packet, request).unwrap();
+        for (place, target) in pointers(&reply) {
+            assert!((12..place).contains(&target), "{line}: {place} → {target}");
+            // Whole suffixes: what stands there is a name that ends.
+            assert!(crate::name::wire_length(&expand(&reply, target)).is_some(), "{line}: {place} → {target}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} pointers");
+}
+
+/// The name at a place, without pointers.
+fn expand(reply: &[u8], mut at: usize) -> Vec<u8> {
+    let mut wire = Vec::new();
+    loop {
+        match reply[at] {
+            0 => return [wire, vec![0]].concat(),
+            length if length < 64 => {
+                wire.extend_from_slice(&reply[at..=at + usize::from(length)]);
+                at += 1 + usize::from(length);
+            }
+            high => at = usize::from(u16::from_be_bytes([high, reply[at + 1]]) & 0x3fff),
+        }
+    }
+}
+
+#[test]
 fn every_record_has_the_same_chance() {
     let snapshot = with(&addresses("big.svc", 100));
     let mut seen = BTreeMap::new();

@@ -1,0 +1,156 @@
+//! Every way a query can come: in this process over each transport, and through the sockets of one real server.
+
+use headless_dns::{
+    answer::{Request, Transport, Verdict, answer},
+    serve::{Serving, Sockets},
+    settings::Settings,
+    zone::{self, Publisher, Snapshot},
+};
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The largest datagram that is sent, as the settings have it by default.
+pub const UDP_PAYLOAD: u16 = 1232;
+/// How long a reply may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A query that is always answered (NOTIMP), sent after the one that counts: when its reply comes first, there was none.
+const AFTER: [u8; 12] = [0xfe, 0xed, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// What came back over a way.
+pub struct Reply {
+    /// The way, for messages.
+    pub way: &'static str,
+    /// What it is for the answer.
+    pub transport: Transport,
+    /// `None` for silence.
+    pub octets: Option<Vec<u8>>,
+}
+
+/// Asks in this process, as over a transport.
+pub fn within(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> {
+    // Filled, so that octets that were never written do not look like zeros.
+    let mut out = vec![0x5a; if request.transport.is_stream() { 65_535 } else { usize::from(UDP_PAYLOAD) }];
+    let (Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) =
+        answer(packet, snapshot, request, &mut out)
+    else {
+        return None;
+    };
+    out.truncate(length);
+    Some(out)
+}
+
+/// Asks every way there is.
+pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
+    let within = Transport::ALL.map(|transport| Reply {
+        way: ["in process, UDP", "in process, TCP", "in process, TLS", "in process, HTTPS", "in process, QUIC"]
+            [transport as usize],
+        transport,
+        octets: within(snapshot, packet, Request::new(transport, UDP_PAYLOAD, 0)),
+    });
+    let mut server = server();
+    server.publisher.publish(snapshot.clone());
+    let sockets = [
+        Reply { way: "UDP socket", transport: Transport::Udp, octets: server.udp(packet) },
+        Reply { way: "TCP socket", transport: Transport::Tcp, octets: server.tcp(packet) },
+    ];
+    within.into_iter().chain(sockets).collect()
+}
+
+/// One server for all tests of a process; they take turns.
+struct Server {
+    publisher: Publisher,
+    address: SocketAddr,
+    udp: UdpSocket,
+    tcp: Option<TcpStream>,
+    _serving: Serving,
+}
+
+fn server() -> MutexGuard<'static, Server> {
+    static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
+        let limits = Settings::defaults().limits;
+        let sockets = Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &limits).expect("a socket");
+        let address = sockets.addresses()[0];
+        let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()));
+        let serving = sockets.serve(reader, limits).expect("a server");
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        udp.connect(address).expect("the server");
+        udp.set_read_timeout(Some(PATIENCE)).expect("a time");
+        Mutex::new(Server { publisher, address, udp, tcp: None, _serving: serving })
+    });
+    // A test that failed leaves no reply behind: whatever comes is read to its end.
+    SERVER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    fn udp(&self, packet: &[u8]) -> Option<Vec<u8>> {
+        self.udp.send(packet).expect("sent");
+        self.udp.send(&AFTER).expect("sent");
+        // One socket of the server has both, so they are answered in their order.
+        let first = self.datagram();
+        if is_after(&first) {
+            return None;
+        }
+        assert!(is_after(&self.datagram()), "two replies to one query");
+        Some(first)
+    }
+
+    fn datagram(&self) -> Vec<u8> {
+        let mut buffer = vec![0; 65_535];
+        let length = self.udp.recv(&mut buffer).expect("a reply");
+        buffer.truncate(length);
+        buffer
+    }
+
+    /// An empty message ends the connection, so the next query has a new one.
+    fn tcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        let outcome = self.exchange(packet);
+        if outcome.is_err() {
+            self.tcp = None;
+            assert!(packet.is_empty(), "the connection was lost: {outcome:?}");
+        }
+        outcome.unwrap_or_default()
+    }
+
+    fn exchange(&mut self, packet: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        if self.tcp.as_ref().is_none_or(has_ended) {
+            let stream = TcpStream::connect(self.address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_nodelay(true)?;
+            self.tcp = Some(stream);
+        }
+        let Some(stream) = &mut self.tcp else { return Ok(None) };
+        stream.write_all(&[framed(packet), framed(&AFTER)].concat())?;
+        let first = message(stream)?;
+        if is_after(&first) {
+            return Ok(None);
+        }
+        assert!(is_after(&message(stream)?), "two replies to one query");
+        Ok(Some(first))
+    }
+}
+
+/// Whether the server has closed a connection, as it may when that was idle.
+fn has_ended(stream: &TcpStream) -> bool {
+    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    stream.set_nonblocking(false).is_err() || !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn is_after(reply: &[u8]) -> bool {
+    reply.starts_with(&AFTER[..2])
+}
+
+fn framed(packet: &[u8]) -> Vec<u8> {
+    [&u16::try_from(packet.len()).expect("a message").to_be_bytes()[..], packet].concat()
+}
+
+fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut octets)?;
+    Ok(octets)
+}
