@@ -14,7 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("serve", &["answer", "settings", "wire", "zone"]),
+    ("serve", &["answer", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
     ("yaml", &["diagnostic"]),

@@ -15,8 +15,10 @@ mod batch;
 mod batch_portable;
 mod connections;
 pub mod frame;
+mod query_log;
 mod reply;
 mod socket;
+pub mod statistics;
 mod stream;
 mod tcp;
 #[cfg(test)]
@@ -24,11 +26,13 @@ mod testing;
 mod udp;
 
 use crate::{
-    answer::{self, Request, Verdict},
+    answer::{self, Request, Seen, Verdict},
     settings::Limits,
     zone::{Reader, Snapshot},
 };
+use query_log::QueryLog;
 use socket::Bound;
+use statistics::Statistics;
 use std::{
     io,
     net::SocketAddr,
@@ -64,6 +68,28 @@ pub struct Serving {
     shared: Arc<Shared>,
     stop_tcp: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    query_log: Option<JoinHandle<()>>,
+}
+
+/// What a server counts, to be read as long as anybody likes.
+#[derive(Debug, Clone)]
+pub struct Counted(Arc<Shared>);
+
+impl Counted {
+    /// Events that are too many to log one by one.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Queries and replies.
+    pub fn statistics(&self) -> &Statistics {
+        &self.0.statistics
+    }
+
+    /// Queries that the query log had no room for.
+    pub fn unlogged(&self) -> u64 {
+        self.0.query_log.dropped()
+    }
 }
 
 /// Events that are too many to log one by one.
@@ -87,8 +113,8 @@ impl Counters {
     }
 }
 
-/// The signature of [`answer::answer`]; tests put another function in its place.
-type Answer = fn(&[u8], &Snapshot, Request, &mut [u8]) -> Verdict;
+/// The signature of [`answer::answer_seen`]; tests put another function in its place.
+type Answer = for<'s> fn(&[u8], &'s Snapshot, Request, &mut [u8], &mut Seen<'s>) -> Verdict;
 
 /// What every thread of this room has.
 #[derive(Debug)]
@@ -99,6 +125,8 @@ struct Shared {
     stop: AtomicBool,
     failed: AtomicBool,
     counters: Counters,
+    statistics: Statistics,
+    query_log: QueryLog,
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
@@ -126,10 +154,11 @@ impl Sockets {
 
     /// Starts to answer from what `reader` shows.
     pub fn serve(self, reader: Reader, limits: Limits) -> io::Result<Serving> {
-        self.serve_with(reader, limits, answer::answer)
+        self.serve_with(reader, limits, answer::answer_seen)
     }
 
     fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
+        let (query_log, query_log_thread) = QueryLog::start()?;
         let shared = Arc::new(Shared {
             reader,
             limits,
@@ -137,10 +166,13 @@ impl Sockets {
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             counters: Counters::default(),
+            statistics: Statistics::default(),
+            query_log,
         });
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
-        let mut serving = Serving { shared: Arc::clone(&shared), stop_tcp, threads: Vec::new() };
+        let mut serving =
+            Serving { shared: Arc::clone(&shared), stop_tcp, threads: Vec::new(), query_log: Some(query_log_thread) };
         let mut listeners = Vec::new();
         for bound in self.bound {
             for (index, udp) in bound.udp.into_iter().enumerate() {
@@ -182,6 +214,16 @@ impl Serving {
         self.shared.failed.load(Ordering::Acquire)
     }
 
+    /// What is counted, to be read from elsewhere.
+    pub fn counted(&self) -> Counted {
+        Counted(Arc::clone(&self.shared))
+    }
+
+    /// From now on one of so many queries is logged, 0 for none.
+    pub fn log_queries(&self, every: u32) {
+        self.shared.query_log.set_every(every);
+    }
+
     /// What was counted since the start.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
@@ -197,5 +239,7 @@ impl Drop for Serving {
             // A panic of the thread has been printed where it happened.
             let _ = thread.join();
         }
+        self.shared.query_log.stop();
+        let _ = self.query_log.take().map(JoinHandle::join);
     }
 }

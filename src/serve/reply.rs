@@ -5,9 +5,9 @@
 //! with one snapshot, and treats the same verdicts in `udp`.
 #![allow(dead_code)] // until the transports that use the rest are in
 
-use super::{Counters, Shared};
+use super::{Counters, Shared, statistics::Tally};
 use crate::{
-    answer::{Request, Transport, Verdict},
+    answer::{Request, Seen, Transport, Verdict},
     wire::MESSAGE_MAX,
     zone::Snapshot,
 };
@@ -15,6 +15,7 @@ use std::{
     cell::RefCell,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
 };
 use tokio::sync::mpsc;
 
@@ -28,6 +29,14 @@ thread_local! {
 pub(super) struct Client {
     pub(super) transport: Transport,
     pub(super) source: SocketAddr,
+}
+
+/// A message as it came, from whom, and when it was there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message<'p> {
+    pub(super) octets: &'p [u8],
+    pub(super) client: Client,
+    pub(super) since: Instant,
 }
 
 /// What [`Shared::begin`] came to.
@@ -73,17 +82,35 @@ impl Shared {
         Request::new(transport, self.limits.udp_payload, rotation)
     }
 
-    /// Answers one message; a panic in it loses this answer (`None`) and nothing else.
+    /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
     pub(super) fn answer(
         &self,
-        packet: &[u8],
+        tally: &Tally,
+        message: Message<'_>,
         snapshot: &Snapshot,
         request: Request,
         out: &mut [u8],
     ) -> Option<Verdict> {
+        let mut seen = Seen::default();
+        let verdict = self.answer_caught(message.octets, snapshot, request, out, &mut seen);
+        tally.count(message.octets.len(), &seen, verdict);
+        if self.query_log.takes(request.rotation) {
+            self.query_log.tell(message, &seen, verdict);
+        }
+        verdict
+    }
+
+    fn answer_caught<'s>(
+        &self,
+        packet: &[u8],
+        snapshot: &'s Snapshot,
+        request: Request,
+        out: &mut [u8],
+        seen: &mut Seen<'s>,
+    ) -> Option<Verdict> {
         // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
         // afterwards.
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out, seen)));
         if outcome.is_err()
             && let Some(count) = Counters::count(&self.counters.panics)
         {
@@ -102,7 +129,11 @@ impl Shared {
             let later = |verdict, refusal: &[u8]| {
                 Begun::Later(Later { verdict, message: message.to_vec(), refusal: refusal.to_vec() })
             };
-            match self.answer(message, &snapshot, request, reply) {
+            let tally = self.statistics.shared(client.transport);
+            let asked = Message { octets: message, client, since: Instant::now() };
+            let verdict = self.answer(tally, asked, &snapshot, request, reply);
+            tally.took(1, asked.since.elapsed());
+            match verdict {
                 None => Begun::Lost,
                 Some(Verdict::Drop) => Begun::Silence,
                 Some(Verdict::Reply(length)) => {
@@ -133,7 +164,18 @@ impl Shared {
             Begun::Silence => Reply::Silence,
             Begun::Lost => Reply::Lost,
             Begun::Replied => Reply::Message(reply),
-            Begun::Later(later) => self.finish(client, later).await,
+            Begun::Later(later) => {
+                let reply = self.finish(client, later).await;
+                self.count_late(client, &reply);
+                reply
+            }
+        }
+    }
+
+    /// Counts a reply of [`Shared::finish`].
+    pub(super) fn count_late(&self, client: Client, reply: &Reply) {
+        if let Reply::Message(octets) = reply {
+            self.statistics.shared(client.transport).count_late(octets);
         }
     }
 }

@@ -136,7 +136,9 @@ async fn answer_one<S: AsyncWrite + Unpin>(
         return Ok(());
     };
     write(stream, shared, output).await?;
-    match shared.finish(client, later).await {
+    let reply = shared.finish(client, later).await;
+    shared.count_late(client, &reply);
+    match reply {
         Reply::Silence | Reply::Lost => {}
         Reply::Message(reply) => frame::append(output, &reply),
         Reply::Messages(mut replies) => {

@@ -3,7 +3,7 @@
 
 use super::{Serving, Sockets};
 use crate::{
-    answer::{Request, Verdict},
+    answer::{Request, Seen, Verdict},
     settings::Limits,
     zone::{self, Snapshot},
 };
@@ -21,7 +21,7 @@ pub(super) const SILENCE: u8 = 3;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn whim(packet: &[u8], _: &Snapshot, _: Request, out: &mut [u8]) -> Verdict {
+fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
     match packet[0] {
         PANIC => panic!("a query that panics, for the test"),
         SILENCE => Verdict::Drop,

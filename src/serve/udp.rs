@@ -1,6 +1,11 @@
 //! The UDP loop of one thread: receive a batch, answer it from one snapshot, send it.
 
-use super::{Counters, Shared, batch::Batch};
+use super::{
+    Counters, Shared,
+    batch::Batch,
+    reply::{Client, Message},
+    statistics::Tally,
+};
 use crate::answer::{Transport, Verdict};
 use std::{
     io,
@@ -18,11 +23,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) fn run(socket: &UdpSocket, local: SocketAddr, shared: &Shared) -> io::Result<()> {
     let mut batch = Batch::new(usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
+    let tally = &*shared.statistics.alone(Transport::Udp);
     while !shared.stop.load(Ordering::Acquire) {
-        turn(socket, local, shared, &mut batch, &mut random, true)?;
+        turn(socket, local, (shared, tally), &mut batch, &mut random, true)?;
     }
     let end = Instant::now() + DRAIN;
-    while Instant::now() < end && turn(socket, local, shared, &mut batch, &mut random, false)? {}
+    while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)? {}
     Ok(())
 }
 
@@ -30,7 +36,7 @@ pub(super) fn run(socket: &UdpSocket, local: SocketAddr, shared: &Shared) -> io:
 fn turn(
     socket: &UdpSocket,
     local: SocketAddr,
-    shared: &Shared,
+    (shared, tally): (&Shared, &Tally),
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
@@ -41,14 +47,17 @@ fn turn(
     };
     // Loaded after the batch has been received: what was published before a query was sent is in its answer.
     let snapshot = shared.reader.load();
+    // One look at the clock here and one behind the sending, for all of the batch.
+    let since = Instant::now();
     for index in 0..count {
         let destination = batch.destination(index);
-        if !batch.source(index).is_some_and(|source| may_reply(source, local, destination)) {
+        let Some(source) = batch.source(index).filter(|source| may_reply(*source, local, destination)) else {
             continue;
-        }
+        };
         let request = shared.request(Transport::Udp, random.u32(..));
-        let (packet, reply) = batch.exchange(index);
-        match shared.answer(packet, &snapshot, request, reply) {
+        let (octets, reply) = batch.exchange(index);
+        let message = Message { octets, client: Client { transport: Transport::Udp, source }, since };
+        match shared.answer(tally, message, &snapshot, request, reply) {
             // The last two only if the request asked for them; then what is written refuses.
             Some(Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) => {
                 batch.set_reply(index, length);
@@ -58,6 +67,7 @@ fn turn(
     }
     drop(snapshot);
     let (unsent, reason) = batch.send(socket)?;
+    tally.took(count, since.elapsed());
     for _ in 0..unsent {
         if let (Some(count), Some(reason)) = (Counters::count(&shared.counters.unsent), &reason) {
             tracing::warn!(count, %reason, "a UDP reply could not be sent; the client has to ask again");

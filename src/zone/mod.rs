@@ -19,4 +19,4 @@ pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
 pub use rrset::Rrset;
 pub use snapshot::{IDENTITY_MAX, Snapshot, ZoneSpec};
-pub use zone::{Found, Zone};
+pub use zone::{Found, ZONES_COUNTED, Zone};

@@ -4,7 +4,7 @@ use super::{
     Delta, Found, Rrset, Zone,
     file::StaticZone,
     serial,
-    zone::{FileRecords, soa_serial},
+    zone::{FileRecords, ZONES_COUNTED, soa_serial},
 };
 use crate::{
     name::{Name, parent},
@@ -52,6 +52,8 @@ pub struct Snapshot {
     files: Vec<(Arc<Zone>, StaticZone)>,
     /// All zones, by which queries are answered.
     served: Table,
+    /// Apexes of all zones that were ever served, each at its [`Zone::number`].
+    numbered: Arc<Vec<Name>>,
     /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
     earlier: Arc<BTreeMap<Name, u32>>,
     /// What this server is called by those who ask it.
@@ -92,6 +94,7 @@ impl Snapshot {
             fed,
             files: Vec::new(),
             served: Table::default(),
+            numbered: Arc::default(),
             earlier: Arc::default(),
             identity: None,
         };
@@ -211,6 +214,16 @@ impl Snapshot {
         serials
     }
 
+    /// The apexes of all zones that were ever served, each at its [`Zone::number`]; at most [`ZONES_COUNTED`].
+    pub fn numbered(&self) -> &[Name] {
+        &self.numbered
+    }
+
+    /// Each zone that is served, in no order.
+    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
+        self.served.zones()
+    }
+
     /// The zone that answers for a name in lower-cased wire form: the one with the longest apex above it.
     #[inline]
     pub fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
@@ -260,13 +273,39 @@ impl Snapshot {
             let mut zone = Zone::clone(&zone);
             zone.set_apexes_below(below);
             let zone = Arc::new(zone);
-            match self.files.iter_mut().find(|(file, _)| file.origin() == zone.origin()) {
-                Some((file, _)) => *file = Arc::clone(&zone),
-                None => self.fed.insert(Arc::clone(&zone)),
-            }
-            served.insert(zone);
+            served.insert(Arc::clone(&zone));
+            self.put(zone);
         }
         self.served = served;
+        self.number();
+    }
+
+    /// Gives each new zone its number; one that comes back has the one it had.
+    fn number(&mut self) {
+        let mut zones: Vec<Arc<Zone>> = self.served.by_apex.values().cloned().collect();
+        zones.sort_unstable_by(|one, other| one.origin().cmp(other.origin()));
+        for zone in zones {
+            let known = self.numbered.iter().position(|name| name == zone.origin());
+            let number = known.unwrap_or(self.numbered.len());
+            if zone.number() == number || number >= ZONES_COUNTED {
+                continue;
+            }
+            if known.is_none() {
+                Arc::make_mut(&mut self.numbered).push(zone.origin().clone());
+            }
+            let mut zone = Zone::clone(&zone);
+            zone.set_number(number as u8);
+            self.put(Arc::new(zone));
+        }
+    }
+
+    /// Puts a zone in the place of the one with the same apex, be it fed or of a file.
+    fn put(&mut self, zone: Arc<Zone>) {
+        match self.files.iter_mut().find(|(file, _)| file.origin() == zone.origin()) {
+            Some((file, _)) => *file = Arc::clone(&zone),
+            None => self.fed.insert(Arc::clone(&zone)),
+        }
+        self.served.insert(zone);
     }
 }
 

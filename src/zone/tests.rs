@@ -122,6 +122,36 @@ fn static_zones_are_replaced() {
     assert_eq!(serial(&none, "cluster.local"), 1);
 }
 
+/// Whoever counts by these numbers must never see two zones under one, nor one zone under two.
+#[test]
+fn zones_keep_their_numbers() {
+    let numbers = |snapshot: &Snapshot| -> BTreeMap<String, usize> {
+        snapshot.zones().map(|zone| (zone.origin().to_string(), zone.number())).collect()
+    };
+    let first = cluster();
+    let both = first.with_static_zones(vec![file("b.test", 1, ""), file("a.test", 1, "")]);
+    let changed =
+        both.apply(&set("x.cluster.local", a(1))).with_static_zones(vec![file("b.test", 1, "www A 192.0.2.1")]);
+    let again = changed.with_static_zones(vec![]).with_static_zones(vec![file("a.test", 2, ""), file("c.test", 1, "")]);
+    let rows = [
+        (&first, "cluster.local. 1, in-addr.arpa. 0"),
+        (&both, "a.test. 2, b.test. 3, cluster.local. 1, in-addr.arpa. 0"),
+        (&changed, "b.test. 3, cluster.local. 1, in-addr.arpa. 0"),
+        (&again, "a.test. 2, c.test. 4, cluster.local. 1, in-addr.arpa. 0"),
+    ];
+    for (snapshot, expected) in rows {
+        let found: Vec<String> = numbers(snapshot).iter().map(|(name, number)| format!("{name} {number}")).collect();
+        assert_eq!(found.join(", "), expected);
+        for zone in snapshot.zones() {
+            assert_eq!(snapshot.numbered()[zone.number()], *zone.origin());
+        }
+    }
+    let many = (0..100).map(|number| file(&format!("z{number}.test"), 1, "")).collect();
+    let many = cluster().with_static_zones(many);
+    assert_eq!(many.numbered().len(), ZONES_COUNTED);
+    assert_eq!(many.zones().filter(|zone| zone.number() == ZONES_COUNTED).count(), 102 - ZONES_COUNTED);
+}
+
 #[test]
 fn a_static_zone_within_a_fed_one() {
     let fed = cluster().apply(&set("a.own.team.cluster.local", a(1)));

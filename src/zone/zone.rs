@@ -17,10 +17,15 @@ type Nodes = imbl::GenericHashMap<ByName, (), foldhash::fast::RandomState, imbl:
 /// The records of a file by their owner.
 pub(super) type FileRecords = HashMap<Name, Vec<Rrset>>;
 
+/// How many zones are told apart by those who count; all others are one.
+pub const ZONES_COUNTED: usize = 62;
+
 /// A zone. Every name has all its ancestors up to the apex as nodes, so one look-up tells "exists" from "does not".
 #[derive(Clone)]
 pub struct Zone {
     origin: Name,
+    /// See [`Zone::number`].
+    number: u8,
     nodes: Nodes,
     serial: u32,
     soa_ttl: u32,
@@ -61,6 +66,7 @@ impl Zone {
             soa_ttl,
             soa_rdata: soa_rdata.into(),
             origin,
+            number: ZONES_COUNTED as u8,
             nodes: Nodes::default(),
             fed,
             file: Arc::default(),
@@ -78,6 +84,17 @@ impl Zone {
     /// The apex.
     pub fn origin(&self) -> &Name {
         &self.origin
+    }
+
+    /// A small number for those who count: the same for as long as the server runs, below [`ZONES_COUNTED`], or that for
+    /// all zones beyond.
+    #[inline]
+    pub fn number(&self) -> usize {
+        usize::from(self.number)
+    }
+
+    pub(super) fn set_number(&mut self, number: u8) {
+        self.number = number;
     }
 
     /// The SOA's serial.
