@@ -249,3 +249,29 @@ impl Batch {
         Ok((unsent, reason))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn datagrams_are_not_cut_on_the_way() {
+        // RFC 9715 §3.1
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(socket) = UdpSocket::bind(address) else { continue };
+            let address = socket.local_addr().unwrap();
+            prepare(&socket, address).unwrap();
+            let (level, option, expected) = match address {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+            };
+            let (mut value, mut length): (libc::c_int, _) = (-1, size_of::<libc::c_int>() as libc::socklen_t);
+            // SAFETY: the descriptor is open while it is borrowed, and both pointers are valid for the length given.
+            let outcome = unsafe {
+                libc::getsockopt(socket.as_raw_fd(), level, option, ptr::from_mut(&mut value).cast(), &mut length)
+            };
+            assert_eq!((outcome, value), (0, expected), "{address}");
+        }
+    }
+}

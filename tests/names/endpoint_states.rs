@@ -64,7 +64,11 @@ fn answered(snapshot: &headless_dns::zone::Snapshot, question: &str) -> String {
     let reply = ask(snapshot, &asked, RecordType::parse(rtype).unwrap());
     let lines = show(&reply, &asked);
     let mut data: Vec<&str> = lines.iter().filter(|line| !line.starts_with('+')).map(String::as_str).collect();
-    data.iter_mut().for_each(|line| *line = line.rsplit(' ').next().unwrap().trim_end_matches(".default.svc"));
+    // For how long absence may be remembered is no matter of the state.
+    data.iter_mut().for_each(|line| {
+        let absent = ["NODATA", "NXDOMAIN"].into_iter().find(|absent| line.starts_with(absent));
+        *line = absent.unwrap_or_else(|| line.rsplit(' ').next().unwrap().trim_end_matches(".default.svc"));
+    });
     data.join(", ")
 }
 

@@ -28,6 +28,8 @@ fn check_reply(packet: &[u8], request: Request) {
         assert!(reply.len() <= usize::from(request.udp_payload_max.max(512)));
     }
     let message = Message::from_vec(&reply).unwrap_or_else(|error| panic!("{error}: {packet:02x?} → {reply:02x?}"));
+    let again = Message::from_vec(&message.to_vec().unwrap()).unwrap();
+    assert_eq!(again, message, "another program writes it as it means: {packet:02x?}");
     assert!(message.edns.is_some() || request.transport == Transport::Tcp || reply.len() <= 512);
     for section in [&message.answers, &message.authorities, &message.additionals] {
         // 160: no record twice
