@@ -38,6 +38,7 @@ pub mod state;
 
 // The program around them.
 pub mod app;
+pub mod certificate;
 pub mod cli;
 pub mod demo;
 pub mod settings;

@@ -28,10 +28,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("state", &["cluster", "name", "object"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "yaml"]),
+    ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
     (
         "app",
         &[
+            "answer",
+            "certificate",
             "cli",
             "cluster",
             "controller",
@@ -49,7 +52,22 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "settings", "yaml"]),
-    ("cli", &["app", "demo", "diagnostic", "manifest", "name", "object", "settings", "telemetry", "zone"]),
+    (
+        "cli",
+        &[
+            "answer",
+            "app",
+            "certificate",
+            "demo",
+            "diagnostic",
+            "manifest",
+            "name",
+            "object",
+            "settings",
+            "telemetry",
+            "zone",
+        ],
+    ),
     ("lib", &[]),
     ("main", &[]),
 ];
@@ -58,7 +76,9 @@ const ROOMS: &[(&str, &[&str])] = &[
 const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Limits"]),
+    ("serve", "settings", &["Encrypted", "Limits"]),
+    ("app", "answer", &["Transport"]),
+    ("cli", "answer", &["Transport"]),
     ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),
     ("demo", "cli", &["EXIT_CONFIGURATION", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PERMISSION"]),
 ];
@@ -75,7 +95,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("libc", &["serve/", "state/volumes/"]),
     ("notify", &["manifest/watch.rs"]),
+    ("hyper", &["serve/https"]),
+    ("hyper_util", &["serve/https"]),
+    ("quinn", &["serve/quic.rs"]),
+    ("rcgen", &["certificate.rs"]),
     ("redb", &["state/"]),
+    ("rustls", &["certificate.rs", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),

@@ -23,7 +23,10 @@ pub use control::{Control, Ended, SendError};
 pub use signals::Signals;
 
 use crate::{
+    answer::Transport,
+    certificate::Certificate,
     controller::{Controller, ControllerSettings},
+    diagnostic::Diagnostic,
     manifest::watch::{Watch, watch},
     name::NameError,
     records::RecordSettings,
@@ -48,6 +51,9 @@ pub enum StartError {
     /// A socket could not be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The certificate of the encrypted transports cannot be used.
+    #[error("tls: {0}")]
+    Certificate(Box<Diagnostic>),
     /// A thread or watcher could not be started.
     #[error("{what}: {source}")]
     System {
@@ -72,7 +78,7 @@ impl StartError {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             StartError::State(error) => error.is_permission(),
-            StartError::Domain(_) => false,
+            StartError::Domain(_) | StartError::Certificate(_) => false,
         }
     }
 }
@@ -84,6 +90,9 @@ pub struct Server {
     /// What the settings are read again with; `None` where they came from no file.
     overrides: Option<Overrides>,
     addresses: Vec<SocketAddr>,
+    encrypted_addresses: Vec<(Transport, SocketAddr)>,
+    /// What clients can pin of a certificate that was made here.
+    self_signed: Option<String>,
     reader: Reader,
     control: Control,
     /// `None` once stopped, as the threads below.
@@ -104,8 +113,14 @@ impl Server {
     /// out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
-        let sockets = Sockets::bind(&settings.listen, &settings.limits)?;
+        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?;
         let addresses = sockets.addresses();
+        let certificate = certificate(&settings).map_err(StartError::Certificate)?;
+        if let Some(certificate) = &certificate {
+            sockets.bind_encrypted(&settings.encrypted, certificate.resolver())?;
+        }
+        let encrypted_addresses = sockets.encrypted_addresses();
+        let self_signed = certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin);
 
         let identity = settings.identity.as_deref();
         let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
@@ -147,10 +162,12 @@ impl Server {
         let serving = sockets
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
-        let scanner = Scanner::new(&settings, requests.clone());
+        let scanner = Scanner::new(&settings, certificate, requests.clone());
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {
             addresses,
+            encrypted_addresses,
+            self_signed,
             reader,
             control,
             serving: Some(serving),
@@ -193,6 +210,17 @@ impl Server {
     /// The addresses served.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses served over TLS, HTTPS and QUIC.
+    pub fn encrypted_addresses(&self) -> &[(Transport, SocketAddr)] {
+        &self.encrypted_addresses
+    }
+
+    /// The hash that clients can pin of a certificate which was made at the start; `None` where it comes from files or
+    /// there is none.
+    pub fn self_signed(&self) -> Option<&str> {
+        self.self_signed.as_deref()
     }
 
     /// The settings in use: those that the server was started with, and what of them a [`Server::reload`] changed.
@@ -242,6 +270,12 @@ fn join(thread: Option<JoinHandle<()>>) {
         // A panic of the thread has been printed where it happened.
         let _ = thread.join();
     }
+}
+
+/// The certificate, where anything is served that needs one.
+fn certificate(settings: &Settings) -> Result<Option<Certificate>, Box<Diagnostic>> {
+    let source = settings.encrypted.certificate.as_ref().filter(|_| !settings.encrypted.is_empty());
+    source.map(Certificate::open).transpose()
 }
 
 fn controller_settings(settings: &Settings) -> ControllerSettings {

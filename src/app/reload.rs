@@ -2,7 +2,7 @@
 //!
 //! | changes at once                                | takes effect after a restart                          |
 //! |------------------------------------------------|-------------------------------------------------------|
-//! | `manifests`, `zones`, `watch`                  | `listen`, `stateDirectory`, `hostPathRoot`            |
+//! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `stateDirectory`, `hostPathRoot`    |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
 //! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, `defaultStorageClass`     |
 //! | `log.filter`                                   | `identity`, all other `limits`, `log.format`          |
@@ -12,7 +12,7 @@
 use super::Server;
 use crate::{
     diagnostic::has_error,
-    settings::{Limits, Log, Overrides, Settings},
+    settings::{Encrypted, Limits, Log, Overrides, Settings},
     telemetry,
 };
 
@@ -103,6 +103,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
     let Settings {
         file,
         listen,
+        encrypted,
         manifests,
         zones,
         state_directory,
@@ -126,6 +127,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
     let settings = Settings {
         file,
         listen: keep("listen", &old.listen, &listen, &mut waiting),
+        encrypted: merge_encrypted(&old.encrypted, encrypted, &mut waiting),
         manifests,
         zones,
         state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
@@ -147,6 +149,17 @@ fn merge(old: &Settings, new: Settings) -> Merged {
     Merged { settings, waiting }
 }
 
+fn merge_encrypted(old: &Encrypted, new: Encrypted, waiting: &mut Vec<&'static str>) -> Encrypted {
+    // As above.
+    let Encrypted { tls, https, quic, certificate } = new;
+    Encrypted {
+        tls: keep("listenTls", &old.tls, &tls, waiting),
+        https: keep("listenHttps", &old.https, &https, waiting),
+        quic: keep("listenQuic", &old.quic, &quic, waiting),
+        certificate: keep("tls", &old.certificate, &certificate, waiting),
+    }
+}
+
 fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
     // As above.
     let Limits {
@@ -156,9 +169,16 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         tcp_connections_per_source: per_source,
         tcp_idle,
         tcp_slow,
+        tls_handshake,
+        queries_per_connection: queries,
+        https_streams,
+        quic_connections,
+        quic_connections_per_source: quic_per_source,
+        quic_streams,
         lame_duck,
     } = new;
     let old_per_source = &old.tcp_connections_per_source;
+    let old_quic_per_source = &old.quic_connections_per_source;
     Limits {
         udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),
         udp_payload: keep("limits.udpPayload", &old.udp_payload, &udp_payload, waiting),
@@ -166,6 +186,17 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         tcp_connections_per_source: keep("limits.tcpConnectionsPerSource", old_per_source, &per_source, waiting),
         tcp_idle: keep("limits.tcpIdle", &old.tcp_idle, &tcp_idle, waiting),
         tcp_slow: keep("limits.tcpSlow", &old.tcp_slow, &tcp_slow, waiting),
+        tls_handshake: keep("limits.tlsHandshake", &old.tls_handshake, &tls_handshake, waiting),
+        queries_per_connection: keep("limits.queriesPerConnection", &old.queries_per_connection, &queries, waiting),
+        https_streams: keep("limits.httpsStreams", &old.https_streams, &https_streams, waiting),
+        quic_connections: keep("limits.quicConnections", &old.quic_connections, &quic_connections, waiting),
+        quic_connections_per_source: keep(
+            "limits.quicConnectionsPerSource",
+            old_quic_per_source,
+            &quic_per_source,
+            waiting,
+        ),
+        quic_streams: keep("limits.quicStreams", &old.quic_streams, &quic_streams, waiting),
         lame_duck,
     }
 }
@@ -195,7 +226,7 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 15] = [
+        let rows: [(&str, &[&str]); 19] = [
             ("identity: ns1\n", &["identity"]),
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
@@ -205,6 +236,19 @@ mod tests {
             ("log: {format: json}\n", &["log.format"]),
             ("defaultStorageClass: false\n", &["defaultStorageClass"]),
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
+            ("listenTls: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n", &["listenTls", "tls"]),
+            (
+                "listenHttps: [\"127.0.0.1:0\"]\nlistenQuic: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n",
+                &["listenHttps", "listenQuic", "tls"],
+            ),
+            (
+                "limits: {tlsHandshake: 1s, queriesPerConnection: 7, httpsStreams: 8}\n",
+                &["limits.tlsHandshake", "limits.queriesPerConnection", "limits.httpsStreams"],
+            ),
+            (
+                "limits: {quicConnections: 9, quicConnectionsPerSource: 8, quicStreams: 7}\n",
+                &["limits.quicConnections", "limits.quicConnectionsPerSource", "limits.quicStreams"],
+            ),
             ("hostPathRoot: /srv/volumes\n", &["hostPathRoot"]),
             ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),

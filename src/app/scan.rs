@@ -1,7 +1,9 @@
-//! The scan thread: reads manifests and static zones when told to, and sends what differs to the control loop.
+//! The scan thread: reads manifests, static zones and the certificate when told to, and sends what differs to the
+//! control loop.
 
 use super::control::{Due, Request, ask};
 use crate::{
+    certificate::Certificate,
     controller::{Event, Refusal},
     diagnostic::Diagnostic,
     manifest::{Completeness, Manifests},
@@ -91,6 +93,8 @@ pub(super) struct Scanner {
     manifests: Manifests,
     zones: ZoneFiles,
     zone_diagnostics: Vec<Diagnostic>,
+    /// Of the encrypted transports, where there are any.
+    certificate: Option<Certificate>,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     /// All diagnostics that hold, for whoever asks.
@@ -104,12 +108,13 @@ pub(super) struct Scanner {
 struct Ending;
 
 impl Scanner {
-    pub(super) fn new(settings: &Settings, requests: SyncSender<Request>) -> Scanner {
+    pub(super) fn new(settings: &Settings, certificate: Option<Certificate>, requests: SyncSender<Request>) -> Scanner {
         let built_in = iter::once(&settings.cluster_domain).chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone()),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
+            certificate,
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
             requests,
@@ -166,6 +171,8 @@ impl Scanner {
     }
 
     fn scan(&mut self) -> Result<(), Ending> {
+        let wrong = self.certificate.as_mut().and_then(Certificate::refresh);
+        telemetry::report(wrong.as_slice());
         self.scan_zones()?;
         self.scan_manifests()?;
         self.publish_diagnostics();
@@ -242,6 +249,7 @@ impl Scanner {
         let mut all = self.manifests.diagnostics();
         all.extend(self.refused.values().flatten().cloned());
         all.extend(self.zone_diagnostics.iter().cloned());
+        all.extend(self.certificate.as_ref().and_then(Certificate::wrong).cloned());
         *self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 }

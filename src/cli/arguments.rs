@@ -60,6 +60,15 @@ pub(super) struct Flags {
     /// commas]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen: Vec<SocketAddr>,
+    /// Address to serve over TLS; repeatable; the settings file names the certificate [env: HEADLESS_DNS_LISTEN_TLS]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen_tls: Vec<SocketAddr>,
+    /// Address to serve over HTTPS, at /dns-query; repeatable [env: HEADLESS_DNS_LISTEN_HTTPS]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen_https: Vec<SocketAddr>,
+    /// Address to serve over QUIC; repeatable [env: HEADLESS_DNS_LISTEN_QUIC]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen_quic: Vec<SocketAddr>,
     /// Domain of the cluster [env: HEADLESS_DNS_CLUSTER_DOMAIN]
     #[arg(long, value_name = "NAME")]
     cluster_domain: Option<String>,
@@ -71,22 +80,58 @@ pub(super) struct Flags {
 impl Flags {
     /// These flags from before the command, and those behind it, which win where there can be only one.
     pub(super) fn and(self, behind: Flags) -> Flags {
-        let Flags { config, mut manifests, zones, mut listen, cluster_domain, state_dir } = self;
+        let Flags {
+            config,
+            mut manifests,
+            zones,
+            mut listen,
+            mut listen_tls,
+            mut listen_https,
+            mut listen_quic,
+            cluster_domain,
+            state_dir,
+        } = self;
         manifests.extend(behind.manifests);
         listen.extend(behind.listen);
+        listen_tls.extend(behind.listen_tls);
+        listen_https.extend(behind.listen_https);
+        listen_quic.extend(behind.listen_quic);
         Flags {
             config: behind.config.or(config),
             manifests,
             zones: behind.zones.or(zones),
             listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
             cluster_domain: behind.cluster_domain.or(cluster_domain),
             state_dir: behind.state_dir.or(state_dir),
         }
     }
 
     pub(super) fn overrides(&self) -> Overrides {
-        let Flags { config, manifests, zones, listen, cluster_domain, state_dir } = self.clone();
-        Overrides { config, manifests, zones, listen, cluster_domain, state_directory: state_dir }
+        let Flags {
+            config,
+            manifests,
+            zones,
+            listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
+            cluster_domain,
+            state_dir,
+        } = self.clone();
+        Overrides {
+            config,
+            manifests,
+            zones,
+            listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
+            cluster_domain,
+            state_directory: state_dir,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{EXIT_CONFIGURATION, EXIT_OK, Flags, say};
 use crate::{
+    certificate::Certificate,
     diagnostic::{self, Diagnostic, has_error},
     manifest::Manifests,
     settings::Settings,
@@ -24,6 +25,9 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     let built_in = [&settings.cluster_domain].into_iter().chain(&settings.reverse_zones).cloned().collect();
     let (zones, of_zones) = ZoneFiles::new(&settings.zones).beneath(built_in).scan();
     found.extend(of_zones);
+    if let Some(Err(wrong)) = settings.encrypted.certificate.as_ref().map(Certificate::open) {
+        found.push(*wrong);
+    }
 
     diagnostic::print(&found);
     say(&summary(&settings, manifests.counts(), zones.map_or(0, |zones| zones.len()), &found));

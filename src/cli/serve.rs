@@ -2,6 +2,7 @@
 
 use super::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_PERMISSION, Flags, say};
 use crate::{
+    answer::Transport,
     app::{Server, Signals, StartError},
     diagnostic::{self, Diagnostic},
     name::Name,
@@ -52,6 +53,9 @@ pub(super) fn serve(flags: &Flags) -> u8 {
 
 /// Why the server did not start, what to do about it, and the exit code.
 fn explain(error: &StartError) -> (Diagnostic, u8) {
+    if let StartError::Certificate(diagnostic) = error {
+        return ((**diagnostic).clone(), EXIT_CONFIGURATION);
+    }
     let (help, code) = match (cause(error), error) {
         (Some(io::ErrorKind::PermissionDenied), StartError::Listen(_)) => (
             "take a port from 1024 up with --listen, or allow the program the others: setcap cap_net_bind_service=+ep",
@@ -70,7 +74,7 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         (_, StartError::State(error)) if error.is_permission() => ("", EXIT_PERMISSION),
         (_, StartError::State(_)) => ("", EXIT_CONFIGURATION),
         (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
-        (_, StartError::Listen(_) | StartError::System { .. }) => ("", EXIT_INTERNAL),
+        (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_)) => ("", EXIT_INTERNAL),
     };
     (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
 }
@@ -96,6 +100,13 @@ fn banner(server: &Server) -> String {
     let mut out = String::new();
     for address in server.addresses() {
         let _ = writeln!(out, "listening on udp+tcp {address}");
+    }
+    for (transport, address) in server.encrypted_addresses() {
+        let path = if *transport == Transport::Https { " at /dns-query" } else { "" };
+        let _ = writeln!(out, "listening on {} {address}{path}", transport.name());
+    }
+    if let Some(pin) = server.self_signed() {
+        let _ = writeln!(out, "certificate: self-signed, to be pinned as sha256 {pin}");
     }
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));

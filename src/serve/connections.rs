@@ -94,6 +94,13 @@ impl Connections {
         self.lock().evict(None)
     }
 
+    /// Whether half of the places are taken, or half of those for this source.
+    pub(super) fn is_crowded(&self, source: IpAddr) -> bool {
+        let table = self.lock();
+        let of_source = table.sources.get(&source).copied().unwrap_or(0);
+        table.open.len() >= self.total / 2 || of_source >= self.per_source / 2
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
         self.lock().open.len()

@@ -1,9 +1,11 @@
 //! Sockets and threads around [`crate::answer::answer`].
 //!
-//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies
-//! (`udp`); TCP has a small runtime with a task per connection (`tcp`). Both enter the data plane at the same
-//! function, and neither looks into a message. What a stranger can make this room hold is bounded: [`Limits`] for the
-//! connections, the constants of each file for the buffers.
+//! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies (`udp`).
+//! Everything with connections shares a small runtime with a task per connection: listeners of TCP (`tcp`), on whose
+//! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
+//! (`quic`). All of them come to their replies in the same way (`reply`), so that what a message means does not depend on
+//! what it came over. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants
+//! of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -14,8 +16,12 @@ mod batch;
 #[cfg(all(test, target_os = "linux"))]
 mod batch_portable;
 mod connections;
+mod counters;
 pub mod frame;
+mod https;
+mod patience;
 mod query_log;
+mod quic;
 mod reply;
 mod socket;
 pub mod statistics;
@@ -23,26 +29,33 @@ mod stream;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod udp;
 
+pub use counters::{Counters, PerTransport};
+
 use crate::{
-    answer::{self, Request, Seen, Verdict},
-    settings::Limits,
+    answer::{self, Request, Seen, Transport, Verdict},
+    settings::{Encrypted, Limits},
     zone::{Reader, Snapshot},
 };
+use connections::Connections;
 use query_log::QueryLog;
-use socket::Bound;
+use rustls::server::ResolvesServerCert;
+use socket::{Bound, BoundEncrypted};
 use statistics::Statistics;
 use std::{
     io,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
 };
-use tokio::sync::watch;
+use tcp::Speaks;
+use tls::Handshakes;
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
 
 /// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +63,7 @@ use tokio::sync::watch;
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
-    /// `udp` or `tcp`.
+    /// `udp`, `tcp`, `tls`, `https` or `quic`.
     pub transport: &'static str,
     /// What the system says.
     pub source: io::Error,
@@ -60,6 +73,9 @@ pub struct ListenError {
 #[derive(Debug)]
 pub struct Sockets {
     bound: Vec<Bound>,
+    encrypted: Vec<BoundEncrypted>,
+    /// Asked for the certificate at each handshake.
+    certificate: Option<Arc<dyn ResolvesServerCert>>,
 }
 
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
@@ -89,27 +105,6 @@ impl Counted {
     /// Queries that the query log had no room for.
     pub fn unlogged(&self) -> u64 {
         self.0.query_log.dropped()
-    }
-}
-
-/// Events that are too many to log one by one.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Queries whose answer was lost in a panic.
-    pub panics: AtomicU64,
-    /// UDP replies that the system did not take.
-    pub unsent: AtomicU64,
-    /// TCP connections turned away because of a limit.
-    pub refused: AtomicU64,
-    /// Idle TCP connections closed early to make room.
-    pub evicted: AtomicU64,
-}
-
-impl Counters {
-    /// Counts, and says whether this is one to log: the 1st, 2nd, 4th, 8th, …, so that a flood does not fill the log.
-    fn count(counter: &AtomicU64) -> Option<u64> {
-        let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
-        count.is_power_of_two().then_some(count)
     }
 }
 
@@ -144,12 +139,33 @@ impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound })
+        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None })
+    }
+
+    /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
+    pub fn bind_encrypted(
+        &mut self,
+        listen: &Encrypted,
+        certificate: Arc<dyn ResolvesServerCert>,
+    ) -> Result<(), ListenError> {
+        let lists = [(Transport::Tls, &listen.tls), (Transport::Https, &listen.https), (Transport::Quic, &listen.quic)];
+        for (transport, list) in lists {
+            for &address in list {
+                self.encrypted.push(BoundEncrypted::new(transport, address)?);
+            }
+        }
+        self.certificate = Some(certificate);
+        Ok(())
     }
 
     /// The addresses in fact bound, in the order asked for.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.bound.iter().map(|bound| bound.address).collect()
+    }
+
+    /// The same for the encrypted transports.
+    pub fn encrypted_addresses(&self) -> Vec<(Transport, SocketAddr)> {
+        self.encrypted.iter().map(|bound| (bound.transport, bound.address)).collect()
     }
 
     /// Starts to answer from what `reader` shows.
@@ -173,13 +189,17 @@ impl Sockets {
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
         let mut serving =
             Serving { shared: Arc::clone(&shared), stop_tcp, threads: Vec::new(), query_log: Some(query_log_thread) };
+        let handshakes = self.certificate.as_ref().map(Handshakes::new).transpose()?;
         let mut listeners = Vec::new();
         for bound in self.bound {
             for (index, udp) in bound.udp.into_iter().enumerate() {
                 let (address, shared) = (bound.address, Arc::clone(&shared));
                 serving.spawn(format!("udp-{index}"), move || udp::run(&udp, address, &shared))?;
             }
-            listeners.push(bound.tcp);
+            listeners.push(Listener::Tcp(bound.tcp, Speaks::Plain));
+        }
+        for bound in self.encrypted {
+            listeners.extend(handshakes.as_ref().map(|handshakes| Listener::of(bound, handshakes)));
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(shared.limits.udp_threads.max(1))
@@ -187,9 +207,59 @@ impl Sockets {
             .enable_io()
             .enable_time()
             .build()?;
-        serving.spawn("tcp".to_owned(), move || tcp::run(&runtime, listeners, &shared, stopped))?;
+        serving.spawn("tcp".to_owned(), move || listen(&runtime, listeners, &shared, &stopped))?;
         Ok(serving)
     }
+}
+
+/// What connections come from.
+enum Listener {
+    Tcp(std::net::TcpListener, Speaks),
+    Quic(std::net::UdpSocket, Arc<rustls::ServerConfig>),
+}
+
+impl Listener {
+    fn of(bound: BoundEncrypted, handshakes: &Handshakes) -> Listener {
+        match bound.socket {
+            socket::Encrypted::Tcp(tcp) if bound.transport == Transport::Https => {
+                Listener::Tcp(tcp, Speaks::Https(handshakes.https.clone()))
+            }
+            socket::Encrypted::Tcp(tcp) => Listener::Tcp(tcp, Speaks::Tls(handshakes.tls.clone())),
+            socket::Encrypted::Udp(udp) => Listener::Quic(udp, Arc::clone(&handshakes.quic)),
+        }
+    }
+}
+
+/// Serves all connections until the stop; an error means that a listener is lost.
+fn listen(
+    runtime: &Runtime,
+    listeners: Vec<Listener>,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<bool>,
+) -> io::Result<()> {
+    let limits = &shared.limits;
+    let over_tcp = Arc::new(Connections::new(limits.tcp_connections, limits.tcp_connections_per_source));
+    let over_quic = Arc::new(Connections::new(limits.quic_connections, limits.quic_connections_per_source));
+    runtime.block_on(async {
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            let (shared, stopped) = (Arc::clone(shared), stopped.clone());
+            match listener {
+                Listener::Tcp(tcp, speaks) => {
+                    let tcp = TcpListener::from_std(tcp)?;
+                    accepting.spawn(tcp::accept(tcp, speaks, shared, Arc::clone(&over_tcp), stopped));
+                }
+                Listener::Quic(udp, crypto) => {
+                    let endpoint = quic::endpoint(udp, crypto, &shared)?;
+                    accepting.spawn(quic::accept(endpoint, shared, Arc::clone(&over_quic), stopped));
+                }
+            }
+        }
+        while let Some(outcome) = accepting.join_next().await {
+            outcome.map_err(io::Error::other)??;
+        }
+        Ok(())
+    })
 }
 
 impl Serving {
@@ -205,8 +275,8 @@ impl Serving {
         Ok(())
     }
 
-    /// Answers what has been received and stops. Takes a tenth of a second, longer while TCP clients are slow (at most
-    /// two seconds).
+    /// Answers what has been received and stops. Takes a tenth of a second, longer while clients with connections are
+    /// slow (at most three seconds).
     pub fn stop(self) {}
 
     /// Whether a thread ended by itself, which must end the process.

@@ -3,7 +3,7 @@
 //! Every transport comes through here, so what a message means does not depend on what it came over. Streams, HTTPS and
 //! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
 //! with one snapshot, and treats the same verdicts in `udp`.
-#![allow(dead_code)] // until the transports that use the rest are in
+#![allow(dead_code)] // until forwarding and transfers use the rest
 
 use super::{Counters, Shared, statistics::Tally};
 use crate::{
@@ -79,7 +79,8 @@ pub(super) enum Reply {
 impl Shared {
     /// What is asked of `answer` for a message of this transport.
     pub(super) fn request(&self, transport: Transport, rotation: u32) -> Request {
-        Request::new(transport, self.limits.udp_payload, rotation)
+        let keepalive = u16::try_from(self.limits.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
+        Request { keepalive, ..Request::new(transport, self.limits.udp_payload, rotation) }
     }
 
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.

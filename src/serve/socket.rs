@@ -1,6 +1,7 @@
 //! Making sockets: options first, then bind, so that a second server on the same address is noticed.
 
 use super::{ListenError, batch};
+use crate::answer::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -28,6 +29,39 @@ pub(super) struct Bound {
     pub(super) udp: Vec<UdpSocket>,
     /// The listener, non-blocking.
     pub(super) tcp: TcpListener,
+}
+
+/// The socket of one address of an encrypted transport.
+#[derive(Debug)]
+pub(super) struct BoundEncrypted {
+    pub(super) transport: Transport,
+    /// Where it is bound; the port is never 0.
+    pub(super) address: SocketAddr,
+    pub(super) socket: Encrypted,
+}
+
+/// What an encrypted transport is carried by.
+#[derive(Debug)]
+pub(super) enum Encrypted {
+    Tcp(TcpListener),
+    Udp(UdpSocket),
+}
+
+impl BoundEncrypted {
+    pub(super) fn new(transport: Transport, address: SocketAddr) -> Result<BoundEncrypted, ListenError> {
+        let refused = |source| ListenError { address, transport: transport.name(), source };
+        let (socket, port) = match transport {
+            Transport::Quic => {
+                let (udp, port) = quic_socket(address).map_err(refused)?;
+                (Encrypted::Udp(udp), port)
+            }
+            _ => {
+                let (tcp, port) = listener(address).map_err(refused)?;
+                (Encrypted::Tcp(tcp), port)
+            }
+        };
+        Ok(BoundEncrypted { transport, address: SocketAddr::new(address.ip(), port), socket })
+    }
 }
 
 impl Bound {
@@ -76,6 +110,18 @@ fn listener(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::from(socket);
     let port = listener.local_addr()?.port();
     Ok((listener, port))
+}
+
+/// QUIC sets the options that it needs by itself.
+fn quic_socket(address: SocketAddr) -> io::Result<(UdpSocket, u16)> {
+    let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
+    // Wishes, as below.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from(socket);
+    let port = socket.local_addr()?.port();
+    Ok((socket, port))
 }
 
 /// `count` sockets of one address. On Linux the system spreads clients over sockets that share an address with

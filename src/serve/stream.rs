@@ -1,7 +1,7 @@
 //! Messages over a stream (RFC 7766), whatever carries it: TCP (RFC 1035 §4.2.2) or TLS (RFC 7858).
 
 use super::{
-    Shared,
+    Counters, Shared,
     connections::Place,
     frame::{self, Frame},
     reply::{Begun, Client, Reply},
@@ -41,6 +41,11 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (mut input, mut output) = (Vec::new(), Vec::new());
+    // Queries that may still be asked.
+    let mut left = match shared.limits.queries_per_connection {
+        0 => u64::MAX,
+        most => most,
+    };
     // When the message that is incomplete has to be there, or the next one to begin.
     let mut deadline = Instant::now() + shared.limits.tcp_idle;
     let mut begun = false;
@@ -56,6 +61,10 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             () = sleep_until(end.map_or(deadline, |end| end.min(deadline))) => Wait::TimedOut,
         };
         match wait {
+            Wait::TimedOut if begun && end.is_none() => {
+                Counters::count(shared.counters.slow.of(client.transport));
+                break;
+            }
             Wait::Octets(0) | Wait::TimedOut | Wait::Evicted => break,
             Wait::Stopped => {
                 end = Some(Instant::now() + DRAIN);
@@ -63,7 +72,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Wait::Octets(_) => place.busy(),
         }
-        let (consumed, closing) = answer_all(stream, client, shared, &input, &mut output).await?;
+        let (consumed, closing) = answer_all(stream, client, shared, &input, &mut output, &mut left).await?;
         if closing {
             return linger(stream, &mut input).await;
         }
@@ -95,13 +104,14 @@ fn room(input: &[u8]) -> usize {
 }
 
 /// Answers every complete message of `input` and writes the replies. Returns how many octets were used up, and whether
-/// the connection has to end because of a message that is none.
+/// the connection has to end: because of a message that is none, or because none is `left`.
 async fn answer_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
     client: Client,
     shared: &Shared,
     input: &[u8],
     output: &mut Vec<u8>,
+    left: &mut u64,
 ) -> io::Result<(usize, bool)> {
     let mut consumed = 0;
     let mut closing = false;
@@ -109,18 +119,28 @@ async fn answer_all<S: AsyncWrite + Unpin>(
         let frame = Frame::first(&input[consumed..]);
         consumed += frame.length();
         match frame {
-            Frame::Message(message) => answer_one(stream, client, shared, message, output).await?,
-            Frame::Empty => closing = true,
+            Frame::Message(message) => {
+                answer_one(stream, client, shared, message, output).await?;
+                *left -= 1;
+                if *left == 0 {
+                    Counters::count(shared.counters.exhausted.of(client.transport));
+                    closing = true;
+                }
+            }
+            Frame::Empty => {
+                Counters::count(shared.counters.protocol_errors.of(client.transport));
+                closing = true;
+            }
             Frame::Incomplete(_) => break,
         }
         if output.len() >= WRITE {
-            write(stream, shared, output).await?;
+            write(stream, client, shared, output).await?;
         }
         if closing {
             break;
         }
     }
-    write(stream, shared, output).await?;
+    write(stream, client, shared, output).await?;
     Ok((consumed, closing))
 }
 
@@ -135,7 +155,7 @@ async fn answer_one<S: AsyncWrite + Unpin>(
     let Begun::Later(later) = shared.begin(client, message, |reply| frame::append(output, reply)) else {
         return Ok(());
     };
-    write(stream, shared, output).await?;
+    write(stream, client, shared, output).await?;
     let reply = shared.finish(client, later).await;
     shared.count_late(client, &reply);
     match reply {
@@ -145,7 +165,7 @@ async fn answer_one<S: AsyncWrite + Unpin>(
             while let Some(reply) = replies.recv().await {
                 frame::append(output, &reply);
                 if output.len() >= WRITE {
-                    write(stream, shared, output).await?;
+                    write(stream, client, shared, output).await?;
                 }
             }
         }
@@ -154,7 +174,12 @@ async fn answer_one<S: AsyncWrite + Unpin>(
 }
 
 /// Writes what has been collected, as long as the client takes it in time.
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, shared: &Shared, output: &mut Vec<u8>) -> io::Result<()> {
+async fn write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    client: Client,
+    shared: &Shared,
+    output: &mut Vec<u8>,
+) -> io::Result<()> {
     if output.is_empty() {
         return Ok(());
     }
@@ -163,7 +188,11 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, shared: &Shared, output: &
         // TLS keeps what the socket below did not take.
         stream.flush().await
     };
-    timeout(shared.limits.tcp_slow, all).await.map_err(io::Error::from)??;
+    let Ok(written) = timeout(shared.limits.tcp_slow, all).await else {
+        Counters::count(shared.counters.slow.of(client.transport));
+        return Err(io::ErrorKind::TimedOut.into());
+    };
+    written?;
     output.clear();
     Ok(())
 }

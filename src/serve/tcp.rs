@@ -3,70 +3,73 @@
 use super::{
     Counters, Shared,
     connections::{Admission, Connections, Place},
+    counters::Open,
+    https,
     reply::Client,
     stream::{DRAIN, exchange},
+    tls,
     udp::is_lasting,
 };
 use crate::answer::Transport;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::Runtime,
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long after the last query that is taken connections may take to end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Serves all listeners until the stop; an error means that one of them is lost.
-pub(super) fn run(
-    runtime: &Runtime,
-    listeners: Vec<std::net::TcpListener>,
-    shared: &Arc<Shared>,
-    stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let limits = &shared.limits;
-    let connections = Arc::new(Connections::new(limits.tcp_connections, limits.tcp_connections_per_source));
-    runtime.block_on(async {
-        let mut accepting = JoinSet::new();
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            accepting.spawn(accept(listener, Arc::clone(shared), Arc::clone(&connections), stopped.clone()));
-        }
-        while let Some(outcome) = accepting.join_next().await {
-            outcome.map_err(io::Error::other)??;
-        }
-        Ok(())
-    })
+/// What is spoken on the connections of a listener.
+#[derive(Clone)]
+pub(super) enum Speaks {
+    Plain,
+    Tls(TlsAcceptor),
+    Https(TlsAcceptor),
 }
 
-/// Accepts connections until the stop, then waits for them to end.
-async fn accept(
+impl Speaks {
+    fn transport(&self) -> Transport {
+        match self {
+            Speaks::Plain => Transport::Tcp,
+            Speaks::Tls(_) => Transport::Tls,
+            Speaks::Https(_) => Transport::Https,
+        }
+    }
+}
+
+/// Accepts connections until the stop, then waits for them to end; an error means that the listener is lost.
+pub(super) async fn accept(
     listener: TcpListener,
+    speaks: Speaks,
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let transport = speaks.transport();
     let mut tasks = JoinSet::new();
     let mut end = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => {
+                    let client = Client { transport, source };
                     let admission = connections.admit(source.ip());
                     if matches!(admission, Admission::Evicted(_)) {
-                        Counters::count(&shared.counters.evicted);
+                        Counters::count(shared.counters.evicted.of(transport));
                     }
                     match admission {
                         Admission::Free(place) | Admission::Evicted(place) => {
-                            tasks.spawn(connection(stream, source, place, Arc::clone(&shared), stopped.clone()));
+                            let (speaks, shared) = (speaks.clone(), Arc::clone(&shared));
+                            tasks.spawn(connection(stream, speaks, client, place, shared, stopped.clone()));
                         }
                         // Dropping the stream closes it.
-                        Admission::Refused => refused(&shared, source),
+                        Admission::Refused => refused(&shared, client),
                     }
                 }
                 Err(error) if is_lasting(&error) => return Err(error),
@@ -87,8 +90,8 @@ async fn accept(
     Ok(())
 }
 
-fn refused(shared: &Shared, source: SocketAddr) {
-    if let Some(count) = Counters::count(&shared.counters.refused) {
+fn refused(shared: &Shared, Client { transport, source }: Client) {
+    if let Some(count) = Counters::count(shared.counters.refused.of(transport)) {
         tracing::warn!(
             count,
             %source,
@@ -110,18 +113,46 @@ async fn after_error(error: &io::Error, connections: &Connections) {
 
 async fn connection(
     mut stream: TcpStream,
-    source: SocketAddr,
+    speaks: Speaks,
+    client: Client,
     place: Place,
     shared: Arc<Shared>,
-    stopped: watch::Receiver<bool>,
+    mut stopped: watch::Receiver<bool>,
 ) {
+    let _open = Open::new(&shared, client.transport);
     // Without it a reply could wait for the client's delayed acknowledgement. The system may refuse it on a dead
     // connection.
     let _ = stream.set_nodelay(true);
-    let client = Client { transport: Transport::Tcp, source };
-    // Errors of one connection (reset, timeout) are everyday; nobody can do anything about them.
-    if let Err(error) = exchange(&mut stream, client, &place, &shared, stopped).await {
-        tracing::trace!(%error, "a TCP connection ended");
+    let acceptor = match &speaks {
+        Speaks::Plain => {
+            ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);
+            return;
+        }
+        Speaks::Tls(acceptor) | Speaks::Https(acceptor) => acceptor,
+    };
+    // Until the handshake is done the place is an idle one: who only opens connections takes nobody's.
+    let handshake = tokio::select! {
+        outcome = tls::accept(acceptor, stream, &shared) => outcome,
+        () = place.evicted() => return,
+        _ = stopped.changed() => return,
+    };
+    match (handshake, speaks) {
+        (Ok(mut stream), Speaks::Tls(_)) => {
+            ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);
+        }
+        (Ok(stream), _) => https::serve(stream, client, place, shared, stopped).await,
+        (Err(error), _) => {
+            Counters::count(shared.counters.handshakes.of(client.transport));
+            ended(client, Err(error));
+        }
+    }
+}
+
+/// Errors of one connection (reset, timeout) are everyday; nobody can do anything about them.
+fn ended(client: Client, outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        let Client { transport, source } = client;
+        tracing::trace!(%error, %source, "a connection over {} ended", transport.name());
     }
 }
 
@@ -295,7 +326,7 @@ mod tests {
         // For a moment after its reply a connection is still busy; a newcomer in this moment is refused and comes
         // again.
         let mut third = testing::tcp_client(address);
-        while serving.counters().evicted.load(Ordering::Relaxed) == 0 {
+        while serving.counters().evicted.total() == 0 {
             if is_closed(&mut third) {
                 third = testing::tcp_client(address);
             }
@@ -305,14 +336,14 @@ mod tests {
             clients.retain_mut(|client| !is_closed(client));
         }
         clients.push(third);
-        let refused = serving.counters().refused.load(Ordering::Relaxed);
+        let refused = serving.counters().refused.total();
         // Both that are left begin a message: now nobody is idle.
         for client in &mut clients {
             client.write_all(&[frame(&[ECHO, 5]), vec![0, 2, ECHO]].concat()).unwrap();
             assert_eq!(read_reply(client), [ECHO, 5]);
         }
         assert_eq!(read_to_close(&mut testing::tcp_client(address)), b"");
-        assert_eq!(serving.counters().refused.load(Ordering::Relaxed), refused + 1);
+        assert_eq!(serving.counters().refused.total(), refused + 1);
         for client in &mut clients {
             client.write_all(&[6]).unwrap();
             assert_eq!(read_reply(client), [ECHO, 6]);

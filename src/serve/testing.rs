@@ -41,6 +41,12 @@ pub(super) fn fast_limits() -> Limits {
         tcp_connections_per_source: 64,
         tcp_idle: Duration::from_millis(400),
         tcp_slow: Duration::from_millis(400),
+        tls_handshake: Duration::from_millis(400),
+        queries_per_connection: 0,
+        https_streams: 20,
+        quic_connections: 64,
+        quic_connections_per_source: 64,
+        quic_streams: 20,
         lame_duck: Duration::ZERO,
     }
 }

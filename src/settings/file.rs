@@ -1,7 +1,7 @@
 //! The settings file: its keys, and what their values may be.
 
 use super::{
-    Settings, reverse,
+    Settings, encrypted, reverse,
     text::{Text, Threads, format_duration},
 };
 use crate::{
@@ -23,6 +23,10 @@ use std::{
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct FileSettings {
     pub listen: Option<Vec<Text<SocketAddr>>>,
+    pub listen_tls: Option<Vec<Text<SocketAddr>>>,
+    pub listen_https: Option<Vec<Text<SocketAddr>>>,
+    pub listen_quic: Option<Vec<Text<SocketAddr>>>,
+    pub tls: Option<encrypted::FileTls>,
     pub manifests: Option<Vec<PathBuf>>,
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
@@ -66,6 +70,12 @@ pub(super) struct FileLimits {
     pub tcp_connections_per_source: Option<usize>,
     pub tcp_idle: Option<Text<Duration>>,
     pub tcp_slow: Option<Text<Duration>>,
+    pub tls_handshake: Option<Text<Duration>>,
+    pub queries_per_connection: Option<u64>,
+    pub https_streams: Option<u32>,
+    pub quic_connections: Option<usize>,
+    pub quic_connections_per_source: Option<usize>,
+    pub quic_streams: Option<u32>,
     pub lame_duck: Option<Text<Duration>>,
 }
 
@@ -88,7 +98,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A path of the file as seen from the working directory: `config` and `../zones` give `zones`. A directory is only gone
 /// up from where it is named plainly: above a symbolic link `..` would lead elsewhere.
-fn beside(directory: &Path, path: &Path) -> PathBuf {
+pub(super) fn beside(directory: &Path, path: &Path) -> PathBuf {
     let mut joined = directory.to_path_buf();
     for part in path.components() {
         let plain = matches!(joined.components().next_back(), Some(Component::Normal(_))) && !joined.is_symlink();
@@ -113,6 +123,10 @@ pub(super) fn apply(
     // No `..` here and below: a new key that nothing uses does not compile.
     let FileSettings {
         listen,
+        listen_tls,
+        listen_https,
+        listen_quic,
+        tls,
         manifests,
         zones,
         state_directory,
@@ -133,6 +147,17 @@ pub(super) fn apply(
     } = file;
     if let Some(listen) = listen {
         settings.listen = checked.listen(listen);
+    }
+    let lists = [("listenTls", listen_tls), ("listenHttps", listen_https), ("listenQuic", listen_quic)];
+    let encrypted = &mut settings.encrypted;
+    let into = [&mut encrypted.tls, &mut encrypted.https, &mut encrypted.quic];
+    for ((key, list), into) in lists.into_iter().zip(into) {
+        if let Some(list) = list {
+            *into = encrypted::addresses(&mut checked, key, list);
+        }
+    }
+    if let Some(tls) = tls {
+        encrypted::apply(&mut checked, settings, directory, tls);
     }
     if let Some(manifests) = manifests {
         settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();
@@ -200,7 +225,7 @@ pub(super) fn apply(
 }
 
 /// The file, and what has been found about it.
-struct Checked<'a> {
+pub(super) struct Checked<'a> {
     source: Source<'a>,
     node: &'a Node,
     found: Vec<Diagnostic>,
@@ -213,7 +238,7 @@ impl Checked<'_> {
         self.found.push(Diagnostic { severity, ..diagnostic.field(field).help(help) });
     }
 
-    fn refuse(&mut self, field: &str, message: String, help: &str) {
+    pub(super) fn refuse(&mut self, field: &str, message: String, help: &str) {
         self.say(Severity::Error, field, message, help);
     }
 
@@ -380,6 +405,12 @@ impl Checked<'_> {
             tcp_connections_per_source,
             tcp_idle,
             tcp_slow,
+            tls_handshake,
+            queries_per_connection,
+            https_streams,
+            quic_connections,
+            quic_connections_per_source,
+            quic_streams,
             lame_duck,
         } = limits;
         let into = &mut settings.limits;
@@ -395,19 +426,44 @@ impl Checked<'_> {
                 self.doubt("limits.udpPayload", message, "1232 goes through everywhere; larger answers use TCP");
             }
         }
-        if let Some(number) = tcp_connections {
-            into.tcp_connections = self.range("limits.tcpConnections", number, 1, 1_000_000);
+        let connections = (&mut into.tcp_connections, &mut into.tcp_connections_per_source);
+        self.connections("tcp", (tcp_connections, tcp_connections_per_source), connections);
+        let connections = (&mut into.quic_connections, &mut into.quic_connections_per_source);
+        self.connections("quic", (quic_connections, quic_connections_per_source), connections);
+        if let Some(number) = https_streams {
+            into.https_streams = self.range("limits.httpsStreams", number, 1, 10_000);
         }
-        if let Some(number) = tcp_connections_per_source {
-            into.tcp_connections_per_source = self.range("limits.tcpConnectionsPerSource", number, 1, 1_000_000);
-            if number > into.tcp_connections {
-                let message = format!("a single source may take all {} connections", into.tcp_connections);
-                self.doubt("limits.tcpConnectionsPerSource", message, "write less than limits.tcpConnections");
-            }
+        if let Some(number) = quic_streams {
+            into.quic_streams = self.range("limits.quicStreams", number, 1, 10_000);
+        }
+        if let Some(number) = queries_per_connection {
+            into.queries_per_connection = number;
         }
         self.duration("limits.tcpIdle", tcp_idle, &mut into.tcp_idle, SECOND / 10, HOUR);
         self.duration("limits.tcpSlow", tcp_slow, &mut into.tcp_slow, SECOND / 100, 300 * SECOND);
+        self.duration("limits.tlsHandshake", tls_handshake, &mut into.tls_handshake, SECOND / 100, 300 * SECOND);
         self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);
+    }
+
+    /// How many connections there may be, in all and of one source.
+    fn connections(
+        &mut self,
+        transport: &str,
+        (total, per_source): (Option<usize>, Option<usize>),
+        (into_total, into_per_source): (&mut usize, &mut usize),
+    ) {
+        let key = format!("limits.{transport}Connections");
+        if let Some(number) = total {
+            *into_total = self.range(&key, number, 1, 1_000_000);
+        }
+        if let Some(number) = per_source {
+            let field = format!("{key}PerSource");
+            *into_per_source = self.range(&field, number, 1, 1_000_000);
+            if number > *into_total {
+                let message = format!("a single source may take all {into_total} connections");
+                self.doubt(&field, message, &format!("write less than {key}"));
+            }
+        }
     }
 
     fn log(&mut self, settings: &mut Settings, log: FileLog) {

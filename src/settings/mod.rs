@@ -1,5 +1,6 @@
 //! The settings file, strict and with places; what it means after defaults, environment and flags.
 
+mod encrypted;
 mod file;
 mod overrides;
 mod reverse;
@@ -7,6 +8,7 @@ mod reverse;
 mod tests;
 mod text;
 
+pub use encrypted::{CertificateSource, Encrypted};
 pub use overrides::Overrides;
 pub use text::{format_duration, parse_duration, parse_listen};
 
@@ -32,6 +34,9 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// Addresses served over UDP and TCP.
     pub listen: Vec<SocketAddr>,
+    /// Addresses served over TLS, HTTPS and QUIC (`listenTls`, `listenHttps`, `listenQuic` in the file), with their
+    /// certificate (`tls`); none by default.
+    pub encrypted: Encrypted,
     /// Directories of manifests.
     pub manifests: Vec<PathBuf>,
     /// Directory of static zones.
@@ -97,14 +102,26 @@ pub struct Limits {
     pub udp_threads: usize,
     /// Largest UDP reply in octets, 512–4096; default 1232.
     pub udp_payload: u16,
-    /// Open TCP connections in all; default 1024.
+    /// Open connections over TCP in all (plain, TLS and HTTPS); default 1024.
     pub tcp_connections: usize,
-    /// Open TCP connections of one source address; default 64.
+    /// Open connections over TCP of one source address; default 64.
     pub tcp_connections_per_source: usize,
-    /// How long a TCP connection may be idle; default 10 s.
+    /// How long a connection may be idle, QUIC as well; default 10 s.
     pub tcp_idle: Duration,
-    /// How long a TCP client may take to send a begun message or to take a reply; default 5 s.
+    /// How long a client may take to send a begun message or to take a reply, on every transport; default 5 s.
     pub tcp_slow: Duration,
+    /// How long the handshake of TLS or QUIC may take; default 5 s.
+    pub tls_handshake: Duration,
+    /// Queries answered on one connection before it is closed, on every transport but UDP; 0 is no limit, the default.
+    pub queries_per_connection: u64,
+    /// Requests at a time on one HTTP/2 connection; default 100.
+    pub https_streams: u32,
+    /// Open QUIC connections in all; default 1024.
+    pub quic_connections: usize,
+    /// Open QUIC connections of one source address; default 64.
+    pub quic_connections_per_source: usize,
+    /// Queries at a time on one QUIC connection; default 100.
+    pub quic_streams: u32,
     /// How long queries are still answered after SIGTERM; default 0 s.
     pub lame_duck: Duration,
 }
@@ -133,6 +150,7 @@ impl Settings {
         Settings {
             file: None,
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
+            encrypted: Encrypted::default(),
             manifests: vec![PathBuf::from("manifests")],
             zones: PathBuf::from("zones"),
             state_directory: Some(PathBuf::from("state")),
@@ -160,6 +178,12 @@ impl Settings {
                 tcp_connections_per_source: 64,
                 tcp_idle: Duration::from_secs(10),
                 tcp_slow: Duration::from_secs(5),
+                tls_handshake: Duration::from_secs(5),
+                queries_per_connection: 0,
+                https_streams: 100,
+                quic_connections: 1024,
+                quic_connections_per_source: 64,
+                quic_streams: 100,
                 lame_duck: Duration::ZERO,
             },
             log: Log { filter: "info".to_string(), json: false },
@@ -185,7 +209,17 @@ impl Settings {
             warnings = settings.apply_text(Source { path: &path, text: &text })?;
             settings.file = Some(path);
         }
-        let Overrides { config: _, manifests, zones, listen, cluster_domain, state_directory } = overrides.clone();
+        let Overrides {
+            config: _,
+            manifests,
+            zones,
+            listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
+            cluster_domain,
+            state_directory,
+        } = overrides.clone();
         if !manifests.is_empty() {
             settings.manifests = manifests;
         }
@@ -194,6 +228,14 @@ impl Settings {
         }
         if !listen.is_empty() {
             settings.listen = listen;
+        }
+        let encrypted = &mut settings.encrypted;
+        for (list, into) in
+            [(listen_tls, &mut encrypted.tls), (listen_https, &mut encrypted.https), (listen_quic, &mut encrypted.quic)]
+        {
+            if !list.is_empty() {
+                *into = list;
+            }
         }
         if let Some(domain) = cluster_domain {
             settings.cluster_domain = match Name::parse(&domain) {
@@ -205,7 +247,10 @@ impl Settings {
         if let Some(directory) = state_directory {
             settings.state_directory = (directory.as_os_str() != "none").then_some(directory);
         }
-        Ok((settings, warnings))
+        match encrypted::without_certificate(&settings) {
+            Some(diagnostic) => Err(vec![diagnostic]),
+            None => Ok((settings, warnings)),
+        }
     }
 
     /// Takes the text of a settings file; an empty one changes nothing.

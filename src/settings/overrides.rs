@@ -19,6 +19,12 @@ pub struct Overrides {
     pub zones: Option<PathBuf>,
     /// `--listen`, repeatable.
     pub listen: Vec<SocketAddr>,
+    /// `--listen-tls`, repeatable.
+    pub listen_tls: Vec<SocketAddr>,
+    /// `--listen-https`, repeatable.
+    pub listen_https: Vec<SocketAddr>,
+    /// `--listen-quic`, repeatable.
+    pub listen_quic: Vec<SocketAddr>,
     /// `--cluster-domain`.
     pub cluster_domain: Option<String>,
     /// `--state-dir`, or `none`.
@@ -28,8 +34,8 @@ pub struct Overrides {
 impl Overrides {
     /// Fills what no flag has set from environment variables; an empty variable is as good as none.
     ///
-    /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN` (addresses
-    /// separated by commas), `_CLUSTER_DOMAIN` and `_STATE_DIR`.
+    /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
+    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_CLUSTER_DOMAIN` and `_STATE_DIR`.
     ///
     /// # Errors
     /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
@@ -43,15 +49,24 @@ impl Overrides {
                 .map_err(|_| wrong.push(Diagnostic::error(Path::new(name), "the value is not UTF-8")))
                 .ok()
         };
-        let listen_text = text(LISTEN).filter(|_| self.listen.is_empty());
+        let lists = [
+            (LISTEN, self.listen),
+            (LISTEN_TLS, self.listen_tls),
+            (LISTEN_HTTPS, self.listen_https),
+            (LISTEN_QUIC, self.listen_quic),
+        ];
+        let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
         let domain = text(CLUSTER_DOMAIN);
-        let mut listen = self.listen;
-        for part in listen_text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty()) {
-            match parse_listen(part) {
-                Ok(address) => listen.push(address),
-                Err(message) => wrong.push(Diagnostic::error(Path::new(LISTEN), message)),
+        let [listen, listen_tls, listen_https, listen_quic] = texts.map(|(name, text, mut list)| {
+            let parts = text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
+            for part in parts {
+                match parse_listen(part) {
+                    Ok(address) => list.push(address),
+                    Err(message) => wrong.push(Diagnostic::error(Path::new(name), message)),
+                }
             }
-        }
+            list
+        });
         let manifests = match self.manifests.is_empty() {
             false => self.manifests,
             true => variable(MANIFESTS)
@@ -65,6 +80,9 @@ impl Overrides {
             manifests,
             zones: self.zones.or_else(|| variable(ZONES).map(PathBuf::from)),
             listen,
+            listen_tls,
+            listen_https,
+            listen_quic,
             cluster_domain: self.cluster_domain.or(domain),
             state_directory: self.state_directory.or_else(|| variable(STATE_DIRECTORY).map(PathBuf::from)),
         };
@@ -76,5 +94,8 @@ const CONFIG: &str = "HEADLESS_DNS_CONFIG";
 const MANIFESTS: &str = "HEADLESS_DNS_MANIFESTS";
 const ZONES: &str = "HEADLESS_DNS_ZONES";
 const LISTEN: &str = "HEADLESS_DNS_LISTEN";
+const LISTEN_TLS: &str = "HEADLESS_DNS_LISTEN_TLS";
+const LISTEN_HTTPS: &str = "HEADLESS_DNS_LISTEN_HTTPS";
+const LISTEN_QUIC: &str = "HEADLESS_DNS_LISTEN_QUIC";
 const CLUSTER_DOMAIN: &str = "HEADLESS_DNS_CLUSTER_DOMAIN";
 const STATE_DIRECTORY: &str = "HEADLESS_DNS_STATE_DIR";

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
 use super::*;
 use crate::diagnostic::{Colour, render};
@@ -47,6 +48,10 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     let (file, _) = decode::<FileSettings>(source, &parse(source).0[0], UnknownFields::Deny).unwrap();
     let FileSettings {
         listen: Some(_),
+        listen_tls: Some(_),
+        listen_https: Some(_),
+        listen_quic: Some(_),
+        tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
         manifests: Some(_),
         zones: Some(_),
         state_directory: Some(_),
@@ -70,6 +75,12 @@ fn the_shipped_file_shows_every_key_with_its_default() {
                 tcp_connections_per_source: Some(_),
                 tcp_idle: Some(_),
                 tcp_slow: Some(_),
+                tls_handshake: Some(_),
+                queries_per_connection: Some(_),
+                https_streams: Some(_),
+                quic_connections: Some(_),
+                quic_connections_per_source: Some(_),
+                quic_streams: Some(_),
                 lame_duck: Some(_),
             }),
         log: Some(FileLog { filter: Some(_), format: Some(_) }),
@@ -300,15 +311,59 @@ fn what_is_foolish_is_a_warning() {
 }
 
 #[test]
+fn where_certificates_come_from() {
+    let files = |certificate: &str, key: &str| {
+        Some(CertificateSource::Files { certificate: certificate.into(), key: key.into() })
+    };
+    let rows = [
+        ("certificate: c, key: k", files("etc/c", "etc/k")),
+        ("certificate: /c, key: ../k", files("/c", "k")),
+        ("certificate: none, key: none, selfSigned: []", None),
+        ("selfSigned: [a-1.test, '::1', '*.b.test']", {
+            Some(CertificateSource::SelfSigned(["a-1.test", "::1", "*.b.test"].map(str::to_owned).into()))
+        }),
+    ];
+    for (text, expected) in rows {
+        let (settings, warnings) = apply(&format!("tls: {{{text}}}\n")).unwrap();
+        assert_eq!((settings.encrypted.certificate, warnings), (expected, Vec::new()), "{text}");
+    }
+    let rows = [
+        ("tls: {certificate: c}", "tls.certificate", "without its key"),
+        ("tls: {key: k}", "tls.key", "without its certificate"),
+        ("tls: {certificate: c, key: k, selfSigned: [a]}", "tls.selfSigned", "from files already"),
+        ("tls: {selfSigned: [a, 'b c']}", "tls.selfSigned[1]", "no name of a server"),
+        ("listenTls: ['127.0.0.1:1', '127.0.0.1:1']", "listenTls[1]", "stands twice"),
+        ("limits: {quicConnections: 0}", "limits.quicConnections", "out of range"),
+        ("limits: {httpsStreams: 0}", "limits.httpsStreams", "out of range"),
+    ];
+    for (text, field, message) in rows {
+        let wrong = &apply(text).unwrap_err()[0];
+        assert_eq!(wrong.field, field, "{text}");
+        assert!(wrong.message.contains(message), "{text}: {wrong}");
+    }
+    let alone = Overrides { listen_quic: vec!["127.0.0.1:1".parse().unwrap()], ..Overrides::default() };
+    let wrong = &Settings::load(&Overrides { config: Some(empty_file()), ..alone }).unwrap_err()[0];
+    assert!(wrong.message.contains("no certificate for listenQuic") && wrong.help.contains("selfSigned"), "{wrong}");
+}
+
+/// A settings file that says nothing.
+fn empty_file() -> PathBuf {
+    PathBuf::from("/dev/null")
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("s.yaml");
-    fs::write(&file, "listen: [127.0.0.1:1]\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n")
+    fs::write(&file, "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n")
         .unwrap();
     let environment = |name: &str| {
         let value = match name {
             "HEADLESS_DNS_CONFIG" => file.to_str().unwrap(),
             "HEADLESS_DNS_LISTEN" => "127.0.0.1:2, [::1]:2",
+            "HEADLESS_DNS_LISTEN_TLS" => "127.0.0.1:4",
+            "HEADLESS_DNS_LISTEN_HTTPS" => "127.0.0.1:5,127.0.0.1:6",
+            "HEADLESS_DNS_LISTEN_QUIC" => "127.0.0.1:7",
             "HEADLESS_DNS_MANIFESTS" => "e1:e2",
             "HEADLESS_DNS_ZONES" => "ez",
             "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment",
@@ -325,6 +380,13 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let from_environment = load(Overrides::default());
     assert_eq!(from_environment.file, Some(file.clone()));
     assert_eq!(from_environment.listen, ["127.0.0.1:2".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    let encrypted = |settings: &Settings| {
+        let Encrypted { tls, https, quic, certificate } = settings.encrypted.clone();
+        assert_eq!(certificate, Some(CertificateSource::SelfSigned(vec!["a.test".to_owned()])));
+        [tls, https, quic].map(|list| list.iter().map(SocketAddr::port).collect::<Vec<u16>>())
+    };
+    assert_eq!(encrypted(&only_file), [[0_u16; 0]; 3]);
+    assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7]]);
     assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
     assert_eq!(from_environment.zones, PathBuf::from("ez"));
     assert_eq!(from_environment.cluster_domain, Name::parse("an.environment").unwrap());
@@ -335,10 +397,14 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         manifests: vec!["f".into()],
         zones: Some("fz".into()),
         listen: vec!["127.0.0.1:3".parse().unwrap()],
+        listen_tls: vec!["127.0.0.1:8".parse().unwrap()],
+        listen_https: Vec::new(),
+        listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
         cluster_domain: Some("a.flag".to_string()),
         state_directory: Some("fs".into()),
     });
     assert_eq!(from_flags.listen, ["127.0.0.1:3".parse().unwrap()]);
+    assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.zones, PathBuf::from("fz"));
     assert_eq!(from_flags.cluster_domain, Name::parse("a.flag").unwrap());

@@ -1,6 +1,7 @@
 //! The DNS message format: what a query holds, how a reply is written, and rdata in wire form.
 
 pub mod edns;
+pub mod freshness;
 pub mod query;
 pub mod rdata;
 pub mod ready;

@@ -1,0 +1,78 @@
+//! What is counted in this room, for metrics and for logs that a flood must not fill.
+
+use super::Shared;
+use crate::answer::Transport;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Events that are too many to log one by one, and what is open now.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Queries whose answer was lost in a panic.
+    pub panics: AtomicU64,
+    /// UDP replies that the system did not take.
+    pub unsent: AtomicU64,
+    /// Connections that are open now (a gauge).
+    pub open: PerTransport,
+    /// Connections turned away because of a limit of their number.
+    pub refused: PerTransport,
+    /// Idle connections closed early to make room.
+    pub evicted: PerTransport,
+    /// Handshakes of TLS and QUIC that came to nothing: too slow, nothing in common, no TLS.
+    pub handshakes: PerTransport,
+    /// Connections, over QUIC streams, given up because the client was too slow to send or to take.
+    pub slow: PerTransport,
+    /// Connections ended because they had all the queries that one may have.
+    pub exhausted: PerTransport,
+    /// Connections ended because the client broke a rule of the transport.
+    pub protocol_errors: PerTransport,
+    /// HTTPS requests that got another status than 200.
+    pub http_errors: AtomicU64,
+    /// QUIC clients that had to show that their address is their own.
+    pub retries: AtomicU64,
+}
+
+impl Counters {
+    /// Counts, and says whether this is one to log: the 1st, 2nd, 4th, 8th, …, so that a flood does not fill the log.
+    pub(super) fn count(counter: &AtomicU64) -> Option<u64> {
+        let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
+        count.is_power_of_two().then_some(count)
+    }
+}
+
+/// A number for each transport.
+#[derive(Debug, Default)]
+pub struct PerTransport([AtomicU64; Transport::ALL.len()]);
+
+impl PerTransport {
+    /// The number of one transport.
+    pub fn of(&self, transport: Transport) -> &AtomicU64 {
+        &self.0[transport as usize]
+    }
+
+    /// The sum over all transports.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// A connection that is open, until this is dropped.
+pub(super) struct Open {
+    shared: Arc<Shared>,
+    transport: Transport,
+}
+
+impl Open {
+    pub(super) fn new(shared: &Arc<Shared>, transport: Transport) -> Open {
+        shared.counters.open.of(transport).fetch_add(1, Ordering::Relaxed);
+        Open { shared: Arc::clone(shared), transport }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.counters.open.of(self.transport).fetch_sub(1, Ordering::Relaxed);
+    }
+}

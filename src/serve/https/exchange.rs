@@ -1,0 +1,153 @@
+//! One request of DNS over HTTPS and its response: where the query is in it, and which status tells what.
+
+use crate::{
+    serve::{
+        Counters, Shared,
+        reply::{Client, Reply},
+    },
+    wire::{MESSAGE_MAX, freshness::freshness},
+};
+use data_encoding::BASE64URL_NOPAD;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::{Body, Bytes},
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+};
+use std::{error::Error, time::Duration};
+use tokio::time::timeout;
+
+/// Where queries are taken (RFC 8484 §4.1.1 leaves it open; everybody uses this one).
+pub(super) const PATH: &str = "/dns-query";
+/// The media type of a DNS message (RFC 8484 §6).
+const MESSAGE: &str = "application/dns-message";
+
+/// Why there is no answer: a status, and a sentence for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refusal(StatusCode, &'static str);
+
+/// The response to any request.
+pub(super) async fn respond<B>(request: Request<B>, client: Client, shared: &Shared) -> Response<Full<Bytes>>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let outcome = match query(request, shared.limits.tcp_slow).await {
+        Ok(query) => answer(&query, client, shared).await,
+        Err(refusal) => Err(refusal),
+    };
+    outcome.unwrap_or_else(|refusal| {
+        Counters::count(&shared.counters.http_errors);
+        refuse(refusal)
+    })
+}
+
+async fn answer(query: &[u8], client: Client, shared: &Shared) -> Result<Response<Full<Bytes>>, Refusal> {
+    let reply = match shared.reply(client, query).await {
+        Reply::Message(reply) => Some(reply),
+        // A response is one message; there is nothing that says how a transfer goes over HTTPS.
+        Reply::Messages(mut replies) => replies.recv().await,
+        Reply::Silence => return Err(Refusal(StatusCode::BAD_REQUEST, "this is no DNS query")),
+        Reply::Lost => None,
+    };
+    let reply = reply.ok_or(Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the answer was lost; see the server's log"))?;
+    // RCODEs are answers (RFC 8484 §4.2.1): the status only tells how HTTP went.
+    let control = match freshness(&reply) {
+        0 => HeaderValue::from_static("max-age=0, no-store"),
+        seconds => HeaderValue::try_from(format!("max-age={seconds}")).map_err(|_| NOTHING)?,
+    };
+    let mut response = Response::new(Full::new(Bytes::from(reply)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MESSAGE));
+    response.headers_mut().insert(CACHE_CONTROL, control);
+    Ok(response)
+}
+
+/// A number makes a value of a header.
+const NOTHING: Refusal = Refusal(StatusCode::INTERNAL_SERVER_ERROR, "");
+
+fn refuse(Refusal(status, sentence): Refusal) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(format!("{sentence}\n"))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    response
+}
+
+/// The DNS message in a request.
+async fn query<B>(request: Request<B>, patience: Duration) -> Result<Bytes, Refusal>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    if head.uri.path() != PATH {
+        return Err(Refusal(StatusCode::NOT_FOUND, "DNS queries are taken at /dns-query"));
+    }
+    if head.method != Method::GET && head.method != Method::POST {
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "DNS queries come by GET or POST"));
+    }
+    if !accepts(&head.headers) {
+        return Err(Refusal(StatusCode::NOT_ACCEPTABLE, "the answer is application/dns-message"));
+    }
+    let message = if head.method == Method::GET {
+        Bytes::from(in_url(&head.uri)?)
+    } else {
+        if !is_message(&head.headers) {
+            return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a query is application/dns-message"));
+        }
+        let whole = Limited::new(body, MESSAGE_MAX).collect();
+        match timeout(patience, whole).await {
+            Err(_) => return Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(TOO_LARGE),
+            Ok(Err(_)) => return Err(Refusal(StatusCode::BAD_REQUEST, "the query did not arrive whole")),
+            Ok(Ok(body)) => body.to_bytes(),
+        }
+    };
+    if message.is_empty() {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "there is no query in the request"));
+    }
+    Ok(message)
+}
+
+const TOO_LARGE: Refusal = Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 octets");
+
+/// The variable `dns` of a GET.
+fn in_url(uri: &Uri) -> Result<Vec<u8>, Refusal> {
+    let mut values = uri.query().unwrap_or("").split('&').filter_map(|pair| pair.strip_prefix("dns="));
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Refusal(StatusCode::BAD_REQUEST, "a GET has one query, as ?dns= in base64url"));
+    };
+    if value.len() > MESSAGE_MAX.div_ceil(3) * 4 {
+        return Err(TOO_LARGE);
+    }
+    BASE64URL_NOPAD
+        .decode(value.as_bytes())
+        .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "?dns= is not base64url without padding"))
+}
+
+/// Whether the body says that it is a DNS message; parameters of the type mean nothing.
+fn is_message(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MESSAGE))
+}
+
+/// Whether the client takes DNS messages: it says so, or says nothing.
+fn accepts(headers: &HeaderMap) -> bool {
+    let mut said = false;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or("").split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or("").to_ascii_lowercase();
+            let unwanted = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            if [MESSAGE, "application/*", "*/*"].contains(&kind.as_str()) && !unwanted {
+                return true;
+            }
+            said |= !kind.is_empty();
+        }
+    }
+    !said
+}

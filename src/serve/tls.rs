@@ -1,0 +1,54 @@
+//! TLS (RFC 8446, RFC 5246) below DNS over TLS, HTTPS and QUIC: one certificate, and what is agreed on with ALPN.
+
+use super::Shared;
+use rustls::{
+    ServerConfig,
+    crypto::ring::default_provider,
+    server::ResolvesServerCert,
+    version::{TLS12, TLS13},
+};
+use std::{io, sync::Arc};
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// ALPN of DNS over TLS (RFC 7858 §3.1, RFC 9103 §7.1); a client may do without.
+const DOT: &[&[u8]] = &[b"dot"];
+/// ALPN of DNS over HTTPS, the better one first.
+const DOH: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// ALPN of DNS over QUIC (RFC 9250 §4.1.1); QUIC demands one.
+const DOQ: &[&[u8]] = &[b"doq"];
+
+/// How the encrypted transports shake hands.
+#[derive(Clone)]
+pub(super) struct Handshakes {
+    pub(super) tls: TlsAcceptor,
+    pub(super) https: TlsAcceptor,
+    pub(super) quic: Arc<ServerConfig>,
+}
+
+impl Handshakes {
+    pub(super) fn new(certificate: &Arc<dyn ResolvesServerCert>) -> io::Result<Handshakes> {
+        let config = |alpn: &[&[u8]], only_13: bool| -> io::Result<Arc<ServerConfig>> {
+            let versions: &[_] = if only_13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+            let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+                .with_protocol_versions(versions)
+                .map_err(io::Error::other)?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::clone(certificate));
+            config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+            // What comes before the handshake is done can be sent again by anybody (RFC 9250 §4.5); so it is not taken.
+            config.max_early_data_size = 0;
+            Ok(Arc::new(config))
+        };
+        Ok(Handshakes { tls: config(DOT, false)?.into(), https: config(DOH, false)?.into(), quic: config(DOQ, true)? })
+    }
+}
+
+/// The handshake of a new connection, as long as the client takes no longer than it may.
+pub(super) async fn accept<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    acceptor: &TlsAcceptor,
+    stream: S,
+    shared: &Shared,
+) -> io::Result<TlsStream<S>> {
+    timeout(shared.limits.tls_handshake, acceptor.accept(stream)).await?
+}
