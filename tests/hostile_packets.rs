@@ -92,7 +92,12 @@ fn thousands_of_broken_packets() {
         // All of the header but TC, or silence.
         let head = |octets: &Vec<u8>| (octets[0], octets[1], octets[2] & !2, octets[3]);
         let first = replies[0].octets.as_ref().map(head);
+        // What keepalive over QUIC is answered with is the end of the connection (RFC 9250 §5.5.2).
+        let keepalive = packet.windows(2).any(|octets| octets == [0, 11]);
         for reply in &replies {
+            if keepalive && reply.octets.is_none() && reply.way == "QUIC" {
+                continue;
+            }
             assert_eq!(reply.octets.as_ref().map(head), first, "{}: {packet:02x?}", reply.way);
             let Some(octets) = &reply.octets else { continue };
             assert!(octets.len() <= 1232 || reply.transport != Transport::Udp, "{}: {packet:02x?}", reply.way);

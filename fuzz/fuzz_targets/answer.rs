@@ -4,7 +4,7 @@
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
-    zone::{Delta, Snapshot, ZoneSpec, file},
+    zone::{Delta, Note, Snapshot, ZoneSpec, file},
 };
 use hickory_proto::op::Message;
 use libfuzzer_sys::fuzz_target;
@@ -53,14 +53,20 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     for (owner, set) in zone("c").records() {
         delta.set(owner.clone(), set.clone());
     }
-    Snapshot::new(vec![spec]).apply(&delta).with_static_zones(vec![zone("e"), zone("s.c")]).synced()
+    for (owner, exists, negative_ttl, reason) in
+        [("g.c", false, Some(0), "not ready"), ("n.c", true, None, ""), ("a.c", true, Some(9), "a reason")]
+    {
+        delta.note(name(owner), Note { exists, negative_ttl, reason: reason.into() });
+    }
+    let zones = vec![zone("e"), zone("s.c")];
+    Snapshot::new(vec![spec]).apply(&delta).with_static_zones(zones).with_identity(Some("id")).synced()
 });
 
 /// The first octet chooses how it came and what is switched on.
 fn request(choice: u8) -> Request {
     let transport = Transport::ALL[usize::from(choice & 7) % Transport::ALL.len()];
     let request = Request::new(transport, 1232, u32::from(choice));
-    Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, ..request }
+    Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, keepalive: u16::from(choice & 32), ..request }
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -1,9 +1,16 @@
 //! Every way a query can come: in this process over each transport, and through the sockets of one real server.
+// Not every test needs all of it.
+#![allow(dead_code)]
 
+// Relative to this file, whoever includes it.
+#[path = "ways/encrypted.rs"]
+pub mod encrypted;
+
+use encrypted::Clients;
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
     serve::{Serving, Sockets},
-    settings::Settings,
+    settings::{Encrypted, Settings},
     zone::{self, Publisher, Snapshot},
 };
 use std::{
@@ -18,7 +25,7 @@ pub const UDP_PAYLOAD: u16 = 1232;
 /// How long a reply may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A query that is always answered (NOTIMP), sent after the one that counts: when its reply comes first, there was none.
-const AFTER: [u8; 12] = [0xfe, 0xed, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub const AFTER: [u8; 12] = [0xfe, 0xed, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// What came back over a way.
 pub struct Reply {
@@ -56,6 +63,9 @@ pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
     let sockets = [
         Reply { way: "UDP socket", transport: Transport::Udp, octets: server.udp(packet) },
         Reply { way: "TCP socket", transport: Transport::Tcp, octets: server.tcp(packet) },
+        Reply { way: "TLS", transport: Transport::Tls, octets: server.tls(packet) },
+        Reply { way: "HTTPS", transport: Transport::Https, octets: server.https(packet) },
+        Reply { way: "QUIC", transport: Transport::Quic, octets: server.quic(packet) },
     ];
     within.into_iter().chain(sockets).collect()
 }
@@ -64,22 +74,29 @@ pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
 struct Server {
     publisher: Publisher,
     address: SocketAddr,
+    encrypted: Vec<(Transport, SocketAddr)>,
     udp: UdpSocket,
     tcp: Option<TcpStream>,
+    clients: Clients,
     _serving: Serving,
 }
 
 fn server() -> MutexGuard<'static, Server> {
     static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
         let limits = Settings::defaults().limits;
-        let sockets = Sockets::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &limits).expect("a socket");
+        let free: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut sockets = Sockets::bind(&[free], &limits).expect("a socket");
         let address = sockets.addresses()[0];
+        let (certificate, clients) = encrypted::pair();
+        let listen = Encrypted { tls: vec![free], https: vec![free], quic: vec![free], certificate: None };
+        sockets.bind_encrypted(&listen, certificate).expect("sockets");
+        let encrypted = sockets.encrypted_addresses();
         let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()));
         let serving = sockets.serve(reader, limits).expect("a server");
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         udp.connect(address).expect("the server");
         udp.set_read_timeout(Some(PATIENCE)).expect("a time");
-        Mutex::new(Server { publisher, address, udp, tcp: None, _serving: serving })
+        Mutex::new(Server { publisher, address, encrypted, udp, tcp: None, clients, _serving: serving })
     });
     // A test that failed leaves no reply behind: whatever comes is read to its end.
     SERVER.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,6 +120,26 @@ impl Server {
         let length = self.udp.recv(&mut buffer).expect("a reply");
         buffer.truncate(length);
         buffer
+    }
+
+    fn encrypted(&self, transport: Transport) -> SocketAddr {
+        let found = self.encrypted.iter().find(|(own, _)| *own == transport);
+        found.expect("every transport is listened on").1
+    }
+
+    fn tls(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        let address = self.encrypted(Transport::Tls);
+        self.clients.tls(address, packet, &AFTER).expect("TLS")
+    }
+
+    fn https(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        let address = self.encrypted(Transport::Https);
+        self.clients.https(address, packet).expect("HTTPS")
+    }
+
+    fn quic(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        let address = self.encrypted(Transport::Quic);
+        self.clients.quic(address, packet)
     }
 
     /// An empty message ends the connection, so the next query has a new one.
