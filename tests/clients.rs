@@ -243,6 +243,45 @@ fn busybox() {
     );
 }
 
+#[test]
+fn encrypted_transports() {
+    if !have(&["dig", "kdig", "curl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.yaml");
+    std::fs::write(&settings, "tls: {selfSigned: [localhost, 127.0.0.1]}\n").unwrap();
+    let mut command = command();
+    for transport in ["tls", "https", "quic"] {
+        command.args([format!("--listen-{transport}"), "127.0.0.1:0".to_owned()]);
+    }
+    command.arg("--config").arg(&settings);
+    let program = Program::start_with(command, "127.0.0.1:0", &[("names.yaml", &manifest())]);
+    #[rustfmt::skip]
+    let rows: [(&str, &str, &[&str], &[&str]); 15] = [
+        ("tls", "kdig @{ip} -p {port} +tls db-0.db.{z} A", &["TLS session", "A 10.8.0.1", "Received 468 B"], &[]),
+        ("tls", "kdig @{ip} -p {port} +tls +keepopen db-0.db.{z} A many.{z} A", &["A 10.8.0.1", "90×IN A 10.9.0."], &[]),
+        ("tls", "dig @{ip} -p {port} +tls many.{z} A", &["(TLS)", "90×IN A 10.9.0."], &[" tc "]),
+        ("tls", "dig @{ip} -p {port} +tls +keepalive db-0.db.{z} A", &["TCP KEEPALIVE: 10.0 secs", "A 10.8.0.1"], &[]),
+        ("tls", "dig @{ip} -p {port} +tls www.example.com A", &["REFUSED", "EDE: 20 (Not Authoritative)"], &[]),
+        ("tls", "dig @{ip} -p {port} +tls Db-0.DB.{z} SRV", &["NOERROR", "IN SOA", ";Db-0.DB.{z}. IN SRV"], &[]),
+        ("https", "kdig @{ip} -p {port} +https db-0.db.{z} A", &["HTTP/2-POST", "status: 200", "A 10.8.0.1"], &[]),
+        ("https", "kdig @{ip} -p {port} +https-get many.{z} A", &["HTTP/2-GET", "status: 200", "90×IN A 10.9.0."], &[]),
+        ("https", "dig @{ip} -p {port} +https db-9.db.{z} A", &["(HTTPS)", "NXDOMAIN", "cluster.local. 1 IN SOA"], &[]),
+        ("https", "dig @{ip} -p {port} +https-get _sql._tcp.db.{z} SRV", &["0 50 5432 db-1.db.{z}."], &[]),
+        ("https", "curl -sk -i https://{ip}:{port}/dns-query?dns=AAABAAABAAAAAAAAAAABAAE",
+            &["HTTP/2 200", "content-type: application/dns-message", "cache-control: max-age=0"], &[]),
+        ("https", "curl -sk -i https://{ip}:{port}/elsewhere", &["HTTP/2 404"], &[]),
+        ("quic", "kdig @{ip} -p {port} +quic db-0.db.{z} A", &["QUIC session", "id: 0", "A 10.8.0.1"], &[]),
+        ("quic", "kdig @{ip} -p {port} +quic +edns db-9.db.{z} A", &["NXDOMAIN", "EDE: 0 (Other)", "Received 468 B"], &[]),
+        ("quic", "kdig @{ip} -p {port} +quic many.{z} A", &["90×IN A 10.9.0."], &[" tc "]),
+    ];
+    for (transport, line, expected, absent) in rows {
+        let text = print(program.listening_on(transport), line, None);
+        check_text(line, &text, expected, absent);
+    }
+}
+
 /// Every question through dnspython, whose parser is strict; each line is one finding.
 const SCRIPT: &str = r#"
 import sys, dns.edns, dns.flags, dns.message, dns.query, dns.rcode

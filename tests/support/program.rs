@@ -160,6 +160,16 @@ impl Program {
         self
     }
 
+    /// Where it listens for a further transport (`tls`, `https`, `quic`), as it printed it.
+    pub fn listening_on(&self, transport: &str) -> SocketAddr {
+        let begin = format!("listening on {transport} ");
+        eventually(&format!("`{begin}…`"), || {
+            let stdout = self.stdout.text();
+            let rest = stdout.lines().find_map(|line| line.strip_prefix(&begin));
+            rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).ok_or(stdout)
+        })
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
