@@ -30,6 +30,7 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     }
 
     diagnostic::print(&found);
+    say(&not_acted_on(&manifests));
     say(&summary(&settings, manifests.counts(), zones.map_or(0, |zones| zones.len()), &found));
     let refused = has_error(&found) || strict && !found.is_empty();
     if refused { EXIT_CONFIGURATION } else { EXIT_OK }
@@ -42,6 +43,27 @@ fn missing(directory: &Path) -> Option<Diagnostic> {
     }
     let help = "create it, or name another one in the settings or by flag";
     Some(Diagnostic::warning(directory, "there is no such directory (yet)").help(help))
+}
+
+/// Objects that are named for one field at most.
+const NAMED: usize = 3;
+
+/// What is declared and has no effect, each field once: that is no mistake, and good to know.
+fn not_acted_on(manifests: &Manifests) -> String {
+    let fields = manifests.inert();
+    if fields.is_empty() {
+        return String::new();
+    }
+    let mut text = "read and not acted on:\n".to_owned();
+    for (field, objects) in fields {
+        let mut named: Vec<&str> = objects.iter().take(NAMED).map(|key| key.name.as_str()).collect();
+        let more = format!("{} more", objects.len().saturating_sub(NAMED));
+        if objects.len() > NAMED {
+            named.push(&more);
+        }
+        text.push_str(&format!("  {field} ({})\n", named.join(", ")));
+    }
+    text
 }
 
 /// One line: what was read, and how it is.

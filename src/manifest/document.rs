@@ -4,6 +4,7 @@
 //! what `kubectl get -o yaml` printed can be used as it is.
 
 use super::{
+    inert,
     kinds::{self, Verdict},
     place::{locate, quoted},
 };
@@ -39,6 +40,8 @@ pub(super) struct Declared {
     pub width: usize,
     /// The text that it was decoded from.
     pub text: Arc<str>,
+    /// Paths of fields that nothing acts on.
+    pub inert: Vec<String>,
     /// The document's index, then indices into `items` of lists.
     index: Vec<usize>,
 }
@@ -269,7 +272,8 @@ impl Reader<'_> {
             return self.report.push(diagnostic);
         }
         self.seen.insert(key.clone(), place);
-        self.objects.push(Declared { key, object, place, width, text: self.text.clone(), index });
+        let inert = inert::fields(kind, node);
+        self.objects.push(Declared { key, object, place, width, text: self.text.clone(), inert, index });
     }
 
     /// Diagnostics of decoding, which know no object.

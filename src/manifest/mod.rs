@@ -22,6 +22,7 @@
 
 mod document;
 mod file;
+mod inert;
 mod kinds;
 mod place;
 pub mod walk;
@@ -36,6 +37,7 @@ use crate::{
         FieldError, Object, ObjectKey,
         lint::{self, Lint},
     },
+    runtime::simulated::check_annotations,
 };
 use document::Declared;
 use file::File;
@@ -193,6 +195,17 @@ impl Manifests {
         (self.files.len(), self.objects.len())
     }
 
+    /// Fields that are declared and that nothing acts on: kind and path, and the objects that have it.
+    pub fn inert(&self) -> BTreeMap<String, Vec<ObjectKey>> {
+        let mut fields: BTreeMap<String, Vec<ObjectKey>> = BTreeMap::new();
+        for (key, origin) in &self.objects {
+            for path in &origin.declared.inert {
+                fields.entry(format!("{} {path}", key.kind.name())).or_default().push(key.clone());
+            }
+        }
+        fields
+    }
+
     /// The files that exist, and those that stay as they are because nothing can be told of them.
     fn list(&mut self, now: Instant) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let (mut seen, mut found, mut kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -264,7 +277,10 @@ impl Manifests {
     /// Doubts about all objects together. A place is looked for only once in a text.
     fn lint(&mut self) {
         let mut before = std::mem::take(&mut self.lints);
-        for lint in lint::lint(self.objects.values().map(|origin| &origin.declared.object)) {
+        let objects = || self.objects.values().map(|origin| &origin.declared.object);
+        let mut lints = lint::lint(objects());
+        lints.extend(lint::lint_simulation(objects(), check_annotations));
+        for lint in lints {
             let Some(Origin { path, declared }) = self.objects.get(&lint.key) else { continue };
             let placed = match before.remove(&lint) {
                 Some((text, diagnostic)) if Arc::ptr_eq(&text, &declared.text) && diagnostic.file == *path => {
@@ -272,8 +288,8 @@ impl Manifests {
                 }
                 _ => {
                     let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
-                    let mut diagnostic =
-                        document::diagnose(&self.parsed, path, declared, &error).help(lint.help.clone());
+                    let mut diagnostic = document::diagnose(&self.parsed, path, declared, &error)
+                        .help(format!("{} [{}]", lint.help, lint.rule));
                     diagnostic.severity = diagnostic::Severity::Warning;
                     diagnostic
                 }

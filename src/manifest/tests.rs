@@ -434,7 +434,10 @@ fn refusals_and_doubts_are_placed() {
     assert!(scene.manifests.diagnose(&ObjectKey::new(key.kind, "x", "web"), &error).is_none());
     // Told once; gone when the Service is there.
     assert_eq!(scene.manifests.scan_at(scene.now).diagnostics, []);
-    scene.write("s.yaml", service("nginx").replace("spec:", "spec:\n  selector: {a: b}"));
+    scene.write(
+        "s.yaml",
+        service("nginx").replace("spec:", "spec:\n  selector: {a: b}").replace("- port", "- name: web\n    port"),
+    );
     scene.expect(&["nginx"], &[]);
     assert_eq!(scene.said(Severity::Warning), owned(&[]));
 }

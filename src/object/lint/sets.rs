@@ -1,0 +1,137 @@
+//! StatefulSets: names of pods and claims, ordinals, and fields that do nothing.
+
+use super::{Declared, Found, Rule, place};
+use k8s_openapi::api::apps::v1::StatefulSet;
+
+/// Longest hostname of a pod: it becomes one label of a name (RFC 1035 §2.3.4).
+const LABEL: usize = 63;
+/// Sets whose claims are compared with those of one other.
+const COMPARED: usize = 1_000;
+
+pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+    let Some(spec) = &set.spec else { return };
+    let (start, end) = ordinals(set);
+    let (namespace, name) = place(&set.metadata);
+    if end - 1 > i64::from(i32::MAX) {
+        found.push(
+            Rule::OrdinalsOutOfReach,
+            "spec.ordinals.start",
+            format!("the last ordinal is {}, and none above {} is a pod of a set", end - 1, i32::MAX),
+            "lower spec.ordinals.start",
+        );
+    }
+    pod_names(found, namespace, name, (start, end), declared);
+    claim_names(found, set, declared);
+    let rolling_update = spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+    if let Some(partition) = rolling_update.and_then(|rolling_update| rolling_update.partition)
+        && i64::from(partition) >= end
+        && end > start
+        && partition > 0
+    {
+        found.push(
+            Rule::PartitionOutOfReach,
+            "spec.updateStrategy.rollingUpdate.partition",
+            format!("the partition {partition} is beyond the last ordinal {}: no pod is ever updated", end - 1),
+            format!("set it to at most {}, or remove it to have all pods updated", end - 1),
+        );
+    }
+    // Upstream has `maxUnavailable` behind a feature gate that is off by default since v1.36, and so has this program.
+    if rolling_update.is_some_and(|rolling_update| rolling_update.max_unavailable.is_some()) {
+        found.push(
+            Rule::MaxUnavailable,
+            "spec.updateStrategy.rollingUpdate.maxUnavailable",
+            "maxUnavailable counts only where the feature gate MaxUnavailableStatefulSet is on; elsewhere, as in \
+             Kubernetes v1.36 by default, it is dropped and pods are updated one at a time",
+            "set maxUnavailableStatefulSet: true in the settings, or remove the field",
+        );
+    }
+    let template = spec.template.spec.as_ref();
+    let replaced = template.and_then(|template| {
+        let fields = [("hostname", &template.hostname), ("subdomain", &template.subdomain)];
+        fields.into_iter().find_map(|(field, value)| value.as_ref().map(|_| field))
+    });
+    if let Some(field) = replaced {
+        found.push(
+            Rule::TemplateHostname,
+            format!("spec.template.spec.{field}"),
+            format!(
+                "{field} is replaced in each pod: its hostname is its own name, its subdomain the set's serviceName"
+            ),
+            "remove it",
+        );
+    }
+    if let Some(metadata) = &spec.template.metadata {
+        super::annotations(found, "spec.template.metadata.annotations", metadata);
+    }
+}
+
+/// The first ordinal, and one more than the last.
+fn ordinals(set: &StatefulSet) -> (i64, i64) {
+    let spec = set.spec.as_ref();
+    let start = spec.and_then(|spec| spec.ordinals.as_ref()).and_then(|ordinals| ordinals.start).unwrap_or(0);
+    let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    (start.into(), i64::from(start) + i64::from(replicas))
+}
+
+/// The highest ordinal's name must still be a label, and no other pod may have one of the names.
+fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, (start, end): (i64, i64), declared: &Declared<'_>) {
+    let last = format!("{set}-{}", (end - 1).max(0));
+    if last.len() > LABEL {
+        found.push(
+            Rule::PodNameTooLong,
+            "metadata.name",
+            format!(
+                "the pod {last} cannot be created: its name has {} characters, a hostname at most {LABEL}",
+                last.len()
+            ),
+            format!("shorten the set's name by {} characters", last.len() - LABEL),
+        );
+    }
+    let prefix = format!("{set}-");
+    let pods = declared.pods.range((namespace, prefix.as_str())..).map(|((other, pod), _)| (*other, *pod));
+    let pods = pods.take_while(|(other, pod)| *other == namespace && pod.starts_with(&prefix));
+    let ours = |pod: &str| {
+        let ordinal: Option<i64> = pod.strip_prefix(&prefix).and_then(|digits| digits.parse().ok());
+        ordinal.is_some_and(|ordinal| (start..end).contains(&ordinal) && format!("{prefix}{ordinal}") == pod)
+    };
+    if let Some((_, pod)) = pods.into_iter().find(|(_, pod)| ours(pod)) {
+        found.push(
+            Rule::PodNameTaken,
+            "metadata.name",
+            format!("a bare Pod {pod} is declared, and the set wants to make a pod of that name: it waits for ever"),
+            format!("rename Pod {pod}, or let spec.ordinals.start begin behind it"),
+        );
+    }
+}
+
+/// Claims are named after template, set and ordinal, and two sets may come to the same name.
+fn claim_names(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+    let (namespace, name) = place(&set.metadata);
+    let prefixes = |set: &StatefulSet| -> Vec<String> {
+        let (_, name) = place(&set.metadata);
+        let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+        templates.map(|claim| format!("{}-{name}", place(&claim.metadata).1)).collect()
+    };
+    let (own, (start, end)) = (prefixes(set), ordinals(set));
+    if own.is_empty() {
+        return;
+    }
+    // Each pair once: at the later of the two.
+    let before = declared.sets.range((namespace, "")..(namespace, name)).take(COMPARED);
+    for ((_, other_name), other) in before {
+        let (other_start, other_end) = ordinals(other);
+        let both = start.max(other_start)..end.min(other_end);
+        let shared = prefixes(other).into_iter().find(|prefix| own.contains(prefix));
+        if let Some(prefix) = shared.filter(|_| !both.is_empty()) {
+            found.push(
+                Rule::ClaimNameTaken,
+                "spec.volumeClaimTemplates",
+                format!(
+                    "StatefulSet {other_name} makes claims named {prefix}-{} too: both would use one volume",
+                    both.start
+                ),
+                "rename one of the sets or one of the claim templates",
+            );
+        }
+    }
+}

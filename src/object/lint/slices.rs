@@ -1,0 +1,37 @@
+//! EndpointSlices written by hand: which Service they belong to.
+
+use super::{Declared, Found, Rule, place};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+/// The label that names a slice's Service.
+const LABEL_NAME: &str = "kubernetes.io/service-name";
+
+pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Declared<'_>) {
+    let namespace = place(&slice.metadata).0;
+    let named = slice.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_NAME));
+    let Some(name) = named else {
+        return found.push(
+            Rule::SliceWithoutLabel,
+            "metadata.labels",
+            format!("the slice has no label {LABEL_NAME}: it belongs to no Service and gives no names"),
+            format!("add the label {LABEL_NAME} with the Service's name"),
+        );
+    };
+    let Some(service) = declared.services.get(&(namespace, name.as_str())) else {
+        return found.push(
+            Rule::SliceWithoutService,
+            "metadata.labels",
+            format!("no Service {name} is declared in namespace {namespace}: the slice gives no names"),
+            format!("declare a Service {name} without selector"),
+        );
+    };
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    if selector.is_some_and(|selector| !selector.is_empty()) {
+        found.push(
+            Rule::SliceBesideSelector,
+            "metadata.labels",
+            format!("Service {name} has a selector: these endpoints stand beside those of its pods"),
+            format!("remove the selector of Service {name}, or this slice"),
+        );
+    }
+}
