@@ -32,6 +32,7 @@ pub mod yaml;
 // Control plane.
 pub mod cluster;
 pub mod controller;
+pub mod explain;
 pub mod records;
 pub mod runtime;
 pub mod state;

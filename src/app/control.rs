@@ -8,6 +8,7 @@ use super::{
 use crate::{
     controller::{Controller, Event, Refusal, Turn},
     diagnostic::Diagnostic,
+    explain::{self, Explanation, Question, QuestionError, Surroundings},
     object::{Kind, Object, ObjectKey},
     runtime::simulated::Simulated,
     settings::Simulation,
@@ -76,6 +77,7 @@ pub(super) enum Request {
     Simulation(Simulation),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
+    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
     Stop,
 }
 
@@ -128,6 +130,11 @@ impl Control {
         ask(&self.requests, |reply| Request::Object(key.clone(), reply))
     }
 
+    /// Why a name gets the answer it gets now.
+    pub fn explain(&self, question: Question) -> Result<Result<Explanation, QuestionError>, Ended> {
+        ask(&self.requests, |reply| Request::Explain(question, reply))
+    }
+
     /// All diagnostics that hold now, of manifests and static zones.
     pub fn diagnostics(&self) -> Result<Vec<Diagnostic>, Ended> {
         Ok(self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone())
@@ -173,6 +180,8 @@ pub(super) struct Loop {
     publisher: Publisher,
     journal: Option<Journal>,
     scans: scan::Sender,
+    /// What explanations must know besides objects and records.
+    surroundings: Surroundings,
     synced: bool,
     /// When the next turn is due though nobody asks.
     wake_at: Option<Timestamp>,
@@ -184,8 +193,9 @@ impl Loop {
         publisher: Publisher,
         journal: Option<Journal>,
         scans: scan::Sender,
+        surroundings: Surroundings,
     ) -> Loop {
-        Loop { controller, publisher, journal, scans, synced: false, wake_at: None }
+        Loop { controller, publisher, journal, scans, surroundings, synced: false, wake_at: None }
     }
 
     /// A turn before the first request: what was restored is published, and its timers go on.
@@ -234,6 +244,7 @@ impl Loop {
             }
             Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),
             Request::Object(key, reply) => Some(Asked::Object(key, reply)),
+            Request::Explain(question, reply) => Some(Asked::Explain(question, reply)),
             // The caller has looked for it.
             Request::Stop => None,
         }
@@ -278,6 +289,11 @@ impl Loop {
                 Asked::Zones(reply) => drop(reply.send(())),
                 Asked::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
                 Asked::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
+                Asked::Explain(question, reply) => {
+                    let snapshot = self.publisher.current();
+                    let cluster = self.controller.cluster();
+                    drop(reply.send(explain::explain(&question, &self.surroundings, cluster, &snapshot)));
+                }
             }
         }
         if !refusals.is_empty() {
@@ -293,6 +309,7 @@ enum Asked {
     Zones(SyncSender<()>),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
+    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
 }
 
 /// How long to wait for requests: until the next timer, or as long as it takes.

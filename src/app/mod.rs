@@ -14,12 +14,14 @@
 mod clock;
 mod control;
 mod journal;
+mod rehearsal;
 mod reload;
 mod scan;
 mod signals;
 mod zones;
 
 pub use control::{Control, Ended, SendError};
+pub use rehearsal::Rehearsal;
 pub use signals::Signals;
 
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
     certificate::Certificate,
     controller::{Controller, ControllerSettings},
     diagnostic::Diagnostic,
+    explain::Surroundings,
     manifest::watch::{Watch, watch},
     name::NameError,
     records::RecordSettings,
@@ -153,7 +156,8 @@ impl Server {
 
         let (requests, requested) = control::channel();
         let (scans, scanned) = scan::channel();
-        let mut control_loop = control::Loop::new(controller, publisher, journal, scans.clone());
+        let mut control_loop =
+            control::Loop::new(controller, publisher, journal, scans.clone(), surroundings(&settings));
         if restored {
             control_loop.resume(clock.now());
         }
@@ -286,6 +290,10 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
         max_unavailable: settings.max_unavailable,
         seed: fastrand::u64(..),
     }
+}
+
+fn surroundings(settings: &Settings) -> Surroundings {
+    Surroundings { domains: vec![settings.cluster_domain.clone()], forwarding: false }
 }
 
 fn simulated(settings: &Settings) -> Simulated {

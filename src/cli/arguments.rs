@@ -2,7 +2,7 @@
 
 use super::EXIT_USAGE;
 use crate::settings::{Overrides, parse_listen};
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Authoritative DNS for stateful pods: Kubernetes manifests in, stable names out.
@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str =
     "Without a command it serves. A flag wins over its environment variable, and that over the settings file.
 
-Exit codes: 0 fine, 64 wrong command line, 70 something inside failed, 77 a permission is missing,
+Exit codes: 0 fine, 1 the name has no records (explain), 64 wrong command line, 70 something inside failed, 77 a permission is missing,
 78 settings, manifests or zones are wrong, an address is not to be had, or the state cannot be used";
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,20 @@ pub(super) enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Tell why a name gets the answer it gets: from the search list down to the pod's claims
+    ///
+    /// Asks the running server. Where none can be reached, settings, manifests and zones are read and the control plane
+    /// runs in this process, under a simulated clock, until it is quiet: what a fresh start would give.
+    ///
+    /// Exit codes: 0 the name resolves, 1 it does not, 64 it is no name, 70 the server cannot be understood, 78
+    /// settings cannot be used.
+    #[command(verbatim_doc_comment)]
+    Explain {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        wanted: Wanted,
+    },
     /// Play scenarios against a fresh server in this process
     Demo {
         /// Scenario files, in YAML
@@ -41,6 +55,38 @@ pub(super) enum Command {
     },
     /// Print the version
     Version,
+}
+
+/// What `explain` takes besides.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Wanted {
+    /// A name, short or full, or an address
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A record type; else PTR for an address, SRV for `_port._proto.…`, A for the rest
+    #[arg(value_name = "TYPE")]
+    pub record_type: Option<String>,
+    /// Namespace of the pod that asks; it decides the search list
+    #[arg(long, short, value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+    /// Where the server answers HTTP; else what the settings say in metricsListen
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// How to tell it
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Only what DNS says
+    #[arg(long)]
+    pub short: bool,
+}
+
+/// The form of an explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 /// What `serve` and `check` take; also accepted before the command.

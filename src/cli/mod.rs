@@ -2,6 +2,8 @@
 
 mod arguments;
 mod check;
+mod explain;
+mod fetch;
 mod serve;
 
 use crate::{
@@ -14,6 +16,8 @@ use std::{ffi::OsString, fs, io, io::Write as _, process::ExitCode};
 
 /// Everything is fine.
 pub const EXIT_OK: u8 = 0;
+/// The name that was asked about has no records (`explain`); nothing is wrong with the program.
+pub const EXIT_ABSENT: u8 = 1;
 /// The command line is wrong (sysexits EX_USAGE).
 pub const EXIT_USAGE: u8 = 64;
 /// Something inside ended that must not (EX_SOFTWARE), or the system refused something that no setting can change.
@@ -44,6 +48,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         None => serve::serve(&flags),
         Some(Command::Serve(more)) => serve::serve(&flags.and(more)),
         Some(Command::Check { flags: more, strict }) => check::check(&flags.and(more), strict),
+        Some(Command::Explain { flags: more, wanted }) => explain::explain(&flags.and(more), &wanted),
         Some(Command::Demo { files }) => arguments::without_flags(&flags, "demo", || crate::demo::run(&files)),
         Some(Command::Version) => arguments::without_flags(&flags, "version", || {
             say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));

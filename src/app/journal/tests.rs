@@ -6,7 +6,7 @@ use crate::{
     app::{
         Server,
         control::{self, Due, Loop, Request},
-        controller_settings, scan, simulated, zones,
+        controller_settings, scan, simulated, surroundings, zones,
     },
     controller::{Controller, Event},
     object::{Kind, Object},
@@ -356,7 +356,7 @@ fn a_slow_disk_delays_no_publication() {
     let controller = Controller::new(controller_settings(&settings), simulated(&settings));
     let (scans, _scanned) = scan::channel();
     let (requests, requested) = control::channel();
-    let control_loop = Loop::new(controller, publisher, bench.journal.take(), scans);
+    let control_loop = Loop::new(controller, publisher, bench.journal.take(), scans, surroundings(&settings));
     let thread = std::thread::spawn(move || control_loop.run(&requested, Timestamp::now));
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);

@@ -18,7 +18,7 @@ mod scenarios;
 mod simulation;
 
 pub use census::{AtRest, Census};
-pub use identity::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal};
+pub use identity::{Ordinals, POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal};
 pub use revision::HASH_LABEL;
 
 use jiff::Timestamp;

@@ -1,0 +1,49 @@
+//! Names that are written like one that does not exist.
+
+use super::LOOKED_AT;
+use crate::{cluster::Cluster, name::Name, object::Kind};
+
+/// How many letters may differ, by the length of what was written.
+fn tolerance(text: &str) -> usize {
+    match text.chars().count() {
+        0..=2 => 1,
+        3..=7 => 2,
+        _ => 3,
+    }
+}
+
+/// The name that is written most like `text`, if one is close enough and is not the same.
+pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let far = tolerance(text);
+    let candidates = names.into_iter().filter(|name| *name != text && name.len().abs_diff(text.len()) <= far);
+    let measured = candidates.map(|name| (strsim::osa_distance(text, name), name));
+    measured.filter(|(distance, _)| *distance <= far).min().map(|(_, name)| name)
+}
+
+/// Full names for what may have been meant by the labels before the cluster's domain: the Service by its own label and
+/// namespace, or by its label alone in whatever namespace has it.
+pub(super) fn services(cluster: &Cluster, front: &[&str], domain: &Name) -> Vec<String> {
+    let exists = |namespace: &str, service: &str| cluster.service(namespace, service).is_some();
+    let mut found = Vec::new();
+    let mut add = |pod: Option<&str>, service: &str, namespace: &str| {
+        let pod = pod.map(|pod| format!("{pod}.")).unwrap_or_default();
+        found.push(format!("{pod}{service}.{namespace}.svc.{domain}"));
+    };
+    match *front {
+        [service, namespace] if exists(namespace, service) => add(None, service, namespace),
+        [namespace, service] if exists(namespace, service) => add(None, service, namespace),
+        [pod, service, namespace] if exists(namespace, service) => add(Some(pod), service, namespace),
+        [pod, namespace, service] if exists(namespace, service) => add(Some(pod), service, namespace),
+        [first, .., service] | [first @ service] => {
+            let pod = (front.len() > 1).then_some(first);
+            let namespaces = cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
+            for namespace in namespaces.filter_map(|object| object.metadata().name.as_deref()) {
+                if exists(namespace, service) {
+                    add(pod, service, namespace);
+                }
+            }
+        }
+        [] => {}
+    }
+    found
+}

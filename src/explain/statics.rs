@@ -1,0 +1,82 @@
+//! Names of static zones: records, wildcards, delegations, aliases.
+
+use super::{LOOKED_AT, Level, near, walk::Walk};
+use crate::{
+    name::Name,
+    wire::rdata::{self, RecordType},
+    zone::{Found, Node, Zone},
+};
+
+impl Walk<'_> {
+    /// A name whose records come from a file.
+    pub(super) fn static_name(&mut self, zone: &Zone, name: &Name) {
+        match zone.find(name.as_wire()) {
+            Found::Node(node) => {
+                self.ok(Level::Name, format!("{name} is in the file"));
+                self.static_records(node);
+            }
+            Found::Wildcard(node) => {
+                self.ok(
+                    Level::Name,
+                    format!("{name} is not in the file, and the wildcard {} stands for it", node.name()),
+                );
+                self.static_records(node);
+            }
+            Found::Cut(node) => self.delegated(node, name),
+            Found::Absent(_) => {
+                self.fail(Level::Name, format!("{name} is not in the file, and no wildcard stands for it"));
+                let names: Vec<String> = zone
+                    .nodes()
+                    .take(LOOKED_AT)
+                    .filter(|node| !node.sets().is_empty())
+                    .map(|node| node.name().to_string())
+                    .collect();
+                let nearest = near::nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
+                self.propose(nearest);
+                self.advise(format!(
+                    "add {name} to the file of zone {}; it is read again when it is saved",
+                    zone.origin()
+                ));
+            }
+        }
+    }
+
+    fn static_records(&mut self, node: &Node) {
+        if node.set(self.rtype).is_some() {
+            return self.ok(Level::Records, format!("{} is there", self.rtype));
+        }
+        if let Some(alias) = node.set(RecordType::CNAME)
+            && let Some(target) = alias.rdata().next().and_then(|rdata| Name::from_wire(rdata).ok())
+            && self.rtype != RecordType::ANY
+        {
+            self.ok(Level::Alias, format!("{} is an alias (CNAME)", node.name()));
+            return self.alias(&target);
+        }
+        let types: Vec<String> = node.sets().iter().map(|set| set.rtype().to_string()).collect();
+        match types.as_slice() {
+            [] => self.fail(Level::Records, "it has no records itself: names below it have"),
+            _ if self.rtype == RecordType::ANY => self.ok(Level::Records, types.join(", ")),
+            types => {
+                self.fail(Level::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
+                self.advise(format!("ask for {}, or add {} to the file", types.join(" or "), self.rtype));
+            }
+        }
+    }
+
+    /// At or below a delegation: others answer.
+    fn delegated(&mut self, cut: &Node, name: &Name) {
+        if self.rtype == RecordType::DS && cut.name() == name {
+            return self.static_records(cut);
+        }
+        let servers = cut.set(RecordType::NS).map(|set| {
+            let targets = set.rdata().filter_map(|rdata| rdata::target(RecordType::NS, rdata));
+            targets.filter_map(|target| Name::from_wire(target).ok()).map(|name| name.to_string()).collect::<Vec<_>>()
+        });
+        let servers = servers.unwrap_or_default().join(", ");
+        self.fail(
+            Level::Name,
+            format!("{} is delegated to {servers}: this server answers with a referral", cut.name()),
+        );
+        self.advise(format!("ask {servers}, or let a resolver follow the referral"));
+    }
+}
