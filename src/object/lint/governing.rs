@@ -90,13 +90,15 @@ fn check(found: &mut Found<'_>, spec: &StatefulSetSpec, service: &Service, name:
     }
     let probed = has_readiness_probe(spec.template.spec.as_ref());
     if probed && service_spec.publish_not_ready_addresses != Some(true) && spec.replicas.unwrap_or(1) > 1 {
+        // In order each pod starts when those before it are ready; all at once nobody is.
+        let hidden = match spec.pod_management_policy.as_deref() {
+            Some("Parallel") => "peers cannot find each other while starting",
+            _ => "a pod that starts finds those before it, but neither itself nor those behind it",
+        };
         found.push(
             Rule::PeersHidden,
             "spec.template.spec.containers",
-            format!(
-                "a readinessProbe, and Service {name} hides pods that are not ready: peers cannot find each other \
-                 while starting"
-            ),
+            format!("a readinessProbe, and Service {name} hides pods that are not ready: {hidden}"),
             format!(
                 "set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are \
                  ready"

@@ -97,8 +97,52 @@ fn governing_services() {
     let probed = plain.replace("{name: a}]", "{name: a, readinessProbe: {}}]");
     let hidden = "peers-hidden-until-ready spec.template.spec.containers…(set publishNotReadyAddresses: true";
     check(&[probed.clone(), service(HEADLESS)], &[hidden]);
+    check(
+        &[probed.replace("replicas: 3,", "replicas: 3, podManagementPolicy: Parallel,"), service(HEADLESS)],
+        &["peers-hidden-until-ready spec.template.spec.containers…peers cannot find each other while starting"],
+    );
     check(&[probed.clone(), service(&format!("{HEADLESS}, publishNotReadyAddresses: true"))], &[]);
     check(&[probed.replace("replicas: 3", "replicas: 1"), service(HEADLESS)], &[]);
+}
+
+/// Manifests of the shapes that Kubernetes' own tutorials have: nothing is told but what is so.
+fn tutorials() {
+    let set = |name: &str, service: &str, pod: &str, class: &str| {
+        format!(
+            "{{kind: StatefulSet, metadata: {{name: {name}}}, spec: {{serviceName: {service}, replicas: 3, \
+             selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, \
+             spec: {{{pod}}}}}, volumeClaimTemplates: [{{metadata: {{name: data}}, spec: {{{class}}}}}]}}}}"
+        )
+    };
+    let service = |name: &str, of: &str, spec: &str| {
+        format!("{{kind: Service, metadata: {{name: {name}}}, spec: {{selector: {{app: {of}}}, {spec}}}}}")
+    };
+    let port = "containers: [{name: a, ports: [{name: web, containerPort: 80}]}]";
+    let probed = "containers: [{name: a, ports: [{name: client, containerPort: 2181}], readinessProbe: {}}], \
+                  volumes: [{name: config, configMap: {name: a}}, {name: conf, emptyDir: {}}]";
+    // A pod of a database asks for itself and its peers before it is ready; this is so in the tutorials, too.
+    let hidden = "peers-hidden-until-ready spec.template.spec.containers…neither itself nor those behind it";
+    // Web servers; ZooKeeper and MySQL (one Service for the peers, one for clients); Cassandra (a class of its own).
+    check(
+        &[service("nginx", "web", "clusterIP: None, ports: [{name: web, port: 80}]"), set("web", "nginx", port, "")],
+        &[],
+    );
+    check(
+        &[
+            service("zk-hs", "zk", "clusterIP: None, ports: [{name: server, port: 2888}, {name: leader, port: 3888}]"),
+            service("zk-cs", "zk", "ports: [{name: client, port: 2181}]"),
+            set("zk", "zk-hs", probed, ""),
+        ],
+        &[hidden],
+    );
+    check(
+        &[
+            service("cassandra", "cassandra", "clusterIP: None, ports: [{port: 9042}]"),
+            set("cassandra", "cassandra", probed, "storageClassName: fast"),
+            owned("{kind: StorageClass, metadata: {name: fast}, provisioner: x}"),
+        ],
+        &["unnamed-port spec.ports[0]: port 9042 has no name", hidden],
+    );
 }
 
 fn sets() {
@@ -269,6 +313,7 @@ fn annotations_of_the_simulation() {
 #[test]
 fn every_rule_has_its_rows_and_its_documentation() {
     governing_services();
+    tutorials();
     sets();
     services();
     pods_and_slices();
