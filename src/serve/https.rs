@@ -1,6 +1,8 @@
 //! DNS over HTTPS (RFC 8484): one connection, HTTP/2 or HTTP/1.1.
 
 mod exchange;
+#[cfg(test)]
+mod tests;
 
 use self::exchange::respond;
 use super::{Counters, Shared, connections::Place, patience::Patient, reply::Client};
@@ -30,8 +32,10 @@ const HEAD: u32 = 16 << 10;
 const FIELDS: usize = 64;
 /// What of replies may wait in memory for one stream of HTTP/2; the rest waits until the client takes it.
 const SEND: usize = 64 << 10;
-/// Streams that a client may reset before they are looked at (CVE-2023-44487), and those we reset for its mistakes.
+/// Streams that a client may reset before they are looked at (CVE-2023-44487).
 const RESETS: usize = 20;
+/// Streams that we reset for mistakes of the client, such as too many of them at a time.
+const MISTAKES: usize = 1024;
 /// How long a connection may take to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -142,6 +146,6 @@ fn builder(limits: &crate::settings::Limits) -> Builder<TokioExecutor> {
         .max_header_list_size(HEAD)
         .max_send_buf_size(SEND)
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS);
+        .max_local_error_reset_streams(MISTAKES);
     builder
 }

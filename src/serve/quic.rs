@@ -1,5 +1,8 @@
 //! DNS over QUIC (RFC 9250): one query and its replies on each stream that a client opens.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     Counters, Shared,
     connections::{Admission, Connections, Place},

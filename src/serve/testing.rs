@@ -1,18 +1,30 @@
-//! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims.
+//! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims; and clients.
 #![allow(clippy::unwrap_used)]
 
 use super::{Serving, Sockets};
 use crate::{
-    answer::{Request, Seen, Verdict},
-    settings::Limits,
+    answer::{Request, Seen, Transport, Verdict},
+    certificate::Certificate,
+    settings::{CertificateSource, Encrypted, Limits},
     zone::{self, Snapshot},
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{ring::default_provider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use std::{
     net::{SocketAddr, TcpStream, UdpSocket},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-/// A message that begins so comes back as it is.
+/// A message that begins so comes back as it is. Octets of 0 in front of any of these do not count, so that messages can
+/// have the id that QUIC demands.
 pub(super) const ECHO: u8 = 1;
 /// A message that begins so makes the answer panic.
 pub(super) const PANIC: u8 = 2;
@@ -22,7 +34,7 @@ pub(super) const SILENCE: u8 = 3;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
-    match packet[0] {
+    match packet.iter().copied().find(|&octet| octet != 0).unwrap_or(ECHO) {
         PANIC => panic!("a query that panics, for the test"),
         SILENCE => Verdict::Drop,
         _ => {
@@ -57,6 +69,87 @@ pub(super) fn serve(listen: &str, limits: Limits) -> (Serving, SocketAddr) {
     let address = sockets.addresses()[0];
     let (_, reader) = zone::channel(Snapshot::new(Vec::new()));
     (sockets.serve_with(reader, limits, whim).unwrap(), address)
+}
+
+/// The same over an encrypted transport.
+pub(super) fn serve_encrypted(transport: Transport, limits: Limits) -> (Serving, SocketAddr) {
+    let mut sockets = Sockets::bind(&[], &limits).unwrap();
+    let any = vec!["127.0.0.1:0".parse().unwrap()];
+    let listen = match transport {
+        Transport::Tls => Encrypted { tls: any, ..Encrypted::default() },
+        Transport::Https => Encrypted { https: any, ..Encrypted::default() },
+        _ => Encrypted { quic: any, ..Encrypted::default() },
+    };
+    let certificate = Certificate::open(&CertificateSource::SelfSigned(vec!["localhost".to_owned()])).unwrap();
+    sockets.bind_encrypted(&listen, certificate.resolver()).unwrap();
+    let address = sockets.encrypted_addresses()[0].1;
+    let (_, reader) = zone::channel(Snapshot::new(Vec::new()));
+    (sockets.serve_with(reader, limits, whim).unwrap(), address)
+}
+
+/// How a client shakes hands that trusts anybody.
+pub(super) fn trusting(versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trust))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[derive(Debug)]
+struct Trust;
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &default_provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &default_provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Waits until so much has been counted: a server counts a little after the client has seen the end.
+pub(super) fn expect_count(counter: &AtomicU64, expected: u64) {
+    let end = Instant::now() + PATIENCE;
+    while counter.load(Ordering::Relaxed) != expected && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    assert_eq!(counter.load(Ordering::Relaxed), expected);
+}
+
+/// Runs a client that needs a runtime.
+pub(super) fn run<T>(client: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, client).await.unwrap() })
 }
 
 /// A client that waits for seconds, but not for ever.

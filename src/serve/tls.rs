@@ -1,5 +1,8 @@
 //! TLS (RFC 8446, RFC 5246) below DNS over TLS, HTTPS and QUIC: one certificate, and what is agreed on with ALPN.
 
+#[cfg(test)]
+mod tests;
+
 use super::Shared;
 use rustls::{
     ServerConfig,

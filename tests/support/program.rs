@@ -191,6 +191,11 @@ impl Program {
         self.directory.join("zones").join(name)
     }
 
+    /// What it has printed on standard output so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
     /// What it has printed on standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
