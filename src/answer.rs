@@ -1,5 +1,6 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
+pub mod foreign;
 mod reason;
 
 use crate::{
@@ -195,20 +196,26 @@ pub fn answer_seen<'s>(
         answering.response.recursion_available();
     }
     let mut text = None;
-    let edns = query.edns.map(|edns| ReplyEdns {
-        udp_payload: request.udp_payload_max,
-        dnssec_ok: edns.dnssec_ok,
-        nsid,
-        keepalive: Some(request.keepalive)
-            .filter(|tenths| edns.keepalive && *tenths > 0 && may_keep(request.transport)),
-        error: outcome.error.map(|reason| reason.write(text.insert(Text::new()))),
-        block: (edns.padding && request.transport.is_encrypted()).then_some(PADDING_BLOCK),
-    });
+    let error = outcome.error.map(|reason| reason.write(text.insert(Text::new())));
+    let edns = query.edns.map(|edns| ReplyEdns { nsid, error, ..reply_edns(request, edns) });
     let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
     match (elsewhere && request.forwarding, transfer && request.transfers) {
         (true, _) => Verdict::Forward(length),
         (_, true) => Verdict::Transfer(length),
         _ => Verdict::Reply(length),
+    }
+}
+
+/// What the reply says about EDNS besides what depends on its content.
+fn reply_edns(request: Request, edns: Edns) -> ReplyEdns<'static> {
+    ReplyEdns {
+        udp_payload: request.udp_payload_max,
+        dnssec_ok: edns.dnssec_ok,
+        nsid: None,
+        keepalive: Some(request.keepalive)
+            .filter(|tenths| edns.keepalive && *tenths > 0 && may_keep(request.transport)),
+        error: None,
+        block: (edns.padding && request.transport.is_encrypted()).then_some(PADDING_BLOCK),
     }
 }
 
@@ -306,8 +313,13 @@ impl<'s> Answering<'s, '_> {
         let asked: &[u8] = asked;
 
         let Some(mut zone) = self.zone(asked, question.qtype) else {
-            self.elsewhere = true;
-            return Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS));
+            self.elsewhere = self.snapshot.is_synced();
+            // A file that has not been read yet may bring its zone; nobody else is to be asked for it.
+            return if self.request.forwarding && !self.elsewhere {
+                Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY))
+            } else {
+                Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS))
+            };
         };
         self.zone = Some(zone);
         let mut name = asked;
@@ -339,7 +351,7 @@ impl<'s> Answering<'s, '_> {
             followed[step] = name;
             // A loop ends where it began; a target elsewhere is for the client to ask.
             let next = self.zone(target, question.qtype);
-            self.elsewhere = next.is_none();
+            self.elsewhere = next.is_none() && self.snapshot.is_synced();
             let Some(next) = next else { return Outcome::ours(Rcode::NOERROR) };
             if followed.contains(&target) {
                 return Outcome::ours(Rcode::NOERROR).because(CIRCLE);
@@ -509,4 +521,4 @@ impl<'s> Answering<'s, '_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

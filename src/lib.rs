@@ -18,6 +18,7 @@ extern crate self as headless_dns;
 
 // Data plane.
 pub mod answer;
+pub mod forward;
 pub mod name;
 pub mod serve;
 pub mod wire;

@@ -14,7 +14,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("serve", &["answer", "name", "settings", "wire", "zone"]),
+    ("forward", &["answer", "name", "settings", "wire", "zone"]),
+    ("serve", &["answer", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
     ("yaml", &["diagnostic"]),
@@ -41,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "controller",
             "diagnostic",
             "explain",
+            "forward",
             "manifest",
             "name",
             "object",
@@ -93,7 +95,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("arc_swap", &["zone/publish.rs"]),
     ("clap", &["cli/"]),
-    ("hickory_proto", &["zone/file", "demo/client.rs", "explain/answered.rs"]),
+    ("hickory_net", &["forward/"]),
+    ("hickory_proto", &["zone/file", "demo/client.rs", "explain/answered.rs", "forward/"]),
     ("imbl", &["zone/"]),
     (
         "k8s_openapi",
@@ -111,17 +114,18 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("libc", &["serve/", "state/volumes/"]),
+    ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
     ("hyper", &["cli/fetch.rs", "serve/https"]),
     ("hyper_util", &["cli/fetch.rs", "serve/https"]),
     ("quinn", &["serve/quic.rs"]),
     ("rcgen", &["certificate.rs"]),
     ("redb", &["state/"]),
-    ("rustls", &["certificate.rs", "serve/"]),
+    ("rustls", &["certificate.rs", "forward/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["app/", "cli/", "serve/"]),
+    ("tokio", &["app/", "cli/", "forward/", "serve/"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

@@ -35,7 +35,7 @@ fn spec(origin: &str) -> ZoneSpec {
     }
 }
 
-fn file_zone(origin: &str, records: &str) -> file::StaticZone {
+pub(crate) fn file_zone(origin: &str, records: &str) -> file::StaticZone {
     let text = format!(
         "$ORIGIN {origin}.\n$TTL 5\n@ SOA ns.elsewhere. h.elsewhere. 1 2 3 4 60\n@ NS ns.elsewhere.\n{records}"
     );
@@ -101,7 +101,7 @@ any                 TYPE65280 \# 3 010203
 "#;
 
 /// The cluster's zones with the records above, and `example.org` and a zone within the cluster's as files.
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa"), spec("ip6.arpa")])
         .apply(&delta("cluster.local", CLUSTER))
         .apply(&delta("in-addr.arpa", REVERSE))
@@ -113,7 +113,7 @@ fn snapshot() -> Snapshot {
 }
 
 /// `name type [class] [tcp] [edns[=size]] [do] [rotation=n]` as a packet and what it comes over.
-fn query(line: &str) -> (Vec<u8>, Request) {
+pub(crate) fn query(line: &str) -> (Vec<u8>, Request) {
     let mut words = line.split_whitespace();
     let mut request = Request::new(Transport::Udp, 1232, 0);
     let mut body = spelt(words.next().unwrap());
@@ -159,7 +159,7 @@ fn ask(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> 
 }
 
 /// A reply as text: RCODE and flags, then each record with its section, sets in the order sent.
-fn show(reply: &[u8]) -> String {
+pub(crate) fn show(reply: &[u8]) -> String {
     let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{error}: {reply:02x?}"));
     let header = &message.metadata;
     // Hickory calls 16 by its other name, which only TSIG uses.

@@ -30,6 +30,7 @@ use crate::{
     controller::{Controller, ControllerSettings},
     diagnostic::Diagnostic,
     explain::Surroundings,
+    forward::{ForwardError, Forwarder},
     manifest::watch::{Watch, watch},
     name::NameError,
     records::RecordSettings,
@@ -68,6 +69,9 @@ pub enum StartError {
     /// What an earlier run left could not be read.
     #[error("state: {0}")]
     State(#[from] StateError),
+    /// Names outside our zones cannot be forwarded as set.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
     /// The cluster domain leaves no room for the name of the name server.
     #[error("clusterDomain: no room for `ns.dns.` in front of it: {0}")]
     Domain(#[from] NameError),
@@ -81,7 +85,7 @@ impl StartError {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             StartError::State(error) => error.is_permission(),
-            StartError::Domain(_) | StartError::Certificate(_) => false,
+            StartError::Domain(_) | StartError::Certificate(_) | StartError::Forward(_) => false,
         }
     }
 }
@@ -164,6 +168,7 @@ impl Server {
         // From here on queries are answered (those that came meanwhile, too): names that were known before the restart
         // with their last records, everything else with SERVFAIL until the manifests have been read.
         let serving = sockets
+            .with_forwarder(Forwarder::start(&settings.forward, &addresses)?)
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
         let scanner = Scanner::new(&settings, certificate, requests.clone());
@@ -225,6 +230,12 @@ impl Server {
     /// there is none.
     pub fn self_signed(&self) -> Option<&str> {
         self.self_signed.as_deref()
+    }
+
+    /// Who is asked for names outside our zones; empty if they are refused.
+    pub fn upstreams(&self) -> Vec<String> {
+        let forwarder = self.serving.as_ref().and_then(Serving::forwarder);
+        forwarder.map(Forwarder::upstreams).unwrap_or_default()
     }
 
     /// The settings in use: those that the server was started with, and what of them a [`Server::reload`] changed.

@@ -110,6 +110,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         host_path_root,
         cluster_domain,
         reverse_zones,
+        reverse_zones_chosen: _,
+        forward,
         ttl,
         negative_ttl,
         pod_cidrs,
@@ -134,6 +136,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         host_path_root: keep("hostPathRoot", &old.host_path_root, &host_path_root, &mut waiting),
         cluster_domain: keep("clusterDomain", &old.cluster_domain, &cluster_domain, &mut waiting),
         reverse_zones: keep("reverseZones", &old.reverse_zones, &reverse_zones, &mut waiting),
+        reverse_zones_chosen: old.reverse_zones_chosen,
+        forward: keep("forward", &old.forward, &forward, &mut waiting),
         ttl: keep("ttl", &old.ttl, &ttl, &mut waiting),
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
@@ -226,7 +230,7 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 19] = [
+        let rows: [(&str, &[&str]); 20] = [
             ("identity: ns1\n", &["identity"]),
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
@@ -251,6 +255,7 @@ mod tests {
             ),
             ("hostPathRoot: /srv/volumes\n", &["hostPathRoot"]),
             ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
+            ("forward: {to: [192.0.2.1]}\n", &["reverseZones", "forward"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),
             ("limits: {udpThreads: 77, udpPayload: 1000}\n", &["limits.udpThreads", "limits.udpPayload"]),

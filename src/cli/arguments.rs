@@ -1,7 +1,7 @@
 //! Commands and flags.
 
 use super::EXIT_USAGE;
-use crate::settings::{Overrides, parse_listen};
+use crate::settings::{Overrides, parse_listen, parse_upstream};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -121,6 +121,18 @@ pub(super) struct Flags {
     /// Directory of what survives a restart; `none` keeps everything in memory [env: HEADLESS_DNS_STATE_DIR]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// Server to ask for names outside our zones: 192.0.2.1, tls://192.0.2.1#dns.example, `system` for those of
+    /// /etc/resolv.conf, `none` for nobody; repeatable [env: HEADLESS_DNS_FORWARD, separated by commas]
+    #[arg(long, value_name = "ADDR", value_parser = upstream)]
+    forward: Vec<String>,
+}
+
+/// Says at once what is no upstream.
+fn upstream(text: &str) -> Result<String, String> {
+    if text != "none" {
+        parse_upstream(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 impl Flags {
@@ -136,12 +148,14 @@ impl Flags {
             mut listen_quic,
             cluster_domain,
             state_dir,
+            mut forward,
         } = self;
         manifests.extend(behind.manifests);
         listen.extend(behind.listen);
         listen_tls.extend(behind.listen_tls);
         listen_https.extend(behind.listen_https);
         listen_quic.extend(behind.listen_quic);
+        forward.extend(behind.forward);
         Flags {
             config: behind.config.or(config),
             manifests,
@@ -152,6 +166,7 @@ impl Flags {
             listen_quic,
             cluster_domain: behind.cluster_domain.or(cluster_domain),
             state_dir: behind.state_dir.or(state_dir),
+            forward,
         }
     }
 
@@ -166,6 +181,7 @@ impl Flags {
             listen_quic,
             cluster_domain,
             state_dir,
+            forward,
         } = self.clone();
         Overrides {
             config,
@@ -177,6 +193,7 @@ impl Flags {
             listen_quic,
             cluster_domain,
             state_directory: state_dir,
+            forward,
         }
     }
 }

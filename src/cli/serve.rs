@@ -74,6 +74,7 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         (_, StartError::State(error)) if error.is_permission() => ("", EXIT_PERMISSION),
         (_, StartError::State(_)) => ("", EXIT_CONFIGURATION),
         (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
+        (_, StartError::Forward(_)) => ("", EXIT_CONFIGURATION),
         (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_)) => ("", EXIT_INTERNAL),
     };
     (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
@@ -123,6 +124,10 @@ fn banner(server: &Server) -> String {
     let zones = static_zones(server, settings);
     let named = if zones.is_empty() { "none".to_string() } else { zones.join(", ") };
     let _ = writeln!(out, "static zones: {named} from {}", settings.zones.display());
+    let _ = match server.upstreams() {
+        upstreams if upstreams.is_empty() => writeln!(out, "other names: refused"),
+        upstreams => writeln!(out, "other names: asked of {}", upstreams.join(", ")),
+    };
     let _ = match &settings.state_directory {
         Some(directory) => writeln!(out, "state: {}", directory.display()),
         None => writeln!(out, "state: in memory only"),

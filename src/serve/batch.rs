@@ -30,6 +30,42 @@ pub(super) struct Batch {
     received: usize,
 }
 
+/// How a reply reaches the sender of a datagram that is no longer in the batch: from the address that was asked.
+#[derive(Clone, Copy)]
+pub(super) struct WayBack {
+    name: libc::sockaddr_storage,
+    name_length: libc::socklen_t,
+    control: Control,
+    control_length: usize,
+}
+
+/// Sends one reply without waiting for room: who asked asks again.
+pub(super) fn send_one(socket: &UdpSocket, way: &WayBack, reply: &[u8]) -> io::Result<()> {
+    let mut way = *way;
+    let mut vector = libc::iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
+    // SAFETY: a plain C structure of integers and pointers, for which all zero bits are a value.
+    let mut header = unsafe { zeroed::<libc::msghdr>() };
+    header.msg_name = ptr::from_mut(&mut way.name).cast();
+    header.msg_namelen = way.name_length;
+    header.msg_iov = ptr::from_mut(&mut vector);
+    header.msg_iovlen = 1;
+    header.msg_control = if way.control_length == 0 { ptr::null_mut() } else { way.control.as_mut_ptr().cast() };
+    header.msg_controllen = way.control_length as _;
+    loop {
+        // SAFETY: the header points to a name, a vector, a control buffer and a reply that live until the call returns,
+        // with their true sizes (those of the name and the control message are recvmmsg's own); the system only reads
+        // them.
+        let outcome = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+        if outcome >= 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
 /// What is known of one datagram of the batch.
 #[derive(Clone, Copy, Default)]
 struct Item {
@@ -184,6 +220,18 @@ impl Batch {
                 Some(address)
             }
             _ => None,
+        }
+    }
+
+    /// How a reply gets to the sender later; only after [`Batch::destination`].
+    pub(super) fn way_back(&self, index: usize) -> WayBack {
+        let item = self.items[index];
+        let most = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        WayBack {
+            name: self.names[index],
+            name_length: item.name.min(most),
+            control: self.controls[index],
+            control_length: item.control.min(size_of::<Control>()),
         }
     }
 

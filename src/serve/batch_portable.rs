@@ -17,6 +17,15 @@ pub(super) struct Batch {
     reply_length: usize,
 }
 
+/// How a reply reaches the sender of a datagram that is no longer in the batch.
+#[derive(Clone, Copy)]
+pub(super) struct WayBack(Option<SocketAddr>);
+
+/// Sends one reply.
+pub(super) fn send_one(socket: &UdpSocket, way: &WayBack, reply: &[u8]) -> io::Result<()> {
+    way.0.map_or(Ok(()), |source| socket.send_to(reply, source).map(|_| ()))
+}
+
 /// Nothing to be set here: a wildcard socket replies from the address that the routing table chooses.
 pub(super) fn prepare(_socket: &socket2::Socket, _address: SocketAddr) -> io::Result<()> {
     Ok(())
@@ -52,6 +61,11 @@ impl Batch {
     /// Not known here.
     pub(super) fn destination(&mut self, _index: usize) -> Option<IpAddr> {
         None
+    }
+
+    /// How a reply gets to the sender later.
+    pub(super) fn way_back(&self, _index: usize) -> WayBack {
+        WayBack(self.source)
     }
 
     /// The datagram, and the room for its reply.
@@ -99,6 +113,9 @@ mod tests {
         let mut buffer = [0; 16];
         let length = client.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"told");
+        send_one(&server, &batch.way_back(0), b"later").unwrap();
+        let length = client.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"later");
         assert!(batch.receive(&server, false).is_err());
         prepare(&socket2::Socket::from(server), client.local_addr().unwrap()).unwrap();
     }

@@ -36,6 +36,7 @@ pub use counters::{Counters, PerTransport};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
+    forward::Forwarder,
     settings::{Encrypted, Limits},
     zone::{Reader, Snapshot},
 };
@@ -76,6 +77,7 @@ pub struct Sockets {
     encrypted: Vec<BoundEncrypted>,
     /// Asked for the certificate at each handshake.
     certificate: Option<Arc<dyn ResolvesServerCert>>,
+    forwarder: Option<Forwarder>,
 }
 
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
@@ -122,6 +124,8 @@ struct Shared {
     counters: Counters,
     statistics: Statistics,
     query_log: QueryLog,
+    /// Who is asked for names outside our zones; `None` for nobody.
+    forwarder: Option<Forwarder>,
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
@@ -139,7 +143,7 @@ impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None })
+        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, forwarder: None })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -168,6 +172,11 @@ impl Sockets {
         self.encrypted.iter().map(|bound| (bound.transport, bound.address)).collect()
     }
 
+    /// The same, with names outside the zones asked for through `forwarder`.
+    pub fn with_forwarder(self, forwarder: Option<Forwarder>) -> Sockets {
+        Sockets { forwarder, ..self }
+    }
+
     /// Starts to answer from what `reader` shows.
     pub fn serve(self, reader: Reader, limits: Limits) -> io::Result<Serving> {
         self.serve_with(reader, limits, answer::answer_seen)
@@ -184,6 +193,7 @@ impl Sockets {
             counters: Counters::default(),
             statistics: Statistics::default(),
             query_log,
+            forwarder: self.forwarder,
         });
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
@@ -193,7 +203,7 @@ impl Sockets {
         let mut listeners = Vec::new();
         for bound in self.bound {
             for (index, udp) in bound.udp.into_iter().enumerate() {
-                let (address, shared) = (bound.address, Arc::clone(&shared));
+                let (udp, address, shared) = (Arc::new(udp), bound.address, Arc::clone(&shared));
                 serving.spawn(format!("udp-{index}"), move || udp::run(&udp, address, &shared))?;
             }
             listeners.push(Listener::Tcp(bound.tcp, Speaks::Plain));
@@ -292,6 +302,11 @@ impl Serving {
     /// From now on one of so many queries is logged, 0 for none.
     pub fn log_queries(&self, every: u32) {
         self.shared.query_log.set_every(every);
+    }
+
+    /// Who asks for names outside our zones, with what was counted there.
+    pub fn forwarder(&self) -> Option<&Forwarder> {
+        self.shared.forwarder.as_ref()
     }
 
     /// What was counted since the start.

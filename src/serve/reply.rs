@@ -8,6 +8,7 @@
 use super::{Counters, Shared, statistics::Tally};
 use crate::{
     answer::{Request, Seen, Transport, Verdict},
+    forward::Asked,
     wire::MESSAGE_MAX,
     zone::Snapshot,
 };
@@ -57,6 +58,8 @@ pub(super) enum Begun {
 pub(super) struct Later {
     /// `Forward`, `Transfer` or `Signed`.
     pub(super) verdict: Verdict,
+    /// What it was answered with.
+    pub(super) request: Request,
     /// The message as it came.
     pub(super) message: Vec<u8>,
     /// What to say if nothing better comes; empty for `Signed`.
@@ -80,7 +83,8 @@ impl Shared {
     /// What is asked of `answer` for a message of this transport.
     pub(super) fn request(&self, transport: Transport, rotation: u32) -> Request {
         let keepalive = u16::try_from(self.limits.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
-        Request { keepalive, ..Request::new(transport, self.limits.udp_payload, rotation) }
+        let forwarding = self.forwarder.is_some();
+        Request { keepalive, forwarding, ..Request::new(transport, self.limits.udp_payload, rotation) }
     }
 
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
@@ -128,7 +132,7 @@ impl Shared {
             let snapshot = self.reader.load();
             let request = self.request(client.transport, fastrand::u32(..));
             let later = |verdict, refusal: &[u8]| {
-                Begun::Later(Later { verdict, message: message.to_vec(), refusal: refusal.to_vec() })
+                Begun::Later(Later { verdict, request, message: message.to_vec(), refusal: refusal.to_vec() })
             };
             let tally = self.statistics.shared(client.transport);
             let asked = Message { octets: message, client, since: Instant::now() };
@@ -149,12 +153,16 @@ impl Shared {
         })
     }
 
-    /// The reply to a message that takes longer. Nobody else is asked and nothing is transferred as long as
-    /// [`Shared::request`] does not ask for it, so that what is left is to refuse.
-    pub(super) async fn finish(&self, _client: Client, later: Later) -> Reply {
-        match later.verdict {
-            Verdict::Forward(_) | Verdict::Transfer(_) => Reply::Message(later.refusal),
-            Verdict::Signed | Verdict::Reply(_) | Verdict::Drop => Reply::Silence,
+    /// The reply to a message that takes longer. Nothing is transferred as long as [`Shared::request`] does not ask for
+    /// it, so that what is left is to refuse.
+    pub(super) async fn finish(&self, client: Client, later: Later) -> Reply {
+        match (later.verdict, &self.forwarder) {
+            (Verdict::Forward(_), Some(forwarder)) => {
+                let Later { request, message: packet, refusal: known, .. } = later;
+                Reply::Message(forwarder.answer(Asked { source: client.source.ip(), packet, known, request }).await)
+            }
+            (Verdict::Forward(_) | Verdict::Transfer(_), _) => Reply::Message(later.refusal),
+            (Verdict::Signed | Verdict::Reply(_) | Verdict::Drop, _) => Reply::Silence,
         }
     }
 

@@ -6,10 +6,11 @@ use super::{
     frame::{self, Frame},
     reply::{Begun, Client, Reply},
 };
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -24,20 +25,28 @@ pub(super) const DRAIN: Duration = Duration::from_millis(100);
 /// How long a connection that we end is still read, so that the last reply is not lost to a reset.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Why a wait for octets ended.
+/// Replies of one connection that may be waited for at a time; beyond, no more queries are read (RFC 7766 §6.2.1.1).
+const WAITING: usize = 64;
+
+/// Why a wait ended.
 enum Wait {
     Octets(usize),
+    /// One that took longer than others, or nothing if it was lost.
+    Reply(Option<Reply>),
     TimedOut,
     Evicted,
     Stopped,
 }
 
 /// Reads, answers and writes until the client has finished, is too slow, or has to make room.
+///
+/// What takes longer than a look at the records is waited for beside: its reply comes when it is there, behind those to
+/// later queries if need be (RFC 7766 §7).
 pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     client: Client,
     place: &Place,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (mut input, mut output) = (Vec::new(), Vec::new());
@@ -46,43 +55,61 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         0 => u64::MAX,
         most => most,
     };
+    // Dropping it ends what nobody waits for any more.
+    let mut waiting = JoinSet::new();
     // When the message that is incomplete has to be there, or the next one to begin.
     let mut deadline = Instant::now() + shared.limits.tcp_idle;
     let mut begun = false;
+    // The client has shut its side, or sent what is no message: nothing more is read.
+    let (mut finished, mut closing) = (false, false);
     // After the stop: until when queries that are on their way are still taken.
     let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
     loop {
         input.reserve(room(&input));
+        let reading = !finished && waiting.len() < WAITING;
+        // A client need not hurry while it waits for us.
+        let deadline_now = Some(deadline).filter(|_| waiting.is_empty() || begun && reading);
+        let until = [end, deadline_now].into_iter().flatten().min();
         let wait = tokio::select! {
             biased;
-            octets = stream.read_buf(&mut input) => Wait::Octets(octets?),
+            Some(outcome) = waiting.join_next() => Wait::Reply(outcome.ok()),
+            octets = stream.read_buf(&mut input), if reading => Wait::Octets(octets?),
             () = place.evicted() => Wait::Evicted,
             _ = stopped.changed(), if end.is_none() => Wait::Stopped,
-            () = sleep_until(end.map_or(deadline, |end| end.min(deadline))) => Wait::TimedOut,
+            () = sleep_until(until.unwrap_or(deadline)), if until.is_some() => Wait::TimedOut,
         };
         match wait {
             Wait::TimedOut if begun && end.is_none() => {
                 Counters::count(shared.counters.slow.of(client.transport));
                 break;
             }
-            Wait::Octets(0) | Wait::TimedOut | Wait::Evicted => break,
+            Wait::TimedOut | Wait::Evicted => break,
             Wait::Stopped => {
                 end = Some(Instant::now() + DRAIN);
                 continue;
             }
+            Wait::Octets(0) => finished = true,
             Wait::Octets(_) => place.busy(),
+            Wait::Reply(reply) => send_late(stream, client, shared, reply, &mut output).await?,
         }
-        let (consumed, closing) = answer_all(stream, client, shared, &input, &mut output, &mut left).await?;
-        if closing {
-            return linger(stream, &mut input).await;
+        let mut consumed = 0;
+        if !closing {
+            let left = (&mut waiting, &mut left);
+            (consumed, closing) = answer_all(stream, client, shared, &input, &mut output, left).await?;
+            input.drain(..consumed);
         }
-        input.drain(..consumed);
+        finished |= closing;
+        if finished && waiting.is_empty() {
+            break;
+        }
         let now = Instant::now();
         if input.is_empty() {
             input.shrink_to(KEPT);
             output.shrink_to(KEPT);
             (begun, deadline) = (false, now + shared.limits.tcp_idle);
-            place.idle();
+            if waiting.is_empty() {
+                place.idle();
+            }
         } else if consumed > 0 || !begun {
             // A message has begun; its time does not grow with each of its octets.
             (begun, deadline) = (true, now + shared.limits.tcp_slow);
@@ -92,7 +119,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             break;
         }
     }
-    stream.shutdown().await
+    if closing { linger(stream, &mut input).await } else { stream.shutdown().await }
 }
 
 /// Room to read into: what is missing for the next message, as far as that is known.
@@ -103,24 +130,29 @@ fn room(input: &[u8]) -> usize {
     }
 }
 
-/// Answers every complete message of `input` and writes the replies. Returns how many octets were used up, and whether
-/// the connection has to end: because of a message that is none, or because none is `left`.
+/// Answers every complete message of `input`, as long as no more are waited for than may be, and writes the replies.
+/// Returns how many octets were used up, and whether the connection has to end: because of a message that is none, or
+/// because none is `left`.
 async fn answer_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
     client: Client,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     input: &[u8],
     output: &mut Vec<u8>,
-    left: &mut u64,
+    (waiting, left): (&mut JoinSet<Reply>, &mut u64),
 ) -> io::Result<(usize, bool)> {
     let mut consumed = 0;
     let mut closing = false;
-    loop {
+    while !closing && waiting.len() < WAITING {
         let frame = Frame::first(&input[consumed..]);
         consumed += frame.length();
         match frame {
             Frame::Message(message) => {
-                answer_one(stream, client, shared, message, output).await?;
+                let begun = shared.begin(client, message, |reply| frame::append(output, reply));
+                if let Begun::Later(later) = begun {
+                    let shared = Arc::clone(shared);
+                    waiting.spawn(async move { shared.finish(client, later).await });
+                }
                 *left -= 1;
                 if *left == 0 {
                     Counters::count(shared.counters.exhausted.of(client.transport));
@@ -136,32 +168,26 @@ async fn answer_all<S: AsyncWrite + Unpin>(
         if output.len() >= WRITE {
             write(stream, client, shared, output).await?;
         }
-        if closing {
-            break;
-        }
     }
     write(stream, client, shared, output).await?;
     Ok((consumed, closing))
 }
 
-/// Appends the reply with its length in front. What takes longer holds up the messages behind it, and no others.
-async fn answer_one<S: AsyncWrite + Unpin>(
+/// Writes a reply that took longer; the messages of a transfer one after the other.
+async fn send_late<S: AsyncWrite + Unpin>(
     stream: &mut S,
     client: Client,
     shared: &Shared,
-    message: &[u8],
+    reply: Option<Reply>,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let Begun::Later(later) = shared.begin(client, message, |reply| frame::append(output, reply)) else {
-        return Ok(());
-    };
-    write(stream, client, shared, output).await?;
-    let reply = shared.finish(client, later).await;
-    shared.count_late(client, &reply);
+    if let Some(reply) = &reply {
+        shared.count_late(client, reply);
+    }
     match reply {
-        Reply::Silence | Reply::Lost => {}
-        Reply::Message(reply) => frame::append(output, &reply),
-        Reply::Messages(mut replies) => {
+        None | Some(Reply::Silence | Reply::Lost) => {}
+        Some(Reply::Message(reply)) => frame::append(output, &reply),
+        Some(Reply::Messages(mut replies)) => {
             while let Some(reply) = replies.recv().await {
                 frame::append(output, &reply);
                 if output.len() >= WRITE {
@@ -170,7 +196,7 @@ async fn answer_one<S: AsyncWrite + Unpin>(
             }
         }
     }
-    Ok(())
+    write(stream, client, shared, output).await
 }
 
 /// Writes what has been collected, as long as the client takes it in time.

@@ -2,15 +2,18 @@
 
 use super::{
     Counters, Shared,
-    batch::Batch,
+    batch::{self, Batch},
     reply::{Client, Message},
     statistics::Tally,
 };
-use crate::answer::{Transport, Verdict};
+use crate::{
+    answer::{Request, Transport, Verdict},
+    forward::Asked,
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,7 +23,7 @@ const DRAIN: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until the stop; an error means that the socket is lost.
-pub(super) fn run(socket: &UdpSocket, local: SocketAddr, shared: &Shared) -> io::Result<()> {
+pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
     let mut batch = Batch::new(usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
     let tally = &*shared.statistics.alone(Transport::Udp);
@@ -34,9 +37,9 @@ pub(super) fn run(socket: &UdpSocket, local: SocketAddr, shared: &Shared) -> io:
 
 /// One batch; says whether there was one.
 fn turn(
-    socket: &UdpSocket,
+    socket: &Arc<UdpSocket>,
     local: SocketAddr,
-    (shared, tally): (&Shared, &Tally),
+    (shared, tally): (&Arc<Shared>, &Tally),
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
@@ -58,22 +61,56 @@ fn turn(
         let (octets, reply) = batch.exchange(index);
         let message = Message { octets, client: Client { transport: Transport::Udp, source }, since };
         match shared.answer(tally, message, &snapshot, request, reply) {
-            // The last two only if the request asked for them; then what is written refuses.
-            Some(Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) => {
-                batch.set_reply(index, length);
-            }
+            // The last one only if the request asked for it; then what is written refuses.
+            Some(Verdict::Reply(length) | Verdict::Transfer(length)) => batch.set_reply(index, length),
+            Some(Verdict::Forward(length)) => forward(socket, shared, batch, index, request, length),
             Some(Verdict::Drop | Verdict::Signed) | None => {}
         }
     }
     drop(snapshot);
-    let (unsent, reason) = batch.send(socket)?;
+    let (lost, reason) = batch.send(socket)?;
     tally.took(count, since.elapsed());
-    for _ in 0..unsent {
-        if let (Some(count), Some(reason)) = (Counters::count(&shared.counters.unsent), &reason) {
-            tracing::warn!(count, %reason, "a UDP reply could not be sent; the client has to ask again");
-        }
+    for _ in 0..lost {
+        unsent(shared, reason.as_ref().unwrap_or(&io::ErrorKind::Other.into()));
     }
     Ok(true)
+}
+
+/// Hands a query to those who ask other servers; `known` octets of its reply are what to say if they cannot. They send
+/// the reply from the address that was asked, and this thread goes on.
+fn forward(
+    socket: &Arc<UdpSocket>,
+    shared: &Arc<Shared>,
+    batch: &mut Batch,
+    index: usize,
+    request: Request,
+    known: usize,
+) {
+    let (Some(forwarder), Some(source)) = (&shared.forwarder, batch.source(index)) else {
+        return batch.set_reply(index, known);
+    };
+    let way_back = batch.way_back(index);
+    let (packet, reply) = batch.exchange(index);
+    let known = reply.get(..known).unwrap_or_default().to_vec();
+    let asked = Asked { source: source.ip(), packet: packet.to_vec(), known, request };
+    let (socket, counting) = (Arc::clone(socket), Arc::clone(shared));
+    let send = move |reply: Vec<u8>| {
+        counting.statistics.shared(Transport::Udp).count_late(&reply);
+        if let Err(error) = batch::send_one(&socket, &way_back, &reply) {
+            unsent(&counting, &error);
+        }
+    };
+    if let Err(refusal) = forwarder.answer_later(asked, send) {
+        let length = refusal.len().min(reply.len());
+        reply[..length].copy_from_slice(&refusal[..length]);
+        batch.set_reply(index, length);
+    }
+}
+
+fn unsent(shared: &Shared, reason: &io::Error) {
+    if let Some(count) = Counters::count(&shared.counters.unsent) {
+        tracing::warn!(count, %reason, "a UDP reply could not be sent; the client has to ask again");
+    }
 }
 
 /// Nobody can be reached at port 0, and answering ourselves could go on for ever.

@@ -1,7 +1,9 @@
 //! The settings file: its keys, and what their values may be.
 
 use super::{
-    Settings, encrypted, reverse,
+    Settings, encrypted,
+    forward::FileForward,
+    reverse,
     text::{Text, Threads, format_duration},
 };
 use crate::{
@@ -33,6 +35,7 @@ pub(super) struct FileSettings {
     pub host_path_root: Option<PathBuf>,
     pub cluster_domain: Option<Text<Name>>,
     pub reverse_zones: Option<Vec<String>>,
+    pub forward: Option<FileForward>,
     pub ttl: Option<u32>,
     pub negative_ttl: Option<u32>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
@@ -133,6 +136,7 @@ pub(super) fn apply(
         host_path_root,
         cluster_domain,
         reverse_zones,
+        forward,
         ttl,
         negative_ttl,
         pod_cidrs,
@@ -205,6 +209,10 @@ pub(super) fn apply(
     }
     if let Some(entries) = reverse_zones {
         settings.reverse_zones = checked.reverse_zones(&entries);
+        settings.reverse_zones_chosen = true;
+    }
+    if let Some(forward) = forward {
+        checked.forward(&mut settings.forward, directory, forward);
     }
     if let Some(simulation) = simulation {
         checked.simulation(settings, simulation);
@@ -246,14 +254,14 @@ impl Checked<'_> {
         self.say(Severity::Warning, field, message, help);
     }
 
-    fn range<T: PartialOrd + Display + Copy>(&mut self, field: &str, value: T, least: T, most: T) -> T {
+    pub(super) fn range<T: PartialOrd + Display + Copy>(&mut self, field: &str, value: T, least: T, most: T) -> T {
         if value < least || value > most {
             self.refuse(field, format!("{value} is out of range"), &format!("write a number from {least} to {most}"));
         }
         value
     }
 
-    fn duration(
+    pub(super) fn duration(
         &mut self,
         field: &str,
         value: Option<Text<Duration>>,

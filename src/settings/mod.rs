@@ -2,6 +2,7 @@
 
 mod encrypted;
 mod file;
+mod forward;
 mod overrides;
 mod reverse;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 mod text;
 
 pub use encrypted::{CertificateSource, Encrypted};
+pub use forward::{Forward, Upstream, parse_upstream};
 pub use overrides::Overrides;
 pub use text::{format_duration, parse_duration, parse_listen};
 
@@ -51,6 +53,11 @@ pub struct Settings {
     pub cluster_domain: Name,
     /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges.
     pub reverse_zones: Vec<Name>,
+    /// Whether the file names them. If not, and other names are forwarded, they are those of `pod_cidrs` and
+    /// `service_cidrs`, so that the rest can be asked for.
+    pub reverse_zones_chosen: bool,
+    /// Who is asked for names outside our zones; nobody by default.
+    pub forward: Forward,
     /// TTL of records, in seconds, 0–3600.
     pub ttl: u32,
     /// TTL of negative answers, in seconds, 0–3600.
@@ -158,6 +165,8 @@ impl Settings {
             // A constant that parses.
             cluster_domain: Name::parse("cluster.local").unwrap_or_else(|_| Name::root()),
             reverse_zones: reverse::everything(),
+            reverse_zones_chosen: false,
+            forward: Forward::default(),
             ttl: 5,
             negative_ttl: 1,
             pod_cidrs: vec![range(10, 244, 16)],
@@ -219,6 +228,7 @@ impl Settings {
             listen_quic,
             cluster_domain,
             state_directory,
+            forward,
         } = overrides.clone();
         if !manifests.is_empty() {
             settings.manifests = manifests;
@@ -246,6 +256,14 @@ impl Settings {
         }
         if let Some(directory) = state_directory {
             settings.state_directory = (directory.as_os_str() != "none").then_some(directory);
+        }
+        if !forward.is_empty() {
+            settings.forward.to = forward::parse_upstreams(&forward)
+                .map_err(|message| vec![Diagnostic::error(Path::new(""), message).field("--forward")])?;
+        }
+        if settings.forward.is_on() && !settings.reverse_zones_chosen {
+            let ranges = settings.pod_cidrs.iter().chain(&settings.service_cidrs);
+            settings.reverse_zones = ranges.flat_map(|range| reverse::zones_of_range(*range)).collect();
         }
         match encrypted::without_certificate(&settings) {
             Some(diagnostic) => Err(vec![diagnostic]),

@@ -1,6 +1,6 @@
 //! What the command line and the environment say; it wins over the file.
 
-use super::text::parse_listen;
+use super::{forward::parse_upstreams, text::parse_listen};
 use crate::diagnostic::Diagnostic;
 use std::{
     ffi::OsString,
@@ -29,13 +29,16 @@ pub struct Overrides {
     pub cluster_domain: Option<String>,
     /// `--state-dir`, or `none`.
     pub state_directory: Option<PathBuf>,
+    /// `--forward`, repeatable, or `none`.
+    pub forward: Vec<String>,
 }
 
 impl Overrides {
     /// Fills what no flag has set from environment variables; an empty variable is as good as none.
     ///
     /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
-    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_CLUSTER_DOMAIN` and `_STATE_DIR`.
+    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_CLUSTER_DOMAIN`, `_STATE_DIR` and `_FORWARD`
+    /// (separated by commas).
     ///
     /// # Errors
     /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
@@ -57,6 +60,11 @@ impl Overrides {
         ];
         let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
         let domain = text(CLUSTER_DOMAIN);
+        let forward = match self.forward.is_empty() {
+            false => self.forward,
+            true => text(FORWARD).iter().flat_map(|text| text.split(',')).map(|part| part.trim().to_owned()).collect(),
+        };
+        wrong.extend(parse_upstreams(&forward).err().map(|message| Diagnostic::error(Path::new(FORWARD), message)));
         let [listen, listen_tls, listen_https, listen_quic] = texts.map(|(name, text, mut list)| {
             let parts = text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
             for part in parts {
@@ -85,6 +93,7 @@ impl Overrides {
             listen_quic,
             cluster_domain: self.cluster_domain.or(domain),
             state_directory: self.state_directory.or_else(|| variable(STATE_DIRECTORY).map(PathBuf::from)),
+            forward,
         };
         if wrong.is_empty() { Ok(overrides) } else { Err(wrong) }
     }
@@ -99,3 +108,4 @@ const LISTEN_HTTPS: &str = "HEADLESS_DNS_LISTEN_HTTPS";
 const LISTEN_QUIC: &str = "HEADLESS_DNS_LISTEN_QUIC";
 const CLUSTER_DOMAIN: &str = "HEADLESS_DNS_CLUSTER_DOMAIN";
 const STATE_DIRECTORY: &str = "HEADLESS_DNS_STATE_DIR";
+const FORWARD: &str = "HEADLESS_DNS_FORWARD";

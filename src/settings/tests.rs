@@ -4,6 +4,7 @@
 
 use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
+use super::forward::FileForward;
 use super::*;
 use crate::diagnostic::{Colour, render};
 use crate::yaml::{UnknownFields, decode, parse};
@@ -40,6 +41,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         manifests: vec![PathBuf::from("etc/manifests")],
         zones: PathBuf::from("zones"),
         state_directory: Some(PathBuf::from("state")),
+        reverse_zones_chosen: true,
         ..Settings::defaults()
     };
     assert_eq!(shipped, paths);
@@ -58,6 +60,20 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         host_path_root: Some(_),
         cluster_domain: Some(_),
         reverse_zones: Some(_),
+        forward:
+            Some(FileForward {
+                to: Some(_),
+                zones: Some(_),
+                resolv_conf: Some(_),
+                ca_file: Some(_),
+                timeout: Some(_),
+                attempts: Some(_),
+                max_in_flight: Some(_),
+                cache_entries: Some(_),
+                min_ttl: Some(_),
+                max_ttl: Some(_),
+                stale: Some(_),
+            }),
         ttl: Some(_),
         negative_ttl: Some(_),
         pod_cidrs: Some(_),
@@ -355,8 +371,12 @@ fn empty_file() -> PathBuf {
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("s.yaml");
-    fs::write(&file, "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n")
-        .unwrap();
+    fs::write(
+        &file,
+        "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n\
+         forward: {to: [192.0.2.1]}\n",
+    )
+    .unwrap();
     let environment = |name: &str| {
         let value = match name {
             "HEADLESS_DNS_CONFIG" => file.to_str().unwrap(),
@@ -368,12 +388,16 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
             "HEADLESS_DNS_ZONES" => "ez",
             "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment",
             "HEADLESS_DNS_STATE_DIR" => "none",
+            "HEADLESS_DNS_FORWARD" => "192.0.2.2, system",
             _ => return None,
         };
         Some(value.into())
     };
     let load = |flags: Overrides| Settings::load(&flags.or_environment(environment).unwrap()).unwrap().0;
     let only_file = Settings::load(&Overrides { config: Some(file.clone()), ..Overrides::default() }).unwrap().0;
+    let upstreams =
+        |settings: &Settings| settings.forward.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(upstreams(&only_file), "192.0.2.1");
     assert_eq!(only_file.listen, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(only_file.state_directory, Some(directory.path().join("s")));
 
@@ -391,6 +415,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(from_environment.zones, PathBuf::from("ez"));
     assert_eq!(from_environment.cluster_domain, Name::parse("an.environment").unwrap());
     assert_eq!(from_environment.state_directory, None);
+    assert_eq!(upstreams(&from_environment), "192.0.2.2 system");
 
     let from_flags = load(Overrides {
         config: None,
@@ -402,6 +427,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
         cluster_domain: Some("a.flag".to_string()),
         state_directory: Some("fs".into()),
+        forward: vec!["none".to_string()],
     });
     assert_eq!(from_flags.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
@@ -409,6 +435,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(from_flags.zones, PathBuf::from("fz"));
     assert_eq!(from_flags.cluster_domain, Name::parse("a.flag").unwrap());
     assert_eq!(from_flags.state_directory, Some(PathBuf::from("fs")));
+    assert!(!from_flags.forward.is_on());
 }
 
 #[test]

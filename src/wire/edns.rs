@@ -80,6 +80,8 @@ impl<'t> ExtendedError<'t> {
     pub const OTHER: u16 = 0;
     /// The answer may be out of date (RFC 8914 §4.4).
     pub const STALE_ANSWER: u16 = 3;
+    /// A name that was absent earlier, said beyond the time of that answer (RFC 8914 §4.20).
+    pub const STALE_NXDOMAIN_ANSWER: u16 = 19;
     /// The server is not fully up (RFC 8914 §4.15).
     pub const NOT_READY: u16 = 14;
     /// This client may not do this (RFC 8914 §4.19).
@@ -88,6 +90,10 @@ impl<'t> ExtendedError<'t> {
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// The operation or query is not supported (RFC 8914 §4.22).
     pub const NOT_SUPPORTED: u16 = 21;
+    /// No server that could know answers (RFC 8914 §4.23).
+    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// A server could be reached, but not talked with (RFC 8914 §4.24).
+    pub const NETWORK_ERROR: u16 = 23;
 
     /// A code with its text.
     pub fn new(code: u16, text: &'t str) -> ExtendedError<'t> {
