@@ -110,6 +110,36 @@ fn replies_leave_from_the_address_that_was_asked() {
     }
 }
 
+/// Over TLS, if the certificate is for the name that is expected.
+#[test]
+fn an_upstream_over_tls() {
+    if !have(&["dig"]) {
+        return;
+    }
+    let files = tempfile::tempdir().unwrap();
+    let path = |name: &str| files.path().join(name);
+    let certified = rcgen::generate_simple_self_signed(vec!["dns.test".to_owned()]).unwrap();
+    write(&path("cert.pem"), &certified.cert.pem());
+    write(&path("key.pem"), &certified.signing_key.serialize_pem());
+    write(&path("upstream.yaml"), "listenTls: ['127.0.0.1:0']\ntls: {certificate: cert.pem, key: key.pem}\n");
+    let with = |name: &str| {
+        let mut command = command();
+        command.arg("--config").arg(path(name));
+        command
+    };
+    let upstream = upstream(with("upstream.yaml"), "127.0.0.1:0");
+    let address = upstream.listening_on("tls");
+    for (name, status) in [("dns.test", "NOERROR"), ("other.test", "SERVFAIL")] {
+        let settings = format!("forward: {{to: ['tls://{address}#{name}'], caFile: cert.pem}}\n");
+        write(&path("ours.yaml"), &settings);
+        let program = Program::start_with(with("ours.yaml"), "127.0.0.1:0", &[]);
+        eventually(&format!("{status} for {name}"), || {
+            let reply = dig(program.address, &["www.example.com", "A"]);
+            if reply.status == status { Ok(()) } else { Err(reply) }
+        });
+    }
+}
+
 /// An upstream that says nothing holds nobody up: neither our own names over UDP nor others of the same connection.
 #[test]
 fn a_dead_upstream_holds_nobody_up() {
