@@ -77,7 +77,7 @@ impl Plane {
         let origin = Name::parse("cluster.local").unwrap();
         let settings = ControllerSettings {
             service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
-            records: RecordSettings { cluster_domain: origin.clone(), ttl: 5 },
+            records: RecordSettings::new(origin.clone(), 5),
             built_in_class: false,
             max_unavailable: false,
             seed: 1,

@@ -4,22 +4,33 @@
 //! change of one endpoint touches the sets that this endpoint is in, and nothing else is computed anew.
 //!
 //! ```text
-//! headless     <svc>.<ns>.svc.Z                A, AAAA of every ready endpoint
+//! headless     <svc>.<ns>.svc.Z                A, AAAA of every ready endpoint; SRV of every port of each of them
 //!              <hostname>.<svc>.<ns>.svc.Z     A, AAAA; without hostname the address with dashes: 10-1-2-3
 //!              _port._proto.<svc>.<ns>.svc.Z   SRV to each of these names, with the endpoint's port
-//! ClusterIP    <svc>.<ns>.svc.Z                A, AAAA of the ClusterIPs; SRV to that name, with the Service's port
+//! ClusterIP    <svc>.<ns>.svc.Z                A, AAAA of the ClusterIPs; SRV of every port
+//!              _port._proto.<svc>.<ns>.svc.Z   SRV to that name, with the Service's port
 //!              <hostname>.<svc>.<ns>.svc.Z     A, AAAA of ready endpoints that have a hostname
 //! ExternalName <svc>.<ns>.svc.Z                CNAME
 //! reverse      PTR: the ClusterIP's Service, else the endpoint's hostname, else the name with dashes
+//! pods         10-1-2-3.<ns>.pod.Z             A or AAAA of an address that somebody in the namespace holds
 //! ```
+//!
+//! Beside the records stand notes: why a name that should be there has nothing ([`Records::expect`]), and that nobody is
+//! to remember that it had nothing.
 //!
 //! By the Kubernetes DNS specification 1.1.0, and CoreDNS where that leaves something open.
 
+mod declared;
+mod domains;
+mod notes;
 mod reverse;
 mod tally;
+mod ttl;
 mod view;
 
+pub use declared::Expectation;
 pub use reverse::reverse_name;
+pub use ttl::Ttls;
 pub use view::SERVICE_NAME_LABEL;
 
 use crate::{
@@ -27,13 +38,19 @@ use crate::{
     wire::rdata::{self, RecordType},
     zone::Delta,
 };
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use declared::Declared;
+use domains::Domains;
+use k8s_openapi::api::{
+    core::v1::Service,
+    discovery::v1::{Endpoint, EndpointSlice},
+};
+use notes::Notes;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
-use tally::Tally;
-use view::{EndpointView, Endpoints, PortView, ServiceView, SliceView};
+use tally::{Record, Tally};
+use view::{EndpointView, Endpoints, PortView, ServiceView, Shape, SliceView};
 
 /// The version of the DNS specification that these records follow, as `dns-version` tells it.
 const SPECIFICATION: &str = "1.1.0";
@@ -41,22 +58,46 @@ const SPECIFICATION: &str = "1.1.0";
 /// How objects become names.
 #[derive(Debug, Clone)]
 pub struct RecordSettings {
-    /// `cluster.local`.
+    /// `cluster.local`. Reverse names lead into this domain.
     pub cluster_domain: Name,
-    /// TTL of records in seconds.
-    pub ttl: u32,
+    /// Domains that hold the same names; none of all these domains lies within another.
+    pub further_domains: Vec<Name>,
+    /// TTLs of records.
+    pub ttls: Ttls,
+    /// Whether addresses have names below `pod`.
+    pub pod_names: bool,
 }
 
+impl RecordSettings {
+    /// One domain, one TTL for everything, names of pods' addresses.
+    pub fn new(cluster_domain: Name, ttl: u32) -> RecordSettings {
+        RecordSettings { cluster_domain, further_domains: Vec::new(), ttls: Ttls::all(ttl), pod_names: true }
+    }
+}
+
+/// Namespace and name.
+type Key = (String, String);
+
 /// All Services and slices seen so far, and what they give. Incremental equals full: any history of calls gives the
-/// records that a rebuild from the present objects gives.
+/// records and the notes that a rebuild from the present objects gives.
 #[derive(Debug)]
 pub struct Records {
-    settings: RecordSettings,
+    domains: Domains,
+    ttls: Ttls,
+    pod_names: bool,
     tally: Tally,
-    /// By namespace and name. A Service that has slices but does not exist is here too, and gives nothing.
-    services: HashMap<(String, String), Entry>,
+    notes: Notes,
+    /// A Service that has slices, or of which names are expected, but does not exist is here too, and gives nothing.
+    services: HashMap<Key, Entry>,
     /// Which Service a slice (namespace, name) was put to.
-    owners: HashMap<(String, String), String>,
+    owners: HashMap<Key, String>,
+    /// How many Services each namespace has.
+    namespaces: HashMap<String, usize>,
+    /// Names that should have an address, whether or not they do.
+    declared: HashMap<Name, Declared>,
+    /// Names and Services about which there may be something else to be said now.
+    touched: BTreeSet<Name>,
+    touched_services: BTreeSet<Key>,
 }
 
 /// A Service and its slices.
@@ -64,6 +105,13 @@ pub struct Records {
 struct Entry {
     service: Option<ServiceView>,
     slices: BTreeMap<String, SliceView>,
+    /// How many endpoints with an address there are, and how many of them are ready.
+    listed: usize,
+    ready: usize,
+    /// Why there is no endpoint, as far as somebody told.
+    reason: Option<Box<str>>,
+    /// Those of [`Records::declared`] below this Service.
+    declared: BTreeSet<Name>,
 }
 
 /// The PTR records of an address are those of the first of these sources that has any.
@@ -88,18 +136,35 @@ enum Direction {
 impl Records {
     /// No Services yet; the first [`Records::take`] holds what every cluster has (`dns-version`).
     pub fn new(settings: RecordSettings) -> Records {
-        let mut tally = Tally::new(settings.ttl);
-        if let Ok(owner) = settings.cluster_domain.child(b"dns-version") {
-            tally.add(owner, RecordType::TXT, rank::FIRST, rdata::txt(SPECIFICATION));
+        let RecordSettings { cluster_domain, further_domains, ttls, pod_names } = settings;
+        let mut tally = Tally::default();
+        if let Ok(owner) = cluster_domain.child(b"dns-version") {
+            let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION), ttl: ttls.other };
+            tally.add(owner, RecordType::TXT, record);
         }
-        Records { settings, tally, services: HashMap::new(), owners: HashMap::new() }
+        Records {
+            domains: Domains::new(cluster_domain, further_domains),
+            ttls,
+            pod_names,
+            tally,
+            notes: Notes::default(),
+            services: HashMap::new(),
+            owners: HashMap::new(),
+            namespaces: HashMap::new(),
+            declared: HashMap::new(),
+            touched: BTreeSet::new(),
+            touched_services: BTreeSet::new(),
+        }
     }
 
     /// A Service is now like this, or gone.
     pub fn service(&mut self, namespace: &str, name: &str, service: Option<&Service>) {
         let key = (namespace.to_owned(), name.to_owned());
-        let base = base_name(&self.settings.cluster_domain, namespace, name);
-        let new = service.zip(base).map(|(service, base)| ServiceView::new(base, service));
+        let base = base_name(self.domains.first(), namespace, name);
+        let mut new = service.zip(base).map(|(service, base)| ServiceView::new(base, service));
+        if let Some(ServiceView { shape: Shape::ExternalName { target: Some(target) }, .. }) = &mut new {
+            *target = self.domains.as_in_first(target.clone());
+        }
         let mut entry = self.services.remove(&key).unwrap_or_default();
         if entry.service != new {
             // A Service with many endpoints whose port is renamed does not have them all counted again.
@@ -114,6 +179,8 @@ impl Records {
                     }
                 }
             }
+            self.count_namespace(namespace, entry.service.is_some(), new.is_some());
+            self.service_changed(&key, &entry, new.is_some());
             entry.service = new;
         }
         self.put_back(key, entry);
@@ -121,8 +188,20 @@ impl Records {
 
     /// An EndpointSlice is now like this, or gone.
     pub fn slice(&mut self, namespace: &str, name: &str, slice: Option<&EndpointSlice>) {
+        self.slice_with(namespace, name, slice, |_| false);
+    }
+
+    /// The same; `leaving` tells which endpoints are about to go though nothing in the slice says so: their records
+    /// have a TTL of their own ([`Ttls::replaced`]). To be told again when that changes.
+    pub fn slice_with(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        slice: Option<&EndpointSlice>,
+        leaving: impl Fn(&Endpoint) -> bool,
+    ) {
         let slice_key = (namespace.to_owned(), name.to_owned());
-        let new = slice.and_then(SliceView::new);
+        let new = slice.and_then(|slice| SliceView::new(slice, leaving));
         let old_owner = match &new {
             Some((owner, _)) => self.owners.insert(slice_key, owner.clone()),
             None => self.owners.remove(&slice_key),
@@ -136,49 +215,75 @@ impl Records {
         }
     }
 
-    /// What changed since the last call: only what really differs, in canonical order of names.
-    pub fn take(&mut self) -> Delta {
-        self.tally.take()
+    /// Somebody in the namespace has this address from now on, or one fewer has it.
+    pub fn holder(&mut self, namespace: &str, address: IpAddr, holds: bool) {
+        if !self.pod_names || !view::is_label(namespace) {
+            return;
+        }
+        let below = self.domains.first().child(b"pod").and_then(|pod| pod.child(namespace.as_bytes()));
+        if let Ok(owner) = below.and_then(|below| below.child(dashed(address).as_bytes())) {
+            let direction = if holds { Direction::Add } else { Direction::Remove };
+            self.count_address(direction, &owner, address, self.ttls.pods);
+        }
     }
 
-    fn replace_slice(&mut self, service: (String, String), name: &str, new: Option<SliceView>) {
+    /// What changed since the last call: only what really differs; records of each domain in canonical order of names.
+    pub fn take(&mut self) -> Delta {
+        let mut delta = self.tally.take();
+        for (owner, rtype, _) in &delta.changes {
+            if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
+                self.touched.insert(owner.clone());
+            }
+        }
+        self.note_touched();
+        delta.notes = self.notes.take();
+        self.domains.spread(&mut delta);
+        delta
+    }
+
+    fn replace_slice(&mut self, service: Key, name: &str, new: Option<SliceView>) {
         let mut entry = self.services.remove(&service).unwrap_or_default();
         let old = entry.slices.remove(name).unwrap_or_default();
-        let view = new.as_ref();
+        let nothing = SliceView::default();
+        let view = new.as_ref().unwrap_or(&nothing);
+        let (gone, come) = old.difference(view);
+        let ready = |endpoints: &[&EndpointView]| endpoints.iter().filter(|endpoint| endpoint.ready).count();
+        entry.listed = (entry.listed + come.len()).saturating_sub(gone.len());
+        entry.ready = (entry.ready + ready(&come)).saturating_sub(ready(&gone));
         if let Some(service) = &entry.service {
-            let nothing = SliceView::default();
-            let new = view.unwrap_or(&nothing);
-            let (gone, come) = old.difference(new);
             self.count_endpoints(service, gone, &old.ports, Direction::Remove);
-            self.count_endpoints(service, come, &new.ports, Direction::Add);
+            self.count_endpoints(service, come, &view.ports, Direction::Add);
         }
         entry.slices.extend(new.map(|view| (name.to_owned(), view)));
+        self.touched_services.insert(service.clone());
         self.put_back(service, entry);
     }
 
-    fn put_back(&mut self, key: (String, String), entry: Entry) {
-        if entry.service.is_some() || !entry.slices.is_empty() {
+    fn put_back(&mut self, key: Key, entry: Entry) {
+        if entry.service.is_some() || !entry.slices.is_empty() || !entry.declared.is_empty() || entry.reason.is_some() {
             self.services.insert(key, entry);
         }
     }
 
     /// Records that a Service has without any endpoint.
     fn count_service(&mut self, service: &ServiceView, direction: Direction) {
-        match service {
-            ServiceView::Headless { .. } => {}
-            ServiceView::ExternalName { base, target } => {
+        let (base, ttls) = (&service.base, self.ttls.of(service));
+        match &service.shape {
+            Shape::Headless { .. } => {}
+            Shape::ExternalName { target } => {
                 if let Some(target) = target {
-                    self.count(direction, base.clone(), RecordType::CNAME, rank::FIRST, rdata::name(target));
+                    let record = Record { rank: rank::FIRST, rdata: rdata::name(target), ttl: ttls.external_name };
+                    self.count(direction, base.clone(), RecordType::CNAME, record);
                 }
             }
-            ServiceView::ClusterIp { base, addresses, ports, .. } => {
+            Shape::ClusterIp { addresses, ports, .. } => {
                 for address in addresses {
-                    self.count_address(direction, base, *address);
-                    self.count_pointer(direction, *address, base, rank::FIRST);
+                    self.count_address(direction, base, *address, ttls.cluster_ip);
+                    self.count_pointer(direction, *address, base, rank::FIRST, ttls.ptr);
                 }
                 // The target of an SRV record is a name with an address (RFC 2782).
                 if !addresses.is_empty() {
-                    self.count_ports(direction, base, base, ports);
+                    self.count_ports(direction, base, base, ports, ttls.srv);
                 }
             }
         }
@@ -192,29 +297,31 @@ impl Records {
         ports: &[PortView],
         direction: Direction,
     ) {
-        let Endpoints::Named { base, headless, unready_too } = service.endpoints() else { return };
+        let Endpoints::Named { base, headless, unready_too, .. } = service.endpoints() else { return };
+        let of_service = self.ttls.of(service);
         for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.ready || unready_too) {
+            let ttls = if endpoint.leaving { of_service.of_leaving() } else { of_service };
             let named = endpoint.hostname.as_deref().and_then(|hostname| base.child(hostname.as_bytes()).ok());
             if let Some(name) = &named
                 && headless
             {
-                self.count_ports(direction, base, name, ports);
+                self.count_ports(direction, base, name, ports, ttls.srv);
             }
             for address in &endpoint.addresses {
                 if headless {
-                    self.count_address(direction, base, *address);
+                    self.count_address(direction, base, *address, ttls.headless);
                 }
                 match &named {
                     Some(name) => {
                         let rank = if headless { rank::HOSTNAME } else { rank::HOSTNAME_BEHIND_ADDRESS };
-                        self.count_address(direction, name, *address);
-                        self.count_pointer(direction, *address, name, rank);
+                        self.count_address(direction, name, *address, ttls.pods);
+                        self.count_pointer(direction, *address, name, rank, ttls.ptr);
                     }
                     None if headless => {
                         let Ok(name) = base.child(dashed(*address).as_bytes()) else { continue };
-                        self.count_address(direction, &name, *address);
-                        self.count_pointer(direction, *address, &name, rank::DASHED);
-                        self.count_ports(direction, base, &name, ports);
+                        self.count_address(direction, &name, *address, ttls.pods);
+                        self.count_pointer(direction, *address, &name, rank::DASHED, ttls.ptr);
+                        self.count_ports(direction, base, &name, ports, ttls.srv);
                     }
                     None => {}
                 }
@@ -222,34 +329,43 @@ impl Records {
         }
     }
 
-    fn count_address(&mut self, direction: Direction, owner: &Name, address: IpAddr) {
+    fn count_address(&mut self, direction: Direction, owner: &Name, address: IpAddr, ttl: u32) {
         let (rtype, rdata) = match address {
             IpAddr::V4(address) => (RecordType::A, rdata::a(address)),
             IpAddr::V6(address) => (RecordType::AAAA, rdata::aaaa(address)),
         };
-        self.count(direction, owner.clone(), rtype, rank::FIRST, rdata);
+        self.count(direction, owner.clone(), rtype, Record { rank: rank::FIRST, rdata, ttl });
     }
 
-    fn count_pointer(&mut self, direction: Direction, address: IpAddr, target: &Name, rank: u8) {
-        self.count(direction, reverse_name(address), RecordType::PTR, rank, rdata::name(target));
+    fn count_pointer(&mut self, direction: Direction, address: IpAddr, target: &Name, rank: u8, ttl: u32) {
+        let record = Record { rank, rdata: rdata::name(target), ttl };
+        self.count(direction, reverse_name(address), RecordType::PTR, record);
     }
 
-    fn count_ports(&mut self, direction: Direction, base: &Name, target: &Name, ports: &[PortView]) {
+    /// All ports stand at the Service's own name, as clients of CoreDNS expect; those with a name also below it.
+    fn count_ports(&mut self, direction: Direction, base: &Name, target: &Name, ports: &[PortView], ttl: u32) {
         for port in ports {
-            let owner = base.child(port.protocol.as_bytes()).and_then(|below| below.child(port.name.as_bytes()));
             // Weights depend on how many records there are; the tally fills them in.
-            if let Ok(owner) = owner {
-                self.count(direction, owner, RecordType::SRV, rank::FIRST, rdata::srv(0, 0, port.number, target));
+            let record = Record { rank: rank::FIRST, rdata: rdata::srv(0, 0, port.number, target), ttl };
+            if let Some(owner) = port_name(base, port) {
+                self.count(direction, owner, RecordType::SRV, record.clone());
             }
+            self.count(direction, base.clone(), RecordType::SRV, record);
         }
     }
 
-    fn count(&mut self, direction: Direction, owner: Name, rtype: RecordType, rank: u8, rdata: Vec<u8>) {
+    fn count(&mut self, direction: Direction, owner: Name, rtype: RecordType, record: Record) {
         match direction {
-            Direction::Add => self.tally.add(owner, rtype, rank, rdata),
-            Direction::Remove => self.tally.remove(owner, rtype, rank, rdata),
+            Direction::Add => self.tally.add(owner, rtype, record),
+            Direction::Remove => self.tally.remove(owner, rtype, &record),
         }
     }
+}
+
+/// `_port._proto` below a Service, if the port has a name and there is room for it.
+fn port_name(base: &Name, port: &PortView) -> Option<Name> {
+    let name = port.name.as_ref()?;
+    base.child(port.protocol.as_bytes()).and_then(|below| below.child(name.as_bytes())).ok()
 }
 
 /// `<name>.<namespace>.svc.<cluster domain>`; `None` where one of them is no label, as only a hand-fed source can have

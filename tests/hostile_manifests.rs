@@ -46,7 +46,7 @@ impl World {
     fn new() -> World {
         let settings = ControllerSettings {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            records: RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 },
+            records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
             built_in_class: true,
             max_unavailable: false,
             seed: 1,

@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
-    ("records", &["name", "wire", "zone"]),
+    ("records", &["name", "object", "wire", "zone"]),
     ("controller", &["cluster", "object", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
@@ -79,6 +79,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
+    ("records", "object", &["ttl"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
     ("serve", "settings", &["Encrypted", "Limits"]),

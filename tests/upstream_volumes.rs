@@ -36,7 +36,7 @@ fn claim(name: &str) -> ObjectKey {
 /// The names below `default.svc.cluster.local` that have addresses, with the pods that these are of:
 /// `nginx=web-0,web-1 web-0.nginx=web-0`.
 fn names(world: &World) -> String {
-    let mut records = Records::new(RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 });
+    let mut records = Records::new(RecordSettings::new(Name::parse("cluster.local").unwrap(), 5));
     let cluster = world.controller.cluster();
     for service in cluster.services() {
         records.service("default", service.metadata.name.as_deref().unwrap(), Some(service));

@@ -33,7 +33,6 @@ use crate::{
     forward::{ForwardError, Forwarder},
     manifest::watch::{Watch, watch},
     name::NameError,
-    records::RecordSettings,
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Serving, Sockets},
     settings::{Overrides, Settings},
@@ -296,7 +295,7 @@ fn certificate(settings: &Settings) -> Result<Option<Certificate>, Box<Diagnosti
 fn controller_settings(settings: &Settings) -> ControllerSettings {
     ControllerSettings {
         service_cidrs: settings.service_cidrs.clone(),
-        records: RecordSettings { cluster_domain: settings.cluster_domain.clone(), ttl: settings.ttl },
+        records: zones::record_settings(settings),
         built_in_class: settings.default_storage_class,
         max_unavailable: settings.max_unavailable,
         seed: fastrand::u64(..),
@@ -304,7 +303,7 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
 }
 
 fn surroundings(settings: &Settings) -> Surroundings {
-    Surroundings { domains: vec![settings.cluster_domain.clone()], forwarding: false }
+    Surroundings { domains: settings.cluster_domains().cloned().collect(), forwarding: false }
 }
 
 fn simulated(settings: &Settings) -> Simulated {

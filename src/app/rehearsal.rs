@@ -12,7 +12,6 @@ use crate::{
     zone::{Snapshot, file::ZoneFiles},
 };
 use jiff::{SignedDuration, Timestamp};
-use std::iter;
 
 /// How much simulated time passes at most; pods that become ready later than that are not ready.
 const HORIZON: SignedDuration = SignedDuration::from_mins(30);
@@ -37,7 +36,7 @@ impl Rehearsal {
         let mut now = Timestamp::now();
         let end = now.saturating_add(HORIZON).unwrap_or(now);
         let mut snapshot = Snapshot::new(zones::specs(settings, &settings.listen, &[])?);
-        let built_in = iter::once(&settings.cluster_domain).chain(&settings.reverse_zones).cloned().collect();
+        let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         let (files, mut diagnostics) = ZoneFiles::new(&settings.zones).beneath(built_in).scan();
         if let Some(files) = files {
             snapshot = snapshot.with_static_zones(files);

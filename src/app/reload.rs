@@ -3,9 +3,10 @@
 //! | changes at once                                | takes effect after a restart                          |
 //! |------------------------------------------------|-------------------------------------------------------|
 //! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `stateDirectory`, `hostPathRoot`    |
-//! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `ttl`, `negativeTtl` |
-//! | `limits.lameDuck`                              | `podCidrs`, `serviceCidrs`, `defaultStorageClass`     |
-//! | `log.filter`                                   | `identity`, all other `limits`, `log.format`          |
+//! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
+//! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `defaultStorageClass`   |
+//! | `log.filter`                                   | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
+//! |                                                | all other `limits`                                    |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -109,11 +110,14 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         state_directory,
         host_path_root,
         cluster_domain,
+        further_domains,
         reverse_zones,
         reverse_zones_chosen: _,
         forward,
         ttl,
+        ttls,
         negative_ttl,
+        pod_names,
         pod_cidrs,
         service_cidrs,
         identity,
@@ -125,6 +129,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         log,
     } = new;
     let limits = merge_limits(&old.limits, limits, &mut waiting);
+    let old_domains = (old.cluster_domain.clone(), old.further_domains.clone());
+    let domains = keep("clusterDomain", &old_domains, &(cluster_domain, further_domains), &mut waiting);
     let Log { filter, json } = log;
     let settings = Settings {
         file,
@@ -134,12 +140,15 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         zones,
         state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
         host_path_root: keep("hostPathRoot", &old.host_path_root, &host_path_root, &mut waiting),
-        cluster_domain: keep("clusterDomain", &old.cluster_domain, &cluster_domain, &mut waiting),
+        cluster_domain: domains.0,
+        further_domains: domains.1,
         reverse_zones: keep("reverseZones", &old.reverse_zones, &reverse_zones, &mut waiting),
         reverse_zones_chosen: old.reverse_zones_chosen,
         forward: keep("forward", &old.forward, &forward, &mut waiting),
         ttl: keep("ttl", &old.ttl, &ttl, &mut waiting),
+        ttls: keep("ttls", &old.ttls, &ttls, &mut waiting),
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
+        pod_names: keep("podNames", &old.pod_names, &pod_names, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
         identity: keep("identity", &old.identity, &identity, &mut waiting),
@@ -230,7 +239,7 @@ mod tests {
     fn what_changes_and_what_waits() {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
-        let rows: [(&str, &[&str]); 20] = [
+        let rows: &[(&str, &[&str])] = &[
             ("identity: ns1\n", &["identity"]),
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),
@@ -256,7 +265,9 @@ mod tests {
             ("hostPathRoot: /srv/volumes\n", &["hostPathRoot"]),
             ("clusterDomain: k8s.test\nreverseZones: []\n", &["clusterDomain", "reverseZones"]),
             ("forward: {to: [192.0.2.1]}\n", &["reverseZones", "forward"]),
+            ("clusterDomain: [cluster.local, k8s.test]\n", &["clusterDomain"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
+            ("ttls: {replaced: 0}\npodNames: disabled\n", &["ttls", "podNames"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),
             ("limits: {udpThreads: 77, udpPayload: 1000}\n", &["limits.udpThreads", "limits.udpPayload"]),
             (
@@ -265,7 +276,7 @@ mod tests {
             ),
         ];
         let old = read(directory.path(), "");
-        for (text, expected) in rows {
+        for &(text, expected) in rows {
             let new = read(directory.path(), text);
             assert_ne!(old, new, "{text}");
             let Merged { settings, waiting } = merge(&old, new.clone());

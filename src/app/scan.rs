@@ -14,7 +14,6 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    iter,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -109,7 +108,7 @@ struct Ending;
 
 impl Scanner {
     pub(super) fn new(settings: &Settings, certificate: Option<Certificate>, requests: SyncSender<Request>) -> Scanner {
-        let built_in = iter::once(&settings.cluster_domain).chain(&settings.reverse_zones).cloned().collect();
+        let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone()),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),

@@ -1,7 +1,12 @@
 //! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
 
 use super::{AHEAD, StartError, serial_of};
-use crate::{name::Name, settings::Settings, zone::ZoneSpec};
+use crate::{
+    name::Name,
+    records::{RecordSettings, Ttls},
+    settings::{self, Settings},
+    zone::ZoneSpec,
+};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
@@ -15,10 +20,6 @@ pub(super) fn specs(
     addresses: &[SocketAddr],
     serials: &[(String, u32)],
 ) -> Result<Vec<ZoneSpec>, StartError> {
-    let domain = &settings.cluster_domain;
-    let name_server = domain.child(b"dns")?.child(b"ns")?;
-    let mailbox = domain.child(b"hostmaster")?;
-    let svc = domain.child(b"svc")?;
     let name_server_addresses = name_server_addresses(addresses);
     let now = serial_of(Timestamp::now());
     let serial = |origin: &Name| {
@@ -26,19 +27,53 @@ pub(super) fn specs(
         // Secondaries must see that something may have changed while we were away. Serials wrap (RFC 1982).
         earlier.map_or(now, |&(_, serial)| serial.wrapping_add(AHEAD))
     };
-    let spec = |origin: &Name, empty_names| ZoneSpec {
-        origin: origin.clone(),
-        name_server: name_server.clone(),
-        name_server_addresses: name_server_addresses.clone(),
-        mailbox: mailbox.clone(),
-        serial: serial(origin),
-        ttl: settings.ttl,
-        negative_ttl: settings.negative_ttl,
-        empty_names,
+    // The name server of a zone has its name in `domain`.
+    let spec = |origin: &Name, domain: &Name, empty_names| {
+        Ok::<ZoneSpec, StartError>(ZoneSpec {
+            origin: origin.clone(),
+            name_server: domain.child(b"dns")?.child(b"ns")?,
+            name_server_addresses: name_server_addresses.clone(),
+            mailbox: domain.child(b"hostmaster")?,
+            serial: serial(origin),
+            ttl: settings.ttl,
+            negative_ttl: settings.negative_ttl,
+            empty_names,
+        })
     };
-    let mut specs = vec![spec(domain, vec![svc])];
-    specs.extend(settings.reverse_zones.iter().map(|origin| spec(origin, Vec::new())));
+    let mut specs = Vec::new();
+    for domain in settings.cluster_domains() {
+        let mut empty_names = vec![domain.child(b"svc")?];
+        if settings.pod_names {
+            empty_names.push(domain.child(b"pod")?);
+        }
+        specs.push(spec(domain, domain, empty_names)?);
+    }
+    for origin in &settings.reverse_zones {
+        specs.push(spec(origin, &settings.cluster_domain, Vec::new())?);
+    }
     Ok(specs)
+}
+
+/// How objects become names.
+pub(super) fn record_settings(settings: &Settings) -> RecordSettings {
+    // No `..`: a new kind of record that nobody thought of does not compile.
+    let settings::Ttls { headless, pods, cluster_ip, srv, ptr, external_name, replaced } = settings.ttls.clone();
+    let or_default = |ttl: Option<u32>| ttl.unwrap_or(settings.ttl);
+    RecordSettings {
+        cluster_domain: settings.cluster_domain.clone(),
+        further_domains: settings.further_domains.clone(),
+        ttls: Ttls {
+            headless: or_default(headless),
+            pods: or_default(pods),
+            cluster_ip: or_default(cluster_ip),
+            srv: or_default(srv),
+            ptr: or_default(ptr),
+            external_name: or_default(external_name),
+            replaced,
+            other: settings.ttl,
+        },
+        pod_names: settings.pod_names,
+    }
 }
 
 /// The last serials of an earlier run by the name of the zone.

@@ -115,9 +115,9 @@ pub(super) struct Flags {
     /// Address to serve over QUIC; repeatable [env: HEADLESS_DNS_LISTEN_QUIC]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen_quic: Vec<SocketAddr>,
-    /// Domain of the cluster [env: HEADLESS_DNS_CLUSTER_DOMAIN]
+    /// Domain of the cluster; repeatable, each holds the same names [env: HEADLESS_DNS_CLUSTER_DOMAIN, with commas]
     #[arg(long, value_name = "NAME")]
-    cluster_domain: Option<String>,
+    cluster_domain: Vec<String>,
     /// Directory of what survives a restart; `none` keeps everything in memory [env: HEADLESS_DNS_STATE_DIR]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -146,7 +146,7 @@ impl Flags {
             mut listen_tls,
             mut listen_https,
             mut listen_quic,
-            cluster_domain,
+            mut cluster_domain,
             state_dir,
             mut forward,
         } = self;
@@ -156,6 +156,7 @@ impl Flags {
         listen_https.extend(behind.listen_https);
         listen_quic.extend(behind.listen_quic);
         forward.extend(behind.forward);
+        cluster_domain.extend(behind.cluster_domain);
         Flags {
             config: behind.config.or(config),
             manifests,
@@ -164,7 +165,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
-            cluster_domain: behind.cluster_domain.or(cluster_domain),
+            cluster_domain,
             state_dir: behind.state_dir.or(state_dir),
             forward,
         }

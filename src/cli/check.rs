@@ -22,7 +22,7 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     let mut manifests = Manifests::new(settings.manifests.clone());
     manifests.scan();
     found.extend(manifests.diagnostics());
-    let built_in = [&settings.cluster_domain].into_iter().chain(&settings.reverse_zones).cloned().collect();
+    let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
     let (zones, of_zones) = ZoneFiles::new(&settings.zones).beneath(built_in).scan();
     found.extend(of_zones);
     if let Some(Err(wrong)) = settings.encrypted.certificate.as_ref().map(Certificate::open) {

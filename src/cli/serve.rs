@@ -113,10 +113,11 @@ fn banner(server: &Server) -> String {
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let directories: Vec<String> = settings.manifests.iter().map(|path| path.display().to_string()).collect();
+    let domains: Vec<String> = settings.cluster_domains().map(|domain| bare(&domain.to_string())).collect();
     let _ = writeln!(
         out,
         "serving {}: {}, {} from {}",
-        bare(&settings.cluster_domain.to_string()),
+        domains.join(", "),
         many(services.len(), "Service"),
         many(sets.len(), "StatefulSet"),
         directories.join(", ")
@@ -141,7 +142,7 @@ fn banner(server: &Server) -> String {
 
 /// The zones that come from files.
 fn static_zones(server: &Server, settings: &Settings) -> Vec<String> {
-    let built_in = |name: &Name| *name == settings.cluster_domain || settings.reverse_zones.contains(name);
+    let built_in = |name: &Name| settings.cluster_domains().chain(&settings.reverse_zones).any(|zone| zone == name);
     let snapshot = server.reader().load().serials();
     snapshot.iter().map(|(name, _)| name).filter(|name| !built_in(name)).map(|name| bare(&name.to_string())).collect()
 }

@@ -200,16 +200,23 @@ impl Index {
     }
 
     /// Names of pods that bear the rarest pair of the selector; the others are still to be compared.
-    pub fn pods_with_labels(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&str> {
+    pub fn pods_with_labels(
+        &self,
+        namespace: &str,
+        selector: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &str> + use<'_> {
         let mut fewest: Option<&BTreeSet<String>> = None;
         for (label, value) in selector {
             match self.pods_by_label.get(&(namespace.to_owned(), label.clone(), value.clone())) {
-                None => return Vec::new(),
+                None => {
+                    fewest = None;
+                    break;
+                }
                 Some(set) if fewest.is_none_or(|fewest| set.len() < fewest.len()) => fewest = Some(set),
                 Some(_) => {}
             }
         }
-        fewest.into_iter().flatten().map(String::as_str).collect()
+        fewest.into_iter().flatten().map(String::as_str)
     }
 
     /// Names of services that stand under one of the labels; the rest of their selectors is still to be compared.

@@ -220,14 +220,24 @@ impl Cluster {
 
     /// The pods that a service's selector selects, by name. No selector selects nothing.
     pub fn pods_of_service<'a>(&'a self, service: &'a Service) -> Vec<&'a Arc<Pod>> {
-        let Some(selector) = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return Vec::new() };
+        self.selected_pods(service).collect()
+    }
+
+    /// Whether a service's selector selects any pod.
+    pub fn selects_any_pod(&self, service: &Service) -> bool {
+        self.selected_pods(service).next().is_some()
+    }
+
+    fn selected_pods<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Arc<Pod>> {
         let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
-        self.index
-            .pods_with_labels(namespace, selector)
-            .into_iter()
-            .filter_map(|name| self.pod(namespace, name))
-            .filter(|pod| pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels)))
-            .collect()
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selects = |selector: &BTreeMap<String, String>, pod: &Pod| {
+            pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels))
+        };
+        selector.into_iter().flat_map(move |selector| {
+            let names = self.index.pods_with_labels(namespace, selector);
+            names.filter_map(move |name| self.pod(namespace, name)).filter(move |pod| selects(selector, pod))
+        })
     }
 
     /// The names of the services whose selectors select a pod of these labels.

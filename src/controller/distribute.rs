@@ -4,7 +4,9 @@
 use super::{
     Controller,
     deletion::{FOREGROUND, ORPHAN},
+    endpointslice,
     garbage::{has_finalizer, kind_of},
+    pod::phase,
     queue::{Reconciler, Work},
     replicas::has_ended,
     slices::{Concern, service_of},
@@ -44,7 +46,7 @@ impl<R: PodRuntime> Controller<R> {
                     Some(Object::EndpointSlice(slice)) => Some(slice.as_ref()),
                     _ => None,
                 };
-                self.records.slice(&key.namespace, &key.name, slice);
+                self.record_slice(&key.namespace, &key.name, slice);
                 if !self.planning_slices {
                     let services = [before, after].into_iter().flatten().filter_map(service_of);
                     self.services.extend(services.map(|service| (service, Concern::All)));
@@ -55,6 +57,7 @@ impl<R: PodRuntime> Controller<R> {
             Kind::PersistentVolume => self.notice_volume(key, before, after),
             Kind::StorageClass => self.binding.class(),
             Kind::StatefulSet => {
+                self.expected.touch_set(&key.namespace, &key.name);
                 if let (Some(before), None) = (before, after) {
                     self.censuses.remove(before.metadata().uid.as_deref().unwrap_or_default());
                 }
@@ -116,6 +119,7 @@ impl<R: PodRuntime> Controller<R> {
     fn notice_service(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>) {
         self.addresses.observe(key, before, after);
         self.records.service(&key.namespace, &key.name, after);
+        self.expect_of_service(&(key.namespace.clone(), key.name.clone()), before, after);
         if after.is_some() {
             self.services.insert((key.namespace.clone(), key.name.clone()), Concern::All);
         }
@@ -123,6 +127,8 @@ impl<R: PodRuntime> Controller<R> {
 
     fn notice_pod(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
         self.tell_runtime(before, after, now);
+        self.expected.touch_pod(&key.namespace, &key.name);
+        self.notice_addresses(&key.namespace, before, after);
         self.queue_sets_of_pod(key, [before, after]);
         let labels = |pod: Option<&Pod>| pod.and_then(|pod| pod.metadata.labels.clone());
         let (old, new) = (labels(before), labels(after));
@@ -145,6 +151,20 @@ impl<R: PodRuntime> Controller<R> {
                 self.binding.user_changed(&key.namespace, claim);
                 let claim = ObjectKey::new(Kind::PersistentVolumeClaim, &key.namespace, claim);
                 self.queue_protection(&claim);
+            }
+        }
+    }
+
+    /// Addresses of live pods have names.
+    fn notice_addresses(&mut self, namespace: &str, before: Option<&Pod>, after: Option<&Pod>) {
+        let live = |pod: &&Pod| !has_ended(pod) && phase(pod) != Some("Unknown");
+        let held = |pod: Option<&Pod>| pod.filter(live).map(endpointslice::addresses).unwrap_or_default();
+        let (old, new) = (held(before), held(after));
+        for (mine, others, holds) in [(&old, &new, false), (&new, &old, true)] {
+            for (index, address) in mine.iter().enumerate() {
+                if !others.contains(address) && !mine[..index].contains(address) {
+                    self.records.holder(namespace, *address, holds);
+                }
             }
         }
     }

@@ -373,7 +373,8 @@ fn should_be_in_endpoints(pod: &Pod) -> bool {
     !ended && !addresses(pod).is_empty()
 }
 
-fn addresses(pod: &Pod) -> Vec<IpAddr> {
+/// The addresses of a pod.
+pub fn addresses(pod: &Pod) -> Vec<IpAddr> {
     let Some(status) = &pod.status else { return Vec::new() };
     let listed: Vec<&str> = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str()).collect();
     let all = if listed.is_empty() { status.pod_ip.as_deref().into_iter().collect() } else { listed };
@@ -412,7 +413,8 @@ fn endpoint(service: &Service, pod: &Pod, family: &str) -> Endpoint {
     }
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether a pod says that it is ready.
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

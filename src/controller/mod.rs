@@ -10,6 +10,7 @@ mod apply;
 mod binding;
 mod deletion;
 mod distribute;
+mod expected;
 mod garbage;
 mod namespace;
 mod pod;
@@ -35,6 +36,7 @@ use crate::{
 use apply::Declarer;
 use binding::Binding;
 use deletion::Deletion;
+use expected::Expected;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
@@ -130,6 +132,8 @@ pub struct Effort {
     pub slice_plans: usize,
     /// Pods that were looked at for their Service.
     pub pods_of_services: usize,
+    /// Pods, there or not, that were looked at for names that should be there.
+    pub names_expected: usize,
 }
 
 /// What the controller must know of the settings.
@@ -169,6 +173,7 @@ pub struct Controller<R> {
     built_in_class: bool,
     /// By the uid of their sets.
     censuses: HashMap<String, Census>,
+    expected: Expected,
     effort: Effort,
     max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
@@ -201,6 +206,7 @@ impl<R: PodRuntime> Controller<R> {
             binding: Binding::default(),
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
+            expected: Expected::default(),
             effort: Effort::default(),
             services: BTreeMap::new(),
             max_unavailable: settings.max_unavailable,
@@ -283,6 +289,7 @@ impl<R: PodRuntime> Controller<R> {
         self.plan_slices(now);
         self.recorder.expire(&mut self.cluster, now);
         self.distribute(now);
+        self.expect_names();
         self.loaded |= quiet && (self.loaded_in_part || self.declared.is_none());
         let timers = [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due()];
         let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };

@@ -25,6 +25,7 @@ impl<R: PodRuntime> Controller<R> {
     /// with.
     pub(super) fn plan_slices(&mut self, now: Timestamp) {
         for ((namespace, name), concern) in std::mem::take(&mut self.services) {
+            self.expected.services.insert((namespace.clone(), name.clone()));
             let Some(service) = self.cluster.service(&namespace, &name).cloned() else { continue };
             if !has_endpoints_of_pods(&service) {
                 continue;

@@ -50,7 +50,7 @@ impl World {
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let settings = ControllerSettings {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            records: RecordSettings { cluster_domain: name("cluster.local"), ttl: 5 },
+            records: RecordSettings::new(name("cluster.local"), 5),
             built_in_class: true,
             max_unavailable: false,
             seed: 1,

@@ -5,6 +5,7 @@ pub mod defaults;
 pub mod lint;
 pub mod quantity;
 pub mod selector;
+pub mod ttl;
 pub mod validate;
 
 pub use decode::{from_request, mark_empty_selector};

@@ -9,9 +9,8 @@ use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// All sets. A record stands in its set as long as it was added more often than removed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tally {
-    ttl: u32,
     sets: HashMap<Key, Set, RandomState>,
     /// What stood in a set before its first change since the last [`Tally::take`].
     before: HashMap<Key, Option<Rrset>, RandomState>,
@@ -19,8 +18,16 @@ pub struct Tally {
 
 type Key = (Name, RecordType);
 
-/// A record: its rank and its rdata.
-type Record = (u8, Vec<u8>);
+/// A contribution. Contributions of one rdata may differ in their TTLs; the set, which has only one (RFC 2181 §5.2),
+/// takes the least of all that are seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Of a set's records only those of the lowest rank are seen.
+    pub rank: u8,
+    pub rdata: Vec<u8>,
+    /// In seconds.
+    pub ttl: u32,
+}
 
 /// Most sets hold one record, some tens of thousands.
 #[derive(Debug)]
@@ -34,8 +41,12 @@ enum Set {
 #[derive(Debug, Default)]
 struct Many {
     records: BTreeMap<Record, u32>,
+    /// How many different rdata there are.
+    distinct: usize,
     /// How many of the records are not of the first rank.
     of_later_ranks: usize,
+    /// How many records have which TTL.
+    ttls: BTreeMap<u32, usize>,
     made: Option<Rrset>,
     /// What came and went since.
     come: HashSet<Vec<u8>>,
@@ -46,27 +57,28 @@ struct Many {
 const FEW: usize = 16;
 
 impl Tally {
-    pub fn new(ttl: u32) -> Tally {
-        Tally { ttl, sets: HashMap::default(), before: HashMap::default() }
-    }
-
-    /// One more contribution of a record. Of a set's records only those of the lowest rank are seen.
-    pub fn add(&mut self, owner: Name, rtype: RecordType, rank: u8, rdata: Vec<u8>) {
+    /// One more contribution of a record.
+    pub fn add(&mut self, owner: Name, rtype: RecordType, record: Record) {
         let key = (owner, rtype);
         self.remember(&key);
-        self.sets.entry(key).or_insert_with(|| Set::Few(Vec::new())).add((rank, rdata));
+        self.sets.entry(key).or_insert_with(|| Set::Few(Vec::new())).add(record);
     }
 
     /// One contribution less.
-    pub fn remove(&mut self, owner: Name, rtype: RecordType, rank: u8, rdata: Vec<u8>) {
+    pub fn remove(&mut self, owner: Name, rtype: RecordType, record: &Record) {
         let key = (owner, rtype);
         self.remember(&key);
         if let Some(set) = self.sets.get_mut(&key) {
-            set.remove(&(rank, rdata));
+            set.remove(record);
             if set.is_empty() {
                 self.sets.remove(&key);
             }
         }
+    }
+
+    /// Whether a name has records of a type.
+    pub fn has(&self, owner: &Name, rtype: RecordType) -> bool {
+        self.sets.contains_key(&(owner.clone(), rtype))
     }
 
     /// What differs from the last call.
@@ -101,10 +113,9 @@ impl Tally {
     }
 
     fn rrset(&mut self, key: &Key) -> Option<Rrset> {
-        let ttl = self.ttl;
         Some(match self.sets.get_mut(key)? {
-            Set::Few(records) => make(key.1, ttl, of_first_rank(records.iter().map(|(record, _)| record))),
-            Set::Many(many) => many.rrset(key.1, ttl),
+            Set::Few(records) => make(key.1, records.iter().map(|(record, _)| record)),
+            Set::Many(many) => many.rrset(key.1),
         })
     }
 }
@@ -123,65 +134,95 @@ fn weigh(rtype: RecordType, weight: u16, rdata: &mut [Vec<u8>]) {
     }
 }
 
-fn make(rtype: RecordType, ttl: u32, mut rdata: Vec<Vec<u8>>) -> Rrset {
+/// The set of the records of the lowest rank; those of one rdata stand side by side.
+fn make<'a>(rtype: RecordType, records: impl Iterator<Item = &'a Record>) -> Rrset {
+    let mut records = records.peekable();
+    let first = records.peek().map(|record| record.rank);
+    let mut ttl = u32::MAX;
+    let mut rdata: Vec<Vec<u8>> = Vec::new();
+    for record in records.take_while(|record| Some(record.rank) == first) {
+        ttl = ttl.min(record.ttl);
+        if rdata.last() != Some(&record.rdata) {
+            rdata.push(record.rdata.clone());
+        }
+    }
     weigh(rtype, weight(rdata.len()), &mut rdata);
     Rrset::new(rtype, ttl, rdata)
-}
-
-/// The rdata of the records of the lowest rank.
-fn of_first_rank<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Vec<u8>> {
-    let mut records = records.peekable();
-    let first = records.peek().map(|(rank, _)| *rank);
-    records.take_while(|(rank, _)| Some(*rank) == first).map(|(_, rdata)| rdata.clone()).collect()
 }
 
 impl Many {
     fn new(records: impl IntoIterator<Item = (Record, u32)>) -> Many {
         let mut many = Many::default();
-        many.records.extend(records);
-        many.of_later_ranks = many.records.keys().filter(|(rank, _)| *rank != 0).count();
+        for (record, count) in records {
+            many.insert(record, count);
+        }
         many
     }
 
     fn add(&mut self, record: Record) {
-        if let Some(count) = self.records.get_mut(&record) {
-            *count += 1;
-            return;
+        match self.records.get_mut(&record) {
+            Some(count) => *count += 1,
+            None => self.insert(record, 1),
         }
-        self.of_later_ranks += usize::from(record.0 != 0);
-        if self.made.is_some() && !self.gone.remove(&record.1) {
-            self.come.insert(record.1.clone());
+    }
+
+    fn insert(&mut self, record: Record, count: u32) {
+        self.of_later_ranks += usize::from(record.rank != 0);
+        *self.ttls.entry(record.ttl).or_default() += 1;
+        if !self.has_rdata(&record) {
+            self.distinct += 1;
+            if self.made.is_some() && !self.gone.remove(&record.rdata) {
+                self.come.insert(record.rdata.clone());
+            }
         }
-        self.records.insert(record, 1);
+        self.records.insert(record, count);
     }
 
     fn remove(&mut self, record: &Record) {
         let Some(count) = self.records.get_mut(record) else { return };
         *count -= 1;
-        if *count == 0 {
-            self.records.remove(record);
-            self.of_later_ranks -= usize::from(record.0 != 0);
-            if self.made.is_some() && !self.come.remove(&record.1) {
-                self.gone.insert(record.1.clone());
+        if *count > 0 {
+            return;
+        }
+        self.records.remove(record);
+        self.of_later_ranks -= usize::from(record.rank != 0);
+        if let Some(count) = self.ttls.get_mut(&record.ttl) {
+            *count -= 1;
+            if *count == 0 {
+                self.ttls.remove(&record.ttl);
+            }
+        }
+        if !self.has_rdata(record) {
+            self.distinct -= 1;
+            if self.made.is_some() && !self.come.remove(&record.rdata) {
+                self.gone.insert(record.rdata.clone());
             }
         }
     }
 
+    /// Whether a record of the same rank and rdata is there, whatever its TTL.
+    fn has_rdata(&self, like: &Record) -> bool {
+        let first = Record { ttl: 0, ..like.clone() };
+        let next = self.records.range(first..).next();
+        next.is_some_and(|(record, _)| (record.rank, &record.rdata) == (like.rank, &like.rdata))
+    }
+
     /// What stands now; a few changes are made in what stood before.
-    fn rrset(&mut self, rtype: RecordType, ttl: u32) -> Rrset {
+    fn rrset(&mut self, rtype: RecordType) -> Rrset {
         let of_one_rank = self.of_later_ranks == 0;
-        let sorted = |rdata: &mut HashSet<Vec<u8>>| rdata.drain().collect::<Vec<_>>();
-        let (mut come, mut gone) = (sorted(&mut self.come), sorted(&mut self.gone));
-        let weight = weight(self.records.len());
-        let few = (come.len() + gone.len()) * FEW < self.records.len();
+        let drained = |rdata: &mut HashSet<Vec<u8>>| rdata.drain().collect::<Vec<_>>();
+        let (mut come, mut gone) = (drained(&mut self.come), drained(&mut self.gone));
+        let weight = weight(self.distinct);
+        let ttl = self.ttls.first_key_value().map_or(0, |(ttl, _)| *ttl);
+        let few = (come.len() + gone.len()) * FEW < self.distinct;
         let made = match self.made.take() {
-            Some(made) if come.is_empty() && gone.is_empty() => made,
+            Some(made) if come.is_empty() && gone.is_empty() => made.with_ttl(ttl),
             Some(made) if of_one_rank && few && (rtype != RecordType::SRV || weight == self::weight(made.len())) => {
                 weigh(rtype, weight, &mut come);
                 weigh(rtype, weight, &mut gone);
-                made.changed(&gone, &come)
+                made.changed(&gone, &come).with_ttl(ttl)
             }
-            _ => make(rtype, ttl, of_first_rank(self.records.keys())),
+            _ => make(rtype, self.records.keys()),
         };
         // A set of several ranks is not the sum of what came and went.
         self.made = of_one_rank.then(|| made.clone());
@@ -229,6 +270,63 @@ impl Set {
         match self {
             Set::Few(records) => records.is_empty(),
             Set::Many(many) => many.records.is_empty(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Contributions that meet: forty rdata, so that sets become trees, two ranks and three TTLs.
+    fn any_record() -> impl Strategy<Value = Record> {
+        let rank = prop_oneof![9 => Just(0_u8), 1 => Just(1)];
+        (rank, 0_u8..40, prop_oneof![8 => Just(5_u32), 1 => Just(1), 1 => Just(0)])
+            .prop_map(|(rank, last, ttl)| Record { rank, rdata: vec![10, 0, 0, last], ttl })
+    }
+
+    proptest! {
+        #[test]
+        fn incremental_equals_full(
+            steps in proptest::collection::vec((any_record(), any::<bool>(), any::<bool>()), 0..200),
+            rtype in prop::sample::select(vec![RecordType::A, RecordType::SRV]),
+        ) {
+            let owner = Name::parse("a.example").unwrap();
+            let mut tally = Tally::default();
+            let mut standing: Vec<Record> = Vec::new();
+            let mut published = None;
+            let take = |tally: &mut Tally, published: &mut Option<Rrset>| {
+                for (_, _, set) in tally.take().changes {
+                    assert_ne!(&set, published, "only what differs is told");
+                    *published = set;
+                }
+            };
+            for (mut record, adds, takes) in steps {
+                if rtype == RecordType::SRV {
+                    record.rdata = [&[0, 0, 0, 0, 0, 80, 1], &record.rdata[3..], b"\0"].concat();
+                }
+                if adds || standing.is_empty() {
+                    tally.add(owner.clone(), rtype, record.clone());
+                    standing.push(record);
+                } else {
+                    let gone = standing.swap_remove(usize::from(record.rdata[3]) % standing.len());
+                    tally.remove(owner.clone(), rtype, &gone);
+                }
+                if takes {
+                    take(&mut tally, &mut published);
+                }
+            }
+            take(&mut tally, &mut published);
+            let mut fresh = Tally::default();
+            standing.iter().for_each(|record| fresh.add(owner.clone(), rtype, record.clone()));
+            let full = fresh.take().changes.pop().and_then(|(_, _, set)| set);
+            prop_assert_eq!(&published, &full);
+            // One TTL, the least of those of the rank that is seen (RFC 2181 §5.2).
+            let rank = standing.iter().map(|record| record.rank).min();
+            let least = standing.iter().filter(|record| Some(record.rank) == rank).map(|record| record.ttl).min();
+            prop_assert_eq!(full.map(|set| set.ttl()), least);
         }
     }
 }

@@ -10,11 +10,16 @@ use serde_yaml::Value;
 type Published = BTreeMap<(Name, RecordType), Rrset>;
 
 fn records() -> Records {
-    Records::new(RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 })
+    Records::new(RecordSettings::new(Name::parse("cluster.local").unwrap(), 5))
 }
 
-/// One object of a document: `(is a service, namespace, name, object)`.
+/// Services and slices of a document.
 fn feed(records: &mut Records, yaml: &str) {
+    feed_leaving(records, yaml, None);
+}
+
+/// The same; endpoints of one hostname are about to go.
+fn feed_leaving(records: &mut Records, yaml: &str, leaving: Option<&str>) {
     use serde::Deserialize;
     for document in serde_yaml::Deserializer::from_str(yaml) {
         let mut value = Value::deserialize(document).unwrap();
@@ -28,7 +33,8 @@ fn feed(records: &mut Records, yaml: &str) {
                         .unwrap();
             }
             let slice: EndpointSlice = serde_yaml::from_value(value).unwrap();
-            records.slice(&namespace, &name, Some(&slice));
+            let is_leaving = |endpoint: &Endpoint| leaving.is_some() && endpoint.hostname.as_deref() == leaving;
+            records.slice_with(&namespace, &name, Some(&slice), is_leaving);
         } else {
             let service: Service = serde_yaml::from_value(value).unwrap();
             records.service(&namespace, &name, Some(&service));
@@ -43,7 +49,7 @@ fn apply(published: &mut Published, delta: Delta) {
         assert!(seen.insert(key.clone()), "each set at most once: {key:?}");
         match rrset {
             Some(rrset) => {
-                assert_eq!((rrset.ttl(), rrset.is_empty()), (5, false));
+                assert!(rrset.ttl() <= 5 && !rrset.is_empty());
                 assert_ne!(published.insert(key, rrset.clone()), Some(rrset), "only what differs is told");
             }
             None => assert!(published.remove(&key).is_some(), "only what is there is removed: {key:?}"),
@@ -108,7 +114,7 @@ fn dns_version() {
 #[test]
 fn services_with_an_address() {
     check(
-        "18-20, 33, 34, 105-107: both families, named ports with the Service's number, unnamed ones not",
+        "18-20, 33, 34, 43, 105-107: both families, named ports with the Service's number, unnamed ones at its name only",
         "metadata: {name: api, namespace: prod}
 spec:
   type: LoadBalancer
@@ -122,6 +128,9 @@ spec:
             "api.prod AAAA fd00:96::7",
             "_http._tcp.api.prod SRV 0 100 80 api.prod",
             "_dns._udp.api.prod SRV 0 100 53 api.prod",
+            "api.prod SRV 0 33 53 api.prod",
+            "api.prod SRV 0 33 80 api.prod",
+            "api.prod SRV 0 33 9 api.prod",
             "7.0.96.10.in-addr.arpa. PTR api.prod",
             "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.6.9.0.0.0.0.d.f.ip6.arpa. PTR api.prod",
         ],
@@ -143,6 +152,7 @@ endpoints:
         &[
             "db.default A 10.96.0.8",
             "_sql._tcp.db.default SRV 0 100 5432 db.default",
+            "db.default SRV 0 100 5432 db.default",
             "8.0.96.10.in-addr.arpa. PTR db.default",
             "db-0.db.default A 10.1.0.1",
             "1.0.1.10.in-addr.arpa. PTR db-0.db.default",
@@ -169,6 +179,7 @@ spec: {clusterIP: 10.96.0.1, ports: [{name: TCP, port: 1, protocol: SCTP}]}
         &[
             "svc.svc A 10.96.0.1",
             "_tcp._sctp.svc.svc SRV 0 100 1 svc.svc",
+            "svc.svc SRV 0 100 1 svc.svc",
             "1.0.96.10.in-addr.arpa. PTR svc.svc",
             "0db.pod A 10.96.0.2",
             "2.0.96.10.in-addr.arpa. PTR 0db.pod",
@@ -179,7 +190,7 @@ spec: {clusterIP: 10.96.0.1, ports: [{name: TCP, port: 1, protocol: SCTP}]}
 #[test]
 fn headless_services() {
     check(
-        "49-53, 59, 73-77, 81, 83: hostnames, readiness, both families under one name, the endpoint's port",
+        "49-53, 59, 73-77, 81, 83, 90: hostnames, readiness, both families under one name, the endpoint's port",
         "{metadata: {name: nginx}, spec: {clusterIP: None, ports: [{name: web, port: 80, targetPort: 8080}]}}
 ---
 metadata: {name: nginx-a}
@@ -207,6 +218,12 @@ endpoints:
             "web-1.nginx.default A 10.1.0.2",
             "_web._tcp.nginx.default SRV 0 50 8080 web-0.nginx.default",
             "_web._tcp.nginx.default SRV 0 50 8080 web-1.nginx.default",
+            "nginx.default SRV 0 16 8080 web-0.nginx.default",
+            "nginx.default SRV 0 16 8080 web-1.nginx.default",
+            "nginx.default SRV 0 16 9 web-0.nginx.default",
+            "nginx.default SRV 0 16 9 web-1.nginx.default",
+            "nginx.default SRV 0 16 10 web-0.nginx.default",
+            "nginx.default SRV 0 16 10 web-1.nginx.default",
             "1.0.1.10.in-addr.arpa. PTR web-0.nginx.default",
             "2.0.1.10.in-addr.arpa. PTR web-1.nginx.default",
             "b.a.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa. PTR web-0.nginx.default",
@@ -239,6 +256,7 @@ endpoints: [{addresses: [10.1.0.1], hostname: dup}]
             "dup.h.default A 10.1.0.2",
             "dup.h.default A 10.1.0.3",
             "_p._tcp.h.default SRV 0 100 1 dup.h.default",
+            "h.default SRV 0 100 1 dup.h.default",
             "1.0.1.10.in-addr.arpa. PTR dup.h.default",
             "2.0.1.10.in-addr.arpa. PTR dup.h.default",
             "3.0.1.10.in-addr.arpa. PTR dup.h.default",
@@ -313,6 +331,9 @@ endpoints: [{addresses: [10.1.0.3], hostname: c}]
             "_http._tcp.h.default SRV 0 33 8080 10-1-0-2.h.default",
             "_http._tcp.h.default SRV 0 33 8080 a.h.default",
             "_http._tcp.h.default SRV 0 33 8081 c.h.default",
+            "h.default SRV 0 33 8080 10-1-0-2.h.default",
+            "h.default SRV 0 33 8080 a.h.default",
+            "h.default SRV 0 33 8081 c.h.default",
             "1.0.1.10.in-addr.arpa. PTR a.h.default",
             "2.0.1.10.in-addr.arpa. PTR 10-1-0-2.h.default",
             "3.0.1.10.in-addr.arpa. PTR c.h.default",
@@ -494,8 +515,11 @@ fn a_delta_tells_only_what_changed() {
     records.service("default", "nginx", None);
     records.service("default", "never-seen", None);
     records.slice("default", "never-seen", None);
+    let delta = records.take();
+    assert!(delta.changes.is_empty() && delta.notes.iter().all(|(_, note)| note.is_none()), "{delta:?}");
     assert!(records.take().is_empty());
     assert!(records.services.is_empty() && records.owners.is_empty(), "nothing is kept of what is gone");
+    assert!(records.namespaces.is_empty() && records.declared.is_empty(), "nor is anything of notes");
 }
 
 #[test]
@@ -529,11 +553,237 @@ fn ten_thousand_endpoints_and_one_change() {
     assert_eq!(published[&h].len(), 10_000);
 }
 
+/// `owner TTL` of every set, as objects and settings give it.
+fn ttls(records: &mut Records) -> Vec<String> {
+    let mut published = Published::new();
+    apply(&mut published, records.take());
+    let lines = published.iter().map(|((owner, rtype), set)| format!("{} {rtype} {}", short(owner), set.ttl()));
+    lines.filter(|line| !line.starts_with("dns-version")).collect()
+}
+
+fn with_ttls() -> RecordSettings {
+    let ttls = Ttls { headless: 5, pods: 4, cluster_ip: 5, srv: 3, ptr: 2, external_name: 5, replaced: 1, other: 5 };
+    RecordSettings { ttls, ..RecordSettings::new(Name::parse("cluster.local").unwrap(), 5) }
+}
+
+#[test]
+fn ttls_by_kind_by_service_and_of_those_that_go() {
+    let service = |annotations: &str, spec: &str| format!("{{metadata: {{name: h{annotations}}}, spec: {spec}}}");
+    let headless = |annotations: &str| service(annotations, "{clusterIP: None, publishNotReadyAddresses: true}");
+    let slice = |conditions: &str| {
+        format!(
+            "{{metadata: {{name: s}}, of: h, addressType: IPv4, ports: [{{name: p, port: 1}}], endpoints: \
+             [{{addresses: [10.1.0.1], hostname: a}}, {{addresses: [10.1.0.2], hostname: b, conditions: {conditions}}}]}}"
+        )
+    };
+    // What is fed, who leaves though the slice does not say so, the TTLs of: the Service, a, b, SRV, the pointers of a, b.
+    type Row<'a> = (&'a str, String, String, Option<&'a str>, [u32; 6]);
+    let rows: &[Row<'_>] = &[
+        ("by kind", headless(""), slice("{}"), None, [5, 4, 4, 3, 2, 2]),
+        ("terminating", headless(""), slice("{terminating: true}"), None, [1, 4, 1, 1, 2, 1]),
+        ("about to be replaced", headless(""), slice("{}"), Some("b"), [1, 4, 1, 1, 2, 1]),
+        ("annotation", headless(", annotations: {headless-dns/ttl: '9'}"), slice("{}"), None, [9; 6]),
+        ("both", headless(", annotations: {headless-dns/ttl: '9'}"), slice("{}"), Some("b"), [1, 9, 1, 1, 9, 1]),
+        ("annotation of 0", headless(", annotations: {headless-dns/ttl: '0'}"), slice("{}"), Some("b"), [0; 6]),
+        ("bad", headless(", annotations: {headless-dns/ttl: '3601'}"), slice("{}"), None, [5, 4, 4, 3, 2, 2]),
+    ];
+    for (what, service, slice, leaving, expected) in rows {
+        let expected = [
+            format!("1.0.1.10.in-addr.arpa. PTR {}", expected[4]),
+            format!("2.0.1.10.in-addr.arpa. PTR {}", expected[5]),
+            format!("h.default A {}", expected[0]),
+            format!("h.default SRV {}", expected[3]),
+            format!("_p._tcp.h.default SRV {}", expected[3]),
+            format!("a.h.default A {}", expected[1]),
+            format!("b.h.default A {}", expected[2]),
+        ];
+        let mut records = Records::new(with_ttls());
+        feed(&mut records, service);
+        feed_leaving(&mut records, slice, *leaving);
+        let mut published = Published::new();
+        let delta = records.take();
+        for (owner, rtype, set) in delta.changes {
+            published.insert((owner, rtype), set.unwrap());
+        }
+        let mut lines: Vec<String> =
+            published.iter().map(|((owner, rtype), set)| format!("{} {rtype} {}", short(owner), set.ttl())).collect();
+        lines.retain(|line| !line.starts_with("dns-version"));
+        lines.sort();
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(lines, expected, "{what}");
+    }
+    let mut records = Records::new(with_ttls());
+    feed(&mut records, &service("", "{clusterIP: 10.96.0.1, ports: [{port: 1}]}"));
+    assert_eq!(ttls(&mut records), ["1.0.96.10.in-addr.arpa. PTR 2", "h.default A 5", "h.default SRV 3"]);
+    feed(&mut records, &service("", "{type: ExternalName, externalName: a.example}"));
+    let changed: Vec<_> =
+        records.take().changes.into_iter().map(|(_, rtype, set)| (rtype, set.map(|s| s.ttl()))).collect();
+    assert!(changed.contains(&(RecordType::CNAME, Some(5))), "{changed:?}");
+}
+
+/// What is noted: `owner (exists, TTL): reason`.
+fn noted(notes: &BTreeMap<Name, std::sync::Arc<crate::zone::Note>>) -> Vec<String> {
+    let line = |(owner, note): (&Name, &std::sync::Arc<crate::zone::Note>)| {
+        let ttl = note.negative_ttl.map_or("-".to_owned(), |ttl| ttl.to_string());
+        let what = if note.exists { "exists" } else { "absent" };
+        format!("{} {what} {ttl} {}", short(owner), note.reason)
+    };
+    let mut lines: Vec<String> = notes.iter().map(line).collect();
+    lines.retain(|line| !line.contains(" is a namespace, "));
+    lines.sort();
+    lines
+}
+
+fn note(notes: &mut BTreeMap<Name, std::sync::Arc<crate::zone::Note>>, delta: Delta) {
+    for (owner, note) in delta.notes {
+        match note {
+            Some(note) => {
+                assert!(note.reason.len() <= 200);
+                assert_ne!(notes.insert(owner, note.clone()), Some(note), "only what differs is told");
+            }
+            None => assert!(notes.remove(&owner).is_some(), "only what is there is taken back: {owner}"),
+        }
+    }
+}
+
+#[test]
+fn notes_about_what_is_declared() {
+    let expectation = |reason: &str, hidden| Some(Expectation { reason: reason.to_owned(), hidden });
+    let slice = |ready: bool| {
+        format!(
+            "{{metadata: {{name: s}}, of: h, addressType: IPv4, endpoints: \
+             [{{addresses: [10.1.0.1], hostname: web-0, conditions: {{ready: {ready}}}}}]}}"
+        )
+    };
+    let headless = "{metadata: {name: h}, spec: {clusterIP: None, ports: [{name: p, port: 1}, {port: 2}]}}";
+    let mut records = records();
+    let mut notes = BTreeMap::new();
+    let mut check = |records: &mut Records, expected: &[&str]| {
+        note(&mut notes, records.take());
+        assert_eq!(noted(&notes), expected);
+    };
+    records.expect("default", "h", "web-0", expectation("pod web-0 is ready", false));
+    check(&mut records, &["web-0.h.default absent 0 pod web-0 is ready; there is no Service default/h"]);
+    feed(&mut records, headless);
+    records.expect("default", "h", "web-0", None);
+    let none = "Service default/h has no endpoints";
+    check(&mut records, &[&format!("_p._tcp.h.default absent 0 {none}"), &format!("h.default absent 0 {none}")]);
+    records.explain("default", "h", Some("its selector app=h matches no pod".to_owned()));
+    let none = "Service default/h: its selector app=h matches no pod";
+    check(&mut records, &[&format!("_p._tcp.h.default absent 0 {none}"), &format!("h.default absent 0 {none}")]);
+    feed(&mut records, &slice(false));
+    records.expect("default", "h", "web-0", expectation("pod web-0 exists, not ready: starting", true));
+    records.expect("default", "h", "web-1", expectation("no pod web-1", false));
+    let none = "Service default/h has 1 endpoint, not ready; publishNotReadyAddresses=false";
+    check(
+        &mut records,
+        &[
+            &format!("_p._tcp.h.default absent 0 {none}"),
+            &format!("h.default absent 0 {none}"),
+            "web-0.h.default absent 0 pod web-0 exists, not ready: starting; Service h has publishNotReadyAddresses=false",
+            "web-1.h.default absent 0 no pod web-1",
+        ],
+    );
+    // Its address is there before anybody takes the expectation back.
+    feed(&mut records, &slice(true));
+    check(&mut records, &["web-1.h.default absent 0 no pod web-1"]);
+    records.expect("default", "h", "web-0", None);
+    check(&mut records, &["web-1.h.default absent 0 no pod web-1"]);
+    feed(&mut records, "{metadata: {name: h}, spec: {type: ExternalName, externalName: 192.0.2.1}}");
+    check(&mut records, &["h.default absent - Service default/h has an externalName that is no domain name"]);
+    feed(&mut records, "{metadata: {name: h}, spec: {type: ClusterIP, ports: [{name: p, port: 1}]}}");
+    let none = "Service default/h has no ClusterIP yet";
+    check(
+        &mut records,
+        &[
+            &format!("_p._tcp.h.default absent 0 {none}"),
+            &format!("h.default absent 0 {none}"),
+            "web-1.h.default absent 0 no pod web-1",
+        ],
+    );
+    records.service("default", "h", None);
+    check(&mut records, &["web-1.h.default absent 0 no pod web-1; there is no Service default/h"]);
+    records.expect("default", "h", "web-1", None);
+    check(&mut records, &[]);
+}
+
+#[test]
+fn the_same_names_in_every_domain() {
+    let domain = |text| Name::parse(text).unwrap();
+    let settings = RecordSettings {
+        further_domains: vec![domain("k8s.test"), domain("a")],
+        ..RecordSettings::new(domain("cluster.local"), 5)
+    };
+    let mut records = Records::new(settings);
+    feed(&mut records, "{metadata: {name: h}, spec: {clusterIP: None}}");
+    let slice = "{metadata: {name: s}, of: h, addressType: IPv4, ports: [{port: 1}], endpoints: \
+                 [{addresses: [10.1.0.1], hostname: b}]}";
+    feed(&mut records, slice);
+    feed(&mut records, "{metadata: {name: e}, spec: {type: ExternalName, externalName: h.default.svc.k8s.test}}");
+    feed(&mut records, "{metadata: {name: f}, spec: {type: ExternalName, externalName: h.example}}");
+    feed(&mut records, "{metadata: {name: g}, spec: {clusterIP: None}}");
+    let delta = records.take();
+    let noted: Vec<String> = delta.notes.iter().map(|(owner, _)| owner.to_string()).collect();
+    let mut published = Published::new();
+    apply(&mut published, delta);
+    let mut expected = vec!["1.0.1.10.in-addr.arpa. PTR b.h.default".to_owned()];
+    for origin in ["", ".svc.k8s.test.", ".svc.a."] {
+        for line in [
+            "h.default A 10.1.0.1",
+            "b.h.default A 10.1.0.1",
+            "h.default SRV 0 100 1 b.h.default",
+            "e.default CNAME h.default",
+        ] {
+            // Targets stay in their own domain.
+            expected.push(line.replace(".default", &format!(".default{origin}")));
+        }
+        expected.push(format!("f.default{origin} CNAME h.example."));
+        let owner = format!("g.default{}", if origin.is_empty() { ".svc.cluster.local." } else { origin });
+        assert!(noted.contains(&owner), "{noted:?}");
+    }
+    expected.extend(["dns-version.k8s.test. TXT \"1.1.0\"", "dns-version.a. TXT \"1.1.0\""].map(str::to_owned));
+    expected.sort();
+    assert_eq!(lines(&published), expected);
+    records.slice("default", "s", None);
+    apply(&mut published, records.take());
+    assert_eq!(lines(&published).iter().filter(|line| line.contains("10.1.0.1") || line.contains(" SRV ")).count(), 0);
+}
+
+#[test]
+fn names_of_addresses() {
+    let mut records = records();
+    let addresses: [IpAddr; 3] = ["10.1.0.1", "fd00::", "2001:db8::1"].map(|text| text.parse().unwrap());
+    for (namespace, address) in addresses.map(|address| ("prod", address)).into_iter().chain([("*", addresses[0])]) {
+        records.holder(namespace, address, true);
+    }
+    // A second one, on the node's network, comes and goes.
+    records.holder("prod", addresses[0], true);
+    records.holder("prod", addresses[0], false);
+    let mut published = Published::new();
+    apply(&mut published, records.take());
+    let expected = [
+        "10-1-0-1.prod.pod.cluster.local. A 10.1.0.1",
+        "2001-db8--1.prod.pod.cluster.local. AAAA 2001:db8::1",
+        "fd00--0.prod.pod.cluster.local. AAAA fd00::",
+    ];
+    assert_eq!(lines(&published), expected);
+    records.holder("prod", addresses[0], false);
+    apply(&mut published, records.take());
+    assert_eq!(lines(&published), expected[1..]);
+    let settings = RecordSettings { pod_names: false, ..RecordSettings::new(Name::parse("cluster.local").unwrap(), 5) };
+    let mut records = Records::new(settings);
+    records.holder("prod", addresses[0], true);
+    assert_eq!(records.take().changes.len(), 1, "dns-version");
+}
+
 /// One call, small enough that calls meet: three Services, four slices, few addresses and hostnames.
 #[derive(Debug, Clone)]
 enum Call {
     Service(u8, Option<String>),
-    Slice(u8, Option<String>),
+    Slice(u8, Option<String>, bool),
+    Expect(u8, &'static str, Option<Expectation>),
+    Explain(u8, Option<String>),
     Take,
 }
 
@@ -545,12 +795,19 @@ fn any_call() -> impl Strategy<Value = Call> {
         Just("{clusterIP: 10.1.0.2, ports: [{name: web, port: 81}, {name: dns, port: 53, protocol: UDP}]}"),
         Just("{clusterIP: ''}"),
         Just("{type: ExternalName, externalName: a.example}"),
+        Just("{type: ExternalName, externalName: 10.1.0.1}"),
     ];
-    let service = (0u8..3, proptest::option::weighted(0.8, spec)).prop_map(|(service, spec)| {
-        Call::Service(service, spec.map(|spec| format!("{{metadata: {{name: s{service}}}, spec: {spec}}}")))
+    let ttl = prop_oneof![3 => Just(""), 1 => Just(", annotations: {headless-dns/ttl: '3'}")];
+    let service = (0u8..3, ttl, proptest::option::weighted(0.8, spec)).prop_map(|(service, ttl, spec)| {
+        Call::Service(service, spec.map(|spec| format!("{{metadata: {{name: s{service}{ttl}}}, spec: {spec}}}")))
     });
     let hostname = prop_oneof![Just(""), Just("hostname: a,"), Just("hostname: b,"), Just("hostname: 10-1-0-1,")];
-    let ready = prop_oneof![Just(""), Just("conditions: {ready: true}"), Just("conditions: {ready: false}")];
+    let ready = prop_oneof![
+        Just(""),
+        Just("conditions: {ready: true}"),
+        Just("conditions: {ready: false}"),
+        Just("conditions: {terminating: true}")
+    ];
     let endpoint = (1u8..5, hostname, ready)
         .prop_map(|(address, hostname, ready)| format!("{{addresses: [10.1.0.{address}], {hostname} {ready}}}"));
     let ports =
@@ -558,51 +815,71 @@ fn any_call() -> impl Strategy<Value = Call> {
     let body = (0u8..3, ports, proptest::collection::vec(endpoint, 0..5)).prop_map(|(service, ports, endpoints)| {
         format!("of: s{service}, addressType: IPv4, {ports} endpoints: [{}]", endpoints.join(", "))
     });
-    let slice = (0u8..4, proptest::option::weighted(0.8, body)).prop_map(|(slice, body)| {
-        Call::Slice(slice, body.map(|body| format!("{{metadata: {{name: slice{slice}}}, {body}}}")))
+    let slice = (0u8..4, proptest::option::weighted(0.8, body), any::<bool>()).prop_map(|(slice, body, leaving)| {
+        Call::Slice(slice, body.map(|body| format!("{{metadata: {{name: slice{slice}}}, {body}}}")), leaving)
     });
-    prop_oneof![2 => service, 4 => slice, 1 => Just(Call::Take)]
+    let expectation = proptest::option::of(any::<bool>());
+    let expect = (0u8..3, prop_oneof![Just("a"), Just("b")], expectation).prop_map(|(service, hostname, hidden)| {
+        let expectation = hidden.map(|hidden| Expectation { reason: format!("hidden {hidden}"), hidden });
+        Call::Expect(service, hostname, expectation)
+    });
+    let explain = (0u8..3, proptest::option::of(Just("why".to_owned())));
+    let explain = explain.prop_map(|(service, reason)| Call::Explain(service, reason));
+    prop_oneof![2 => service, 4 => slice, 2 => expect, 1 => explain, 1 => Just(Call::Take)]
 }
 
 proptest! {
     #[test]
     fn incremental_equals_full(calls in proptest::collection::vec(any_call(), 0..40)) {
-        let mut incremental = records();
-        let mut published = Published::new();
-        let (mut services, mut slices) = (BTreeMap::new(), BTreeMap::new());
-        for call in calls {
-            match call {
-                Call::Take => apply(&mut published, incremental.take()),
-                Call::Service(number, object) => {
-                    match &object {
-                        Some(yaml) => feed(&mut incremental, yaml),
-                        None => incremental.service("default", &format!("s{number}"), None),
-                    }
-                    services.insert(number, object);
-                }
-                Call::Slice(number, object) => {
-                    match &object {
-                        Some(yaml) => feed(&mut incremental, yaml),
-                        None => incremental.slice("default", &format!("slice{number}"), None),
-                    }
-                    slices.insert(number, object);
-                }
+        let mut incremental = Records::new(with_ttls());
+        let (mut published, mut notes) = (Published::new(), BTreeMap::new());
+        let mut last = BTreeMap::new();
+        let tell = |records: &mut Records, call: &Call| match call {
+            Call::Take => {}
+            Call::Service(_, Some(yaml)) => feed(records, yaml),
+            Call::Service(number, None) => records.service("default", &format!("s{number}"), None),
+            Call::Slice(_, Some(yaml), leaving) => feed_leaving(records, yaml, leaving.then_some("a")),
+            Call::Slice(number, None, _) => records.slice("default", &format!("slice{number}"), None),
+            Call::Expect(number, hostname, expectation) => {
+                records.expect("default", &format!("s{number}"), hostname, expectation.clone());
             }
+            Call::Explain(number, reason) => records.explain("default", &format!("s{number}"), reason.clone()),
+        };
+        for call in calls {
+            tell(&mut incremental, &call);
+            let at = match &call {
+                Call::Take => {
+                    let delta = incremental.take();
+                    note(&mut notes, delta.clone());
+                    apply(&mut published, delta);
+                    continue;
+                }
+                Call::Service(number, _) => (0, *number, ""),
+                Call::Slice(number, ..) => (1, *number, ""),
+                Call::Expect(number, hostname, _) => (2, *number, *hostname),
+                Call::Explain(number, _) => (3, *number, ""),
+            };
+            last.insert(at, call);
         }
-        apply(&mut published, incremental.take());
+        let delta = incremental.take();
+        note(&mut notes, delta.clone());
+        apply(&mut published, delta);
 
-        let mut fresh = records();
-        services.into_values().chain(slices.into_values()).flatten().for_each(|yaml| feed(&mut fresh, &yaml));
-        let mut full = Published::new();
-        apply(&mut full, fresh.take());
-        prop_assert_eq!(lines(&published), lines(&full));
+        let mut fresh = Records::new(with_ttls());
+        last.into_values().for_each(|call| tell(&mut fresh, &call));
+        let (mut full, mut fresh_notes) = (Published::new(), BTreeMap::new());
+        let delta = fresh.take();
+        note(&mut fresh_notes, delta.clone());
+        apply(&mut full, delta);
+        prop_assert_eq!(published, full);
+        prop_assert_eq!(notes, fresh_notes);
     }
 
     #[test]
     fn every_pointer_resolves_back(calls in proptest::collection::vec(any_call(), 0..20)) {
         let mut records = records();
         for call in calls {
-            if let Call::Service(_, Some(yaml)) | Call::Slice(_, Some(yaml)) = call {
+            if let Call::Service(_, Some(yaml)) | Call::Slice(_, Some(yaml), _) = call {
                 feed(&mut records, &yaml);
             }
         }

@@ -1,6 +1,9 @@
 //! What of a Service and of a slice matters for names; two objects with the same view give the same records.
 
-use crate::name::Name;
+use crate::{
+    name::Name,
+    object::ttl::{TTL_ANNOTATION, parse_ttl},
+};
 use k8s_openapi::api::{
     core::v1::Service,
     discovery::v1::{Endpoint, EndpointSlice},
@@ -10,31 +13,41 @@ use std::{collections::HashMap, net::IpAddr};
 /// The label that names a slice's Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
-/// A Service; `base` is its name in the cluster's zone.
+/// A Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceView {
-    /// Without an address of its own.
-    Headless { base: Name, unready_too: bool },
+pub struct ServiceView {
+    /// Its name in the cluster's zone.
+    pub base: Name,
+    /// TTL of all its records, where it says so.
+    pub ttl: Option<u32>,
+    pub shape: Shape,
+}
+
+/// What a Service is for DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    /// Without an address of its own. Of its ports only the names matter: numbers are the endpoints'.
+    Headless { ports: Vec<PortView>, unready_too: bool },
     /// With addresses of its own, perhaps none yet; NodePort and LoadBalancer too.
-    ClusterIp { base: Name, addresses: Vec<IpAddr>, ports: Vec<PortView>, unready_too: bool },
+    ClusterIp { addresses: Vec<IpAddr>, ports: Vec<PortView>, unready_too: bool },
     /// An alias; no target when `externalName` is an address or no name at all.
-    ExternalName { base: Name, target: Option<Name> },
+    ExternalName { target: Option<Name> },
 }
 
 /// What a Service makes of its endpoints.
 #[derive(PartialEq, Eq)]
 pub enum Endpoints<'a> {
     /// Names below `base`; for a headless Service addresses of `base` as well.
-    Named { base: &'a Name, headless: bool, unready_too: bool },
+    Named { base: &'a Name, ttl: Option<u32>, headless: bool, unready_too: bool },
     /// Nothing.
     Ignored,
 }
 
-/// A named port.
+/// A port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortView {
-    /// `_web`.
-    pub name: String,
+    /// `_web`; none if it has no name, or one that is no label with `_` before it.
+    pub name: Option<String>,
     /// `_tcp`.
     pub protocol: String,
     /// Of the Service, or in a slice of the endpoint.
@@ -52,48 +65,57 @@ pub struct SliceView {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EndpointView {
     pub ready: bool,
+    /// About to go.
+    pub leaving: bool,
     pub hostname: Option<Box<str>>,
     pub addresses: Box<[IpAddr]>,
 }
 
 impl ServiceView {
+    /// A TTL that cannot be read is left out; whoever reads manifests tells the user.
     pub fn new(base: Name, service: &Service) -> ServiceView {
+        let annotations = service.metadata.annotations.as_ref();
+        let ttl = annotations.and_then(|all| parse_ttl(all.get(TTL_ANNOTATION)?).ok());
+        ServiceView { base, ttl, shape: Shape::new(service) }
+    }
+
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        let (headless, unready_too) = match self.shape {
+            Shape::Headless { unready_too, .. } => (true, unready_too),
+            Shape::ClusterIp { unready_too, .. } => (false, unready_too),
+            Shape::ExternalName { .. } => return Endpoints::Ignored,
+        };
+        Endpoints::Named { base: &self.base, ttl: self.ttl, headless, unready_too }
+    }
+}
+
+impl Shape {
+    fn new(service: &Service) -> Shape {
         let spec = service.spec.clone().unwrap_or_default();
         if spec.type_.as_deref() == Some("ExternalName") {
-            return ServiceView::ExternalName { base, target: spec.external_name.as_deref().and_then(external_name) };
+            return Shape::ExternalName { target: spec.external_name.as_deref().and_then(external_name) };
         }
         let unready_too = spec.publish_not_ready_addresses == Some(true);
         let listed = spec.cluster_ips.filter(|listed| !listed.is_empty());
         let listed = listed.unwrap_or_else(|| spec.cluster_ip.into_iter().collect());
-        if listed.iter().any(|ip| ip == "None") {
-            return ServiceView::Headless { base, unready_too };
-        }
         let ports = spec.ports.unwrap_or_default();
         let ports = ports
             .iter()
-            .filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), Some(port.port)));
-        ServiceView::ClusterIp { base, addresses: parse_addresses(&listed), ports: ports.collect(), unready_too }
-    }
-
-    pub fn endpoints(&self) -> Endpoints<'_> {
-        match self {
-            ServiceView::Headless { base, unready_too } => {
-                Endpoints::Named { base, headless: true, unready_too: *unready_too }
-            }
-            ServiceView::ClusterIp { base, unready_too, .. } => {
-                Endpoints::Named { base, headless: false, unready_too: *unready_too }
-            }
-            ServiceView::ExternalName { .. } => Endpoints::Ignored,
+            .filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), Some(port.port)))
+            .collect();
+        if listed.iter().any(|ip| ip == "None") {
+            return Shape::Headless { ports, unready_too };
         }
+        Shape::ClusterIp { addresses: parse_addresses(&listed), ports, unready_too }
     }
 }
 
 impl PortView {
-    /// `None` for what has no name, and for names that are no label with `_` before them.
+    /// `None` for what has no number, and for a protocol that is no label with `_` before it.
     fn new(name: Option<&str>, protocol: Option<&str>, number: Option<i32>) -> Option<PortView> {
         let label = |text: &str| (is_label(text) && text.len() < 63).then(|| format!("_{}", text.to_ascii_lowercase()));
         Some(PortView {
-            name: label(name?)?,
+            name: name.and_then(label),
             protocol: label(protocol.filter(|protocol| !protocol.is_empty()).unwrap_or("TCP"))?,
             number: u16::try_from(number?).ok()?,
         })
@@ -101,8 +123,9 @@ impl PortView {
 }
 
 impl SliceView {
-    /// The name of the Service and the view; `None` for a slice without Service.
-    pub fn new(slice: &EndpointSlice) -> Option<(String, SliceView)> {
+    /// The name of the Service and the view; `None` for a slice without Service. `leaving` tells which endpoints are
+    /// about to go, beside those that are terminating.
+    pub fn new(slice: &EndpointSlice, leaving: impl Fn(&Endpoint) -> bool) -> Option<(String, SliceView)> {
         let owner = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?.clone();
         let has_meaning = matches!(slice.address_type.as_str(), "IPv4" | "IPv6");
         if owner.is_empty() || !has_meaning {
@@ -111,7 +134,8 @@ impl SliceView {
         let is_ipv6 = slice.address_type == "IPv6";
         let ports = slice.ports.iter().flatten();
         let ports = ports.filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), port.port));
-        let endpoints = slice.endpoints.iter().flatten().filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6));
+        let endpoints = slice.endpoints.iter().flatten();
+        let endpoints = endpoints.filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6, leaving(endpoint)));
         Some((owner, SliceView { ports: ports.collect(), endpoints: endpoints.collect() }))
     }
 
@@ -135,13 +159,15 @@ impl SliceView {
 }
 
 impl EndpointView {
-    fn new(endpoint: &Endpoint, is_ipv6: bool) -> Option<EndpointView> {
+    fn new(endpoint: &Endpoint, is_ipv6: bool, leaving: bool) -> Option<EndpointView> {
         let mut addresses = parse_addresses(&endpoint.addresses);
         addresses.retain(|address| address.is_ipv6() == is_ipv6);
         let hostname = endpoint.hostname.as_deref().filter(|hostname| is_label(hostname));
+        let conditions = endpoint.conditions.as_ref();
         (!addresses.is_empty()).then(|| EndpointView {
             // Unset means ready (discovery/v1, EndpointConditions).
-            ready: endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true),
+            ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
+            leaving: leaving || conditions.and_then(|conditions| conditions.terminating) == Some(true),
             hostname: hostname.map(|hostname| hostname.to_ascii_lowercase().into()),
             addresses: addresses.into(),
         })

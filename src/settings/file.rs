@@ -1,10 +1,11 @@
 //! The settings file: its keys, and what their values may be.
 
 use super::{
-    Settings, encrypted,
+    Settings, domains, encrypted,
     forward::FileForward,
     reverse,
-    text::{Text, Threads, format_duration},
+    text::{OneOrMore, Text, Threads, format_duration},
+    ttls::{self, FileTtls},
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, has_error},
@@ -33,11 +34,13 @@ pub(super) struct FileSettings {
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
     pub host_path_root: Option<PathBuf>,
-    pub cluster_domain: Option<Text<Name>>,
+    pub cluster_domain: Option<OneOrMore<Name>>,
     pub reverse_zones: Option<Vec<String>>,
     pub forward: Option<FileForward>,
     pub ttl: Option<u32>,
+    pub ttls: Option<FileTtls>,
     pub negative_ttl: Option<u32>,
+    pub pod_names: Option<PodNames>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
     pub identity: Option<String>,
@@ -96,6 +99,14 @@ pub(super) enum Format {
     Json,
 }
 
+/// Which names addresses of pods have below `pod`: those of live pods, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum PodNames {
+    Verified,
+    Disabled,
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -138,7 +149,9 @@ pub(super) fn apply(
         reverse_zones,
         forward,
         ttl,
+        ttls,
         negative_ttl,
+        pod_names,
         pod_cidrs,
         service_cidrs,
         identity,
@@ -175,13 +188,18 @@ pub(super) fn apply(
     if let Some(root) = host_path_root {
         settings.host_path_root = checked.host_path_root(directory, &root);
     }
-    if let Some(Text(domain)) = cluster_domain {
-        checked.domain(&domain);
-        settings.cluster_domain = domain;
+    if let Some(domains) = cluster_domain {
+        domains::apply(&mut checked, settings, domains);
     }
     if let Some(seconds) = ttl {
         settings.ttl = checked.range("ttl", seconds, 0, 3600);
         checked.doubt_ttl("ttl", seconds, 60, "clients may use a pod's old address for that many seconds");
+    }
+    if let Some(ttls) = ttls {
+        ttls::apply(&mut checked, settings, ttls);
+    }
+    if let Some(pod_names) = pod_names {
+        settings.pod_names = pod_names == PodNames::Verified;
     }
     if let Some(seconds) = negative_ttl {
         settings.negative_ttl = checked.range("negativeTtl", seconds, 0, 3600);
@@ -250,7 +268,7 @@ impl Checked<'_> {
         self.say(Severity::Error, field, message, help);
     }
 
-    fn doubt(&mut self, field: &str, message: String, help: &str) {
+    pub(super) fn doubt(&mut self, field: &str, message: String, help: &str) {
         self.say(Severity::Warning, field, message, help);
     }
 
@@ -277,7 +295,7 @@ impl Checked<'_> {
         *into = value;
     }
 
-    fn doubt_ttl(&mut self, field: &str, seconds: u32, most: u32, consequence: &str) {
+    pub(super) fn doubt_ttl(&mut self, field: &str, seconds: u32, most: u32, consequence: &str) {
         if (most + 1..=3600).contains(&seconds) {
             self.doubt(field, format!("{seconds} seconds are long: {consequence}"), "");
         }
@@ -310,16 +328,6 @@ impl Checked<'_> {
             self.refuse("hostPathRoot", "every directory of this machine is below `/`".to_string(), HELP);
         }
         Some(path)
-    }
-
-    fn domain(&mut self, domain: &Name) {
-        let octets = domain.as_wire().len();
-        if octets <= 1 {
-            self.refuse("clusterDomain", "the root cannot be the cluster's domain".to_string(), "write cluster.local");
-        } else if octets > LONGEST_DOMAIN {
-            let message = format!("with a domain of {octets} octets, pods with long names will have none in DNS");
-            self.doubt("clusterDomain", message, &format!("at most {LONGEST_DOMAIN} octets leave room for every name"));
-        }
     }
 
     /// `None` for `none`. One string of a TXT record, and shown to people.
@@ -537,6 +545,11 @@ impl Checked<'_> {
         }
     }
 
+    /// Whether the value of a key is written as a list.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        self.node.get(key).is_some_and(|value| value.as_sequence().is_some())
+    }
+
     fn has(&self, key: &str) -> bool {
         self.node.get(key).is_some()
     }
@@ -544,6 +557,3 @@ impl Checked<'_> {
 
 /// One string of a TXT record (RFC 1035 §3.3.14).
 const IDENTITY_MAX: usize = 255;
-/// 255 octets less the three longest labels, `svc` and their length octets: what leaves room for every pod of every
-/// Service.
-const LONGEST_DOMAIN: usize = 255 - 3 * 64 - 4;

@@ -1,5 +1,6 @@
 //! The settings file, strict and with places; what it means after defaults, environment and flags.
 
+mod domains;
 mod encrypted;
 mod file;
 mod forward;
@@ -8,11 +9,13 @@ mod reverse;
 #[cfg(test)]
 mod tests;
 mod text;
+mod ttls;
 
 pub use encrypted::{CertificateSource, Encrypted};
 pub use forward::{Forward, Upstream, parse_upstream};
 pub use overrides::Overrides;
 pub use text::{format_duration, parse_duration, parse_listen};
+pub use ttls::Ttls;
 
 use crate::{
     diagnostic::{Diagnostic, has_error},
@@ -21,7 +24,7 @@ use crate::{
 };
 use ipnet::{IpNet, Ipv4Net};
 use std::{
-    fs, io,
+    fs, io, iter,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     thread,
@@ -49,8 +52,10 @@ pub struct Settings {
     /// The directory at or below which the paths of hostPath and local volumes are used; `None` for nowhere (`none` in
     /// the file).
     pub host_path_root: Option<PathBuf>,
-    /// The zone of the cluster.
+    /// The zone of the cluster; the first of several.
     pub cluster_domain: Name,
+    /// Zones that hold the same names; none of all these domains lies within another.
+    pub further_domains: Vec<Name>,
     /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges.
     pub reverse_zones: Vec<Name>,
     /// Whether the file names them. If not, and other names are forwarded, they are those of `pod_cidrs` and
@@ -60,8 +65,12 @@ pub struct Settings {
     pub forward: Forward,
     /// TTL of records, in seconds, 0–3600.
     pub ttl: u32,
+    /// TTLs of records of some kinds.
+    pub ttls: Ttls,
     /// TTL of negative answers, in seconds, 0–3600.
     pub negative_ttl: u32,
+    /// Whether addresses of live pods have names below `pod` (`podNames` in the file: `verified` or `disabled`).
+    pub pod_names: bool,
     /// Where pods' addresses come from: at most one range of each family.
     pub pod_cidrs: Vec<IpNet>,
     /// Where ClusterIPs come from: at most one range of each family.
@@ -164,11 +173,14 @@ impl Settings {
             host_path_root: None,
             // A constant that parses.
             cluster_domain: Name::parse("cluster.local").unwrap_or_else(|_| Name::root()),
+            further_domains: Vec::new(),
             reverse_zones: reverse::everything(),
             reverse_zones_chosen: false,
             forward: Forward::default(),
             ttl: 5,
+            ttls: Ttls::default(),
             negative_ttl: 1,
+            pod_names: true,
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
             identity: None,
@@ -247,12 +259,8 @@ impl Settings {
                 *into = list;
             }
         }
-        if let Some(domain) = cluster_domain {
-            settings.cluster_domain = match Name::parse(&domain) {
-                Ok(name) if name != Name::root() => name,
-                Ok(_) => return Err(vec![refused_domain("the root cannot be the cluster's domain".to_string())]),
-                Err(error) => return Err(vec![refused_domain(format!("`{domain}` is no domain name: {error}"))]),
-            };
+        if !cluster_domain.is_empty() {
+            settings.take_domains(&cluster_domain).map_err(|message| vec![refused_domain(message)])?;
         }
         if let Some(directory) = state_directory {
             settings.state_directory = (directory.as_os_str() != "none").then_some(directory);
@@ -269,6 +277,26 @@ impl Settings {
             Some(diagnostic) => Err(vec![diagnostic]),
             None => Ok((settings, warnings)),
         }
+    }
+
+    /// All domains of the cluster, the first one first.
+    pub fn cluster_domains(&self) -> impl Iterator<Item = &Name> {
+        iter::once(&self.cluster_domain).chain(&self.further_domains)
+    }
+
+    /// Takes the domains that the command line or the environment names.
+    fn take_domains(&mut self, domains: &[String]) -> Result<(), String> {
+        let mut names = Vec::with_capacity(domains.len());
+        for domain in domains {
+            let name = Name::parse(domain).map_err(|error| format!("`{domain}` is no domain name: {error}"))?;
+            domains::refusal(&names, &name).map_or(Ok(()), Err)?;
+            names.push(name);
+        }
+        if !names.is_empty() {
+            self.cluster_domain = names.remove(0);
+            self.further_domains = names;
+        }
+        Ok(())
     }
 
     /// Takes the text of a settings file; an empty one changes nothing.

@@ -25,8 +25,8 @@ pub struct Overrides {
     pub listen_https: Vec<SocketAddr>,
     /// `--listen-quic`, repeatable.
     pub listen_quic: Vec<SocketAddr>,
-    /// `--cluster-domain`.
-    pub cluster_domain: Option<String>,
+    /// `--cluster-domain`, repeatable.
+    pub cluster_domain: Vec<String>,
     /// `--state-dir`, or `none`.
     pub state_directory: Option<PathBuf>,
     /// `--forward`, repeatable, or `none`.
@@ -37,8 +37,8 @@ impl Overrides {
     /// Fills what no flag has set from environment variables; an empty variable is as good as none.
     ///
     /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
-    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_CLUSTER_DOMAIN`, `_STATE_DIR` and `_FORWARD`
-    /// (separated by commas).
+    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_CLUSTER_DOMAIN`, `_FORWARD` (both separated by
+    /// commas) and `_STATE_DIR`.
     ///
     /// # Errors
     /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
@@ -59,7 +59,7 @@ impl Overrides {
             (LISTEN_QUIC, self.listen_quic),
         ];
         let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
-        let domain = text(CLUSTER_DOMAIN);
+        let domains = text(CLUSTER_DOMAIN).filter(|_| self.cluster_domain.is_empty());
         let forward = match self.forward.is_empty() {
             false => self.forward,
             true => text(FORWARD).iter().flat_map(|text| text.split(',')).map(|part| part.trim().to_owned()).collect(),
@@ -75,6 +75,9 @@ impl Overrides {
             }
             list
         });
+        let mut cluster_domain = self.cluster_domain;
+        let domains = domains.iter().flat_map(|text| text.split(',')).map(str::trim);
+        cluster_domain.extend(domains.filter(|part| !part.is_empty()).map(str::to_owned));
         let manifests = match self.manifests.is_empty() {
             false => self.manifests,
             true => variable(MANIFESTS)
@@ -91,7 +94,7 @@ impl Overrides {
             listen_tls,
             listen_https,
             listen_quic,
-            cluster_domain: self.cluster_domain.or(domain),
+            cluster_domain,
             state_directory: self.state_directory.or_else(|| variable(STATE_DIRECTORY).map(PathBuf::from)),
             forward,
         };

@@ -5,6 +5,7 @@
 use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
 use super::forward::FileForward;
+use super::ttls::FileTtls;
 use super::*;
 use crate::diagnostic::{Colour, render};
 use crate::yaml::{UnknownFields, decode, parse};
@@ -44,6 +45,19 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         reverse_zones_chosen: true,
         ..Settings::defaults()
     };
+    let of_ttl = Some(paths.ttl);
+    let paths = Settings {
+        ttls: Ttls {
+            headless: of_ttl,
+            pods: of_ttl,
+            cluster_ip: of_ttl,
+            srv: of_ttl,
+            ptr: of_ttl,
+            external_name: of_ttl,
+            ..Ttls::default()
+        },
+        ..paths
+    };
     assert_eq!(shipped, paths);
     // No `..`: a new key must be shown, too.
     let source = Source { path: Path::new("s"), text: &text };
@@ -75,7 +89,18 @@ fn the_shipped_file_shows_every_key_with_its_default() {
                 stale: Some(_),
             }),
         ttl: Some(_),
+        ttls:
+            Some(FileTtls {
+                headless: Some(_),
+                pods: Some(_),
+                cluster_ip: Some(_),
+                srv: Some(_),
+                ptr: Some(_),
+                external_name: Some(_),
+                replaced: Some(_),
+            }),
         negative_ttl: Some(_),
+        pod_names: Some(_),
         pod_cidrs: Some(_),
         service_cidrs: Some(_),
         identity: Some(_),
@@ -141,6 +166,15 @@ fn values_are_taken() {
     assert_eq!(settings.simulation.stop_after, Duration::from_secs(90));
     assert_eq!((settings.limits.udp_threads, settings.limits.lame_duck), (3, Duration::from_secs(5)));
     assert!(settings.log.json);
+    let (settings, warnings) = apply(
+        "clusterDomain: [cluster.local, k8s.example]\nttls: {headless: 1, clusterIp: 30, replaced: 0}\npodNames: disabled\n",
+    )
+    .unwrap();
+    assert_eq!(warnings, []);
+    let domains: Vec<String> = settings.cluster_domains().map(ToString::to_string).collect();
+    assert_eq!(domains, ["cluster.local.", "k8s.example."]);
+    let expected = Ttls { headless: Some(1), cluster_ip: Some(30), replaced: 0, ..Ttls::default() };
+    assert_eq!((settings.ttls, settings.pod_names), (expected, false));
     for (text, root) in [("/srv/v", Some("/srv/v")), ("v", Some("etc/v")), ("../v", Some("v")), ("none", None)] {
         let (settings, _) = apply(&format!("hostPathRoot: {text}\n")).unwrap();
         assert_eq!(settings.host_path_root, root.map(PathBuf::from), "{text}");
@@ -239,7 +273,27 @@ fn what_is_wrong_is_told_with_its_place() {
         "clusterDomain: .\n",
         "error: etc/s.yaml:1:16: clusterDomain: the root cannot be the cluster's domain\n1 | clusterDomain: .\n  \
          |                ^\n  \
-         help: write cluster.local",
+         help: write a name such as cluster.local",
+    );
+    check(
+        "clusterDomain: [a.b, c, A.B]\n",
+        "error: etc/s.yaml:1:25: clusterDomain[2]: a.b. stands twice\n1 | clusterDomain: [a.b, c, A.B]\n  |                         ^^^\n  help: write a name such as cluster.local",
+    );
+    check(
+        "clusterDomain: [b, a.b]\n",
+        "error: etc/s.yaml:1:20: clusterDomain[1]: a.b. and b. lie one within the other, and each is to be a zone of its own\n1 | clusterDomain: [b, a.b]\n  |                    ^^^\n  help: write a name such as cluster.local",
+    );
+    check(
+        "clusterDomain: []\n",
+        "error: etc/s.yaml:1:1: clusterDomain: there is no domain for the cluster's names\n1 | clusterDomain: []\n  | ^^^^^^^^^^^^^\n  help: remove the key for cluster.local",
+    );
+    check(
+        "ttls: {pods: 3601}\npodNames: maybe\n",
+        "error: etc/s.yaml:2:11: podNames: `maybe` is not a value that is known here\n2 | podNames: maybe\n  |           ^^^^^\n  help: known values: verified, disabled",
+    );
+    check(
+        "ttl: 3\nttls: {headless: 61, pods: 3601, replaced: 4}\n",
+        "error: etc/s.yaml:2:28: ttls.pods: 3601 is out of range\n2 | ttls: {headless: 61, pods: 3601, replaced: 4}\n  |                            ^^^^\n  help: write a number from 0 to 3600",
     );
     for (text, message) in
         [("''", "there is no directory named"), ("/", "every directory of this machine is below `/`")]
@@ -386,7 +440,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
             "HEADLESS_DNS_LISTEN_QUIC" => "127.0.0.1:7",
             "HEADLESS_DNS_MANIFESTS" => "e1:e2",
             "HEADLESS_DNS_ZONES" => "ez",
-            "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment",
+            "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment, a.second,",
             "HEADLESS_DNS_STATE_DIR" => "none",
             "HEADLESS_DNS_FORWARD" => "192.0.2.2, system",
             _ => return None,
@@ -413,7 +467,8 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7]]);
     assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
     assert_eq!(from_environment.zones, PathBuf::from("ez"));
-    assert_eq!(from_environment.cluster_domain, Name::parse("an.environment").unwrap());
+    let names = |domains: &[&str]| domains.iter().map(|text| Name::parse(text).unwrap()).collect::<Vec<Name>>();
+    assert!(from_environment.cluster_domains().eq(&names(&["an.environment", "a.second"])));
     assert_eq!(from_environment.state_directory, None);
     assert_eq!(upstreams(&from_environment), "192.0.2.2 system");
 
@@ -425,7 +480,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         listen_tls: vec!["127.0.0.1:8".parse().unwrap()],
         listen_https: Vec::new(),
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
-        cluster_domain: Some("a.flag".to_string()),
+        cluster_domain: vec!["a.flag".to_string(), "b.flag".to_string()],
         state_directory: Some("fs".into()),
         forward: vec!["none".to_string()],
     });
@@ -433,7 +488,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.zones, PathBuf::from("fz"));
-    assert_eq!(from_flags.cluster_domain, Name::parse("a.flag").unwrap());
+    assert!(from_flags.cluster_domains().eq(&names(&["a.flag", "b.flag"])));
     assert_eq!(from_flags.state_directory, Some(PathBuf::from("fs")));
     assert!(!from_flags.forward.is_on());
 }
@@ -455,6 +510,9 @@ fn files_and_variables_that_cannot_be_read() {
     let wrong =
         Overrides::default().or_environment(|name| (name == "HEADLESS_DNS_LISTEN").then(|| "x,127.0.0.1:1".into()));
     assert!(wrong.unwrap_err()[0].to_string().starts_with("HEADLESS_DNS_LISTEN: `x` is no address"));
-    let domain = Overrides { cluster_domain: Some("a..b".to_string()), ..Overrides::default() };
-    assert_eq!(Settings::load(&domain).unwrap_err()[0].field, "--cluster-domain");
+    for wrong in [vec!["a..b"], vec!["."], vec!["a.b", "c", "A.B."], vec!["b", "a.b"], vec!["a.b", "b"]] {
+        let cluster_domain = wrong.iter().map(|text| text.to_string()).collect();
+        let domain = Overrides { cluster_domain, ..Overrides::default() };
+        assert_eq!(Settings::load(&domain).unwrap_err()[0].field, "--cluster-domain", "{wrong:?}");
+    }
 }

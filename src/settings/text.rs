@@ -4,7 +4,7 @@ use crate::name::Name;
 use ipnet::IpNet;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Unexpected, Visitor},
+    de::{Error, SeqAccess, Unexpected, Visitor},
 };
 use std::{fmt, marker::PhantomData, net::SocketAddr, time::Duration};
 
@@ -37,6 +37,33 @@ impl<'de, T: Written> Deserialize<'de> for Text<T> {
             }
             fn visit_i64<E: Error>(self, number: i64) -> Result<Text<T>, E> {
                 T::number(number).map(Text).ok_or_else(|| E::invalid_type(Unexpected::Signed(number), &self))
+            }
+        }
+        deserializer.deserialize_any(Reader(PhantomData))
+    }
+}
+
+/// One value, or a list of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct OneOrMore<T>(pub Vec<T>);
+
+impl<'de, T: Written> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMore<T>, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Written> Visitor<'de> for Reader<T> {
+            type Value = OneOrMore<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}, or a list of such", T::EXPECTED)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
+                T::read(text).map(|value| OneOrMore(vec![value])).map_err(E::custom)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Text(value)) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(OneOrMore(values))
             }
         }
         deserializer.deserialize_any(Reader(PhantomData))

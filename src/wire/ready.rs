@@ -19,6 +19,14 @@ pub fn push(bytes: &mut Vec<u8>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
     bytes.extend_from_slice(rdata);
 }
 
+/// Overwrites the TTL of the record that begins at `start`.
+pub fn set_ttl(bytes: &mut [u8], start: usize, ttl: u32) {
+    // Behind owner, type and class.
+    if let Some(octets) = bytes.get_mut(start + 6..start + 10) {
+        octets.copy_from_slice(&ttl.to_be_bytes());
+    }
+}
+
 /// Where each record of a set begins.
 #[derive(Debug, Clone, Copy)]
 pub enum Starts<'s> {

@@ -67,6 +67,20 @@ impl Rrset {
         }
     }
 
+    /// The same records with another TTL.
+    pub fn with_ttl(self, ttl: u32) -> Rrset {
+        let ttl = ttl.min(TTL_MAX);
+        if ttl == self.ttl {
+            return self;
+        }
+        let mut bytes = self.bytes.to_vec();
+        let ready = self.ready();
+        for record in 0..self.len() {
+            ready::set_ttl(&mut bytes, ready.start(record), ttl);
+        }
+        Rrset { ttl, bytes: bytes.into(), ..self }
+    }
+
     /// The records' type.
     pub fn rtype(&self) -> RecordType {
         self.rtype
@@ -141,6 +155,18 @@ mod tests {
         assert_eq!(set, Rrset::new(RecordType::TXT, TTL_MAX, [b"\0".to_vec(), b"\x01b".to_vec()]));
         assert!(Rrset::new(RecordType::A, 5, []).is_empty());
         assert!(Rrset::new(RecordType::TXT, 5, [vec![0; 65_536]]).is_empty());
+    }
+
+    #[test]
+    fn another_ttl() {
+        let target = |text| Name::parse(text).expect("a name");
+        let rows = [vec![], vec!["a"], vec!["a", "b"], vec!["a", "longer", "b"]];
+        for targets in rows {
+            let set = |ttl| Rrset::new(RecordType::SRV, ttl, targets.iter().map(|name| srv(0, 0, 1, &target(name))));
+            for ttl in [0, 5, 3600, u32::MAX] {
+                assert_eq!(set(5).with_ttl(ttl), set(ttl), "{targets:?}");
+            }
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ type Lines = BTreeSet<String>;
 const ORIGINS: [&str; 3] = ["cluster.local", "in-addr.arpa", "ip6.arpa"];
 
 pub fn settings() -> RecordSettings {
-    RecordSettings { cluster_domain: Name::parse("cluster.local").expect("a name"), ttl: 5 }
+    RecordSettings::new(Name::parse("cluster.local").expect("a name"), 5)
 }
 
 /// Zones with nothing in them.
@@ -92,6 +92,11 @@ fn rebuild(mirror: &Mirror) -> Snapshot {
     }
     for service in mirror.services() {
         records.service(namespace(&service.metadata), name(&service.metadata), Some(service));
+    }
+    for pod in mirror.pods().filter(|pod| !has_ended(pod)) {
+        for address in addresses(pod) {
+            records.holder(namespace(&pod.metadata), address.parse().expect("an address"), true);
+        }
     }
     empty_zones().apply(&records.take())
 }
@@ -219,6 +224,9 @@ fn wanted(mirror: &Mirror) -> Lines {
                 pointers.entry(ip.clone()).or_default().insert((0, base.clone()));
             }
             for port in spec.ports.iter().flatten() {
+                if !cluster_ips.is_empty() {
+                    services.entry(base.clone()).or_default().insert((port.port, base.clone()));
+                }
                 if let Some(port_name) = port.name.as_ref().filter(|port_name| !port_name.is_empty()) {
                     let protocol = port.protocol.as_deref().unwrap_or("TCP").to_lowercase();
                     let owner = format!("_{port_name}._{protocol}.{base}");
@@ -249,12 +257,23 @@ fn wanted(mirror: &Mirror) -> Lines {
                 pointers.entry(ip.clone()).or_default().insert((rank, owner.clone()));
                 if is_headless {
                     lines.insert(address(&base, ip));
-                    for (port, protocol, number) in endpoint.ports.iter().filter(|(port, ..)| !port.is_empty()) {
+                    for (port, protocol, number) in &endpoint.ports {
+                        services.entry(base.clone()).or_default().insert((*number, owner.clone()));
+                        if port.is_empty() {
+                            continue;
+                        }
                         let at = format!("_{port}._{}.{base}", protocol.to_lowercase());
                         services.entry(at).or_default().insert((*number, owner.clone()));
                     }
                 }
             }
+        }
+    }
+    for pod in mirror.pods().filter(|pod| !has_ended(pod)) {
+        for ip in addresses(pod) {
+            let dashed = ip.replace(['.', ':'], "-");
+            let rtype = if ip.contains(':') { "AAAA" } else { "A" };
+            lines.insert(format!("{dashed}.{}.pod.cluster.local. {rtype} {ip}", namespace(&pod.metadata)));
         }
     }
     for (owner, targets) in services {

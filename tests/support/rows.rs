@@ -57,7 +57,7 @@ pub struct World {
 fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
     let settings = ControllerSettings {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        records: RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 },
+        records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
         built_in_class: true,
         max_unavailable,
         seed,

@@ -69,9 +69,14 @@ pub fn pod_name(set: &StatefulSet, ordinal: i64) -> String {
 /// The ordinal that a name says, if it is a name of this set. Only the one way in which the controller writes it
 /// counts: upstream takes `web-01` for `web-1`, and would then have two pods of one ordinal.
 pub fn ordinal(set: &StatefulSet, pod_name: &str) -> Option<i64> {
+    ordinal_of(set_name(set), pod_name)
+}
+
+/// The same, of a set of this name.
+pub fn ordinal_of(set_name: &str, pod_name: &str) -> Option<i64> {
     let (parent, digits) = pod_name.rsplit_once('-')?;
     let canonical = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    if parent != set_name(set) || !canonical {
+    if parent != set_name || !canonical {
         return None;
     }
     digits.parse::<i32>().ok().map(i64::from)

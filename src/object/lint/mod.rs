@@ -12,7 +12,10 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use super::{Object, ObjectKey};
+use super::{
+    Object, ObjectKey,
+    ttl::{TTL_ANNOTATION, parse_ttl},
+};
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
@@ -288,6 +291,11 @@ fn annotations(found: &mut Found<'_>, field: &str, metadata: &ObjectMeta) {
         } else if name == "cascade" && !matches!(value.as_str(), "orphan" | "background") {
             let message = format!("`{value}` is no way to delete: the set's pods are deleted with it");
             found.push(Rule::AnnotationValue, format!("{field}[{key}]"), message, "write orphan, or remove it");
+        } else if key == TTL_ANNOTATION
+            && let Err(message) = parse_ttl(value)
+        {
+            let message = format!("{message}; the TTLs of the settings hold");
+            found.push(Rule::AnnotationValue, format!("{field}[{key}]"), message, "write \"5\", or remove it");
         }
     }
 }

@@ -295,7 +295,18 @@ fn annotations_of_ours() {
         &[annotated("headless-dns/cascad: orphan"), nginx.clone()],
         &["annotation-unknown metadata.annotations[headless-dns/cascad]"],
     );
-    check(&[annotated("example.com/cascad: orphan"), nginx], &[]);
+    check(&[annotated("example.com/cascad: orphan"), nginx.clone()], &[]);
+    let with_ttl =
+        |ttl: &str| nginx.replace("name: nginx", &format!("name: nginx, annotations: {{headless-dns/ttl: '{ttl}'}}"));
+    for good in ["0", "5", "3600"] {
+        check(&[annotated("example.com/a: b"), with_ttl(good)], &[]);
+    }
+    for bad in ["", "3601", "-1", "+5", "5s", "1.5", " 5"] {
+        check(
+            &[annotated("example.com/a: b"), with_ttl(bad)],
+            &[&format!("annotation-value metadata.annotations[headless-dns/ttl]: `{bad}` is no whole number")],
+        );
+    }
 }
 
 fn annotations_of_the_simulation() {
