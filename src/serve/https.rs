@@ -28,7 +28,7 @@ use tokio::{
 
 /// Largest head of a request: the URL of a GET has most of it. Longer queries come by POST.
 const HEAD: u32 = 16 << 10;
-/// Most fields in the head of a request.
+/// Most fields in the head of a request of HTTP/1.1; HTTP/2 counts their octets only.
 const FIELDS: usize = 64;
 /// What of replies may wait in memory for one stream of HTTP/2; the rest waits until the client takes it.
 const SEND: usize = 64 << 10;
