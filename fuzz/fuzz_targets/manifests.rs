@@ -57,7 +57,7 @@ fn spec(origin: &str) -> ZoneSpec {
 fn controller() -> Controller<Simulated> {
     let settings = ControllerSettings {
         service_cidrs: vec!["10.96.0.0/24".parse().expect("a range")],
-        records: RecordSettings { cluster_domain: name("cluster.local"), ttl: 5 },
+        records: RecordSettings::new(name("cluster.local"), 5),
         built_in_class: true,
         max_unavailable: true,
         seed: 1,
