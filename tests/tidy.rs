@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
     // The program around them; `cli` is imported for its exit codes.
-    ("settings", &["diagnostic", "name", "yaml"]),
+    ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
     (
@@ -82,7 +82,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["ttl"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Encrypted", "Limits"]),
+    ("serve", "settings", &["Encrypted", "Limits", "Target", "Transfer"]),
+    ("settings", "wire", &["tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("manifest", "runtime", &["simulated"]),
@@ -122,6 +123,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("quinn", &["serve/quic.rs"]),
     ("rcgen", &["certificate.rs"]),
     ("redb", &["state/"]),
+    ("ring", &["certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),

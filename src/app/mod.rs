@@ -34,10 +34,10 @@ use crate::{
     manifest::watch::{Watch, watch},
     name::NameError,
     runtime::simulated::{Simulated, SimulationSettings},
-    serve::{ListenError, Serving, Sockets},
+    serve::{ListenError, Notifier, Serving, Sockets},
     settings::{Overrides, Settings},
     state::{StateError, volumes::HostRoot},
-    zone::{self, Reader, Snapshot},
+    zone::{self, JournalLimits, Reader, Snapshot},
 };
 use clock::Clock;
 use jiff::Timestamp;
@@ -103,6 +103,8 @@ pub struct Server {
     control: Control,
     /// `None` once stopped, as the threads below.
     serving: Option<Serving>,
+    /// `None` if nobody is to be told of changes.
+    notifier: Option<Notifier>,
     watch: Option<Watch>,
     scan_thread: Option<JoinHandle<()>>,
     control_thread: Option<JoinHandle<()>>,
@@ -119,7 +121,7 @@ impl Server {
     /// out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
-        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?;
+        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?.transferring(settings.transfer.clone());
         let addresses = sockets.addresses();
         let certificate = certificate(&settings).map_err(StartError::Certificate)?;
         if let Some(certificate) = &certificate {
@@ -130,7 +132,7 @@ impl Server {
 
         let identity = settings.identity.as_deref();
         let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
-        let (mut publisher, reader) = zone::channel(first);
+        let (mut publisher, reader) = zone::channel(first.keeping_journals(journals(&settings)));
         let mut clock = Clock::new();
         let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
         let root = settings.host_path_root.as_deref().map(HostRoot::new).transpose().map_err(system("hostPathRoot"))?;
@@ -139,6 +141,7 @@ impl Server {
                 let (opened, loaded) = journal::open(directory, root)?;
                 let snapshot = Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?);
                 let snapshot = snapshot.with_identity(identity);
+                let snapshot = snapshot.keeping_journals(journals(&settings));
                 publisher.publish(snapshot.after_serials(zones::earlier(&loaded.serials)));
                 // An empty cluster begins with versions of its own.
                 let ahead = if loaded.resource_version == 0 { 0 } else { AHEAD.into() };
@@ -159,6 +162,16 @@ impl Server {
 
         let (requests, requested) = control::channel();
         let (scans, scanned) = scan::channel();
+        let notifier = match settings.transfer.notify.is_empty() {
+            true => None,
+            false => {
+                let counters = sockets.transfer_counters();
+                let started = Notifier::start(&settings.transfer, &addresses, reader.clone(), counters);
+                let notifier = started.map_err(system("starting the thread that notifies secondaries"))?;
+                publisher.tell(notifier.hint());
+                Some(notifier)
+            }
+        };
         let mut control_loop =
             control::Loop::new(controller, publisher, journal, scans.clone(), surroundings(&settings));
         if restored {
@@ -179,6 +192,7 @@ impl Server {
             reader,
             control,
             serving: Some(serving),
+            notifier,
             watch: None,
             scan_thread: None,
             control_thread: None,
@@ -259,6 +273,7 @@ impl Server {
             || ended(&self.scan_thread)
             || self.journal_thread.as_ref().is_some_and(JoinHandle::is_finished)
             || self.watch.as_ref().is_none_or(Watch::has_ended)
+            || self.notifier.as_ref().is_some_and(Notifier::has_ended)
             || self.serving.as_ref().is_none_or(Serving::failed)
     }
 
@@ -269,6 +284,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.serving = None;
+        self.notifier = None;
         self.watch = None;
         self.control.stop_scans();
         join(self.scan_thread.take());
@@ -304,6 +320,15 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
 
 fn surroundings(settings: &Settings) -> Surroundings {
     Surroundings { domains: settings.cluster_domains().cloned().collect(), forwarding: false }
+}
+
+/// What zones remember of their changes; nothing where nobody may ask for it.
+fn journals(settings: &Settings) -> JournalLimits {
+    let transfer = &settings.transfer;
+    match transfer.to.is_empty() {
+        true => JournalLimits::default(),
+        false => JournalLimits { changes: transfer.journal_changes, octets: transfer.journal_octets },
+    }
 }
 
 fn simulated(settings: &Settings) -> Simulated {

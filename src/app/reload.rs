@@ -6,7 +6,7 @@
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
 //! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `defaultStorageClass`   |
 //! | `log.filter`                                   | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
-//! |                                                | all other `limits`                                    |
+//! |                                                | `transfer`, all other `limits`                        |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -126,6 +126,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         simulation,
         watch,
         limits,
+        transfer,
         log,
     } = new;
     let limits = merge_limits(&old.limits, limits, &mut waiting);
@@ -157,6 +158,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         simulation,
         watch,
         limits,
+        transfer: keep("transfer", &old.transfer, &transfer, &mut waiting),
         log: Log { filter, json: keep("log.format", &old.log.json, &json, &mut waiting) },
     };
     Merged { settings, waiting }
@@ -240,6 +242,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         // The file's text, the keys that wait; all others change.
         let rows: &[(&str, &[&str])] = &[
+            ("transfer: {to: [192.0.2.1]}\n", &["transfer"]),
             ("identity: ns1\n", &["identity"]),
             ("manifests: [a, b]\nzones: z\n", &[]),
             ("watch: {settle: 1ms, rescan: 3s}\n", &[]),

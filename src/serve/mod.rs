@@ -30,6 +30,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod transfer;
 mod udp;
 
 pub use counters::{Counters, PerTransport};
@@ -37,7 +38,7 @@ pub use counters::{Counters, PerTransport};
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
     forward::Forwarder,
-    settings::{Encrypted, Limits},
+    settings::{Encrypted, Limits, Transfer},
     zone::{Reader, Snapshot},
 };
 use connections::Connections;
@@ -57,6 +58,8 @@ use std::{
 use tcp::Speaks;
 use tls::Handshakes;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
+use transfer::Transfers;
+pub use transfer::{Notifier, TransferCounters};
 
 /// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,7 @@ pub struct Sockets {
     /// Asked for the certificate at each handshake.
     certificate: Option<Arc<dyn ResolvesServerCert>>,
     forwarder: Option<Forwarder>,
+    transfers: Transfers,
 }
 
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
@@ -97,6 +101,11 @@ impl Counted {
     /// Events that are too many to log one by one.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// Transfers, and what secondaries were told.
+    pub fn transfers(&self) -> &TransferCounters {
+        &self.0.transfers.counters
     }
 
     /// Queries and replies.
@@ -126,6 +135,8 @@ struct Shared {
     query_log: QueryLog,
     /// Who is asked for names outside our zones; `None` for nobody.
     forwarder: Option<Forwarder>,
+    /// Who may have which zones.
+    transfers: Transfers,
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
@@ -143,7 +154,8 @@ impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, forwarder: None })
+        let transfers = Transfers::new(Transfer::off());
+        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, forwarder: None, transfers })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -160,6 +172,16 @@ impl Sockets {
         }
         self.certificate = Some(certificate);
         Ok(())
+    }
+
+    /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
+    pub fn transferring(self, transfer: Transfer) -> Sockets {
+        Sockets { transfers: Transfers::new(transfer), ..self }
+    }
+
+    /// Where transfers are counted.
+    pub fn transfer_counters(&self) -> Arc<TransferCounters> {
+        Arc::clone(&self.transfers.counters)
     }
 
     /// The addresses in fact bound, in the order asked for.
@@ -194,6 +216,7 @@ impl Sockets {
             statistics: Statistics::default(),
             query_log,
             forwarder: self.forwarder,
+            transfers: self.transfers,
         });
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
@@ -307,6 +330,11 @@ impl Serving {
     /// Who asks for names outside our zones, with what was counted there.
     pub fn forwarder(&self) -> Option<&Forwarder> {
         self.shared.forwarder.as_ref()
+    }
+
+    /// What was transferred and told since the start.
+    pub fn transfer_counters(&self) -> &TransferCounters {
+        &self.shared.transfers.counters
     }
 
     /// What was counted since the start.

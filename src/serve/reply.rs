@@ -84,7 +84,7 @@ impl Shared {
     pub(super) fn request(&self, transport: Transport, rotation: u32) -> Request {
         let keepalive = u16::try_from(self.limits.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
         let forwarding = self.forwarder.is_some();
-        Request { keepalive, forwarding, ..Request::new(transport, self.limits.udp_payload, rotation) }
+        Request { keepalive, forwarding, transfers: true, ..Request::new(transport, self.limits.udp_payload, rotation) }
     }
 
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
@@ -105,7 +105,8 @@ impl Shared {
         verdict
     }
 
-    fn answer_caught<'s>(
+    /// The same without counting.
+    pub(super) fn answer_caught<'s>(
         &self,
         packet: &[u8],
         snapshot: &'s Snapshot,
@@ -153,16 +154,17 @@ impl Shared {
         })
     }
 
-    /// The reply to a message that takes longer. Nothing is transferred as long as [`Shared::request`] does not ask for
-    /// it, so that what is left is to refuse.
+    /// The reply to a message that takes longer.
     pub(super) async fn finish(&self, client: Client, later: Later) -> Reply {
         match (later.verdict, &self.forwarder) {
             (Verdict::Forward(_), Some(forwarder)) => {
                 let Later { request, message: packet, refusal: known, .. } = later;
                 Reply::Message(forwarder.answer(Asked { source: client.source.ip(), packet, known, request }).await)
             }
-            (Verdict::Forward(_) | Verdict::Transfer(_), _) => Reply::Message(later.refusal),
-            (Verdict::Signed | Verdict::Reply(_) | Verdict::Drop, _) => Reply::Silence,
+            (Verdict::Forward(_), None) => Reply::Message(later.refusal),
+            (Verdict::Transfer(_), _) => self.transfer(client, later.message, later.refusal, None).await,
+            (Verdict::Signed, _) => self.signed_reply(client, &later.message).await,
+            (Verdict::Reply(_) | Verdict::Drop, _) => Reply::Silence,
         }
     }
 

@@ -59,12 +59,18 @@ fn turn(
         };
         let request = shared.request(Transport::Udp, random.u32(..));
         let (octets, reply) = batch.exchange(index);
-        let message = Message { octets, client: Client { transport: Transport::Udp, source }, since };
-        match shared.answer(tally, message, &snapshot, request, reply) {
+        let client = Client { transport: Transport::Udp, source };
+        match shared.answer(tally, Message { octets, client, since }, &snapshot, request, reply) {
             // The last one only if the request asked for it; then what is written refuses.
-            Some(Verdict::Reply(length) | Verdict::Transfer(length)) => batch.set_reply(index, length),
+            Some(Verdict::Reply(length)) => batch.set_reply(index, length),
             Some(Verdict::Forward(length)) => forward(socket, shared, batch, index, request, length),
-            Some(Verdict::Drop | Verdict::Signed) | None => {}
+            Some(verdict @ (Verdict::Transfer(_) | Verdict::Signed)) => {
+                if let Some(length) = shared.datagram(client, &snapshot, verdict, octets, reply) {
+                    tally.count_late(&reply[..length]);
+                    batch.set_reply(index, length);
+                }
+            }
+            Some(Verdict::Drop) | None => {}
         }
     }
     drop(snapshot);

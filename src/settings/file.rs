@@ -5,6 +5,7 @@ use super::{
     forward::FileForward,
     reverse,
     text::{OneOrMore, Text, Threads, format_duration},
+    transfer::FileTransfer,
     ttls::{self, FileTtls},
 };
 use crate::{
@@ -49,6 +50,7 @@ pub(super) struct FileSettings {
     pub simulation: Option<FileSimulation>,
     pub watch: Option<FileWatch>,
     pub limits: Option<FileLimits>,
+    pub transfer: Option<FileTransfer>,
     pub log: Option<FileLog>,
 }
 
@@ -160,6 +162,7 @@ pub(super) fn apply(
         simulation,
         watch,
         limits,
+        transfer,
         log,
     } = file;
     if let Some(listen) = listen {
@@ -240,6 +243,9 @@ pub(super) fn apply(
     }
     if let Some(limits) = limits {
         checked.limits(settings, limits);
+    }
+    if let Some(transfer) = transfer {
+        checked.transfer(settings, directory, transfer);
     }
     if let Some(log) = log {
         checked.log(settings, log);

@@ -9,12 +9,14 @@ mod reverse;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transfer;
 mod ttls;
 
 pub use encrypted::{CertificateSource, Encrypted};
 pub use forward::{Forward, Upstream, parse_upstream};
 pub use overrides::Overrides;
 pub use text::{format_duration, parse_duration, parse_listen};
+pub use transfer::{Permission, Target, Transfer};
 pub use ttls::Ttls;
 
 use crate::{
@@ -87,6 +89,8 @@ pub struct Settings {
     pub watch: Watch,
     /// Every limit of the server.
     pub limits: Limits,
+    /// Who gets copies of the zones.
+    pub transfer: Transfer,
     /// What is logged.
     pub log: Log,
 }
@@ -207,6 +211,7 @@ impl Settings {
                 quic_streams: 100,
                 lame_duck: Duration::ZERO,
             },
+            transfer: Transfer::off(),
             log: Log { filter: "info".to_string(), json: false },
         }
     }

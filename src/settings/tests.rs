@@ -5,6 +5,7 @@
 use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
 use super::forward::FileForward;
+use super::transfer::{FileJournal, FileTransfer};
 use super::ttls::FileTtls;
 use super::*;
 use crate::diagnostic::{Colour, render};
@@ -124,11 +125,67 @@ fn the_shipped_file_shows_every_key_with_its_default() {
                 quic_streams: Some(_),
                 lame_duck: Some(_),
             }),
+        transfer:
+            Some(FileTransfer {
+                to: Some(_),
+                keys: Some(_),
+                notify: Some(_),
+                journal: Some(FileJournal { changes: Some(_), octets: Some(_) }),
+                concurrent: Some(_),
+            }),
         log: Some(FileLog { filter: Some(_), format: Some(_) }),
     } = file
     else {
         panic!("a key is not shown: {file:?}")
     };
+}
+
+#[test]
+fn transfers() {
+    const SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZg==";
+    let keys =
+        format!("keys: [{{name: Secondary, secret: {SECRET}}}, {{name: old, algorithm: SHA1, secret: {SECRET}}}]");
+    let (settings, warnings) = apply(&format!(
+        "transfer:\n  {keys}\n  to: [192.0.2.1, 2001:db8::/32 key old, key secondary.]\n  \
+         notify: [192.0.2.1:53, '[2001:db8::1]:5300 key old']\n  journal: {{changes: 7}}\n"
+    ))
+    .unwrap();
+    assert_eq!(warnings, []);
+    let transfer = settings.transfer;
+    let name = |text| Some(Name::parse(text).unwrap());
+    let to: Vec<_> = transfer.to.iter().map(|to| (to.from.map(|from| from.to_string()), to.key.clone())).collect();
+    let net = |text: &str| Some(text.to_owned());
+    assert_eq!(to, [(net("192.0.2.1/32"), None), (net("2001:db8::/32"), name("old")), (None, name("secondary"))]);
+    let notify: Vec<_> = transfer.notify.iter().map(|to| (to.address.to_string(), to.key.clone())).collect();
+    assert_eq!(notify, [("192.0.2.1:53".to_owned(), None), ("[2001:db8::1]:5300".to_owned(), name("old"))]);
+    assert_eq!(format!("{:?}", transfer.keys), "[key secondary. (hmac-sha256), key old. (hmac-sha1)]");
+    assert_eq!((transfer.journal_changes, transfer.journal_octets, transfer.concurrent), (7, 16 << 20, 8));
+    // What is wrong or foolish, with the key's path.
+    let rows = [
+        ("to: [192.0.2.1 key nobody]", "transfer.to[0]: there is no key nobody."),
+        ("to: [somebody]", "transfer.to[0]: `somebody` is no address and no range"),
+        ("to: [key]", "transfer.to[0]: `key` is not understood"),
+        ("to: [0.0.0.0/0]", "transfer.to[0]: everybody may copy all zones"),
+        ("notify: [192.0.2.1]", "transfer.notify[0]: `192.0.2.1` is no such server"),
+        ("notify: ['192.0.2.1:53']", "transfer.notify[0]: 192.0.2.1 is told of changes, but may not transfer them"),
+        ("keys: [{name: a}]", "transfer.keys[0]: the key a. needs either a secret or a secretFile"),
+        ("keys: [{secret: AAAA}]", "transfer.keys[0]: the key has no name"),
+        ("keys: [{name: a, secret: '?'}]", "transfer.keys[0].secret: the secret is not in base64"),
+        ("keys: [{name: a, secret: ''}]", "transfer.keys[0].secret: the secret is empty"),
+        ("keys: [{name: a, secret: AAAA}]", "transfer.keys[0].secret: a secret of 3 octets can be guessed"),
+        ("keys: [{name: a, secretFile: /nowhere}]", "transfer.keys[0].secretFile: the secret cannot be read"),
+        ("keys: [{name: a, algorithm: md5}]", "transfer.keys[0].algorithm: `md5` is no algorithm of keys here"),
+        ("concurrent: 0", "transfer.concurrent: 0 is out of range"),
+        ("journal: {octets: 9999999999}", "transfer.journal.octets: 9999999999 is out of range"),
+    ];
+    for (text, expected) in rows {
+        let found = match apply(&format!("transfer:\n  {text}\n")) {
+            Ok((_, warnings)) => warnings,
+            Err(errors) => errors,
+        };
+        let shown = render(&found, Colour::Plain);
+        assert!(shown.contains(expected), "{text}\n{shown}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod query;
 pub mod rdata;
 pub mod ready;
 pub mod response;
+pub mod tsig;
 
 /// Octets of a message header (RFC 1035 §4.1.1).
 pub const HEADER: usize = 12;
@@ -33,6 +34,8 @@ impl Rcode {
     pub const NOTIMP: Rcode = Rcode(4);
     /// This server does not answer that.
     pub const REFUSED: Rcode = Rcode(5);
+    /// Not allowed, or not an authority for the zone; with TSIG, the signature is not accepted (RFC 8945 §5.2).
+    pub const NOTAUTH: Rcode = Rcode(9);
     /// The EDNS version is not implemented (RFC 6891 §6.1.3).
     pub const BADVERS: Rcode = Rcode(16);
 }

@@ -21,6 +21,8 @@ pub struct Query<'p> {
     pub well_formed: bool,
     /// Whether the last record is a TSIG (RFC 8945 §5.1).
     pub signed: bool,
+    /// Where the last record begins; where records would begin if there is none or the packet is broken.
+    pub last_record: usize,
 }
 
 /// What a reply copies from a query's header (RFC 1035 §4.1.1).
@@ -64,15 +66,17 @@ impl<'p> Query<'p> {
         }
         let header =
             Header { id: u16_at(packet, 0)?, opcode: (flags >> 11) as u8 & 0x0f, recursion_desired: flags & RD != 0 };
-        let mut query = Query { header, question: None, edns: None, well_formed: false, signed: false };
+        let mut query =
+            Query { header, question: None, edns: None, well_formed: false, signed: false, last_record: HEADER };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));
-        let mut body = Body { packet, at: HEADER, last: RecordType(0) };
+        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER };
         query.well_formed = body.questions(questions, &mut query.question).is_some()
             && body.records(u32::from(count(1)) + u32::from(count(2)), None).is_some()
             && body.records(u32::from(additional), Some(&mut query.edns)).is_some()
             && questions == 1;
         query.signed = query.well_formed && additional > 0 && body.last == RecordType::TSIG;
+        query.last_record = body.last_start;
         Some(query)
     }
 }
@@ -83,6 +87,8 @@ struct Body<'p> {
     at: usize,
     /// The type of the record read last.
     last: RecordType,
+    /// Where it begins.
+    last_start: usize,
 }
 
 impl<'p> Body<'p> {
@@ -100,16 +106,24 @@ impl<'p> Body<'p> {
         Some(())
     }
 
-    /// Steps over records; an OPT is taken where `edns` asks for it and is an error anywhere else, as is a second one.
+    /// Steps over records; an OPT is taken where `edns` asks for it and is an error anywhere else, as is a second one. So
+    /// is a TSIG before another record, or outside the section where an OPT may stand (RFC 8945 §5.1).
     fn records(&mut self, count: u32, mut edns: Option<&mut Option<Edns>>) -> Option<()> {
         for _ in 0..count {
+            if self.last == RecordType::TSIG {
+                return None;
+            }
             let owner = self.at;
+            self.last_start = owner;
             let fixed = name_end(self.packet, owner)?;
             let head = self.packet.get(fixed..fixed + 10)?;
             let rdata_start = fixed + 10;
             self.at = rdata_start + usize::from(u16_at(head, 8)?);
             let rdata = self.packet.get(rdata_start..self.at)?;
             self.last = RecordType(u16_at(head, 0)?);
+            if self.last == RecordType::TSIG && edns.is_none() {
+                return None;
+            }
             if self.last != RecordType::OPT {
                 continue;
             }
@@ -123,6 +137,46 @@ impl<'p> Body<'p> {
     }
 }
 
+/// The serial of the SOA that the authority section of an IXFR query begins with (RFC 1995 §3); `None` if there is none
+/// for the name in question.
+pub fn known_serial(packet: &[u8]) -> Option<u32> {
+    let query = Query::parse(packet).filter(|query| query.well_formed)?;
+    let question = query.question?;
+    if u16_at(packet, 6)? != 0 || u16_at(packet, 8)? == 0 {
+        return None;
+    }
+    let owner = HEADER + question.octets.len();
+    let fixed = name_end(packet, owner)?;
+    if !name_at(packet, owner)?.eq_ignore_ascii_case(question.name()) || u16_at(packet, fixed)? != RecordType::SOA.0 {
+        return None;
+    }
+    // The names before the five numbers may be compressed.
+    let end = fixed + 10 + usize::from(u16_at(packet, fixed + 8)?);
+    let numbers = packet.get(fixed + 10..end)?.last_chunk::<20>()?;
+    numbers.first_chunk().map(|serial| u32::from_be_bytes(*serial))
+}
+
+/// The name at `start` in wire form without pointers, in the spelling of the packet.
+pub fn name_at(packet: &[u8], start: usize) -> Option<Vec<u8>> {
+    name_end(packet, start)?;
+    let (mut name, mut at) = (Vec::new(), start);
+    // It ends, as has just been seen.
+    loop {
+        match *packet.get(at)? {
+            0 => {
+                name.push(0);
+                return Some(name);
+            }
+            label if usize::from(label) <= LABEL_MAX => {
+                let end = at + 1 + usize::from(label);
+                name.extend_from_slice(packet.get(at..end)?);
+                at = end;
+            }
+            _ => at = usize::from(u16_at(packet, at)? & 0x3fff),
+        }
+    }
+}
+
 /// The end of the uncompressed name at `start`.
 fn plain_name_end(packet: &[u8], start: usize) -> Option<usize> {
     crate::name::wire_length(packet.get(start..)?).map(|length| start + length)
@@ -130,7 +184,7 @@ fn plain_name_end(packet: &[u8], start: usize) -> Option<usize> {
 
 /// The end of the name at `start`, all of which is checked: pointers lead strictly backwards and not into the header,
 /// and the whole has at most 255 octets (RFC 9267 §2, §3). So it ends, whatever the packet holds.
-fn name_end(packet: &[u8], start: usize) -> Option<usize> {
+pub fn name_end(packet: &[u8], start: usize) -> Option<usize> {
     let (mut at, mut end, mut length, mut lowest, mut pointers) = (start, None, 0, start, 0);
     loop {
         match *packet.get(at)? {

@@ -2,6 +2,7 @@
 
 mod check;
 mod entry;
+mod generate;
 mod rdata;
 mod read;
 
@@ -15,7 +16,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -89,6 +90,8 @@ pub struct ZoneFiles {
 #[derive(Debug, Default)]
 struct File {
     octets: Option<Vec<u8>>,
+    /// Files that it includes, as they were when it was read; nothing of those that could not be read.
+    includes: Vec<(PathBuf, Option<Vec<u8>>)>,
     good: Option<StaticZone>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -138,9 +141,17 @@ impl ZoneFiles {
             let octets = read_bounded(&path);
             let file = self.files.entry(path.clone()).or_default();
             match octets {
-                Ok(octets) if file.octets.as_ref() == Some(&octets) => {}
+                Ok(octets) if file.octets.as_ref() == Some(&octets) && !file.includes_differ() => {}
                 Ok(octets) => {
-                    let (zone, diagnostics) = read(&path, &octets, &self.built_in);
+                    let mut includes = Vec::new();
+                    let mut include = |from: &Path, name: &str| {
+                        let path = included_path(&self.directory, from, name)?;
+                        let octets = read_bounded(&path);
+                        includes.push((path.clone(), octets.as_ref().ok().cloned()));
+                        octets.map(|octets| (path, octets)).map_err(|error| error.to_string())
+                    };
+                    let (zone, diagnostics) = read::read_with(&path, &octets, &self.built_in, &mut include);
+                    file.includes = includes;
                     file.take(Some(octets), zone, diagnostics);
                 }
                 Err(error) => {
@@ -176,6 +187,11 @@ impl ZoneFiles {
 }
 
 impl File {
+    /// Whether an included file is another one now.
+    fn includes_differ(&self) -> bool {
+        self.includes.iter().any(|(path, before)| read_bounded(path).ok() != *before)
+    }
+
     fn take(&mut self, octets: Option<Vec<u8>>, zone: Option<StaticZone>, diagnostics: Vec<Diagnostic>) {
         self.octets = octets;
         self.diagnostics = diagnostics;
@@ -184,6 +200,22 @@ impl File {
         } else if self.good.is_some() {
             self.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.kept = KEPT.to_owned());
         }
+    }
+}
+
+/// The file that `name` means in the file `from`. It lies below the directory of zones, also after all symbolic links.
+fn included_path(directory: &Path, from: &Path, name: &str) -> Result<PathBuf, String> {
+    let name = Path::new(name);
+    if !name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err("only files below the directory of zones can be".to_owned());
+    }
+    let path = from.parent().unwrap_or(directory).join(name);
+    match (path.canonicalize(), directory.canonicalize()) {
+        (Ok(found), Ok(directory)) if !found.starts_with(&directory) => {
+            Err("it is a link to somewhere outside the directory of zones".to_owned())
+        }
+        // What is not there is told by the reading.
+        _ => Ok(path),
     }
 }
 

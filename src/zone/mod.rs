@@ -2,6 +2,7 @@
 
 mod delta;
 pub mod file;
+mod journal;
 mod negative;
 mod node;
 mod publish;
@@ -14,6 +15,7 @@ mod tests;
 mod zone;
 
 pub use delta::{Delta, Note};
+pub use journal::{Differences, JournalLimits, Record};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};

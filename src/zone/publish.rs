@@ -2,11 +2,14 @@
 
 use super::Snapshot;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// The one writer; not `Clone` on purpose.
-#[derive(Debug)]
-pub struct Publisher(Arc<ArcSwap<Snapshot>>);
+pub struct Publisher {
+    shared: Arc<ArcSwap<Snapshot>>,
+    /// What is called after each publication.
+    told: Vec<Box<dyn Fn() + Send>>,
+}
 
 /// A reader; each thread has its own.
 #[derive(Debug, Clone)]
@@ -15,17 +18,28 @@ pub struct Reader(Arc<ArcSwap<Snapshot>>);
 /// A publisher and a first reader of `first`.
 pub fn channel(first: Snapshot) -> (Publisher, Reader) {
     let shared = Arc::new(ArcSwap::from_pointee(first));
-    (Publisher(Arc::clone(&shared)), Reader(shared))
+    (Publisher { shared: Arc::clone(&shared), told: Vec::new() }, Reader(shared))
 }
 
 impl Publisher {
     /// Every query that begins after this call is answered from `snapshot`.
     pub fn publish(&mut self, snapshot: Snapshot) {
-        self.0.store(Arc::new(snapshot));
+        self.shared.store(Arc::new(snapshot));
+        self.told.iter().for_each(|told| told());
     }
     /// What was published last.
     pub fn current(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.shared.load_full()
+    }
+    /// Has this called after each publication; it must not take long.
+    pub fn tell(&mut self, told: impl Fn() + Send + 'static) {
+        self.told.push(Box::new(told));
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Publisher").field(&self.shared).finish()
     }
 }
 

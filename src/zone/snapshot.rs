@@ -1,7 +1,7 @@
 //! All zones at one instant: what a query is answered from.
 
 use super::{
-    Delta, Found, Rrset, Zone,
+    Delta, Found, JournalLimits, Rrset, Zone,
     file::StaticZone,
     serial,
     zone::{FileRecords, ZONES_COUNTED, soa_serial},
@@ -58,6 +58,8 @@ pub struct Snapshot {
     earlier: Arc<BTreeMap<Name, u32>>,
     /// What this server is called by those who ask it.
     identity: Option<Arc<str>>,
+    /// How much each zone remembers of its changes.
+    journal: JournalLimits,
 }
 
 /// Longest identity in octets: one string of a TXT record.
@@ -97,6 +99,7 @@ impl Snapshot {
             numbered: Arc::default(),
             earlier: Arc::default(),
             identity: None,
+            journal: JournalLimits::default(),
         };
         snapshot.serve();
         snapshot
@@ -119,6 +122,18 @@ impl Snapshot {
     /// Who this server is, if it has been given a name.
     pub fn identity(&self) -> Option<&str> {
         self.identity.as_deref()
+    }
+
+    /// The snapshot whose zones remember what changes from now on, for secondaries.
+    pub fn keeping_journals(mut self, limits: JournalLimits) -> Snapshot {
+        self.journal = limits;
+        let zones: Vec<Arc<Zone>> = self.served.by_apex.values().chain(self.fed.by_apex.values()).cloned().collect();
+        for zone in zones {
+            let mut zone = Zone::clone(&zone);
+            zone.keep_journal(limits);
+            self.put(Arc::new(zone));
+        }
+        self
     }
 
     /// The snapshot with `delta` applied: generation + 1; the serial of each zone whose records differ grows.
@@ -165,11 +180,18 @@ impl Snapshot {
                 let before = self.files.iter().find(|(zone, _)| zone.origin() == file.origin());
                 let zone = match before {
                     Some((zone, before)) if before.same_records(&file) => Arc::clone(zone),
-                    Some((zone, _)) => Arc::new(zone_of_file(&file, Some(zone.serial()))),
+                    Some((before, _)) => {
+                        let mut zone = zone_of_file(&file, Some(before.serial()));
+                        zone.follow(before);
+                        Arc::new(zone)
+                    }
                     None => {
                         // The same serial as in the earlier run most likely means the same records.
                         let earlier = self.earlier.get(file.origin()).copied();
-                        Arc::new(zone_of_file(&file, earlier.filter(|&earlier| earlier != soa_serial(file.soa().1))))
+                        let earlier = earlier.filter(|&earlier| earlier != soa_serial(file.soa().1));
+                        let mut zone = zone_of_file(&file, earlier);
+                        zone.keep_journal(self.journal);
+                        Arc::new(zone)
                     }
                 };
                 next.files.push((zone, file));
@@ -183,6 +205,16 @@ impl Snapshot {
             next.fed.insert(Arc::new(zone));
         }
         next.serve();
+        // A zone that came or went below another takes names of that with it, or gives them back.
+        let changed = next.served.by_apex.values().filter(|zone| {
+            let before = self.served.exact(zone.origin());
+            before.is_some_and(|before| before.apexes_below() != zone.apexes_below())
+        });
+        for zone in changed.cloned().collect::<Vec<_>>() {
+            let mut zone = Zone::clone(&zone);
+            zone.begin_anew();
+            next.put(Arc::new(zone));
+        }
         next
     }
 
@@ -228,6 +260,11 @@ impl Snapshot {
     #[inline]
     pub fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
         self.served.closest(name).map(|zone| &**zone)
+    }
+
+    /// The zone with exactly this apex, for those who need it for longer than this snapshot.
+    pub fn zone_at(&self, origin: &[u8]) -> Option<Arc<Zone>> {
+        self.served.by_apex.get(origin).map(Arc::clone)
     }
 
     /// The zone above the apex `origin`, if it is served too: DS stands on that side of a cut (RFC 4035 §3.1.4.1).

@@ -1,13 +1,14 @@
 //! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
 
 use super::{
-    Note, Rrset,
+    Differences, JournalLimits, Note, Record, Rrset,
+    journal::Journal,
     negative::NegativeSoa,
     node::{ByName, Node},
     serial,
 };
 use crate::{
-    name::{Name, parent},
+    name::{Name, is_within, parent},
     wire::rdata::RecordType,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -42,6 +43,8 @@ pub struct Zone {
     records: usize,
     pub(super) cuts: usize,
     pub(super) wildcards: usize,
+    /// How the versions before lead to this one.
+    journal: Journal,
 }
 
 /// What a zone knows of a name.
@@ -75,6 +78,7 @@ impl Zone {
             records: 0,
             cuts: 0,
             wildcards: 0,
+            journal: Journal::default(),
         };
         zone.pin(&zone.origin.clone());
         zone.renew_soa();
@@ -120,6 +124,64 @@ impl Zone {
     /// Number of names that hold records, and of records.
     pub fn counts(&self) -> (usize, usize) {
         (self.names, self.records)
+    }
+
+    /// The SOA as a transfer sends it.
+    pub fn soa(&self) -> Record<'_> {
+        let owner = self.origin.as_wire();
+        Record { owner, rtype: RecordType::SOA, ttl: self.soa_ttl, rdata: &self.soa_rdata }
+    }
+
+    /// Every record but the SOA, glue included, in no order but those of a set one after another. What lies in a zone
+    /// below this one belongs to that.
+    pub fn transferred(&self) -> impl Iterator<Item = Record<'_>> {
+        let nodes = self.nodes().filter(|node| !node.sets().is_empty() && !self.is_hidden(node.name().as_wire()));
+        let sets = nodes.flat_map(|node| node.sets().iter().map(|set| (node.name().as_wire(), set)));
+        sets.filter(|(_, set)| set.rtype() != RecordType::SOA).flat_map(|(owner, set)| Record::of(owner, set))
+    }
+
+    /// What leads from the version of that serial to this one; `None` if that is not remembered.
+    pub fn since(&self, serial: u32) -> Option<Differences<'_>> {
+        self.journal.since(serial, self.origin.as_wire(), |owner| self.is_hidden(owner))
+    }
+
+    /// How many records that came or went are remembered, and their octets.
+    pub fn journal_size(&self) -> (usize, usize) {
+        self.journal.size()
+    }
+
+    /// Whether another zone answers for this name of ours.
+    fn is_hidden(&self, name: &[u8]) -> bool {
+        self.apexes_below.iter().any(|apex| is_within(name, apex.as_wire()))
+    }
+
+    /// Remembers so much from now on.
+    pub(super) fn keep_journal(&mut self, limits: JournalLimits) {
+        self.journal.set_limits(limits);
+    }
+
+    /// Goes on with the journal of the version before, which was built apart from this one.
+    pub(super) fn follow(&mut self, before: &Zone) {
+        self.journal = before.journal.clone();
+        for old in before.nodes() {
+            match self.node(old.name.as_wire()).cloned() {
+                Some(new) if new.sets == old.sets => {}
+                Some(new) => self.journal.note(old.sets(), &new),
+                None => self.journal.note(old.sets(), &Node::empty(old.name.clone())),
+            }
+        }
+        let new: Vec<Arc<Node>> = self.nodes.keys().map(|node| Arc::clone(&node.0)).collect();
+        for new in new.iter().filter(|new| before.node(new.name.as_wire()).is_none()) {
+            self.journal.note(&[], new);
+        }
+        self.journal.seal((before.soa_ttl, before.soa_rdata.clone()));
+    }
+
+    /// What is served changed in a way that is no matter of records: the next version is another one, to which no
+    /// differences lead.
+    pub(super) fn begin_anew(&mut self) {
+        self.grow_serial();
+        self.journal.clear();
     }
 
     /// All names that exist, in no order.
@@ -252,7 +314,9 @@ impl Zone {
 
     /// Goes on to the next serial.
     pub(super) fn grow_serial(&mut self) {
+        let before = (self.soa_ttl, self.soa_rdata.clone());
         self.set_serial(serial::next(self.serial));
+        self.journal.seal(before);
     }
 
     pub(super) fn set_serial(&mut self, serial: u32) {
@@ -282,7 +346,11 @@ impl Zone {
             self.tally(before, false);
         }
         self.tally(&node, true);
-        let differs = before.as_deref().map(Node::sets).unwrap_or_default() != node.sets();
+        let sets_before = before.as_deref().map(Node::sets).unwrap_or_default();
+        let differs = sets_before != node.sets();
+        if differs {
+            self.journal.note(sets_before, &node);
+        }
         let (existed, exists) = (before.as_ref().is_some_and(|node| node.exists()), node.exists());
         if node.is_needed() {
             self.nodes.insert(ByName(Arc::new(node)), ());

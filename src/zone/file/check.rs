@@ -9,11 +9,11 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks all rules and tells what breaks them; the SOA if there is one.
-pub(super) fn zone<'r>(reader: &mut Reader<'_>, records: &'r [Record], built_in: &[Name]) -> Option<&'r Record> {
+pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[Name]) -> Option<&'r Record> {
     let mut soas = records.iter().filter(|record| record.rtype == RecordType::SOA);
     let Some(soa) = soas.next() else {
         let help = "begin with `@ SOA` and the zone's primary server, mailbox, serial and times";
-        reader.tell(Severity::Error, Place { line: 1, column: 1 }, 1, "the zone has no SOA record", help);
+        reader.tell(Severity::Error, 0, Place { line: 1, column: 1 }, 1, "the zone has no SOA record", help);
         return None;
     };
     for second in soas {
@@ -59,7 +59,7 @@ impl<'r> Index<'r> {
     }
 
     /// A CNAME stands alone (RFC 2181 §10.1).
-    fn aliases(&self, reader: &mut Reader<'_>, records: &[Record]) {
+    fn aliases(&self, reader: &mut Reader, records: &[Record]) {
         for record in records.iter().filter(|record| record.rtype == RecordType::CNAME) {
             let Some(types) = self.0.get(&record.owner) else { continue };
             let aliases = types
@@ -73,14 +73,14 @@ impl<'r> Index<'r> {
     }
 
     /// Delegation by a wildcard has no defined meaning (RFC 4592 §4.2).
-    fn wildcards(&self, reader: &mut Reader<'_>, records: &[Record]) {
+    fn wildcards(&self, reader: &mut Reader, records: &[Record]) {
         let is_wildcard = |record: &&Record| record.owner.as_wire().starts_with(b"\x01*");
         for record in records.iter().filter(|record| record.rtype == RecordType::NS).filter(is_wildcard) {
             reader.error(record, "a wildcard cannot delegate", "delegate each name by itself");
         }
     }
 
-    fn ttls(&self, reader: &mut Reader<'_>) {
+    fn ttls(&self, reader: &mut Reader) {
         for (rtype, records) in self.0.values().flatten() {
             let least = records.iter().map(|record| record.ttl).min().unwrap_or(0);
             if let Some(record) = records.iter().find(|record| record.ttl != least) {
@@ -91,7 +91,7 @@ impl<'r> Index<'r> {
     }
 
     /// Below a delegation only glue is ever given out.
-    fn hidden(&self, reader: &mut Reader<'_>, records: &[Record], apex: &Name) {
+    fn hidden(&self, reader: &mut Reader, records: &[Record], apex: &Name) {
         let cuts: BTreeSet<&Name> =
             self.0.keys().copied().filter(|owner| *owner != apex && self.has(owner, RecordType::NS)).collect();
         if cuts.is_empty() {
@@ -109,7 +109,7 @@ impl<'r> Index<'r> {
         }
     }
 
-    fn name_servers(&self, reader: &mut Reader<'_>, records: &[Record], soa: &Record) {
+    fn name_servers(&self, reader: &mut Reader, records: &[Record], soa: &Record) {
         if !self.has(&soa.owner, RecordType::NS) {
             let message = format!("the zone {} has no NS record", soa.owner);
             reader.error(soa, &message, "name at least one server at the apex");

@@ -1,9 +1,9 @@
 //! One master file to a zone: directives, owners, TTLs, classes and types (RFC 1035 §5.1, RFC 2308 §4).
 
 use super::{
-    Contents, MISTAKES_MAX, StaticZone, check,
+    Contents, FILE_MAX, MISTAKES_MAX, StaticZone, check,
     entry::{Entries, Entry, Token},
-    rdata,
+    generate, rdata,
 };
 use crate::{
     diagnostic::{Diagnostic, Place, Severity},
@@ -12,7 +12,21 @@ use crate::{
     zone::Rrset,
 };
 use hickory_proto::serialize::txt::parse_ttl;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Files included by one zone, however often.
+const INCLUDES_MAX: usize = 64;
+/// How deep included files may include others.
+const DEPTH_MAX: usize = 8;
+/// Records that `$GENERATE` makes for one zone.
+const GENERATED_MAX: usize = 1 << 20;
+
+/// Fetches a file that another one includes: its path and octets, or why it cannot be had.
+pub(super) type Include<'i> = &'i mut dyn FnMut(&Path, &str) -> Result<(PathBuf, Vec<u8>), String>;
 
 /// A record as it stands in the file.
 #[derive(Debug)]
@@ -23,29 +37,38 @@ pub(super) struct Record {
     pub rdata: Vec<u8>,
     pub place: Place,
     pub width: usize,
+    /// The file it stands in, by its number among those read.
+    pub source: usize,
 }
 
-/// Reads one file. Relative names before the first `$ORIGIN` lie below the name that the file has without `.zone`.
+/// Reads one file, which can include no other. Relative names before the first `$ORIGIN` lie below the name that the
+/// file has without `.zone`.
 /// There is no zone if there is any error; apexes in `built_in` are those of zones the file's records are laid beneath.
 pub fn read(path: &Path, octets: &[u8], built_in: &[Name]) -> (Option<StaticZone>, Vec<Diagnostic>) {
-    let mut reader = Reader { path, lines: Vec::new(), diagnostics: Vec::new() };
-    let text = match std::str::from_utf8(octets) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-        Err(error) => {
-            let before = &octets[..error.valid_up_to()];
-            let line = 1 + before.iter().filter(|&&octet| octet == b'\n').count();
-            let place = Place { line, column: 1 };
-            reader.tell(Severity::Error, place, 1, "the file is not in UTF-8", r"write other octets as `\DDD`");
-            return (None, reader.diagnostics);
-        }
-    };
-    reader.lines = text.lines().collect();
-    let records = reader.records(text);
+    read_with(path, octets, built_in, &mut |_, _| Err("there is no directory of zones to look into".to_owned()))
+}
+
+/// The same with the files that it includes.
+pub(super) fn read_with(
+    path: &Path,
+    octets: &[u8],
+    built_in: &[Name],
+    include: Include<'_>,
+) -> (Option<StaticZone>, Vec<Diagnostic>) {
+    let mut reader = Reader { sources: Vec::new(), diagnostics: Vec::new() };
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let origin = stem.and_then(|stem| Name::parse(stem).ok());
+    let state = State { origin, owner: None, default_ttl: None, last_ttl: None, generated: 0 };
+    let mut reading =
+        Reading { reader: &mut reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
+    if !reading.file(path, octets) {
+        return (None, reader.told());
+    }
+    let records = reading.records;
     let zone = check::zone(&mut reader, &records, built_in);
-    let broken = reader.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let broken = reader.diagnostics.iter().any(|(_, diagnostic)| diagnostic.severity == Severity::Error);
     let zone = zone.filter(|_| !broken).map(|soa| assemble(&records, soa));
-    reader.diagnostics.sort_by_key(|diagnostic| diagnostic.place);
-    (zone, reader.diagnostics)
+    (zone, reader.told())
 }
 
 fn assemble(records: &[Record], soa: &Record) -> StaticZone {
@@ -67,11 +90,12 @@ fn assemble(records: &[Record], soa: &Record) -> StaticZone {
     }))
 }
 
-/// A file being read, and what is to be said about it.
-pub(super) struct Reader<'f> {
-    path: &'f Path,
-    lines: Vec<&'f str>,
-    diagnostics: Vec<Diagnostic>,
+/// What is being read, and what is to be said about it.
+pub(super) struct Reader {
+    /// Path and text of each file in the order in which they were begun.
+    sources: Vec<(PathBuf, String)>,
+    /// With the number of the file.
+    diagnostics: Vec<(usize, Diagnostic)>,
 }
 
 /// What one record hands on to the next.
@@ -80,24 +104,36 @@ struct State {
     owner: Option<Name>,
     default_ttl: Option<u32>,
     last_ttl: Option<u32>,
+    /// How many records were generated.
+    generated: usize,
 }
 
-impl Reader<'_> {
+impl Reader {
     pub(super) fn error(&mut self, record: &Record, message: &str, help: &str) {
-        self.tell(Severity::Error, record.place, record.width, message, help);
+        self.tell(Severity::Error, record.source, record.place, record.width, message, help);
     }
 
     pub(super) fn warn(&mut self, record: &Record, message: &str, help: &str) {
-        self.tell(Severity::Warning, record.place, record.width, message, help);
+        self.tell(Severity::Warning, record.source, record.place, record.width, message, help);
     }
 
-    pub(super) fn tell(&mut self, severity: Severity, place: Place, width: usize, message: &str, help: &str) {
+    /// Says something about a place in a file, of which 0 is the one that includes all others.
+    pub(super) fn tell(
+        &mut self,
+        severity: Severity,
+        source: usize,
+        place: Place,
+        width: usize,
+        message: &str,
+        help: &str,
+    ) {
         if self.diagnostics.len() >= MISTAKES_MAX {
             return;
         }
-        self.diagnostics.push(Diagnostic {
+        let (path, text) = self.sources.get(source).map_or((Path::new(""), ""), |(path, text)| (path, text));
+        let diagnostic = Diagnostic {
             severity,
-            file: self.path.to_owned(),
+            file: path.to_owned(),
             place,
             width: width.max(1),
             object: String::new(),
@@ -105,42 +141,124 @@ impl Reader<'_> {
             message: message.to_owned(),
             help: help.to_owned(),
             kept: String::new(),
-            source_line: self.lines.get(place.line.wrapping_sub(1)).copied().unwrap_or_default().to_owned(),
-        });
+            source_line: text.lines().nth(place.line.wrapping_sub(1)).unwrap_or_default().to_owned(),
+        };
+        self.diagnostics.push((source, diagnostic));
     }
 
-    fn records(&mut self, text: &str) -> Vec<Record> {
-        let stem = self.path.file_stem().and_then(|stem| stem.to_str());
-        let origin = stem.and_then(|stem| Name::parse(stem).ok());
-        let mut state = State { origin, owner: None, default_ttl: None, last_ttl: None };
-        let mut records = Vec::new();
+    /// All that was said, by file and place.
+    fn told(mut self) -> Vec<Diagnostic> {
+        self.diagnostics.sort_by_key(|(source, diagnostic)| (*source, diagnostic.place));
+        self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+    }
+}
+
+/// A file and those it includes on the way to their records.
+struct Reading<'r, 'i> {
+    reader: &'r mut Reader,
+    state: State,
+    records: Vec<Record>,
+    include: Include<'i>,
+    /// Octets of all files so far.
+    octets: u64,
+    /// The files that are being read, the innermost last.
+    within: Vec<PathBuf>,
+}
+
+impl Reading<'_, '_> {
+    /// Reads one file; whether it is text at all.
+    fn file(&mut self, path: &Path, octets: &[u8]) -> bool {
+        let source = self.reader.sources.len();
+        self.octets += octets.len() as u64;
+        let text = match std::str::from_utf8(octets) {
+            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+            Err(error) => {
+                let before = &octets[..error.valid_up_to()];
+                let place = Place { line: 1 + before.iter().filter(|&&octet| octet == b'\n').count(), column: 1 };
+                self.reader.sources.push((path.to_owned(), String::from_utf8_lossy(octets).into_owned()));
+                let help = r"write other octets as `\DDD`";
+                self.reader.tell(Severity::Error, source, place, 1, "the file is not in UTF-8", help);
+                return false;
+            }
+        };
+        self.reader.sources.push((path.to_owned(), text.to_owned()));
+        self.within.push(path.to_owned());
         for entry in Entries::new(text) {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.tell(Severity::Error, error.place, 1, error.message, error.help);
+                    self.reader.tell(Severity::Error, source, error.place, 1, error.message, error.help);
                     continue;
                 }
             };
-            match state.entry(&entry) {
-                Ok(record) => records.extend(record),
+            match self.state.entry(&entry) {
+                Ok(Line::Nothing) => {}
+                Ok(Line::Record(record)) => self.records.push(Record { source, ..record }),
+                Ok(Line::Generated(made)) => {
+                    self.records.extend(made.into_iter().map(|record| Record { source, ..record }));
+                }
+                Ok(Line::Include(token, origin)) => self.included(path, source, token, origin),
                 Err((token, message, help)) => {
                     let width = token.text.chars().count() + if token.quoted { 2 } else { 0 };
-                    self.tell(Severity::Error, token.place, width, &message, help);
+                    self.reader.tell(Severity::Error, source, token.place, width, &message, help);
                 }
             }
         }
-        records
+        self.within.pop();
+        true
     }
+
+    /// Reads a file in place of the line that includes it; afterwards origin and owner are what they were before (RFC 1035
+    /// §5.1).
+    fn included(&mut self, path: &Path, source: usize, token: &Token<'_>, origin: Option<Name>) {
+        let before = (self.state.origin.clone(), self.state.owner.clone());
+        if origin.is_some() {
+            self.state.origin = origin;
+        }
+        let outcome = if self.within.len() >= DEPTH_MAX {
+            Err(format!("files include each other more than {DEPTH_MAX} deep"))
+        } else if self.reader.sources.len() > INCLUDES_MAX {
+            Err(format!("a zone includes at most {INCLUDES_MAX} files"))
+        } else {
+            (self.include)(path, token.text)
+        };
+        let outcome = outcome.and_then(|(path, octets)| {
+            if self.within.contains(&path) {
+                Err("it includes itself".to_owned())
+            } else if self.octets + octets.len() as u64 > FILE_MAX {
+                Err(format!("all files of a zone together have at most {FILE_MAX} octets"))
+            } else {
+                Ok((path, octets))
+            }
+        });
+        match outcome {
+            Ok((path, octets)) => drop(self.file(&path, &octets)),
+            Err(message) => {
+                let message = format!("`{}` cannot be included: {message}", token.text);
+                let help = "name a file beside this one, below the directory of zones";
+                self.reader.tell(Severity::Error, source, token.place, token.text.chars().count(), &message, help);
+            }
+        }
+        (self.state.origin, self.state.owner) = before;
+    }
+}
+
+/// What an entry came to.
+enum Line<'r, 't> {
+    Nothing,
+    Record(Record),
+    Generated(Vec<Record>),
+    /// The file's name, and the origin for it.
+    Include(&'r Token<'t>, Option<Name>),
 }
 
 type Mistake<'r, 't> = (&'r Token<'t>, String, &'static str);
 
 impl State {
-    fn entry<'r, 't>(&mut self, entry: &'r Entry<'t>) -> Result<Option<Record>, Mistake<'r, 't>> {
-        let [first, rest @ ..] = &*entry.tokens else { return Ok(None) };
+    fn entry<'r, 't>(&mut self, entry: &'r Entry<'t>) -> Result<Line<'r, 't>, Mistake<'r, 't>> {
+        let [first, rest @ ..] = &*entry.tokens else { return Ok(Line::Nothing) };
         if !entry.indented && !first.quoted && first.text.starts_with('$') {
-            return self.directive(first, rest).map(|()| None);
+            return self.directive(first, rest);
         }
         let fields = if entry.indented {
             &*entry.tokens
@@ -150,7 +268,7 @@ impl State {
             self.owner = Some(self.name(first)?);
             rest
         };
-        self.record(first, fields).map(Some)
+        self.record(first, fields).map(Line::Record)
     }
 
     fn name<'r, 't>(&self, token: &'r Token<'t>) -> Result<Name, Mistake<'r, 't>> {
@@ -166,21 +284,69 @@ impl State {
         .map_err(|error| wrong(format!("`{}` is no name: {error}", token.text)))
     }
 
-    fn directive<'r, 't>(&mut self, first: &'r Token<'t>, rest: &'r [Token<'t>]) -> Result<(), Mistake<'r, 't>> {
+    fn directive<'r, 't>(
+        &mut self,
+        first: &'r Token<'t>,
+        rest: &'r [Token<'t>],
+    ) -> Result<Line<'r, 't>, Mistake<'r, 't>> {
         let directive = first.text.to_ascii_uppercase();
         match (&*directive, rest) {
             ("$ORIGIN", [name]) => self.origin = Some(self.name(name)?),
             ("$TTL", [ttl]) => self.default_ttl = Some(read_ttl(ttl)?),
+            ("$INCLUDE", [file]) => return Ok(Line::Include(file, None)),
+            ("$INCLUDE", [file, origin]) => return Ok(Line::Include(file, Some(self.name(origin)?))),
+            ("$GENERATE", [range, template @ ..]) if template.len() > 2 => {
+                return self.generate(range, template).map(Line::Generated);
+            }
             ("$ORIGIN" | "$TTL", _) => {
                 return Err((first, format!("{directive} is followed by one value"), ""));
             }
-            ("$INCLUDE" | "$GENERATE", _) => {
-                let message = format!("{directive} is not supported");
-                return Err((first, message, "write the records into this file"));
+            ("$INCLUDE", _) => return Err((first, "$INCLUDE is followed by a file, and maybe an origin".into(), "")),
+            ("$GENERATE", _) => {
+                return Err((
+                    first,
+                    "$GENERATE is followed by a range and a record".into(),
+                    "$GENERATE 1-9 a$ A 192.0.2.$",
+                ));
             }
-            _ => return Err((first, format!("{} is no directive", first.text), "there are $ORIGIN and $TTL")),
+            _ => {
+                let help = "there are $ORIGIN, $TTL, $INCLUDE and $GENERATE";
+                return Err((first, format!("{} is no directive", first.text), help));
+            }
         }
-        Ok(())
+        Ok(Line::Nothing)
+    }
+
+    /// One record for each number of the range.
+    fn generate<'r, 't>(
+        &mut self,
+        range: &'r Token<'t>,
+        template: &'r [Token<'t>],
+    ) -> Result<Vec<Record>, Mistake<'r, 't>> {
+        let mut made = Vec::new();
+        for number in generate::range(range.text).map_err(|message| (range, message, ""))? {
+            self.generated += 1;
+            if self.generated > GENERATED_MAX {
+                let message = format!("more than {GENERATED_MAX} records are generated in this zone");
+                return Err((range, message, "take smaller ranges"));
+            }
+            let mut texts = Vec::with_capacity(template.len());
+            for token in template {
+                texts.push(generate::expand(token.text, number).map_err(|message| (token, message, ""))?);
+            }
+            let tokens = texts.iter().zip(template);
+            let tokens = tokens.map(|(text, token)| Token { text, quoted: token.quoted, place: token.place }).collect();
+            let entry = Entry { tokens, indented: false };
+            match self.entry(&entry) {
+                Ok(Line::Record(record)) => made.push(record),
+                Ok(_) => return Err((range, "$GENERATE makes records only".to_owned(), "")),
+                Err((wrong, message, help)) => {
+                    let token = template.iter().find(|token| token.place == wrong.place).unwrap_or(range);
+                    return Err((token, message, help));
+                }
+            }
+        }
+        Ok(made)
     }
 
     fn record<'r, 't>(&mut self, first: &'r Token<'t>, fields: &'r [Token<'t>]) -> Result<Record, Mistake<'r, 't>> {
@@ -216,7 +382,7 @@ impl State {
         let origin = self.origin.as_ref().unwrap_or(&root);
         let rdata = rdata::parse(rtype, rest, origin)
             .map_err(|(token, message)| (token.or(rest.last()).unwrap_or(rtype_token), message, ""))?;
-        Ok(Record { owner, rtype, ttl, rdata, place: first.place, width: first.text.chars().count() })
+        Ok(Record { owner, rtype, ttl, rdata, place: first.place, width: first.text.chars().count(), source: 0 })
     }
 }
 

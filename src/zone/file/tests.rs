@@ -98,8 +98,15 @@ fn mistakes_have_their_place() {
     #[rustfmt::skip]
     let rows: &[(&str, &[&str])] = &[
         ("", &["1:1 error the zone has no SOA record"]),
-        ("HEAD$INCLUDE other", &["5:1 error $INCLUDE is not supported"]),
-        ("HEAD$GENERATE 1-9 a$ A 192.0.2.$", &["5:1 error $GENERATE is not supported"]),
+        ("HEAD$INCLUDE other", &["5:10 error `other` cannot be included: there is no directory of zones to look into"]),
+        ("HEAD$INCLUDE", &["5:1 error $INCLUDE is followed by a file, and maybe an origin"]),
+        ("HEAD$GENERATE 1-9 a$ A 192.0.2.$", &[]),
+        ("HEAD$GENERATE 1-9 a A", &["5:1 error $GENERATE is followed by a range and a record"]),
+        ("HEAD$GENERATE", &["5:1 error $GENERATE is followed by a range and a record"]),
+        ("HEAD$GENERATE 9-1 a$ A 192.0.2.$",
+            &["5:11 error `9-1` is no range; write it as 1-254, or as 0-254/2 for every second number"]),
+        ("HEAD$GENERATE 250-260 a$ A 192.0.2.$", &["5:24 error `192.0.2.256` is not an IPv4 address"]),
+        ("HEAD$GENERATE 1-9 ${ A 192.0.2.$", &["5:15 error `${` without `}`"]),
         ("HEAD$FOO", &["5:1 error $FOO is no directive"]),
         ("HEADa A 192.0.2.256", &["5:5 error `192.0.2.256` is not an IPv4 address"]),
         ("HEADa A", &["5:3 error an IPv4 address is missing"]),
@@ -164,6 +171,81 @@ fn a_built_in_apex_gives_a_warning() {
     assert!(zone.is_some());
     let built_in = "2:1 warning the zone example.org. is built in: the SOA and NS of this file's apex are ignored";
     assert_eq!(told(&diagnostics), [built_in]);
+}
+
+#[test]
+fn generated_records() {
+    let text =
+        "$GENERATE 1-3 host-${0,2} 30 A 192.0.2.$\n$GENERATE 0-4/2 $ PTR h$.example.\n$GENERATE 1-1 t TXT \"\\$ is $\"";
+    let (zone, diagnostics) = parse(&format!("{HEAD}{text}"));
+    assert_eq!(told(&diagnostics), [""; 0]);
+    let zone = zone.unwrap();
+    let names: Vec<String> = zone.records().iter().map(|(owner, _)| owner.to_string()).collect();
+    let expected = ["", "0.", "2.", "4.", "host-01.", "host-02.", "host-03.", "ns.", "t."];
+    assert_eq!(names, expected.map(|name| format!("{name}example.org.")));
+    let text = zone.records().iter().find(|(_, set)| set.rtype() == crate::wire::rdata::RecordType::TXT).unwrap();
+    assert_eq!(text.1.rdata().next().unwrap(), b"\x06$ is 1");
+}
+
+#[test]
+fn included_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |file: &str| directory.path().join(file);
+    fs::create_dir(at("parts")).unwrap();
+    fs::write(
+        at("example.org.zone"),
+        format!("{HEAD}a A 192.0.2.1\n$INCLUDE parts/one sub\n A 192.0.2.2\nb A 192.0.2.3\n"),
+    )
+    .unwrap();
+    fs::write(at("parts/one"), "c A 192.0.2.4\n$INCLUDE two\nd A 192.0.2.5\n").unwrap();
+    fs::write(at("parts/two"), "$ORIGIN other.example.org.\ne A 192.0.2.6\n").unwrap();
+    let mut files = ZoneFiles::new(directory.path());
+    let names = |zones: Option<Vec<StaticZone>>| -> Vec<String> {
+        zones.unwrap()[0].records().iter().map(|(owner, set)| format!("{owner}{}", set.len())).collect()
+    };
+    let (zones, diagnostics) = files.scan();
+    assert_eq!(told(&diagnostics), [""; 0]);
+    let expected = ["1", "a.2", "b.1", "ns.1", "e.other.1", "c.sub.1", "d.sub.1"];
+    let expected = expected.map(|name| match name.rsplit_once('.') {
+        Some((name, count)) => format!("{name}.example.org.{count}"),
+        None => format!("example.org.{name}"),
+    });
+    assert_eq!(names(zones), expected);
+    assert_eq!(files.scan(), (None, vec![]), "nothing differs");
+
+    // An included file that changes is noticed; one that is broken is told of at its place, and the last good zone stays.
+    fs::write(at("parts/two"), "f A 192.0.2.6\n").unwrap();
+    assert!(names(files.scan().0).contains(&"f.sub.example.org.1".to_owned()));
+    let rows = [
+        ("parts/two", "f A x", "two 1:5 error `x` is not an IPv4 address"),
+        ("parts/two", "$INCLUDE one", "two 1:10 error `one` cannot be included: it includes itself"),
+        ("parts/two", "$INCLUDE ../x", "two 1:10 error `../x` cannot be included: only files below"),
+        ("parts/two", "$INCLUDE /etc/passwd", "two 1:10 error `/etc/passwd` cannot be included: only files below"),
+        ("parts/two", "$INCLUDE link", "two 1:10 error `link` cannot be included: it is a link to somewhere outside"),
+        ("parts/two", "$INCLUDE none", "two 1:10 error `none` cannot be included: No such file"),
+        ("parts/two", "f.else. A 192.0.2.1", "two 1:1 error f.else. lies outside the zone example.org."),
+    ];
+    std::os::unix::fs::symlink("/etc/hosts", at("parts/link")).unwrap();
+    for (file, text, expected) in rows {
+        fs::write(at(file), text).unwrap();
+        let (zones, diagnostics) = files.scan();
+        assert!(zones.is_none(), "{text}");
+        let name = diagnostics[0].file.file_name().unwrap().to_str().unwrap();
+        let shown = format!("{name} {}", told(&diagnostics)[0]);
+        assert!(shown.starts_with(expected), "{text}: {shown}");
+        assert_eq!((&*diagnostics[0].kept, &*diagnostics[0].source_line), (KEPT, text));
+    }
+    // A file that was missing and comes is noticed.
+    fs::write(at("parts/two"), "$INCLUDE none").unwrap();
+    assert_eq!(files.scan().1.len(), 1);
+    fs::write(at("parts/none"), "g A 192.0.2.1").unwrap();
+    assert!(names(files.scan().0).contains(&"g.sub.example.org.1".to_owned()));
+    // Too deep.
+    for number in 0..9 {
+        fs::write(at(&format!("parts/deep{number}")), format!("$INCLUDE deep{}\n", number + 1)).unwrap();
+    }
+    fs::write(at("parts/two"), "$INCLUDE deep0").unwrap();
+    assert!(told(&files.scan().1)[0].contains("more than 8 deep"));
 }
 
 #[test]
