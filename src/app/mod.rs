@@ -319,7 +319,7 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
 }
 
 fn surroundings(settings: &Settings) -> Surroundings {
-    Surroundings { domains: settings.cluster_domains().cloned().collect(), forwarding: false }
+    Surroundings { domains: settings.cluster_domains().cloned().collect(), forwarding: settings.forward.is_on() }
 }
 
 /// What zones remember of their changes; nothing where nobody may ask for it.

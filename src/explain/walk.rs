@@ -217,7 +217,9 @@ impl<'a> Walk<'a> {
             );
         } else {
             self.fail(Level::Zone, format!("no zone here holds {name}, and it is not forwarded; zones here: {shown}"));
-            self.advise("set forward in the settings to have other names asked for elsewhere, or correct the domain");
+            self.advise(
+                "set forward.to in the settings to have other names asked for elsewhere, or correct the domain",
+            );
         }
         let labels: Vec<String> = name.labels().map(|label| String::from_utf8_lossy(label).into_owned()).collect();
         if let Some(at) = labels.iter().position(|label| label == "svc")
@@ -282,7 +284,7 @@ impl<'a> Walk<'a> {
                     format!("it leads to {target}, which no zone here holds: a resolver asks another server for it"),
                 );
                 self.advise(format!(
-                    "a client whose only name server is this one gets no address for {target} unless forward is set"
+                    "a client whose only name server is this one gets no address for {target} unless forward.to is set"
                 ));
             }
         }
