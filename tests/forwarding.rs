@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use support::{
-    dig::{dig, eventually_addresses},
+    dig::{eventually_addresses, eventually_dig},
     dns::{code, query},
     eventually, have,
     namespace::Namespace,
@@ -103,10 +103,7 @@ fn replies_leave_from_the_address_that_was_asked() {
     let program = Program::start_with(forwarding(command(), upstream.address), "0.0.0.0:0", &[]);
     for address in ["127.0.0.1", "127.0.0.77"] {
         let server = SocketAddr::new(address.parse().unwrap(), program.address.port());
-        eventually("the upstream's answer", || {
-            let reply = dig(server, &["www.example.com", "A"]);
-            if reply.addresses().len() == 1 { Ok(()) } else { Err(reply) }
-        });
+        eventually_addresses(server, "www.example.com", 1);
     }
 }
 
@@ -133,10 +130,7 @@ fn an_upstream_over_tls() {
         let settings = format!("forward: {{to: ['tls://{address}#{name}'], caFile: cert.pem}}\n");
         write(&path("ours.yaml"), &settings);
         let program = Program::start_with(with("ours.yaml"), "127.0.0.1:0", &[]);
-        eventually(&format!("{status} for {name}"), || {
-            let reply = dig(program.address, &["www.example.com", "A"]);
-            if reply.status == status { Ok(()) } else { Err(reply) }
-        });
+        eventually_dig(program.address, &["www.example.com", "A"], |reply| reply.status == status);
     }
 }
 
