@@ -43,5 +43,7 @@ pub mod app;
 pub mod certificate;
 pub mod cli;
 pub mod demo;
+pub mod http;
+pub mod metrics;
 pub mod settings;
 pub mod telemetry;

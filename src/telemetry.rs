@@ -101,10 +101,11 @@ pub fn report(diagnostics: &[Diagnostic]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Sample;
 
     #[test]
     fn a_filter_that_is_none_is_explained() {
-        let init = init(&Log { filter: "headless_dns=loud".to_owned(), json: false });
+        let init = init(&Log { filter: "headless_dns=loud".to_owned(), json: false, queries: Sample(0) });
         for outcome in [init, set_filter("headless_dns=loud")] {
             let error = outcome.expect_err("not a level");
             assert!(error.to_string().contains("headless_dns=loud"), "{error}");

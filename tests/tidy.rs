@@ -28,6 +28,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("controller", &["cluster", "object", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
+    // Seen from outside: nothing here decides anything.
+    ("http", &[]),
+    ("metrics", &["answer", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
@@ -43,7 +46,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "diagnostic",
             "explain",
             "forward",
+            "http",
             "manifest",
+            "metrics",
             "name",
             "object",
             "records",
@@ -52,6 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "settings",
             "state",
             "telemetry",
+            "wire",
             "zone",
         ],
     ),
@@ -65,6 +71,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "demo",
             "diagnostic",
             "explain",
+            "http",
             "manifest",
             "name",
             "object",
@@ -95,6 +102,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 
 /// Crates that could be replaced one day, and the places that would have to know.
 const CRATES: &[(&str, &[&str])] = &[
+    ("axum", &["app/observe/", "http/"]),
     ("arc_swap", &["zone/publish.rs"]),
     ("clap", &["cli/"]),
     ("hickory_net", &["forward/"]),
@@ -103,6 +111,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "k8s_openapi",
         &[
+            "app/programming.rs",
             "cluster/",
             "controller/",
             "demo/",
@@ -118,17 +127,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("libc", &["serve/", "state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
-    ("hyper", &["cli/fetch.rs", "serve/https"]),
-    ("hyper_util", &["cli/fetch.rs", "serve/https"]),
+    ("hyper", &["cli/fetch.rs", "http/", "serve/https"]),
+    ("hyper_util", &["cli/fetch.rs", "http/", "serve/https"]),
     ("quinn", &["serve/quic.rs"]),
     ("rcgen", &["certificate.rs"]),
+    ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
     ("ring", &["certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["app/", "cli/", "forward/", "serve/"]),
+    ("tokio", &["app/", "cli/", "forward/", "http/", "serve/"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

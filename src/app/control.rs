@@ -3,16 +3,19 @@
 
 use super::{
     journal::{Health, Journal, Reply},
+    programming,
     scan::{self, Scan},
 };
 use crate::{
+    cluster::Change,
     controller::{Controller, Event, Refusal, Turn},
     diagnostic::Diagnostic,
     explain::{self, Explanation, Question, QuestionError, Surroundings},
+    metrics::ControlFigures,
     object::{Kind, Object, ObjectKey},
     runtime::simulated::Simulated,
     settings::Simulation,
-    zone::{Publisher, file::StaticZone},
+    zone::{Publisher, Snapshot, file::StaticZone},
 };
 use jiff::Timestamp;
 use std::{
@@ -22,8 +25,9 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::sync::watch;
 
 /// Requests that wait for the loop; who comes later waits to be let in.
 const QUEUE: usize = 1024;
@@ -71,7 +75,8 @@ pub(super) enum Due {
 /// What is asked of the loop; each with where to reply to. The replies' channels have room for the one reply.
 #[derive(Debug)]
 pub(super) enum Request {
-    Events(Vec<Event>, Due, SyncSender<Vec<Refusal>>),
+    /// Things that happened, and when they were known.
+    Events(Vec<Event>, Instant, Due, SyncSender<Vec<Refusal>>),
     Zones(Vec<StaticZone>, SyncSender<()>),
     /// Pods that start from now on behave so.
     Simulation(Simulation),
@@ -110,7 +115,7 @@ impl Control {
     /// diagnostics' messages. Without a state directory it returns once it is published. While the disk fails nothing is
     /// acknowledged: see [`SendError::NotStored`].
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
-        let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Due::Durable, reply))?;
+        let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Instant::now(), Due::Durable, reply))?;
         if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
     }
 
@@ -185,6 +190,11 @@ pub(super) struct Loop {
     synced: bool,
     /// When the next turn is due though nobody asks.
     wake_at: Option<Timestamp>,
+    figures: Arc<ControlFigures>,
+    /// Tells the generation that is published.
+    published: watch::Sender<u64>,
+    /// When the earliest of what this turn carries out had happened.
+    since: Option<Instant>,
 }
 
 impl Loop {
@@ -194,8 +204,29 @@ impl Loop {
         journal: Option<Journal>,
         scans: scan::Sender,
         surroundings: Surroundings,
+        figures: Arc<ControlFigures>,
     ) -> Loop {
-        Loop { controller, publisher, journal, scans, surroundings, synced: false, wake_at: None }
+        for object in controller.cluster().objects() {
+            figures.objects(object.kind(), 1);
+        }
+        let published = watch::Sender::new(publisher.current().generation());
+        Loop {
+            controller,
+            publisher,
+            journal,
+            scans,
+            surroundings,
+            synced: false,
+            wake_at: None,
+            figures,
+            published,
+            since: None,
+        }
+    }
+
+    /// Tells of each publication, by its generation.
+    pub(super) fn published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
     }
 
     /// A turn before the first request: what was restored is published, and its timers go on.
@@ -209,6 +240,7 @@ impl Loop {
             let Some(batch) = next_batch(requests, patience(self.wake_at, now())) else { return };
             let mut asked = Vec::with_capacity(batch.len());
             let at = now();
+            self.happened(overdue(self.wake_at, at));
             for request in batch {
                 match request {
                     // The last turn, so that what was asked before the stop is carried out and written down.
@@ -226,7 +258,8 @@ impl Loop {
     /// Takes a request; what it gets as a reply is decided after the turn.
     fn take(&mut self, request: Request, now: Timestamp) -> Option<Asked> {
         match request {
-            Request::Events(events, due, reply) => {
+            Request::Events(events, since, due, reply) => {
+                self.happened(Some(since));
                 let keys = events.iter().filter_map(key_of).collect();
                 for event in events {
                     self.controller.handle(event, now);
@@ -234,8 +267,8 @@ impl Loop {
                 Some(Asked::Events(keys, due, reply))
             }
             Request::Zones(zones, reply) => {
-                let current = self.publisher.current();
-                self.publisher.publish(current.with_static_zones(zones));
+                let next = self.publisher.current().with_static_zones(zones);
+                self.publish(next);
                 Some(Asked::Zones(reply))
             }
             Request::Simulation(Simulation { start_after, ready_after, stop_after }) => {
@@ -252,13 +285,22 @@ impl Loop {
 
     /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
     fn turn(&mut self, now: Timestamp, asked: Vec<Asked>) -> Option<Timestamp> {
+        let begun = Instant::now();
         let Turn { delta, changes, refusals, wake_at, loaded } = self.controller.turn(now);
         let newly_synced = loaded && !self.synced;
         if !delta.is_empty() || newly_synced {
+            let applying = Instant::now();
             let current = self.publisher.current();
             let next = if delta.is_empty() { (*current).clone() } else { current.apply(&delta) };
-            self.publisher.publish(if loaded { next.synced() } else { next });
+            self.publish(if loaded { next.synced() } else { next });
+            self.figures.published(applying.elapsed());
+            self.programmed(&changes, begun);
             self.synced |= loaded;
+        }
+        self.count(&changes);
+        // What a turn leaves undone goes on at once, and happened when this one's did.
+        if wake_at.is_none_or(|at| at > now) {
+            self.since = None;
         }
         let replies = self.reply(asked, refusals);
         match &mut self.journal {
@@ -268,7 +310,42 @@ impl Loop {
             }
             None => replies.into_iter().for_each(|reply| reply()),
         }
+        self.figures.turned(begun.elapsed());
         wake_at
+    }
+
+    /// Every query from now on is answered from `snapshot`, and who waits looks again.
+    fn publish(&mut self, snapshot: Snapshot) {
+        let generation = snapshot.generation();
+        self.publisher.publish(snapshot);
+        self.published.send_replace(generation);
+    }
+
+    /// Something that this turn carries out happened then.
+    fn happened(&mut self, then: Option<Instant>) {
+        self.since = match (self.since, then) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Notes for each Service that changed how long that took to be published.
+    fn programmed(&self, changes: &[Change], begun: Instant) {
+        let took = self.since.unwrap_or(begun).elapsed();
+        for kind in programming::changed_services(changes, self.controller.cluster()) {
+            self.figures.programmed(kind, took);
+        }
+    }
+
+    /// Keeps count of objects.
+    fn count(&self, changes: &[Change]) {
+        for change in changes {
+            match (&change.before, &change.after) {
+                (None, Some(_)) => self.figures.objects(change.key.kind, 1),
+                (Some(_), None) => self.figures.objects(change.key.kind, -1),
+                _ => {}
+            }
+        }
     }
 
     /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
@@ -310,6 +387,12 @@ enum Asked {
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+}
+
+/// When the timer that is due by now was due.
+fn overdue(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Instant> {
+    let late = Duration::try_from(now.duration_since(wake_at?)).ok()?;
+    Instant::now().checked_sub(late)
 }
 
 /// How long to wait for requests: until the next timer, or as long as it takes.

@@ -14,6 +14,8 @@
 mod clock;
 mod control;
 mod journal;
+mod observe;
+mod programming;
 mod rehearsal;
 mod reload;
 mod scan;
@@ -28,10 +30,12 @@ use crate::{
     answer::Transport,
     certificate::Certificate,
     controller::{Controller, ControllerSettings},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Severity},
     explain::Surroundings,
     forward::{ForwardError, Forwarder},
+    http,
     manifest::watch::{Watch, watch},
+    metrics::{ControlFigures, Metrics, Moment, Sources},
     name::NameError,
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Notifier, Serving, Sockets},
@@ -41,12 +45,15 @@ use crate::{
 };
 use clock::Clock;
 use jiff::Timestamp;
+use observe::{Observed, Readiness};
 use scan::Scanner;
 use std::{
     io,
     net::SocketAddr,
+    sync::{Arc, OnceLock},
     thread::{Builder, JoinHandle},
 };
+use tokio::sync::Semaphore;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +108,12 @@ pub struct Server {
     self_signed: Option<String>,
     reader: Reader,
     control: Control,
+    figures: Arc<ControlFigures>,
+    readiness: Readiness,
+    /// Where metrics are served.
+    http_address: Option<SocketAddr>,
+    /// `None` where nothing is served over HTTP.
+    http: Option<http::Serving>,
     /// `None` once stopped, as the threads below.
     serving: Option<Serving>,
     /// `None` if nobody is to be told of changes.
@@ -129,6 +142,7 @@ impl Server {
         }
         let encrypted_addresses = sockets.encrypted_addresses();
         let self_signed = certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin);
+        let listener = settings.metrics_listen.map(bind_http).transpose()?;
 
         let identity = settings.identity.as_deref();
         let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
@@ -172,8 +186,16 @@ impl Server {
                 Some(notifier)
             }
         };
-        let mut control_loop =
-            control::Loop::new(controller, publisher, journal, scans.clone(), surroundings(&settings));
+        let figures = Arc::new(ControlFigures::default());
+        let mut control_loop = control::Loop::new(
+            controller,
+            publisher,
+            journal,
+            scans.clone(),
+            surroundings(&settings),
+            Arc::clone(&figures),
+        );
+        let published = control_loop.published();
         if restored {
             control_loop.resume(clock.now());
         }
@@ -183,7 +205,8 @@ impl Server {
             .with_forwarder(Forwarder::start(&settings.forward, &addresses)?)
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
-        let scanner = Scanner::new(&settings, certificate, requests.clone());
+        serving.log_queries(settings.log.queries.0);
+        let scanner = Scanner::new(&settings, certificate, requests.clone(), Arc::clone(&figures));
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {
             addresses,
@@ -191,6 +214,10 @@ impl Server {
             self_signed,
             reader,
             control,
+            figures,
+            readiness: Readiness::new(),
+            http_address: listener.as_ref().map(http::Listener::address),
+            http: None,
             serving: Some(serving),
             notifier,
             watch: None,
@@ -201,6 +228,12 @@ impl Server {
             settings,
         };
         // Whatever fails from here on, dropping `server` ends what runs already.
+        if let Some(listener) = listener {
+            let connections = server.settings.limits.http_connections;
+            let observed = server.observed(published, connections);
+            let serving = observe::serve(listener, observed, connections);
+            server.http = Some(serving.map_err(system("starting the HTTP thread"))?);
+        }
         server.control_thread = Some(
             Builder::new()
                 .name("control".to_owned())
@@ -220,6 +253,38 @@ impl Server {
             return Err(StartError::System { what: "loading the manifests", source });
         }
         Ok(server)
+    }
+
+    /// What is seen over HTTP.
+    fn observed(&self, published: tokio::sync::watch::Receiver<u64>, connections: usize) -> Observed {
+        let places = observe::places(connections);
+        let waiting = Arc::new(Semaphore::new(places));
+        let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
+        let taken = Arc::clone(&waiting);
+        let moment = move || {
+            let diagnostics = control.diagnostics().unwrap_or_default();
+            let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+            Moment {
+                diagnostics: (errors, diagnostics.len() - errors),
+                degraded: control.is_degraded(),
+                ready: readiness.problem(&reader).is_none(),
+                waiting: places - taken.available_permits(),
+            }
+        };
+        Observed {
+            metrics: Metrics::new(Sources {
+                counted: self.serving.as_ref().map(Serving::counted),
+                reader: self.reader.clone(),
+                control: Arc::clone(&self.figures),
+                moment: Box::new(moment),
+                http: OnceLock::new(),
+            }),
+            reader: self.reader.clone(),
+            readiness: self.readiness.clone(),
+            published,
+            cluster_domain: self.settings.cluster_domain.clone(),
+            waiting,
+        }
     }
 
     fn watch(&self, settings: &Settings) -> io::Result<Watch> {
@@ -251,6 +316,16 @@ impl Server {
         forwarder.map(Forwarder::upstreams).unwrap_or_default()
     }
 
+    /// Where metrics, health and waiting are served.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// From now on the server is about to end: it is not ready any more, and answers all the same.
+    pub fn retire(&self) {
+        self.readiness.end();
+    }
+
     /// The settings in use: those that the server was started with, and what of them a [`Server::reload`] changed.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -275,6 +350,7 @@ impl Server {
             || self.watch.as_ref().is_none_or(Watch::has_ended)
             || self.notifier.as_ref().is_some_and(Notifier::has_ended)
             || self.serving.as_ref().is_none_or(Serving::failed)
+            || self.http.as_ref().is_some_and(http::Serving::failed)
     }
 
     /// Stops answering and ends all threads; what was published is on disk then.
@@ -283,8 +359,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Who waits is told before the connections end.
+        self.readiness.end();
         self.serving = None;
         self.notifier = None;
+        self.http = None;
         self.watch = None;
         self.control.stop_scans();
         join(self.scan_thread.take());
@@ -293,6 +372,10 @@ impl Drop for Server {
         // The control loop had the journal's other end; without it the thread writes what waits and ends.
         join(self.journal_thread.take());
     }
+}
+
+fn bind_http(address: SocketAddr) -> Result<http::Listener, ListenError> {
+    http::Listener::bind(address).map_err(|source| ListenError { address, transport: "http", source })
 }
 
 fn join(thread: Option<JoinHandle<()>>) {

@@ -5,8 +5,8 @@
 //! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `stateDirectory`, `hostPathRoot`    |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
 //! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `defaultStorageClass`   |
-//! | `log.filter`                                   | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
-//! |                                                | `transfer`, all other `limits`                        |
+//! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
+//! |                                                | `transfer`, `metricsListen`, all other `limits`       |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -43,10 +43,12 @@ impl Server {
         if let Some(overrides) = &self.overrides {
             match Settings::load(overrides) {
                 Ok((settings, warnings)) => {
+                    self.figures.reloaded(true);
                     telemetry::report(&warnings);
                     self.take(settings);
                 }
                 Err(mut found) => {
+                    self.figures.reloaded(false);
                     for diagnostic in found.iter_mut().filter(|one| has_error(std::slice::from_ref(one))) {
                         diagnostic.kept = KEPT.to_owned();
                     }
@@ -90,6 +92,9 @@ impl Server {
         if directories {
             let _ = self.control.read_from(settings.manifests.clone(), settings.zones.clone());
         }
+        if let Some(serving) = &self.serving {
+            serving.log_queries(settings.log.queries.0);
+        }
         if settings.simulation != old.simulation {
             let _ = self.control.simulate(settings.simulation.clone());
         }
@@ -105,6 +110,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         file,
         listen,
         encrypted,
+        metrics_listen,
         manifests,
         zones,
         state_directory,
@@ -132,11 +138,12 @@ fn merge(old: &Settings, new: Settings) -> Merged {
     let limits = merge_limits(&old.limits, limits, &mut waiting);
     let old_domains = (old.cluster_domain.clone(), old.further_domains.clone());
     let domains = keep("clusterDomain", &old_domains, &(cluster_domain, further_domains), &mut waiting);
-    let Log { filter, json } = log;
+    let Log { filter, json, queries } = log;
     let settings = Settings {
         file,
         listen: keep("listen", &old.listen, &listen, &mut waiting),
         encrypted: merge_encrypted(&old.encrypted, encrypted, &mut waiting),
+        metrics_listen: keep("metricsListen", &old.metrics_listen, &metrics_listen, &mut waiting),
         manifests,
         zones,
         state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
@@ -159,7 +166,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         watch,
         limits,
         transfer: keep("transfer", &old.transfer, &transfer, &mut waiting),
-        log: Log { filter, json: keep("log.format", &old.log.json, &json, &mut waiting) },
+        log: Log { filter, json: keep("log.format", &old.log.json, &json, &mut waiting), queries },
     };
     Merged { settings, waiting }
 }
@@ -190,6 +197,7 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         quic_connections,
         quic_connections_per_source: quic_per_source,
         quic_streams,
+        http_connections,
         lame_duck,
     } = new;
     let old_per_source = &old.tcp_connections_per_source;
@@ -212,6 +220,7 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
             waiting,
         ),
         quic_streams: keep("limits.quicStreams", &old.quic_streams, &quic_streams, waiting),
+        http_connections: keep("limits.httpConnections", &old.http_connections, &http_connections, waiting),
         lame_duck,
     }
 }
@@ -249,6 +258,11 @@ mod tests {
             ("simulation: {startAfter: 1ms, readyAfter: 2ms, stopAfter: 3ms}\n", &[]),
             ("limits: {lameDuck: 3s}\n", &[]),
             ("log: {filter: debug}\n", &[]),
+            ("log: {queries: 1/10}\n", &[]),
+            (
+                "metricsListen: \"127.0.0.1:0\"\nlimits: {httpConnections: 9}\n",
+                &["limits.httpConnections", "metricsListen"],
+            ),
             ("log: {format: json}\n", &["log.format"]),
             ("defaultStorageClass: false\n", &["defaultStorageClass"]),
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),

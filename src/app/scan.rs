@@ -5,8 +5,9 @@ use super::control::{Due, Request, ask};
 use crate::{
     certificate::Certificate,
     controller::{Event, Refusal},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, has_error},
     manifest::{Completeness, Manifests},
+    metrics::ControlFigures,
     object::ObjectKey,
     settings::Settings,
     telemetry,
@@ -20,6 +21,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel},
     },
+    time::Instant,
 };
 
 /// Messages that wait for the thread.
@@ -101,13 +103,19 @@ pub(super) struct Scanner {
     requests: SyncSender<Request>,
     /// How much was read when the controller was told last.
     loaded: Completeness,
+    figures: Arc<ControlFigures>,
 }
 
 /// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
 struct Ending;
 
 impl Scanner {
-    pub(super) fn new(settings: &Settings, certificate: Option<Certificate>, requests: SyncSender<Request>) -> Scanner {
+    pub(super) fn new(
+        settings: &Settings,
+        certificate: Option<Certificate>,
+        requests: SyncSender<Request>,
+        figures: Arc<ControlFigures>,
+    ) -> Scanner {
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone()),
@@ -118,6 +126,7 @@ impl Scanner {
             diagnostics: Arc::default(),
             requests,
             loaded: Completeness::Nothing,
+            figures,
         }
     }
 
@@ -174,7 +183,7 @@ impl Scanner {
         telemetry::report(wrong.as_slice());
         self.scan_zones()?;
         self.scan_manifests()?;
-        self.publish_diagnostics();
+        self.figures.scanned(!has_error(&self.publish_diagnostics()));
         Ok(())
     }
 
@@ -189,6 +198,8 @@ impl Scanner {
     }
 
     fn scan_manifests(&mut self) -> Result<(), Ending> {
+        // The clock of what the files say starts when they are read.
+        let known = Instant::now();
         let changes = self.manifests.scan();
         telemetry::report(&changes.diagnostics);
         for key in changes.applied.iter().map(crate::object::Object::key).chain(changes.withdrawn.iter().cloned()) {
@@ -202,7 +213,7 @@ impl Scanner {
             return Ok(());
         }
         let refusals =
-            ask(&self.requests, |reply| Request::Events(events, Due::Published, reply)).map_err(|_| Ending)?;
+            ask(&self.requests, |reply| Request::Events(events, known, Due::Published, reply)).map_err(|_| Ending)?;
         let refused = refusals.len();
         self.refuse(refusals);
         let (files, objects) = self.manifests.counts();
@@ -244,11 +255,12 @@ impl Scanner {
         }
     }
 
-    fn publish_diagnostics(&self) {
+    fn publish_diagnostics(&self) -> Vec<Diagnostic> {
         let mut all = self.manifests.diagnostics();
         all.extend(self.refused.values().flatten().cloned());
         all.extend(self.zone_diagnostics.iter().cloned());
         all.extend(self.certificate.as_ref().and_then(Certificate::wrong).cloned());
-        *self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all);
+        all
     }
 }

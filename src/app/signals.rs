@@ -44,6 +44,7 @@ impl Signals {
                         Signal::Stop(name) => {
                             let lame_duck = server.settings().limits.lame_duck;
                             tracing::info!(signal = name, ?lame_duck, "stopping");
+                            server.retire();
                             self.received.stop_within(lame_duck).await;
                             return false;
                         }

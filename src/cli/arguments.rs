@@ -1,9 +1,9 @@
 //! Commands and flags.
 
 use super::EXIT_USAGE;
-use crate::settings::{Overrides, parse_listen, parse_upstream};
+use crate::settings::{OptionalAddress, Overrides, parse_duration, parse_listen, parse_upstream};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Authoritative DNS for stateful pods: Kubernetes manifests in, stable names out.
 #[derive(Debug, Parser)]
@@ -18,7 +18,8 @@ pub(super) struct Arguments {
 const EXIT_CODES: &str =
     "Without a command it serves. A flag wins over its environment variable, and that over the settings file.
 
-Exit codes: 0 fine, 1 the name has no records (explain), 64 wrong command line, 70 something inside failed, 77 a permission is missing,
+Exit codes: 0 fine, 1 the name has no records (explain), 64 wrong command line, 70 something inside failed, 75 what was
+waited for did not come in time (wait), 77 a permission is missing,
 78 settings, manifests or zones are wrong, an address is not to be had, or the state cannot be used";
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,24 @@ pub(super) enum Command {
         flags: Flags,
         #[command(flatten)]
         wanted: Wanted,
+    },
+    /// Wait until a Service has so many addresses in DNS, and print them with the names of the pods; works while the
+    /// server is still starting
+    Wait {
+        #[command(flatten)]
+        flags: Flags,
+        /// The Service; without a namespace in `default`
+        #[arg(long, value_name = "[NAMESPACE/]NAME")]
+        service: String,
+        /// How many addresses
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        ready: usize,
+        /// How long to wait at most, such as 30s or 5m
+        #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+        timeout: Duration,
+        /// Where the server has its metrics; else --metrics-listen or the settings' metricsListen
+        #[arg(long, value_name = "ADDR:PORT")]
+        server: Option<SocketAddr>,
     },
     /// Play scenarios against a fresh server in this process
     Demo {
@@ -115,6 +134,9 @@ pub(super) struct Flags {
     /// Address to serve over QUIC; repeatable [env: HEADLESS_DNS_LISTEN_QUIC]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen_quic: Vec<SocketAddr>,
+    /// Address of metrics, health and waiting over HTTP, or `none` [env: HEADLESS_DNS_METRICS_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics_listen: Option<OptionalAddress>,
     /// Domain of the cluster; repeatable, each holds the same names [env: HEADLESS_DNS_CLUSTER_DOMAIN, with commas]
     #[arg(long, value_name = "NAME")]
     cluster_domain: Vec<String>,
@@ -146,6 +168,7 @@ impl Flags {
             mut listen_tls,
             mut listen_https,
             mut listen_quic,
+            metrics_listen,
             mut cluster_domain,
             state_dir,
             mut forward,
@@ -165,6 +188,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            metrics_listen: behind.metrics_listen.or(metrics_listen),
             cluster_domain,
             state_dir: behind.state_dir.or(state_dir),
             forward,
@@ -180,6 +204,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            metrics_listen,
             cluster_domain,
             state_dir,
             forward,
@@ -192,6 +217,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            metrics_listen,
             cluster_domain,
             state_directory: state_dir,
             forward,
@@ -224,7 +250,9 @@ mod tests {
         let parse = |line: &str| {
             let Arguments { flags, command } = Arguments::try_parse_from(line.split(' ')).unwrap();
             match command {
-                Some(Command::Serve(more) | Command::Check { flags: more, .. }) => flags.and(more),
+                Some(Command::Serve(more) | Command::Check { flags: more, .. } | Command::Wait { flags: more, .. }) => {
+                    flags.and(more)
+                }
                 _ => flags,
             }
         };
@@ -246,7 +274,15 @@ mod tests {
         for row in rows {
             assert_eq!(parse(row), expected, "{row}");
         }
-        for wrong in ["p --listen 127.0.0.1", "p --lisen x", "p serve x", "p demo", "p check --fast"] {
+        for wrong in [
+            "p --listen 127.0.0.1",
+            "p --lisen x",
+            "p serve x",
+            "p demo",
+            "p check --fast",
+            "p wait",
+            "p wait --service a --timeout 5",
+        ] {
             assert!(Arguments::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
         }
     }

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod fetch;
 mod serve;
+mod wait;
 
 use crate::{
     diagnostic::{self, Diagnostic},
@@ -22,6 +23,8 @@ pub const EXIT_ABSENT: u8 = 1;
 pub const EXIT_USAGE: u8 = 64;
 /// Something inside ended that must not (EX_SOFTWARE), or the system refused something that no setting can change.
 pub const EXIT_INTERNAL: u8 = 70;
+/// What `wait` waited for did not come in time (EX_TEMPFAIL).
+pub const EXIT_TIMED_OUT: u8 = 75;
 /// A permission is missing: a port below 1024, an unreadable settings file, a state directory that cannot be written
 /// (EX_NOPERM).
 pub const EXIT_PERMISSION: u8 = 77;
@@ -49,6 +52,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Serve(more)) => serve::serve(&flags.and(more)),
         Some(Command::Check { flags: more, strict }) => check::check(&flags.and(more), strict),
         Some(Command::Explain { flags: more, wanted }) => explain::explain(&flags.and(more), &wanted),
+        Some(Command::Wait { flags: more, service, ready, timeout, server }) => {
+            wait::wait(&flags.and(more), server, &wait::Wanted { service, ready, timeout })
+        }
         Some(Command::Demo { files }) => arguments::without_flags(&flags, "demo", || crate::demo::run(&files)),
         Some(Command::Version) => arguments::without_flags(&flags, "version", || {
             say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));

@@ -62,6 +62,10 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
             EXIT_PERMISSION,
         ),
         (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
+        (Some(io::ErrorKind::AddrInUse), StartError::Listen(error)) if error.transport == "http" => (
+            "another program has this port, perhaps another headless-dns: name another with --metrics-listen, or none",
+            EXIT_CONFIGURATION,
+        ),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
             "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a \
              free one",
@@ -108,6 +112,9 @@ fn banner(server: &Server) -> String {
     }
     if let Some(pin) = server.self_signed() {
         let _ = writeln!(out, "certificate: self-signed, to be pinned as sha256 {pin}");
+    }
+    if let Some(address) = server.http_address() {
+        let _ = writeln!(out, "metrics and health at http://{address}");
     }
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));

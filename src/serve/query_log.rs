@@ -119,10 +119,10 @@ impl Entry {
         tracing::info!(
             target: "headless_dns::queries",
             client = %self.client.source,
-            transport = self.client.transport.name(),
-            name = self.name(),
+            transport = %self.client.transport.name(),
+            name = %self.name(),
             qtype = %self.qtype,
-            flags = self.flags(),
+            flags = %self.flags(),
             rcode = self.rcode,
             size = self.size,
             microseconds = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),

@@ -59,6 +59,7 @@ pub(super) fn fast_limits() -> Limits {
         quic_connections: 64,
         quic_connections_per_source: 64,
         quic_streams: 20,
+        http_connections: 16,
         lame_duck: Duration::ZERO,
     }
 }

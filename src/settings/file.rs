@@ -1,7 +1,7 @@
 //! The settings file: its keys, and what their values may be.
 
 use super::{
-    Settings, domains, encrypted,
+    OptionalAddress, Sample, Settings, domains, encrypted,
     forward::FileForward,
     reverse,
     text::{OneOrMore, Text, Threads, format_duration},
@@ -31,6 +31,7 @@ pub(super) struct FileSettings {
     pub listen_https: Option<Vec<Text<SocketAddr>>>,
     pub listen_quic: Option<Vec<Text<SocketAddr>>>,
     pub tls: Option<encrypted::FileTls>,
+    pub metrics_listen: Option<Text<OptionalAddress>>,
     pub manifests: Option<Vec<PathBuf>>,
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
@@ -84,6 +85,7 @@ pub(super) struct FileLimits {
     pub quic_connections: Option<usize>,
     pub quic_connections_per_source: Option<usize>,
     pub quic_streams: Option<u32>,
+    pub http_connections: Option<usize>,
     pub lame_duck: Option<Text<Duration>>,
 }
 
@@ -92,6 +94,7 @@ pub(super) struct FileLimits {
 pub(super) struct FileLog {
     pub filter: Option<String>,
     pub format: Option<Format>,
+    pub queries: Option<Text<Sample>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -143,6 +146,7 @@ pub(super) fn apply(
         listen_https,
         listen_quic,
         tls,
+        metrics_listen,
         manifests,
         zones,
         state_directory,
@@ -178,6 +182,9 @@ pub(super) fn apply(
     }
     if let Some(tls) = tls {
         encrypted::apply(&mut checked, settings, directory, tls);
+    }
+    if let Some(Text(OptionalAddress(address))) = metrics_listen {
+        settings.metrics_listen = address;
     }
     if let Some(manifests) = manifests {
         settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();
@@ -433,6 +440,7 @@ impl Checked<'_> {
             quic_connections,
             quic_connections_per_source,
             quic_streams,
+            http_connections,
             lame_duck,
         } = limits;
         let into = &mut settings.limits;
@@ -464,6 +472,9 @@ impl Checked<'_> {
         self.duration("limits.tcpIdle", tcp_idle, &mut into.tcp_idle, SECOND / 10, HOUR);
         self.duration("limits.tcpSlow", tcp_slow, &mut into.tcp_slow, SECOND / 100, 300 * SECOND);
         self.duration("limits.tlsHandshake", tls_handshake, &mut into.tls_handshake, SECOND / 100, 300 * SECOND);
+        if let Some(number) = http_connections {
+            into.http_connections = self.range("limits.httpConnections", number, 4, 1_000_000);
+        }
         self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);
     }
 
@@ -489,13 +500,16 @@ impl Checked<'_> {
     }
 
     fn log(&mut self, settings: &mut Settings, log: FileLog) {
-        let FileLog { filter, format } = log;
+        let FileLog { filter, format, queries } = log;
         if let Some(filter) = filter {
             self.filter(&filter);
             settings.log.filter = filter;
         }
         if let Some(format) = format {
             settings.log.json = format == Format::Json;
+        }
+        if let Some(Text(sample)) = queries {
+            settings.log.queries = sample;
         }
     }
 

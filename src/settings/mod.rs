@@ -4,6 +4,7 @@ mod domains;
 mod encrypted;
 mod file;
 mod forward;
+mod observe;
 mod overrides;
 mod reverse;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod ttls;
 
 pub use encrypted::{CertificateSource, Encrypted};
 pub use forward::{Forward, Upstream, parse_upstream};
+pub use observe::{OptionalAddress, Sample};
 pub use overrides::Overrides;
 pub use text::{format_duration, parse_duration, parse_listen};
 pub use transfer::{Permission, Target, Transfer};
@@ -44,6 +46,8 @@ pub struct Settings {
     /// Addresses served over TLS, HTTPS and QUIC (`listenTls`, `listenHttps`, `listenQuic` in the file), with their
     /// certificate (`tls`); none by default.
     pub encrypted: Encrypted,
+    /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
+    pub metrics_listen: Option<SocketAddr>,
     /// Directories of manifests.
     pub manifests: Vec<PathBuf>,
     /// Directory of static zones.
@@ -142,6 +146,8 @@ pub struct Limits {
     pub quic_connections_per_source: usize,
     /// Queries at a time on one QUIC connection; default 100.
     pub quic_streams: u32,
+    /// Open connections to `metrics_listen` in all; default 256.
+    pub http_connections: usize,
     /// How long queries are still answered after SIGTERM; default 0 s.
     pub lame_duck: Duration,
 }
@@ -153,6 +159,8 @@ pub struct Log {
     pub filter: String,
     /// `text` or `json`; default text.
     pub json: bool,
+    /// Which queries are logged; default none.
+    pub queries: Sample,
 }
 
 /// The settings file of the working directory, taken when no other is named.
@@ -171,6 +179,7 @@ impl Settings {
             file: None,
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
             encrypted: Encrypted::default(),
+            metrics_listen: None,
             manifests: vec![PathBuf::from("manifests")],
             zones: PathBuf::from("zones"),
             state_directory: Some(PathBuf::from("state")),
@@ -209,10 +218,11 @@ impl Settings {
                 quic_connections: 1024,
                 quic_connections_per_source: 64,
                 quic_streams: 100,
+                http_connections: 256,
                 lame_duck: Duration::ZERO,
             },
             transfer: Transfer::off(),
-            log: Log { filter: "info".to_string(), json: false },
+            log: Log { filter: "info".to_string(), json: false, queries: Sample(0) },
         }
     }
 
@@ -243,6 +253,7 @@ impl Settings {
             listen_tls,
             listen_https,
             listen_quic,
+            metrics_listen,
             cluster_domain,
             state_directory,
             forward,
@@ -263,6 +274,9 @@ impl Settings {
             if !list.is_empty() {
                 *into = list;
             }
+        }
+        if let Some(OptionalAddress(address)) = metrics_listen {
+            settings.metrics_listen = address;
         }
         if !cluster_domain.is_empty() {
             settings.take_domains(&cluster_domain).map_err(|message| vec![refused_domain(message)])?;

@@ -5,6 +5,8 @@
 
 pub mod dig;
 pub mod dns;
+pub mod exposition;
+pub mod http;
 pub mod namespace;
 pub mod program;
 pub mod rows;

@@ -356,11 +356,14 @@ fn a_slow_disk_delays_no_publication() {
     let controller = Controller::new(controller_settings(&settings), simulated(&settings));
     let (scans, _scanned) = scan::channel();
     let (requests, requested) = control::channel();
-    let control_loop = Loop::new(controller, publisher, bench.journal.take(), scans, surroundings(&settings));
+    let control_loop =
+        Loop::new(controller, publisher, bench.journal.take(), scans, surroundings(&settings), Arc::default());
     let thread = std::thread::spawn(move || control_loop.run(&requested, Timestamp::now));
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);
-        requests.send(Request::Events(vec![Event::Apply(service(name)), Event::Loaded], due, reply)).unwrap();
+        requests
+            .send(Request::Events(vec![Event::Apply(service(name)), Event::Loaded], Instant::now(), due, reply))
+            .unwrap();
         replied
     };
     let objects = || control::ask(&requests, |reply| Request::Objects(Kind::Service, reply)).unwrap().len();

@@ -1,0 +1,215 @@
+//! HTTP for people and programs: connections that are counted, timed and ended, and the routes that a caller brings.
+//!
+//! What is served where is no matter of this room. What a stranger can make it hold is bounded: so many connections,
+//! each with one request at a time, a head of so many octets, and nothing that waits for a client for ever.
+
+mod client;
+mod patient;
+
+pub use client::{GetError, get};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use patient::Patient;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    sync::watch,
+    task::JoinSet,
+    time::timeout,
+};
+
+/// Largest head of a request, in octets; the same room is for what is read ahead.
+const HEAD: usize = 16 * 1024;
+/// Most header fields of a request.
+const FIELDS: usize = 64;
+/// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long connections may take to end after the stop.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What strangers are allowed.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections in all; more are closed at once.
+    pub connections: usize,
+    /// How long a request's head may take, and a connection be idle.
+    pub head: Duration,
+    /// How long a client may take nothing of a reply.
+    pub stalled: Duration,
+}
+
+impl Limits {
+    /// So many connections; five seconds for a head, ten for a client that does not read.
+    pub fn new(connections: usize) -> Limits {
+        Limits { connections, head: Duration::from_secs(5), stalled: Duration::from_secs(10) }
+    }
+}
+
+/// Events that are too many to log one by one.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections that are open.
+    pub open: AtomicU64,
+    /// Connections turned away because there were too many.
+    pub refused: AtomicU64,
+}
+
+/// A bound socket that nobody serves yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+/// A thread that serves; stopped by dropping it.
+#[derive(Debug)]
+pub struct Serving {
+    stop: watch::Sender<bool>,
+    ended: Arc<AtomicBool>,
+    counters: Arc<Counters>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free one.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address })
+    }
+
+    /// The address in fact bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `routes` from a thread of this name, with a small runtime of its own: whatever is asked here, the threads
+    /// that answer DNS do not wait for it.
+    pub fn serve(self, name: &str, routes: Router, limits: Limits) -> io::Result<Serving> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let (ended, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
+        let (end, counted) = (Arc::clone(&ended), Arc::clone(&counters));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let outcome = run(&runtime, self.socket, &routes, &limits, &counted, stopped);
+            if let Err(error) = outcome {
+                tracing::error!(%error, "the HTTP socket is lost");
+            }
+            end.store(true, Ordering::Release);
+        })?;
+        Ok(Serving { stop, ended, counters, thread: Some(thread) })
+    }
+}
+
+impl Serving {
+    /// Whether the thread ended though nobody stopped it.
+    pub fn failed(&self) -> bool {
+        self.ended.load(Ordering::Acquire) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // The receiver is gone when the thread has ended before; then there is nothing to stop.
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    runtime: &Runtime,
+    socket: std::net::TcpListener,
+    routes: &Router,
+    limits: &Limits,
+    counters: &Arc<Counters>,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    runtime.block_on(async {
+        let listener = TcpListener::from_std(socket)?;
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    // Dropping the stream closes it.
+                    Ok(_) if connections.len() >= limits.connections => {
+                        counters.refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok((stream, _)) => {
+                        counters.open.fetch_add(1, Ordering::Relaxed);
+                        connections.spawn(connection(stream, routes.clone(), limits.clone(), stopped.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting an HTTP connection");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                Some(outcome) = connections.join_next() => {
+                    counters.open.fetch_sub(1, Ordering::Relaxed);
+                    if outcome.is_err_and(|error| error.is_panic()) {
+                        tracing::error!("an HTTP connection was lost in a panic; please report it");
+                    }
+                }
+                _ = stopped.changed() => break,
+            }
+        }
+        drop(listener);
+        // Whatever is left after that is ended with the tasks.
+        let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
+        Ok(())
+    })
+}
+
+/// Returns when it is time to end.
+async fn stop(stopped: &mut watch::Receiver<bool>) {
+    // Also when nobody can say so any more.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn connection(stream: TcpStream, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    // The system may refuse it on a dead connection.
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(Patient::new(stream, limits.stalled));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(FIELDS)
+        .max_buf_size(HEAD)
+        .serve_connection(stream, TowerToHyperService::new(routes));
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stop(&mut stopped) => {
+            // What is being answered is answered, and nothing more is read.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // Errors of one connection (reset, timeout, no HTTP) are everyday; nobody can do anything about them.
+    if let Err(error) = outcome {
+        tracing::trace!(%error, "an HTTP connection ended");
+    }
+}

@@ -1,0 +1,156 @@
+//! Metrics in the text form of Prometheus, put together when somebody asks for them. `docs/metrics.md` lists them.
+
+mod control;
+mod page;
+mod process;
+mod queries;
+
+pub use control::{ControlFigures, ServiceKind};
+
+use crate::{http, serve::Counted, zone::Reader};
+use page::{Labels, Page, label};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, prometheus_text},
+    registry::Registry,
+};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, atomic::Ordering},
+    time::SystemTime,
+};
+
+/// The type of what [`Metrics::text`] gives.
+pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+/// Figures that hold at one moment and that nobody counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Moment {
+    /// Errors and warnings that hold now, in manifests and zones.
+    pub diagnostics: (usize, usize),
+    /// Whether something that should be in the state directory is not.
+    pub degraded: bool,
+    /// Whether queries are answered in full and the server is to stay.
+    pub ready: bool,
+    /// Clients that wait for pods.
+    pub waiting: usize,
+}
+
+/// Where the figures come from.
+pub struct Sources {
+    /// What is asked and answered, as long as anybody answers.
+    pub counted: Option<Counted>,
+    /// What is served.
+    pub reader: Reader,
+    /// What the control plane notes.
+    pub control: Arc<ControlFigures>,
+    /// Asked for each page.
+    pub moment: Box<dyn Fn() -> Moment + Send + Sync>,
+    /// The connections that pages are asked over; set once they are served.
+    pub http: OnceLock<Arc<http::Counters>>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    sources: Arc<Sources>,
+}
+
+impl Metrics {
+    /// The metrics of these sources; the server starts now.
+    pub fn new(sources: Sources) -> Metrics {
+        let sources = Arc::new(sources);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(All { sources: Arc::clone(&sources), started: now.as_secs_f64() }));
+        Metrics { registry, sources }
+    }
+
+    /// From now on the connections are counted here.
+    pub fn set_http(&self, counters: Arc<http::Counters>) {
+        // Set only once, when the listener is served.
+        let _ = self.sources.http.set(counters);
+    }
+
+    /// The page as it is now.
+    ///
+    /// # Errors
+    /// Never in fact: writing to a string does not fail.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+#[derive(Debug)]
+struct All {
+    sources: Arc<Sources>,
+    started: f64,
+}
+
+impl Collector for All {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        let snapshot = self.sources.reader.load();
+        if let Some(counted) = &self.sources.counted {
+            queries::write(page, counted, &snapshot)?;
+        }
+        self.zones(page)?;
+        self.sources.control.write(page)?;
+        self.moment(page)?;
+        process::write(page, self.started)?;
+        let mut build = label("version", env!("CARGO_PKG_VERSION"));
+        build.push(("os", std::env::consts::OS.to_owned()));
+        build.push(("arch", std::env::consts::ARCH.to_owned()));
+        page.gauge("headless_dns_build_info", "The program, always 1.", [(build, 1.0)])
+    }
+}
+
+impl All {
+    fn zones(&self, page: &mut Page<'_>) -> fmt::Result {
+        let snapshot = self.sources.reader.load();
+        let mut zones: Vec<_> = snapshot.zones().map(|zone| (zone.origin(), zone.serial(), zone.counts())).collect();
+        zones.sort_unstable();
+        let rows = |of: fn(&(u32, (usize, usize))) -> f64| {
+            zones.iter().map(move |&(name, serial, counts)| (label("zone", name.to_string()), of(&(serial, counts))))
+        };
+        let generation = [(Labels::new(), snapshot.generation() as f64)];
+        page.gauge("headless_dns_snapshot_generation", "Grows by one with each published change.", generation)?;
+        page.gauge("headless_dns_zone_serial", "Serial in the SOA of a zone.", rows(|zone| f64::from(zone.0)))?;
+        page.gauge("headless_dns_zone_names", "Names that hold records.", rows(|zone| zone.1.0 as f64))?;
+        page.gauge("headless_dns_zone_records", "Records of a zone.", rows(|zone| zone.1.1 as f64))
+    }
+
+    fn moment(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Moment { diagnostics: (errors, warnings), degraded, ready, waiting } = (self.sources.moment)();
+        let one = |number: f64| [(Labels::new(), number)];
+        page.gauge(
+            "headless_dns_diagnostics",
+            "Messages about manifests and zones that hold now.",
+            [(label("severity", "error"), errors as f64), (label("severity", "warning"), warnings as f64)],
+        )?;
+        page.gauge("headless_dns_ready", "1 while /readyz says 200.", one(f64::from(u8::from(ready))))?;
+        page.gauge(
+            "headless_dns_state_degraded",
+            "1 while something that should be in the state directory is not.",
+            one(f64::from(u8::from(degraded))),
+        )?;
+        page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
+        let Some(http) = self.sources.http.get() else { return Ok(()) };
+        let read = |counter: &std::sync::atomic::AtomicU64| one(counter.load(Ordering::Relaxed) as f64);
+        page.gauge("headless_dns_http_connections", "Open connections to metricsListen.", read(&http.open))?;
+        page.counter(
+            "headless_dns_http_connections_refused",
+            "Connections to metricsListen turned away because of limits.httpConnections.",
+            read(&http.refused),
+        )
+    }
+}
