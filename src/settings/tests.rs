@@ -353,7 +353,12 @@ fn what_is_wrong_is_told_with_its_place() {
     );
     check(
         "ttl: 3\nttls: {headless: 61, pods: 3601, replaced: 4}\n",
-        "error: etc/s.yaml:2:28: ttls.pods: 3601 is out of range\n2 | ttls: {headless: 61, pods: 3601, replaced: 4}\n  |                            ^^^^\n  help: write a number from 0 to 3600",
+        "warning: etc/s.yaml:2:18: ttls.headless: 61 seconds are long: clients may use a pod's old address for that many \
+         seconds\n2 | ttls: {headless: 61, pods: 3601, replaced: 4}\n  |                  ^^\n\nerror: etc/s.yaml:2:28: \
+         ttls.pods: 3601 is out of range\n2 | ttls: {headless: 61, pods: 3601, replaced: 4}\n  |                            \
+         ^^^^\n  help: write a number from 0 to 3600\n\nwarning: etc/s.yaml:2:44: ttls.replaced: 4 seconds are longer \
+         than ttl, which is 3\n2 | ttls: {headless: 61, pods: 3601, replaced: 4}\n  |                                            ^\n  \
+         help: write less, or nothing changes when a pod is about to go",
     );
     for (text, message) in
         [("''", "there is no directory named"), ("/", "every directory of this machine is below `/`")]
