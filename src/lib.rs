@@ -39,6 +39,7 @@ pub mod runtime;
 pub mod state;
 
 // The program around them.
+pub mod api;
 pub mod app;
 pub mod certificate;
 pub mod cli;

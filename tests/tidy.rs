@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
+    ("api", &["cluster", "object"]),
     (
         "app",
         &[
