@@ -284,6 +284,8 @@ impl Server {
             published,
             cluster_domain: self.settings.cluster_domain.clone(),
             waiting,
+            control: self.control.clone(),
+            explaining: observe::explaining(),
         }
     }
 

@@ -89,8 +89,8 @@ pub(super) struct Wanted {
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     pub namespace: String,
     /// Where the server answers HTTP; else what the settings say in metricsListen
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = super::explain::parse_server)]
+    pub server: Option<SocketAddr>,
     /// How to tell it
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub output: Output,

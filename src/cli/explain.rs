@@ -3,16 +3,19 @@
 use super::{
     EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Flags,
     arguments::{Output, Wanted},
-    fetch::{FetchError, encoded, fetch},
-    say,
+    say, wait,
 };
 use crate::{
     app::Rehearsal,
     diagnostic::{self, Diagnostic},
     explain::{Explanation, Question},
-    settings::Settings,
+    http::{self, GetError},
 };
-use std::path::Path;
+use std::{net::SocketAddr, path::Path, time::Duration};
+use tokio::time::timeout;
+
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where an explanation comes from, and what is said before it.
 type Told = (Explanation, Option<String>);
@@ -24,7 +27,7 @@ pub(super) fn explain(flags: &Flags, wanted: &Wanted) -> u8 {
         Err(error) => return refuse(&error.to_string(), EXIT_USAGE),
     };
     let told = match &wanted.server {
-        Some(server) => ask(server, wanted).map(|explanation| (explanation, None)).map_err(|error| match error {
+        Some(server) => ask(*server, wanted).map(|explanation| (explanation, None)).map_err(|error| match error {
             Refused::Question(message) => refuse(&message, EXIT_USAGE),
             Refused::Unreachable(error) | Refused::Failed(error) => refuse(&error, EXIT_INTERNAL),
         }),
@@ -49,8 +52,8 @@ pub(super) fn explain(flags: &Flags, wanted: &Wanted) -> u8 {
 /// From the server that the settings name, else from a rehearsal; or the exit code, when all has been said.
 fn found_out(flags: &Flags, wanted: &Wanted, question: &Question) -> Result<Told, u8> {
     let (settings, warnings) = super::overrides(flags).and_then(|overrides| super::settings(&overrides))?;
-    let why = match server_of(&settings) {
-        Some(server) => match ask(&server, wanted) {
+    let why = match settings.metrics_listen.map(wait::reachable) {
+        Some(server) => match ask(server, wanted) {
             Ok(explanation) => return Ok((explanation, None)),
             Err(Refused::Question(message)) => return Err(refuse(&message, EXIT_USAGE)),
             Err(Refused::Failed(error)) => return Err(refuse(&error, EXIT_INTERNAL)),
@@ -68,11 +71,6 @@ fn found_out(flags: &Flags, wanted: &Wanted, question: &Question) -> Result<Told
     Ok((explanation, Some(format!("{why}; this is what a fresh start would give{wrong}"))))
 }
 
-/// Where the settings say that the server answers HTTP.
-fn server_of(_settings: &Settings) -> Option<String> {
-    None
-}
-
 /// Why the server did not explain.
 enum Refused {
     Unreachable(String),
@@ -81,22 +79,45 @@ enum Refused {
     Failed(String),
 }
 
-fn ask(server: &str, wanted: &Wanted) -> Result<Explanation, Refused> {
+fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
     let mut path = format!("/explain?name={}&namespace={}", encoded(&wanted.name), encoded(&wanted.namespace));
     if let Some(record_type) = &wanted.record_type {
         path.push_str(&format!("&type={}", encoded(record_type)));
     }
-    let (status, body) = fetch(server, &path).map_err(|error| match error {
-        FetchError::Unreachable(..) => Refused::Unreachable(error.to_string()),
-        FetchError::Address(_) | FetchError::Failed(..) => Refused::Failed(error.to_string()),
-    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|error| Refused::Failed(format!("the runtime cannot be started: {error}")))?;
+    let outcome = runtime.block_on(async { timeout(PATIENCE, http::get(server, &path)).await });
+    let (status, body) = match outcome {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error @ GetError::Connect(..))) => return Err(Refused::Unreachable(error.to_string())),
+        Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
+        Err(_) => return Err(Refused::Failed(format!("{server} did not answer within {} s", PATIENCE.as_secs()))),
+    };
     let text = || String::from_utf8_lossy(&body).trim().to_owned();
     match status {
         200 => serde_json::from_slice(&body)
             .map_err(|error| Refused::Failed(format!("{server}: not an explanation ({error}); is it headless-dns?"))),
         400 => Err(Refused::Question(text())),
-        status => Err(Refused::Failed(format!("{server}: {status} {}", text()))),
+        status => Err(Refused::Failed(format!("{server}: status {status}: {}", text()))),
     }
+}
+
+/// Where a server answers HTTP, with or without `http://`.
+pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    bare.parse().map_err(|_| format!("`{text}` is no address with a port; write http://127.0.0.1:9153"))
+}
+
+/// A text as a value in a URL's query: all but the unreserved characters of RFC 3986 §2.3 in percent-encoding.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(octet.into()),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
 }
 
 fn refuse(message: &str, code: u8) -> u8 {

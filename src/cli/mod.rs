@@ -3,7 +3,6 @@
 mod arguments;
 mod check;
 mod explain;
-mod fetch;
 mod serve;
 mod wait;
 

@@ -56,7 +56,7 @@ fn from_settings(flags: &Flags) -> Result<SocketAddr, u8> {
 }
 
 /// An address to connect to, for one to listen on.
-fn reachable(server: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(server: SocketAddr) -> SocketAddr {
     let ip = match server.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

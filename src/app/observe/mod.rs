@@ -3,11 +3,13 @@
 //! Everything here only reads. It has a thread and limits of its own (`http`), so that nobody who asks here keeps a DNS
 //! query waiting.
 
+mod explain;
 mod readiness;
 mod wait;
 
 pub(super) use readiness::Readiness;
 
+use super::Control;
 use crate::{
     http,
     metrics::{CONTENT_TYPE, Metrics},
@@ -35,6 +37,14 @@ pub(super) struct Observed {
     pub(super) cluster_domain: Name,
     /// Places of those who wait for pods.
     pub(super) waiting: Arc<Semaphore>,
+    /// Who gives explanations, and places of those who ask for them.
+    pub(super) control: Control,
+    pub(super) explaining: Semaphore,
+}
+
+/// Places of those who ask for explanations.
+pub(super) fn explaining() -> Semaphore {
+    Semaphore::new(explain::AT_ONCE)
 }
 
 /// Of so many connections, how many may wait for pods: some are left for whoever looks after the server.
@@ -50,6 +60,7 @@ pub(super) fn serve(listener: http::Listener, observed: Observed, connections: u
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/wait", get(wait::wait))
+        .route("/explain", get(explain::explain))
         .fallback(nothing)
         .with_state(Arc::clone(&observed));
     let serving = listener.serve("http", routes, http::Limits::new(connections))?;
@@ -84,5 +95,5 @@ async fn readyz(State(observed): State<Arc<Observed>>) -> Response {
 }
 
 async fn nothing() -> Response {
-    text(StatusCode::NOT_FOUND, "here are /metrics, /healthz, /readyz and /wait")
+    text(StatusCode::NOT_FOUND, "here are /metrics, /healthz, /readyz, /wait and /explain")
 }
