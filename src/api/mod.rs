@@ -37,4 +37,5 @@
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
+pub mod openapi;
 pub mod resource;

@@ -1,0 +1,271 @@
+//! The structure of the served kinds: fields, their types, and how lists and maps are merged.
+//!
+//! It drives four things: what `kubectl explain` shows, which fields are unknown, strategic merge patches, and
+//! server-side apply. `structure.py` writes the text that it is read from out of the k8s-openapi crate.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// The fields of one definition, a Go struct upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Its name without the leading `io.k8s.`: `api.core.v1.ServicePort`.
+    pub name: &'static str,
+    /// Its fields, by name.
+    pub fields: Vec<Field>,
+    /// Whether it is one value to server-side apply (`x-kubernetes-map-type: atomic`).
+    pub is_atomic: bool,
+}
+
+/// One field of a definition.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub is_required: bool,
+    /// What its value is.
+    pub of: Type,
+    /// How server-side apply merges it.
+    pub merge: Merge,
+    /// How a strategic merge patch merges a list (`x-kubernetes-patch-strategy`); without it, the list is replaced.
+    pub patch: Patch,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Type {
+    /// JSON of any shape.
+    Any,
+    /// `true` or `false`.
+    Boolean,
+    /// A number without fraction, of 32 bits.
+    Int32,
+    /// A number without fraction, of 64 bits.
+    Int64,
+    /// Text.
+    String,
+    /// A point in time in RFC 3339.
+    Time,
+    /// A resource quantity, `1Gi`.
+    Quantity,
+    /// A number or text: a port, a percentage.
+    IntOrString,
+    /// A list of equal elements.
+    List(Box<Type>),
+    /// An object with free keys.
+    Map(Box<Type>),
+    /// An object of a definition, by its name.
+    Object(&'static str),
+}
+
+/// How server-side apply merges a field (`x-kubernetes-list-type`, `x-kubernetes-map-type`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Merge {
+    /// What its type says: a list is one value, an object or a map is merged unless its definition is atomic.
+    #[default]
+    Usual,
+    /// It is one value.
+    Atomic,
+    /// It is merged though its definition is atomic.
+    Granular,
+    /// A list of scalars without order.
+    Set,
+    /// A list of objects that are told apart by these fields.
+    Map(Vec<&'static str>),
+}
+
+/// How a strategic merge patch merges a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// Whether elements are merged rather than the list replaced.
+    pub merges: bool,
+    /// The field that tells objects apart; `None` for lists of scalars.
+    pub key: Option<&'static str>,
+    /// Whether `$retainKeys` is understood in the elements.
+    pub retains_keys: bool,
+}
+
+/// The kinds at the root of documents, with the group and version of each: definition, group, kind.
+pub const ROOTS: &[(&str, &str, &str)] = &[
+    ("api.apps.v1.ControllerRevision", "apps", "ControllerRevision"),
+    ("api.apps.v1.StatefulSet", "apps", "StatefulSet"),
+    ("api.autoscaling.v1.Scale", "autoscaling", "Scale"),
+    ("api.core.v1.Endpoints", "", "Endpoints"),
+    ("api.core.v1.Event", "", "Event"),
+    ("api.core.v1.Namespace", "", "Namespace"),
+    ("api.core.v1.PersistentVolume", "", "PersistentVolume"),
+    ("api.core.v1.PersistentVolumeClaim", "", "PersistentVolumeClaim"),
+    ("api.core.v1.Pod", "", "Pod"),
+    ("api.core.v1.Service", "", "Service"),
+    ("api.discovery.v1.EndpointSlice", "discovery.k8s.io", "EndpointSlice"),
+    ("api.storage.v1.StorageClass", "storage.k8s.io", "StorageClass"),
+];
+
+/// Fields of keyed lists that server-side apply fills in where they are absent, so that an element has its whole key.
+const KEY_DEFAULTS: &[(&str, &str, &str)] =
+    &[("api.core.v1.ContainerPort", "protocol", "TCP"), ("api.core.v1.ServicePort", "protocol", "TCP")];
+
+static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| read(include_str!("structure.txt")));
+
+impl Schema {
+    /// The structure of a kind that is served: `StatefulSet`, `Scale`.
+    pub fn of(kind: &str) -> Option<&'static Schema> {
+        let (name, ..) = ROOTS.iter().find(|(.., root)| *root == kind)?;
+        Schema::named(name)
+    }
+
+    /// A definition by its name.
+    pub fn named(name: &str) -> Option<&'static Schema> {
+        SCHEMAS.get(name)
+    }
+
+    /// Every definition, by name.
+    pub fn all() -> impl Iterator<Item = &'static Schema> {
+        SCHEMAS.values()
+    }
+
+    /// A field by its name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The name of the Go struct: `ServicePort`.
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('.').next().unwrap_or(self.name)
+    }
+
+    /// What a field has in the key of its list where it is absent: `protocol` of ports is `TCP`.
+    pub fn key_default(&self, field: &str) -> Option<&'static str> {
+        let named = KEY_DEFAULTS.iter().find(|(definition, name, _)| (*definition, *name) == (self.name, field));
+        named.map(|(_, _, value)| *value)
+    }
+}
+
+impl Type {
+    /// The definition of an object, or of a list's elements, or of a map's values.
+    pub fn schema(&self) -> Option<&'static Schema> {
+        match self {
+            Type::Object(name) => Schema::named(name),
+            Type::List(inner) | Type::Map(inner) => inner.schema(),
+            _ => None,
+        }
+    }
+
+    fn read(text: &'static str) -> Type {
+        let within = |open, close| text.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
+        if let Some(element) = within('[', ']') {
+            return Type::List(Box::new(Type::read(element)));
+        }
+        if let Some(value) = within('{', '}') {
+            return Type::Map(Box::new(Type::read(value)));
+        }
+        match text {
+            "boolean" => Type::Boolean,
+            "int32" => Type::Int32,
+            "int64" => Type::Int64,
+            "string" => Type::String,
+            "date-time" => Type::Time,
+            "quantity" => Type::Quantity,
+            "int-or-string" => Type::IntOrString,
+            name if name.contains('.') => Type::Object(name),
+            _ => Type::Any,
+        }
+    }
+}
+
+/// Reads the text that `structure.py` describes.
+fn read(text: &'static str) -> BTreeMap<&'static str, Schema> {
+    let mut schemas: Vec<Schema> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else { continue };
+        match schemas.last_mut().filter(|_| line.starts_with(' ')) {
+            Some(schema) => schema.fields.push(field(name, words)),
+            None => schemas.push(Schema { name, fields: Vec::new(), is_atomic: words.next() == Some("atomic") }),
+        }
+    }
+    schemas.into_iter().map(|schema| (schema.name, schema)).collect()
+}
+
+fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> Field {
+    let of = Type::read(words.next().unwrap_or_default());
+    let (mut merge, mut patch) = (Merge::default(), Patch::default());
+    for word in words {
+        let (how, keys) = word.split_once('=').unwrap_or((word, ""));
+        match how {
+            "atomic" => merge = Merge::Atomic,
+            "granular" => merge = Merge::Granular,
+            "set" => merge = Merge::Set,
+            "map" => merge = Merge::Map(keys.split(',').collect()),
+            "merge" => patch = Patch { merges: true, key: Some(keys).filter(|key| !key.is_empty()), ..patch },
+            "retain" => patch.retains_keys = true,
+            _ => {}
+        }
+    }
+    Field { name: name.trim_end_matches('!'), is_required: name.ends_with('!'), of, merge, patch }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::object::Kind;
+
+    #[test]
+    fn every_kind_has_a_structure_that_is_whole() {
+        for kind in Kind::ALL {
+            let schema = Schema::of(kind.name()).unwrap_or_else(|| panic!("no structure of {}", kind.name()));
+            assert!(schema.field("metadata").is_some(), "{}", schema.name);
+        }
+        for (name, ..) in ROOTS {
+            assert!(Schema::named(name).is_some(), "{name}");
+        }
+        for schema in Schema::all() {
+            for field in &schema.fields {
+                let mut of = &field.of;
+                while let Type::List(inner) | Type::Map(inner) = of {
+                    of = inner;
+                }
+                let Type::Object(name) = of else { continue };
+                let inner = Schema::named(name).unwrap_or_else(|| panic!("{}.{}: {name}", schema.name, field.name));
+                let Merge::Map(keys) = &field.merge else { continue };
+                for key in keys.iter().chain(&field.patch.key) {
+                    assert!(inner.field(key).is_some(), "{}.{}: {key}", schema.name, field.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_merged_as_upstream_declares_them() {
+        let merges = |key| Patch { merges: true, key, retains_keys: false };
+        for (schema, name, merge, patch) in [
+            ("api.core.v1.PodSpec", "containers", Merge::Map(vec!["name"]), merges(Some("name"))),
+            (
+                "api.core.v1.Container",
+                "ports",
+                Merge::Map(vec!["containerPort", "protocol"]),
+                merges(Some("containerPort")),
+            ),
+            ("api.core.v1.ServiceSpec", "ports", Merge::Map(vec!["port", "protocol"]), merges(Some("port"))),
+            ("api.core.v1.ServiceSpec", "selector", Merge::Atomic, Patch::default()),
+            ("api.apps.v1.StatefulSetSpec", "volumeClaimTemplates", Merge::Atomic, Patch::default()),
+            (
+                "api.core.v1.PodSpec",
+                "volumes",
+                Merge::Map(vec!["name"]),
+                Patch { retains_keys: true, ..merges(Some("name")) },
+            ),
+            ("api.core.v1.PodSpec", "tolerations", Merge::Usual, Patch::default()),
+            ("apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", Merge::Set, merges(None)),
+            ("api.discovery.v1.Endpoint", "addresses", Merge::Set, Patch::default()),
+            ("api.core.v1.PersistentVolumeSpec", "claimRef", Merge::Granular, Patch::default()),
+            ("api.core.v1.PodStatus", "hostIPs", Merge::Usual, merges(Some("ip"))),
+        ] {
+            let field = Schema::named(schema).unwrap().field(name).unwrap();
+            assert_eq!((&field.merge, field.patch), (&merge, patch), "{schema}.{name}");
+        }
+        assert!(Schema::named("apimachinery.pkg.apis.meta.v1.LabelSelector").unwrap().is_atomic);
+        assert_eq!(Schema::named("api.core.v1.ServicePort").unwrap().key_default("protocol"), Some("TCP"));
+    }
+}

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Writes src/api/openapi/structure.txt: the fields of the served kinds, from the sources of the k8s-openapi crate.
+
+    python3 src/api/openapi/structure.py ~/.cargo/registry/src/*/k8s-openapi-0.29.0 > src/api/openapi/structure.txt
+
+The crate's types are generated from upstream's own description; its `schemars` text gives the names, types and which
+fields are required, its merge functions give the types of lists. Descriptions are left out. `openapi::schema` reads it:
+
+    definition [atomic]
+      field[!] type [how it is merged]
+
+`!` marks a required field. A type is a definition, a format, `[element]` or `{value}`. `atomic` is one value to
+server-side apply, `set` and `map=KEYS` its types of lists, `granular` an object that is not atomic though its definition
+is; `merge[=KEY]` merges a list in a strategic merge patch, where `retain` allows for `$retainKeys`.
+"""
+import json
+import os
+import re
+import sys
+
+VERSION = "v1_36"
+ROOTS = """
+api.apps.v1.ControllerRevision api.apps.v1.StatefulSet api.autoscaling.v1.Scale
+api.core.v1.Endpoints api.core.v1.Event api.core.v1.Namespace api.core.v1.PersistentVolume
+api.core.v1.PersistentVolumeClaim api.core.v1.Pod api.core.v1.Service
+api.discovery.v1.EndpointSlice api.storage.v1.StorageClass
+apimachinery.pkg.apis.meta.v1.Status
+""".split()
+# Types that are not made of fields; `openapi::document` writes them.
+LEAVES = {
+    "apimachinery.pkg.api.resource.Quantity": "quantity",
+    "apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
+    "apimachinery.pkg.apis.meta.v1.Time": "date-time",
+    "apimachinery.pkg.apis.meta.v1.MicroTime": "date-time",
+    "apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
+    "apimachinery.pkg.runtime.RawExtension": "any",
+}
+
+# What the crate's merge functions do not say, from upstream's types.go: keys of more than one field (there, the crate
+# has the key of strategic merge patches), lists that only server-side apply merges, and objects that are one value.
+LISTS = {
+    "Container.ports": "containerPort,protocol",
+    "EphemeralContainer.ports": "containerPort,protocol",
+    "PodSpec.topologySpreadConstraints": "topologyKey,whenUnsatisfiable",
+    "ServiceSpec.ports": "port,protocol",
+}
+GRANULAR = {"PersistentVolumeSpec.claimRef"}
+NOT_PATCHED = {"ResourceRequirements.claims", "ResourceStatus.resources"}
+RETAIN = {"PodSpec.volumes", "PodSpec.resourceClaims", "PodStatus.resourceClaimStatuses"}
+ATOMIC = set("""
+StatefulSetSpec.volumeClaimTemplates
+ConfigMapKeySelector FileKeySelector LabelSelector LocalObjectReference NodeSelector NodeSelectorTerm ObjectFieldSelector
+ObjectReference ResourceFieldSelector SecretKeySelector SecretReference TypedLocalObjectReference TopologySelectorTerm
+EndpointAddress EndpointPort
+""".split())
+
+
+def snake(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def source(crate, definition):
+    *folders, name = definition.split(".")
+    return open(os.path.join(crate, "src", VERSION, *folders, snake(name) + ".rs"), encoding="utf-8").read()
+
+
+def schema(text):
+    body = re.search(r"fn json_schema\(.*?json_schema!\((\{.*?\n        \})\)\n", text, re.S).group(1)
+    body = re.sub(r'"description": "(?:[^"\\]|\\.)*",', "", body)
+    body = re.sub(r"\(\{\s*let mut schema_obj = (__gen\.subschema_for::<[^(]*>\(\));.*?schema_obj\s*\}\)", r"(\1)", body, flags=re.S)
+    body = re.sub(r"\(__gen\.subschema_for::<crate::([\w:]+)>\(\)\)", lambda m: '{"ref": "%s"}' % m[1].replace("::", "."), body)
+    return json.loads(re.sub(r",(\s*[\]}])", r"\1", body))
+
+
+def typed(node, wanted):
+    if "ref" in node:
+        if node["ref"] in LEAVES:
+            return LEAVES[node["ref"]]
+        wanted.append(node["ref"])
+        return node["ref"]
+    if node.get("type") == "array":
+        return "[%s]" % typed(node["items"], wanted)
+    if node.get("type") == "object" and "additionalProperties" in node:
+        return "{%s}" % typed(node["additionalProperties"], wanted)
+    return node.get("format") or node.get("type") or "any"
+
+
+def lists(text, names):
+    """JSON name to the type of a list (or `atomic` of a map or object) and its keys."""
+    found = {}
+    for kind, how, field, keys in re.findall(
+            r"merge_strategies::(list|map)::(\w+)\(\s*&mut self\.(\w+),\s*other\.\w+(.*?)\n        (?=crate|}|\))", text, re.S):
+        found[names[field]] = (kind, how, re.findall(r"lhs\.(\w+) == rhs", keys))
+    return found
+
+
+def merging(definition, field, how):
+    """What stands behind a field's type: how lists and maps are merged."""
+    short = definition.split(".")[-1] + "." + field
+    if short in ATOMIC or how and how[:2] == ("map", "atomic"):
+        return " atomic"
+    if short in GRANULAR:
+        return " granular"
+    keys = how and how[0] == "list" and how[1] == "map" and [camel(key) for key in how[2]]
+    text = ""
+    if how and how[1] == "set":
+        text = " set"
+    if short in LISTS:
+        text = " map=" + LISTS[short]
+    elif keys:
+        text = " map=" + ",".join(keys)
+    if short == "PodStatus.hostIPs":
+        text = ""
+    if keys and short not in NOT_PATCHED:
+        text += " merge=" + ",".join(keys)
+    if short in RETAIN:
+        text += " retain"
+    if short == "ObjectMeta.finalizers":
+        text += " merge"
+    return text
+
+
+def camel(name):
+    return {"resource_id": "resourceID"}.get(name) or re.sub(r"_([a-z])", lambda m: m[1].upper(), name.rstrip("_"))
+
+
+def main(crate):
+    done, wanted = {}, list(ROOTS)
+    while wanted:
+        definition = wanted.pop()
+        if definition in done:
+            continue
+        text = source(crate, definition)
+        names = {rust: name for name, rust in re.findall(r'"([^"]+)" => Field::Key_(\w+),', text)}
+        structure = schema(text)
+        merges = lists(text, names)
+        done[definition] = lines = []
+        for name, node in structure.get("properties", {}).items():
+            need = "!" if name in structure.get("required", []) else ""
+            lines.append(f"  {name}{need} {typed(node, wanted)}{merging(definition, name, merges.get(name))}")
+    for definition in sorted(done):
+        atomic = " atomic" if definition.split(".")[-1] in ATOMIC else ""
+        print(definition + atomic, *done[definition], sep="\n")
+
+
+main(sys.argv[1])
