@@ -19,8 +19,7 @@ use support::{
 
 const SECRET: &str = "c2VjcmV0IG9mIHRoZSB0ZXN0cyBvZiB0cmFuc2ZlcnM=";
 const ZONES: [&str; 3] = ["cluster.local", "in-addr.arpa", "example.test"];
-const EXAMPLE: &str =
-    "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n*.w A 192.0.2.2\nsub NS ns.sub\nns.sub A 192.0.2.3\n";
+const EXAMPLE: &str = "$TTL 60\n@ SOA ns h 1 3600 600 86400 5\n@ NS ns\nns A 192.0.2.1\n*.w A 192.0.2.2\nsub NS ns.sub\nns.sub A 192.0.2.3\n";
 
 /// A port that is free over UDP and TCP, for a server that cannot choose one itself.
 fn free_port() -> u16 {

@@ -162,7 +162,7 @@ mod tests {
     use std::time::Instant;
 
     fn client() -> Client {
-        Client { transport: Transport::Udp, source: "192.0.2.1:4000".parse().unwrap() }
+        Client { transport: Transport::Udp, source: "192.0.2.1:4000".parse().unwrap(), agreed: false }
     }
 
     fn entry(packet: &[u8]) -> Entry {

@@ -163,7 +163,7 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
                 let Ok(stream) = stream else { return };
                 place.busy();
                 asked += 1;
-                let client = Client { transport: Transport::Quic, source: connection.remote_address() };
+                let client = Client { transport: Transport::Quic, source: connection.remote_address(), agreed: true };
                 streams.spawn(exchange(stream, connection.clone(), client, Arc::clone(&shared)));
                 if limits.queries_per_connection != 0 && asked >= limits.queries_per_connection {
                     Counters::count(shared.counters.exhausted.of(Transport::Quic));

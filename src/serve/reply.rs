@@ -30,6 +30,8 @@ thread_local! {
 pub(super) struct Client {
     pub(super) transport: Transport,
     pub(super) source: SocketAddr,
+    /// Whether it agreed with us by ALPN on what is spoken; without it a zone is not transferred over TLS (RFC 9103 §7.1).
+    pub(super) agreed: bool,
 }
 
 /// A message as it came, from whom, and when it was there.

@@ -58,7 +58,7 @@ pub(super) async fn accept(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => {
-                    let client = Client { transport, source };
+                    let client = Client { transport, source, agreed: false };
                     let admission = connections.admit(source.ip());
                     if matches!(admission, Admission::Evicted(_)) {
                         Counters::count(shared.counters.evicted.of(transport));
@@ -90,7 +90,7 @@ pub(super) async fn accept(
     Ok(())
 }
 
-fn refused(shared: &Shared, Client { transport, source }: Client) {
+fn refused(shared: &Shared, Client { transport, source, .. }: Client) {
     if let Some(count) = Counters::count(shared.counters.refused.of(transport)) {
         tracing::warn!(
             count,
@@ -138,6 +138,7 @@ async fn connection(
     };
     match (handshake, speaks) {
         (Ok(mut stream), Speaks::Tls(_)) => {
+            let client = Client { agreed: stream.get_ref().1.alpn_protocol().is_some(), ..client };
             ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);
         }
         (Ok(stream), _) => https::serve(stream, client, place, shared, stopped).await,
@@ -151,7 +152,7 @@ async fn connection(
 /// Errors of one connection (reset, timeout) are everyday; nobody can do anything about them.
 fn ended(client: Client, outcome: io::Result<()>) {
     if let Err(error) = outcome {
-        let Client { transport, source } = client;
+        let Client { transport, source, .. } = client;
         tracing::trace!(%error, %source, "a connection over {} ended", transport.name());
     }
 }

@@ -59,7 +59,7 @@ fn turn(
         };
         let request = shared.request(Transport::Udp, random.u32(..));
         let (octets, reply) = batch.exchange(index);
-        let client = Client { transport: Transport::Udp, source };
+        let client = Client { transport: Transport::Udp, source, agreed: false };
         match shared.answer(tally, Message { octets, client, since }, &snapshot, request, reply) {
             // The last one only if the request asked for it; then what is written refuses.
             Some(Verdict::Reply(length)) => batch.set_reply(index, length),

@@ -39,7 +39,7 @@ fn post(message: &[u8]) -> Request<Full<Bytes>> {
 #[test]
 fn what_each_request_gets() {
     let (serving, _) = testing::serve("127.0.0.1:0", fast_limits());
-    let client = Client { transport: Transport::Https, source: "127.0.0.1:1".parse().unwrap() };
+    let client = Client { transport: Transport::Https, source: "127.0.0.1:1".parse().unwrap(), agreed: false };
     let echo = &[ECHO; 20][..];
     let url = in_url(echo);
     let too_large = vec![ECHO; 65_536];

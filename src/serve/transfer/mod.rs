@@ -120,7 +120,8 @@ impl Transfers {
         let incremental = question.qtype == RecordType::IXFR;
         let possible = match asked.client.transport {
             Transport::Udp => incremental,
-            Transport::Tcp | Transport::Tls | Transport::Quic => true,
+            Transport::Tcp | Transport::Quic => true,
+            Transport::Tls => asked.client.agreed,
             Transport::Https => false,
         };
         if !possible || !self.allows(asked.client.source.ip(), asked.signer.map(Signer::key)) {

@@ -239,6 +239,27 @@ fn before_the_first_load_nothing_is_transferred() {
     assert_eq!(kind(&over_tcp(empty.address, &query("cluster.local", AXFR, None, true))), "ServFail");
 }
 
+/// Over TLS only to who agreed by ALPN on what is spoken (225), over QUIC always, over HTTPS never.
+#[test]
+fn transports() {
+    let transfers = Transfers::new(Transfer { to: anybody(), ..Transfer::off() });
+    let snapshot = snapshot(1);
+    let message = query("cluster.local", AXFR, None, false);
+    let query = Query::parse(&message).unwrap();
+    for (transport, agreed, expected) in [
+        (Transport::Udp, false, false),
+        (Transport::Tcp, false, true),
+        (Transport::Tls, false, false),
+        (Transport::Tls, true, true),
+        (Transport::Https, true, false),
+        (Transport::Quic, true, true),
+    ] {
+        let client = Client { transport, source: "127.0.0.1:4000".parse().unwrap(), agreed };
+        let asked = Asked { client, message: &message, signer: None };
+        assert_eq!(transfers.decide(&asked, &query, &snapshot).is_some(), expected, "{transport:?} {agreed}");
+    }
+}
+
 #[test]
 fn permissions() {
     let from = |range: &str| Some(range.parse().unwrap());
