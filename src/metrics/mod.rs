@@ -1,6 +1,7 @@
 //! Metrics in the text form of Prometheus, put together when somebody asks for them. `docs/metrics.md` lists them.
 
 mod control;
+mod others;
 mod page;
 mod process;
 mod queries;
@@ -102,6 +103,7 @@ impl Collector for All {
         let snapshot = self.sources.reader.load();
         if let Some(counted) = &self.sources.counted {
             queries::write(page, counted, &snapshot)?;
+            others::write(page, counted)?;
         }
         self.zones(page)?;
         self.sources.control.write(page)?;

@@ -37,7 +37,7 @@ pub use counters::{Counters, PerTransport};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
-    forward::Forwarder,
+    forward::{self, Forwarder},
     settings::{Encrypted, Limits, Transfer},
     zone::{Reader, Snapshot},
 };
@@ -111,6 +111,16 @@ impl Counted {
     /// Queries and replies.
     pub fn statistics(&self) -> &Statistics {
         &self.0.statistics
+    }
+
+    /// What was asked of other servers, if anybody is.
+    pub fn forwarded(&self) -> Option<&forward::Counters> {
+        self.0.forwarder.as_ref().map(Forwarder::counters)
+    }
+
+    /// What was transferred and told.
+    pub fn transferred(&self) -> &TransferCounters {
+        &self.0.transfers.counters
     }
 
     /// Queries that the query log had no room for.
