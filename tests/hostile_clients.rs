@@ -76,7 +76,7 @@ impl Scene {
         let begun = Instant::now();
         eventually(&format!("a reply over {}", transport.name()), || {
             let reply = match transport {
-                Transport::Tls => self.clients.tls(address, &packet, &ways::AFTER).ok().flatten(),
+                Transport::Tls => self.clients.tls(address, &packet).ok().flatten(),
                 Transport::Https => self.clients.https(address, &packet).ok().flatten(),
                 Transport::Quic => self.clients.quic(address, &packet),
                 _ => over_tcp(address, &packet),

@@ -14,8 +14,8 @@ use headless_dns::{
     zone::{self, Publisher, Snapshot},
 };
 use std::{
-    io::{self, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -76,7 +76,6 @@ struct Server {
     address: SocketAddr,
     encrypted: Vec<(Transport, SocketAddr)>,
     udp: UdpSocket,
-    tcp: Option<TcpStream>,
     clients: Clients,
     _serving: Serving,
 }
@@ -96,7 +95,7 @@ fn server() -> MutexGuard<'static, Server> {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         udp.connect(address).expect("the server");
         udp.set_read_timeout(Some(PATIENCE)).expect("a time");
-        Mutex::new(Server { publisher, address, encrypted, udp, tcp: None, clients, _serving: serving })
+        Mutex::new(Server { publisher, address, encrypted, udp, clients, _serving: serving })
     });
     // A test that failed leaves no reply behind: whatever comes is read to its end.
     SERVER.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,7 +128,7 @@ impl Server {
 
     fn tls(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let address = self.encrypted(Transport::Tls);
-        self.clients.tls(address, packet, &AFTER).expect("TLS")
+        self.clients.tls(address, packet).expect("TLS")
     }
 
     fn https(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
@@ -142,38 +141,20 @@ impl Server {
         self.clients.quic(address, packet)
     }
 
-    /// An empty message ends the connection, so the next query has a new one.
+    /// Asks on a connection of its own, whose end tells that nothing more comes: a reply that takes longer stands behind
+    /// others.
     fn tcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
-        let outcome = self.exchange(packet);
-        if outcome.is_err() {
-            self.tcp = None;
-            assert!(packet.is_empty(), "the connection was lost: {outcome:?}");
-        }
-        outcome.unwrap_or_default()
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+        stream.set_nodelay(true).expect("an option");
+        stream.write_all(&framed(packet)).expect("sent");
+        stream.shutdown(Shutdown::Write).expect("sent");
+        let mut octets = Vec::new();
+        // An empty message is answered with a reset at worst.
+        let outcome = stream.read_to_end(&mut octets);
+        assert!(outcome.is_ok() || packet.is_empty(), "the connection was lost: {outcome:?}");
+        the_one_message(&octets)
     }
-
-    fn exchange(&mut self, packet: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        if self.tcp.as_ref().is_none_or(has_ended) {
-            let stream = TcpStream::connect(self.address)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_nodelay(true)?;
-            self.tcp = Some(stream);
-        }
-        let Some(stream) = &mut self.tcp else { return Ok(None) };
-        stream.write_all(&[framed(packet), framed(&AFTER)].concat())?;
-        let first = message(stream)?;
-        if is_after(&first) {
-            return Ok(None);
-        }
-        assert!(is_after(&message(stream)?), "two replies to one query");
-        Ok(Some(first))
-    }
-}
-
-/// Whether the server has closed a connection, as it may when that was idle.
-fn has_ended(stream: &TcpStream) -> bool {
-    let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-    stream.set_nonblocking(false).is_err() || !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn is_after(reply: &[u8]) -> bool {
@@ -184,10 +165,9 @@ fn framed(packet: &[u8]) -> Vec<u8> {
     [&u16::try_from(packet.len()).expect("a message").to_be_bytes()[..], packet].concat()
 }
 
-fn message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut octets)?;
-    Ok(octets)
+/// What a stream held from its beginning to its end: one message, or nothing.
+fn the_one_message(octets: &[u8]) -> Option<Vec<u8>> {
+    let (length, message) = octets.split_first_chunk()?;
+    assert_eq!(usize::from(u16::from_be_bytes(*length)), message.len(), "one whole message: {octets:02x?}");
+    Some(message.to_vec())
 }

@@ -1,6 +1,6 @@
 //! Clients of the encrypted transports, which trust one certificate made for them.
 
-use super::{framed, is_after};
+use super::{framed, the_one_message};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -29,7 +29,6 @@ pub struct Clients {
     runtime: Runtime,
     trusted: RootCertStore,
     endpoint: Option<quinn::Endpoint>,
-    tls: Option<TlsStream<TcpStream>>,
     https: Option<http2::SendRequest<Full<Bytes>>>,
     quic: Option<quinn::Connection>,
 }
@@ -43,7 +42,7 @@ pub fn pair() -> (Arc<dyn ResolvesServerCert>, Clients) {
     let mut trusted = RootCertStore::empty();
     trusted.add(made.cert.der().clone()).expect("a root");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let clients = Clients { runtime, trusted, endpoint: None, tls: None, https: None, quic: None };
+    let clients = Clients { runtime, trusted, endpoint: None, https: None, quic: None };
     (Arc::new(SingleCertAndKey::from(key)), clients)
 }
 
@@ -63,30 +62,18 @@ async fn handshake(server: SocketAddr, trusted: &RootCertStore, alpn: &[u8]) -> 
 }
 
 impl Clients {
-    /// Asks over TLS, `after` behind the packet; `None` if there was a reply to that alone.
-    pub fn tls(&mut self, server: SocketAddr, packet: &[u8], after: &[u8]) -> Outcome<Option<Vec<u8>>> {
-        let Clients { runtime, trusted, tls, .. } = self;
-        // A connection that was idle for too long has ended; then there is a second attempt.
-        twice(|| {
-            let outcome = runtime.block_on(within(async {
-                if tls.is_none() {
-                    *tls = Some(handshake(server, trusted, b"dot").await?);
-                }
-                let Some(stream) = tls else { return Ok(None) };
-                stream.write_all(&[framed(packet), framed(after)].concat()).await?;
-                stream.flush().await?;
-                let first = message(stream).await?;
-                if is_after(&first) {
-                    return Ok(None);
-                }
-                assert!(is_after(&message(stream).await?), "two replies to one query");
-                Ok(Some(first))
-            }));
-            if outcome.is_err() {
-                *tls = None;
-            }
-            outcome
-        })
+    /// Asks over TLS on a connection of its own, whose end tells that nothing more comes.
+    pub fn tls(&mut self, server: SocketAddr, packet: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        let Clients { runtime, trusted, .. } = self;
+        let octets = runtime.block_on(within(async {
+            let mut stream = handshake(server, trusted, b"dot").await?;
+            stream.write_all(&framed(packet)).await?;
+            stream.shutdown().await?;
+            let mut octets = Vec::new();
+            stream.read_to_end(&mut octets).await?;
+            Ok(octets)
+        }))?;
+        Ok(the_one_message(&octets))
     }
 
     /// Asks by POST; `None` if the status is another than 200.
@@ -154,11 +141,4 @@ fn twice(mut attempt: impl FnMut() -> Outcome<Option<Vec<u8>>>) -> Outcome<Optio
 
 async fn within<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     timeout(Duration::from_secs(20), work).await?
-}
-
-async fn message(stream: &mut TlsStream<TcpStream>) -> Outcome<Vec<u8>> {
-    let length = stream.read_u16().await?;
-    let mut octets = vec![0; usize::from(length)];
-    stream.read_exact(&mut octets).await?;
-    Ok(octets)
 }
