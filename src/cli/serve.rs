@@ -251,9 +251,15 @@ mod tests {
                 source: kind.into(),
             })
         };
+        let http = StartError::Listen(ListenError {
+            address: "127.0.0.1:9153".parse().unwrap(),
+            transport: "http",
+            source: io::ErrorKind::AddrInUse.into(),
+        });
         let state =
             |kind: io::ErrorKind| StartError::State(StateError::Open { path: "state".into(), source: kind.into() });
         let rows = [
+            (http, "cannot listen on http 127.0.0.1:9153", "--metrics-listen", EXIT_CONFIGURATION),
             (listen(io::ErrorKind::PermissionDenied), "127.0.0.1:53", "setcap", EXIT_PERMISSION),
             (listen(io::ErrorKind::AddrInUse), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
             (listen(io::ErrorKind::AddrNotAvailable), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
