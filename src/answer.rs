@@ -13,7 +13,7 @@ use crate::{
         ready::{FIXED, Ready},
         response::{Owner, ReplyEdns, Response, Section},
     },
-    zone::{Found, Node, Note, Rrset, Snapshot, Zone},
+    zone::{Found, Node, Note, RrsetRef, Snapshot, Zone},
 };
 use reason::{Reason, Text};
 
@@ -329,7 +329,7 @@ impl<'s> Answering<'s, '_> {
             let node = match zone.find(name) {
                 Found::Node(node) | Found::Wildcard(node) => node,
                 // DS belongs to this side of the cut (RFC 4035 §3.1.4.1).
-                Found::Cut(cut) if question.qtype == RecordType::DS && cut.name().as_wire() == name => cut,
+                Found::Cut(cut) if question.qtype == RecordType::DS && cut.wire_name() == name => cut,
                 Found::Cut(cut) if step == 0 => return self.refer(zone, cut),
                 Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
                 Found::Absent(note) => {
@@ -379,7 +379,7 @@ impl<'s> Answering<'s, '_> {
     }
 
     /// Writes an alias; its target, or `None` if there was no room.
-    fn alias(&mut self, owner: Owner<'_>, alias: &'s Rrset) -> Option<&'s [u8]> {
+    fn alias(&mut self, owner: Owner<'_>, alias: RrsetRef<'s>) -> Option<&'s [u8]> {
         if self.response.whole_set(Section::Answer, owner, &alias.ready(), 0) {
             return alias.rdata().next();
         }
@@ -387,7 +387,7 @@ impl<'s> Answering<'s, '_> {
         None
     }
 
-    fn found(&mut self, owner: Owner<'_>, set: &'s Rrset) -> Outcome<'s> {
+    fn found(&mut self, owner: Owner<'_>, set: RrsetRef<'s>) -> Outcome<'s> {
         let ready = set.ready();
         let first = self.first(&ready);
         let stream = self.request.transport.is_stream();
@@ -419,7 +419,7 @@ impl<'s> Answering<'s, '_> {
         const RDATA: &[u8] = b"\x07RFC8482\0";
         let whole = if let Some(alias) = node.set(RecordType::CNAME) {
             self.response.whole_set(Section::Answer, owner, &alias.ready(), 0)
-        } else if node.sets().is_empty() {
+        } else if node.is_empty() {
             return self.without(zone, owner, node, RecordType::ANY);
         } else {
             self.response.record(Section::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
@@ -471,7 +471,7 @@ impl<'s> Answering<'s, '_> {
     fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome<'s> {
         let outcome = Outcome::not_ours(Rcode::NOERROR, None);
         let Some(servers) = cut.set(RecordType::NS) else { return outcome };
-        let owner = cut.name().as_wire();
+        let owner = cut.wire_name();
         if !self.response.whole_set(Section::Authority, Owner::Name(owner), &servers.ready(), 0) {
             self.response.truncate();
             return outcome;
@@ -488,7 +488,7 @@ impl<'s> Answering<'s, '_> {
 
     /// Adds the addresses of all that the set's records point to, as long as there is room: set by set, and without TC
     /// (RFC 2181 §9). `place` is where the set was copied to.
-    fn add_addresses(&mut self, set: &'s Rrset, first: usize, place: Option<usize>) {
+    fn add_addresses(&mut self, set: RrsetRef<'s>, first: usize, place: Option<usize>) {
         let Some(target_offset) = set.rtype().target_offset() else { return };
         let ready = set.ready();
         // Names that were compressed do not stand where they did.

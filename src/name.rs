@@ -229,13 +229,28 @@ impl PartialOrd for Name {
     }
 }
 
-/// Presentation form with a final dot; what [`Name::parse`] would take for something else is escaped (RFC 4343 §2.1).
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() {
+        Presentation(self.as_wire()).fmt(f)
+    }
+}
+
+/// A name in wire form that is shown in presentation form, with a final dot; what [`Name::parse`] would take for something
+/// else is escaped (RFC 4343 §2.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Presentation<'n>(pub &'n [u8]);
+
+impl fmt::Display for Presentation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() <= 1 {
             return f.write_str(".");
         }
-        for label in self.labels() {
+        let mut rest = self.0;
+        while let Some((&length, after)) = rest.split_first()
+            && let Some((label, after)) = after.split_at_checked(usize::from(length))
+            && length > 0
+        {
+            rest = after;
             for &octet in label {
                 match octet {
                     b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", char::from(octet))?,

@@ -66,11 +66,11 @@ impl<'s> Reason<'s> {
 }
 
 fn without(text: &mut Text, node: &Node, qtype: RecordType) -> fmt::Result {
-    if node.sets().is_empty() {
+    if node.is_empty() {
         return write!(text, "the name has no records and exists because of others below it");
     }
     write!(text, "the name exists without {qtype}; it has")?;
-    for (index, set) in node.sets().iter().enumerate() {
+    for (index, set) in node.sets().enumerate() {
         write!(text, "{} {}", if index == 0 { "" } else { "," }, set.rtype())?;
     }
     Ok(())

@@ -1,9 +1,8 @@
 //! What changed in a zone, step by step, for those who have an older version of it (RFC 1995): bounded, immutable once
 //! published, and shared between snapshots.
 
-use super::{Node, Rrset, zone::soa_serial};
+use super::{Node, Rrset, RrsetRef, zone::soa_serial};
 use crate::{
-    name::Name,
     wire::{
         rdata::RecordType,
         ready::{FIXED, Ready},
@@ -35,7 +34,7 @@ pub struct Record<'z> {
 
 impl Record<'_> {
     /// The records of a set.
-    pub(super) fn of<'z>(owner: &'z [u8], set: &'z Rrset) -> impl Iterator<Item = Record<'z>> {
+    pub(super) fn of<'z>(owner: &'z [u8], set: RrsetRef<'z>) -> impl Iterator<Item = Record<'z>> {
         set.rdata().map(move |rdata| Record { owner, rtype: set.rtype(), ttl: set.ttl(), rdata })
     }
 }
@@ -83,7 +82,7 @@ struct Step {
 /// Records of one owner that came or went; both sets are never empty.
 #[derive(Debug, Clone)]
 struct Change {
-    owner: Name,
+    owner: Box<[u8]>,
     added: bool,
     set: Rrset,
 }
@@ -106,37 +105,37 @@ impl Journal {
     }
 
     /// Takes down how a node changes; the SOA is the steps' own affair.
-    pub(super) fn note(&mut self, before: &[Rrset], after: &Node) {
+    pub(super) fn note(&mut self, before: Option<&Node>, after: &Node) {
         if self.limits.changes == 0 || self.overflown {
             return;
         }
-        let of_type = |sets: &[Rrset], rtype| sets.iter().find(|set| set.rtype() == rtype).cloned();
-        for old in before.iter().filter(|set| set.rtype() != RecordType::SOA) {
-            match of_type(after.sets(), old.rtype()) {
-                Some(new) if new == *old => {}
+        let owner = after.wire_name();
+        for old in before.into_iter().flat_map(Node::sets).filter(|set| set.rtype() != RecordType::SOA) {
+            match after.set(old.rtype()) {
+                Some(new) if new == old => {}
                 Some(new) if new.ttl() == old.ttl() => {
                     let (gone, come) = differing(&old.ready(), &new.ready());
-                    self.push(after.name(), false, gone);
-                    self.push(after.name(), true, come);
+                    self.push(owner, false, gone);
+                    self.push(owner, true, come);
                 }
                 new => {
-                    self.push(after.name(), false, Some(old.clone()));
-                    self.push(after.name(), true, new);
+                    self.push(owner, false, Some(old.to_rrset()));
+                    self.push(owner, true, new.map(RrsetRef::to_rrset));
                 }
             }
         }
-        for new in after.sets().iter().filter(|set| set.rtype() != RecordType::SOA) {
-            if of_type(before, new.rtype()).is_none() {
-                self.push(after.name(), true, Some(new.clone()));
+        for new in after.sets().filter(|set| set.rtype() != RecordType::SOA) {
+            if before.is_none_or(|before| before.set(new.rtype()).is_none()) {
+                self.push(owner, true, Some(new.to_rrset()));
             }
         }
     }
 
-    fn push(&mut self, owner: &Name, added: bool, set: Option<Rrset>) {
+    fn push(&mut self, owner: &[u8], added: bool, set: Option<Rrset>) {
         let Some(set) = set.filter(|_| !self.overflown) else { return };
         self.pending_size.changes += set.len();
-        self.pending_size.octets += owner.as_wire().len() + set.ready().bytes.len();
-        self.pending.push(Change { owner: owner.clone(), added, set });
+        self.pending_size.octets += owner.len() + set.ready().bytes.len();
+        self.pending.push(Change { owner: owner.into(), added, set });
         if self.exceeds(self.pending_size) {
             self.clear();
             self.overflown = true;
@@ -186,8 +185,8 @@ impl Journal {
         let from = Record { owner: origin, rtype: RecordType::SOA, ttl: *ttl, rdata };
         let mut net: HashMap<Record<'z>, i32, foldhash::fast::RandomState> = HashMap::default();
         let changes = self.steps.iter().skip(first).flat_map(|step| &*step.changes);
-        for change in changes.filter(|change| !hidden(change.owner.as_wire())) {
-            for record in Record::of(change.owner.as_wire(), &change.set) {
+        for change in changes.filter(|change| !hidden(&change.owner)) {
+            for record in Record::of(&change.owner, change.set.view()) {
                 *net.entry(record).or_default() += if change.added { 1 } else { -1 };
             }
         }

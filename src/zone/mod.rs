@@ -19,6 +19,6 @@ pub use journal::{Differences, JournalLimits, Record};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
-pub use rrset::Rrset;
+pub use rrset::{Rrset, RrsetRef};
 pub use snapshot::{IDENTITY_MAX, Snapshot, ZoneSpec};
 pub use zone::{Found, ZONES_COUNTED, Zone};

@@ -1,114 +1,243 @@
-//! A name of a zone with its records.
+//! A name of a zone with its records, in one piece of memory: looking it up and copying its records touches no other.
 
-use super::{Note, Rrset};
-use crate::{name::Name, wire::rdata::RecordType};
+use super::{Note, Rrset, RrsetRef, rrset};
+use crate::{
+    name::{Name, Presentation},
+    wire::rdata::RecordType,
+};
 use std::{
     borrow::Borrow,
+    fmt,
     hash::{Hash, Hasher},
     sync::Arc,
 };
+use triomphe::ThinArc;
 
 /// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
 /// RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    pub(super) name: Name,
-    /// What is served here: first the sets of [`Node::fed`], then those of a file.
-    pub(super) sets: Box<[Rrset]>,
-    /// How many of the sets came by a delta.
-    pub(super) fed: u32,
-    /// How many nodes have this one as their parent.
-    pub(super) children: u32,
-    /// How many reasons there are for it to exist even without records and children.
-    pub(super) pins: u32,
+///
+/// Behind the head stand the octets of the name, and then of each small set: the number of records, the number of octets
+/// (one octet each), and the ready records. Sets that are large or uneven are shared with whoever else has them. Cloning
+/// copies a pointer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Node(ThinArc<Head, u8>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Head {
+    /// The sets that do not stand in the octets.
+    shared: Option<Arc<Vec<Rrset>>>,
     /// What is known besides.
-    pub(super) note: Option<Arc<Note>>,
+    note: Option<Arc<Note>>,
+    /// How many nodes have this one as their parent.
+    children: u32,
+    /// How many reasons there are for it to exist even without records and children.
+    pins: u16,
+    /// How many sets stand in the octets, and how many of these came by a delta.
+    small: u16,
+    small_fed: u16,
+    /// How many of the shared sets came by a delta.
+    shared_fed: u16,
+    /// Octets of the name.
+    name: u8,
 }
 
 impl Node {
-    pub(super) fn empty(name: Name) -> Node {
-        Node { name, sets: Box::default(), fed: 0, children: 0, pins: 0, note: None }
+    pub(super) fn empty(name: &Name) -> Node {
+        let name = name.as_wire();
+        let head = Head {
+            shared: None,
+            note: None,
+            children: 0,
+            pins: 0,
+            small: 0,
+            small_fed: 0,
+            shared_fed: 0,
+            // A name has at most 255 octets.
+            name: name.len() as u8,
+        };
+        Node(ThinArc::from_header_and_slice(head, name))
     }
 
-    /// The node's name.
-    pub fn name(&self) -> &Name {
-        &self.name
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    /// The node's name in wire form.
+    #[inline]
+    pub fn wire_name(&self) -> &[u8] {
+        &self.0.slice[..usize::from(self.head().name)]
+    }
+
+    /// The node's name, to be shown.
+    pub fn name(&self) -> Presentation<'_> {
+        Presentation(self.wire_name())
     }
 
     /// All sets of the name.
-    pub fn sets(&self) -> &[Rrset] {
-        &self.sets
+    pub fn sets(&self) -> impl Iterator<Item = RrsetRef<'_>> {
+        self.small_sets().chain(self.shared().iter().map(Rrset::view))
     }
 
     /// The set of one type.
-    pub fn set(&self, rtype: RecordType) -> Option<&Rrset> {
-        self.sets.iter().find(|set| set.rtype() == rtype)
+    #[inline]
+    pub fn set(&self, rtype: RecordType) -> Option<RrsetRef<'_>> {
+        self.sets().find(|set| set.rtype() == rtype)
     }
 
-    /// The sets that came by a delta.
-    pub(super) fn fed(&self) -> &[Rrset] {
-        &self.sets[..self.fed as usize]
-    }
-
-    /// Sets that came by a delta, and below them those of a file as far as nothing stands against it: the same type
-    /// comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
-    pub(super) fn fill(&mut self, fed: Vec<Rrset>, file: &[Rrset]) {
-        self.fed = fed.len() as u32;
-        let mut sets = fed;
-        for set in file {
-            let alias = |set: &Rrset| set.rtype() == RecordType::CNAME;
-            let hidden = |fed: &Rrset| fed.rtype() == set.rtype() || alias(fed) || alias(set);
-            if !sets[..self.fed as usize].iter().any(hidden) {
-                sets.push(set.clone());
-            }
-        }
-        self.sets = sets.into();
+    /// Whether the name has no records.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.head().small == 0 && self.head().shared.is_none()
     }
 
     /// What is known besides the records.
     pub fn note(&self) -> Option<&Note> {
-        self.note.as_deref()
+        self.head().note.as_deref()
     }
 
     /// Whether the name exists: the difference between NODATA and NXDOMAIN.
     #[inline]
     pub fn exists(&self) -> bool {
-        !self.sets.is_empty()
-            || self.children > 0
-            || self.pins > 0
-            || self.note.as_ref().is_some_and(|note| note.exists)
+        let Head { note, children, pins, .. } = self.head();
+        !self.is_empty() || *children > 0 || *pins > 0 || note.as_ref().is_some_and(|note| note.exists)
     }
 
     pub(super) fn is_needed(&self) -> bool {
-        self.note.is_some() || self.exists()
+        self.head().note.is_some() || self.exists()
+    }
+
+    #[cfg(test)]
+    pub(super) fn children(&self) -> u32 {
+        self.head().children
+    }
+
+    #[cfg(test)]
+    pub(super) fn pins(&self) -> u16 {
+        self.head().pins
+    }
+
+    fn shared(&self) -> &[Rrset] {
+        self.head().shared.as_ref().map_or(&[], |shared| shared.as_slice())
+    }
+
+    #[inline]
+    fn small_sets(&self) -> impl Iterator<Item = RrsetRef<'_>> {
+        let mut rest = &self.0.slice[usize::from(self.head().name)..];
+        (0..self.head().small).map_while(move |_| {
+            let (&[count, length], after) = rest.split_first_chunk()?;
+            let (set, after) = after.split_at_checked(usize::from(length))?;
+            rest = after;
+            RrsetRef::of_small(set, usize::from(count))
+        })
+    }
+
+    /// The sets that came by a delta.
+    pub(super) fn fed(&self) -> Vec<Rrset> {
+        let small = self.small_sets().take(usize::from(self.head().small_fed)).map(RrsetRef::to_rrset);
+        small.chain(self.shared()[..usize::from(self.head().shared_fed)].iter().cloned()).collect()
+    }
+
+    /// The set of one type, if it came by a delta.
+    pub(super) fn fed_set(&self, rtype: RecordType) -> Option<RrsetRef<'_>> {
+        let small = self.small_sets().take(usize::from(self.head().small_fed));
+        let shared = self.shared()[..usize::from(self.head().shared_fed)].iter().map(Rrset::view);
+        small.chain(shared).find(|set| set.rtype() == rtype)
+    }
+
+    fn with(&self, head: Head) -> Node {
+        Node(ThinArc::from_header_and_slice(head, &self.0.slice))
+    }
+
+    /// The same with so many children more or less.
+    pub(super) fn with_children(&self, change: i32) -> Node {
+        self.with(Head { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
+    }
+
+    /// The same with so many reasons to exist more or less.
+    pub(super) fn with_pins(&self, change: i16) -> Node {
+        self.with(Head { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
+    }
+
+    /// The same with another note.
+    pub(super) fn with_note(&self, note: Option<&Arc<Note>>) -> Node {
+        self.with(Head { note: note.cloned(), ..self.head().clone() })
+    }
+
+    /// The same with other sets: those that came by a delta, and below them those of a file as far as nothing stands
+    /// against it: the same type comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
+    pub(super) fn with_sets(&self, fed: &[Rrset], file: &[Rrset]) -> Node {
+        let is_alias = |set: &Rrset| set.rtype() == RecordType::CNAME;
+        let hides = |fed: &Rrset, set: &Rrset| fed.rtype() == set.rtype() || is_alias(fed) || is_alias(set);
+        let seen = || file.iter().filter(|set| !fed.iter().any(|fed| hides(fed, set)));
+        let is_small = |set: &&Rrset| set.small().is_some();
+        let number = |sets: &mut dyn Iterator<Item = &Rrset>| u16::try_from(sets.count()).unwrap_or(u16::MAX);
+        let small_fed = number(&mut fed.iter().filter(is_small));
+        let shared: Vec<Rrset> = fed.iter().chain(seen()).filter(|set| !is_small(set)).cloned().collect();
+        let octets = fed.iter().chain(seen()).filter_map(Rrset::small).map(|set| 2 + set.len()).sum::<usize>();
+        let mut slice = Vec::with_capacity(self.wire_name().len() + octets);
+        slice.extend_from_slice(self.wire_name());
+        let mut small = 0;
+        for set in fed.iter().chain(seen()) {
+            if let Some(octets) = set.small() {
+                // A small set has fewer than 256 octets and records.
+                slice.extend_from_slice(&[set.len() as u8, octets.len() as u8]);
+                slice.extend_from_slice(octets);
+                small += 1;
+            }
+        }
+        let head = Head {
+            shared_fed: number(&mut fed.iter().filter(|set| !is_small(set))),
+            shared: (!shared.is_empty()).then(|| Arc::new(shared)),
+            small,
+            small_fed,
+            ..self.head().clone()
+        };
+        Node(ThinArc::from_header_and_slice(head, &slice))
     }
 
     pub(super) fn records(&self) -> usize {
-        self.sets.iter().map(Rrset::len).sum()
+        self.sets().map(|set| set.len()).sum()
     }
 
     pub(super) fn is_wildcard(&self) -> bool {
-        self.name.as_wire().starts_with(b"\x01*")
+        self.wire_name().starts_with(b"\x01*")
+    }
+
+    /// Whether the same records are served.
+    pub(super) fn same_records(&self, other: &Node) -> bool {
+        let (small, others) = (usize::from(self.head().name), usize::from(other.head().name));
+        self.head().small == other.head().small
+            && self.0.slice[small..] == other.0.slice[others..]
+            && self.shared() == other.shared()
+    }
+}
+
+const _: () = assert!(rrset::SMALL <= u8::MAX as usize, "its length is one octet");
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.name(), self.sets().collect::<Vec<_>>())?;
+        write!(f, " children {} pins {} {:?}", self.head().children, self.head().pins, self.head().note)
     }
 }
 
 /// A node in a map that finds it by its name's wire form; the name is stored once, in the node.
 #[derive(Debug, Clone)]
-pub(super) struct ByName(pub(super) Arc<Node>);
+pub(super) struct ByName(pub(super) Node);
 
 impl Borrow<[u8]> for ByName {
     fn borrow(&self) -> &[u8] {
-        self.0.name.as_wire()
+        self.0.wire_name()
     }
 }
 impl Hash for ByName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name.as_wire().hash(state);
+        self.0.wire_name().hash(state);
     }
 }
 impl PartialEq for ByName {
     fn eq(&self, other: &ByName) -> bool {
-        self.0.name == other.0.name
+        self.0.wire_name() == other.0.wire_name()
     }
 }
 impl Eq for ByName {}

@@ -1,4 +1,4 @@
-//! A set of records of one owner and type, kept as bytes that are ready to be sent.
+//! A set of records of one owner and type, kept as bytes that are ready to be sent; owned, or borrowed from a node.
 
 mod changed;
 
@@ -23,6 +23,16 @@ pub struct Rrset {
     /// Only where it is needed, which is seldom.
     index: Option<Arc<Index>>,
 }
+
+/// A set that is borrowed from where it is kept.
+#[derive(Clone, Copy)]
+pub struct RrsetRef<'n> {
+    ready: Ready<'n>,
+    repeated_targets: &'n [u32],
+}
+
+/// The largest set, in octets, that stands in the memory of its node if its records are of one length.
+pub(super) const SMALL: usize = 192;
 
 #[derive(PartialEq, Eq)]
 struct Index {
@@ -103,8 +113,7 @@ impl Rrset {
 
     /// The rdata of each record, in canonical order.
     pub fn rdata(&self) -> impl Iterator<Item = &[u8]> {
-        let ready = self.ready();
-        (0..self.len()).map(move |index| ready.rdata(index))
+        self.view().rdata()
     }
 
     /// The records as they are copied into replies.
@@ -116,9 +125,86 @@ impl Rrset {
         Ready { rtype: self.rtype, ttl: self.ttl, bytes: &self.bytes, starts, count: self.len() }
     }
 
+    /// The same set, borrowed.
+    pub fn view(&self) -> RrsetRef<'_> {
+        let repeated_targets = self.index.as_ref().map_or(&[][..], |index| &index.repeated_targets);
+        RrsetRef { ready: self.ready(), repeated_targets }
+    }
+
+    /// The octets of the records, if [`RrsetRef::of_small`] can tell all else from them.
+    pub(super) fn small(&self) -> Option<&[u8]> {
+        (self.index.is_none() && self.bytes.len() <= SMALL && self.count > 0).then_some(&*self.bytes)
+    }
+}
+
+impl<'n> RrsetRef<'n> {
+    /// A set of `count` ready records of one length.
+    #[inline]
+    pub(super) fn of_small(bytes: &'n [u8], count: usize) -> Option<RrsetRef<'n>> {
+        let &[_, _, high, low, _, _, ttl @ ..] = bytes.first_chunk::<10>()?;
+        let starts = Starts::Every(bytes.len().checked_div(count)?);
+        let rtype = RecordType(u16::from_be_bytes([high, low]));
+        let ready = Ready { rtype, ttl: u32::from_be_bytes(ttl), bytes, starts, count };
+        Some(RrsetRef { ready, repeated_targets: &[] })
+    }
+
+    /// The same set in memory of its own.
+    pub fn to_rrset(self) -> Rrset {
+        let Ready { rtype, ttl, bytes, starts, count } = self.ready;
+        let (every, starts) = match starts {
+            Starts::Every(length) => (length as u32, &[][..]),
+            Starts::At(starts) => (0, starts),
+        };
+        let index = (every == 0 || !self.repeated_targets.is_empty())
+            .then(|| Arc::new(Index { starts: starts.into(), repeated_targets: self.repeated_targets.into() }));
+        Rrset { rtype, ttl, count: count as u32, every, bytes: bytes.into(), index }
+    }
+
+    /// The records' type.
+    #[inline]
+    pub fn rtype(&self) -> RecordType {
+        self.ready.rtype
+    }
+
+    /// The records' TTL in seconds.
+    pub fn ttl(&self) -> u32 {
+        self.ready.ttl
+    }
+
+    /// How many records there are; at least one.
+    #[allow(clippy::len_without_is_empty, reason = "a set in a node is never empty")]
+    pub fn len(&self) -> usize {
+        self.ready.count
+    }
+
+    /// The rdata of each record, in canonical order.
+    pub fn rdata(self) -> impl Iterator<Item = &'n [u8]> {
+        (0..self.ready.count).map(move |index| self.ready.rdata(index))
+    }
+
+    /// The records as they are copied into replies.
+    #[inline]
+    pub fn ready(&self) -> Ready<'n> {
+        self.ready
+    }
+
     /// Whether a record before this one has the same target, so that its addresses are wanted only once.
     pub fn repeats_target(&self, record: usize) -> bool {
-        self.index.as_ref().is_some_and(|index| index.repeated_targets.binary_search(&(record as u32)).is_ok())
+        self.repeated_targets.binary_search(&(record as u32)).is_ok()
+    }
+}
+
+/// The octets tell type, TTL and lengths.
+impl PartialEq for RrsetRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.ready.count == other.ready.count && self.ready.bytes == other.ready.bytes
+    }
+}
+impl Eq for RrsetRef<'_> {}
+
+impl fmt::Debug for RrsetRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?}", self.rtype(), self.ttl(), self.rdata().collect::<Vec<_>>())
     }
 }
 
@@ -138,7 +224,7 @@ fn repeated_targets(rtype: RecordType, records: &[impl AsRef<[u8]>]) -> Vec<u32>
 
 impl fmt::Debug for Rrset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", self.rtype, self.ttl, self.rdata().collect::<Vec<_>>())
+        self.view().fmt(f)
     }
 }
 
@@ -174,7 +260,7 @@ mod tests {
         let target = |text| Name::parse(text).expect("a name");
         let records = [(1, "b"), (1, "a"), (2, "a"), (3, "longer")];
         let set = Rrset::new(RecordType::SRV, 5, records.map(|(port, name)| srv(0, 0, port, &target(name))));
-        let repeated: Vec<bool> = (0..set.len()).map(|record| set.repeats_target(record)).collect();
+        let repeated: Vec<bool> = (0..set.len()).map(|record| set.view().repeats_target(record)).collect();
         assert_eq!(repeated, [false, false, true, false]);
     }
 }

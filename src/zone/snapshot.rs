@@ -1,7 +1,7 @@
 //! All zones at one instant: what a query is answered from.
 
 use super::{
-    Delta, Found, JournalLimits, Rrset, Zone,
+    Delta, Found, JournalLimits, Rrset, RrsetRef, Zone,
     file::StaticZone,
     serial,
     zone::{FileRecords, ZONES_COUNTED, soa_serial},
@@ -273,7 +273,7 @@ impl Snapshot {
     }
 
     /// The set that stands at exactly this name, without wildcards, aliases or delegations.
-    pub fn lookup(&self, name: &Name, rtype: RecordType) -> Option<&Rrset> {
+    pub fn lookup(&self, name: &Name, rtype: RecordType) -> Option<RrsetRef<'_>> {
         match self.zone_of(name.as_wire())?.find(name.as_wire()) {
             Found::Node(node) => node.set(rtype),
             _ => None,

@@ -135,8 +135,8 @@ impl Zone {
     /// Every record but the SOA, glue included, in no order but those of a set one after another. What lies in a zone
     /// below this one belongs to that.
     pub fn transferred(&self) -> impl Iterator<Item = Record<'_>> {
-        let nodes = self.nodes().filter(|node| !node.sets().is_empty() && !self.is_hidden(node.name().as_wire()));
-        let sets = nodes.flat_map(|node| node.sets().iter().map(|set| (node.name().as_wire(), set)));
+        let nodes = self.nodes().filter(|node| !node.is_empty() && !self.is_hidden(node.wire_name()));
+        let sets = nodes.flat_map(|node| node.sets().map(|set| (node.wire_name(), set)));
         sets.filter(|(_, set)| set.rtype() != RecordType::SOA).flat_map(|(owner, set)| Record::of(owner, set))
     }
 
@@ -186,7 +186,7 @@ impl Zone {
 
     /// All names that exist, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.keys().map(|node| &*node.0).filter(|node| node.exists())
+        self.nodes.keys().map(|node| &node.0).filter(|node| node.exists())
     }
 
     /// The node of a name in lower-cased wire form, if the name exists.
@@ -198,7 +198,7 @@ impl Zone {
     /// The same, also of a name that does not exist but of which there is a note.
     #[inline]
     pub fn known(&self, name: &[u8]) -> Option<&Node> {
-        self.nodes.get_key_value(name).map(|(node, ())| &*node.0)
+        self.nodes.get_key_value(name).map(|(node, ())| &node.0)
     }
 
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
@@ -257,27 +257,27 @@ impl Zone {
 
     /// The same for any type.
     pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
-        let fed = self.node(owner.as_wire()).map(Node::fed).unwrap_or_default();
-        let present = fed.iter().find(|set| set.rtype() == rtype);
-        if present == set {
+        let present = self.node(owner.as_wire());
+        if present.and_then(|node| node.fed_set(rtype)) == set.map(Rrset::view) {
             return false;
         }
-        let mut sets: Vec<Rrset> = fed.iter().filter(|set| set.rtype() != rtype).cloned().collect();
+        let mut sets = present.map(Node::fed).unwrap_or_default();
+        sets.retain(|set| set.rtype() != rtype);
         sets.extend(set.cloned());
         // Independent of the order in which the sets came.
         sets.sort_unstable_by_key(Rrset::rtype);
         let file = Arc::clone(&self.file);
-        self.edit(owner, |node| node.fill(sets, file.get(owner).map(Vec::as_slice).unwrap_or_default()))
+        self.edit(owner, |node| node.with_sets(&sets, file.get(owner).map(Vec::as_slice).unwrap_or_default()))
     }
 
     /// What is known of a name besides its records from now on.
     pub(super) fn note(&mut self, name: &Name, note: Option<&Arc<Note>>) {
-        self.edit(name, |node| node.note = note.cloned());
+        self.edit(name, |node| node.with_note(note));
     }
 
     /// Makes `name` exist even without records.
     pub(super) fn pin(&mut self, name: &Name) {
-        self.edit(name, |node| node.pins += 1);
+        self.edit(name, |node| node.with_pins(1));
     }
 
     /// Apexes of zones right below this one, in order.
@@ -292,7 +292,7 @@ impl Zone {
             self.pin(apex);
         }
         for apex in &*before {
-            self.edit(apex, |node| node.pins = node.pins.saturating_sub(1));
+            self.edit(apex, |node| node.with_pins(-1));
         }
     }
 
@@ -305,9 +305,8 @@ impl Zone {
         let file = Arc::clone(&self.file);
         let mut differs = false;
         for owner in before.keys().chain(file.keys()) {
-            let fed = self.node(owner.as_wire()).map(Node::fed).unwrap_or_default().to_vec();
             let sets = file.get(owner).map(Vec::as_slice).unwrap_or_default();
-            differs |= self.edit(owner, |node| node.fill(fed, sets));
+            differs |= self.edit(owner, |node| node.with_sets(&node.fed(), sets));
         }
         differs
     }
@@ -335,25 +334,26 @@ impl Zone {
 
     /// Edits the node of `name`, which is made or let go as needed, and keeps ancestors and counters right. Returns
     /// whether its sets differ now.
-    fn edit(&mut self, name: &Name, edit: impl FnOnce(&mut Node)) -> bool {
-        let before = self.nodes.get_key_value(name.as_wire()).map(|(node, ())| Arc::clone(&node.0));
-        let mut node = before.as_deref().cloned().unwrap_or_else(|| Node::empty(name.clone()));
-        edit(&mut node);
-        if before.as_deref() == Some(&node) {
+    fn edit(&mut self, name: &Name, edit: impl FnOnce(&Node) -> Node) -> bool {
+        let before = self.known(name.as_wire()).cloned();
+        let node = match &before {
+            Some(before) => edit(before),
+            None => edit(&Node::empty(name)),
+        };
+        if before.as_ref() == Some(&node) {
             return false;
         }
         if let Some(before) = &before {
             self.tally(before, false);
         }
         self.tally(&node, true);
-        let sets_before = before.as_deref().map(Node::sets).unwrap_or_default();
-        let differs = sets_before != node.sets();
+        let differs = before.as_ref().map_or(!node.is_empty(), |before| !before.same_records(&node));
         if differs {
-            self.journal.note(sets_before, &node);
+            self.journal.note(before.as_ref(), &node);
         }
-        let (existed, exists) = (before.as_ref().is_some_and(|node| node.exists()), node.exists());
+        let (existed, exists) = (before.as_ref().is_some_and(Node::exists), node.exists());
         if node.is_needed() {
-            self.nodes.insert(ByName(Arc::new(node)), ());
+            self.nodes.insert(ByName(node), ());
         } else if before.is_some() {
             self.nodes.remove(name.as_wire());
         }
@@ -370,7 +370,7 @@ impl Zone {
         if *name != self.origin
             && let Some(parent) = name.parent()
         {
-            self.edit(&parent, |node| node.children = node.children.saturating_add_signed(change));
+            self.edit(&parent, |node| node.with_children(change));
         }
     }
 
@@ -378,10 +378,10 @@ impl Zone {
         let change = |counter: &mut usize, amount: usize| {
             *counter = if added { *counter + amount } else { counter.saturating_sub(amount) };
         };
-        change(&mut self.names, usize::from(!node.sets.is_empty()));
+        change(&mut self.names, usize::from(!node.is_empty()));
         change(&mut self.records, node.records());
         change(&mut self.wildcards, usize::from(node.is_wildcard() && node.exists()));
-        let cut = node.name != self.origin && node.set(RecordType::NS).is_some();
+        let cut = node.wire_name() != self.origin.as_wire() && node.set(RecordType::NS).is_some();
         change(&mut self.cuts, usize::from(cut));
     }
 }
@@ -397,7 +397,7 @@ impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
         (&self.origin, self.counts(), self.nodes.len()) == (&other.origin, other.counts(), other.nodes.len())
             && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
-            && self.nodes.keys().all(|node| other.known(node.0.name.as_wire()) == Some(&*node.0))
+            && self.nodes.keys().all(|node| other.known(node.0.wire_name()) == Some(&node.0))
     }
 }
 

@@ -6,7 +6,7 @@ use headless_dns::{
     name::Name,
     records::{RecordSettings, Records},
     wire::rdata::RecordType,
-    zone::{Rrset, Snapshot, Zone, ZoneSpec},
+    zone::{RrsetRef, Snapshot, Zone, ZoneSpec},
 };
 use k8s_openapi::{
     api::core::v1::{Pod, Service},
@@ -314,18 +314,18 @@ fn dump(zones: &Snapshot) -> (Lines, Lines) {
 
 fn dump_zone(zone: &Zone, lines: &mut Lines, nodes: &mut Lines) {
     for node in zone.nodes() {
-        let own = |set: &&Rrset| !matches!(set.rtype(), RecordType::SOA | RecordType::NS);
-        let sets: Vec<&Rrset> = node.sets().iter().filter(own).collect();
+        let own = |set: &RrsetRef<'_>| !matches!(set.rtype(), RecordType::SOA | RecordType::NS);
+        let sets: Vec<RrsetRef<'_>> = node.sets().filter(own).collect();
         if sets.is_empty() {
             nodes.insert(node.name().to_string());
         }
         for set in sets {
-            lines.extend(set.rdata().map(|rdata| format!("{} {} {}", node.name(), set.rtype(), text(set, rdata))));
+            lines.extend(set.rdata().map(|rdata| format!("{} {} {}", node.name(), set.rtype(), text(&set, rdata))));
         }
     }
 }
 
-fn text(set: &Rrset, rdata: &[u8]) -> String {
+fn text(set: &RrsetRef<'_>, rdata: &[u8]) -> String {
     let name = |wire: &[u8]| Name::from_wire(wire).expect("a name").to_string();
     match set.rtype() {
         RecordType::A => Ipv4Addr::from(<[u8; 4]>::try_from(rdata).expect("four octets")).to_string(),
