@@ -129,8 +129,8 @@ impl Counted {
     }
 }
 
-/// The signature of [`answer::answer_seen`]; tests put another function in its place.
-type Answer = for<'s> fn(&[u8], &'s Snapshot, Request, &mut [u8], &mut Seen<'s>) -> Verdict;
+/// The signature of [`answer::answer_seen`]; tests and benchmarks put another function in its place.
+pub type Answer = for<'s> fn(&[u8], &'s Snapshot, Request, &mut [u8], &mut Seen<'s>) -> Verdict;
 
 /// What every thread of this room has.
 #[derive(Debug)]
@@ -214,7 +214,8 @@ impl Sockets {
         self.serve_with(reader, limits, answer::answer_seen)
     }
 
-    fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
+    /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
+    pub fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
         let (query_log, query_log_thread) = QueryLog::start()?;
         let shared = Arc::new(Shared {
             reader,

@@ -1,0 +1,75 @@
+//! The load: dnsperf on the second core, and a probe that measures single round trips beside it.
+
+use std::{
+    io::Read as _,
+    net::UdpSocket,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// What dnsperf says it did.
+pub struct Load {
+    pub sent: u64,
+    pub completed: u64,
+    pub lost: u64,
+}
+
+fn dnsperf(port: u16, questions: &Path, more: &[&str], seconds: u64) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", &port.to_string(), "-c", "8", "-q", "256"]);
+    command.args(["-l", &seconds.to_string(), "-d"]).arg(questions).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+/// As much load as the second core can make.
+pub fn run(port: u16, questions: &Path, more: &[&str], seconds: u64) -> Option<Load> {
+    let output = dnsperf(port, questions, more, seconds).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = |label: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(label))?;
+        line.split_once(':')?.1.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let load = Load {
+        sent: number("Queries sent")?,
+        completed: number("Queries completed").filter(|&completed| completed > 0)?,
+        lost: number("Queries lost")?,
+    };
+    Some(load)
+}
+
+/// The round trip that one query in a thousand exceeds, at 50,000 queries a second.
+pub fn tail(port: u16, questions: &Path, seconds: u64) -> Duration {
+    let mut load = dnsperf(port, questions, &["-Q", "50000"], seconds + 1).spawn().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let query = query(&crate::zone::some_pod());
+    let mut round_trips = Vec::new();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut reply = [0; 512];
+    while Instant::now() < end {
+        let asked = Instant::now();
+        socket.send(&query).unwrap();
+        // A lost query counts as the time that was waited for it.
+        let _ = socket.recv(&mut reply);
+        round_trips.push(asked.elapsed());
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    load.wait().unwrap();
+    let _ = load.stdout.take().map(|mut out| out.read_to_end(&mut Vec::new()));
+    round_trips.sort_unstable();
+    round_trips[round_trips.len() * 999 / 1000]
+}
+
+/// A query for an A record.
+pub fn query(name: &str) -> Vec<u8> {
+    let mut octets = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.trim_end_matches('.').split('.') {
+        octets.push(u8::try_from(label.len()).unwrap());
+        octets.extend_from_slice(label.as_bytes());
+    }
+    octets.extend_from_slice(&[0, 0, 1, 0, 1]);
+    octets
+}

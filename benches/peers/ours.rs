@@ -1,0 +1,121 @@
+//! Servers that are libraries, each in a process of its own: this one, the echo that is the floor, and hickory-server.
+
+use crate::zone;
+use headless_dns::{
+    answer::{Request, Seen, Verdict},
+    name::Name,
+    records::{RecordSettings, Records},
+    serve::Sockets,
+    settings::Settings,
+    zone::{Snapshot, ZoneSpec, channel},
+};
+use hickory_server::{
+    store::in_memory::InMemoryZoneHandler,
+    zone_handler::{AxfrPolicy, Catalog, ZoneType},
+};
+use std::{
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Serves until it is killed; prints the port, and how long the load took where the process itself knows.
+pub fn serve(which: &str, pods: usize) {
+    match which {
+        "floor" => run(empty(), echo, None),
+        "ours" => {
+            let (snapshot, took) = load(pods);
+            run(snapshot, headless_dns::answer::answer_seen, Some(took));
+        }
+        "hickory" => hickory(),
+        other => panic!("{other}"),
+    }
+}
+
+fn empty() -> Snapshot {
+    let name = |text| Name::parse(text).unwrap();
+    let spec = ZoneSpec {
+        origin: name("cluster.local"),
+        name_server: name("ns.dns.cluster.local"),
+        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
+        mailbox: name("hostmaster.cluster.local"),
+        serial: 1,
+        ttl: 5,
+        negative_ttl: 5,
+        empty_names: Vec::new(),
+    };
+    Snapshot::new(vec![spec]).synced()
+}
+
+/// From endpoint data to the snapshot; what made it is let go, as the data plane needs none of it.
+fn load(pods: usize) -> (Snapshot, Duration) {
+    let objects = zone::objects(pods);
+    let begun = Instant::now();
+    let settings = RecordSettings { cluster_domain: Name::parse("cluster.local").unwrap(), ttl: 5 };
+    let mut records = Records::new(settings);
+    let mut snapshot = empty();
+    for some in objects.chunks(10_000) {
+        for (service, slice) in some {
+            let (namespace, name) = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
+            let (namespace, name) = (namespace.unwrap(), name.unwrap());
+            records.service(namespace, name, Some(service));
+            records.slice(namespace, name, Some(slice));
+        }
+        snapshot = snapshot.apply(&records.take());
+    }
+    (snapshot, begun.elapsed())
+}
+
+/// hickory-server with its zone in memory, read from the master file that is the last argument.
+fn hickory() {
+    let begun = Instant::now();
+    let text = std::fs::read_to_string(std::env::args().next_back().unwrap()).unwrap();
+    let origin: hickory_proto::rr::Name = "cluster.local.".parse().unwrap();
+    let parser = hickory_proto::serialize::txt::Parser::new(text, None, Some(origin.clone()));
+    let (_, records) = parser.parse().unwrap();
+    let handler: InMemoryZoneHandler =
+        InMemoryZoneHandler::new(origin.clone(), records, ZoneType::Primary, AxfrPolicy::Deny).unwrap();
+    let mut catalog = Catalog::new();
+    catalog.upsert(origin.into(), vec![Arc::new(handler)]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut server = hickory_server::Server::new(catalog);
+        let udp = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let tcp = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        server.register_socket(udp);
+        server.register_listener(tcp, Duration::from_secs(10), 64);
+        println!("{port} {}", begun.elapsed().as_micros());
+        std::io::stdout().flush().unwrap();
+        server.block_until_done().await.unwrap();
+    });
+}
+
+/// The least that any server does: the question with QR set.
+fn echo<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
+    let length = packet.len().min(out.len());
+    out[..length].copy_from_slice(&packet[..length]);
+    if let Some(flags) = out[..length].get_mut(2) {
+        *flags |= 0x80;
+    }
+    Verdict::Reply(length)
+}
+
+fn run(snapshot: Snapshot, answer: headless_dns::serve::Answer, took: Option<Duration>) {
+    let mut limits = Settings::defaults().limits;
+    limits.udp_threads = 1;
+    // All clients of a benchmark have one address.
+    (limits.tcp_connections, limits.tcp_connections_per_source) = (10_000, 10_000);
+    let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
+    let address = sockets.addresses()[0];
+    let (_publisher, reader) = channel(snapshot);
+    let _serving = sockets.serve_with(reader, limits, answer).unwrap();
+    println!("{} {}", address.port(), took.map_or(0, |took| took.as_micros()));
+    std::io::stdout().flush().unwrap();
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,86 @@
+//! Figures of all rounds to a table of medians and ratios.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+/// What is measured, in the order of the table.
+const ROWS: [&str; 8] = [
+    "UDP, mixed",
+    "UDP, 80 % NXDOMAIN",
+    "UDP, mixed, EDNS",
+    "TCP, pipelined",
+    "TCP, a connection each",
+    "p99.9 at 50,000 q/s, µs",
+    "load, s",
+    "memory, MiB",
+];
+
+pub struct Figures {
+    pods: usize,
+    peers: Vec<&'static str>,
+    values: BTreeMap<(&'static str, &'static str), Vec<f64>>,
+}
+
+impl Figures {
+    pub fn new(pods: usize) -> Figures {
+        Figures { pods, peers: Vec::new(), values: BTreeMap::new() }
+    }
+
+    pub fn add(&mut self, peer: &'static str, what: &'static str, value: f64) {
+        if !self.peers.contains(&peer) {
+            self.peers.push(peer);
+        }
+        self.values.entry((peer, what)).or_default().push(value);
+    }
+
+    fn median(&self, peer: &'static str, what: &'static str) -> Option<f64> {
+        let mut values = self.values.get(&(peer, what))?.clone();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    }
+
+    /// Medians, and behind each in brackets our own divided by it.
+    pub fn table(&self) -> String {
+        let mut text = format!("\n## {} pods\n\n|", self.pods);
+        for peer in &self.peers {
+            let _ = write!(text, " | {peer}");
+        }
+        text += " |\n|---";
+        text += &"|---:".repeat(self.peers.len());
+        text += "|\n";
+        for what in ROWS {
+            let _ = write!(text, "| {what}");
+            let own = self.median("headless-dns", what);
+            for peer in &self.peers {
+                match (self.median(peer, what), own) {
+                    (None, _) => text += " | –",
+                    (Some(value), Some(own)) if *peer != "headless-dns" => {
+                        let _ = write!(text, " | {value:.2} ({:.2})", own / value);
+                    }
+                    (Some(value), _) => {
+                        let _ = write!(text, " | **{value:.2}**");
+                    }
+                }
+            }
+            text += " |\n";
+        }
+        text
+    }
+}
+
+pub fn head(rounds: usize, seconds: u64) -> String {
+    let date = jiff::Timestamp::now().to_string();
+    let (date, _) = date.split_at(10);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "# Beside other servers
+
+Made by `cargo bench --bench peers` on {date}, on a virtual machine with {cores} cores; medians of {rounds} rounds of
+{seconds} s each, in which the servers take turns. Processor time per query in µs (user and system, of all of a server's
+processes) unless the row says otherwise; in brackets ours divided by theirs, so less than 1 means that this server needs
+less. The server has one core and dnsperf the other. *Floor* receives and sends the same datagrams in the same batches and
+does nothing else. All serve the same zone: pods of headless Services of ten, a name and an address each. *Mixed* asks
+for pods (70 %), Services (25 %) and absent names (5 %). *Load* is, for this server, from endpoint data in memory to the
+first snapshot; for the others from their start to the first answer, the master file read.
+"
+    )
+}
