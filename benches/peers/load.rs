@@ -55,7 +55,7 @@ pub fn tail(port: u16, questions: &Path, seconds: u64) -> Duration {
         // A lost query counts as the time that was waited for it.
         let _ = socket.recv(&mut reply);
         round_trips.push(asked.elapsed());
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::park_timeout(Duration::from_micros(200));
     }
     load.wait().unwrap();
     let _ = load.stdout.take().map(|mut out| out.read_to_end(&mut Vec::new()));

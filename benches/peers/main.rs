@@ -21,12 +21,16 @@ mod zone;
 
 use peer::Peer;
 use report::Figures;
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         // A process of our own for each server that is a library.
-        Some("serve") => ours::serve(&arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap()),
+        Some("serve") => {
+            ours::serve(&arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
+            ExitCode::SUCCESS
+        }
         _ => compare(),
     }
 }
@@ -39,14 +43,14 @@ fn is_short() -> bool {
     std::env::var_os("SHORT").is_some()
 }
 
-fn compare() {
+fn compare() -> ExitCode {
     let rounds: usize = setting("ROUNDS", "1", "3").parse().unwrap();
     let seconds: u64 = setting("SECONDS", "1", "4").parse().unwrap();
     let sizes = setting("PODS", "1000", "10000 1000000");
     if !peer::is_installed("dnsperf") {
         eprintln!("dnsperf is missing (Debian: apt-get install dnsperf)");
         // In CI nothing may be left out silently.
-        std::process::exit(i32::from(std::env::var("CI").as_deref() == Ok("true")));
+        return ExitCode::from(u8::from(std::env::var("CI").as_deref() == Ok("true")));
     }
     let mut text = report::head(rounds, seconds);
     for pods in sizes.split_whitespace().map(|size| size.parse().unwrap()) {
@@ -69,6 +73,7 @@ fn compare() {
         std::fs::write(path, &text).unwrap();
         eprintln!("written to {path}");
     }
+    ExitCode::SUCCESS
 }
 
 /// One server's turn.

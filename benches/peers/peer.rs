@@ -176,7 +176,7 @@ impl Running {
                 return;
             }
             assert!(Instant::now() < end, "no answer at port {}", self.port);
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::park_timeout(Duration::from_millis(2));
         }
     }
 
