@@ -234,7 +234,7 @@ impl Walk<'_> {
                     .snapshot
                     .zone_of(name.as_wire())
                     .and_then(|zone| zone.node(name.as_wire()))
-                    .is_some_and(|node| !node.sets().is_empty())
+                    .is_some_and(|node| !node.is_empty())
     }
 
     /// The name is there, and nothing of the type asked for.

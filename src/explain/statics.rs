@@ -28,7 +28,7 @@ impl Walk<'_> {
                 let names: Vec<String> = zone
                     .nodes()
                     .take(LOOKED_AT)
-                    .filter(|node| !node.sets().is_empty())
+                    .filter(|node| !node.is_empty())
                     .map(|node| node.name().to_string())
                     .collect();
                 let nearest = near::nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
@@ -52,7 +52,7 @@ impl Walk<'_> {
             self.ok(Level::Alias, format!("{} is an alias (CNAME)", node.name()));
             return self.alias(&target);
         }
-        let types: Vec<String> = node.sets().iter().map(|set| set.rtype().to_string()).collect();
+        let types: Vec<String> = node.sets().map(|set| set.rtype().to_string()).collect();
         match types.as_slice() {
             [] => self.fail(Level::Records, "it has no records itself: names below it have"),
             _ if self.rtype == RecordType::ANY => self.ok(Level::Records, types.join(", ")),
@@ -65,7 +65,7 @@ impl Walk<'_> {
 
     /// At or below a delegation: others answer.
     fn delegated(&mut self, cut: &Node, name: &Name) {
-        if self.rtype == RecordType::DS && cut.name() == name {
+        if self.rtype == RecordType::DS && cut.wire_name() == name.as_wire() {
             return self.static_records(cut);
         }
         let servers = cut.set(RecordType::NS).map(|set| {

@@ -6,7 +6,7 @@ use crate::{
     name::Name,
     object::Kind,
     wire::rdata::RecordType,
-    zone::{Found, Snapshot, Zone},
+    zone::{Found, Node, Snapshot, Zone},
 };
 
 /// Most names of aliases that are followed; [`crate::answer`] has its own limit.
@@ -170,11 +170,12 @@ impl<'a> Walk<'a> {
 
     /// Which types stand at a name of a fed zone, if not the one asked for.
     pub(super) fn types_at(&mut self, zone: &Zone, name: &Name) {
-        let sets = zone.node(name.as_wire()).map(|node| node.sets()).unwrap_or_default();
-        if sets.iter().any(|set| set.rtype() == self.rtype) || self.rtype == RecordType::ANY && !sets.is_empty() {
+        let node = zone.node(name.as_wire());
+        let types: Vec<RecordType> = node.into_iter().flat_map(Node::sets).map(|set| set.rtype()).collect();
+        if types.contains(&self.rtype) || self.rtype == RecordType::ANY && !types.is_empty() {
             return self.ok(Level::Records, format!("{} is there", self.rtype));
         }
-        let types: Vec<String> = sets.iter().map(|set| set.rtype().to_string()).collect();
+        let types: Vec<String> = types.iter().map(ToString::to_string).collect();
         match types.as_slice() {
             [] => self.fail(Level::Records, "no record stands here"),
             types => {
