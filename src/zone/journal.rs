@@ -2,11 +2,9 @@
 //! published, and shared between snapshots.
 
 use super::{Node, Rrset, RrsetRef, zone::soa_serial};
-use crate::{
-    wire::{
-        rdata::RecordType,
-        ready::{FIXED, Ready},
-    },
+use crate::wire::{
+    rdata::RecordType,
+    ready::{FIXED, Ready},
 };
 use std::{collections::HashMap, sync::Arc};
 

@@ -164,15 +164,15 @@ impl Zone {
     pub(super) fn follow(&mut self, before: &Zone) {
         self.journal = before.journal.clone();
         for old in before.nodes() {
-            match self.node(old.name.as_wire()).cloned() {
-                Some(new) if new.sets == old.sets => {}
-                Some(new) => self.journal.note(old.sets(), &new),
-                None => self.journal.note(old.sets(), &Node::empty(old.name.clone())),
+            match self.node(old.wire_name()).cloned() {
+                Some(new) if new.same_records(old) => {}
+                Some(new) => self.journal.note(Some(old), &new),
+                None => self.journal.note(Some(old), &old.with_sets(&[], &[])),
             }
         }
-        let new: Vec<Arc<Node>> = self.nodes.keys().map(|node| Arc::clone(&node.0)).collect();
-        for new in new.iter().filter(|new| before.node(new.name.as_wire()).is_none()) {
-            self.journal.note(&[], new);
+        let new: Vec<Node> = self.nodes().cloned().collect();
+        for new in new.iter().filter(|new| before.node(new.wire_name()).is_none()) {
+            self.journal.note(None, new);
         }
         self.journal.seal((before.soa_ttl, before.soa_rdata.clone()));
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::name::Name;
 use crate::zone::{Delta, Snapshot, Zone, ZoneSpec, file};
 use proptest::prelude::*;
 use std::{collections::BTreeSet, path::Path};
