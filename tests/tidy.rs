@@ -134,7 +134,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rcgen", &["certificate.rs"]),
     ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
-    ("ring", &["certificate.rs", "wire/tsig.rs"]),
+    ("ring", &["api/openapi/", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),

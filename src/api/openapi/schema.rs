@@ -44,8 +44,10 @@ pub enum Type {
     Int64,
     /// Text.
     String,
-    /// A point in time in RFC 3339.
+    /// A point in time in RFC 3339, to the second.
     Time,
+    /// The same with microseconds.
+    MicroTime,
     /// A resource quantity, `1Gi`.
     Quantity,
     /// A number or text: a port, a percentage.
@@ -165,6 +167,7 @@ impl Type {
             "int64" => Type::Int64,
             "string" => Type::String,
             "date-time" => Type::Time,
+            "micro-time" => Type::MicroTime,
             "quantity" => Type::Quantity,
             "int-or-string" => Type::IntOrString,
             name if name.contains('.') => Type::Object(name),

@@ -26,12 +26,12 @@ api.core.v1.PersistentVolumeClaim api.core.v1.Pod api.core.v1.Service
 api.discovery.v1.EndpointSlice api.storage.v1.StorageClass
 apimachinery.pkg.apis.meta.v1.Status
 """.split()
-# Types that are not made of fields; `openapi::document` writes them.
+# Types that are not made of fields.
 LEAVES = {
     "apimachinery.pkg.api.resource.Quantity": "quantity",
     "apimachinery.pkg.util.intstr.IntOrString": "int-or-string",
     "apimachinery.pkg.apis.meta.v1.Time": "date-time",
-    "apimachinery.pkg.apis.meta.v1.MicroTime": "date-time",
+    "apimachinery.pkg.apis.meta.v1.MicroTime": "micro-time",
     "apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
     "apimachinery.pkg.runtime.RawExtension": "any",
 }
@@ -50,8 +50,8 @@ RETAIN = {"PodSpec.volumes", "PodSpec.resourceClaims", "PodStatus.resourceClaimS
 ATOMIC = set("""
 StatefulSetSpec.volumeClaimTemplates
 ConfigMapKeySelector FileKeySelector LabelSelector LocalObjectReference NodeSelector NodeSelectorTerm ObjectFieldSelector
-ObjectReference ResourceFieldSelector SecretKeySelector SecretReference TypedLocalObjectReference TopologySelectorTerm
-EndpointAddress EndpointPort
+ObjectReference OwnerReference ResourceFieldSelector SecretKeySelector SecretReference TypedLocalObjectReference
+TopologySelectorTerm EndpointAddress EndpointPort
 """.split())
 
 
