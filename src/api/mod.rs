@@ -37,5 +37,8 @@
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
+pub mod endpoints;
 pub mod openapi;
 pub mod resource;
+pub mod select;
+pub mod table;

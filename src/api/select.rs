@@ -1,0 +1,9 @@
+//! Selectors in queries: labels in every form (`labels.Parse` of apimachinery), fields by kind (`fields.ParseSelector`).
+//!
+//! An error is the message of the 400, in upstream's words.
+
+mod fields;
+mod labels;
+
+pub use fields::Fields;
+pub use labels::Labels;
