@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
-    ("api", &["cluster", "object"]),
+    ("api", &["object"]),
     (
         "app",
         &[
@@ -112,6 +112,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "k8s_openapi",
         &[
+            "api/endpoints.rs",
             "app/programming.rs",
             "cluster/",
             "controller/",

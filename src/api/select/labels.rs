@@ -71,14 +71,14 @@ impl Requirement {
     }
 
     /// Upstream's checks of a whole requirement.
-    fn validate(self, compares: bool) -> Result<Requirement, String> {
+    fn validate(self) -> Result<Requirement, String> {
         let wanted = |what: &str| Err(format!("values: Invalid value: {}: {what}", printed(&self.values)));
         match self.operator {
             Operator::In | Operator::NotIn if self.values.is_empty() => {
                 return wanted("for 'in', 'notin' operators, values set can't be empty");
             }
-            Operator::Greater | Operator::Less if compares => {
-                for value in self.values.iter().filter(|value| value.parse::<i64>().is_err()) {
+            Operator::Greater | Operator::Less => {
+                if let Some(value) = self.values.iter().find(|value| value.parse::<i64>().is_err()) {
                     let what = "for 'Gt', 'Lt' operators, the value must be an integer";
                     return Err(format!("values[0]: Invalid value: {value:?}: {what}"));
                 }
@@ -180,9 +180,9 @@ impl Reader {
             return Ok(requirement(Operator::Exists, BTreeSet::new()));
         }
         let operator = match self.take() {
-            Token::Word(word) if word == "in" => return requirement(Operator::In, self.values()?).validate(false),
+            Token::Word(word) if word == "in" => return requirement(Operator::In, self.values()?).validate(),
             Token::Word(word) if word == "notin" => {
-                return requirement(Operator::NotIn, self.values()?).validate(false);
+                return requirement(Operator::NotIn, self.values()?).validate();
             }
             Token::Sign("=" | "==") => Operator::In,
             Token::Sign("!=") => Operator::NotIn,
@@ -190,7 +190,7 @@ impl Reader {
             Token::Sign("<") => Operator::Less,
             other => return Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
         };
-        requirement(operator, BTreeSet::from([self.exact_value()?])).validate(true)
+        requirement(operator, BTreeSet::from([self.exact_value()?])).validate()
     }
 
     /// What stands behind `=`, which may be nothing.
