@@ -66,12 +66,20 @@ pub struct RecordSettings {
     pub ttls: Ttls,
     /// Whether addresses have names below `pod`.
     pub pod_names: bool,
+    /// Whether the names of a Service that has no address yet exist all the same: NODATA instead of NXDOMAIN.
+    pub empty_services_exist: bool,
 }
 
 impl RecordSettings {
-    /// One domain, one TTL for everything, names of pods' addresses.
+    /// One domain, one TTL for everything, names of pods' addresses, and none of Services without address.
     pub fn new(cluster_domain: Name, ttl: u32) -> RecordSettings {
-        RecordSettings { cluster_domain, further_domains: Vec::new(), ttls: Ttls::all(ttl), pod_names: true }
+        RecordSettings {
+            cluster_domain,
+            further_domains: Vec::new(),
+            ttls: Ttls::all(ttl),
+            pod_names: true,
+            empty_services_exist: false,
+        }
     }
 }
 
@@ -85,6 +93,7 @@ pub struct Records {
     domains: Domains,
     ttls: Ttls,
     pod_names: bool,
+    empty_services_exist: bool,
     tally: Tally,
     notes: Notes,
     /// A Service that has slices, or of which names are expected, but does not exist is here too, and gives nothing.
@@ -136,7 +145,7 @@ enum Direction {
 impl Records {
     /// No Services yet; the first [`Records::take`] holds what every cluster has (`dns-version`).
     pub fn new(settings: RecordSettings) -> Records {
-        let RecordSettings { cluster_domain, further_domains, ttls, pod_names } = settings;
+        let RecordSettings { cluster_domain, further_domains, ttls, pod_names, empty_services_exist } = settings;
         let mut tally = Tally::default();
         if let Ok(owner) = cluster_domain.child(b"dns-version") {
             let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION), ttl: ttls.other };
@@ -146,6 +155,7 @@ impl Records {
             domains: Domains::new(cluster_domain, further_domains),
             ttls,
             pod_names,
+            empty_services_exist,
             tally,
             notes: Notes::default(),
             services: HashMap::new(),

@@ -71,7 +71,11 @@ fn feed(records: &mut Records, document: &str) {
 }
 
 fn snapshot(yaml: &str) -> Snapshot {
-    let mut records = Records::new(RecordSettings::new(name("cluster.local"), TTL[0]));
+    snapshot_with(RecordSettings::new(name("cluster.local"), TTL[0]), yaml)
+}
+
+fn snapshot_with(settings: RecordSettings, yaml: &str) -> Snapshot {
+    let mut records = Records::new(settings);
     yaml.split("---\n").filter(|document| !document.trim().is_empty()).for_each(|one| feed(&mut records, one));
     empty().apply(&records.take())
 }
@@ -168,7 +172,10 @@ fn show(reply: &Message, asked: &str) -> Vec<String> {
 /// Rows of `numbers: name TYPE,TYPE → line; line` (names without final dot are within the cluster's domain); all types
 /// of a row have the same answer. RCODE is the same for every type (131).
 fn check(yaml: &str, rows: &str) {
-    let snapshot = snapshot(yaml);
+    check_snapshot(&snapshot(yaml), rows);
+}
+
+fn check_snapshot(snapshot: &Snapshot, rows: &str) {
     let rows = rows.replace("\\\n", "");
     for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
         let (question, expected) = row.split_once('→').unwrap_or_else(|| panic!("{row}"));
@@ -180,7 +187,7 @@ fn check(yaml: &str, rows: &str) {
         expected.sort_unstable();
         let mut rcode = None;
         for rtype in rtypes.trim().split(',') {
-            let reply = ask(&snapshot, &asked, RecordType::parse(rtype).unwrap());
+            let reply = ask(snapshot, &asked, RecordType::parse(rtype).unwrap());
             assert_eq!(show(&reply, &asked), expected, "{row} ({rtype})");
             rcode = Some(reply.metadata.response_code);
         }
@@ -188,7 +195,7 @@ fn check(yaml: &str, rows: &str) {
         let alias = expected.iter().any(|line| line.contains("CNAME "));
         for rtype in [1, 28, 33, 12, 16, 15, 2, 6, 64, 65, 257, 65280, 255].into_iter().filter(|n| !alias || *n != 255)
         {
-            let reply = ask(&snapshot, &asked, RecordType(rtype));
+            let reply = ask(snapshot, &asked, RecordType(rtype));
             assert_eq!(Some(reply.metadata.response_code), rcode, "131, 141: {row}, type {rtype}");
         }
     }
@@ -503,6 +510,31 @@ fn headless_services() {
         139: x.db-0.db.prod.svc A → NXDOMAIN
         139: x._sql._tcp.db.prod.svc SRV → NXDOMAIN
         ",
+    );
+}
+
+/// With `emptyServices: nodata`: what is a Service and has no address exists, and nothing else does.
+#[test]
+fn empty_services_that_exist() {
+    let settings = RecordSettings { empty_services_exist: true, ..RecordSettings::new(name("cluster.local"), TTL[0]) };
+    let yaml = "{metadata: {name: unassigned}, spec: {ports: [{name: a, port: 1}]}}\n---\n\
+        {metadata: {name: none}, spec: {clusterIP: None}}\n---\n\
+        {metadata: {name: unready}, spec: {clusterIP: None, ports: [{name: sql, port: 1}]}}\n---\n\
+        {metadata: {name: s}, of: unready, addressType: IPv4, ports: [{name: sql, port: 1}], endpoints: \
+        [{addresses: [10.1.0.1], hostname: a, conditions: {ready: false}}]}\n---\n\
+        {metadata: {name: t}, of: nobody, addressType: IPv4, endpoints: [{addresses: [10.1.0.2]}]}";
+    check_snapshot(
+        &snapshot_with(settings, yaml),
+        r#"
+        27: unassigned.default.svc A,AAAA,SRV,TXT → NODATA 0
+        27: _a._tcp.unassigned.default.svc SRV,A → NODATA 0
+        68: none.default.svc A,AAAA,SRV → NODATA 0
+        68, 89: unready.default.svc A,AAAA,SRV,TXT → NODATA 0
+        68, 89: _sql._tcp.unready.default.svc SRV → NODATA 0
+        68, 73: a.unready.default.svc A → NXDOMAIN
+        64: nobody.default.svc A → NXDOMAIN
+        64: other.default.svc A → NXDOMAIN
+        "#,
     );
 }
 

@@ -4,9 +4,10 @@
 //! |------------------------------------------------|-------------------------------------------------------|
 //! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `stateDirectory`, `hostPathRoot`    |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
-//! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `defaultStorageClass`   |
+//! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `emptyServices`         |
 //! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
-//! |                                                | `transfer`, `metricsListen`, all other `limits`       |
+//! |                                                | `transfer`, `metricsListen`, `defaultStorageClass`    |
+//! |                                                | all other `limits`                                    |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -124,6 +125,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         ttls,
         negative_ttl,
         pod_names,
+        empty_services_exist: empty,
         pod_cidrs,
         service_cidrs,
         identity,
@@ -157,6 +159,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         ttls: keep("ttls", &old.ttls, &ttls, &mut waiting),
         negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
         pod_names: keep("podNames", &old.pod_names, &pod_names, &mut waiting),
+        empty_services_exist: keep("emptyServices", &old.empty_services_exist, &empty, &mut waiting),
         pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
         identity: keep("identity", &old.identity, &identity, &mut waiting),
@@ -284,6 +287,7 @@ mod tests {
             ("forward: {to: [192.0.2.1]}\n", &["reverseZones", "forward"]),
             ("clusterDomain: [cluster.local, k8s.test]\n", &["clusterDomain"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
+            ("emptyServices: nodata\n", &["emptyServices"]),
             ("ttls: {replaced: 0}\npodNames: disabled\n", &["ttls", "podNames"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),
             ("limits: {udpThreads: 77, udpPayload: 1000}\n", &["limits.udpThreads", "limits.udpPayload"]),

@@ -107,7 +107,7 @@ impl Records {
         for key in std::mem::take(&mut self.touched_services) {
             let Some(entry) = self.services.get(&key) else { continue };
             let Some(service) = &entry.service else { continue };
-            let note = note_of_service(&key, entry, service);
+            let note = note_of_service(&key, entry, service, self.empty_services_exist);
             for owner in ports(service).iter().filter_map(|port| port_name(&service.base, port)) {
                 self.notes.set(owner, note.clone());
             }
@@ -137,8 +137,8 @@ impl Records {
     }
 }
 
-/// Why a Service's name has no address; nothing if it has one.
-fn note_of_service((namespace, name): &Key, entry: &Entry, service: &ServiceView) -> Option<Note> {
+/// Why a Service's name has no address; nothing if it has one. `exists`: whether it is a name without address, or none.
+fn note_of_service((namespace, name): &Key, entry: &Entry, service: &ServiceView, exists: bool) -> Option<Note> {
     let reason = match &service.shape {
         Shape::ExternalName { target: Some(_) } => return None,
         Shape::ExternalName { target: None } => {
@@ -163,7 +163,7 @@ fn note_of_service((namespace, name): &Key, entry: &Entry, service: &ServiceView
             }
         }
     };
-    Some(notes::absent(&reason, ""))
+    Some(Note { exists, ..notes::absent(&reason, "") })
 }
 
 fn ports(service: &ServiceView) -> &[PortView] {

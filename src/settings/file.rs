@@ -43,6 +43,7 @@ pub(super) struct FileSettings {
     pub ttls: Option<FileTtls>,
     pub negative_ttl: Option<u32>,
     pub pod_names: Option<PodNames>,
+    pub empty_services: Option<EmptyServices>,
     pub pod_cidrs: Option<Vec<Text<IpNet>>>,
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
     pub identity: Option<String>,
@@ -112,6 +113,14 @@ pub(super) enum PodNames {
     Disabled,
 }
 
+/// How names of Services without any address are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum EmptyServices {
+    Nxdomain,
+    Nodata,
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -158,6 +167,7 @@ pub(super) fn apply(
         ttls,
         negative_ttl,
         pod_names,
+        empty_services,
         pod_cidrs,
         service_cidrs,
         identity,
@@ -210,6 +220,9 @@ pub(super) fn apply(
     }
     if let Some(pod_names) = pod_names {
         settings.pod_names = pod_names == PodNames::Verified;
+    }
+    if let Some(empty_services) = empty_services {
+        settings.empty_services_exist = empty_services == EmptyServices::Nodata;
     }
     if let Some(seconds) = negative_ttl {
         settings.negative_ttl = checked.range("negativeTtl", seconds, 0, 3600);

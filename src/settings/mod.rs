@@ -77,6 +77,9 @@ pub struct Settings {
     pub negative_ttl: u32,
     /// Whether addresses of live pods have names below `pod` (`podNames` in the file: `verified` or `disabled`).
     pub pod_names: bool,
+    /// Whether names of Services without any address exist: NODATA instead of NXDOMAIN (`emptyServices` in the file:
+    /// `nodata`; default `nxdomain`).
+    pub empty_services_exist: bool,
     /// Where pods' addresses come from: at most one range of each family.
     pub pod_cidrs: Vec<IpNet>,
     /// Where ClusterIPs come from: at most one range of each family.
@@ -194,6 +197,7 @@ impl Settings {
             ttls: Ttls::default(),
             negative_ttl: 1,
             pod_names: true,
+            empty_services_exist: false,
             pod_cidrs: vec![range(10, 244, 16)],
             service_cidrs: vec![range(10, 96, 16)],
             identity: None,

@@ -104,6 +104,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
             }),
         negative_ttl: Some(_),
         pod_names: Some(_),
+        empty_services: Some(_),
         pod_cidrs: Some(_),
         service_cidrs: Some(_),
         identity: Some(_),
@@ -227,14 +228,14 @@ fn values_are_taken() {
     assert_eq!((settings.limits.udp_threads, settings.limits.lame_duck), (3, Duration::from_secs(5)));
     assert!(settings.log.json);
     let (settings, warnings) = apply(
-        "clusterDomain: [cluster.local, k8s.example]\nttls: {headless: 1, clusterIp: 30, replaced: 0}\npodNames: disabled\n",
+        "clusterDomain: [cluster.local, k8s.example]\nttls: {headless: 1, clusterIp: 30, replaced: 0}\npodNames: disabled\nemptyServices: nodata\n",
     )
     .unwrap();
     assert_eq!(warnings, []);
     let domains: Vec<String> = settings.cluster_domains().map(ToString::to_string).collect();
     assert_eq!(domains, ["cluster.local.", "k8s.example."]);
     let expected = Ttls { headless: Some(1), cluster_ip: Some(30), replaced: 0, ..Ttls::default() };
-    assert_eq!((settings.ttls, settings.pod_names), (expected, false));
+    assert_eq!((settings.ttls, settings.pod_names, settings.empty_services_exist), (expected, false, true));
     for (text, root) in [("/srv/v", Some("/srv/v")), ("v", Some("etc/v")), ("../v", Some("v")), ("none", None)] {
         let (settings, _) = apply(&format!("hostPathRoot: {text}\n")).unwrap();
         assert_eq!(settings.host_path_root, root.map(PathBuf::from), "{text}");
