@@ -37,8 +37,10 @@
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
+pub mod apply;
 pub mod endpoints;
 pub mod openapi;
+pub mod patch;
 pub mod resource;
 pub mod select;
 pub mod table;
