@@ -49,7 +49,7 @@ fn commands_print_what_the_readme_says() {
         match command.strip_prefix("cargo run --release") {
             Some("") => {
                 // On a port of its own and without state, so that nothing else on the machine is in the way.
-                let mut serve = built("--listen 127.0.0.1:0 --metrics-listen none --state-dir none");
+                let mut serve = built("--listen 127.0.0.1:0 --metrics-listen none --api-listen none --state-dir none");
                 server = Some(Server::start(serve.stdout(Stdio::piped()).stderr(Stdio::null())));
             }
             Some(arguments) => {

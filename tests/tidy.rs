@@ -35,11 +35,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
-    ("api", &["object"]),
+    ("api", &["cluster", "controller", "http", "object", "yaml"]),
     (
         "app",
         &[
             "answer",
+            "api",
             "certificate",
             "cli",
             "cluster",
@@ -103,7 +104,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 
 /// Crates that could be replaced one day, and the places that would have to know.
 const CRATES: &[(&str, &[&str])] = &[
-    ("axum", &["app/observe/", "http/"]),
+    ("axum", &["api/", "app/observe/", "http/"]),
     ("arc_swap", &["zone/publish.rs"]),
     ("clap", &["cli/"]),
     ("hickory_net", &["forward/"]),
@@ -112,6 +113,7 @@ const CRATES: &[(&str, &[&str])] = &[
     (
         "k8s_openapi",
         &[
+            "api/derived.rs",
             "api/endpoints.rs",
             "app/programming.rs",
             "cluster/",
@@ -129,7 +131,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("libc", &["serve/", "state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
-    ("hyper", &["http/", "serve/https"]),
+    ("hyper", &["api/stream.rs", "http/", "serve/https"]),
     ("hyper_util", &["http/", "serve/https"]),
     ("quinn", &["serve/quic.rs"]),
     ("rcgen", &["certificate.rs"]),
@@ -140,7 +142,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["app/", "cli/", "forward/", "http/", "serve/"]),
+    ("tokio", &["api/", "app/", "cli/", "forward/", "http/", "serve/"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

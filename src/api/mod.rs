@@ -38,9 +38,261 @@
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
 pub mod apply;
+mod body;
+mod delete;
+mod derived;
+mod discovery;
 pub mod endpoints;
+pub mod guard;
+mod handle;
+mod log;
+mod negotiate;
 pub mod openapi;
 pub mod patch;
+mod path;
+mod query;
+mod read;
 pub mod resource;
+mod scale;
 pub mod select;
+mod selection;
+mod shape;
+mod status;
+mod stream;
 pub mod table;
+mod watch;
+mod write;
+
+pub use guard::Guard;
+pub use handle::{Ask, Handle, Unavailable};
+pub use log::Log;
+
+use crate::{controller::Part, http, object::Kind};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use negotiate::Form;
+use path::{Beneath, Place, Target};
+use query::Query;
+use resource::{GROUPS, Source, Subresource};
+use shape::Shape;
+use status::Refused;
+use std::{io, sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, watch as signal};
+
+/// How long a connection may be idle: clients ask again and again on the same one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the API is served with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Who may ask.
+    pub guard: Guard,
+    /// Open connections in all; watches may take all but an eighth of them.
+    pub connections: usize,
+    /// Whether creating something makes its namespace, where upstream refuses it.
+    pub create_namespaces: bool,
+}
+
+/// What requests are answered from.
+#[derive(Debug)]
+struct Api {
+    handle: Handle,
+    guard: Guard,
+    create_namespaces: bool,
+    /// Places of watches.
+    watches: Arc<Semaphore>,
+    /// True once the server is about to end, so that watches end by themselves.
+    stopped: signal::Receiver<bool>,
+}
+
+/// The API being served; dropping it ends it.
+#[derive(Debug)]
+pub struct Serving {
+    stop: signal::Sender<bool>,
+    serving: http::Serving,
+}
+
+impl Serving {
+    /// Whether the thread ended though nobody stopped it.
+    pub fn failed(&self) -> bool {
+        self.serving.failed()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Watches end first; then the connections can.
+        self.stop.send_replace(true);
+    }
+}
+
+/// Serves the API on a bound socket.
+pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
+    let (stop, stopped) = signal::channel(false);
+    let Options { guard, connections, create_namespaces } = options;
+    let watches = Arc::new(Semaphore::new(connections - connections / 8));
+    let api = Arc::new(Api { handle, guard, create_namespaces, watches, stopped });
+    let routes = Router::new().fallback(answer).with_state(api);
+    let limits = http::Limits { head: IDLE, ..http::Limits::new(connections) };
+    Ok(Serving { stop, serving: listener.serve("api", routes, limits)? })
+}
+
+async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    match respond(&api, &head, body).await {
+        Ok(response) => response,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refused> {
+    api.guard.check(&head.headers)?;
+    let target = path::parse(head.uri.path()).ok_or_else(Refused::nowhere)?;
+    let target = match target {
+        Target::Objects(place) => return objects(api, &place, head, body).await,
+        other if head.method == Method::GET => other,
+        _ => return Err(not_allowed()),
+    };
+    let accept = || header_text(head, header::ACCEPT);
+    let discovery = |plain: serde_json::Value, groups: &[&str]| {
+        let response = match negotiate::form(accept(), |form| [Form::Plain, Form::Aggregated].contains(&form))? {
+            Form::Aggregated => {
+                let json = discovery::aggregated(groups).to_string();
+                ([(header::CONTENT_TYPE, discovery::AGGREGATED)], json).into_response()
+            }
+            _ => read::reply(StatusCode::OK, &plain),
+        };
+        Ok(response)
+    };
+    match target {
+        Target::Version => Ok(read::reply(StatusCode::OK, &discovery::version())),
+        Target::Health => Ok("ok".into_response()),
+        Target::Core => discovery(discovery::core(), &[""]),
+        Target::Groups => discovery(discovery::groups(), GROUPS),
+        Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
+        Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
+        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::V2).into_response()),
+        Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
+        Target::OpenApi(path) => {
+            openapi::document(&path).map(|found| document(found, head)).ok_or_else(Refused::nowhere)
+        }
+        Target::Objects(_) => Err(Refused::nowhere()),
+    }
+}
+
+/// An OpenAPI document. Under the address with its hash it never changes, so that clients keep it.
+fn document(document: &'static openapi::Document, head: &Parts) -> Response {
+    let tag = format!("\"{}\"", document.hash);
+    let hashed = head.uri.query().is_some_and(|query| query.contains(document.hash.as_str()));
+    let kept = if hashed { "public, immutable, max-age=31536000" } else { "no-cache, private" };
+    let known = header_text(head, header::IF_NONE_MATCH).is_some_and(|known| known.contains(tag.as_str()));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CACHE_CONTROL, kept.to_owned()),
+        (header::ETAG, tag),
+    ];
+    match known {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, document.json.as_str()).into_response(),
+    }
+}
+
+fn header_text(head: &Parts, name: header::HeaderName) -> Option<&str> {
+    head.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn not_allowed() -> Refused {
+    Refused::not_allowed("the server does not allow this method on the requested resource")
+}
+
+/// What is said about subresources that are not served.
+fn unserved(place: &Place, beneath: &str) -> Refused {
+    let plural = place.resource.plural;
+    let why = match beneath {
+        "finalize" => "a namespace goes by itself once it is empty",
+        "eviction" => "delete the pod instead",
+        "binding" => "pods are started by the control plane itself",
+        _ => "this control plane runs no containers",
+    };
+    Refused::not_allowed(format!("{plural}/{beneath} is not supported: {why}"))
+}
+
+/// Requests about objects.
+async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<Response, Refused> {
+    if let Some(Beneath::Unserved(name)) = place.beneath {
+        return Err(unserved(place, name));
+    }
+    let query = query::parse(head.uri.query().unwrap_or_default())?;
+    let form = negotiate::form(header_text(head, header::ACCEPT), shape::offered)?;
+    let shape = Shape::new(form, &query.include_object, place.resource, Timestamp::now());
+    if head.method == Method::GET {
+        return look(api, place, query, shape).await;
+    }
+    let Some(kind) = place.resource.stored() else {
+        return Err(Refused::not_allowed("endpoints are derived from endpointslices and can only be read"));
+    };
+    let octets = body::read(body).await?;
+    let (response, warnings) = change(api, place, kind, &query, head, &octets, shape).await?;
+    Ok(write::warn(response, &warnings))
+}
+
+async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Result<Response, Refused> {
+    if query.watch && place.beneath.is_none() {
+        if let Some(name) = &place.name {
+            query.field_selector = format!("metadata.name={name}");
+        }
+        return watch::watch(api, place, &query, shape).await;
+    }
+    match (place.resource.source, &place.name, &place.beneath) {
+        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => scale::get(api, place, kind).await,
+        (Source::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
+        (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
+        (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
+        (Source::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
+    }
+}
+
+async fn change(
+    api: &Api,
+    place: &Place,
+    kind: Kind,
+    query: &Query,
+    head: &Parts,
+    octets: &[u8],
+    shape: Shape,
+) -> Result<(Response, write::Warnings), Refused> {
+    let media_type = body::media_type(&head.headers);
+    let beneath = match place.beneath {
+        Some(Beneath::Served(beneath)) => Some(beneath),
+        _ => None,
+    };
+    let part = if beneath == Some(Subresource::Status) { Part::Status } else { Part::Main };
+    // Objects are not created and not deleted over all namespaces.
+    let narrow = place.namespace.is_some() || !place.resource.namespaced;
+    match (head.method.clone(), &place.name, beneath) {
+        (Method::POST, None, None) if narrow => {
+            write::create(api, place, kind, query, body::object(&media_type, octets)?, shape).await
+        }
+        (Method::PUT, Some(_), Some(Subresource::Scale)) => {
+            let wanted = body::object(&media_type, octets)?.json;
+            scale::change(api, place, kind, query, |_| Ok(wanted.clone())).await
+        }
+        (Method::PUT, Some(_), _) => {
+            write::replace(api, place, kind, part, query, body::object(&media_type, octets)?, shape).await
+        }
+        (Method::DELETE, name, None) if narrow => {
+            let options = if octets.is_empty() { None } else { Some(body::object(&media_type, octets)?.json) };
+            match name {
+                Some(_) => delete::delete(api, place, kind, query, options.as_ref(), shape).await,
+                None => delete::delete_all(api, place, kind, query, options.as_ref(), shape).await,
+            }
+        }
+        _ => Err(not_allowed()),
+    }
+}

@@ -7,8 +7,9 @@ use super::{
     scan::{self, Scan},
 };
 use crate::{
-    cluster::Change,
-    controller::{Controller, Event, Refusal, Turn},
+    api::{Ask, Handle, Log, Unavailable},
+    cluster::{Change, Cluster},
+    controller::{Controller, Event, Refusal, Turn, WriteError, Written},
     diagnostic::Diagnostic,
     explain::{self, Explanation, Question, QuestionError, Surroundings},
     metrics::ControlFigures,
@@ -23,11 +24,11 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Requests that wait for the loop; who comes later waits to be let in.
 const QUEUE: usize = 1024;
@@ -83,6 +84,8 @@ pub(super) enum Request {
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+    /// What clients of the API ask.
+    Api(Ask),
     Stop,
 }
 
@@ -117,6 +120,18 @@ impl Control {
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
         let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Instant::now(), Due::Durable, reply))?;
         if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
+    }
+
+    /// The handle for the API, with the log that its watches follow.
+    pub(super) fn api(&self, log: Arc<Log>) -> Handle {
+        let (requests, health) = (self.requests.clone(), self.health.clone());
+        let ask = move |ask| {
+            requests.try_send(Request::Api(ask)).map_err(|error| match error {
+                TrySendError::Full(_) => Unavailable::Busy,
+                TrySendError::Disconnected(_) => Unavailable::Ended,
+            })
+        };
+        Handle::new(ask, move || health.as_ref().is_some_and(Health::is_unsaved), log)
     }
 
     /// Whether something that should be in the state directory is not, because the disk is full or fails. The log says
@@ -195,6 +210,8 @@ pub(super) struct Loop {
     published: watch::Sender<u64>,
     /// When the earliest of what this turn carries out had happened.
     since: Option<Instant>,
+    /// Where the API's watches read; `None` without an API.
+    log: Option<Arc<Log>>,
 }
 
 impl Loop {
@@ -221,7 +238,15 @@ impl Loop {
             figures,
             published,
             since: None,
+            log: None,
         }
+    }
+
+    /// Keeps a log of changes from now on, for watches.
+    pub(super) fn keep_log(&mut self) -> Arc<Log> {
+        let log = Arc::new(Log::new(self.controller.cluster().resource_version()));
+        self.log = Some(Arc::clone(&log));
+        log
     }
 
     /// Tells of each publication, by its generation.
@@ -278,6 +303,12 @@ impl Loop {
             Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),
             Request::Object(key, reply) => Some(Asked::Object(key, reply)),
             Request::Explain(question, reply) => Some(Asked::Explain(question, reply)),
+            Request::Api(Ask::Read(look)) => Some(Asked::Read(look)),
+            Request::Api(Ask::Write(write, dry_run, reply)) => {
+                self.happened(Some(Instant::now()));
+                let outcome = self.controller.write(*write, dry_run, now);
+                Some(Asked::Write(Box::new(outcome), dry_run, reply))
+            }
             // The caller has looked for it.
             Request::Stop => None,
         }
@@ -298,6 +329,10 @@ impl Loop {
             self.synced |= loaded;
         }
         self.count(&changes);
+        // Before the replies: who has one and watches on from its version finds it there.
+        if let Some(log) = &self.log {
+            log.append(&changes, self.controller.cluster().resource_version());
+        }
         // What a turn leaves undone goes on at once, and happened when this one's did.
         if wake_at.is_none_or(|at| at > now) {
             self.since = None;
@@ -366,6 +401,11 @@ impl Loop {
                 Asked::Zones(reply) => drop(reply.send(())),
                 Asked::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
                 Asked::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
+                Asked::Read(look) => look(self.controller.cluster()),
+                Asked::Write(outcome, dry_run, reply) => match outcome.is_ok() && !dry_run {
+                    true => durable.push(Box::new(move || drop(reply.send(*outcome)))),
+                    false => drop(reply.send(*outcome)),
+                },
                 Asked::Explain(question, reply) => {
                     let snapshot = self.publisher.current();
                     let cluster = self.controller.cluster();
@@ -387,6 +427,8 @@ enum Asked {
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+    Read(Box<dyn FnOnce(&Cluster) + Send>),
+    Write(Box<Result<Written, WriteError>>, bool, oneshot::Sender<Result<Written, WriteError>>),
 }
 
 /// When the timer that is due by now was due.

@@ -28,6 +28,7 @@ pub use signals::Signals;
 
 use crate::{
     answer::Transport,
+    api::{self, Guard},
     certificate::Certificate,
     controller::{Controller, ControllerSettings},
     diagnostic::{Diagnostic, Severity},
@@ -114,6 +115,10 @@ pub struct Server {
     http_address: Option<SocketAddr>,
     /// `None` where nothing is served over HTTP.
     http: Option<http::Serving>,
+    /// Where the Kubernetes API is served.
+    api_address: Option<SocketAddr>,
+    /// `None` where it is not served.
+    api: Option<api::Serving>,
     /// `None` once stopped, as the threads below.
     serving: Option<Serving>,
     /// `None` if nobody is to be told of changes.
@@ -129,6 +134,9 @@ pub struct Server {
 /// that was killed had gone further; nobody publishes so many while a disk is slow.
 const AHEAD: u32 = 1 << 20;
 
+/// Open connections to the API in all.
+const API_CONNECTIONS: usize = 2048;
+
 impl Server {
     /// Binds, restores, serves, loads. Returns when the sockets answer and the first scan of manifests has been carried
     /// out.
@@ -142,7 +150,8 @@ impl Server {
         }
         let encrypted_addresses = sockets.encrypted_addresses();
         let self_signed = certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin);
-        let listener = settings.metrics_listen.map(bind_http).transpose()?;
+        let listener = settings.metrics_listen.map(|address| bind_http(address, "http")).transpose()?;
+        let api_listener = settings.api_listen.map(|address| bind_http(address, "api")).transpose()?;
 
         let identity = settings.identity.as_deref();
         let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
@@ -196,6 +205,7 @@ impl Server {
             Arc::clone(&figures),
         );
         let published = control_loop.published();
+        let log = api_listener.as_ref().map(|_| control_loop.keep_log());
         if restored {
             control_loop.resume(clock.now());
         }
@@ -218,6 +228,8 @@ impl Server {
             readiness: Readiness::new(),
             http_address: listener.as_ref().map(http::Listener::address),
             http: None,
+            api_address: api_listener.as_ref().map(http::Listener::address),
+            api: None,
             serving: Some(serving),
             notifier,
             watch: None,
@@ -233,6 +245,12 @@ impl Server {
             let observed = server.observed(published, connections);
             let serving = observe::serve(listener, observed, connections);
             server.http = Some(serving.map_err(system("starting the HTTP thread"))?);
+        }
+        if let (Some(listener), Some(log)) = (api_listener, log) {
+            let options =
+                api::Options { guard: Guard::default(), connections: API_CONNECTIONS, create_namespaces: false };
+            let serving = api::serve(listener, server.control.api(log), options);
+            server.api = Some(serving.map_err(system("starting the API's thread"))?);
         }
         server.control_thread = Some(
             Builder::new()
@@ -323,6 +341,11 @@ impl Server {
         self.http_address
     }
 
+    /// Where the Kubernetes API is served.
+    pub fn api_address(&self) -> Option<SocketAddr> {
+        self.api_address
+    }
+
     /// From now on the server is about to end: it is not ready any more, and answers all the same.
     pub fn retire(&self) {
         self.readiness.end();
@@ -353,6 +376,7 @@ impl Server {
             || self.notifier.as_ref().is_some_and(Notifier::has_ended)
             || self.serving.as_ref().is_none_or(Serving::failed)
             || self.http.as_ref().is_some_and(http::Serving::failed)
+            || self.api.as_ref().is_some_and(api::Serving::failed)
     }
 
     /// Stops answering and ends all threads; what was published is on disk then.
@@ -366,6 +390,7 @@ impl Drop for Server {
         self.serving = None;
         self.notifier = None;
         self.http = None;
+        self.api = None;
         self.watch = None;
         self.control.stop_scans();
         join(self.scan_thread.take());
@@ -376,8 +401,8 @@ impl Drop for Server {
     }
 }
 
-fn bind_http(address: SocketAddr) -> Result<http::Listener, ListenError> {
-    http::Listener::bind(address).map_err(|source| ListenError { address, transport: "http", source })
+fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::Listener, ListenError> {
+    http::Listener::bind(address).map_err(|source| ListenError { address, transport, source })
 }
 
 fn join(thread: Option<JoinHandle<()>>) {

@@ -137,6 +137,9 @@ pub(super) struct Flags {
     /// Address of metrics, health and waiting over HTTP, or `none` [env: HEADLESS_DNS_METRICS_LISTEN]
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<OptionalAddress>,
+    /// Address of the Kubernetes API over HTTP, or `none` [env: HEADLESS_DNS_API_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    api_listen: Option<OptionalAddress>,
     /// Domain of the cluster; repeatable, each holds the same names [env: HEADLESS_DNS_CLUSTER_DOMAIN, with commas]
     #[arg(long, value_name = "NAME")]
     cluster_domain: Vec<String>,
@@ -169,6 +172,7 @@ impl Flags {
             mut listen_https,
             mut listen_quic,
             metrics_listen,
+            api_listen,
             mut cluster_domain,
             state_dir,
             mut forward,
@@ -189,6 +193,7 @@ impl Flags {
             listen_https,
             listen_quic,
             metrics_listen: behind.metrics_listen.or(metrics_listen),
+            api_listen: behind.api_listen.or(api_listen),
             cluster_domain,
             state_dir: behind.state_dir.or(state_dir),
             forward,
@@ -205,6 +210,7 @@ impl Flags {
             listen_https,
             listen_quic,
             metrics_listen,
+            api_listen,
             cluster_domain,
             state_dir,
             forward,
@@ -218,6 +224,7 @@ impl Flags {
             listen_https,
             listen_quic,
             metrics_listen,
+            api_listen,
             cluster_domain,
             state_directory: state_dir,
             forward,

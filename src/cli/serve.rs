@@ -116,6 +116,9 @@ fn banner(server: &Server) -> String {
     if let Some(address) = server.http_address() {
         let _ = writeln!(out, "metrics and health at http://{address}");
     }
+    if let Some(address) = server.api_address() {
+        let _ = writeln!(out, "Kubernetes API at http://{address}: kubectl -s http://{address} get pods");
+    }
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });

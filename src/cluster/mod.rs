@@ -407,6 +407,18 @@ impl Cluster {
         self.log.push(Change { key: key.clone(), before, after, resource_version: self.resource_version });
     }
 
+    /// Takes back every change since `resource_version`, as if it had never been. Nobody may have seen any of them.
+    pub fn roll_back(&mut self, resource_version: u64) {
+        while let Some(change) = self.log.pop_if(|change| change.resource_version > resource_version) {
+            let standing = match &change.before {
+                Some(object) => self.objects.insert(change.key.clone(), object.clone()),
+                None => self.objects.remove(&change.key),
+            };
+            self.index.update(&change.key, standing.as_ref(), change.before.as_ref());
+        }
+        self.resource_version = resource_version;
+    }
+
     /// The changes since [`Cluster::take_changes`], in order.
     pub fn changes(&self) -> &[Change] {
         &self.log

@@ -67,7 +67,7 @@ impl<R: PodRuntime> Controller<R> {
                 if let Err(error) = self.cluster.delete(&key, Some(0), now) {
                     return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
                 }
-                self.create_declared(declared, now)
+                self.create_declared(declared, now).err().unwrap_or_default()
             }
             Some(stored) => {
                 let stored = stored.clone();
@@ -89,7 +89,7 @@ impl<R: PodRuntime> Controller<R> {
                         ))],
                     }
                 } else {
-                    self.create_declared(declared, now)
+                    self.create_declared(declared, now).err().unwrap_or_default()
                 }
             }
         };
@@ -109,7 +109,12 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    fn create_declared(&mut self, mut declared: Object, now: Timestamp) -> Vec<FieldError> {
+    /// Completes and stores a new object.
+    pub(super) fn create_declared(
+        &mut self,
+        mut declared: Object,
+        now: Timestamp,
+    ) -> Result<ObjectKey, Vec<FieldError>> {
         admission::admit(&mut declared);
         if let Object::Service(service) = &mut declared {
             let key = ObjectKey::new(
@@ -119,16 +124,14 @@ impl<R: PodRuntime> Controller<R> {
             );
             let errors = self.addresses.allocate(&key, Arc::make_mut(service));
             if !errors.is_empty() {
-                return errors;
+                return Err(errors);
             }
         }
-        match self.cluster.create(declared, now) {
-            Ok(_) => Vec::new(),
-            Err(error) => vec![plain(error.to_string())],
-        }
+        self.cluster.create(declared, now).map_err(|error| vec![plain(error.to_string())])
     }
 
-    fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
+    /// Puts a declared version in the place of the stored one.
+    pub(super) fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
         let of = |object: &Object| object.metadata().annotations.as_ref().and_then(|all| all.get(APPLIED).cloned());
         if by == Declarer::Manifest && of(stored) == of(&declared) {
             return Vec::new();

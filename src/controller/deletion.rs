@@ -13,6 +13,14 @@ pub const FOREGROUND: &str = "foregroundDeletion";
 /// Finalizer of an object whose dependents are to stay.
 pub const ORPHAN: &str = "orphan";
 
+/// What is said to who deletes the namespace `default`.
+pub const INDELIBLE: &str = "namespaces \"default\" is forbidden: this namespace may not be deleted";
+
+/// Whether nobody may delete this.
+pub fn is_indelible(key: &ObjectKey) -> bool {
+    key.kind == Kind::Namespace && key.name == "default"
+}
+
 /// How something is to be deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct Deletion {
@@ -31,9 +39,8 @@ impl Default for Deletion {
 impl<R: PodRuntime> Controller<R> {
     /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
     pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
-        if key.kind == Kind::Namespace && key.name == "default" {
-            let message = "namespaces \"default\" is forbidden: this namespace may not be deleted".to_owned();
-            self.refusals.push(Refusal { key, errors: vec![plain(message)] });
+        if is_indelible(&key) {
+            self.refusals.push(Refusal { key, errors: vec![plain(INDELIBLE.to_owned())] });
             return;
         }
         if let Err(error) = self.delete_object(&key, deletion, now) {

@@ -19,12 +19,14 @@ mod recorder;
 mod replicas;
 mod service_address;
 mod slices;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use apply::{APPLIED, CASCADE, ORIGIN};
 pub use pod::NODE;
+pub use write::{Part, Preconditions, Write, WriteError, Written};
 
 use crate::{
     cluster::{Change, Cluster},

@@ -32,6 +32,7 @@ pub(super) struct FileSettings {
     pub listen_quic: Option<Vec<Text<SocketAddr>>>,
     pub tls: Option<encrypted::FileTls>,
     pub metrics_listen: Option<Text<OptionalAddress>>,
+    pub api_listen: Option<Text<OptionalAddress>>,
     pub manifests: Option<Vec<PathBuf>>,
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
@@ -156,6 +157,7 @@ pub(super) fn apply(
         listen_quic,
         tls,
         metrics_listen,
+        api_listen,
         manifests,
         zones,
         state_directory,
@@ -195,6 +197,9 @@ pub(super) fn apply(
     }
     if let Some(Text(OptionalAddress(address))) = metrics_listen {
         settings.metrics_listen = address;
+    }
+    if let Some(Text(OptionalAddress(address))) = api_listen {
+        settings.api_listen = address;
     }
     if let Some(manifests) = manifests {
         settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();

@@ -48,6 +48,8 @@ pub struct Settings {
     pub encrypted: Encrypted,
     /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the Kubernetes API is served over HTTP; `None` for nowhere (`none` in the file).
+    pub api_listen: Option<SocketAddr>,
     /// Directories of manifests.
     pub manifests: Vec<PathBuf>,
     /// Directory of static zones.
@@ -183,6 +185,7 @@ impl Settings {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
             encrypted: Encrypted::default(),
             metrics_listen: None,
+            api_listen: None,
             manifests: vec![PathBuf::from("manifests")],
             zones: PathBuf::from("zones"),
             state_directory: Some(PathBuf::from("state")),
@@ -258,6 +261,7 @@ impl Settings {
             listen_https,
             listen_quic,
             metrics_listen,
+            api_listen,
             cluster_domain,
             state_directory,
             forward,
@@ -281,6 +285,9 @@ impl Settings {
         }
         if let Some(OptionalAddress(address)) = metrics_listen {
             settings.metrics_listen = address;
+        }
+        if let Some(OptionalAddress(address)) = api_listen {
+            settings.api_listen = address;
         }
         if !cluster_domain.is_empty() {
             settings.take_domains(&cluster_domain).map_err(|message| vec![refused_domain(message)])?;

@@ -27,6 +27,8 @@ pub struct Overrides {
     pub listen_quic: Vec<SocketAddr>,
     /// `--metrics-listen`.
     pub metrics_listen: Option<OptionalAddress>,
+    /// `--api-listen`.
+    pub api_listen: Option<OptionalAddress>,
     /// `--cluster-domain`, repeatable.
     pub cluster_domain: Vec<String>,
     /// `--state-dir`, or `none`.
@@ -39,8 +41,8 @@ impl Overrides {
     /// Fills what no flag has set from environment variables; an empty variable is as good as none.
     ///
     /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
-    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_METRICS_LISTEN`, `_CLUSTER_DOMAIN`, `_FORWARD`
-    /// (both separated by commas) and `_STATE_DIR`.
+    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_METRICS_LISTEN`, `_API_LISTEN`, `_CLUSTER_DOMAIN`,
+    /// `_FORWARD` (both separated by commas) and `_STATE_DIR`.
     ///
     /// # Errors
     /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
@@ -63,6 +65,7 @@ impl Overrides {
         let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
         let domains = text(CLUSTER_DOMAIN).filter(|_| self.cluster_domain.is_empty());
         let metrics_text = text(METRICS_LISTEN).filter(|_| self.metrics_listen.is_none());
+        let api_text = text(API_LISTEN).filter(|_| self.api_listen.is_none());
         let forward = match self.forward.is_empty() {
             false => self.forward,
             true => text(FORWARD).iter().flat_map(|text| text.split(',')).map(|part| part.trim().to_owned()).collect(),
@@ -81,13 +84,17 @@ impl Overrides {
         let mut cluster_domain = self.cluster_domain;
         let domains = domains.iter().flat_map(|text| text.split(',')).map(str::trim);
         cluster_domain.extend(domains.filter(|part| !part.is_empty()).map(str::to_owned));
-        let metrics_listen = self.metrics_listen.or_else(|| match metrics_text?.parse() {
-            Ok(address) => Some(address),
-            Err(message) => {
-                wrong.push(Diagnostic::error(Path::new(METRICS_LISTEN), message));
-                None
-            }
-        });
+        let mut optional = |name: &str, given: Option<OptionalAddress>, text: Option<String>| {
+            given.or_else(|| match text?.parse() {
+                Ok(address) => Some(address),
+                Err(message) => {
+                    wrong.push(Diagnostic::error(Path::new(name), message));
+                    None
+                }
+            })
+        };
+        let metrics_listen = optional(METRICS_LISTEN, self.metrics_listen, metrics_text);
+        let api_listen = optional(API_LISTEN, self.api_listen, api_text);
         let manifests = match self.manifests.is_empty() {
             false => self.manifests,
             true => variable(MANIFESTS)
@@ -106,6 +113,7 @@ impl Overrides {
             listen_quic,
             cluster_domain,
             metrics_listen,
+            api_listen,
             state_directory: self.state_directory.or_else(|| variable(STATE_DIRECTORY).map(PathBuf::from)),
             forward,
         };
@@ -121,6 +129,7 @@ const LISTEN_TLS: &str = "HEADLESS_DNS_LISTEN_TLS";
 const LISTEN_HTTPS: &str = "HEADLESS_DNS_LISTEN_HTTPS";
 const LISTEN_QUIC: &str = "HEADLESS_DNS_LISTEN_QUIC";
 const METRICS_LISTEN: &str = "HEADLESS_DNS_METRICS_LISTEN";
+const API_LISTEN: &str = "HEADLESS_DNS_API_LISTEN";
 const CLUSTER_DOMAIN: &str = "HEADLESS_DNS_CLUSTER_DOMAIN";
 const STATE_DIRECTORY: &str = "HEADLESS_DNS_STATE_DIR";
 const FORWARD: &str = "HEADLESS_DNS_FORWARD";

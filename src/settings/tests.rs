@@ -45,6 +45,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         state_directory: Some(PathBuf::from("state")),
         reverse_zones_chosen: true,
         metrics_listen: Some("127.0.0.1:9153".parse().unwrap()),
+        api_listen: Some("127.0.0.1:8001".parse().unwrap()),
         ..Settings::defaults()
     };
     let of_ttl = Some(paths.ttl);
@@ -71,6 +72,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         listen_quic: Some(_),
         tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
         metrics_listen: Some(_),
+        api_listen: Some(_),
         manifests: Some(_),
         zones: Some(_),
         state_directory: Some(_),
@@ -508,6 +510,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
             "HEADLESS_DNS_ZONES" => "ez",
             "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment, a.second,",
             "HEADLESS_DNS_METRICS_LISTEN" => "127.0.0.1:6",
+            "HEADLESS_DNS_API_LISTEN" => "none",
             "HEADLESS_DNS_STATE_DIR" => "none",
             "HEADLESS_DNS_FORWARD" => "192.0.2.2, system",
             _ => return None,
@@ -534,6 +537,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7]]);
     assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
     assert_eq!(from_environment.metrics_listen, Some("127.0.0.1:6".parse().unwrap()));
+    assert_eq!(from_environment.api_listen, None);
     assert_eq!(from_environment.zones, PathBuf::from("ez"));
     let names = |domains: &[&str]| domains.iter().map(|text| Name::parse(text).unwrap()).collect::<Vec<Name>>();
     assert!(from_environment.cluster_domains().eq(&names(&["an.environment", "a.second"])));
@@ -550,6 +554,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
         cluster_domain: vec!["a.flag".to_string(), "b.flag".to_string()],
         metrics_listen: Some(OptionalAddress(None)),
+        api_listen: Some(OptionalAddress(Some("127.0.0.1:7".parse().unwrap()))),
         state_directory: Some("fs".into()),
         forward: vec!["none".to_string()],
     });
@@ -557,6 +562,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.metrics_listen, None);
+    assert_eq!(from_flags.api_listen, Some("127.0.0.1:7".parse().unwrap()));
     assert_eq!(from_flags.zones, PathBuf::from("fz"));
     assert!(from_flags.cluster_domains().eq(&names(&["a.flag", "b.flag"])));
     assert_eq!(from_flags.state_directory, Some(PathBuf::from("fs")));

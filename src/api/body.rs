@@ -1,0 +1,117 @@
+//! Bodies of requests: read within limits, and decoded by what they say they are.
+
+use super::{openapi::strict, status::Refused};
+use crate::yaml;
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderMap, header},
+};
+use serde_json::Value;
+use std::{path::Path, time::Duration};
+
+/// Largest body, in octets; upstream's limit.
+pub const LARGEST: usize = 3 << 20;
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The media type of a body, without its parameters; empty where nothing is said.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Reads a body.
+pub async fn read(body: Body) -> Result<Bytes, Refused> {
+    match tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await {
+        Ok(Ok(octets)) => Ok(octets),
+        Ok(Err(error)) => {
+            // Either it is too long or the client broke off, to whom nothing can be said.
+            tracing::debug!(%error, "a request's body was not read");
+            Err(Refused::too_large(LARGEST))
+        }
+        Err(_) => Err(Refused::bad_request("the request's body did not come in time")),
+    }
+}
+
+/// A whole object as it was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The object.
+    pub json: Value,
+    /// Fields that stand twice in the text.
+    pub duplicates: Vec<String>,
+}
+
+/// A whole object.
+pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
+    let json = match media_type {
+        "" | "application/json" | "*/*" => json(octets)?,
+        "application/yaml" => yaml(octets)?,
+        "application/vnd.kubernetes.protobuf" => {
+            return Err(Refused::unsupported(
+                "the body of the request was in protobuf, which is not supported; use `kubectl apply -f` or `kubectl \
+                 create -f`, which send JSON",
+            ));
+        }
+        other => {
+            return Err(Refused::unsupported(format!(
+                "the body of the request was in an unknown format - accepted media types include: application/json, \
+                 application/yaml ({other} is not among them)"
+            )));
+        }
+    };
+    if !json.is_object() {
+        return Err(Refused::bad_request("the request's body is no object"));
+    }
+    // A YAML reader refuses them itself.
+    let duplicates = if media_type == "application/yaml" { Vec::new() } else { strict::duplicate_fields(octets) };
+    Ok(Sent { json, duplicates })
+}
+
+/// JSON, whatever it holds.
+pub fn json(octets: &[u8]) -> Result<Value, Refused> {
+    serde_json::from_slice(octets).map_err(|error| Refused::bad_request(format!("the body is no JSON: {error}")))
+}
+
+/// One YAML document, or JSON, which is YAML.
+pub fn yaml(octets: &[u8]) -> Result<Value, Refused> {
+    let text = std::str::from_utf8(octets).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
+    let (documents, diagnostics) = yaml::parse(yaml::Source { path: Path::new("body"), text });
+    if let Some(error) = diagnostics.first() {
+        return Err(Refused::bad_request(format!("the body is no YAML: {}", error.message)));
+    }
+    match documents.as_slice() {
+        [document] => Ok(document.to_json()),
+        _ => Err(Refused::bad_request("the body is not one YAML document")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let rows: [(&str, &str, Result<&str, u16>); 9] = [
+            ("", "{\"a\": 1}", Ok("{\"a\":1}")),
+            ("application/json", "{\"a\": 1}", Ok("{\"a\":1}")),
+            ("application/yaml", "a: 1\n", Ok("{\"a\":1}")),
+            ("application/json", "[]", Err(400)),
+            ("application/json", "{\"a\": ", Err(400)),
+            ("application/yaml", "a: [", Err(400)),
+            ("application/yaml", "a: 1\n---\nb: 2\n", Err(400)),
+            ("application/cbor", "{}", Err(415)),
+            ("text/plain", "{}", Err(415)),
+        ];
+        for (media_type, text, expected) in rows {
+            let found = object(media_type, text.as_bytes());
+            assert_eq!(
+                found.map(|sent| sent.json.to_string()).map_err(|r| r.code),
+                expected.map(str::to_owned),
+                "{text}"
+            );
+        }
+        let deep = "[".repeat(100_000);
+        assert!(json(deep.as_bytes()).is_err() && yaml(deep.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! Endpoints, which are in no store: made of Services and their slices whenever somebody looks.
+
+use super::{
+    Api,
+    endpoints::{derive, has_endpoints},
+    handle::Handle,
+    path::Place,
+    query::Query,
+    read::{list_body, not_newer, reply, respond},
+    selection::Selection,
+    shape::{ListMetadata, Shape},
+    status::Refused,
+    watch::Watched,
+};
+use crate::{
+    cluster::{Change, Cluster},
+    object::{Kind, Object},
+};
+use axum::{http::StatusCode, response::Response};
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The label by which a slice belongs to a Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Namespace and name of a Service.
+type Name = (String, String);
+
+/// A Service that has Endpoints, with its slices.
+#[derive(Debug)]
+struct Parts {
+    service: Arc<Service>,
+    slices: Vec<Arc<EndpointSlice>>,
+}
+
+impl Parts {
+    fn of(cluster: &Cluster, service: &Arc<Service>) -> Option<Parts> {
+        if !has_endpoints(service) {
+            return None;
+        }
+        let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
+        let name = service.metadata.name.as_deref().unwrap_or_default();
+        let slices = cluster.slices_of_service(namespace, name).cloned().collect();
+        Some(Parts { service: Arc::clone(service), slices })
+    }
+
+    fn derive(&self) -> Value {
+        let slices: Vec<&EndpointSlice> = self.slices.iter().map(AsRef::as_ref).collect();
+        derive(&self.service, &slices)
+    }
+
+    fn name(&self) -> Name {
+        let metadata = &self.service.metadata;
+        (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+    }
+}
+
+/// `GET …/endpoints/NAME`.
+pub async fn get(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+    not_newer(api, query)?;
+    let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
+    let wanted = name.clone();
+    let look = move |cluster: &Cluster| {
+        let service = cluster.service(&namespace, &wanted);
+        service.and_then(|service| Parts::of(cluster, service))
+    };
+    let parts = api.handle.read(look).await?.ok_or_else(|| Refused::not_found(place.resource, &name))?;
+    Ok(reply(StatusCode::OK, &shape.object(parts.derive())))
+}
+
+/// Everything in a namespace, or everywhere; and the version.
+async fn all(handle: &Handle, namespace: Option<String>) -> Result<(Vec<Parts>, u64), Refused> {
+    let look = move |cluster: &Cluster| {
+        let here = |service: &&Arc<Service>| namespace.is_none() || service.metadata.namespace == namespace;
+        let parts = cluster.services().filter(here).filter_map(|service| Parts::of(cluster, service)).collect();
+        (parts, cluster.resource_version())
+    };
+    Ok(handle.read(look).await?)
+}
+
+/// `GET` of a collection; a limit is not kept, which clients may not count on.
+pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+    not_newer(api, query)?;
+    let selection = Selection::new(place, query, Kind::Service)?;
+    let (parts, resource_version) = all(&api.handle, place.namespace.clone()).await?;
+    let metadata = ListMetadata { resource_version, ..ListMetadata::default() };
+    let objects = parts.into_iter().map(|parts| parts.derive()).filter(move |object| selection.takes_derived(object));
+    Ok(respond(StatusCode::OK, list_body(&metadata, shape, objects)))
+}
+
+/// A watch of Endpoints. What was told of each is remembered, without its addresses.
+#[derive(Debug)]
+pub struct Derived {
+    handle: Handle,
+    selection: Selection,
+    initial: Vec<Value>,
+    /// What the client has.
+    told: BTreeMap<Name, Value>,
+}
+
+impl Derived {
+    /// A watch from a version on, or with what is there; and the version from which it goes on.
+    pub async fn begin(api: &Api, place: &Place, query: &Query, after: Option<u64>) -> Result<(Derived, u64), Refused> {
+        let selection = Selection::new(place, query, Kind::Service)?;
+        let (parts, version) = all(&api.handle, place.namespace.clone()).await?;
+        let mut derived = Derived { handle: api.handle.clone(), selection, initial: Vec::new(), told: BTreeMap::new() };
+        for parts in parts {
+            let object = parts.derive();
+            if derived.selection.takes_derived(&object) {
+                derived.told.insert(parts.name(), without_addresses(&object));
+                if after.is_none() {
+                    derived.initial.push(object);
+                }
+            }
+        }
+        Ok((derived, after.unwrap_or(version)))
+    }
+}
+
+fn without_addresses(object: &Value) -> Value {
+    let mut kept = object.clone();
+    if let Some(fields) = kept.as_object_mut() {
+        fields.remove("subsets");
+    }
+    kept
+}
+
+/// The Service that a changed object belongs to.
+fn service_of(change: &Change) -> Option<Name> {
+    match change.key.kind {
+        Kind::Service => Some((change.key.namespace.clone(), change.key.name.clone())),
+        Kind::EndpointSlice => {
+            let slice: &Object = change.after.as_ref().or(change.before.as_ref())?;
+            let service = slice.metadata().labels.as_ref()?.get(SERVICE_NAME)?;
+            Some((change.key.namespace.clone(), service.clone()))
+        }
+        _ => None,
+    }
+}
+
+impl Watched for Derived {
+    fn initial(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.initial)
+    }
+
+    fn concerns(&self, change: &Change) -> bool {
+        matches!(change.key.kind, Kind::Service | Kind::EndpointSlice)
+            && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
+    }
+
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Value)>> {
+        let version = changes.last()?.resource_version;
+        let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
+        let look = move |cluster: &Cluster| {
+            let parts = |(namespace, name): &Name| {
+                cluster.service(namespace, name).and_then(|service| Parts::of(cluster, service))
+            };
+            names.into_iter().map(|name| (parts(&name), name)).collect::<Vec<_>>()
+        };
+        let mut events = Vec::new();
+        for (parts, name) in self.handle.read(look).await.ok()? {
+            let object = parts.map(|parts| parts.derive()).filter(|object| self.selection.takes_derived(object));
+            match (object, self.told.remove(&name)) {
+                (Some(object), before) => {
+                    self.told.insert(name, without_addresses(&object));
+                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, object));
+                }
+                (None, Some(mut before)) => {
+                    before["metadata"]["resourceVersion"] = version.to_string().into();
+                    events.push(("DELETED", before));
+                }
+                (None, None) => {}
+            }
+        }
+        Some(events)
+    }
+}

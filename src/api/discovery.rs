@@ -1,0 +1,178 @@
+//! What is served, told to clients: both forms of discovery, and the version.
+
+use super::resource::{GROUPS, RESOURCES, Resource, Subresource};
+use serde_json::{Value, json};
+
+/// Verbs of resources that can be written.
+const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Verbs of resources that can only be read.
+const READ: &[&str] = &["get", "list", "watch"];
+/// Verbs of what is beneath an object.
+const BENEATH: &[&str] = &["get", "patch", "update"];
+
+/// The Content-Type of the aggregated form, by which clients know it.
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+fn verbs(resource: &Resource) -> &'static [&'static str] {
+    if resource.stored().is_some() { ALL } else { READ }
+}
+
+/// The version of Kubernetes whose API this is; clients compare theirs with it.
+pub fn version() -> Value {
+    let ours = concat!("v1.33.0+headless-dns.", env!("CARGO_PKG_VERSION"));
+    json!({
+        "major": "1",
+        "minor": "33",
+        "gitVersion": ours,
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "",
+        "goVersion": "",
+        "compiler": "",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+fn resources_of(group: &str) -> impl Iterator<Item = &'static Resource> {
+    RESOURCES.iter().filter(move |resource| resource.group == group)
+}
+
+/// The old form: `/api`.
+pub fn core() -> Value {
+    json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+}
+
+/// The old form: one group of `/apis`.
+fn api_group(group: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
+    json!({"name": group, "versions": [version], "preferredVersion": version})
+}
+
+/// The old form: `/apis`.
+pub fn groups() -> Value {
+    let groups: Vec<Value> = GROUPS.iter().map(|group| api_group(group)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// The old form: `/apis/GROUP`.
+pub fn group(group: &str) -> Value {
+    let mut found = api_group(group);
+    found["kind"] = "APIGroup".into();
+    found["apiVersion"] = "v1".into();
+    found
+}
+
+/// The old form: `/api/v1`, `/apis/GROUP/v1`.
+pub fn resources(group: &str) -> Value {
+    let mut listed = Vec::new();
+    let mut group_version = "v1".to_owned();
+    for resource in resources_of(group) {
+        group_version = resource.api_version();
+        let mut entry = json!({
+            "name": resource.plural,
+            "singularName": resource.singular,
+            "namespaced": resource.namespaced,
+            "kind": resource.kind,
+            "verbs": verbs(resource),
+        });
+        for (field, words) in [("shortNames", resource.short), ("categories", resource.categories)] {
+            if !words.is_empty() {
+                entry[field] = words.into();
+            }
+        }
+        listed.push(entry);
+        for beneath in resource.subresources {
+            let mut entry = json!({
+                "name": format!("{}/{}", resource.plural, name(*beneath)),
+                "singularName": "",
+                "namespaced": resource.namespaced,
+                "kind": resource.kind,
+                "verbs": BENEATH,
+            });
+            if *beneath == Subresource::Scale {
+                entry["group"] = "autoscaling".into();
+                entry["version"] = "v1".into();
+                entry["kind"] = "Scale".into();
+            }
+            listed.push(entry);
+        }
+    }
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed})
+}
+
+fn name(beneath: Subresource) -> &'static str {
+    match beneath {
+        Subresource::Status => "status",
+        Subresource::Scale => "scale",
+    }
+}
+
+/// The aggregated form of these groups: the empty one is `/api`, the others are `/apis`.
+pub fn aggregated(groups: &[&str]) -> Value {
+    let items: Vec<Value> = groups.iter().map(|group| aggregated_group(group)).collect();
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
+}
+
+fn aggregated_group(group: &str) -> Value {
+    let resources: Vec<Value> = resources_of(group).map(aggregated_resource).collect();
+    let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+    let version = json!({"version": "v1", "freshness": "Current", "resources": resources});
+    json!({"metadata": metadata, "versions": [version]})
+}
+
+fn aggregated_resource(resource: &'static Resource) -> Value {
+    let kind = |group: &str, kind: &str| json!({"group": group, "version": "v1", "kind": kind});
+    let mut entry = json!({
+        "resource": resource.plural,
+        "responseKind": kind(resource.group, resource.kind),
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": resource.singular,
+        "verbs": verbs(resource),
+    });
+    for (field, words) in [("shortNames", resource.short), ("categories", resource.categories)] {
+        if !words.is_empty() {
+            entry[field] = words.into();
+        }
+    }
+    let beneath: Vec<Value> = resource
+        .subresources
+        .iter()
+        .map(|beneath| {
+            let response = match beneath {
+                Subresource::Status => kind(resource.group, resource.kind),
+                Subresource::Scale => kind("autoscaling", "Scale"),
+            };
+            json!({"subresource": name(*beneath), "responseKind": response, "verbs": BENEATH})
+        })
+        .collect();
+    if !beneath.is_empty() {
+        entry["subresources"] = beneath.into();
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_tell_the_same() {
+        for group in std::iter::once(&"").chain(GROUPS) {
+            let old = resources(group);
+            let new = aggregated(&[group]);
+            for resource in resources_of(group) {
+                let entries = old["resources"].as_array().into_iter().flatten();
+                let old_verbs = entries.clone().find(|entry| entry["name"] == resource.plural).map(|e| &e["verbs"]);
+                let listed = new["items"][0]["versions"][0]["resources"].as_array().into_iter().flatten();
+                let found = listed.clone().find(|entry| entry["resource"] == resource.plural);
+                assert_eq!(old_verbs, found.map(|entry| &entry["verbs"]), "{}", resource.plural);
+                let beneath = entries.filter(|entry| {
+                    entry["name"].as_str().is_some_and(|name| name.starts_with(&format!("{}/", resource.plural)))
+                });
+                assert_eq!(beneath.count(), resource.subresources.len());
+            }
+        }
+        assert_eq!(resources("apps")["groupVersion"], "apps/v1");
+        assert_eq!(groups()["groups"].as_array().map(Vec::len), Some(GROUPS.len()));
+    }
+}

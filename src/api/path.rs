@@ -1,0 +1,219 @@
+//! What the path of a request names.
+
+use super::resource::{GROUPS, Resource, Subresource, find};
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `/version`.
+    Version,
+    /// `/healthz`, `/livez`, `/readyz`.
+    Health,
+    /// `/api`: the versions of the core group, or in the aggregated form all of it.
+    Core,
+    /// `/apis`: the other groups.
+    Groups,
+    /// `/apis/GROUP`.
+    Group(&'static str),
+    /// `/api/v1`, `/apis/GROUP/v1`: the resources of a group (empty for the core).
+    Resources(&'static str),
+    /// `/openapi/v2`.
+    OpenApiV2,
+    /// `/openapi/v3`.
+    OpenApiIndex,
+    /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/v1`: what follows `v3/`.
+    OpenApi(String),
+    /// Objects.
+    Objects(Place),
+}
+
+/// Where objects are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The resource.
+    pub resource: &'static Resource,
+    /// The namespace; `None` for all, and where there are none.
+    pub namespace: Option<String>,
+    /// The name; `None` for all.
+    pub name: Option<String>,
+    /// What is beneath the object.
+    pub beneath: Option<Beneath>,
+}
+
+/// What is beneath an object.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beneath {
+    /// A subresource that is served.
+    Served(Subresource),
+    /// One that upstream has and that means nothing here: `log`, `exec`, …
+    Unserved(&'static str),
+}
+
+/// Subresources of pods that need what this program does not have: running containers.
+const OF_PODS: &[&str] =
+    &["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize"];
+
+/// Longest path that is looked at, in octets; namespaces and names have at most 253 each.
+const LONGEST: usize = 2048;
+
+/// What a path names; `None` for nothing.
+pub fn parse(path: &str) -> Option<Target> {
+    if path.len() > LONGEST {
+        return None;
+    }
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let parts: Vec<String> = path.split('/').map(decode).collect::<Option<_>>()?;
+    // Whatever an encoded segment hides, no name has it.
+    if parts.iter().any(|part| part.is_empty() || part.contains('/') || part == "." || part == "..") {
+        return None;
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["version"] => Some(Target::Version),
+        ["healthz" | "livez" | "readyz", ..] => Some(Target::Health),
+        ["api"] => Some(Target::Core),
+        ["apis"] => Some(Target::Groups),
+        ["openapi", "v2"] => Some(Target::OpenApiV2),
+        ["openapi", "v3"] => Some(Target::OpenApiIndex),
+        ["openapi", "v3", rest @ ..] => Some(Target::OpenApi(rest.join("/"))),
+        ["api", "v1"] => Some(Target::Resources("")),
+        ["api", "v1", rest @ ..] => objects("", rest),
+        ["apis", group] => known(group).map(Target::Group),
+        ["apis", group, "v1"] => known(group).map(Target::Resources),
+        ["apis", group, "v1", rest @ ..] => objects(known(group)?, rest),
+        _ => None,
+    }
+}
+
+fn known(group: &str) -> Option<&'static str> {
+    GROUPS.iter().copied().find(|known| *known == group)
+}
+
+fn objects(group: &'static str, parts: &[&str]) -> Option<Target> {
+    let place = match parts {
+        ["namespaces", _, "status" | "finalize"] => place(group, None, parts)?,
+        ["namespaces", namespace, _, ..] => place(group, Some(namespace), &parts[2..])?,
+        parts => place(group, None, parts)?,
+    };
+    Some(Target::Objects(place))
+}
+
+fn place(group: &'static str, namespace: Option<&str>, parts: &[&str]) -> Option<Place> {
+    let (plural, name, beneath) = match parts {
+        [plural] => (plural, None, None),
+        [plural, name] => (plural, Some(*name), None),
+        [plural, name, beneath, rest @ ..] => (plural, Some(*name), Some((*beneath, rest))),
+        [] => return None,
+    };
+    let resource = find(group, plural)?;
+    // One object is named with its namespace; all of them may be listed without.
+    if (namespace.is_some() && !resource.namespaced) || (namespace.is_none() && resource.namespaced && name.is_some()) {
+        return None;
+    }
+    let beneath = match beneath {
+        None => None,
+        Some((beneath, rest)) => Some(beneath_of(resource, beneath, rest)?),
+    };
+    Some(Place { resource, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), beneath })
+}
+
+fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<Beneath> {
+    let served = match name {
+        "status" => Some(Subresource::Status),
+        "scale" => Some(Subresource::Scale),
+        _ => None,
+    };
+    if let Some(served) = served.filter(|served| rest.is_empty() && resource.subresources.contains(served)) {
+        return Some(Beneath::Served(served));
+    }
+    // `proxy` goes on with a path of its own.
+    let unserved = match resource.plural {
+        "pods" => OF_PODS.iter().copied().find(|known| *known == name),
+        "services" if name == "proxy" => Some("proxy"),
+        "namespaces" if name == "finalize" => Some("finalize"),
+        _ => None,
+    };
+    unserved.map(Beneath::Unserved)
+}
+
+/// A segment or a part of a query without its `%XX`; `None` where that is no UTF-8 or holds NUL.
+pub fn decode(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        match octet {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                octets.push(u8::try_from(high * 16 + low).ok()?);
+            }
+            octet => octets.push(octet),
+        }
+    }
+    String::from_utf8(octets).ok().filter(|text| !text.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_paths_name() {
+        let rows = [
+            ("/version/", "Version"),
+            ("/readyz/ping", "Health"),
+            ("/api", "Core"),
+            ("/apis/", "Groups"),
+            ("/apis/apps", "Group apps"),
+            ("/api/v1", "Resources "),
+            ("/apis/storage.k8s.io/v1/", "Resources storage.k8s.io"),
+            ("/openapi/v3/apis/apps/v1", "OpenApi apis/apps/v1"),
+            ("/api/v1/pods", "pods - -"),
+            ("/api/v1/namespaces", "namespaces - -"),
+            ("/api/v1/namespaces/x", "namespaces - x"),
+            ("/api/v1/namespaces/x/status", "namespaces - x Served(Status)"),
+            ("/api/v1/namespaces/x/finalize", "namespaces - x Unserved(\"finalize\")"),
+            ("/api/v1/namespaces/x/pods", "pods x -"),
+            ("/api/v1/namespaces/x/pods/web-0", "pods x web-0"),
+            ("/api/v1/namespaces/x/pods/web%2D0/log", "pods x web-0 Unserved(\"log\")"),
+            ("/api/v1/namespaces/x/pods/web-0/proxy/a/b", "pods x web-0 Unserved(\"proxy\")"),
+            ("/apis/apps/v1/namespaces/x/statefulsets/web/scale", "statefulsets x web Served(Scale)"),
+            ("/apis/storage.k8s.io/v1/storageclasses/fast", "storageclasses - fast"),
+            // Nowhere.
+            ("", ""),
+            ("/", ""),
+            ("/api/v2", ""),
+            ("/api/v1/pods/web-0", ""),
+            ("/api/v1/namespaces/x/persistentvolumes", ""),
+            ("/api/v1/namespaces/x/pods/web-0/scale", ""),
+            ("/apis/apps/v1/namespaces/x/statefulsets/web/scale/more", ""),
+            ("/apis/apps/v1beta1/statefulsets", ""),
+            ("/apis/batch/v1/jobs", ""),
+            ("/api/v1/nodes", ""),
+            ("/api/v1//pods", ""),
+            ("/api/v1/namespaces/../pods", ""),
+            ("/api/v1/namespaces/%2e%2e/pods", ""),
+            ("/api/v1/namespaces/a%2Fb/pods", ""),
+            ("/api/v1/namespaces/%zz/pods", ""),
+            ("/api/v1/namespaces/%ff/pods", ""),
+            ("/api/v1/namespaces/%00/pods", ""),
+            ("/api/v1/namespaces/x/pods/web%2", ""),
+        ];
+        for (path, expected) in rows {
+            let said = match parse(path) {
+                None => String::new(),
+                Some(Target::Objects(place)) => {
+                    let text = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
+                    let beneath = place.beneath.map(|beneath| format!(" {beneath:?}")).unwrap_or_default();
+                    format!("{} {} {}{beneath}", place.resource.plural, text(place.namespace), text(place.name))
+                }
+                Some(Target::Group(group)) => format!("Group {group}"),
+                Some(Target::Resources(group)) => format!("Resources {group}"),
+                Some(Target::OpenApi(rest)) => format!("OpenApi {rest}"),
+                Some(other) => format!("{other:?}"),
+            };
+            assert_eq!(said, expected, "{path}");
+        }
+    }
+}

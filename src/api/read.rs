@@ -1,0 +1,212 @@
+//! Reading: one object, and lists of them page by page.
+
+use super::{
+    Api,
+    path::Place,
+    query::Query,
+    selection::Selection,
+    shape::{ListMetadata, Shape},
+    status::Refused,
+    stream,
+};
+use crate::object::{Kind, Object, ObjectKey};
+use axum::{
+    body::{Body, Bytes},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+/// A reply of JSON.
+pub fn reply(code: StatusCode, json: &Value) -> Response {
+    respond(code, Body::from(json.to_string() + "\n"))
+}
+
+/// A reply of JSON that is made while it is sent.
+pub fn respond(code: StatusCode, body: Body) -> Response {
+    (code, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache, private")], body)
+        .into_response()
+}
+
+/// One object of the store.
+pub async fn stored(api: &Api, place: &Place, kind: Kind) -> Result<Object, Refused> {
+    let name = place.name.clone().unwrap_or_default();
+    let key = ObjectKey::new(kind, place.namespace.clone().unwrap_or_default(), &name);
+    let found = api.handle.read(move |cluster| cluster.get(&key).cloned()).await?;
+    found.ok_or_else(|| Refused::not_found(place.resource, &name))
+}
+
+/// `GET …/NAME`.
+pub async fn get(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Shape) -> Result<Response, Refused> {
+    not_newer(api, query)?;
+    let object = stored(api, place, kind).await?;
+    Ok(reply(StatusCode::OK, &shape.object(object.to_json())))
+}
+
+/// A version that is not there yet was given by another server.
+pub fn not_newer(api: &Api, query: &Query) -> Result<(), Refused> {
+    let newest = api.handle.log().newest();
+    match query.resource_version {
+        Some(wanted) if wanted > newest => Err(Refused::too_new(wanted, newest)),
+        _ => Ok(()),
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// What is selected.
+    pub objects: Vec<Object>,
+    /// The version of the whole list.
+    pub resource_version: u64,
+    /// Whether there may be more.
+    pub more: bool,
+    /// How many more there are, if that is known.
+    pub remaining: Option<usize>,
+}
+
+/// The objects selected behind `after`, at most `limit` of them.
+pub async fn page(
+    api: &Api,
+    selection: &Selection,
+    after: Option<ObjectKey>,
+    limit: Option<usize>,
+) -> Result<Page, Refused> {
+    // What has to be looked at one by one is looked at here and not in the control loop.
+    let early = limit.filter(|_| selection.is_everything());
+    let looked = selection.clone();
+    let mut page = api
+        .handle
+        .read(move |cluster| {
+            let mut candidates = looked.candidates(cluster, after.as_ref());
+            let objects: Vec<Object> = candidates.by_ref().take(early.unwrap_or(usize::MAX)).cloned().collect();
+            let remaining = candidates.count();
+            Page {
+                objects,
+                resource_version: cluster.resource_version(),
+                more: remaining > 0,
+                remaining: early.map(|_| remaining),
+            }
+        })
+        .await?;
+    if early.is_none() && !selection.is_everything() {
+        let most = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
+        page.objects = page.objects.into_iter().filter(|object| selection.takes(object)).take(most).collect();
+        if let Some(limit) = limit.filter(|limit| page.objects.len() > *limit) {
+            page.objects.truncate(limit);
+            page.more = true;
+        }
+    }
+    Ok(page)
+}
+
+/// `GET` of a collection.
+pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Shape) -> Result<Response, Refused> {
+    if query.initial_events.is_some() {
+        let message = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list";
+        return Err(Refused::unprocessable(message));
+    }
+    not_newer(api, query)?;
+    let selection = Selection::new(place, query, kind)?;
+    let start = match query.continue_from.as_str() {
+        "" => None,
+        token => Some(Continue::read(token, kind)?),
+    };
+    if let Some(start) = &start
+        && api.handle.log().reaches(start.resource_version).is_err()
+    {
+        return Err(Refused::expired(
+            "The provided continue parameter is too old to display a consistent list result. You must start a new list \
+             without the continue parameter.",
+        ));
+    }
+    let (version, after) = start.map_or((None, None), |start| (Some(start.resource_version), Some(start.after)));
+    let page = page(api, &selection, after, query.limit).await?;
+    // What changed since the first page is told to who watches from the first page's version on.
+    let resource_version = version.unwrap_or(page.resource_version);
+    let continue_from = match page.objects.last() {
+        Some(last) if page.more => Continue { resource_version, after: last.key() }.to_string(),
+        _ => String::new(),
+    };
+    let metadata = ListMetadata { resource_version, continue_from, remaining: page.remaining };
+    Ok(respond(StatusCode::OK, list_body(&metadata, shape, page.objects.into_iter().map(|object| object.to_json()))))
+}
+
+/// A list, made while it is sent.
+pub fn list_body(
+    metadata: &ListMetadata,
+    shape: Shape,
+    mut objects: impl Iterator<Item = Value> + Send + 'static,
+) -> Body {
+    let mut head = Some(shape.list_head(metadata));
+    let mut first = true;
+    let mut done = false;
+    stream::parts(move || {
+        if done {
+            return None;
+        }
+        let mut part = head.take().unwrap_or_default();
+        while part.len() < stream::CHUNK {
+            let Some(object) = objects.next() else {
+                part.push_str(Shape::LIST_END);
+                done = true;
+                break;
+            };
+            if !std::mem::take(&mut first) {
+                part.push(',');
+            }
+            part.push_str(&shape.item(object).to_string());
+        }
+        Some(Bytes::from(part))
+    })
+}
+
+/// Where a list goes on; clients see it as opaque text.
+#[derive(Debug, PartialEq, Eq)]
+struct Continue {
+    resource_version: u64,
+    after: ObjectKey,
+}
+
+/// Longest token that is looked at, in octets.
+const LONGEST_TOKEN: usize = 1024;
+
+impl Continue {
+    fn read(token: &str, kind: Kind) -> Result<Continue, Refused> {
+        let refused =
+            || Refused::bad_request("continue key is not valid: take it from the metadata of the list before");
+        let decoded = (token.len() <= LONGEST_TOKEN).then(|| BASE64URL_NOPAD.decode(token.as_bytes()).ok()).flatten();
+        let read: Value = serde_json::from_slice(&decoded.ok_or_else(refused)?).map_err(|_| refused())?;
+        let text = |field: &str| read[field].as_str().map(str::to_owned);
+        match (read["rv"].as_u64(), text("namespace"), text("name")) {
+            (Some(resource_version), Some(namespace), Some(name)) => {
+                Ok(Continue { resource_version, after: ObjectKey { kind, namespace, name } })
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl std::fmt::Display for Continue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ObjectKey { namespace, name, .. } = &self.after;
+        let token = json!({"rv": self.resource_version, "namespace": namespace, "name": name}).to_string();
+        f.write_str(&BASE64URL_NOPAD.encode(token.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn where_a_list_goes_on() {
+        let there = Continue { resource_version: 7, after: ObjectKey::new(Kind::Pod, "default", "web-0") };
+        assert_eq!(Continue::read(&there.to_string(), Kind::Pod).unwrap(), there);
+        for wrong in ["x", "e30", "{}", &"a".repeat(2000)] {
+            assert_eq!(Continue::read(wrong, Kind::Pod).unwrap_err().code, 400, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! autoscaling/v1 Scale: how many replicas a StatefulSet has, as an object of its own.
+
+use super::{
+    Api,
+    path::Place,
+    query::Query,
+    read::{reply, stored},
+    status::Refused,
+    write::{Warnings, check_type, modify},
+};
+use crate::{
+    controller::Part,
+    object::{Kind, Object},
+};
+use axum::{http::StatusCode, response::Response};
+use serde_json::{Value, json};
+
+/// The Scale of a StatefulSet.
+pub fn of(set: &Value) -> Value {
+    let metadata = &set["metadata"];
+    let mut kept = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        kept[field] = metadata[field].clone();
+    }
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": kept,
+        "spec": {"replicas": set["spec"]["replicas"]},
+        "status": {
+            "replicas": set["status"]["replicas"].as_i64().unwrap_or(0),
+            "selector": selector(&set["spec"]["selector"]),
+        },
+    })
+}
+
+/// A label selector as text, as upstream writes it.
+fn selector(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let labels = labels.map(|(key, value)| (key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let mut values: Vec<&str> =
+            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        let text = match expression["operator"].as_str().unwrap_or_default() {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        };
+        (key.to_owned(), text)
+    });
+    let mut all: Vec<(String, String)> = labels.chain(expressions).collect();
+    all.sort();
+    all.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
+}
+
+/// `GET …/scale`.
+pub async fn get(api: &Api, place: &Place, kind: Kind) -> Result<Response, Refused> {
+    Ok(reply(StatusCode::OK, &of(&stored(api, place, kind).await?.to_json())))
+}
+
+/// `PUT` and `PATCH` of `…/scale`: `change` makes the new Scale of the one that stands.
+pub async fn change(
+    api: &Api,
+    place: &Place,
+    kind: Kind,
+    query: &Query,
+    change: impl Fn(&Value) -> Result<Value, Refused>,
+) -> Result<(Response, Warnings), Refused> {
+    // Fields of the set are none of this body's.
+    let query = Query { field_validation: super::query::FieldValidation::Ignore, ..query.clone() };
+    let (object, warnings): (Object, Warnings) = modify(api, place, kind, Part::Main, &query, |mut set| {
+        let wanted = change(&of(&set))?;
+        check_type(&wanted, "autoscaling/v1", "Scale")?;
+        let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+        if name != place.name.as_deref().unwrap_or_default() {
+            return Err(Refused::bad_request("the name of the Scale does not match the name on the URL"));
+        }
+        let replicas = match &wanted["spec"]["replicas"] {
+            Value::Null => 0,
+            value => value.as_i64().ok_or_else(|| {
+                Refused::bad_request(
+                    "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field \
+                     ScaleSpec.spec.replicas of type int32",
+                )
+            })?,
+        };
+        set["spec"]["replicas"] = replicas.into();
+        // A version or uid of the Scale is one of the set.
+        for field in ["resourceVersion", "uid"] {
+            if let Some(value) = wanted["metadata"][field].as_str().filter(|value| !value.is_empty()) {
+                set["metadata"][field] = value.into();
+            }
+        }
+        Ok(set)
+    })
+    .await?;
+    Ok((reply(StatusCode::OK, &of(&object.to_json())), warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale() {
+        let set = json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "u", "labels": {"a": "b"}},
+            "spec": {"replicas": 3, "selector": {
+                "matchLabels": {"app": "nginx"},
+                "matchExpressions": [{"key": "tier", "operator": "In", "values": ["b", "a"]}],
+            }},
+            "status": {"replicas": 2},
+        });
+        let scale = of(&set);
+        assert_eq!(scale["spec"]["replicas"], 3);
+        assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=nginx,tier in (a,b)"}));
+        assert_eq!(scale["metadata"].get("labels"), None);
+    }
+}

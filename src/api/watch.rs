@@ -1,0 +1,273 @@
+//! Watching: what is there, then each change, until the client or the time ends it.
+
+use super::{
+    Api,
+    derived::Derived,
+    log::Log,
+    path::Place,
+    query::Query,
+    read::{not_newer, page},
+    resource::Source,
+    selection::Selection,
+    shape::Shape,
+    status::Refused,
+    stream,
+};
+use crate::{cluster::Change, object::Object};
+use axum::{
+    body::Bytes,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
+};
+
+/// How often a bookmark is sent to who allows them, so that a quiet watch stays within the log.
+const BOOKMARKS: Duration = Duration::from_secs(60);
+/// Changes that are taken from the log at a time.
+const AT_A_TIME: usize = 64;
+/// How long a watch lasts where the client does not say: between this and twice as long, so that not all end at once.
+const LASTS: u64 = 1800;
+/// Longest watch, in seconds.
+const LONGEST: u64 = 24 * 3600;
+
+/// The annotation of the bookmark that ends the initial events.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Where a watch begins.
+#[derive(Debug)]
+enum Start {
+    /// With everything that is there, and with true a bookmark behind it.
+    Everything(bool),
+    /// Behind a version.
+    Behind(u64),
+}
+
+fn start(api: &Api, query: &Query) -> Result<Start, Refused> {
+    not_newer(api, query)?;
+    let matches = query.resource_version_match.as_str();
+    match query.initial_events {
+        Some(_) if matches != "NotOlderThan" => Err(Refused::unprocessable(
+            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )),
+        None if !matches.is_empty() => Err(Refused::unprocessable(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is \
+             provided",
+        )),
+        Some(true) => Ok(Start::Everything(query.bookmarks)),
+        Some(false) => Ok(Start::Behind(query.resource_version.unwrap_or_else(|| api.handle.log().newest()))),
+        None => match query.resource_version {
+            None | Some(0) => Ok(Start::Everything(false)),
+            Some(version) => Ok(Start::Behind(version)),
+        },
+    }
+}
+
+/// `GET …?watch=true`.
+pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+    let start = start(api, query)?;
+    let permit = Arc::clone(&api.watches).try_acquire_owned();
+    let permit = permit.map_err(|_| Refused::too_many("too many watches are open already, please try again later"))?;
+    let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
+    let (sender, body) = stream::channel();
+    let watcher = Watcher {
+        _permit: permit,
+        log: Arc::clone(api.handle.log()),
+        stopped: api.stopped.clone(),
+        sink: Sink { sender, shape, first: true, buffer: Vec::new() },
+        version: 0,
+        marked: matches!(start, Start::Everything(true)),
+        bookmarks: query.bookmarks,
+        ends: Instant::now() + lasts.min(Duration::from_secs(LONGEST)),
+    };
+    match place.resource.source {
+        Source::Stored(kind) => {
+            let selection = Selection::new(place, query, kind)?;
+            let (initial, version) = match start {
+                Start::Behind(version) => (Vec::new(), version),
+                Start::Everything(_) => {
+                    let page = page(api, &selection, None, None).await?;
+                    (page.objects, page.resource_version)
+                }
+            };
+            tokio::spawn(Watcher { version, ..watcher }.run(Stored { initial, selection }));
+        }
+        Source::Endpoints => {
+            let after = match start {
+                Start::Behind(version) => Some(version),
+                Start::Everything(_) => None,
+            };
+            let (derived, version) = Derived::begin(api, place, query, after).await?;
+            tokio::spawn(Watcher { version, ..watcher }.run(derived));
+        }
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache, private")], body)
+        .into_response())
+}
+
+/// What a watch is about: what is there at its beginning, and what a change means to it.
+pub trait Watched: Send + 'static {
+    /// Objects to begin with.
+    fn initial(&mut self) -> Vec<Value>;
+    /// Whether a change may mean something.
+    fn concerns(&self, change: &Change) -> bool;
+    /// What changes mean, in order: types and objects. `None` if nobody can say any more.
+    fn events(&mut self, changes: &[Change]) -> impl Future<Output = Option<Vec<(&'static str, Value)>>> + Send;
+}
+
+/// Objects of the store.
+#[derive(Debug)]
+struct Stored {
+    initial: Vec<Object>,
+    selection: Selection,
+}
+
+impl Watched for Stored {
+    fn initial(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.initial).iter().map(Object::to_json).collect()
+    }
+
+    fn concerns(&self, change: &Change) -> bool {
+        self.selection.concerns(change)
+    }
+
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Value)>> {
+        Some(changes.iter().filter_map(|change| event(&self.selection, change)).collect())
+    }
+}
+
+/// What a change means to who selects: an object that leaves the selection is gone, one that enters it is new.
+fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Value)> {
+    let taken = |object: &Option<Object>| object.as_ref().filter(|object| selection.takes(object)).cloned();
+    match (taken(&change.before), taken(&change.after)) {
+        (None, None) => None,
+        (None, Some(object)) => Some(("ADDED", object.to_json())),
+        (Some(_), Some(object)) => Some(("MODIFIED", object.to_json())),
+        (Some(mut object), None) => {
+            object.metadata_mut().resource_version = Some(change.resource_version.to_string());
+            Some(("DELETED", object.to_json()))
+        }
+    }
+}
+
+/// One watch.
+#[derive(Debug)]
+struct Watcher {
+    _permit: OwnedSemaphorePermit,
+    log: Arc<Log>,
+    stopped: watch::Receiver<bool>,
+    sink: Sink,
+    /// Up to here the client knows everything.
+    version: u64,
+    /// Whether a bookmark tells that the initial objects have been told.
+    marked: bool,
+    bookmarks: bool,
+    ends: Instant,
+}
+
+/// The client has gone, or is so slow that its connection was ended.
+#[derive(Debug)]
+struct Gone;
+
+impl Watcher {
+    async fn run(mut self, mut watched: impl Watched) {
+        // A stream that ends is all that either side has to know of it.
+        let _ = self.tell(&mut watched).await;
+    }
+
+    async fn tell(&mut self, watched: &mut impl Watched) -> Result<(), Gone> {
+        let mut bell = self.log.bell();
+        let mut bookmarks = interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
+        bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for object in watched.initial() {
+            self.sink.add("ADDED", object).await?;
+        }
+        if self.marked {
+            self.sink.bookmark(self.version, Some(json!({INITIAL_EVENTS_END: "true"})));
+        }
+        loop {
+            // Before the look: what comes during it rings again.
+            bell.borrow_and_update();
+            if !self.catch_up(watched).await? {
+                return Ok(());
+            }
+            self.sink.flush().await?;
+            tokio::select! {
+                rung = bell.changed() => if rung.is_err() { return Ok(()) },
+                _ = bookmarks.tick(), if self.bookmarks => self.sink.bookmark(self.version, None),
+                () = sleep_until(self.ends) => return Ok(()),
+                () = self.sink.sender.closed() => return Err(Gone),
+                () = stopped(&mut self.stopped) => return Ok(()),
+            }
+        }
+    }
+
+    /// Tells everything that the log has; false where that is the end.
+    async fn catch_up(&mut self, watched: &mut impl Watched) -> Result<bool, Gone> {
+        loop {
+            let Ok(read) = self.log.after(self.version, AT_A_TIME, |change| watched.concerns(change)) else {
+                let message = format!("too old resource version: {} ({})", self.version, self.log.newest());
+                self.sink.put("ERROR", &Refused::expired(message).to_json());
+                self.sink.flush().await?;
+                return Ok(false);
+            };
+            if !read.changes.is_empty() {
+                let Some(events) = watched.events(&read.changes).await else { return Ok(false) };
+                for (kind, object) in events {
+                    self.sink.add(kind, object).await?;
+                }
+            }
+            self.version = read.upto;
+            if read.changes.len() < AT_A_TIME {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// Where events go: put together, and sent when the client has room.
+#[derive(Debug)]
+struct Sink {
+    sender: mpsc::Sender<Bytes>,
+    shape: Shape,
+    /// Whether nothing was sent yet.
+    first: bool,
+    buffer: Vec<u8>,
+}
+
+impl Sink {
+    async fn add(&mut self, kind: &str, object: Value) -> Result<(), Gone> {
+        let first = std::mem::take(&mut self.first);
+        let shaped = self.shape.event(object, first);
+        self.put(kind, &shaped);
+        if self.buffer.len() >= stream::CHUNK { self.flush().await } else { Ok(()) }
+    }
+
+    fn bookmark(&mut self, version: u64, annotations: Option<Value>) {
+        let object = self.shape.bookmark(version, annotations);
+        self.put("BOOKMARK", &object);
+    }
+
+    fn put(&mut self, kind: &str, object: &Value) {
+        self.buffer.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n").as_bytes());
+    }
+
+    /// Waits until the client has room for what was put together.
+    async fn flush(&mut self) -> Result<(), Gone> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let part = Bytes::from(std::mem::take(&mut self.buffer));
+        self.sender.send(part).await.map_err(|_| Gone)
+    }
+}
+
+/// Returns when the server is about to end.
+async fn stopped(stopped: &mut watch::Receiver<bool>) {
+    // Also when nobody can say so any more.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

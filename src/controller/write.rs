@@ -1,0 +1,267 @@
+//! Writes of clients: one object each, under conditions, answered with the object that came of it.
+
+use super::{
+    Cascade, Controller, admission,
+    apply::{APPLIED, Declarer, ORIGIN},
+    deletion::{Deletion, INDELIBLE, is_indelible},
+};
+use crate::{
+    cluster::{Deleted, StoreError, resource_name},
+    object::{FieldError, Object, ObjectKey},
+    runtime::PodRuntime,
+};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// What a client wants. Objects are defaulted and valid in themselves.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A new object; without a name it gets one from its generateName.
+    Create {
+        /// The object.
+        object: Object,
+        /// Whether its namespace is made where it does not exist.
+        with_namespace: bool,
+    },
+    /// Another version of an object that exists.
+    Update {
+        /// The whole object.
+        object: Object,
+        /// What of it is taken.
+        part: Part,
+        /// What must hold of the stored one.
+        expected: Preconditions,
+    },
+    /// No such object any more.
+    Delete {
+        /// Which.
+        key: ObjectKey,
+        /// Seconds of grace for a pod; `None` takes the pod's own; 0 removes it at once.
+        grace_seconds: Option<i64>,
+        /// What becomes of what it owns; `None` leaves it to the finalizers that it has.
+        cascade: Cascade,
+        /// What must hold of the stored one.
+        expected: Preconditions,
+    },
+}
+
+/// What of an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything but the status.
+    Main,
+    /// The status only.
+    Status,
+}
+
+/// What the stored object must be for a write to be carried out; `None` is anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preconditions {
+    /// Its version.
+    pub resource_version: Option<String>,
+    /// Its uid.
+    pub uid: Option<String>,
+}
+
+/// What came of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The object as it is now; of one that is gone, as it was last.
+    pub object: Object,
+    /// Whether it is gone.
+    pub gone: bool,
+}
+
+/// Why a write was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteError {
+    /// There is no such object, or no such namespace to create it in.
+    NotFound(ObjectKey),
+    /// Another object has the name.
+    AlreadyExists(ObjectKey),
+    /// The stored object is not what was expected; the sentence says how.
+    Conflict(ObjectKey, String),
+    /// It is not allowed; the sentence says why.
+    Forbidden(ObjectKey, String),
+    /// Its namespace is on its way out.
+    Terminating(ObjectKey),
+    /// What upstream's validation says to it.
+    Invalid(ObjectKey, Vec<FieldError>),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> WriteError {
+        match error {
+            StoreError::NotFound(key) => WriteError::NotFound(key),
+            StoreError::AlreadyExists(key) => WriteError::AlreadyExists(key),
+            StoreError::NoName(key) => {
+                let message = "Required value: name or generateName is required".to_owned();
+                WriteError::Invalid(key, vec![FieldError { field: "metadata.name".to_owned(), message }])
+            }
+        }
+    }
+}
+
+impl<R: PodRuntime> Controller<R> {
+    /// Carries out a client's write, or with `dry_run` only finds out what would come of it. Like an event it is
+    /// visible outside after the turn.
+    pub fn write(&mut self, write: Write, dry_run: bool, now: Timestamp) -> Result<Written, WriteError> {
+        self.begin(now);
+        self.distribute(now);
+        let before = self.cluster.resource_version();
+        let status_of = match &write {
+            Write::Update { object, part: Part::Status, .. } => Some(object.key()),
+            _ => None,
+        };
+        let outcome = self.write_now(write, now);
+        if dry_run || outcome.is_err() {
+            self.cluster.roll_back(before);
+            return outcome;
+        }
+        if let (Some(key), true) = (status_of, self.cluster.resource_version() > before)
+            && let Some(pod) = self.cluster.pod(&key.namespace, &key.name)
+        {
+            self.runtime.overwritten(pod, now);
+        }
+        self.distribute(now);
+        outcome
+    }
+
+    fn write_now(&mut self, write: Write, now: Timestamp) -> Result<Written, WriteError> {
+        let (key, gone) = match write {
+            Write::Create { object, with_namespace } => (self.create_new(object, with_namespace, now)?, None),
+            Write::Update { object, part, expected } => {
+                let stored = self.expect(&object.key(), &expected)?;
+                let key = stored.key();
+                match part {
+                    Part::Main => self.update_whole(&stored, object)?,
+                    Part::Status => {
+                        self.cluster.update(with_status(&stored, &object))?;
+                    }
+                }
+                // The last finalizer may have gone with this.
+                (key, Some(stored))
+            }
+            Write::Delete { key, grace_seconds, cascade, expected } => {
+                let stored = self.expect(&key, &expected)?;
+                if is_indelible(&key) {
+                    return Err(WriteError::Forbidden(key, INDELIBLE.to_owned()));
+                }
+                let deleted = self.delete_object(&key, Deletion { grace_seconds, cascade }, now)?;
+                debug_assert!(deleted != Deleted::Gone || self.cluster.get(&key).is_none());
+                (key, Some(stored))
+            }
+        };
+        match (self.cluster.get(&key), gone) {
+            (Some(object), _) => Ok(Written { object: object.clone(), gone: false }),
+            (None, Some(object)) => Ok(Written { object, gone: true }),
+            (None, None) => Err(WriteError::NotFound(key)),
+        }
+    }
+
+    /// The stored object, if it is what is expected.
+    fn expect(&self, key: &ObjectKey, expected: &Preconditions) -> Result<Object, WriteError> {
+        let stored = self.cluster.get(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        let metadata = stored.metadata();
+        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        if !is(&expected.uid, &metadata.uid) {
+            let (wanted, found) = (expected.uid.as_deref(), metadata.uid.as_deref());
+            let message = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                wanted.unwrap_or_default(),
+                found.unwrap_or_default()
+            );
+            return Err(WriteError::Conflict(key.clone(), message));
+        }
+        if !is(&expected.resource_version, &metadata.resource_version) {
+            let message = "the object has been modified; please apply your changes to the latest version and try again";
+            return Err(WriteError::Conflict(key.clone(), message.to_owned()));
+        }
+        Ok(stored.clone())
+    }
+
+    fn create_new(
+        &mut self,
+        mut object: Object,
+        with_namespace: bool,
+        now: Timestamp,
+    ) -> Result<ObjectKey, WriteError> {
+        let key = object.key();
+        if self.cluster.get(&key).is_some() {
+            return Err(WriteError::AlreadyExists(key));
+        }
+        if key.kind.is_namespaced() {
+            match self.cluster.namespace("", &key.namespace) {
+                Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+                    return Err(WriteError::Terminating(key));
+                }
+                None if with_namespace => self.create_namespace(&key.namespace, now),
+                None => {
+                    let namespace = ObjectKey::new(crate::object::Kind::Namespace, "", key.namespace);
+                    return Err(WriteError::NotFound(namespace));
+                }
+                Some(_) => {}
+            }
+        }
+        self.own(&mut object)?;
+        self.create_declared(object, now).map_err(|errors| WriteError::Invalid(key, errors))
+    }
+
+    fn update_whole(&mut self, stored: &Object, mut object: Object) -> Result<(), WriteError> {
+        self.own(&mut object)?;
+        let errors = self.replace(stored, object, Declarer::Client);
+        if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(stored.key(), errors)) }
+    }
+
+    /// What a client cannot say: that its object comes from a manifest, and what the gates leave out.
+    fn own(&self, object: &mut Object) -> Result<(), WriteError> {
+        if let Some(annotations) = &mut object.metadata_mut().annotations {
+            annotations.remove(ORIGIN);
+            annotations.remove(APPLIED);
+        }
+        let errors = admission::decide_max_unavailable(object, self.max_unavailable);
+        if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(object.key(), errors)) }
+    }
+}
+
+/// The stored object with the status of another version.
+fn with_status(stored: &Object, sent: &Object) -> Object {
+    macro_rules! take_status {
+        ($($kind:ident),*) => {
+            match (stored.clone(), sent) {
+                $((Object::$kind(mut stored), Object::$kind(sent)) => {
+                    Arc::make_mut(&mut stored).status.clone_from(&sent.status);
+                    Object::$kind(stored)
+                })*
+                (stored, _) => stored,
+            }
+        };
+    }
+    take_status!(Namespace, Service, Pod, PersistentVolume, PersistentVolumeClaim, StatefulSet)
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |key: &ObjectKey| format!("{} \"{}\"", resource_name(key.kind), key.name);
+        match self {
+            WriteError::NotFound(key) => write!(f, "{} not found", name(key)),
+            WriteError::AlreadyExists(key) => write!(f, "{} already exists", name(key)),
+            WriteError::Conflict(key, message) => {
+                write!(f, "Operation cannot be fulfilled on {}: {message}", name(key))
+            }
+            WriteError::Forbidden(_, message) => f.write_str(message),
+            WriteError::Terminating(key) => write!(
+                f,
+                "{} is forbidden: unable to create new content in namespace {} because it is being terminated",
+                name(key),
+                key.namespace
+            ),
+            WriteError::Invalid(key, errors) => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                write!(f, "{} is invalid: {}", name(key), errors.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for WriteError {}

@@ -1,0 +1,405 @@
+//! The Kubernetes API of a running server, asked over plain HTTP.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use headless_dns::{app::Server, settings::Settings};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// A server with an empty cluster, kept in memory.
+struct Cluster {
+    server: Server,
+    address: SocketAddr,
+    _directory: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start() -> Cluster {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::defaults();
+        settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        settings.api_listen = Some("127.0.0.1:0".parse().unwrap());
+        settings.manifests = vec![directory.path().join("manifests")];
+        settings.zones = directory.path().join("zones");
+        settings.state_directory = None;
+        let server = Server::start(settings).unwrap();
+        let address = server.api_address().unwrap();
+        Cluster { server, address, _directory: directory }
+    }
+
+    /// Sends a request; the status and the body.
+    fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+        let reply = exchange(self.address, method, target, headers, body);
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        let code = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            unchunk(body)
+        } else {
+            body.to_owned()
+        };
+        (code, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+    }
+
+    fn get(&self, target: &str) -> (u16, Value) {
+        self.ask("GET", target, &[], "")
+    }
+
+    fn post(&self, target: &str, body: &Value) -> (u16, Value) {
+        self.ask("POST", target, &[("Content-Type", "application/json")], &body.to_string())
+    }
+
+    /// Opens a watch; its lines are events.
+    fn watch(&self, target: &str) -> Watch {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream);
+        loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0);
+            if line == "\r\n" {
+                return Watch(lines);
+            }
+        }
+    }
+}
+
+/// The events of a watch.
+struct Watch(BufReader<TcpStream>);
+
+impl Watch {
+    /// The next event; `None` at the end.
+    fn next(&mut self) -> Option<Value> {
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).unwrap() == 0 || line == "0\r\n" {
+                return None;
+            }
+            if line.starts_with('{') {
+                return Some(serde_json::from_str(&line).unwrap());
+            }
+        }
+    }
+
+    /// Type and name of the next event.
+    fn seen(&mut self) -> (String, String) {
+        let event = self.next().unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+    }
+}
+
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    support::eventually(what, || if so() { Ok(()) } else { Err("no") });
+}
+
+fn exchange(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if headers.iter().all(|(name, _)| *name != "Host") {
+        request.push_str("Host: localhost\r\n");
+    }
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{request}\r\n{body}").as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+fn unchunk(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+        if size == 0 {
+            break;
+        }
+    }
+    body
+}
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const SETS: &str = "/apis/apps/v1/namespaces/default/statefulsets";
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+
+fn set(name: &str, replicas: i64) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas, "serviceName": "nginx", "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "c", "image": "i"}]},
+            },
+        },
+    })
+}
+
+fn service(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 80}]}})
+}
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Method, target, headers, body; status and part of the message.
+type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, u16, &'static str);
+
+#[test]
+fn what_is_refused_and_how() {
+    let cluster = Cluster::start();
+    let rows: &[Row] = &[
+        ("GET", "/api/v1/namespaces/default/pods/x", &[], "", 404, "pods \"x\" not found"),
+        ("GET", "/api/v1/nodes", &[], "", 404, "the server could not find the requested resource"),
+        ("GET", PODS, &[("Host", "evil.example")], "", 403, "Host"),
+        ("GET", PODS, &[("Origin", "http://localhost")], "", 403, "Origin"),
+        ("GET", PODS, &[("Accept", "text/html")], "", 406, "only the following media types"),
+        ("GET", "/api/v1/pods?limit=x", &[], "", 400, "limit"),
+        ("GET", "/api/v1/pods?continue=x", &[], "", 400, "continue"),
+        ("GET", "/api/v1/pods?resourceVersion=99999999999999999", &[], "", 504, "Too large resource version"),
+        ("GET", "/api/v1/namespaces/default/pods/x/log", &[], "", 405, "runs no containers"),
+        ("POST", "/api/v1/namespaces/default/pods/x/exec", &[], "", 405, "runs no containers"),
+        ("POST", "/api/v1/pods", &[JSON], "{}", 405, "does not allow this method"),
+        ("DELETE", "/api/v1/pods", &[], "", 405, "does not allow this method"),
+        ("POST", "/version", &[], "", 405, "does not allow this method"),
+        ("POST", SERVICES, &[JSON], "{\"metadata\": ", 400, "no JSON"),
+        ("POST", SERVICES, &[("Content-Type", "text/plain")], "{}", 415, "unknown format"),
+        ("POST", SERVICES, &[JSON], "{\"kind\": \"Pod\"}", 400, "cannot be handled as a Service"),
+        ("POST", SERVICES, &[JSON], "{\"apiVersion\": \"v2\"}", 400, "does not match the expected API version"),
+        ("POST", SERVICES, &[JSON], "{\"metadata\": {\"name\": \"x\", \"namespace\": \"y\"}}", 400, "namespace"),
+        (
+            "POST",
+            SERVICES,
+            &[JSON],
+            "{\"spec\": {\"ports\": [{\"port\": 1}]}}",
+            422,
+            "name or generateName is required",
+        ),
+        (
+            "POST",
+            "/api/v1/namespaces/nope/services",
+            &[JSON],
+            "{\"metadata\": {\"name\": \"x\"}, \"spec\": \
+            {\"ports\": [{\"port\": 1}]}}",
+            404,
+            "namespaces \"nope\" not found",
+        ),
+        ("PUT", "/api/v1/namespaces/default/services/a", &[JSON], "{\"metadata\": {\"name\": \"b\"}}", 400, "URL"),
+        ("DELETE", "/api/v1/namespaces/default", &[], "", 403, "this namespace may not be deleted"),
+        ("GET", "/api/v1/pods?watch=1&sendInitialEvents=true", &[], "", 422, "resourceVersionMatch"),
+    ];
+    for (method, target, headers, body, code, message) in rows {
+        let (found, status) = cluster.ask(method, target, headers, body);
+        assert_eq!(found, *code, "{method} {target} {body}: {status}");
+        assert_eq!((&status["kind"], &status["code"]), (&json!("Status"), &json!(code)), "{status}");
+        assert!(status["message"].as_str().unwrap().contains(message), "{method} {target}: {status}");
+    }
+    let too_large = format!("{{\"a\": \"{}\"}}", "x".repeat(3 << 20));
+    assert_eq!(cluster.ask("POST", SERVICES, &[], &too_large).0, 413);
+}
+
+#[test]
+fn discovery_in_both_forms() {
+    let cluster = Cluster::start();
+    let wanted = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    for (target, old) in [("/api", "APIVersions"), ("/apis", "APIGroupList")] {
+        assert_eq!(cluster.get(target).1["kind"], old);
+        let (_, aggregated) = cluster.ask("GET", target, &[("Accept", wanted)], "");
+        assert_eq!(aggregated["kind"], "APIGroupDiscoveryList");
+    }
+    assert_eq!(cluster.get("/apis/apps/v1/").1["groupVersion"], "apps/v1");
+    assert_eq!(cluster.get("/version/").1["minor"], "33");
+    let (_, index) = cluster.get("/openapi/v3");
+    let hashed = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
+    assert!(cluster.get(hashed).1["paths"].is_object());
+}
+
+#[test]
+fn an_object_from_its_creation_to_its_end() {
+    let cluster = Cluster::start();
+    let (code, created) = cluster.post(SERVICES, &service("nginx"));
+    assert_eq!(code, 201, "{created}");
+    assert!(created["metadata"]["uid"].is_string() && created["spec"]["ipFamilies"].is_array());
+    assert_eq!(cluster.post(SERVICES, &service("nginx")).1["reason"], "AlreadyExists");
+    let one = format!("{SERVICES}/nginx");
+    let (_, read) = cluster.get(&one);
+    assert_eq!(read, created);
+
+    // Nothing changes: neither does the version.
+    let put = |body: &Value| cluster.ask("PUT", &one, &[], &body.to_string());
+    assert_eq!(put(&read), (200, read.clone()));
+    // A stale version is a conflict; none at all is none.
+    let mut changed = read.clone();
+    changed["metadata"]["labels"] = json!({"a": "b"});
+    let (code, second) = put(&changed);
+    assert_eq!((code, &second["metadata"]["labels"]["a"]), (200, &json!("b")));
+    let (code, status) = put(&changed);
+    assert_eq!((code, status["reason"].as_str()), (409, Some("Conflict")), "{status}");
+    changed["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    assert_eq!(put(&changed).0, 200);
+    changed["spec"]["clusterIP"] = json!("10.96.0.99");
+    assert_eq!(put(&changed).0, 422);
+
+    // A dry run tells and does nothing.
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let (_, before) = cluster.get(&one);
+    let (code, gone) = cluster.ask("DELETE", &format!("{one}?dryRun=All"), &[], "");
+    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]));
+    let (code, dry) = cluster.post(&format!("{SERVICES}?dryRun=All"), &service("other"));
+    assert_eq!((code, dry["metadata"]["uid"].is_string()), (201, true));
+    assert_eq!(cluster.get(&format!("{SERVICES}/other")).0, 404);
+    assert_eq!(version(&cluster.get(&one).1), version(&before));
+
+    // Conditions, and the uid in the reply.
+    let wrong = json!({"preconditions": {"uid": "another"}}).to_string();
+    assert_eq!(cluster.ask("DELETE", &one, &[], &wrong).0, 409);
+    let (code, gone) = cluster.ask("DELETE", &one, &[], "{\"propagationPolicy\": \"Background\"}");
+    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]), "{gone}");
+    assert_eq!(cluster.ask("DELETE", &one, &[], "").0, 404);
+}
+
+#[test]
+fn unknown_fields_are_refused_warned_of_or_ignored() {
+    let cluster = Cluster::start();
+    let mut body = service("nginx");
+    body["spec"]["clusterIp"] = json!("None");
+    let (code, status) = cluster.post(&format!("{SERVICES}?fieldValidation=Strict"), &body);
+    assert_eq!(code, 400);
+    let expected = "Service in version \"v1\" cannot be handled as a Service: strict decoding error: unknown field \
+                    \"spec.clusterIp\"";
+    assert_eq!(status["message"], expected);
+    for (parameter, warns) in [("&fieldValidation=Warn", true), ("", true), ("&fieldValidation=Ignore", false)] {
+        let target = format!("{SERVICES}?dryRun=All{parameter}");
+        let reply = exchange(cluster.address, "POST", &target, &[], &body.to_string());
+        let warned = reply.to_lowercase().contains("warning: 299 - \"unknown field \\\"spec.clusterip\\\"\"");
+        assert!(reply.starts_with("HTTP/1.1 201") && warned == warns, "{parameter}: {reply}");
+    }
+}
+
+#[test]
+fn a_scale_is_read_and_written() {
+    let cluster = Cluster::start();
+    cluster.post(SETS, &set("web", 1));
+    let target = format!("{SETS}/web/scale");
+    let (_, mut scale) = cluster.get(&target);
+    assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(1)));
+    assert_eq!(scale["status"]["selector"], "app=web");
+    scale["spec"]["replicas"] = json!(2);
+    scale["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    let (code, scaled) = cluster.ask("PUT", &target, &[], &scale.to_string());
+    assert_eq!((code, &scaled["spec"]["replicas"]), (200, &json!(2)), "{scaled}");
+    let (_, set) = cluster.get(&format!("{SETS}/web"));
+    assert_eq!((&set["spec"]["replicas"], &set["metadata"]["generation"]), (&json!(2), &json!(2)));
+    scale["metadata"]["resourceVersion"] = json!("1");
+    assert_eq!(cluster.ask("PUT", &target, &[], &scale.to_string()).0, 409);
+    scale["spec"]["replicas"] = json!("many");
+    assert_eq!(cluster.ask("PUT", &target, &[], &scale.to_string()).0, 400);
+}
+
+#[test]
+fn a_pod_whose_status_is_written_by_hand_keeps_it() {
+    let cluster = Cluster::start();
+    cluster.post(SETS, &set("web", 1));
+    let target = format!("{PODS}/web-0");
+    let ready = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    };
+    until("the pod is ready", || ready(&cluster.get(&target).1));
+    let (_, mut pod) = cluster.get(&target);
+    for condition in pod["status"]["conditions"].as_array_mut().unwrap() {
+        condition["status"] = json!("False");
+    }
+    pod["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    let (code, written) = cluster.ask("PUT", &format!("{target}/status"), &[], &pod.to_string());
+    assert!(code == 200 && !ready(&written), "{written}");
+    until("the set sees it", || cluster.get(&format!("{SETS}/web")).1["status"].get("readyReplicas").is_none());
+    assert!(!ready(&cluster.get(&target).1));
+}
+
+#[test]
+fn a_list_in_pages() {
+    let cluster = Cluster::start();
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(cluster.post(SERVICES, &service(name)).0, 201);
+    }
+    let mut names = Vec::new();
+    let mut token = String::new();
+    let mut versions = Vec::new();
+    loop {
+        let (_, page) = cluster.get(&format!("{SERVICES}?limit=2&continue={token}"));
+        assert_eq!(page["kind"], "ServiceList");
+        versions.push(page["metadata"]["resourceVersion"].clone());
+        let items = page["items"].as_array().unwrap();
+        names.extend(items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()));
+        match page["metadata"]["continue"].as_str() {
+            Some(more) => {
+                assert!(page["metadata"]["remainingItemCount"].as_u64() >= Some(1), "{page}");
+                // What goes on meanwhile does not end the list.
+                cluster.post(SERVICES, &service(&format!("z{}", names.len())));
+                token = more.to_owned();
+            }
+            None => break,
+        }
+        if names.len() > 9 {
+            break;
+        }
+    }
+    assert_eq!(names[..5], ["a", "b", "c", "d", "e"].map(str::to_owned));
+    assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
+    let (_, empty) = cluster.get("/api/v1/namespaces/nope/pods");
+    assert_eq!((&empty["kind"], &empty["items"]), (&json!("PodList"), &json!([])));
+}
+
+#[test]
+fn a_watch_tells_everything_once() {
+    let cluster = Cluster::start();
+    cluster.post(SERVICES, &service("old"));
+    let (_, list) = cluster.get(SERVICES);
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let mut behind = cluster.watch(&format!("{SERVICES}?watch=true&resourceVersion={version}"));
+    let mut all = cluster.watch(&format!("{SERVICES}?watch=1&resourceVersion=0"));
+    let mut streamed = cluster.watch(&format!(
+        "{SERVICES}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    ));
+    let pair = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
+    assert_eq!(all.seen(), pair("ADDED", "old"));
+    assert_eq!(streamed.seen(), pair("ADDED", "old"));
+    let end = streamed.next().unwrap();
+    assert_eq!(end["type"], "BOOKMARK");
+    assert_eq!(end["object"]["metadata"]["annotations"], json!({"k8s.io/initial-events-end": "true"}));
+
+    cluster.post(SERVICES, &service("new"));
+    cluster.post("/api/v1/namespaces", &json!({"metadata": {"name": "elsewhere"}}));
+    cluster.post("/api/v1/namespaces/elsewhere/services", &service("far"));
+    let (_, mut changed) = cluster.get(&format!("{SERVICES}/new"));
+    changed["metadata"]["labels"] = json!({"a": "b"});
+    cluster.ask("PUT", &format!("{SERVICES}/new"), &[], &changed.to_string());
+    cluster.ask("DELETE", &format!("{SERVICES}/new"), &[], "");
+    for watch in [&mut behind, &mut all, &mut streamed] {
+        assert_eq!(watch.seen(), pair("ADDED", "new"));
+        assert_eq!(watch.seen(), pair("MODIFIED", "new"));
+        let gone = watch.next().unwrap();
+        assert_eq!((&gone["type"], &gone["object"]["metadata"]["name"]), (&json!("DELETED"), &json!("new")));
+        let number = |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
+        assert!(number(&gone["object"]) > number(&changed));
+    }
+
+    // A version from before the start has expired, which is told within the stream.
+    let expired = cluster.watch(&format!("{SERVICES}?watch=1&resourceVersion=5")).next().unwrap();
+    assert_eq!((&expired["type"], &expired["object"]["code"]), (&json!("ERROR"), &json!(410)));
+    // The client's time ends it.
+    let mut short = cluster.watch(&format!("{SERVICES}?watch=1&resourceVersion={version}&timeoutSeconds=1"));
+    while short.next().is_some() {}
+    // The server's end ends it, too, properly.
+    cluster.server.stop();
+    assert_eq!(behind.next(), None);
+}
