@@ -6,7 +6,10 @@
 use super::schema::{Field, Merge, ROOTS, Schema, Type};
 use crate::api::resource::{RESOURCES, Resource, Subresource};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 /// The version of Kubernetes whose structure this is.
 const VERSION: &str = "v1.36";
@@ -34,6 +37,24 @@ const LEAVES: [(&str, Type, &str); 4] = [
     ("apimachinery.pkg.apis.meta.v1.Time", Type::Time, r#"{"type": "string", "format": "date-time"}"#),
     ("apimachinery.pkg.apis.meta.v1.MicroTime", Type::MicroTime, r#"{"type": "string", "format": "date-time"}"#),
 ];
+
+/// Sentences about definitions and fields, by `Definition` or `Definition.field`.
+static WORDS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' ')).collect()
+});
+
+/// What there is to say of a definition, or of one of its fields.
+fn say(of: &mut Value, schema: &Schema, field: Option<&str>) {
+    let name = schema.short_name();
+    let words = match field {
+        Some(field) => WORDS.get(format!("{name}.{field}").as_str()),
+        None => WORDS.get(name),
+    };
+    if let Some(words) = words {
+        of["description"] = (*words).into();
+    }
+}
 
 /// The document of one group.
 pub(super) fn document(group: &str) -> Value {
@@ -152,6 +173,7 @@ fn definition(schema: &Schema) -> Value {
     let properties: Map<_, _> =
         schema.fields.iter().map(|field| (field.name.to_owned(), property(schema, field))).collect();
     let mut written = json!({"type": "object", "properties": properties});
+    say(&mut written, schema, None);
     let required: Vec<&str> = schema.fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
     if !required.is_empty() {
         written["required"] = required.into();
@@ -167,28 +189,29 @@ fn definition(schema: &Schema) -> Value {
 
 fn property(schema: &Schema, field: &Field) -> Value {
     let mut written = value(&field.of);
-    let mut say = |name: &str, what: Value| written[name] = what;
+    say(&mut written, schema, Some(field.name));
+    let mut set = |name: &str, what: Value| written[name] = what;
     if let Some(default) = schema.key_default(field.name) {
-        say("default", default.into());
+        set("default", default.into());
     }
     let is_list = matches!(field.of, Type::List(_));
     match &field.merge {
-        Merge::Usual if is_list => say("x-kubernetes-list-type", "atomic".into()),
+        Merge::Usual if is_list => set("x-kubernetes-list-type", "atomic".into()),
         Merge::Usual => {}
-        Merge::Atomic if is_list => say("x-kubernetes-list-type", "atomic".into()),
-        Merge::Atomic => say("x-kubernetes-map-type", "atomic".into()),
-        Merge::Granular => say("x-kubernetes-map-type", "granular".into()),
-        Merge::Set => say("x-kubernetes-list-type", "set".into()),
+        Merge::Atomic if is_list => set("x-kubernetes-list-type", "atomic".into()),
+        Merge::Atomic => set("x-kubernetes-map-type", "atomic".into()),
+        Merge::Granular => set("x-kubernetes-map-type", "granular".into()),
+        Merge::Set => set("x-kubernetes-list-type", "set".into()),
         Merge::Map(keys) => {
-            say("x-kubernetes-list-type", "map".into());
-            say("x-kubernetes-list-map-keys", keys.clone().into());
+            set("x-kubernetes-list-type", "map".into());
+            set("x-kubernetes-list-map-keys", keys.clone().into());
         }
     }
     if field.patch.merges {
-        say("x-kubernetes-patch-strategy", if field.patch.retains_keys { "merge,retainKeys" } else { "merge" }.into());
+        set("x-kubernetes-patch-strategy", if field.patch.retains_keys { "merge,retainKeys" } else { "merge" }.into());
     }
     if let Some(key) = field.patch.key {
-        say("x-kubernetes-patch-merge-key", key.into());
+        set("x-kubernetes-patch-merge-key", key.into());
     }
     written
 }
@@ -208,5 +231,28 @@ fn value(of: &Type) -> Value {
         Type::Object(name) => json!({"allOf": [reference(name)]}),
         // JSON of any shape; the leaves have been named above.
         Type::Any | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => json!({"type": "object"}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_sentence_is_about_something() {
+        for name in WORDS.keys() {
+            let (definition, field) = name.split_once('.').map_or((*name, None), |(name, field)| (name, Some(field)));
+            let mut known = Schema::all().filter(|schema| schema.short_name() == definition);
+            assert!(known.any(|schema| field.is_none_or(|field| schema.field(field).is_some())), "{name}");
+        }
+        let document = document("apps");
+        let schemas = &document["components"]["schemas"];
+        for (definition, sentence) in [
+            ("StatefulSet", &schemas["io.k8s.api.apps.v1.StatefulSet"]),
+            ("StatefulSetSpec.replicas", &schemas["io.k8s.api.apps.v1.StatefulSetSpec"]["properties"]["replicas"]),
+        ] {
+            assert_eq!(sentence["description"], WORDS[definition]);
+        }
     }
 }
