@@ -136,7 +136,8 @@ def main(crate):
         merges = lists(text, names)
         done[definition] = lines = []
         for name, node in structure.get("properties", {}).items():
-            need = "!" if name in structure.get("required", []) else ""
+            # The crate requires it; upstream's description does not.
+            need = "!" if name in structure.get("required", []) and name != "metadata" else ""
             lines.append(f"  {name}{need} {typed(node, wanted)}{merging(definition, name, merges.get(name))}")
     for definition in sorted(done):
         atomic = " atomic" if definition.split(".")[-1] in ATOMIC else ""
