@@ -237,7 +237,7 @@ impl Records {
         }
     }
 
-    /// What changed since the last call: only what really differs; records of each domain in canonical order of names.
+    /// What changed since the last call: only what really differs; in an order that is always the same.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
         for (owner, rtype, _) in &delta.changes {

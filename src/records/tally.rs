@@ -84,7 +84,10 @@ impl Tally {
     /// What differs from the last call.
     pub fn take(&mut self) -> Delta {
         let mut changed: Vec<(Key, Option<Rrset>)> = std::mem::take(&mut self.before).into_iter().collect();
-        changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        // Any order that is always the same will do; this one needs no look at labels.
+        changed.sort_unstable_by(|((one, rtype), _), ((other, other_rtype), _)| {
+            one.as_wire().cmp(other.as_wire()).then(rtype.cmp(other_rtype))
+        });
         let mut delta = Delta::default();
         for (key, before) in changed {
             let after = self.rrset(&key);
