@@ -50,6 +50,7 @@ mod negotiate;
 pub mod openapi;
 pub mod patch;
 mod path;
+pub mod protobuf;
 mod query;
 mod read;
 pub mod resource;

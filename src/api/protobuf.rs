@@ -1,0 +1,387 @@
+//! Bodies in Kubernetes' protobuf: a Namespace and a Service, which `kubectl create` sends in no other form.
+//!
+//! A table for each message says which field has which number and type. What the table does not know is refused and not
+//! dropped. As in upstream's JSON, what is empty or zero is left out, unless the field is optional in Go (a pointer).
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+/// What every body begins with.
+const MAGIC: &[u8] = b"k8s\0";
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// It is of a kind that is read as JSON and YAML only (415, UnsupportedMediaType).
+    #[error("{0} is not read as protobuf; send it as JSON, for example with kubectl apply -f")]
+    Unsupported(String),
+    /// It is broken (400, BadRequest).
+    #[error("the body is no protobuf of Kubernetes: {0}")]
+    Malformed(&'static str),
+}
+
+use DecodeError::Malformed;
+
+/// What a field holds.
+#[derive(Clone, Copy)]
+enum Type {
+    Text,
+    Int,
+    Bool,
+    /// A number or a boolean that may be zero, and text that may be empty.
+    Given(&'static Type),
+    /// A list, one element a field.
+    List(&'static Type),
+    /// A map of texts, one entry a field.
+    Texts,
+    /// Seconds and nanoseconds.
+    Time,
+    /// A number or a text, and which of them.
+    IntOrString,
+    Message(&'static [Field]),
+}
+
+/// The number, the name in JSON, and the type.
+type Field = (u32, &'static str, Type);
+
+const OWNER: &[Field] = &[
+    (1, "kind", Type::Text),
+    (3, "name", Type::Text),
+    (4, "uid", Type::Text),
+    (5, "apiVersion", Type::Text),
+    (6, "controller", Type::Given(&Type::Bool)),
+    (7, "blockOwnerDeletion", Type::Given(&Type::Bool)),
+];
+
+const METADATA: &[Field] = &[
+    (1, "name", Type::Text),
+    (2, "generateName", Type::Text),
+    (3, "namespace", Type::Text),
+    (4, "selfLink", Type::Text),
+    (5, "uid", Type::Text),
+    (6, "resourceVersion", Type::Text),
+    (7, "generation", Type::Int),
+    (8, "creationTimestamp", Type::Time),
+    (9, "deletionTimestamp", Type::Time),
+    (10, "deletionGracePeriodSeconds", Type::Given(&Type::Int)),
+    (11, "labels", Type::Texts),
+    (12, "annotations", Type::Texts),
+    (13, "ownerReferences", Type::List(&Type::Message(OWNER))),
+    (14, "finalizers", Type::List(&Type::Text)),
+];
+
+/// What a new object says of its status counts for nothing; it is read because kubectl sends it.
+const NAMESPACE: &[Field] = &[
+    (1, "metadata", Type::Message(METADATA)),
+    (2, "spec", Type::Message(&[(1, "finalizers", Type::List(&Type::Text))])),
+    (3, "status", Type::Message(&[(1, "phase", Type::Text)])),
+];
+
+const PORT: &[Field] = &[
+    (1, "name", Type::Text),
+    (2, "protocol", Type::Text),
+    (3, "port", Type::Int),
+    (4, "targetPort", Type::IntOrString),
+    (5, "nodePort", Type::Int),
+    (6, "appProtocol", Type::Given(&Type::Text)),
+];
+
+const CLIENT_IP: &[Field] = &[(1, "clientIP", Type::Message(&[(1, "timeoutSeconds", Type::Given(&Type::Int))]))];
+
+const SERVICE_SPEC: &[Field] = &[
+    (1, "ports", Type::List(&Type::Message(PORT))),
+    (2, "selector", Type::Texts),
+    (3, "clusterIP", Type::Text),
+    (4, "type", Type::Text),
+    (5, "externalIPs", Type::List(&Type::Text)),
+    (7, "sessionAffinity", Type::Text),
+    (8, "loadBalancerIP", Type::Text),
+    (9, "loadBalancerSourceRanges", Type::List(&Type::Text)),
+    (10, "externalName", Type::Text),
+    (11, "externalTrafficPolicy", Type::Text),
+    (12, "healthCheckNodePort", Type::Int),
+    (13, "publishNotReadyAddresses", Type::Bool),
+    (14, "sessionAffinityConfig", Type::Message(CLIENT_IP)),
+    (17, "ipFamilyPolicy", Type::Given(&Type::Text)),
+    (18, "clusterIPs", Type::List(&Type::Text)),
+    (19, "ipFamilies", Type::List(&Type::Text)),
+    (20, "allocateLoadBalancerNodePorts", Type::Given(&Type::Bool)),
+    (21, "loadBalancerClass", Type::Given(&Type::Text)),
+    (22, "internalTrafficPolicy", Type::Given(&Type::Text)),
+    (23, "trafficDistribution", Type::Given(&Type::Text)),
+];
+
+const SERVICE: &[Field] = &[
+    (1, "metadata", Type::Message(METADATA)),
+    (2, "spec", Type::Message(SERVICE_SPEC)),
+    (3, "status", Type::Message(&[(1, "loadBalancer", Type::Message(&[]))])),
+];
+
+const KIND: &[Field] = &[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)];
+
+const KINDS: &[(&str, &str, &[Field])] = &[("v1", "Namespace", NAMESPACE), ("v1", "Service", SERVICE)];
+
+/// The object in a body, with apiVersion and kind.
+pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
+    let envelope = body.strip_prefix(MAGIC).ok_or(Malformed("it does not begin with k8s"))?;
+    let (mut named, mut raw) = (Map::new(), None);
+    for field in Wire(envelope) {
+        match field? {
+            (1, Payload::Bytes(bytes)) => named = message(bytes, KIND)?,
+            (2, Payload::Bytes(bytes)) => raw = Some(bytes),
+            // The encoding and the media type of what is inside; neither is used.
+            (3 | 4, Payload::Bytes([])) => {}
+            _ => return Err(Malformed("its envelope holds more than it should")),
+        }
+    }
+    let name = |name| named.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (name("apiVersion"), name("kind"));
+    let (.., fields) = KINDS
+        .iter()
+        .find(|(known, name, _)| (*known, *name) == (version, kind))
+        .ok_or_else(|| DecodeError::Unsupported(format!("{version} {kind}").trim().to_owned()))?;
+    let mut object = Map::from_iter([("apiVersion".to_owned(), json!(version)), ("kind".to_owned(), json!(kind))]);
+    object.extend(message(raw.ok_or(Malformed("it holds no object"))?, fields)?);
+    Ok(Value::Object(object))
+}
+
+fn message(bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, DecodeError> {
+    let mut object = Map::new();
+    for field in Wire(bytes) {
+        let (number, payload) = field?;
+        let known = fields.iter().find(|(known, ..)| *known == number);
+        let (_, name, of) = known.ok_or(Malformed("it has a field that is not known"))?;
+        match of {
+            Type::List(of) => {
+                let list = object.entry(*name).or_insert_with(|| json!([]));
+                // An element may be empty, which a field may not.
+                let element = value(payload, **of)?
+                    .unwrap_or_else(|| if matches!(of, Type::Text) { json!("") } else { json!({}) });
+                if let Value::Array(list) = list {
+                    list.push(element);
+                }
+            }
+            Type::Texts => {
+                let texts = object.entry(*name).or_insert_with(|| json!({}));
+                let (key, value) = entry(payload)?;
+                if let Value::Object(texts) = texts {
+                    texts.insert(key, Value::String(value));
+                }
+            }
+            _ => {
+                if let Some(value) = value(payload, *of)? {
+                    object.insert((*name).to_owned(), value);
+                }
+            }
+        }
+    }
+    Ok(object)
+}
+
+/// The value of one field; `None` where JSON leaves it out.
+fn value(payload: Payload, of: Type) -> Result<Option<Value>, DecodeError> {
+    Ok(match (of, payload) {
+        (Type::Text, Payload::Bytes(bytes)) => Some(json!(text(bytes)?)).filter(|value| *value != json!("")),
+        (Type::Int, Payload::Number(number)) => Some(json!(signed(number))).filter(|_| number != 0),
+        (Type::Bool, Payload::Number(number)) => (number != 0).then_some(json!(true)),
+        (Type::Given(of), payload) => Some(match (of, payload) {
+            (Type::Text, Payload::Bytes(bytes)) => json!(text(bytes)?),
+            (Type::Int, Payload::Number(number)) => json!(signed(number)),
+            (Type::Bool, Payload::Number(number)) => json!(number != 0),
+            _ => return Err(Malformed("a field is of the wrong type")),
+        }),
+        (Type::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields)?)),
+        (Type::Time, Payload::Bytes(bytes)) => time(bytes)?,
+        (Type::IntOrString, Payload::Bytes(bytes)) => {
+            let parts = message(bytes, &[(1, "type", Type::Int), (2, "int", Type::Int), (3, "text", Type::Text)])?;
+            if parts.get("type") == Some(&json!(1)) { parts.get("text").cloned() } else { parts.get("int").cloned() }
+        }
+        _ => return Err(Malformed("a field is of the wrong type")),
+    })
+}
+
+fn entry(payload: Payload) -> Result<(String, String), DecodeError> {
+    let Payload::Bytes(bytes) = payload else { return Err(Malformed("a field is of the wrong type")) };
+    let mut entry = message(bytes, &[(1, "key", Type::Text), (2, "value", Type::Text)])?;
+    let mut take = |name| match entry.remove(name) {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    Ok((take("key"), take("value")))
+}
+
+fn time(bytes: &[u8]) -> Result<Option<Value>, DecodeError> {
+    let parts = message(bytes, &[(1, "seconds", Type::Int), (2, "nanos", Type::Int)])?;
+    let Some(seconds) = parts.get("seconds").and_then(Value::as_i64) else { return Ok(None) };
+    let time = jiff::Timestamp::from_second(seconds).map_err(|_| Malformed("a time is out of range"))?;
+    Ok(Some(json!(time.to_string())))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed("a text is not UTF-8"))
+}
+
+/// Numbers below zero are written in ten bytes.
+fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// What a field holds on the wire; the other two types are in no message here.
+enum Payload<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, one after the other.
+struct Wire<'a>(&'a [u8]);
+
+impl<'a> Wire<'a> {
+    fn number(&mut self) -> Result<u64, DecodeError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first().ok_or(Malformed("it ends early"))?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(Malformed("a number is too long"))
+    }
+
+    fn field(&mut self) -> Result<(u32, Payload<'a>), DecodeError> {
+        let tag = self.number()?;
+        let number = u32::try_from(tag >> 3).map_err(|_| Malformed("a field's number is too large"))?;
+        match tag & 7 {
+            0 => Ok((number, Payload::Number(self.number()?))),
+            2 => {
+                let length = usize::try_from(self.number()?).map_err(|_| Malformed("it ends early"))?;
+                let (bytes, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends early"))?;
+                self.0 = rest;
+                Ok((number, Payload::Bytes(bytes)))
+            }
+            _ => Err(Malformed("a field is of the wrong type")),
+        }
+    }
+}
+
+impl<'a> Iterator for Wire<'a> {
+    type Item = Result<(u32, Payload<'a>), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_err() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As kubectl 1.32.4 sends them.
+    const SENT: &[(&str, &str, &str)] = &[
+        (
+            "create namespace demo",
+            "6b3873000a0f0a02763112094e616d657370616365121c0a140a0464656d6f12001a0022002a0032003800420012001a020a001a002200",
+            r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"demo"},"spec":{},"status":{}}"#,
+        ),
+        (
+            "create service clusterip web --tcp=80:8080 --tcp=5353:dns",
+            "6b3873000a0d0a027631120753657276696365128a010a1f0a0377656212001a0022002a003200380042005a0a0a03617070120377656212\
+             630a1b0a0738302d38303830120354435018502207080010903f1a0028000a1f0a08353335332d646e73120354435018e9292209080110001a\
+             03646e732800120a0a0361707012037765621a002209436c757374657249503a00420052005a00600068001a020a001a002200",
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","labels":{"app":"web"}},"spec":{"ports":[
+               {"name":"80-8080","protocol":"TCP","port":80,"targetPort":8080},
+               {"name":"5353-dns","protocol":"TCP","port":5353,"targetPort":"dns"}],
+               "selector":{"app":"web"},"type":"ClusterIP"},"status":{"loadBalancer":{}}}"#,
+        ),
+        (
+            "create service clusterip hl --clusterip=None",
+            "6b3873000a0d0a027631120753657276696365124d0a1d0a02686c12001a0022002a003200380042005a090a036170701202686c12281209\
+             0a036170701202686c1a044e6f6e652209436c757374657249503a00420052005a00600068001a020a001a002200",
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"hl","labels":{"app":"hl"}},"spec":{
+               "selector":{"app":"hl"},"clusterIP":"None","type":"ClusterIP"},"status":{"loadBalancer":{}}}"#,
+        ),
+        (
+            "create service externalname ext --external-name example.com",
+            "6b3873000a0d0a027631120753657276696365125a0a1f0a0365787412001a0022002a003200380042005a0a0a0361707012036578741233\
+             120a0a0361707012036578741a00220c45787465726e616c4e616d653a004200520b6578616d706c652e636f6d5a00600068001a020a001a00\
+             2200",
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"ext","labels":{"app":"ext"}},"spec":{
+               "selector":{"app":"ext"},"type":"ExternalName","externalName":"example.com"},"status":{"loadBalancer":{}}}"#,
+        ),
+        (
+            "create service nodeport np --tcp=80 --node-port=30080",
+            "6b3873000a0d0a02763112075365727669636512610a1d0a026e7012001a0022002a003200380042005a090a0361707012026e70123c0a17\
+             0a023830120354435018502206080010501a002880eb0112090a0361707012026e701a0022084e6f6465506f72743a00420052005a00600068\
+             001a020a001a002200",
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"np","labels":{"app":"np"}},"spec":{"ports":[
+               {"name":"80","protocol":"TCP","port":80,"targetPort":80,"nodePort":30080}],
+               "selector":{"app":"np"},"type":"NodePort"},"status":{"loadBalancer":{}}}"#,
+        ),
+    ];
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn bodies_of_kubectl_are_read() {
+        for (command, sent, expected) in SENT {
+            assert_eq!(decode(&bytes(sent)), Ok(serde_json::from_str(expected).unwrap()), "{command}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_or_changed_never_panics() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for (_, sent, _) in SENT {
+            let sent = bytes(sent);
+            for length in 0..sent.len() {
+                let _ = decode(&sent[..length]);
+            }
+            for _ in 0..2000 {
+                let mut changed = sent.clone();
+                let at = random.usize(4..changed.len());
+                changed[at] = random.u8(..);
+                let _ = decode(&changed);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_says_so() {
+        for (body, expected) in [
+            ("", "the body is no protobuf of Kubernetes: it does not begin with k8s"),
+            ("7b7d", "the body is no protobuf of Kubernetes: it does not begin with k8s"),
+            ("6b387300", " is not read as protobuf; send it as JSON, for example with kubectl apply -f"),
+            (
+                "6b3873000a0f0a0276311209436f6e6669674d6170",
+                "v1 ConfigMap is not read as protobuf; send it as JSON, for example with kubectl apply -f",
+            ),
+            ("6b3873000a0f0a02763112094e616d657370616365", "the body is no protobuf of Kubernetes: it holds no object"),
+            (
+                "6b3873000a0f0a02763112094e616d65737061636512050a",
+                "the body is no protobuf of Kubernetes: it ends early",
+            ),
+            (
+                "6b3873000a0f0a02763112094e616d65737061636512022001",
+                "the body is no protobuf of Kubernetes: it has a field that is not known",
+            ),
+            (
+                "6b3873000a0f0a02763112094e616d65737061636512020801",
+                "the body is no protobuf of Kubernetes: a field is of the wrong type",
+            ),
+        ] {
+            assert_eq!(decode(&bytes(body)).unwrap_err().to_string(), expected, "{body}");
+        }
+    }
+}
