@@ -1,6 +1,10 @@
 //! Bodies of requests: read within limits, and decoded by what they say they are.
 
-use super::{openapi::strict, status::Refused};
+use super::{
+    openapi::strict,
+    protobuf::{self, DecodeError},
+    status::Refused,
+};
 use crate::yaml;
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -11,6 +15,8 @@ use std::{path::Path, time::Duration};
 
 /// Largest body, in octets; upstream's limit.
 pub const LARGEST: usize = 3 << 20;
+/// The media type of what kubectl sends where it creates by a command, and not from a file.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,12 +53,10 @@ pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
     let json = match media_type {
         "" | "application/json" | "*/*" => json(octets)?,
         "application/yaml" => yaml(octets)?,
-        "application/vnd.kubernetes.protobuf" => {
-            return Err(Refused::unsupported(
-                "the body of the request was in protobuf, which is not supported; use `kubectl apply -f` or `kubectl \
-                 create -f`, which send JSON",
-            ));
-        }
+        PROTOBUF => protobuf::decode(octets).map_err(|error| match error {
+            DecodeError::Unsupported(_) => Refused::unsupported(error.to_string()),
+            DecodeError::Malformed(_) => Refused::bad_request(error.to_string()),
+        })?,
         other => {
             return Err(Refused::unsupported(format!(
                 "the body of the request was in an unknown format - accepted media types include: application/json, \
@@ -63,8 +67,9 @@ pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
     if !json.is_object() {
         return Err(Refused::bad_request("the request's body is no object"));
     }
-    // A YAML reader refuses them itself.
-    let duplicates = if media_type == "application/yaml" { Vec::new() } else { strict::duplicate_fields(octets) };
+    // A YAML reader refuses them itself, and protobuf has no names.
+    let is_json = !matches!(media_type, "application/yaml" | PROTOBUF);
+    let duplicates = if is_json { strict::duplicate_fields(octets) } else { Vec::new() };
     Ok(Sent { json, duplicates })
 }
 
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn bodies() {
-        let rows: [(&str, &str, Result<&str, u16>); 9] = [
+        let rows: [(&str, &str, Result<&str, u16>); 11] = [
             ("", "{\"a\": 1}", Ok("{\"a\":1}")),
             ("application/json", "{\"a\": 1}", Ok("{\"a\":1}")),
             ("application/yaml", "a: 1\n", Ok("{\"a\":1}")),
@@ -100,6 +105,8 @@ mod tests {
             ("application/json", "{\"a\": ", Err(400)),
             ("application/yaml", "a: [", Err(400)),
             ("application/yaml", "a: 1\n---\nb: 2\n", Err(400)),
+            ("application/vnd.kubernetes.protobuf", "{}", Err(400)),
+            ("application/vnd.kubernetes.protobuf", "k8s\0", Err(415)),
             ("application/cbor", "{}", Err(415)),
             ("text/plain", "{}", Err(415)),
         ];
