@@ -11,6 +11,7 @@ use super::{
     shape::{ListMetadata, Shape},
     status::Refused,
     watch::Watched,
+    write::warn,
 };
 use crate::{
     cluster::{Change, Cluster},
@@ -26,6 +27,9 @@ use std::{
 
 /// The label by which a slice belongs to a Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// What upstream tells everybody who asks for them.
+const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// Namespace and name of a Service.
 type Name = (String, String);
@@ -69,7 +73,7 @@ pub async fn get(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resul
         service.and_then(|service| Parts::of(cluster, service))
     };
     let parts = api.handle.read(look).await?.ok_or_else(|| Refused::not_found(place.resource, &name))?;
-    Ok(reply(StatusCode::OK, &shape.object(parts.derive())))
+    Ok(warn(reply(StatusCode::OK, &shape.object(parts.derive())), &[DEPRECATED.to_owned()]))
 }
 
 /// Everything in a namespace, or everywhere; and the version.
@@ -89,7 +93,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
     let (parts, resource_version) = all(&api.handle, place.namespace.clone()).await?;
     let metadata = ListMetadata { resource_version, ..ListMetadata::default() };
     let objects = parts.into_iter().map(|parts| parts.derive()).filter(move |object| selection.takes_derived(object));
-    Ok(respond(StatusCode::OK, list_body(&metadata, shape, objects)))
+    Ok(warn(respond(StatusCode::OK, list_body(&metadata, shape, objects)), &[DEPRECATED.to_owned()]))
 }
 
 /// A watch of Endpoints. What was told of each is remembered, without its addresses.

@@ -171,7 +171,7 @@ pub async fn modify(
 }
 
 /// Puts warnings into a reply, where kubectl prints them.
-pub fn warn(mut response: Response, warnings: &Warnings) -> Response {
+pub fn warn(mut response: Response, warnings: &[String]) -> Response {
     // More than anybody reads would make the head too large.
     for warning in warnings.iter().take(16) {
         let short: String = warning.chars().take(512).collect();

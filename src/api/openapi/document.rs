@@ -38,6 +38,9 @@ const LEAVES: [(&str, Type, &str); 4] = [
     ("apimachinery.pkg.apis.meta.v1.MicroTime", Type::MicroTime, r#"{"type": "string", "format": "date-time"}"#),
 ];
 
+/// Fields of all kinds that are described once.
+const COMMON: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
 /// Sentences about definitions and fields, by `Definition` or `Definition.field`.
 static WORDS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
     let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
@@ -49,7 +52,7 @@ fn say(of: &mut Value, schema: &Schema, field: Option<&str>) {
     let name = schema.short_name();
     let words = match field {
         // What all kinds have is said once.
-        Some(field @ ("apiVersion" | "kind" | "metadata")) if is_root(schema) => WORDS.get(field),
+        Some(field) if COMMON.contains(&field) && is_root(schema) => WORDS.get(field),
         Some(field) => WORDS.get(format!("{name}.{field}").as_str()),
         None => WORDS.get(name),
     };
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_sentence_is_about_something() {
-        for name in WORDS.keys().filter(|name| !["apiVersion", "kind", "metadata"].contains(name)) {
+        for name in WORDS.keys().filter(|name| !COMMON.contains(name)) {
             let (definition, field) = name.split_once('.').map_or((*name, None), |(name, field)| (name, Some(field)));
             let mut known = Schema::all().filter(|schema| schema.short_name() == definition);
             assert!(known.any(|schema| field.is_none_or(|field| schema.field(field).is_some())), "{name}");

@@ -251,10 +251,13 @@ impl<'de> Visitor<'de> for Duplicates<'_> {
         while let Some(key) = map.next_key::<String>()? {
             self.within(|path| push(path, &key), || map.next_value_seed(self))?;
             if !seen.insert(key.clone()) && self.found.borrow().len() < MAX_FAULTS {
-                self.within(
-                    |path| push(path, &key),
-                    || self.found.borrow_mut().push(format!("duplicate field \"{}\"", self.path.borrow())),
-                );
+                let fault =
+                    self.within(|path| push(path, &key), || format!("duplicate field \"{}\"", self.path.borrow()));
+                // Each is told once, however often the field stands there.
+                let mut found = self.found.borrow_mut();
+                if !found.contains(&fault) {
+                    found.push(fault);
+                }
             }
         }
         Ok(())
@@ -329,7 +332,7 @@ mod tests {
         for (text, expected) in [
             (r#"{"a": 1, "b": 2}"#, ""),
             (r#"{"spec": {"replicas": 1, "replicas": 2}}"#, "spec.replicas"),
-            (r#"{"a": [{"b": 1}, {"b": 1, "b": 2, "b": 3}], "a": null}"#, "a[1].b a[1].b a"),
+            (r#"{"a": [{"b": 1}, {"b": 1, "b": 2, "b": 3}], "a": null}"#, "a[1].b a"),
             (r#"{"a": {"x": 1}, "b": {"x": 1}}"#, ""),
             (r#"{"a": 1, "a": 1.5, "c"#, "a"),
             ("nothing", ""),
