@@ -282,6 +282,35 @@ fn encrypted_transports() {
     }
 }
 
+/// kdig sends the header that a proxy would.
+#[test]
+fn behind_a_proxy() {
+    if !have(&["kdig"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("settings.yaml");
+    let text = "proxyProtocol: {from: [127.0.0.1]}\ntransfer: {to: [198.51.100.0/24]}\nlog: {queries: all}\n";
+    std::fs::write(&settings, text).unwrap();
+    let mut command = command();
+    command.arg("--config").arg(&settings);
+    let program = Program::start_with(command, "127.0.0.1:0", &[("names.yaml", &manifest())]);
+    let (client, other) = ("+proxy=198.51.100.7-192.0.2.1", "+proxy=203.0.113.9-192.0.2.1");
+    let rows = [
+        (format!("{client} db-0.db.{{z}} A"), "A 10.8.0.1"),
+        (format!("{client} +tcp db-0.db.{{z}} A"), "A 10.8.0.1"),
+        (format!("{client} +tcp cluster.local AXFR"), "A 10.8.0.1"),
+        (format!("{other} +tcp cluster.local AXFR"), "REFUSED"),
+        ("+tcp +retry=0 db-0.db.{z} A".to_owned(), "WARNING: "),
+    ];
+    for (words, expected) in rows {
+        let line = format!("kdig @{{ip}} -p {{port}} {words}");
+        check_text(&line, &print(program.address, &line, None), &[expected], &[]);
+    }
+    program.expect_stderr("198.51.100.7");
+    program.expect_stderr("203.0.113.9");
+}
+
 /// Every question through dnspython, whose parser is strict; each line is one finding.
 const SCRIPT: &str = r#"
 import sys, dns.edns, dns.flags, dns.message, dns.query, dns.rcode

@@ -91,7 +91,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["ttl"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Encrypted", "Limits", "Target", "Transfer"]),
+    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "Target", "Transfer"]),
     ("settings", "wire", &["tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),

@@ -142,7 +142,9 @@ impl Server {
     /// out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
-        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?.transferring(settings.transfer.clone());
+        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
+            .transferring(settings.transfer.clone())
+            .behind(settings.proxy_protocol.clone());
         let addresses = sockets.addresses();
         let certificate = certificate(&settings).map_err(StartError::Certificate)?;
         if let Some(certificate) = &certificate {

@@ -2,12 +2,12 @@
 //!
 //! | changes at once                                | takes effect after a restart                          |
 //! |------------------------------------------------|-------------------------------------------------------|
-//! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `stateDirectory`, `hostPathRoot`    |
+//! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `proxyProtocol`, `stateDirectory`   |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
 //! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `emptyServices`         |
 //! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
 //! |                                                | `transfer`, `metricsListen`, `defaultStorageClass`    |
-//! |                                                | all other `limits`                                    |
+//! |                                                | `hostPathRoot`, all other `limits`                    |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -111,6 +111,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         file,
         listen,
         encrypted,
+        proxy_protocol,
         metrics_listen,
         api_listen,
         manifests,
@@ -146,6 +147,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         file,
         listen: keep("listen", &old.listen, &listen, &mut waiting),
         encrypted: merge_encrypted(&old.encrypted, encrypted, &mut waiting),
+        proxy_protocol: keep("proxyProtocol", &old.proxy_protocol, &proxy_protocol, &mut waiting),
         metrics_listen: keep("metricsListen", &old.metrics_listen, &metrics_listen, &mut waiting),
         api_listen: keep("apiListen", &old.api_listen, &api_listen, &mut waiting),
         manifests,
@@ -289,6 +291,7 @@ mod tests {
             ("forward: {to: [192.0.2.1]}\n", &["reverseZones", "forward"]),
             ("clusterDomain: [cluster.local, k8s.test]\n", &["clusterDomain"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
+            ("proxyProtocol: {from: [192.0.2.1]}\n", &["proxyProtocol"]),
             ("emptyServices: nodata\n", &["emptyServices"]),
             ("ttls: {replaced: 0}\npodNames: disabled\n", &["ttls", "podNames"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -30,7 +30,8 @@ struct Table {
 /// One open connection.
 #[derive(Debug)]
 struct Entry {
-    source: IpAddr,
+    /// Whose it is; not known until a proxy has told.
+    source: OnceLock<IpAddr>,
     /// Microseconds since the epoch at which it fell idle; [`BUSY`] while a message is on its way.
     idle_since: AtomicU64,
     evicted: Notify,
@@ -66,13 +67,22 @@ impl Connections {
     /// Asks for a place. RFC 7766 §6.2.2 and §6.2.3: beyond a limit idle connections go first, of the same source when
     /// it is the source's limit.
     pub(super) fn admit(self: &Arc<Self>, source: IpAddr) -> Admission {
+        self.admit_any(Some(source))
+    }
+
+    /// The same for a connection of which a proxy will tell whose it is ([`Place::claim`]).
+    pub(super) fn admit_unclaimed(self: &Arc<Self>) -> Admission {
+        self.admit_any(None)
+    }
+
+    fn admit_any(self: &Arc<Self>, source: Option<IpAddr>) -> Admission {
         let mut table = self.lock();
         let mut evicted = false;
-        if table.sources.get(&source).copied().unwrap_or(0) >= self.per_source {
-            if !table.evict(Some(source)) {
-                return Admission::Refused;
+        if let Some(source) = source {
+            match table.make_room(source, self.per_source) {
+                Some(went) => evicted = went,
+                None => return Admission::Refused,
             }
-            evicted = true;
         }
         if table.open.len() >= self.total {
             if !table.evict(None) {
@@ -82,9 +92,12 @@ impl Connections {
         }
         let id = table.next;
         table.next += 1;
-        let entry = Arc::new(Entry { source, idle_since: AtomicU64::new(self.now()), evicted: Notify::new() });
+        let idle_since = AtomicU64::new(self.now());
+        let entry = Arc::new(Entry { source: OnceLock::new(), idle_since, evicted: Notify::new() });
         table.open.insert(id, Arc::clone(&entry));
-        *table.sources.entry(source).or_default() += 1;
+        if let Some(source) = source {
+            table.count(&entry, source);
+        }
         let place = Place { connections: Arc::clone(self), entry, id };
         if evicted { Admission::Evicted(place) } else { Admission::Free(place) }
     }
@@ -116,11 +129,24 @@ impl Connections {
 }
 
 impl Table {
+    /// Makes room for one more connection of a source: says whether one of it had to go, `None` if all are busy.
+    fn make_room(&mut self, source: IpAddr, per_source: usize) -> Option<bool> {
+        let full = self.sources.get(&source).copied().unwrap_or(0) >= per_source;
+        if full && !self.evict(Some(source)) { None } else { Some(full) }
+    }
+
+    /// From now on a connection is this source's.
+    fn count(&mut self, entry: &Entry, source: IpAddr) {
+        if entry.source.set(source).is_ok() {
+            *self.sources.entry(source).or_default() += 1;
+        }
+    }
+
     fn evict(&mut self, of: Option<IpAddr>) -> bool {
         let victim = self
             .open
             .iter()
-            .filter(|(_, entry)| of.is_none_or(|source| entry.source == source))
+            .filter(|(_, entry)| of.is_none_or(|source| entry.source.get() == Some(&source)))
             .map(|(&id, entry)| (entry.idle_since.load(Ordering::Relaxed), id))
             .min()
             .filter(|&(since, _)| since != BUSY);
@@ -134,10 +160,12 @@ impl Table {
 
     fn remove(&mut self, id: u64) -> Option<Arc<Entry>> {
         let entry = self.open.remove(&id)?;
-        if let Some(count) = self.sources.get_mut(&entry.source) {
+        if let Some(source) = entry.source.get()
+            && let Some(count) = self.sources.get_mut(source)
+        {
             *count -= 1;
             if *count == 0 {
-                self.sources.remove(&entry.source);
+                self.sources.remove(source);
             }
         }
         Some(entry)
@@ -145,6 +173,19 @@ impl Table {
 }
 
 impl Place {
+    /// A proxy has told whose connection this is: from now on it counts among that source's. Says whether another one of
+    /// it had to go, `None` if all that it may have are busy.
+    pub(super) fn claim(&self, source: IpAddr) -> Option<bool> {
+        let mut table = self.connections.lock();
+        if !table.open.contains_key(&self.id) {
+            // It has to close for another, and counts no more.
+            return Some(false);
+        }
+        let evicted = table.make_room(source, self.connections.per_source)?;
+        table.count(&self.entry, source);
+        Some(evicted)
+    }
+
     /// A message has begun to arrive or a reply to leave: the connection is not to be closed for others.
     pub(super) fn busy(&self) {
         self.entry.idle_since.store(BUSY, Ordering::Relaxed);
@@ -213,6 +254,26 @@ mod tests {
         // An evicted place that is dropped later takes nothing from anybody.
         drop(second);
         assert_eq!(connections.len(), 3);
+    }
+
+    #[test]
+    fn claimed_places_count_among_their_source() {
+        let connections = Arc::new(Connections::new(5, 2));
+        let places: Vec<Place> = (0..4).filter_map(|_| place(connections.admit_unclaimed())).collect();
+        assert_eq!((places.len(), connections.lock().sources.len()), (4, 0));
+        for first in &places[..2] {
+            assert_eq!(first.claim(source(1)), Some(false));
+            first.busy();
+        }
+        assert_eq!(places[2].claim(source(1)), None);
+        places[0].idle();
+        assert_eq!(places[2].claim(source(1)), Some(true));
+        assert_eq!(places[3].claim(source(2)), Some(false));
+        // One that has been evicted counts no more, whatever is told of it.
+        assert_eq!(places[0].claim(source(3)), Some(false));
+        assert_eq!(connections.lock().sources.len(), 2);
+        drop(places);
+        assert_eq!((connections.len(), connections.lock().sources.len()), (0, 0));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! Everything with connections shares a small runtime with a task per connection: listeners of TCP (`tcp`), on whose
 //! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
 //! (`quic`). All of them come to their replies in the same way (`reply`), so that what a message means does not depend on
-//! what it came over. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants
-//! of each file for the buffers.
+//! what it came over; where proxies stand in front, `proxy` reads for whom they speak. What a stranger can make this room
+//! hold is bounded: [`Limits`] for the connections, the constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -20,6 +20,7 @@ mod counters;
 pub mod frame;
 mod https;
 mod patience;
+pub mod proxy;
 mod query_log;
 mod quic;
 mod reply;
@@ -38,7 +39,7 @@ pub use counters::{Counters, PerTransport};
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
     forward::{self, Forwarder},
-    settings::{Encrypted, Limits, Transfer},
+    settings::{Encrypted, Limits, ProxyProtocol, Transfer},
     zone::{Reader, Snapshot},
 };
 use connections::Connections;
@@ -82,6 +83,7 @@ pub struct Sockets {
     certificate: Option<Arc<dyn ResolvesServerCert>>,
     forwarder: Option<Forwarder>,
     transfers: Transfers,
+    proxies: ProxyProtocol,
 }
 
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
@@ -147,6 +149,34 @@ struct Shared {
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
     transfers: Transfers,
+    /// Who tells for whom they speak.
+    proxies: ProxyProtocol,
+}
+
+impl Shared {
+    /// With the thread that writes the query log.
+    fn new(
+        reader: Reader,
+        limits: Limits,
+        answer: Answer,
+        (forwarder, transfers, proxies): (Option<Forwarder>, Transfers, ProxyProtocol),
+    ) -> io::Result<(Shared, JoinHandle<()>)> {
+        let (query_log, thread) = QueryLog::start()?;
+        let shared = Shared {
+            reader,
+            limits,
+            answer,
+            stop: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            counters: Counters::default(),
+            statistics: Statistics::default(),
+            query_log,
+            forwarder,
+            transfers,
+            proxies,
+        };
+        Ok((shared, thread))
+    }
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
@@ -165,7 +195,8 @@ impl Sockets {
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
         let transfers = Transfers::new(Transfer::off());
-        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, forwarder: None, transfers })
+        let (encrypted, proxies) = (Vec::new(), ProxyProtocol::default());
+        Ok(Sockets { bound, encrypted, certificate: None, forwarder: None, transfers, proxies })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -187,6 +218,11 @@ impl Sockets {
     /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
     pub fn transferring(self, transfer: Transfer) -> Sockets {
         Sockets { transfers: Transfers::new(transfer), ..self }
+    }
+
+    /// The same sockets, to which these proxies pass connections on; without them nobody is asked for whom they speak.
+    pub fn behind(self, proxies: ProxyProtocol) -> Sockets {
+        Sockets { proxies, ..self }
     }
 
     /// Where transfers are counted.
@@ -216,19 +252,9 @@ impl Sockets {
 
     /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
     pub fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
-        let (query_log, query_log_thread) = QueryLog::start()?;
-        let shared = Arc::new(Shared {
-            reader,
-            limits,
-            answer,
-            stop: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            counters: Counters::default(),
-            statistics: Statistics::default(),
-            query_log,
-            forwarder: self.forwarder,
-            transfers: self.transfers,
-        });
+        let others = (self.forwarder, self.transfers, self.proxies);
+        let (shared, query_log_thread) = Shared::new(reader, limits, answer, others)?;
+        let shared = Arc::new(shared);
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
         let mut serving =

@@ -59,7 +59,10 @@ pub(super) async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, source)) => {
                     let client = Client { transport, source, agreed: false };
-                    let admission = connections.admit(source.ip());
+                    let admission = match shared.is_proxy(source) {
+                        true => connections.admit_unclaimed(),
+                        false => connections.admit(source.ip()),
+                    };
                     if matches!(admission, Admission::Evicted(_)) {
                         Counters::count(shared.counters.evicted.of(transport));
                     }
@@ -123,6 +126,18 @@ async fn connection(
     // Without it a reply could wait for the client's delayed acknowledgement. The system may refuse it on a dead
     // connection.
     let _ = stream.set_nodelay(true);
+    let client = match shared.is_proxy(client.source) {
+        false => client,
+        true => {
+            let Some(client) = shared.behind_proxy(&mut stream, client, &place, &mut stopped).await else { return };
+            match place.claim(client.source.ip()) {
+                None => return refused(&shared, client),
+                Some(true) => drop(Counters::count(shared.counters.evicted.of(client.transport))),
+                Some(false) => {}
+            }
+            client
+        }
+    };
     let acceptor = match &speaks {
         Speaks::Plain => {
             ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);

@@ -5,7 +5,7 @@ use super::{Serving, Sockets};
 use crate::{
     answer::{Request, Seen, Transport, Verdict},
     certificate::Certificate,
-    settings::{CertificateSource, Encrypted, Limits},
+    settings::{CertificateSource, Encrypted, Limits, ProxyProtocol},
     zone::{self, Snapshot},
 };
 use rustls::{
@@ -66,7 +66,12 @@ pub(super) fn fast_limits() -> Limits {
 
 /// Serves whims; returns the address as well.
 pub(super) fn serve(listen: &str, limits: Limits) -> (Serving, SocketAddr) {
-    let sockets = Sockets::bind(&[listen.parse().unwrap()], &limits).unwrap();
+    serve_behind(listen, limits, ProxyProtocol::default())
+}
+
+/// The same behind proxies.
+pub(super) fn serve_behind(listen: &str, limits: Limits, proxies: ProxyProtocol) -> (Serving, SocketAddr) {
+    let sockets = Sockets::bind(&[listen.parse().unwrap()], &limits).unwrap().behind(proxies);
     let address = sockets.addresses()[0];
     let (_, reader) = zone::channel(Snapshot::new(Vec::new()));
     (sockets.serve_with(reader, limits, whim).unwrap(), address)
@@ -74,7 +79,16 @@ pub(super) fn serve(listen: &str, limits: Limits) -> (Serving, SocketAddr) {
 
 /// The same over an encrypted transport.
 pub(super) fn serve_encrypted(transport: Transport, limits: Limits) -> (Serving, SocketAddr) {
-    let mut sockets = Sockets::bind(&[], &limits).unwrap();
+    serve_encrypted_behind(transport, limits, ProxyProtocol::default())
+}
+
+/// The same behind proxies.
+pub(super) fn serve_encrypted_behind(
+    transport: Transport,
+    limits: Limits,
+    proxies: ProxyProtocol,
+) -> (Serving, SocketAddr) {
+    let mut sockets = Sockets::bind(&[], &limits).unwrap().behind(proxies);
     let any = vec!["127.0.0.1:0".parse().unwrap()];
     let listen = match transport {
         Transport::Tls => Encrypted { tls: any, ..Encrypted::default() },

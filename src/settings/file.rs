@@ -3,6 +3,7 @@
 use super::{
     OptionalAddress, Sample, Settings, domains, encrypted,
     forward::FileForward,
+    proxy::{self, FileProxyProtocol},
     reverse,
     text::{OneOrMore, Text, Threads, format_duration},
     transfer::FileTransfer,
@@ -31,6 +32,7 @@ pub(super) struct FileSettings {
     pub listen_https: Option<Vec<Text<SocketAddr>>>,
     pub listen_quic: Option<Vec<Text<SocketAddr>>>,
     pub tls: Option<encrypted::FileTls>,
+    pub proxy_protocol: Option<FileProxyProtocol>,
     pub metrics_listen: Option<Text<OptionalAddress>>,
     pub api_listen: Option<Text<OptionalAddress>>,
     pub manifests: Option<Vec<PathBuf>>,
@@ -156,6 +158,7 @@ pub(super) fn apply(
         listen_https,
         listen_quic,
         tls,
+        proxy_protocol,
         metrics_listen,
         api_listen,
         manifests,
@@ -194,6 +197,9 @@ pub(super) fn apply(
     }
     if let Some(tls) = tls {
         encrypted::apply(&mut checked, settings, directory, tls);
+    }
+    if let Some(section) = proxy_protocol {
+        proxy::apply(&mut checked, &mut settings.proxy_protocol, section);
     }
     if let Some(Text(OptionalAddress(address))) = metrics_listen {
         settings.metrics_listen = address;

@@ -6,6 +6,7 @@ mod file;
 mod forward;
 mod observe;
 mod overrides;
+mod proxy;
 mod reverse;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use encrypted::{CertificateSource, Encrypted};
 pub use forward::{Forward, Upstream, parse_upstream};
 pub use observe::{OptionalAddress, Sample};
 pub use overrides::Overrides;
+pub use proxy::ProxyProtocol;
 pub use text::{format_duration, parse_duration, parse_listen};
 pub use transfer::{Permission, Target, Transfer};
 pub use ttls::Ttls;
@@ -46,6 +48,8 @@ pub struct Settings {
     /// Addresses served over TLS, HTTPS and QUIC (`listenTls`, `listenHttps`, `listenQuic` in the file), with their
     /// certificate (`tls`); none by default.
     pub encrypted: Encrypted,
+    /// Who begins connections and datagrams with a header of the PROXY protocol; nobody by default.
+    pub proxy_protocol: ProxyProtocol,
     /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
     pub metrics_listen: Option<SocketAddr>,
     /// Where the Kubernetes API is served over HTTP; `None` for nowhere (`none` in the file).
@@ -184,6 +188,7 @@ impl Settings {
             file: None,
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
             encrypted: Encrypted::default(),
+            proxy_protocol: ProxyProtocol::default(),
             metrics_listen: None,
             api_listen: None,
             manifests: vec![PathBuf::from("manifests")],

@@ -5,6 +5,7 @@
 use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
 use super::forward::FileForward;
+use super::proxy::FileProxyProtocol;
 use super::transfer::{FileJournal, FileTransfer};
 use super::ttls::FileTtls;
 use super::*;
@@ -71,6 +72,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         listen_https: Some(_),
         listen_quic: Some(_),
         tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
+        proxy_protocol: Some(FileProxyProtocol { from: Some(_) }),
         metrics_listen: Some(_),
         api_listen: Some(_),
         manifests: Some(_),
@@ -401,6 +403,12 @@ fn what_is_wrong_is_told_with_its_place() {
 
 #[test]
 fn what_is_foolish_is_a_warning() {
+    check(
+        "proxyProtocol: {from: [127.0.0.1, 0.0.0.0/0]}\n",
+        "warning: etc/s.yaml:1:35: proxyProtocol.from[1]: 0.0.0.0/0 is everybody, and a proxy may claim to be any client\n1 | \
+         proxyProtocol: {from: [127.0.0.1, 0.0.0.0/0]}\n  |                                   ^^^^^^^^^\n  help: name the \
+         addresses of the proxies",
+    );
     check(
         "ttl: 300\n",
         "warning: etc/s.yaml:1:6: ttl: 300 seconds are long: clients may use a pod's old address for that many \

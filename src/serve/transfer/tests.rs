@@ -407,7 +407,14 @@ fn large_records() {
     let text = "x".repeat(40_000);
     delta.set(name("large.cluster.local"), Rrset::new(RecordType::TXT, 5, [rdata::txt(&text)]));
     let here = Here::new(snapshot(3).apply(&delta), anybody(), 8);
-    let messages = over_tcp(here.address, &query("cluster.local", AXFR, None, true));
+    let mut client = tcp_client(here.address);
+    send(&mut client, &query("cluster.local", AXFR, None, true));
+    // Where the large record is next, the first message holds the SOA alone.
+    let mut messages: Vec<Message> = Vec::new();
+    let ends = |message: &Message| message.answers.iter().filter(|record| serial_of(record).is_some()).count();
+    while messages.iter().map(ends).sum::<usize>() < 2 {
+        messages.push(Message::from_vec(&read(&mut client)).unwrap());
+    }
     assert_eq!(kind(&messages), "whole");
     assert!(
         messages.iter().flat_map(|message| &message.answers).any(|record| record.name.to_string().starts_with("large"))
