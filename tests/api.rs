@@ -326,6 +326,99 @@ fn a_pod_whose_status_is_written_by_hand_keeps_it() {
 }
 
 #[test]
+fn patches_of_each_type() {
+    let cluster = Cluster::start();
+    cluster.post(SETS, &set("web", 1));
+    let target = format!("{SETS}/web");
+    let patch = |media_type: &str, query: &str, body: &str| {
+        cluster.ask("PATCH", &format!("{target}{query}"), &[("Content-Type", media_type)], body)
+    };
+    let (json, merge) = ("application/json-patch+json", "application/merge-patch+json");
+    let strategic = "application/strategic-merge-patch+json";
+    let rows = [
+        (merge, "", "{\"metadata\": {\"labels\": {\"a\": \"b\"}}}", 200, "/metadata/labels/a", json!("b")),
+        (json, "", "[{\"op\": \"add\", \"path\": \"/spec/replicas\", \"value\": 2}]", 200, "/spec/replicas", json!(2)),
+        (
+            strategic,
+            "",
+            "{\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"name\": \"c\", \"image\": \"j\"}]}}}}",
+            200,
+            "/spec/template/spec/containers/0/image",
+            json!("j"),
+        ),
+        (merge, "", "{\"spec\": {\"serviceName\": \"x\"}}", 422, "/reason", json!("Invalid")),
+        (merge, "", "{\"metadata\": {\"resourceVersion\": \"1\"}}", 409, "/reason", json!("Conflict")),
+        (merge, "?fieldValidation=Strict", "{\"spec\": {\"x\": 1}}", 400, "/reason", json!("BadRequest")),
+        (json, "", "[{\"op\": \"remove\", \"path\": \"/spec/x\"}]", 422, "/reason", json!("Invalid")),
+        (json, "", "{", 400, "/reason", json!("BadRequest")),
+        ("text/plain", "", "{}", 415, "/reason", json!("UnsupportedMediaType")),
+        (merge, "/scale", "{\"spec\": {\"replicas\": 3}}", 200, "/spec/replicas", json!(3)),
+        (merge, "?dryRun=All", "{\"spec\": {\"replicas\": 9}}", 200, "/spec/replicas", json!(9)),
+        (merge, "", "{}", 200, "/spec/replicas", json!(3)),
+    ];
+    for (media_type, query, body, code, pointer, expected) in rows {
+        let (found, object) = patch(media_type, query, body);
+        assert_eq!((found, object.pointer(pointer)), (code, Some(&expected)), "{media_type} {body}: {object}");
+    }
+    // A dry run keeps the version in its result, too.
+    let (_, before) = cluster.get(&target);
+    let (_, dry) = patch(merge, "?dryRun=All", "{\"spec\": {\"replicas\": 9}}");
+    assert_eq!(dry["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+}
+
+#[test]
+fn server_side_apply_with_conflicts() {
+    let cluster = Cluster::start();
+    let apply = |manager: &str, more: &str, body: &Value| {
+        let target = format!("{SETS}/web?fieldManager={manager}{more}");
+        cluster.ask("PATCH", &target, &[("Content-Type", "application/apply-patch+yaml")], &body.to_string())
+    };
+    let (code, created) = apply("one", "", &set("web", 1));
+    assert_eq!((code, &created["metadata"]["managedFields"][0]["manager"]), (201, &json!("one")), "{created}");
+    let (code, again) = apply("one", "", &set("web", 1));
+    assert_eq!((code, &again["metadata"]["generation"]), (200, &json!(1)));
+    let (code, status) = apply("two", "", &set("web", 2));
+    assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+    let cause = json!({
+        "reason": "FieldManagerConflict", "message": "conflict with \"one\"", "field": ".spec.replicas"
+    });
+    assert_eq!(status["details"]["causes"], json!([cause]));
+    assert_eq!(apply("two", "&force=true", &set("web", 2)).1["spec"]["replicas"], 2);
+    assert_eq!(apply("", "", &set("web", 2)).0, 422);
+}
+
+#[test]
+fn tables_selectors_and_endpoints() {
+    let cluster = Cluster::start();
+    cluster.post(SERVICES, &service("web"));
+    cluster.post(SETS, &set("web", 2));
+    until("both are ready", || cluster.get(&format!("{SETS}/web")).1["status"]["readyReplicas"] == 2);
+    let accept = ("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+    let (_, table) = cluster.ask("GET", &format!("{PODS}?labelSelector=app%3Dweb&limit=1"), &[accept], "");
+    assert_eq!((&table["kind"], &table["rows"][0]["cells"][0]), (&json!("Table"), &json!("web-0")));
+    assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    assert!(table["metadata"]["continue"].is_string() && table["columnDefinitions"].is_array());
+    for (selector, count) in [
+        ("labelSelector=app+in+(web,x)", 2),
+        ("labelSelector=!app", 0),
+        ("fieldSelector=metadata.name%3Dweb-1", 1),
+        ("fieldSelector=status.phase%3DRunning,metadata.namespace%3Ddefault", 2),
+    ] {
+        let (_, list) = cluster.get(&format!("/api/v1/pods?{selector}"));
+        assert_eq!(list["items"].as_array().unwrap().len(), count, "{selector}");
+    }
+    assert_eq!(cluster.get("/api/v1/pods?fieldSelector=spec.color%3Dred").0, 400);
+    let endpoints = "/api/v1/namespaces/default/endpoints";
+    let (_, one) = cluster.get(&format!("{endpoints}/web"));
+    assert_eq!(one["subsets"][0]["addresses"].as_array().unwrap().len(), 2, "{one}");
+    let mut watch = cluster.watch(&format!("{endpoints}?watch=1"));
+    assert_eq!(watch.seen(), ("ADDED".to_owned(), "web".to_owned()));
+    cluster.ask("DELETE", &format!("{SERVICES}/web"), &[], "");
+    while watch.seen() != ("DELETED".to_owned(), "web".to_owned()) {}
+    assert_eq!(cluster.post(endpoints, &json!({})).0, 405);
+}
+
+#[test]
 fn a_list_in_pages() {
     let cluster = Cluster::start();
     for name in ["a", "b", "c", "d", "e"] {

@@ -83,7 +83,7 @@ pub fn resources(group: &str) -> Value {
         listed.push(entry);
         for beneath in resource.subresources {
             let mut entry = json!({
-                "name": format!("{}/{}", resource.plural, name(*beneath)),
+                "name": format!("{}/{}", resource.plural, beneath.name()),
                 "singularName": "",
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
@@ -98,13 +98,6 @@ pub fn resources(group: &str) -> Value {
         }
     }
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed})
-}
-
-fn name(beneath: Subresource) -> &'static str {
-    match beneath {
-        Subresource::Status => "status",
-        Subresource::Scale => "scale",
-    }
 }
 
 /// The aggregated form of these groups: the empty one is `/api`, the others are `/apis`.
@@ -142,7 +135,7 @@ fn aggregated_resource(resource: &'static Resource) -> Value {
                 Subresource::Status => kind(resource.group, resource.kind),
                 Subresource::Scale => kind("autoscaling", "Scale"),
             };
-            json!({"subresource": name(*beneath), "responseKind": response, "verbs": BENEATH})
+            json!({"subresource": beneath.name(), "responseKind": response, "verbs": BENEATH})
         })
         .collect();
     if !beneath.is_empty() {

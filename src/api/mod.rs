@@ -76,15 +76,18 @@ use axum::{
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use body::Sent;
 use jiff::Timestamp;
 use negotiate::Form;
 use path::{Beneath, Place, Target};
 use query::Query;
 use resource::{GROUPS, Source, Subresource};
+use serde_json::Value;
 use shape::Shape;
 use status::Refused;
 use std::{io, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, watch as signal};
+use write::Writer;
 
 /// How long a connection may be idle: clients ask again and again on the same one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -161,7 +164,7 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refuse
         _ => return Err(not_allowed()),
     };
     let accept = || header_text(head, header::ACCEPT);
-    let discovery = |plain: serde_json::Value, groups: &[&str]| {
+    let discovery = |plain: Value, groups: &[&str]| {
         let response = match negotiate::form(accept(), |form| [Form::Plain, Form::Aggregated].contains(&form))? {
             Form::Aggregated => {
                 let json = discovery::aggregated(groups).to_string();
@@ -273,27 +276,79 @@ async fn change(
         Some(Beneath::Served(beneath)) => Some(beneath),
         _ => None,
     };
-    let part = if beneath == Some(Subresource::Status) { Part::Status } else { Part::Main };
+    let writer = Writer::of(query, &head.headers, beneath.map(Subresource::name));
     // Objects are not created and not deleted over all namespaces.
     let narrow = place.namespace.is_some() || !place.resource.namespaced;
-    match (head.method.clone(), &place.name, beneath) {
+    let (code, (object, warnings)) = match (head.method.clone(), &place.name, beneath) {
         (Method::POST, None, None) if narrow => {
-            write::create(api, place, kind, query, body::object(&media_type, octets)?, shape).await
+            let sent = body::object(&media_type, octets)?;
+            (StatusCode::CREATED, write::create(api, place, kind, query, &writer, sent).await?)
         }
         (Method::PUT, Some(_), Some(Subresource::Scale)) => {
             let wanted = body::object(&media_type, octets)?.json;
-            scale::change(api, place, kind, query, |_| Ok(wanted.clone())).await
+            return scale::change(api, place, kind, query, &writer, |_| Ok(wanted.clone())).await;
         }
         (Method::PUT, Some(_), _) => {
-            write::replace(api, place, kind, part, query, body::object(&media_type, octets)?, shape).await
+            let (sent, part) = (body::object(&media_type, octets)?, part_of(beneath));
+            (StatusCode::OK, write::replace(api, place, kind, part, query, &writer, sent).await?)
         }
+        (Method::PATCH, Some(name), _) => match patch_type(&media_type) {
+            Some(of) => {
+                let wanted = body::json(octets)?;
+                let patched = |of_kind: &str, standing: &Value| {
+                    patch::patch(of, of_kind, standing, &wanted)
+                        .map_err(|error| Refused::of_patch(place.resource, name, &error))
+                };
+                if beneath == Some(Subresource::Scale) {
+                    return scale::change(api, place, kind, query, &writer, |scale| patched("Scale", scale)).await;
+                }
+                let change = |standing: Value| {
+                    let json = patched(place.resource.kind, &standing)?;
+                    Ok(Sent { json, duplicates: Vec::new() })
+                };
+                (StatusCode::OK, write::modify(api, place, kind, part_of(beneath), query, &writer, change).await?)
+            }
+            None if media_type == APPLY && beneath.is_none() => {
+                let applied = body::yaml(octets)?;
+                let (object, warnings, new) = write::apply(api, place, kind, query, &writer, applied).await?;
+                (if new { StatusCode::CREATED } else { StatusCode::OK }, (object, warnings))
+            }
+            None => return Err(unsupported_patch(&media_type)),
+        },
         (Method::DELETE, name, None) if narrow => {
             let options = if octets.is_empty() { None } else { Some(body::object(&media_type, octets)?.json) };
-            match name {
+            return match name {
                 Some(_) => delete::delete(api, place, kind, query, options.as_ref(), shape).await,
                 None => delete::delete_all(api, place, kind, query, options.as_ref(), shape).await,
-            }
+            };
         }
-        _ => Err(not_allowed()),
+        _ => return Err(not_allowed()),
+    };
+    Ok((read::reply(code, &shape.object(object.to_json())), warnings))
+}
+
+/// The media type of server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
+
+fn part_of(beneath: Option<Subresource>) -> Part {
+    if beneath == Some(Subresource::Status) { Part::Status } else { Part::Main }
+}
+
+fn patch_type(media_type: &str) -> Option<patch::Type> {
+    match media_type {
+        "application/json-patch+json" => Some(patch::Type::Json),
+        "application/merge-patch+json" => Some(patch::Type::Merge),
+        "application/strategic-merge-patch+json" => Some(patch::Type::Strategic),
+        _ => None,
     }
+}
+
+fn unsupported_patch(media_type: &str) -> Refused {
+    if media_type == APPLY {
+        return Refused::unsupported("server-side apply of a subresource is not supported: patch it instead");
+    }
+    Refused::unsupported(format!(
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+         application/merge-patch+json, application/strategic-merge-patch+json, {APPLY} ({media_type} is not among them)"
+    ))
 }

@@ -20,6 +20,16 @@ pub enum Subresource {
     Scale,
 }
 
+impl Subresource {
+    /// Its name in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+        }
+    }
+}
+
 /// One resource of one group and version.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resource {

@@ -2,11 +2,12 @@
 
 use super::{
     Api,
+    body::Sent,
     path::Place,
     query::Query,
     read::{reply, stored},
     status::Refused,
-    write::{Warnings, check_type, modify},
+    write::{Warnings, Writer, check_type, modify},
 };
 use crate::{
     controller::Part,
@@ -67,11 +68,12 @@ pub async fn change(
     place: &Place,
     kind: Kind,
     query: &Query,
+    writer: &Writer,
     change: impl Fn(&Value) -> Result<Value, Refused>,
 ) -> Result<(Response, Warnings), Refused> {
     // Fields of the set are none of this body's.
     let query = Query { field_validation: super::query::FieldValidation::Ignore, ..query.clone() };
-    let (object, warnings): (Object, Warnings) = modify(api, place, kind, Part::Main, &query, |mut set| {
+    let (object, warnings): (Object, Warnings) = modify(api, place, kind, Part::Main, &query, writer, |mut set| {
         let wanted = change(&of(&set))?;
         check_type(&wanted, "autoscaling/v1", "Scale")?;
         let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
@@ -94,7 +96,7 @@ pub async fn change(
                 set["metadata"][field] = value.into();
             }
         }
-        Ok(set)
+        Ok(Sent { json: set, duplicates: Vec::new() })
     })
     .await?;
     Ok((reply(StatusCode::OK, &of(&object.to_json())), warnings))

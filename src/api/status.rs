@@ -1,7 +1,9 @@
 //! What is said to who asks for something that cannot be: upstream's Status objects, and from what they come.
 
 use super::{
+    apply::{ApplyError, Conflict},
     handle::Unavailable,
+    patch::PatchError,
     resource::{RESOURCES, Resource},
 };
 use crate::{
@@ -173,6 +175,25 @@ impl Refused {
                 None => Refused::unprocessable(message),
             },
         }
+    }
+
+    /// Why a patch was not applied.
+    pub fn of_patch(resource: &Resource, name: &str, error: &PatchError) -> Refused {
+        match error {
+            PatchError::Malformed(message) => Refused::bad_request(message.as_str()),
+            PatchError::Unprocessable(message) => {
+                Refused::unprocessable(message.as_str()).about(resource.group, resource.plural, name)
+            }
+        }
+    }
+
+    /// Why something was not applied: malformed, or managed by others.
+    pub fn of_apply(resource: &Resource, name: &str, error: &ApplyError) -> Refused {
+        let ApplyError::Conflicts(conflicts) = error else { return Refused::bad_request(error.to_string()) };
+        let mut refused = Refused::new(409, "Conflict", error.to_string()).about(resource.group, resource.plural, name);
+        let cause = |conflict: &Conflict| json!({"reason": "FieldManagerConflict", "message": conflict.message(), "field": conflict.field});
+        refused.details["causes"] = conflicts.iter().map(cause).collect();
+        refused
     }
 
     /// The Status object.

@@ -1,13 +1,12 @@
 //! Creating and replacing: a client's body to an object that upstream would take.
 
 use super::{
-    Api,
+    Api, apply,
     body::Sent,
     openapi::strict,
     path::Place,
     query::{FieldValidation, Query},
-    read::{reply, stored},
-    shape::Shape,
+    read::stored,
     status::Refused,
 };
 use crate::{
@@ -15,13 +14,66 @@ use crate::{
     object::{self, Kind, Object},
 };
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Sentences for the client beside the result.
 pub type Warnings = Vec<String>;
+
+/// Who writes, and beneath what: for `managedFields`.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    /// The name of the manager.
+    pub manager: String,
+    /// The subresource that is written.
+    pub subresource: Option<&'static str>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Writer {
+    /// Who sends a request: the parameter says so, or what the client calls itself.
+    pub fn of(query: &Query, headers: &HeaderMap, subresource: Option<&'static str>) -> Writer {
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let manager = match (query.field_manager.as_str(), agent.split('/').next().unwrap_or_default()) {
+            ("", "") => "unknown".to_owned(),
+            ("", agent) => agent.chars().take(128).collect(),
+            (given, _) => given.to_owned(),
+        };
+        Writer { manager, subresource, now: Timestamp::now() }
+    }
+
+    /// The object with `managedFields` that tell who changed what of it.
+    fn track(&self, before: Option<&Object>, mut object: Object, part: Part) -> Object {
+        let standing = before.map(Object::to_json);
+        let sent = object.to_json();
+        let mut after = match (&standing, part) {
+            (Some(standing), Part::Status) => {
+                let mut after = standing.clone();
+                after["status"] = sent["status"].clone();
+                after
+            }
+            (standing, _) => {
+                let mut after = sent;
+                let status = standing.as_ref().and_then(|standing| standing.get("status"));
+                match (status, after.as_object_mut()) {
+                    (Some(status), Some(fields)) => drop(fields.insert("status".to_owned(), status.clone())),
+                    (None, Some(fields)) => drop(fields.remove("status")),
+                    _ => {}
+                }
+                after
+            }
+        };
+        let kind = object.kind().name();
+        apply::track(kind, standing.as_ref(), &mut after, &self.manager, self.subresource, self.now);
+        let tracked = after["metadata"]["managedFields"].take();
+        object.metadata_mut().managed_fields = serde_json::from_value(tracked).unwrap_or_default();
+        object
+    }
+}
 
 /// What a body has to say of itself.
 pub fn check_type(body: &Value, api_version: &str, kind: &str) -> Result<(), Refused> {
@@ -81,14 +133,19 @@ pub async fn create(
     place: &Place,
     kind: Kind,
     query: &Query,
+    writer: &Writer,
     sent: Sent,
-    shape: Shape,
-) -> Result<(Response, Warnings), Refused> {
+) -> Result<(Object, Warnings), Refused> {
     let (object, warnings) = decode(place, kind, sent, query)?;
+    let object = writer.track(None, object, Part::Main);
+    Ok((put_new(api, place, object, query).await?, warnings))
+}
+
+/// Creates an object that is complete but for what the server fills in.
+async fn put_new(api: &Api, place: &Place, object: Object, query: &Query) -> Result<Object, Refused> {
     valid(place, &object)?;
     let write = Write::Create { object, with_namespace: api.create_namespaces };
-    let written = carry_out(api, write, query.dry_run).await?;
-    Ok((reply(StatusCode::CREATED, &shape.object(written.object.to_json())), warnings))
+    Ok(carry_out(api, write, query.dry_run).await?.object)
 }
 
 /// Whether upstream's validation takes a new object. Its name may be still to be made.
@@ -118,21 +175,17 @@ pub async fn replace(
     kind: Kind,
     part: Part,
     query: &Query,
+    writer: &Writer,
     sent: Sent,
-    shape: Shape,
-) -> Result<(Response, Warnings), Refused> {
-    let (object, warnings) = decode(place, kind, sent, query)?;
-    let metadata = object.metadata();
-    let (wanted, given) = (place.name.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+) -> Result<(Object, Warnings), Refused> {
+    let wanted = place.name.as_deref().unwrap_or_default();
+    let given = sent.json["metadata"]["name"].as_str().unwrap_or_default();
     if given != wanted {
         return Err(Refused::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({wanted})"
         )));
     }
-    let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
-    let expected = Preconditions { resource_version: text(&metadata.resource_version), uid: text(&metadata.uid) };
-    let written = carry_out(api, Write::Update { object, part, expected }, query.dry_run).await?;
-    Ok((reply(StatusCode::OK, &shape.object(written.object.to_json())), warnings))
+    modify(api, place, kind, part, query, writer, |_| Ok(sent.clone())).await
 }
 
 /// How often a change is made anew because somebody else was faster.
@@ -145,29 +198,98 @@ pub async fn modify(
     kind: Kind,
     part: Part,
     query: &Query,
-    change: impl Fn(Value) -> Result<Value, Refused>,
+    writer: &Writer,
+    change: impl Fn(Value) -> Result<Sent, Refused>,
 ) -> Result<(Object, Warnings), Refused> {
     let mut attempts = 0;
     loop {
         let standing = stored(api, place, kind).await?;
-        let changed = change(standing.to_json())?;
-        let (object, warnings) = decode(place, kind, Sent { json: changed, duplicates: Vec::new() }, query)?;
-        let metadata = object.metadata();
-        if metadata.name != standing.metadata().name {
+        let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
+        let (metadata, before) = (object.metadata(), standing.metadata());
+        if metadata.name != before.name {
             return Err(Refused::bad_request("metadata.name: Invalid value: the name of an object cannot be changed"));
         }
-        let pinned = metadata.resource_version != standing.metadata().resource_version;
-        let given = |field: &Option<String>, standing: &Option<String>| field.clone().or_else(|| standing.clone());
-        let expected = Preconditions {
-            resource_version: given(&metadata.resource_version, &standing.metadata().resource_version),
-            uid: given(&metadata.uid, &standing.metadata().uid),
+        let given = |field: &Option<String>, standing: &Option<String>| {
+            field.clone().filter(|text| !text.is_empty()).or_else(|| standing.clone())
         };
+        let expected = Preconditions {
+            resource_version: given(&metadata.resource_version, &before.resource_version),
+            uid: given(&metadata.uid, &before.uid),
+        };
+        let pinned = expected.resource_version != before.resource_version;
+        let object = writer.track(Some(&standing), object, part);
         match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
             Ok(written) => return Ok((written.object, warnings)),
             Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
             Err(refused) => return Err(refused),
         }
     }
+}
+
+/// Server-side apply: the object is made of the live one and what is applied, or created. The last part tells which.
+pub async fn apply(
+    api: &Api,
+    place: &Place,
+    kind: Kind,
+    query: &Query,
+    writer: &Writer,
+    mut applied: Value,
+) -> Result<(Object, Warnings, bool), Refused> {
+    if query.field_manager.is_empty() {
+        let message =
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+        return Err(Refused::unprocessable(message));
+    }
+    let (api_version, name) = (place.resource.api_version(), place.name.clone().unwrap_or_default());
+    check_type(&applied, &api_version, place.resource.kind)?;
+    let given = applied["metadata"]["name"].as_str().unwrap_or_default();
+    if !given.is_empty() && given != name {
+        return Err(Refused::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        )));
+    }
+    if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
+        return Err(Refused::bad_request("metadata is no object"));
+    }
+    applied["metadata"]["name"] = name.into();
+    if let Some(namespace) = &place.namespace
+        && applied["metadata"]["namespace"].is_null()
+    {
+        applied["metadata"]["namespace"] = namespace.as_str().into();
+    }
+    let mut attempts = 0;
+    loop {
+        let standing = match stored(api, place, kind).await {
+            Ok(standing) => Some(standing),
+            Err(refused) if refused.reason == "NotFound" => None,
+            Err(refused) => return Err(refused),
+        };
+        let live = standing.as_ref().map(Object::to_json);
+        let merged =
+            apply::apply(place.resource.kind, live.as_ref(), &applied, &query.field_manager, query.force, writer.now)
+                .map_err(|error| Refused::of_apply(place.resource, given_name(place), &error))?;
+        let (object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
+        let Some(standing) = standing else {
+            match put_new(api, place, object, query).await {
+                // Somebody else created it meanwhile.
+                Err(refused) if refused.reason == "AlreadyExists" && attempts < ATTEMPTS => attempts += 1,
+                outcome => return Ok((outcome?, warnings, true)),
+            }
+            continue;
+        };
+        let (metadata, before) = (object.metadata(), standing.metadata());
+        let expected = Preconditions { resource_version: metadata.resource_version.clone(), uid: metadata.uid.clone() };
+        let pinned = metadata.resource_version != before.resource_version;
+        match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
+            Ok(written) => return Ok((written.object, warnings, false)),
+            Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
+            Err(refused) => return Err(refused),
+        }
+    }
+}
+
+fn given_name(place: &Place) -> &str {
+    place.name.as_deref().unwrap_or_default()
 }
 
 /// Puts warnings into a reply, where kubectl prints them.

@@ -113,9 +113,15 @@ impl<R: PodRuntime> Controller<R> {
             Write::Update { object, part: Part::Status, .. } => Some(object.key()),
             _ => None,
         };
-        let outcome = self.write_now(write, now);
+        let mut outcome = self.write_now(write, now);
         if dry_run || outcome.is_err() {
             self.cluster.roll_back(before);
+            if let Ok(written) = &mut outcome {
+                // No version was given; it is still at the one it had, if it had one.
+                let version =
+                    self.cluster.get(&written.object.key()).and_then(|o| o.metadata().resource_version.clone());
+                written.object.metadata_mut().resource_version = version;
+            }
             return outcome;
         }
         if let (Some(key), true) = (status_of, self.cluster.resource_version() > before)
@@ -230,7 +236,11 @@ fn with_status(stored: &Object, sent: &Object) -> Object {
         ($($kind:ident),*) => {
             match (stored.clone(), sent) {
                 $((Object::$kind(mut stored), Object::$kind(sent)) => {
-                    Arc::make_mut(&mut stored).status.clone_from(&sent.status);
+                    let changed = Arc::make_mut(&mut stored);
+                    changed.status.clone_from(&sent.status);
+                    if sent.metadata.managed_fields.is_some() {
+                        changed.metadata.managed_fields.clone_from(&sent.metadata.managed_fields);
+                    }
                     Object::$kind(stored)
                 })*
                 (stored, _) => stored,
