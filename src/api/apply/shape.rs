@@ -54,7 +54,7 @@ impl Shape {
     /// What an element of a list is.
     pub fn element(self) -> Shape {
         match self {
-            Shape::Keyed(_, schema) => Shape::Object(schema),
+            Shape::Keyed(_, schema) if !schema.is_atomic => Shape::Object(schema),
             _ => Shape::Leaf,
         }
     }

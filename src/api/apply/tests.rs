@@ -120,6 +120,16 @@ fn defaults_stay_beneath_what_is_still_applied() {
 }
 
 #[test]
+fn an_atomic_element_is_one_value() {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a" },
+        "spec": { "imagePullSecrets": [{ "name": "s" }], "nodeSelector": { "a": "b" } },
+    });
+    let live = must(None, &pod, "one", 0);
+    assert_eq!(managed(&live, "one"), [".spec.imagePullSecrets[name=\"s\"]", ".spec.nodeSelector"]);
+}
+
+#[test]
 fn updates_are_tracked() {
     let mut created = set(Some(3), "a:1");
     track("StatefulSet", None, &mut created, "kubectl-create", None, now(0));
