@@ -1,8 +1,9 @@
 //! The load: dnsperf on the second core, and a probe that measures single round trips beside it.
 
+use socket2::{Domain, Socket, Type};
 use std::{
-    io::Read as _,
-    net::UdpSocket,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -37,6 +38,40 @@ pub fn run(port: u16, questions: &Path, more: &[&str], seconds: u64) -> Option<L
         lost: number("Queries lost")?,
     };
     Some(load)
+}
+
+/// One connection after the other, a query on each; dnsperf is no good at that. In a process of its own, so that it can
+/// have a core.
+pub fn connections(port: u16, seconds: u64) -> Option<Load> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1"]).arg(std::env::current_exe().unwrap());
+    let output = command.args(["connect", &port.to_string(), &seconds.to_string()]).output().unwrap();
+    let completed = String::from_utf8_lossy(&output.stdout).trim().parse().ok().filter(|&completed| completed > 0)?;
+    Some(Load { sent: completed, completed, lost: 0 })
+}
+
+/// What that process does; prints how many queries were answered.
+pub fn connect(port: u16, seconds: u64) {
+    let query = query(&crate::zone::some_pod());
+    let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
+    let mut completed = 0_u64;
+    let mut reply = [0; 512];
+    // The system keeps a port for a minute after its connection, so there are many addresses to have ports of.
+    while Instant::now() < end && completed < 200_000 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let own = Ipv4Addr::new(127, 0, 1, 1 + (completed / 20_000) as u8);
+        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        if socket.connect(&server).is_err() {
+            continue;
+        }
+        let mut socket = std::net::TcpStream::from(socket);
+        let asked = socket.write_all(&framed).and_then(|()| socket.read(&mut reply));
+        completed += u64::from(asked.is_ok_and(|length| length > 14));
+    }
+    println!("{completed}");
 }
 
 /// The round trip that one query in a thousand exceeds, at 50,000 queries a second.

@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             ours::serve(&arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
             ExitCode::SUCCESS
         }
+        Some("connect") => {
+            load::connect(arguments.next().unwrap().parse().unwrap(), arguments.next().unwrap().parse().unwrap());
+            ExitCode::SUCCESS
+        }
         _ => compare(),
     }
 }
@@ -87,8 +91,6 @@ fn measure(peer: Peer, files: &zone::Files, seconds: u64, figures: &mut Figures)
         ("UDP, 80 % NXDOMAIN", &files.absent, &[]),
         ("UDP, mixed, EDNS", &files.mixed, &["-e"]),
         ("TCP, pipelined", &files.mixed, &["-m", "tcp"]),
-        // Not faster than the system gives ports back.
-        ("TCP, a connection each", &files.mixed, &["-m", "tcp", "-O", "num-queries-per-conn=1", "-Q", "4000"]),
     ] {
         // The floor is about datagrams.
         if peer == Peer::Floor && what.starts_with("TCP") {
@@ -103,6 +105,11 @@ fn measure(peer: Peer, files: &zone::Files, seconds: u64, figures: &mut Figures)
         }
     }
     if peer != Peer::Floor {
+        let before = running.spent();
+        if let Some(load) = load::connections(running.port, seconds) {
+            let spent = running.spent() - before;
+            figures.add(name, "TCP, a connection each", spent.as_secs_f64() * 1e6 / load.completed as f64);
+        }
         let tail = load::tail(running.port, &files.mixed, seconds);
         figures.add(name, "p99.9 at 50,000 q/s, µs", tail.as_secs_f64() * 1e6);
     }

@@ -6,6 +6,7 @@ use super::{
     frame::{self, Frame},
     reply::{Begun, Client, Reply},
 };
+use crate::answer::Transport;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -119,7 +120,12 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             break;
         }
     }
-    if closing { linger(stream, &mut input).await } else { stream.shutdown().await }
+    match client.transport {
+        _ if closing => linger(stream, &mut input).await,
+        // Nothing is left to be said or read, and closing, which follows, says that as well.
+        Transport::Tcp if finished => Ok(()),
+        _ => stream.shutdown().await,
+    }
 }
 
 /// Room to read into: what is missing for the next message, as far as that is known.

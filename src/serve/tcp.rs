@@ -124,8 +124,10 @@ async fn connection(
 ) {
     let _open = Open::new(&shared, client.transport);
     // Without it a reply could wait for the client's delayed acknowledgement. The system may refuse it on a dead
-    // connection.
-    let _ = stream.set_nodelay(true);
+    // connection; on Linux the listener has set it.
+    if cfg!(not(target_os = "linux")) {
+        let _ = stream.set_nodelay(true);
+    }
     let client = match shared.is_proxy(client.source) {
         false => client,
         true => {
