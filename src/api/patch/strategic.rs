@@ -10,7 +10,7 @@
 //! | `$deleteFromPrimitiveList/f: [x]` | x is taken from the list f |
 //! | `$setElementOrder/f: [...]` | the order of the elements of f |
 //!
-//! Equal to upstream's in what comes out ([`order`](super::order) has its peculiarities); errors are worded like
+//! Equal to upstream's in what comes out ([`super::order`] has its peculiarities); errors are worded like
 //! upstream's.
 
 use super::{
