@@ -1,8 +1,8 @@
 //! Any octets of a stream, arriving in any pieces: the same messages as when all of them come at once, and no step
-//! without progress.
+//! without progress. The same for a header of the PROXY protocol.
 #![no_main]
 
-use headless_dns::serve::frame::Frame;
+use headless_dns::serve::{frame::Frame, proxy::Header};
 use libfuzzer_sys::fuzz_target;
 
 /// All messages of a stream, and whether it ends with an empty one, after which nothing is read.
@@ -21,6 +21,11 @@ fn messages(octets: &[u8]) -> (Vec<Vec<u8>>, bool) {
 }
 
 fuzz_target!(|input: &[u8]| {
+    let mut end = 0;
+    while let Some(Header::Incomplete(missing)) = input.get(..end).map(Header::first) {
+        assert!(missing > 0 && end + missing <= 4096);
+        end += missing;
+    }
     // The first octets say where the stream is cut: each is the length of a piece, then it starts over.
     let Some((&cuts, octets)) = input.split_first() else { return };
     let (cuts, octets) = octets.split_at(usize::from(cuts & 7).min(octets.len()));

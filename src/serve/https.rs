@@ -5,6 +5,7 @@ mod exchange;
 mod tests;
 
 use self::exchange::respond;
+pub(super) use self::exchange::respond_to;
 use super::{Counters, Shared, connections::Place, patience::Patient, reply::Client};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{

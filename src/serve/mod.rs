@@ -7,6 +7,7 @@
 //! what it came over; where proxies stand in front, `proxy` reads for whom they speak. What a stranger can make this room
 //! hold is bounded: [`Limits`] for the connections, the constants of each file for the buffers.
 
+mod alone;
 #[cfg(target_os = "linux")]
 mod batch;
 #[cfg(not(target_os = "linux"))]
@@ -34,6 +35,7 @@ mod tls;
 mod transfer;
 mod udp;
 
+pub use alone::Alone;
 pub use counters::{Counters, PerTransport};
 
 use crate::{

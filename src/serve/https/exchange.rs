@@ -42,6 +42,21 @@ where
     })
 }
 
+/// The status and the body of the response to a request in pieces; `None` if they make none.
+pub(in crate::serve) async fn respond_to(
+    (method, uri): (&[u8], &[u8]),
+    headers: &[(&[u8], &[u8])],
+    body: &[u8],
+    client: Client,
+    shared: &Shared,
+) -> Option<(u16, Vec<u8>)> {
+    let request = Request::builder().method(method).uri(uri);
+    let request = headers.iter().fold(request, |request, &(name, value)| request.header(name, value));
+    let response = respond(request.body(Full::new(Bytes::copy_from_slice(body))).ok()?, client, shared).await;
+    let (head, Ok(body)) = (response.status().as_u16(), response.into_body().collect().await);
+    Some((head, body.to_bytes().to_vec()))
+}
+
 async fn answer(query: &[u8], client: Client, shared: &Shared) -> Result<Response<Full<Bytes>>, Refusal> {
     let reply = match shared.reply(client, query).await {
         Reply::Message(reply) => Some(reply),
