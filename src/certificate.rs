@@ -7,6 +7,7 @@ use crate::{diagnostic::Diagnostic, settings::CertificateSource};
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use rustls::{
+    ServerConfig,
     crypto::ring::default_provider,
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -14,6 +15,7 @@ use rustls::{
     },
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
+    version::{TLS12, TLS13},
 };
 use std::{
     fs::File,
@@ -77,6 +79,20 @@ impl Certificate {
     /// What the transports ask for the certificate at each handshake.
     pub fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
         Arc::clone(&self.shown) as Arc<dyn ResolvesServerCert>
+    }
+
+    /// How a server that shows it shakes hands; `alpn` are the protocols that it offers.
+    ///
+    /// # Errors
+    /// When the library does not take its own protocol versions.
+    pub fn server_config(&self, alpn: &[&[u8]]) -> io::Result<Arc<ServerConfig>> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(self.resolver());
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Ok(Arc::new(config))
     }
 
     /// Whether it was made here.

@@ -3,7 +3,10 @@
 
 mod support;
 
-use headless_dns::{app::Server, settings::Settings};
+use headless_dns::{
+    app::Server,
+    settings::{CertificateSource, Settings},
+};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -20,6 +23,10 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Cluster {
+        Cluster::start_with(|_| ())
+    }
+
+    fn start_with(change: impl FnOnce(&mut Settings)) -> Cluster {
         let directory = tempfile::tempdir().unwrap();
         let mut settings = Settings::defaults();
         settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
@@ -27,6 +34,7 @@ impl Cluster {
         settings.manifests = vec![directory.path().join("manifests")];
         settings.zones = directory.path().join("zones");
         settings.state_directory = None;
+        change(&mut settings);
         let server = Server::start(settings).unwrap();
         let address = server.api_address().unwrap();
         Cluster { server, address, _directory: directory }
@@ -416,6 +424,42 @@ fn tables_selectors_and_endpoints() {
     cluster.ask("DELETE", &format!("{SERVICES}/web"), &[], "");
     while watch.seen() != ("DELETED".to_owned(), "web".to_owned()) {}
     assert_eq!(cluster.post(endpoints, &json!({})).0, 405);
+}
+
+#[test]
+fn over_https_with_a_token() {
+    if !support::have(&["curl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let cluster = Cluster::start_with(|settings| {
+        settings.api_token_file = Some(token);
+        settings.encrypted.certificate = Some(CertificateSource::SelfSigned(vec!["127.0.0.1".to_owned()]));
+        settings.api_create_namespaces = true;
+    });
+    let url = format!("https://{}/api/v1/namespaces/made/services", cluster.address);
+    let curl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("curl");
+        command.args(["--silent", "--insecure", "--max-time", "20", "--write-out", " %{http_code}"]).args(arguments);
+        String::from_utf8(command.arg(&url).output().unwrap().stdout).unwrap()
+    };
+    let bearer = "Authorization: Bearer 0123456789abcdef";
+    assert!(curl(&[]).ends_with(" 401"));
+    assert!(curl(&["-H", "Authorization: Bearer 0123456789abcdee"]).ends_with(" 401"));
+    assert!(curl(&["-H", bearer, "-H", "Origin: https://evil.example"]).ends_with(" 403"));
+    assert!(curl(&["-H", bearer]).ends_with(" 200"));
+    // Settings have the namespace made.
+    let body = service("nginx").to_string();
+    assert!(curl(&["-H", bearer, "--data-binary", &body, "-H", "Content-Type: application/json"]).ends_with(" 201"));
+    // Plain HTTP gets nothing there.
+    let mut plain = TcpStream::connect(cluster.address).unwrap();
+    plain.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    plain.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    let _ = plain.read_to_end(&mut reply);
+    assert!(!reply.starts_with(b"HTTP"));
 }
 
 #[test]

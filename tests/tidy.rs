@@ -138,7 +138,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
     ("ring", &["api/openapi/", "certificate.rs", "wire/tsig.rs"]),
-    ("rustls", &["certificate.rs", "forward/", "serve/"]),
+    ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),

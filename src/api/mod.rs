@@ -101,6 +101,8 @@ pub struct Options {
     pub connections: usize,
     /// Whether creating something makes its namespace, where upstream refuses it.
     pub create_namespaces: bool,
+    /// How HTTPS shakes hands; `None` for plain HTTP.
+    pub tls: Option<Arc<http::TlsConfig>>,
 }
 
 /// What requests are answered from.
@@ -139,12 +141,12 @@ impl Drop for Serving {
 /// Serves the API on a bound socket.
 pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
     let (stop, stopped) = signal::channel(false);
-    let Options { guard, connections, create_namespaces } = options;
+    let Options { guard, connections, create_namespaces, tls } = options;
     let watches = Arc::new(Semaphore::new(connections - connections / 8));
     let api = Arc::new(Api { handle, guard, create_namespaces, watches, stopped });
     let routes = Router::new().fallback(answer).with_state(api);
     let limits = http::Limits { head: IDLE, ..http::Limits::new(connections) };
-    Ok(Serving { stop, serving: listener.serve("api", routes, limits)? })
+    Ok(Serving { stop, serving: listener.over(tls).serve("api", routes, limits)? })
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {

@@ -20,11 +20,13 @@ mod rehearsal;
 mod reload;
 mod scan;
 mod signals;
+mod token;
 mod zones;
 
 pub use control::{Control, Ended, SendError};
 pub use rehearsal::Rehearsal;
 pub use signals::Signals;
+pub use token::read_token;
 
 use crate::{
     answer::Transport,
@@ -62,6 +64,9 @@ pub enum StartError {
     /// A socket could not be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The token of the API cannot be used.
+    #[error("apiTokenFile: {0}")]
+    Token(Box<Diagnostic>),
     /// The certificate of the encrypted transports cannot be used.
     #[error("tls: {0}")]
     Certificate(Box<Diagnostic>),
@@ -92,7 +97,7 @@ impl StartError {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             StartError::State(error) => error.is_permission(),
-            StartError::Domain(_) | StartError::Certificate(_) | StartError::Forward(_) => false,
+            StartError::Domain(_) | StartError::Certificate(_) | StartError::Token(_) | StartError::Forward(_) => false,
         }
     }
 }
@@ -153,6 +158,12 @@ impl Server {
         let encrypted_addresses = sockets.encrypted_addresses();
         let self_signed = certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin);
         let listener = settings.metrics_listen.map(|address| bind_http(address, "http")).transpose()?;
+        let token = settings.api_token_file.as_deref().filter(|_| settings.api_listen.is_some());
+        let token = token.map(read_token).transpose().map_err(StartError::Token)?;
+        let api_tls = match (&certificate, &token) {
+            (Some(certificate), Some(_)) => Some(certificate.server_config(&[b"http/1.1"]).map_err(system("tls"))?),
+            _ => None,
+        };
         let api_listener = settings.api_listen.map(|address| bind_http(address, "api")).transpose()?;
 
         let identity = settings.identity.as_deref();
@@ -249,8 +260,12 @@ impl Server {
             server.http = Some(serving.map_err(system("starting the HTTP thread"))?);
         }
         if let (Some(listener), Some(log)) = (api_listener, log) {
-            let options =
-                api::Options { guard: Guard::default(), connections: API_CONNECTIONS, create_namespaces: false };
+            let options = api::Options {
+                guard: Guard { token },
+                connections: API_CONNECTIONS,
+                create_namespaces: server.settings.api_create_namespaces,
+                tls: api_tls,
+            };
             let serving = api::serve(listener, server.control.api(log), options);
             server.api = Some(serving.map_err(system("starting the API's thread"))?);
         }
@@ -416,7 +431,9 @@ fn join(thread: Option<JoinHandle<()>>) {
 
 /// The certificate, where anything is served that needs one.
 fn certificate(settings: &Settings) -> Result<Option<Certificate>, Box<Diagnostic>> {
-    let source = settings.encrypted.certificate.as_ref().filter(|_| !settings.encrypted.is_empty());
+    let protects_api = settings.api_listen.is_some() && settings.api_token_file.is_some();
+    let needed = !settings.encrypted.is_empty() || protects_api;
+    let source = settings.encrypted.certificate.as_ref().filter(|_| needed);
     source.map(Certificate::open).transpose()
 }
 

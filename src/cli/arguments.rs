@@ -66,6 +66,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "ADDR:PORT")]
         server: Option<SocketAddr>,
     },
+    /// Print a kubeconfig for kubectl and client libraries
+    Kubeconfig {
+        #[command(flatten)]
+        flags: Flags,
+        /// Address of the API as clients know it; else that of apiListen
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+    },
     /// Play scenarios against a fresh server in this process
     Demo {
         /// Scenario files, in YAML

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod explain;
+mod kubeconfig;
 mod serve;
 mod wait;
 
@@ -53,6 +54,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Some(Command::Explain { flags: more, wanted }) => explain::explain(&flags.and(more), &wanted),
         Some(Command::Wait { flags: more, service, ready, timeout, server }) => {
             wait::wait(&flags.and(more), server, &wait::Wanted { service, ready, timeout })
+        }
+        Some(Command::Kubeconfig { flags: more, server }) => {
+            kubeconfig::kubeconfig(&flags.and(more), server.as_deref())
         }
         Some(Command::Demo { files }) => arguments::without_flags(&flags, "demo", || crate::demo::run(&files)),
         Some(Command::Version) => arguments::without_flags(&flags, "version", || {

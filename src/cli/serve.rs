@@ -53,7 +53,7 @@ pub(super) fn serve(flags: &Flags) -> u8 {
 
 /// Why the server did not start, what to do about it, and the exit code.
 fn explain(error: &StartError) -> (Diagnostic, u8) {
-    if let StartError::Certificate(diagnostic) = error {
+    if let StartError::Certificate(diagnostic) | StartError::Token(diagnostic) = error {
         return ((**diagnostic).clone(), EXIT_CONFIGURATION);
     }
     let (help, code) = match (cause(error), error) {
@@ -64,6 +64,10 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(error)) if error.transport == "http" => (
             "another program has this port, perhaps another headless-dns: name another with --metrics-listen, or none",
+            EXIT_CONFIGURATION,
+        ),
+        (Some(io::ErrorKind::AddrInUse), StartError::Listen(error)) if error.transport == "api" => (
+            "another program has this port, perhaps another headless-dns: name another with --api-listen, or none",
             EXIT_CONFIGURATION,
         ),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
@@ -79,7 +83,9 @@ fn explain(error: &StartError) -> (Diagnostic, u8) {
         (_, StartError::State(_)) => ("", EXIT_CONFIGURATION),
         (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
         (_, StartError::Forward(_)) => ("", EXIT_CONFIGURATION),
-        (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_)) => ("", EXIT_INTERNAL),
+        (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_) | StartError::Token(_)) => {
+            ("", EXIT_INTERNAL)
+        }
     };
     (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
 }
@@ -117,7 +123,12 @@ fn banner(server: &Server) -> String {
         let _ = writeln!(out, "metrics and health at http://{address}");
     }
     if let Some(address) = server.api_address() {
-        let _ = writeln!(out, "Kubernetes API at http://{address}: kubectl -s http://{address} get pods");
+        match settings.api_token_file {
+            None => writeln!(out, "Kubernetes API at http://{address}: kubectl -s http://{address} get pods"),
+            Some(_) => writeln!(out, "Kubernetes API at https://{address}: see `headless-dns kubeconfig`"),
+        }
+        // Text takes everything.
+        .unwrap_or_default();
     }
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));

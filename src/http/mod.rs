@@ -26,13 +26,20 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime::Runtime,
     sync::watch,
     task::JoinSet,
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
+/// What is agreed on in a handshake of TLS.
+pub type TlsConfig = rustls::ServerConfig;
+
+/// How long a handshake of TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Largest head of a request, in octets; the same room is for what is read ahead.
 const HEAD: usize = 16 * 1024;
 /// Most header fields of a request.
@@ -70,10 +77,10 @@ pub struct Counters {
 }
 
 /// A bound socket that nobody serves yet.
-#[derive(Debug)]
 pub struct Listener {
     socket: std::net::TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
 }
 
 /// A thread that serves; stopped by dropping it.
@@ -85,13 +92,25 @@ pub struct Serving {
     thread: Option<JoinHandle<()>>,
 }
 
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tls = self.tls.is_some();
+        f.debug_struct("Listener").field("address", &self.address).field("tls", &tls).finish_non_exhaustive()
+    }
+}
+
 impl Listener {
     /// Binds; port 0 takes a free one.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
         let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address })
+        Ok(Listener { socket, address, tls: None })
+    }
+
+    /// Speaks TLS, where there is something to shake hands with.
+    pub fn over(self, tls: Option<Arc<TlsConfig>>) -> Listener {
+        Listener { tls: tls.map(TlsAcceptor::from), ..self }
     }
 
     /// The address in fact bound.
@@ -107,7 +126,7 @@ impl Listener {
         let (ended, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
         let (end, counted) = (Arc::clone(&ended), Arc::clone(&counters));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let outcome = run(&runtime, self.socket, &routes, &limits, &counted, stopped);
+            let outcome = run(&runtime, self.socket, self.tls.as_ref(), &routes, &limits, &counted, stopped);
             if let Err(error) = outcome {
                 tracing::error!(%error, "the HTTP socket is lost");
             }
@@ -143,6 +162,7 @@ impl Drop for Serving {
 fn run(
     runtime: &Runtime,
     socket: std::net::TcpListener,
+    tls: Option<&TlsAcceptor>,
     routes: &Router,
     limits: &Limits,
     counters: &Arc<Counters>,
@@ -160,7 +180,11 @@ fn run(
                     }
                     Ok((stream, _)) => {
                         counters.open.fetch_add(1, Ordering::Relaxed);
-                        connections.spawn(connection(stream, routes.clone(), limits.clone(), stopped.clone()));
+                        let (routes, limits, stopped) = (routes.clone(), limits.clone(), stopped.clone());
+                        match tls {
+                            Some(tls) => connections.spawn(encrypted(stream, tls.clone(), routes, limits, stopped)),
+                            None => connections.spawn(connection(stream, routes, limits, stopped)),
+                        };
                     }
                     Err(error) => {
                         tracing::warn!(%error, "accepting an HTTP connection");
@@ -189,10 +213,41 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-async fn connection(stream: TcpStream, routes: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, routes: Router, limits: Limits, stopped: watch::Receiver<bool>) {
     // The system may refuse it on a dead connection.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Patient::new(stream, limits.stalled));
+    exchange(Patient::new(stream, limits.stalled), routes, limits, stopped).await;
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    routes: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    let handshake = timeout(HANDSHAKE, tls.accept(Patient::new(stream, limits.stalled)));
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        () = stop(&mut stopped) => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => exchange(stream, routes, limits, stopped).await,
+        // Everyday, too: a client that does not know the certificate, or no client at all.
+        Ok(Err(error)) => tracing::trace!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::trace!("a TLS handshake took too long"),
+    }
+}
+
+/// Answers on one connection until it ends.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let stream = TokioIo::new(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)

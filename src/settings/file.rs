@@ -35,6 +35,8 @@ pub(super) struct FileSettings {
     pub proxy_protocol: Option<FileProxyProtocol>,
     pub metrics_listen: Option<Text<OptionalAddress>>,
     pub api_listen: Option<Text<OptionalAddress>>,
+    pub api_token_file: Option<PathBuf>,
+    pub api_create_namespaces: Option<bool>,
     pub manifests: Option<Vec<PathBuf>>,
     pub zones: Option<PathBuf>,
     pub state_directory: Option<PathBuf>,
@@ -161,6 +163,8 @@ pub(super) fn apply(
         proxy_protocol,
         metrics_listen,
         api_listen,
+        api_token_file,
+        api_create_namespaces,
         manifests,
         zones,
         state_directory,
@@ -206,6 +210,12 @@ pub(super) fn apply(
     }
     if let Some(Text(OptionalAddress(address))) = api_listen {
         settings.api_listen = address;
+    }
+    if let Some(token) = api_token_file {
+        settings.api_token_file = (token.as_os_str() != "none").then(|| beside(directory, &token));
+    }
+    if let Some(create) = api_create_namespaces {
+        settings.api_create_namespaces = create;
     }
     if let Some(manifests) = manifests {
         settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();

@@ -1,5 +1,6 @@
 //! The settings file, strict and with places; what it means after defaults, environment and flags.
 
+mod api;
 mod domains;
 mod encrypted;
 mod file;
@@ -52,8 +53,12 @@ pub struct Settings {
     pub proxy_protocol: ProxyProtocol,
     /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
     pub metrics_listen: Option<SocketAddr>,
-    /// Where the Kubernetes API is served over HTTP; `None` for nowhere (`none` in the file).
+    /// Where the Kubernetes API is served; `None` for nowhere (`none` in the file).
     pub api_listen: Option<SocketAddr>,
+    /// The file of the token that the API asks for; with one it is served over HTTPS. `None` for none, on loopback.
+    pub api_token_file: Option<PathBuf>,
+    /// Whether what is created over the API makes its namespace, where upstream refuses it; default no.
+    pub api_create_namespaces: bool,
     /// Directories of manifests.
     pub manifests: Vec<PathBuf>,
     /// Directory of static zones.
@@ -191,6 +196,8 @@ impl Settings {
             proxy_protocol: ProxyProtocol::default(),
             metrics_listen: None,
             api_listen: None,
+            api_token_file: None,
+            api_create_namespaces: false,
             manifests: vec![PathBuf::from("manifests")],
             zones: PathBuf::from("zones"),
             state_directory: Some(PathBuf::from("state")),
@@ -308,7 +315,7 @@ impl Settings {
             let ranges = settings.pod_cidrs.iter().chain(&settings.service_cidrs);
             settings.reverse_zones = ranges.flat_map(|range| reverse::zones_of_range(*range)).collect();
         }
-        match encrypted::without_certificate(&settings) {
+        match encrypted::without_certificate(&settings).or_else(|| api::unprotected(&settings)) {
             Some(diagnostic) => Err(vec![diagnostic]),
             None => Ok((settings, warnings)),
         }

@@ -75,6 +75,8 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         proxy_protocol: Some(FileProxyProtocol { from: Some(_) }),
         metrics_listen: Some(_),
         api_listen: Some(_),
+        api_token_file: Some(_),
+        api_create_namespaces: Some(_),
         manifests: Some(_),
         zones: Some(_),
         state_directory: Some(_),
