@@ -294,12 +294,11 @@ async fn change(
             let (sent, part) = (body::object(&media_type, octets)?, part_of(beneath));
             (StatusCode::OK, write::replace(api, place, kind, part, query, &writer, sent).await?)
         }
-        (Method::PATCH, Some(name), _) => match patch_type(&media_type) {
+        (Method::PATCH, Some(_), _) => match patch_type(&media_type) {
             Some(of) => {
                 let wanted = body::json(octets)?;
                 let patched = |of_kind: &str, standing: &Value| {
-                    patch::patch(of, of_kind, standing, &wanted)
-                        .map_err(|error| Refused::of_patch(place.resource, name, &error))
+                    patch::patch(of, of_kind, standing, &wanted).map_err(|error| Refused::of_patch(&error))
                 };
                 if beneath == Some(Subresource::Scale) {
                     return scale::change(api, place, kind, query, &writer, |scale| patched("Scale", scale)).await;

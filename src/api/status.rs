@@ -177,12 +177,12 @@ impl Refused {
         }
     }
 
-    /// Why a patch was not applied.
-    pub fn of_patch(resource: &Resource, name: &str, error: &PatchError) -> Refused {
+    /// Why a patch was not applied. kubectl shows the sentence only where the details name no object.
+    pub fn of_patch(error: &PatchError) -> Refused {
         match error {
             PatchError::Malformed(message) => Refused::bad_request(message.as_str()),
             PatchError::Unprocessable(message) => {
-                Refused::unprocessable(message.as_str()).about(resource.group, resource.plural, name)
+                Refused { details: json!({}), ..Refused::unprocessable(message.as_str()) }
             }
         }
     }
