@@ -3,7 +3,6 @@
 //! Every transport comes through here, so what a message means does not depend on what it came over. Streams, HTTPS and
 //! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
 //! with one snapshot, and treats the same verdicts in `udp`.
-#![allow(dead_code)] // until forwarding and transfers use the rest
 
 use super::{Counters, Shared, statistics::Tally};
 use crate::{
