@@ -1,6 +1,7 @@
 //! Many datagrams with one system call: recvmmsg and sendmmsg over fixed buffers (Linux). The only file with `unsafe`.
 #![allow(unsafe_code)]
 
+use super::segments::{self, Reply};
 use std::{
     io,
     mem::{size_of, zeroed},
@@ -14,7 +15,8 @@ pub(super) const BATCH: usize = 64;
 /// Octets of a datagram that are looked at; more than a query can use (we advertise at most 4096).
 const PACKET: usize = 4096;
 
-/// Room for one control message with an address: 40 octets are needed for IPv6, aligned as a `cmsghdr`.
+/// Room for one control message with an address (40 octets for IPv6) and one with the length of datagrams (24), aligned
+/// as a `cmsghdr`.
 type Control = [u64; 8];
 
 /// A batch of datagrams and the room for their replies; all memory is taken once.
@@ -28,6 +30,11 @@ pub(super) struct Batch {
     headers: Box<[libc::mmsghdr]>,
     items: [Item; BATCH],
     received: usize,
+    /// The replies in the order in which they leave, and where in it each header's begin.
+    outgoing: Vec<Reply>,
+    pieces: Vec<u8>,
+    /// Whether the system takes several datagrams as one piece, as far as is known.
+    segmentation: bool,
 }
 
 /// How a reply reaches the sender of a datagram that is no longer in the batch: from the address that was asked.
@@ -99,8 +106,8 @@ fn set_option(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value
 }
 
 impl Batch {
-    /// Room for `BATCH` datagrams with replies of at most `reply_size` octets.
-    pub(super) fn new(reply_size: usize) -> Batch {
+    /// Room for `BATCH` datagrams of a socket with replies of at most `reply_size` octets.
+    pub(super) fn new(socket: &UdpSocket, reply_size: usize) -> Batch {
         // SAFETY: all three are plain C structures of integers and pointers, for which all zero bits are a value.
         let (name, vector, header) =
             unsafe { (zeroed::<libc::sockaddr_storage>(), zeroed::<libc::iovec>(), zeroed::<libc::mmsghdr>()) };
@@ -114,6 +121,9 @@ impl Batch {
             headers: vec![header; BATCH].into_boxed_slice(),
             items: [Item::default(); BATCH],
             received: 0,
+            outgoing: Vec::with_capacity(BATCH),
+            pieces: Vec::with_capacity(BATCH),
+            segmentation: knows_segmentation(socket),
         }
     }
 
@@ -249,28 +259,19 @@ impl Batch {
     /// Sends the replies; returns how many the system did not take, with the last reason. An error means that the
     /// socket is lost.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> io::Result<(u64, Option<io::Error>)> {
-        let mut count = 0;
-        for index in 0..self.received {
-            let item = self.items[index];
-            if item.reply == 0 {
-                continue;
+        self.outgoing.clear();
+        for (index, item) in (0..).zip(&self.items[..self.received]) {
+            if item.reply > 0 {
+                self.outgoing.push(Reply::new(client(&self.names[usize::from(index)]), item.reply, index));
             }
-            let reply = &mut self.replies[index * self.reply_size..][..item.reply];
-            self.vectors[count] = libc::iovec { iov_base: reply.as_mut_ptr().cast(), iov_len: item.reply };
-            let header = &mut self.headers[count].msg_hdr;
-            header.msg_name = ptr::from_mut(&mut self.names[index]).cast();
-            header.msg_namelen = item.name;
-            header.msg_iov = ptr::from_mut(&mut self.vectors[count]);
-            header.msg_iovlen = 1;
-            header.msg_control =
-                if item.control == 0 { ptr::null_mut() } else { self.controls[index].as_mut_ptr().cast() };
-            header.msg_controllen = item.control as _;
-            header.msg_flags = 0;
-            count += 1;
         }
+        if self.segmentation {
+            segments::sort(&mut self.outgoing);
+        }
+        self.cut(self.segmentation);
         let (mut next, mut unsent, mut reason) = (0, 0, None);
-        while next < count {
-            let rest = &mut self.headers[next..count];
+        while next < self.pieces.len() {
+            let rest = &mut self.headers[next..self.pieces.len()];
             // SAFETY: the headers of `rest` point to names, vectors, control buffers and replies that this batch owns,
             // with their true sizes; the system only reads them (and writes `msg_len`).
             let outcome =
@@ -283,6 +284,14 @@ impl Batch {
             match error.raw_os_error() {
                 Some(libc::EINTR) => {}
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EFAULT) => return Err(error),
+                // Perhaps not the datagrams are the trouble but that they are one piece: a device that has others
+                // compute checksums (EIO), a link too narrow (EINVAL), which will not change. Each for itself now.
+                code if self.headers[next].msg_hdr.msg_iovlen > 1 => {
+                    self.segmentation &= !matches!(code, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE));
+                    self.outgoing.drain(..usize::from(self.pieces[next]));
+                    self.cut(false);
+                    next = 0;
+                }
                 // The rest concerns this one reply: no room (EAGAIN, ENOBUFS), a firewall (EPERM), no route or an
                 // address that is gone (EHOSTUNREACH, ENETUNREACH, EADDRNOTAVAIL, EINVAL), too long for the link
                 // (EMSGSIZE), an ICMP error of an earlier one (ECONNREFUSED). The client asks again; the other replies
@@ -296,6 +305,99 @@ impl Batch {
         }
         Ok((unsent, reason))
     }
+
+    /// Fills the headers with the outgoing replies, several in one where that is possible and wanted.
+    fn cut(&mut self, together: bool) {
+        self.pieces.clear();
+        let mut begin = 0;
+        while begin < self.outgoing.len() {
+            let count = if together {
+                let (names, items, controls) = (&self.names, &self.items, &self.controls);
+                segments::next_piece(&self.outgoing[begin..], |one, other| {
+                    let (item, another) = (items[one], items[other]);
+                    item.control <= ADDRESS
+                        && (item.name, item.control) == (another.name, another.control)
+                        && octets(&names[one], item.name) == octets(&names[other], another.name)
+                        && controls[one][..item.control / 8] == controls[other][..another.control / 8]
+                })
+            } else {
+                1
+            };
+            for (place, reply) in (begin..).zip(&self.outgoing[begin..begin + count]) {
+                let index = reply.index();
+                let reply = &mut self.replies[index * self.reply_size..][..self.items[index].reply];
+                self.vectors[place] = libc::iovec { iov_len: reply.len(), iov_base: reply.as_mut_ptr().cast() };
+            }
+            let index = self.outgoing[begin].index();
+            let item = self.items[index];
+            let control = if count > 1 { self.say_length(index) } else { item.control };
+            let header = &mut self.headers[self.pieces.len()].msg_hdr;
+            header.msg_name = ptr::from_mut(&mut self.names[index]).cast();
+            header.msg_namelen = item.name;
+            header.msg_iov = ptr::from_mut(&mut self.vectors[begin]);
+            header.msg_iovlen = count as _;
+            header.msg_control = if control == 0 { ptr::null_mut() } else { self.controls[index].as_mut_ptr().cast() };
+            header.msg_controllen = control as _;
+            header.msg_flags = 0;
+            // A batch has fewer than 256 replies.
+            self.pieces.push(begin as u8);
+            begin += count;
+        }
+    }
+
+    /// Puts the length of a reply behind the control message that it has already, as that of all in its piece but a
+    /// shorter last one; returns the octets of both.
+    fn say_length(&mut self, index: usize) -> usize {
+        // SAFETY: both only compute.
+        let (length, space) = unsafe { (libc::CMSG_LEN(2), libc::CMSG_SPACE(2)) };
+        let item = self.items[index];
+        // What an address takes is a multiple of 8 and leaves room, as the assertion below makes sure.
+        let words = &mut self.controls[index][item.control / 8..];
+        words[..space as usize / 8].fill(0);
+        let message = words.as_mut_ptr().cast::<libc::cmsghdr>();
+        // SAFETY: `words` has room for `space` octets, was just sliced to that length at least, and is aligned as a
+        // `cmsghdr`; the data of two octets lies behind the header within that space.
+        unsafe {
+            (*message).cmsg_level = libc::SOL_UDP;
+            (*message).cmsg_type = libc::UDP_SEGMENT;
+            (*message).cmsg_len = length as _;
+            libc::CMSG_DATA(message).cast::<u16>().write_unaligned(item.reply as u16);
+        }
+        item.control + space as usize
+    }
+}
+
+/// Most octets of a control message with an address.
+// SAFETY: it only computes.
+const ADDRESS: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as _) } as usize;
+// SAFETY: as above.
+const _: () = assert!(ADDRESS + unsafe { libc::CMSG_SPACE(2) } as usize <= size_of::<Control>());
+
+/// Whether the system can cut a piece into datagrams (Linux 4.18 and newer); an older one would send the piece whole.
+fn knows_segmentation(socket: &UdpSocket) -> bool {
+    let (mut value, mut length): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the descriptor is open while it is borrowed, and both pointers are valid for the length given.
+    let outcome = unsafe {
+        let value = ptr::from_mut(&mut value).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, value, &mut length)
+    };
+    outcome == 0
+}
+
+/// The octets of an address that are in use.
+fn octets(name: &libc::sockaddr_storage, length: libc::socklen_t) -> &[u8] {
+    let length = (length as usize).min(size_of::<libc::sockaddr_storage>());
+    // SAFETY: the storage is at least as long, has no padding that was never written (it began as zeros), and octets
+    // have no alignment.
+    unsafe { std::slice::from_raw_parts(ptr::from_ref(name).cast::<u8>(), length) }
+}
+
+/// Something that two clients seldom share: the port and the end of the address.
+fn client(name: &libc::sockaddr_storage) -> u32 {
+    let octets = octets(name, size_of::<libc::sockaddr_in6>() as libc::socklen_t);
+    let two = |at: usize| u32::from(u16::from_ne_bytes([octets[at], octets[at + 1]]));
+    // The port stands at 2; an IPv4 address ends at 8, an IPv6 address at 24 (both are zeros if unused).
+    two(2) << 16 | (two(6) ^ two(22))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn prepare(_socket: &socket2::Socket, _address: SocketAddr) -> io::Re
 
 impl Batch {
     /// Room for a datagram with a reply of at most `reply_size` octets.
-    pub(super) fn new(reply_size: usize) -> Batch {
+    pub(super) fn new(_socket: &UdpSocket, reply_size: usize) -> Batch {
         Batch {
             packet: vec![0; PACKET].into_boxed_slice(),
             length: 0,
@@ -101,7 +101,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(server.local_addr().unwrap()).unwrap();
         client.send(b"ask").unwrap();
-        let mut batch = Batch::new(512);
+        let mut batch = Batch::new(&server, 512);
         assert_eq!(batch.receive(&server, true).unwrap(), 1);
         assert_eq!(batch.source(0), Some(client.local_addr().unwrap()));
         assert_eq!(batch.destination(0), None);

@@ -25,6 +25,8 @@ pub mod proxy;
 mod query_log;
 mod quic;
 mod reply;
+#[cfg(target_os = "linux")]
+mod segments;
 mod socket;
 pub mod statistics;
 mod stream;

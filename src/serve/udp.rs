@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until the stop; an error means that the socket is lost.
 pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
-    let mut batch = Batch::new(usize::from(shared.limits.udp_payload));
+    let mut batch = Batch::new(socket, usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
     let tally = &*shared.statistics.alone(Transport::Udp);
     while !shared.stop.load(Ordering::Acquire) {
@@ -170,6 +170,7 @@ mod tests {
         super::testing::{self, fast_limits},
         *,
     };
+    use crate::settings::Limits;
     use std::collections::HashSet;
 
     #[test]
@@ -221,6 +222,46 @@ mod tests {
         }
         assert!(!serving.failed());
         serving.stop();
+    }
+
+    /// Replies of all lengths to several clients leave together where they can, and none is joined, cut or misled.
+    #[test]
+    fn replies_that_leave_together_arrive_apart() {
+        for (listen, ask) in [("127.0.0.1:0", "127.0.0.1"), ("0.0.0.0:0", "127.0.0.9"), ("[::]:0", "::1")] {
+            if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
+                continue; // a machine without IPv6
+            }
+            let limits = Limits { udp_payload: 4096, ..fast_limits() };
+            let (serving, address) = testing::serve(listen, limits);
+            let address = SocketAddr::new(ask.parse().unwrap(), address.port());
+            let clients: Vec<UdpSocket> = (0..5).map(|_| testing::udp_client(address)).collect();
+            for round in 0..10_usize {
+                let packet = |client: usize, number: usize| {
+                    let length = [3, 90, 90, 91, 1232, 1233, 2000][(client + number * round) % 7];
+                    let mut packet = vec![number as u8; length];
+                    (packet[0], packet[1]) = (testing::ECHO, client as u8);
+                    packet
+                };
+                for number in 0..40 {
+                    for (index, client) in clients.iter().enumerate() {
+                        client.send(&packet(index, number)).unwrap();
+                    }
+                }
+                for (index, client) in clients.iter().enumerate() {
+                    let mut expected: Vec<_> = (0..40).map(|number| packet(index, number)).collect();
+                    let mut buffer = [0; 4096];
+                    let mut got: Vec<Vec<u8>> = Vec::new();
+                    for _ in 0..40 {
+                        let length = client.recv(&mut buffer).unwrap();
+                        got.push(buffer[..length].to_vec());
+                    }
+                    expected.sort_unstable();
+                    got.sort_unstable();
+                    assert_eq!(got, expected, "{listen}");
+                }
+            }
+            assert_eq!(serving.counters().unsent.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[test]

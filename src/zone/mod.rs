@@ -3,6 +3,7 @@
 mod delta;
 pub mod file;
 mod journal;
+mod names;
 mod negative;
 mod node;
 mod publish;

@@ -5,12 +5,7 @@ use crate::{
     name::{Name, Presentation},
     wire::rdata::RecordType,
 };
-use std::{
-    borrow::Borrow,
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 use triomphe::ThinArc;
 
 /// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
@@ -153,6 +148,22 @@ impl Node {
         self.with(Head { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
     }
 
+    /// Counts so many children more or less in place if that alone does not decide whether the name exists, and its memory
+    /// is nobody else's; returns whether it did.
+    pub(super) fn count_children(&mut self, change: i32) -> bool {
+        let children = self.head().children.saturating_add_signed(change);
+        if self.is_empty() && (self.head().children == 0 || children == 0) {
+            return false;
+        }
+        self.0.with_arc_mut(|arc| match triomphe::Arc::get_mut(arc) {
+            Some(inner) => {
+                inner.header_mut().children = children;
+                true
+            }
+            None => false,
+        })
+    }
+
     /// The same with so many reasons to exist more or less.
     pub(super) fn with_pins(&self, change: i16) -> Node {
         self.with(Head { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
@@ -220,24 +231,3 @@ impl fmt::Debug for Node {
         write!(f, " children {} pins {} {:?}", self.head().children, self.head().pins, self.head().note)
     }
 }
-
-/// A node in a map that finds it by its name's wire form; the name is stored once, in the node.
-#[derive(Debug, Clone)]
-pub(super) struct ByName(pub(super) Node);
-
-impl Borrow<[u8]> for ByName {
-    fn borrow(&self) -> &[u8] {
-        self.0.wire_name()
-    }
-}
-impl Hash for ByName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.wire_name().hash(state);
-    }
-}
-impl PartialEq for ByName {
-    fn eq(&self, other: &ByName) -> bool {
-        self.0.wire_name() == other.0.wire_name()
-    }
-}
-impl Eq for ByName {}

@@ -1,10 +1,7 @@
 //! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
 
 use super::{
-    Differences, JournalLimits, Note, Record, Rrset,
-    journal::Journal,
-    negative::NegativeSoa,
-    node::{ByName, Node},
+    Differences, JournalLimits, Note, Record, Rrset, journal::Journal, names::Names, negative::NegativeSoa, node::Node,
     serial,
 };
 use crate::{
@@ -12,8 +9,6 @@ use crate::{
     wire::rdata::RecordType,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-
-type Nodes = imbl::GenericHashMap<ByName, (), foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;
 
 /// The records of a file by their owner.
 pub(super) type FileRecords = HashMap<Name, Vec<Rrset>>;
@@ -27,7 +22,7 @@ pub struct Zone {
     origin: Name,
     /// See [`Zone::number`].
     number: u8,
-    nodes: Nodes,
+    nodes: Names,
     serial: u32,
     soa_ttl: u32,
     soa_rdata: Box<[u8]>,
@@ -70,7 +65,7 @@ impl Zone {
             soa_rdata: soa_rdata.into(),
             origin,
             number: ZONES_COUNTED as u8,
-            nodes: Nodes::default(),
+            nodes: Names::default(),
             fed,
             file: Arc::default(),
             apexes_below: Arc::default(),
@@ -186,7 +181,7 @@ impl Zone {
 
     /// All names that exist, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.keys().map(|node| &node.0).filter(|node| node.exists())
+        self.nodes.iter().filter(|node| node.exists())
     }
 
     /// The node of a name in lower-cased wire form, if the name exists.
@@ -198,7 +193,7 @@ impl Zone {
     /// The same, also of a name that does not exist but of which there is a note.
     #[inline]
     pub fn known(&self, name: &[u8]) -> Option<&Node> {
-        self.nodes.get_key_value(name).map(|(node, ())| &node.0)
+        self.nodes.get(name)
     }
 
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
@@ -353,7 +348,7 @@ impl Zone {
         }
         let (existed, exists) = (before.as_ref().is_some_and(Node::exists), node.exists());
         if node.is_needed() {
-            self.nodes.insert(ByName(node), ());
+            self.nodes.insert(node);
         } else if before.is_some() {
             self.nodes.remove(name.as_wire());
         }
@@ -367,9 +362,15 @@ impl Zone {
 
     /// Tells the parent of `name` about a child more or less; it may come or go itself by that.
     fn child_of(&mut self, name: &Name, change: i32) {
-        if *name != self.origin
-            && let Some(parent) = name.parent()
-        {
+        if *name == self.origin {
+            return;
+        }
+        // Mostly there are others, and nothing else changes by one more.
+        let above = parent(name.as_wire()).and_then(|above| self.nodes.get_mut(above));
+        if above.is_some_and(|above| above.count_children(change)) {
+            return;
+        }
+        if let Some(parent) = name.parent() {
             self.edit(&parent, |node| node.with_children(change));
         }
     }
@@ -395,9 +396,9 @@ pub(super) fn soa_serial(rdata: &[u8]) -> u32 {
 /// Equal are zones that serve the same, whatever their history; serials are compared too.
 impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
-        (&self.origin, self.counts(), self.nodes.len()) == (&other.origin, other.counts(), other.nodes.len())
+        (&self.origin, self.counts(), self.nodes.iter().count()) == (&other.origin, other.counts(), other.nodes.iter().count())
             && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
-            && self.nodes.keys().all(|node| other.known(node.0.wire_name()) == Some(&node.0))
+            && self.nodes.iter().all(|node| other.known(node.wire_name()) == Some(node))
     }
 }
 
