@@ -46,10 +46,10 @@ use k8s_openapi::api::{
 };
 use notes::Notes;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-use tally::{Record, Tally};
+use tally::{Rdata, Record, Tally};
 use view::{EndpointView, Endpoints, PortView, ServiceView, Shape, SliceView};
 
 /// The version of the DNS specification that these records follow, as `dns-version` tells it.
@@ -66,6 +66,8 @@ pub struct RecordSettings {
     pub ttls: Ttls,
     /// Whether addresses have names below `pod`.
     pub pod_names: bool,
+    /// Whether anybody serves reverse names; else no PTR records are made.
+    pub pointers: bool,
     /// Whether the names of a Service that has no address yet exist all the same: NODATA instead of NXDOMAIN.
     pub empty_services_exist: bool,
 }
@@ -78,6 +80,7 @@ impl RecordSettings {
             further_domains: Vec::new(),
             ttls: Ttls::all(ttl),
             pod_names: true,
+            pointers: true,
             empty_services_exist: false,
         }
     }
@@ -85,6 +88,7 @@ impl RecordSettings {
 
 /// Namespace and name.
 type Key = (String, String);
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// All Services and slices seen so far, and what they give. Incremental equals full: any history of calls gives the
 /// records and the notes that a rebuild from the present objects gives.
@@ -93,6 +97,7 @@ pub struct Records {
     domains: Domains,
     ttls: Ttls,
     pod_names: bool,
+    pointers: bool,
     empty_services_exist: bool,
     tally: Tally,
     notes: Notes,
@@ -145,23 +150,25 @@ enum Direction {
 impl Records {
     /// No Services yet; the first [`Records::take`] holds what every cluster has (`dns-version`).
     pub fn new(settings: RecordSettings) -> Records {
-        let RecordSettings { cluster_domain, further_domains, ttls, pod_names, empty_services_exist } = settings;
+        let RecordSettings { cluster_domain, further_domains, ttls, pod_names, pointers, empty_services_exist } =
+            settings;
         let mut tally = Tally::default();
         if let Ok(owner) = cluster_domain.child(b"dns-version") {
-            let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION), ttl: ttls.other };
-            tally.add(owner, RecordType::TXT, record);
+            let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION).into(), ttl: ttls.other };
+            tally.add(&owner, RecordType::TXT, record);
         }
         Records {
             domains: Domains::new(cluster_domain, further_domains),
             ttls,
             pod_names,
+            pointers,
             empty_services_exist,
             tally,
             notes: Notes::default(),
-            services: HashMap::new(),
-            owners: HashMap::new(),
-            namespaces: HashMap::new(),
-            declared: HashMap::new(),
+            services: HashMap::default(),
+            owners: HashMap::default(),
+            namespaces: HashMap::default(),
+            declared: HashMap::default(),
             touched: BTreeSet::new(),
             touched_services: BTreeSet::new(),
         }
@@ -240,7 +247,8 @@ impl Records {
     /// What changed since the last call: only what really differs; in an order that is always the same.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
-        for (owner, rtype, _) in &delta.changes {
+        let declared = if self.declared.is_empty() { &[][..] } else { &delta.changes[..] };
+        for (owner, rtype, _) in declared {
             if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
                 self.touched.insert(owner.clone());
             }
@@ -282,8 +290,12 @@ impl Records {
             Shape::Headless { .. } => {}
             Shape::ExternalName { target } => {
                 if let Some(target) = target {
-                    let record = Record { rank: rank::FIRST, rdata: rdata::name(target), ttl: ttls.external_name };
-                    self.count(direction, base.clone(), RecordType::CNAME, record);
+                    let record = Record {
+                        rank: rank::FIRST,
+                        rdata: Rdata::from_slice(target.as_wire()),
+                        ttl: ttls.external_name,
+                    };
+                    self.count(direction, base, RecordType::CNAME, record);
                 }
             }
             Shape::ClusterIp { addresses, ports, .. } => {
@@ -341,30 +353,32 @@ impl Records {
 
     fn count_address(&mut self, direction: Direction, owner: &Name, address: IpAddr, ttl: u32) {
         let (rtype, rdata) = match address {
-            IpAddr::V4(address) => (RecordType::A, rdata::a(address)),
-            IpAddr::V6(address) => (RecordType::AAAA, rdata::aaaa(address)),
+            IpAddr::V4(address) => (RecordType::A, Rdata::from_slice(&address.octets())),
+            IpAddr::V6(address) => (RecordType::AAAA, Rdata::from_slice(&address.octets())),
         };
-        self.count(direction, owner.clone(), rtype, Record { rank: rank::FIRST, rdata, ttl });
+        self.count(direction, owner, rtype, Record { rank: rank::FIRST, rdata, ttl });
     }
 
     fn count_pointer(&mut self, direction: Direction, address: IpAddr, target: &Name, rank: u8, ttl: u32) {
-        let record = Record { rank, rdata: rdata::name(target), ttl };
-        self.count(direction, reverse_name(address), RecordType::PTR, record);
+        if self.pointers {
+            let record = Record { rank, rdata: Rdata::from_slice(target.as_wire()), ttl };
+            self.count(direction, &reverse_name(address), RecordType::PTR, record);
+        }
     }
 
     /// All ports stand at the Service's own name, as clients of CoreDNS expect; those with a name also below it.
     fn count_ports(&mut self, direction: Direction, base: &Name, target: &Name, ports: &[PortView], ttl: u32) {
         for port in ports {
             // Weights depend on how many records there are; the tally fills them in.
-            let record = Record { rank: rank::FIRST, rdata: rdata::srv(0, 0, port.number, target), ttl };
+            let record = Record { rank: rank::FIRST, rdata: rdata::srv(0, 0, port.number, target).into(), ttl };
             if let Some(owner) = port_name(base, port) {
-                self.count(direction, owner, RecordType::SRV, record.clone());
+                self.count(direction, &owner, RecordType::SRV, record.clone());
             }
-            self.count(direction, base.clone(), RecordType::SRV, record);
+            self.count(direction, base, RecordType::SRV, record);
         }
     }
 
-    fn count(&mut self, direction: Direction, owner: Name, rtype: RecordType, record: Record) {
+    fn count(&mut self, direction: Direction, owner: &Name, rtype: RecordType, record: Record) {
         match direction {
             Direction::Add => self.tally.add(owner, rtype, record),
             Direction::Remove => self.tally.remove(owner, rtype, &record),

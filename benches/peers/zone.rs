@@ -12,6 +12,7 @@ use std::{
     fs,
     io::{BufWriter, Write as _},
     net::Ipv4Addr,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -28,7 +29,12 @@ pub struct Files {
     pub mixed: PathBuf,
     /// 80 % absent names, as search lists make them, 20 % pods.
     pub absent: PathBuf,
+    /// Nothing but the one large Service.
+    pub large: PathBuf,
 }
+
+/// Pods of a Service that has so many more than the others.
+const LARGE: usize = 1000;
 
 fn service(number: usize) -> String {
     format!("service-{number}.namespace-{}.svc.cluster.local.", number % 16)
@@ -56,6 +62,7 @@ impl Files {
             zone: file("cluster.local.zone"),
             mixed: file("mixed.txt"),
             absent: file("absent.txt"),
+            large: file("large.txt"),
         };
         let mut zone = BufWriter::new(fs::File::create(&files.zone).unwrap());
         zone.write_all(b"$TTL 5\n@ SOA ns.dns hostmaster 1 7200 1800 86400 5\n@ NS ns.dns\nns.dns A 127.0.0.1\n")
@@ -64,7 +71,12 @@ impl Files {
             writeln!(zone, "{} A {}", pod(number), address(number)).unwrap();
             writeln!(zone, "{} A {}", service(number / PODS), address(number)).unwrap();
         }
+        for number in 0..LARGE {
+            writeln!(zone, "web-{number}.large.default.svc A {0}\nlarge.default.svc A {0}", address(pods + number))
+                .unwrap();
+        }
         zone.flush().unwrap();
+        fs::write(&files.large, "large.default.svc.cluster.local. A\n").unwrap();
         let mut random = fastrand::Rng::with_seed(7);
         let mut questions = |path: &Path, make: &dyn Fn(usize, usize) -> String| {
             let mut text = String::new();
@@ -88,29 +100,29 @@ impl Files {
 
 /// The same as objects of Kubernetes.
 pub fn objects(pods: usize) -> Vec<(Service, EndpointSlice)> {
-    let metadata = |name: &str, namespace: &str| ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(namespace.to_owned()),
-        ..ObjectMeta::default()
+    let ordinary = |number: usize| {
+        let addresses = number * PODS..pods.min((number + 1) * PODS);
+        object(format!("service-{number}"), format!("namespace-{}", number % 16), addresses)
     };
-    let one = |number: usize| {
-        let (name, namespace) = (format!("service-{number}"), format!("namespace-{}", number % 16));
-        let spec = ServiceSpec { cluster_ip: Some("None".to_owned()), ..ServiceSpec::default() };
-        let service = Service { metadata: metadata(&name, &namespace), spec: Some(spec), status: None };
-        let endpoint = |ordinal: usize| Endpoint {
-            addresses: vec![address(number * PODS + ordinal).to_string()],
-            hostname: Some(format!("web-{ordinal}")),
-            ..Endpoint::default()
-        };
-        let mut labelled = metadata(&name, &namespace);
-        labelled.labels = Some([("kubernetes.io/service-name".to_owned(), name)].into());
-        let slice = EndpointSlice {
-            address_type: "IPv4".to_owned(),
-            endpoints: Some((0..PODS.min(pods - number * PODS)).map(endpoint).collect()),
-            metadata: labelled,
-            ports: None,
-        };
-        (service, slice)
+    let large = object("large".to_owned(), "default".to_owned(), pods..pods + LARGE);
+    (0..pods.div_ceil(PODS)).map(ordinary).chain([large]).collect()
+}
+
+fn object(name: String, namespace: String, addresses: Range<usize>) -> (Service, EndpointSlice) {
+    let metadata = ObjectMeta { name: Some(name.clone()), namespace: Some(namespace), ..ObjectMeta::default() };
+    let spec = ServiceSpec { cluster_ip: Some("None".to_owned()), ..ServiceSpec::default() };
+    let service = Service { metadata: metadata.clone(), spec: Some(spec), status: None };
+    let endpoint = |(ordinal, number): (usize, usize)| Endpoint {
+        addresses: vec![address(number).to_string()],
+        hostname: Some(format!("web-{ordinal}")),
+        ..Endpoint::default()
     };
-    (0..pods.div_ceil(PODS)).map(one).collect()
+    let labels = Some([("kubernetes.io/service-name".to_owned(), name)].into());
+    let slice = EndpointSlice {
+        address_type: "IPv4".to_owned(),
+        endpoints: Some(addresses.enumerate().map(endpoint).collect()),
+        metadata: ObjectMeta { labels, ..metadata },
+        ports: None,
+    };
+    (service, slice)
 }

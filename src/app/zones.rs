@@ -73,6 +73,7 @@ pub(super) fn record_settings(settings: &Settings) -> RecordSettings {
             other: settings.ttl,
         },
         pod_names: settings.pod_names,
+        pointers: !settings.reverse_zones.is_empty(),
         empty_services_exist: settings.empty_services_exist,
     }
 }

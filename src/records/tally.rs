@@ -6,17 +6,40 @@ use crate::{
     zone::{Delta, Rrset},
 };
 use foldhash::fast::RandomState;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::{BuildHasher as _, Hasher as _},
+};
 
 /// All sets. A record stands in its set as long as it was added more often than removed.
+///
+/// Of a cluster with a million pods there are millions of sets, nearly all of one record: so each stands in one place,
+/// with its key, and is found by its number.
 #[derive(Debug, Default)]
 pub struct Tally {
-    sets: HashMap<Key, Set, RandomState>,
-    /// What stood in a set before its first change since the last [`Tally::take`].
-    before: HashMap<Key, Option<Rrset>, RandomState>,
+    numbers: HashTable<u32>,
+    slots: Vec<Slot>,
+    /// Numbers of slots that are nobody's.
+    free: Vec<u32>,
+    /// Sets that may differ from what [`Tally::take`] last told of them, and what that was.
+    changed: Vec<(u32, Option<Rrset>)>,
+    seed: RandomState,
 }
 
 type Key = (Name, RecordType);
+
+#[derive(Debug)]
+struct Slot {
+    key: Key,
+    set: Set,
+    /// Whether it stands in [`Tally::changed`]. One that does not is not empty.
+    is_changed: bool,
+}
+
+/// Rdata; that of an address needs no memory of its own.
+pub type Rdata = SmallVec<[u8; 16]>;
 
 /// A contribution. Contributions of one rdata may differ in their TTLs; the set, which has only one (RFC 2181 §5.2),
 /// takes the least of all that are seen.
@@ -24,7 +47,7 @@ type Key = (Name, RecordType);
 pub struct Record {
     /// Of a set's records only those of the lowest rank are seen.
     pub rank: u8,
-    pub rdata: Vec<u8>,
+    pub rdata: Rdata,
     /// In seconds.
     pub ttl: u32,
 }
@@ -33,7 +56,7 @@ pub struct Record {
 #[derive(Debug)]
 enum Set {
     /// In order of the records.
-    Few(Vec<(Record, u32)>),
+    Few(SmallVec<[(Record, u32); 1]>),
     Many(Box<Many>),
 }
 
@@ -49,8 +72,8 @@ struct Many {
     ttls: BTreeMap<u32, usize>,
     made: Option<Rrset>,
     /// What came and went since.
-    come: HashSet<Vec<u8>>,
-    gone: HashSet<Vec<u8>>,
+    come: HashSet<Rdata>,
+    gone: HashSet<Rdata>,
 }
 
 /// A longer list is kept as a tree.
@@ -58,45 +81,50 @@ const FEW: usize = 16;
 
 impl Tally {
     /// One more contribution of a record.
-    pub fn add(&mut self, owner: Name, rtype: RecordType, record: Record) {
-        let key = (owner, rtype);
-        self.remember(&key);
-        self.sets.entry(key).or_insert_with(|| Set::Few(Vec::new())).add(record);
+    pub fn add(&mut self, owner: &Name, rtype: RecordType, record: Record) {
+        let number = match self.find(owner, rtype) {
+            Some(number) => number,
+            None => self.take_slot((owner.clone(), rtype)),
+        };
+        self.change(number, |set| set.add(record));
     }
 
     /// One contribution less.
-    pub fn remove(&mut self, owner: Name, rtype: RecordType, record: &Record) {
-        let key = (owner, rtype);
-        self.remember(&key);
-        if let Some(set) = self.sets.get_mut(&key) {
-            set.remove(record);
-            if set.is_empty() {
-                self.sets.remove(&key);
-            }
+    pub fn remove(&mut self, owner: &Name, rtype: RecordType, record: &Record) {
+        if let Some(number) = self.find(owner, rtype) {
+            self.change(number, |set| set.remove(record));
         }
     }
 
     /// Whether a name has records of a type.
     pub fn has(&self, owner: &Name, rtype: RecordType) -> bool {
-        self.sets.contains_key(&(owner.clone(), rtype))
+        let slot = self.find(owner, rtype).and_then(|number| self.slots.get(number as usize));
+        slot.is_some_and(|slot| !slot.set.is_empty())
     }
 
     /// What differs from the last call.
     pub fn take(&mut self) -> Delta {
-        let mut changed: Vec<(Key, Option<Rrset>)> = std::mem::take(&mut self.before).into_iter().collect();
+        let mut changed = std::mem::take(&mut self.changed);
+        let key = |number: u32| {
+            let (owner, rtype) = &self.slots[number as usize].key;
+            (owner.as_wire(), *rtype)
+        };
         // Any order that is always the same will do; this one needs no look at labels.
-        changed.sort_unstable_by(|((one, rtype), _), ((other, other_rtype), _)| {
-            one.as_wire().cmp(other.as_wire()).then(rtype.cmp(other_rtype))
-        });
+        changed.sort_unstable_by(|(one, _), (other, _)| key(*one).cmp(&key(*other)));
         let mut delta = Delta::default();
-        for (key, before) in changed {
-            let after = self.rrset(&key);
+        delta.changes.reserve(changed.len());
+        for (number, before) in changed {
+            let slot = &mut self.slots[number as usize];
+            slot.is_changed = false;
+            let (after, (owner, rtype)) = (slot.rrset(), &slot.key);
             if after != before {
-                let (owner, rtype) = key;
                 match after {
-                    Some(rrset) => delta.set(owner, rrset),
-                    None => delta.remove(owner, rtype),
+                    Some(rrset) => delta.set(owner.clone(), rrset),
+                    None => delta.remove(owner.clone(), *rtype),
                 }
+            }
+            if slot.set.is_empty() {
+                self.free_slot(number);
             }
         }
         delta
@@ -105,22 +133,74 @@ impl Tally {
     /// How many sets the next [`Tally::take`] looks at.
     #[cfg(test)]
     pub fn changed(&self) -> usize {
-        self.before.len()
+        self.changed.len()
     }
 
-    fn remember(&mut self, key: &Key) {
-        if !self.before.contains_key(key) {
-            let rrset = self.rrset(key);
-            self.before.insert(key.clone(), rrset);
+    fn find(&self, owner: &Name, rtype: RecordType) -> Option<u32> {
+        let is_it = |&number: &u32| {
+            let (name, of_type) = &self.slots[number as usize].key;
+            *of_type == rtype && name == owner
+        };
+        self.numbers.find(hash(&self.seed, owner, rtype), is_it).copied()
+    }
+
+    fn take_slot(&mut self, key: Key) -> u32 {
+        let hash_of = |key: &Key| hash(&self.seed, &key.0, key.1);
+        let hash = hash_of(&key);
+        let slot = Slot { key, set: Set::Few(SmallVec::new()), is_changed: false };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.slots[number as usize] = slot;
+                number
+            }
+            None => {
+                self.slots.push(slot);
+                // Memory ends long before there are so many.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let slots = &self.slots;
+        self.numbers.insert_unique(hash, number, |&number| hash_of(&slots[number as usize].key));
+        number
+    }
+
+    fn free_slot(&mut self, number: u32) {
+        let slot = &mut self.slots[number as usize];
+        let (owner, rtype) = std::mem::replace(&mut slot.key, (Name::root(), RecordType(0)));
+        slot.set = Set::Few(SmallVec::new());
+        let entry = self.numbers.find_entry(hash(&self.seed, &owner, rtype), |other| *other == number);
+        if let Ok(entry) = entry {
+            entry.remove();
+        }
+        self.free.push(number);
+    }
+
+    fn change(&mut self, number: u32, change: impl FnOnce(&mut Set)) {
+        let slot = &mut self.slots[number as usize];
+        if !slot.is_changed {
+            slot.is_changed = true;
+            self.changed.push((number, slot.rrset()));
+        }
+        change(&mut slot.set);
+    }
+}
+
+impl Slot {
+    fn rrset(&mut self) -> Option<Rrset> {
+        let rtype = self.key.1;
+        match &mut self.set {
+            Set::Few(records) if records.is_empty() => None,
+            Set::Few(records) => Some(make(rtype, records.iter().map(|(record, _)| record))),
+            Set::Many(many) => Some(many.rrset(rtype)),
         }
     }
+}
 
-    fn rrset(&mut self, key: &Key) -> Option<Rrset> {
-        Some(match self.sets.get_mut(key)? {
-            Set::Few(records) => make(key.1, records.iter().map(|(record, _)| record)),
-            Set::Many(many) => many.rrset(key.1),
-        })
-    }
+fn hash(seed: &RandomState, owner: &Name, rtype: RecordType) -> u64 {
+    let mut hasher = seed.build_hasher();
+    hasher.write(owner.as_wire());
+    hasher.write_u16(rtype.0);
+    hasher.finish()
 }
 
 /// Equal shares of 100, at least 1, as CoreDNS gives them (RFC 2782).
@@ -129,9 +209,9 @@ fn weight(records: usize) -> u16 {
 }
 
 /// Puts the weight into SRV records: octets 2 and 3.
-fn weigh(rtype: RecordType, weight: u16, rdata: &mut [Vec<u8>]) {
+fn weigh(rtype: RecordType, weight: u16, rdata: &mut [impl AsMut<[u8]>]) {
     if rtype == RecordType::SRV {
-        for octets in rdata.iter_mut().filter_map(|record| record.get_mut(2..4)) {
+        for octets in rdata.iter_mut().filter_map(|record| record.as_mut().get_mut(2..4)) {
             octets.copy_from_slice(&weight.to_be_bytes());
         }
     }
@@ -142,15 +222,20 @@ fn make<'a>(rtype: RecordType, records: impl Iterator<Item = &'a Record>) -> Rrs
     let mut records = records.peekable();
     let first = records.peek().map(|record| record.rank);
     let mut ttl = u32::MAX;
-    let mut rdata: Vec<Vec<u8>> = Vec::new();
+    let mut rdata: SmallVec<[&[u8]; FEW]> = SmallVec::new();
     for record in records.take_while(|record| Some(record.rank) == first) {
         ttl = ttl.min(record.ttl);
-        if rdata.last() != Some(&record.rdata) {
-            rdata.push(record.rdata.clone());
+        if rdata.last() != Some(&&*record.rdata) {
+            rdata.push(&record.rdata);
         }
     }
-    weigh(rtype, weight(rdata.len()), &mut rdata);
-    Rrset::new(rtype, ttl, rdata)
+    if rtype == RecordType::SRV {
+        // All have the same weight, and so stay in order.
+        let mut weighed: Vec<Rdata> = rdata.iter().copied().map(Rdata::from_slice).collect();
+        weigh(rtype, weight(rdata.len()), &mut weighed);
+        return Rrset::of_sorted(rtype, ttl, &weighed);
+    }
+    Rrset::of_sorted(rtype, ttl, &rdata)
 }
 
 impl Many {
@@ -213,7 +298,7 @@ impl Many {
     /// What stands now; a few changes are made in what stood before.
     fn rrset(&mut self, rtype: RecordType) -> Rrset {
         let of_one_rank = self.of_later_ranks == 0;
-        let drained = |rdata: &mut HashSet<Vec<u8>>| rdata.drain().collect::<Vec<_>>();
+        let drained = |rdata: &mut HashSet<Rdata>| rdata.drain().map(SmallVec::into_vec).collect::<Vec<_>>();
         let (mut come, mut gone) = (drained(&mut self.come), drained(&mut self.gone));
         let weight = weight(self.distinct);
         let ttl = self.ttls.first_key_value().map_or(0, |(ttl, _)| *ttl);
@@ -287,7 +372,7 @@ mod tests {
     fn any_record() -> impl Strategy<Value = Record> {
         let rank = prop_oneof![9 => Just(0_u8), 1 => Just(1)];
         (rank, 0_u8..40, prop_oneof![8 => Just(5_u32), 1 => Just(1), 1 => Just(0)])
-            .prop_map(|(rank, last, ttl)| Record { rank, rdata: vec![10, 0, 0, last], ttl })
+            .prop_map(|(rank, last, ttl)| Record { rank, rdata: Rdata::from_slice(&[10, 0, 0, last]), ttl })
     }
 
     proptest! {
@@ -308,14 +393,14 @@ mod tests {
             };
             for (mut record, adds, takes) in steps {
                 if rtype == RecordType::SRV {
-                    record.rdata = [&[0, 0, 0, 0, 0, 80, 1], &record.rdata[3..], b"\0"].concat();
+                    record.rdata = Rdata::from([&[0, 0, 0, 0, 0, 80, 1], &record.rdata[3..], b"\0"].concat());
                 }
                 if adds || standing.is_empty() {
-                    tally.add(owner.clone(), rtype, record.clone());
+                    tally.add(&owner, rtype, record.clone());
                     standing.push(record);
                 } else {
                     let gone = standing.swap_remove(usize::from(record.rdata[3]) % standing.len());
-                    tally.remove(owner.clone(), rtype, &gone);
+                    tally.remove(&owner, rtype, &gone);
                 }
                 if takes {
                     take(&mut tally, &mut published);
@@ -323,7 +408,7 @@ mod tests {
             }
             take(&mut tally, &mut published);
             let mut fresh = Tally::default();
-            standing.iter().for_each(|record| fresh.add(owner.clone(), rtype, record.clone()));
+            standing.iter().for_each(|record| fresh.add(&owner, rtype, record.clone()));
             let full = fresh.take().changes.pop().and_then(|(_, _, set)| set);
             prop_assert_eq!(&published, &full);
             // One TTL, the least of those of the rank that is seen (RFC 2181 §5.2).

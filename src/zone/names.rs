@@ -17,7 +17,7 @@ use std::{
 /// Parts of a level.
 const PARTS: usize = 32;
 /// Names of a bucket; more only where their hashes have all of their first bits in common.
-const FULL: usize = 32;
+const FULL: usize = 24;
 /// Bits of the hash that tell buckets of a group apart, at most.
 const DEEPEST: u8 = 15;
 
@@ -52,7 +52,7 @@ struct Bucket {
 
 /// Where a name belongs.
 #[derive(Clone, Copy)]
-struct Place(u64);
+pub(super) struct Place(u64);
 
 impl Place {
     #[inline]
@@ -82,10 +82,21 @@ impl Place {
 }
 
 impl Names {
+    /// Where a name belongs, for whoever looks there more than once.
+    #[inline]
+    pub(super) fn place(&self, name: &[u8]) -> Place {
+        Place::of(name, &self.seed)
+    }
+
     /// The node of a name.
     #[inline]
     pub(super) fn get(&self, name: &[u8]) -> Option<&Node> {
-        let place = Place::of(name, &self.seed);
+        self.at(self.place(name), name)
+    }
+
+    /// The node of a name, the place of which is known.
+    #[inline]
+    pub(super) fn at(&self, place: Place, name: &[u8]) -> Option<&Node> {
         let (outer, inner) = place.parts();
         let bucket = self.root.0[outer].as_ref()?.0[inner].as_ref()?.bucket(place)?;
         bucket.nodes.get(bucket.find(place, name)?)
@@ -93,9 +104,9 @@ impl Names {
 
     /// The node of a name, to be changed in place; it keeps its name.
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Node> {
+        let place = self.place(name);
         // Nothing is copied for a name that is not there.
-        self.get(name)?;
-        let place = Place::of(name, &self.seed);
+        self.at(place, name)?;
         let (outer, inner) = place.parts();
         let level = Arc::make_mut(Arc::make_mut(&mut self.root).0[outer].as_mut()?);
         let group = Arc::make_mut(level.0[inner].as_mut()?);
@@ -105,9 +116,8 @@ impl Names {
         bucket.nodes.get_mut(index)
     }
 
-    /// Puts a node in the place of that of the same name.
-    pub(super) fn insert(&mut self, node: Node) {
-        let place = Place::of(node.wire_name(), &self.seed);
+    /// Puts a node in the place of that of the same name; `place` is where that belongs.
+    pub(super) fn insert_at(&mut self, place: Place, node: Node) {
         let (outer, inner) = place.parts();
         let level = Arc::make_mut(Arc::make_mut(&mut self.root).0[outer].get_or_insert_default());
         let group = Arc::make_mut(level.0[inner].get_or_insert_default());
@@ -314,6 +324,10 @@ mod tests {
         Node::empty(&name(number)).with_children(children)
     }
 
+    fn put(names: &mut Names, node: Node) {
+        names.insert_at(names.place(node.wire_name()), node);
+    }
+
     fn check(names: &Names, expected: &HashMap<u32, u32>) {
         for (number, children) in expected {
             let found = names.get(name(*number).as_wire());
@@ -343,7 +357,7 @@ mod tests {
                         }
                     }
                     _ => {
-                        names.insert(node(number, turn));
+                        put(&mut names, node(number, turn));
                         expected.insert(number, turn as u32);
                     }
                 }
@@ -365,7 +379,7 @@ mod tests {
             names.root.parts().flat_map(Level::parts).map(|group| group.buckets.len()).sum()
         };
         let mut names = Names::default();
-        (0..MANY).for_each(|number| names.insert(node(number, 1)));
+        (0..MANY).for_each(|number| put(&mut names, node(number, 1)));
         assert!((0..MANY).all(|number| names.get(name(number).as_wire()).is_some()));
         let fill = MANY as usize / buckets(&names);
         assert!((FULL / 2..=FULL).contains(&fill), "{fill} names in a bucket");

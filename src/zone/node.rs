@@ -5,6 +5,7 @@ use crate::{
     name::{Name, Presentation},
     wire::rdata::RecordType,
 };
+use smallvec::SmallVec;
 use std::{fmt, sync::Arc};
 use triomphe::ThinArc;
 
@@ -19,10 +20,8 @@ pub struct Node(ThinArc<Head, u8>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Head {
-    /// The sets that do not stand in the octets.
-    shared: Option<Arc<Vec<Rrset>>>,
-    /// What is known besides.
-    note: Option<Arc<Note>>,
+    /// What few nodes have.
+    rare: Option<Arc<Rare>>,
     /// How many nodes have this one as their parent.
     children: u32,
     /// How many reasons there are for it to exist even without records and children.
@@ -30,27 +29,37 @@ struct Head {
     /// How many sets stand in the octets, and how many of these came by a delta.
     small: u16,
     small_fed: u16,
-    /// How many of the shared sets came by a delta.
-    shared_fed: u16,
     /// Octets of the name.
     name: u8,
 }
 
+impl Head {
+    /// Of a node that has nothing yet.
+    fn of(name: &[u8]) -> Head {
+        // A name has at most 255 octets.
+        Head { rare: None, children: 0, pins: 0, small: 0, small_fed: 0, name: name.len() as u8 }
+    }
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Rare {
+    /// The sets that do not stand in the octets.
+    shared: Vec<Rrset>,
+    /// How many of them came by a delta.
+    shared_fed: usize,
+    /// What is known besides.
+    note: Option<Arc<Note>>,
+}
+
+impl Rare {
+    fn kept(self) -> Option<Arc<Rare>> {
+        (self != Rare::default()).then(|| Arc::new(self))
+    }
+}
+
 impl Node {
     pub(super) fn empty(name: &Name) -> Node {
-        let name = name.as_wire();
-        let head = Head {
-            shared: None,
-            note: None,
-            children: 0,
-            pins: 0,
-            small: 0,
-            small_fed: 0,
-            shared_fed: 0,
-            // A name has at most 255 octets.
-            name: name.len() as u8,
-        };
-        Node(ThinArc::from_header_and_slice(head, name))
+        Node(ThinArc::from_header_and_slice(Head::of(name.as_wire()), name.as_wire()))
     }
 
     fn head(&self) -> &Head {
@@ -82,23 +91,25 @@ impl Node {
     /// Whether the name has no records.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.head().small == 0 && self.head().shared.is_none()
+        self.head().small == 0 && self.shared().is_empty()
     }
 
     /// What is known besides the records.
     pub fn note(&self) -> Option<&Note> {
-        self.head().note.as_deref()
+        self.head().rare.as_ref()?.note.as_deref()
     }
 
     /// Whether the name exists: the difference between NODATA and NXDOMAIN.
     #[inline]
     pub fn exists(&self) -> bool {
-        let Head { note, children, pins, .. } = self.head();
-        !self.is_empty() || *children > 0 || *pins > 0 || note.as_ref().is_some_and(|note| note.exists)
+        let Head { rare, children, pins, small, .. } = self.head();
+        let by_itself = *small > 0 || *children > 0 || *pins > 0;
+        by_itself
+            || rare.as_ref().is_some_and(|rare| !rare.shared.is_empty() || self.note().is_some_and(|note| note.exists))
     }
 
     pub(super) fn is_needed(&self) -> bool {
-        self.head().note.is_some() || self.exists()
+        self.note().is_some() || self.exists()
     }
 
     #[cfg(test)]
@@ -112,7 +123,15 @@ impl Node {
     }
 
     fn shared(&self) -> &[Rrset] {
-        self.head().shared.as_ref().map_or(&[], |shared| shared.as_slice())
+        self.head().rare.as_ref().map_or(&[], |rare| rare.shared.as_slice())
+    }
+
+    fn shared_fed(&self) -> &[Rrset] {
+        self.head().rare.as_ref().map_or(&[], |rare| &rare.shared[..rare.shared_fed])
+    }
+
+    fn rare(&self) -> Rare {
+        self.head().rare.as_deref().cloned().unwrap_or_default()
     }
 
     #[inline]
@@ -129,13 +148,13 @@ impl Node {
     /// The sets that came by a delta.
     pub(super) fn fed(&self) -> Vec<Rrset> {
         let small = self.small_sets().take(usize::from(self.head().small_fed)).map(RrsetRef::to_rrset);
-        small.chain(self.shared()[..usize::from(self.head().shared_fed)].iter().cloned()).collect()
+        small.chain(self.shared_fed().iter().cloned()).collect()
     }
 
     /// The set of one type, if it came by a delta.
     pub(super) fn fed_set(&self, rtype: RecordType) -> Option<RrsetRef<'_>> {
         let small = self.small_sets().take(usize::from(self.head().small_fed));
-        let shared = self.shared()[..usize::from(self.head().shared_fed)].iter().map(Rrset::view);
+        let shared = self.shared_fed().iter().map(Rrset::view);
         small.chain(shared).find(|set| set.rtype() == rtype)
     }
 
@@ -171,12 +190,24 @@ impl Node {
 
     /// The same with another note.
     pub(super) fn with_note(&self, note: Option<&Arc<Note>>) -> Node {
-        self.with(Head { note: note.cloned(), ..self.head().clone() })
+        let rare = Rare { note: note.cloned(), ..self.rare() };
+        self.with(Head { rare: rare.kept(), ..self.head().clone() })
     }
 
     /// The same with other sets: those that came by a delta, and below them those of a file as far as nothing stands
     /// against it: the same type comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
     pub(super) fn with_sets(&self, fed: &[Rrset], file: &[Rrset]) -> Node {
+        Node::made(self.wire_name(), self.head().clone(), fed, file)
+    }
+
+    /// The same as [`Node::with_sets`] of the node that there was; if there was none, of an empty one.
+    pub(super) fn changed(name: &Name, before: Option<&Node>, fed: &[Rrset], file: &[Rrset]) -> Node {
+        let name = name.as_wire();
+        let head = before.map_or_else(|| Head::of(name), |before| before.head().clone());
+        Node::made(name, head, fed, file)
+    }
+
+    fn made(name: &[u8], head: Head, fed: &[Rrset], file: &[Rrset]) -> Node {
         let is_alias = |set: &Rrset| set.rtype() == RecordType::CNAME;
         let hides = |fed: &Rrset, set: &Rrset| fed.rtype() == set.rtype() || is_alias(fed) || is_alias(set);
         let seen = || file.iter().filter(|set| !fed.iter().any(|fed| hides(fed, set)));
@@ -184,9 +215,7 @@ impl Node {
         let number = |sets: &mut dyn Iterator<Item = &Rrset>| u16::try_from(sets.count()).unwrap_or(u16::MAX);
         let small_fed = number(&mut fed.iter().filter(is_small));
         let shared: Vec<Rrset> = fed.iter().chain(seen()).filter(|set| !is_small(set)).cloned().collect();
-        let octets = fed.iter().chain(seen()).filter_map(Rrset::small).map(|set| 2 + set.len()).sum::<usize>();
-        let mut slice = Vec::with_capacity(self.wire_name().len() + octets);
-        slice.extend_from_slice(self.wire_name());
+        let mut slice: SmallVec<[u8; 512]> = SmallVec::from_slice(name);
         let mut small = 0;
         for set in fed.iter().chain(seen()) {
             if let Some(octets) = set.small() {
@@ -196,12 +225,12 @@ impl Node {
                 small += 1;
             }
         }
+        let rare = head.rare.as_deref().cloned().unwrap_or_default();
         let head = Head {
-            shared_fed: number(&mut fed.iter().filter(|set| !is_small(set))),
-            shared: (!shared.is_empty()).then(|| Arc::new(shared)),
+            rare: Rare { shared, shared_fed: fed.iter().filter(|set| !is_small(set)).count(), ..rare }.kept(),
             small,
             small_fed,
-            ..self.head().clone()
+            ..head
         };
         Node(ThinArc::from_header_and_slice(head, &slice))
     }
@@ -228,6 +257,6 @@ const _: () = assert!(rrset::SMALL <= u8::MAX as usize, "its length is one octet
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.name(), self.sets().collect::<Vec<_>>())?;
-        write!(f, " children {} pins {} {:?}", self.head().children, self.head().pins, self.head().note)
+        write!(f, " children {} pins {} {:?}", self.head().children, self.head().pins, self.note())
     }
 }

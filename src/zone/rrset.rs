@@ -51,20 +51,25 @@ impl Rrset {
             rdata.into_iter().filter(|rdata| rdata.len() <= usize::from(u16::MAX)).collect();
         records.sort_unstable();
         records.dedup();
+        Rrset::of_sorted(rtype, ttl, &records)
+    }
+
+    /// The same of rdata that is sorted already, each different from the others and of at most 65,535 octets.
+    pub fn of_sorted(rtype: RecordType, ttl: u32, records: &[impl AsRef<[u8]>]) -> Rrset {
+        debug_assert!(records.is_sorted_by(|one, other| one.as_ref() < other.as_ref()));
         let ttl = ttl.min(TTL_MAX);
-        let length = records.iter().map(|rdata| ready::FIXED + rdata.len()).sum();
+        let length = records.iter().map(|rdata| ready::FIXED + rdata.as_ref().len()).sum();
         let mut bytes = Vec::with_capacity(length);
-        let mut starts = Vec::with_capacity(records.len());
-        for rdata in &records {
-            starts.push(bytes.len() as u32);
-            ready::push(&mut bytes, rtype, ttl, rdata);
+        let first = records.first().map_or(0, |rdata| rdata.as_ref().len());
+        let uniform = records.iter().all(|rdata| rdata.as_ref().len() == first);
+        let mut starts = Vec::with_capacity(if uniform { 0 } else { records.len() });
+        for rdata in records {
+            if !uniform {
+                starts.push(bytes.len() as u32);
+            }
+            ready::push(&mut bytes, rtype, ttl, rdata.as_ref());
         }
-        let first = records.first().map_or(0, Vec::len);
-        let uniform = records.iter().all(|rdata| rdata.len() == first);
-        if uniform {
-            starts.clear();
-        }
-        let repeated = repeated_targets(rtype, &records);
+        let repeated = repeated_targets(rtype, records);
         let index = (!uniform || !repeated.is_empty())
             .then(|| Arc::new(Index { starts: starts.into(), repeated_targets: repeated.into() }));
         Rrset {

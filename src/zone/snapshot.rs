@@ -141,7 +141,7 @@ impl Snapshot {
         let mut next = self.clone();
         next.generation += 1;
         // Zones under change, taken out of their table once.
-        let mut changed: BTreeMap<&Name, (Zone, bool)> = BTreeMap::new();
+        let mut changed: HashMap<&Name, (Zone, bool), foldhash::fast::RandomState> = HashMap::default();
         for (owner, rtype, set) in last_of_each(delta) {
             let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
             let (zone, differs) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));

@@ -252,27 +252,29 @@ impl Zone {
 
     /// The same for any type.
     pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
-        let present = self.node(owner.as_wire());
-        if present.and_then(|node| node.fed_set(rtype)) == set.map(Rrset::view) {
-            return false;
-        }
-        let mut sets = present.map(Node::fed).unwrap_or_default();
-        sets.retain(|set| set.rtype() != rtype);
-        sets.extend(set.cloned());
-        // Independent of the order in which the sets came.
-        sets.sort_unstable_by_key(Rrset::rtype);
         let file = Arc::clone(&self.file);
-        self.edit(owner, |node| node.with_sets(&sets, file.get(owner).map(Vec::as_slice).unwrap_or_default()))
+        self.edit(owner, |node| {
+            if node.and_then(|node| node.fed_set(rtype)) == set.map(Rrset::view) {
+                return None;
+            }
+            let mut sets = node.map(Node::fed).unwrap_or_default();
+            sets.retain(|set| set.rtype() != rtype);
+            sets.extend(set.cloned());
+            // Independent of the order in which the sets came.
+            sets.sort_unstable_by_key(Rrset::rtype);
+            let file = if file.is_empty() { None } else { file.get(owner) };
+            Some(Node::changed(owner, node, &sets, file.map(Vec::as_slice).unwrap_or_default()))
+        })
     }
 
     /// What is known of a name besides its records from now on.
     pub(super) fn note(&mut self, name: &Name, note: Option<&Arc<Note>>) {
-        self.edit(name, |node| node.with_note(note));
+        self.edit_present(name, |node| node.with_note(note));
     }
 
     /// Makes `name` exist even without records.
     pub(super) fn pin(&mut self, name: &Name) {
-        self.edit(name, |node| node.with_pins(1));
+        self.edit_present(name, |node| node.with_pins(1));
     }
 
     /// Apexes of zones right below this one, in order.
@@ -287,7 +289,7 @@ impl Zone {
             self.pin(apex);
         }
         for apex in &*before {
-            self.edit(apex, |node| node.with_pins(-1));
+            self.edit_present(apex, |node| node.with_pins(-1));
         }
     }
 
@@ -301,7 +303,7 @@ impl Zone {
         let mut differs = false;
         for owner in before.keys().chain(file.keys()) {
             let sets = file.get(owner).map(Vec::as_slice).unwrap_or_default();
-            differs |= self.edit(owner, |node| node.with_sets(&node.fed(), sets));
+            differs |= self.edit_present(owner, |node| node.with_sets(&node.fed(), sets));
         }
         differs
     }
@@ -329,15 +331,21 @@ impl Zone {
 
     /// Edits the node of `name`, which is made or let go as needed, and keeps ancestors and counters right. Returns
     /// whether its sets differ now.
-    fn edit(&mut self, name: &Name, edit: impl FnOnce(&Node) -> Node) -> bool {
-        let before = self.known(name.as_wire()).cloned();
-        let node = match &before {
-            Some(before) => edit(before),
-            None => edit(&Node::empty(name)),
-        };
-        if before.as_ref() == Some(&node) {
-            return false;
-        }
+    fn edit_present(&mut self, name: &Name, edit: impl FnOnce(&Node) -> Node) -> bool {
+        self.edit(name, |node| {
+            Some(match node {
+                Some(node) => edit(node),
+                None => edit(&Node::empty(name)),
+            })
+        })
+    }
+
+    /// The same; the node may be left as it is.
+    fn edit(&mut self, name: &Name, edit: impl FnOnce(Option<&Node>) -> Option<Node>) -> bool {
+        let place = self.nodes.place(name.as_wire());
+        let before = self.nodes.at(place, name.as_wire());
+        let Some(node) = edit(before).filter(|node| before != Some(node)) else { return false };
+        let before = before.cloned();
         if let Some(before) = &before {
             self.tally(before, false);
         }
@@ -348,7 +356,7 @@ impl Zone {
         }
         let (existed, exists) = (before.as_ref().is_some_and(Node::exists), node.exists());
         if node.is_needed() {
-            self.nodes.insert(node);
+            self.nodes.insert_at(place, node);
         } else if before.is_some() {
             self.nodes.remove(name.as_wire());
         }
@@ -371,7 +379,7 @@ impl Zone {
             return;
         }
         if let Some(parent) = name.parent() {
-            self.edit(&parent, |node| node.with_children(change));
+            self.edit_present(&parent, |node| node.with_children(change));
         }
     }
 
@@ -396,7 +404,8 @@ pub(super) fn soa_serial(rdata: &[u8]) -> u32 {
 /// Equal are zones that serve the same, whatever their history; serials are compared too.
 impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
-        (&self.origin, self.counts(), self.nodes.iter().count()) == (&other.origin, other.counts(), other.nodes.iter().count())
+        (&self.origin, self.counts(), self.nodes.iter().count())
+            == (&other.origin, other.counts(), other.nodes.iter().count())
             && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
             && self.nodes.iter().all(|node| other.known(node.wire_name()) == Some(node))
     }
