@@ -114,7 +114,11 @@ pub fn apply(
     let merged = walk::merge(Some(&before), &applied, shape);
     let mut all = Fields::default();
     managers.0.iter().for_each(|entry| all.join(&entry.fields));
-    let gone = walk::with_objects(&last, shape).without(&walk::with_objects(&all, shape));
+    let mut gone = walk::with_objects(&last, shape).without(&walk::with_objects(&all, shape));
+    // Nobody owns the name, and it stays.
+    if let Some(metadata) = gone.below.get_mut("f:metadata") {
+        metadata.is_member = false;
+    }
     let mut after = walk::remove(&merged, &gone, shape).unwrap_or(merged);
 
     let compared = compare(&before, &after, &applied, shape);

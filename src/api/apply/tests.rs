@@ -107,6 +107,16 @@ fn what_is_no_longer_applied_goes_unless_somebody_else_has_it() {
 }
 
 #[test]
+fn an_object_keeps_its_name_though_nothing_else_of_its_metadata_is_applied_any_more() {
+    let mut labelled = service(json!({ "clusterIP": "None" }));
+    labelled["metadata"]["labels"] = json!({ "a": "b" });
+    let live = must(None, &labelled, "one", 0);
+    let after = must(Some(&live), &service(json!({ "clusterIP": "None" })), "one", 1);
+    assert_eq!(after["metadata"]["name"], "web");
+    assert_eq!(after["metadata"].get("labels"), None);
+}
+
+#[test]
 fn defaults_stay_beneath_what_is_still_applied() {
     let live = must(None, &set(Some(3), "a:1"), "one", 0);
     let mut defaulted = live.clone();
