@@ -424,6 +424,22 @@ fn tables_selectors_and_endpoints() {
     cluster.ask("DELETE", &format!("{SERVICES}/web"), &[], "");
     while watch.seen() != ("DELETED".to_owned(), "web".to_owned()) {}
     assert_eq!(cluster.post(endpoints, &json!({})).0, 405);
+    // In pages, by name; what is not selected is on none of them.
+    for name in ["a", "b", "c", "d"] {
+        let mut service = service(name);
+        service["metadata"]["labels"] = json!({"page": if name == "c" { "no" } else { "yes" }});
+        cluster.post(SERVICES, &service);
+    }
+    let (mut names, mut token) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = cluster.get(&format!("{endpoints}?limit=1&labelSelector=page%3Dyes&continue={token}"));
+        names.extend(page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone()));
+        match page["metadata"]["continue"].as_str() {
+            Some(more) => token = more.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "d"]);
 }
 
 #[test]

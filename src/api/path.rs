@@ -7,8 +7,10 @@ use super::resource::{GROUPS, Resource, Subresource, find};
 pub enum Target {
     /// `/version`.
     Version,
-    /// `/healthz`, `/livez`, `/readyz`.
-    Health,
+    /// `/healthz`, `/livez`.
+    Alive,
+    /// `/readyz`.
+    Ready,
     /// `/api`: the versions of the core group, or in the aggregated form all of it.
     Core,
     /// `/apis`: the other groups.
@@ -71,7 +73,8 @@ pub fn parse(path: &str) -> Option<Target> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["version"] => Some(Target::Version),
-        ["healthz" | "livez" | "readyz", ..] => Some(Target::Health),
+        ["healthz" | "livez", ..] => Some(Target::Alive),
+        ["readyz", ..] => Some(Target::Ready),
         ["api"] => Some(Target::Core),
         ["apis"] => Some(Target::Groups),
         ["openapi", "v2"] => Some(Target::OpenApiV2),
@@ -162,7 +165,8 @@ mod tests {
     fn what_paths_name() {
         let rows = [
             ("/version/", "Version"),
-            ("/readyz/ping", "Health"),
+            ("/readyz/ping", "Ready"),
+            ("/livez", "Alive"),
             ("/api", "Core"),
             ("/apis/", "Groups"),
             ("/apis/apps", "Group apps"),

@@ -20,7 +20,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
@@ -71,7 +74,10 @@ fn start(api: &Api, query: &Query) -> Result<Start, Refused> {
 pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
     let start = start(api, query)?;
     let permit = Arc::clone(&api.watches).try_acquire_owned();
-    let permit = permit.map_err(|_| Refused::too_many("too many watches are open already, please try again later"))?;
+    let permit = permit.map_err(|_| {
+        api.refused_watches.fetch_add(1, Ordering::Relaxed);
+        Refused::too_many("too many watches are open already (limits.apiConnections), please try again later")
+    })?;
     let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
     let (sender, body) = stream::channel();
     let watcher = Watcher {
