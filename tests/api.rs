@@ -260,7 +260,7 @@ fn an_object_from_its_creation_to_its_end() {
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     let (_, before) = cluster.get(&one);
     let (code, gone) = cluster.ask("DELETE", &format!("{one}?dryRun=All"), &[], "");
-    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]));
+    assert_eq!((code, &gone["metadata"]["uid"]), (200, &before["metadata"]["uid"]));
     let (code, dry) = cluster.post(&format!("{SERVICES}?dryRun=All"), &service("other"));
     assert_eq!((code, dry["metadata"]["uid"].is_string()), (201, true));
     assert_eq!(cluster.get(&format!("{SERVICES}/other")).0, 404);
@@ -270,7 +270,7 @@ fn an_object_from_its_creation_to_its_end() {
     let wrong = json!({"preconditions": {"uid": "another"}}).to_string();
     assert_eq!(cluster.ask("DELETE", &one, &[], &wrong).0, 409);
     let (code, gone) = cluster.ask("DELETE", &one, &[], "{\"propagationPolicy\": \"Background\"}");
-    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]), "{gone}");
+    assert_eq!((code, &gone["metadata"]["uid"]), (200, &before["metadata"]["uid"]), "{gone}");
     assert_eq!(cluster.ask("DELETE", &one, &[], "").0, 404);
 }
 

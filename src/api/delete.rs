@@ -103,10 +103,14 @@ pub async fn delete(
     Ok((answer(place, &name, &written, shape), warnings))
 }
 
+/// Kinds whose objects upstream replies with even when they have gone; typed clients count on it.
+const TOLD_IN_FULL: &[Kind] =
+    &[Kind::Pod, Kind::Service, Kind::PersistentVolumeClaim, Kind::PersistentVolume, Kind::StorageClass];
+
 /// The object while it is on its way out, else a Status with its uid, by which kubectl knows it from another one of the
 /// same name.
 fn answer(place: &Place, name: &str, written: &Written, shape: Shape) -> Response {
-    if !written.gone {
+    if !written.gone || TOLD_IN_FULL.contains(&written.object.kind()) {
         return reply(StatusCode::OK, &shape.object(written.object.to_json()));
     }
     let mut details = json!({"name": name});
