@@ -10,7 +10,7 @@ use super::{
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
-    watch::Watched,
+    watch::{Told, Watched},
     write::warn,
 };
 use crate::{
@@ -177,7 +177,7 @@ impl Watched for Derived {
             && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Value)>> {
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
@@ -192,11 +192,11 @@ impl Watched for Derived {
             match (object, self.told.remove(&name)) {
                 (Some(object), before) => {
                     self.told.insert(name, without_addresses(&object));
-                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, object));
+                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, Told::Made(object)));
                 }
                 (None, Some(mut before)) => {
                     before["metadata"]["resourceVersion"] = version.to_string().into();
-                    events.push(("DELETED", before));
+                    events.push(("DELETED", Told::Made(before)));
                 }
                 (None, None) => {}
             }

@@ -61,6 +61,7 @@ mod shape;
 mod status;
 mod stream;
 pub mod table;
+mod texts;
 mod watch;
 mod write;
 
@@ -93,6 +94,7 @@ use std::{
     },
     time::Duration,
 };
+use texts::Texts;
 use tokio::sync::{Semaphore, watch as signal};
 use write::Writer;
 
@@ -139,6 +141,8 @@ struct Api {
     /// Places of watches.
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
+    /// What watches are told.
+    texts: Arc<Texts>,
     /// True once the server is about to end, so that watches end by themselves.
     stopped: signal::Receiver<bool>,
 }
@@ -199,7 +203,17 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
     let places = places(connections);
     let (watches, refused_watches) = (Arc::new(Semaphore::new(places)), Arc::new(AtomicU64::new(0)));
     let counted = (Arc::clone(&watches), Arc::clone(&refused_watches));
-    let api = Arc::new(Api { handle, guard, slow, problem, create_namespaces, watches, refused_watches, stopped });
+    let api = Arc::new(Api {
+        handle,
+        guard,
+        slow,
+        problem,
+        create_namespaces,
+        watches,
+        refused_watches,
+        texts: Arc::default(),
+        stopped,
+    });
     let routes = Router::new().fallback(answer).with_state(api);
     let limits = http::Limits { connections, head: IDLE, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;

@@ -61,6 +61,11 @@ impl Shape {
         Shape { form, include, resource, now }
     }
 
+    /// Whether objects are told as they are.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.form, Form::Plain | Form::Aggregated)
+    }
+
     /// One object.
     pub fn object(&self, object: Value) -> Value {
         match self.form {
