@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Debug, future::Future, time::Duration};
 use support::{
     PATIENCE,
-    cluster::{Home, eventually_watches},
+    cluster::{Home, eventually_watches, figure},
 };
 
 fn client(server: &Server) -> Client {
@@ -469,9 +469,12 @@ async fn versions_expire_and_watchers_list_again() {
     for expected in ["init", "there first", "there second", "done"] {
         assert_eq!(told(&mut watched).await, expected);
     }
-    // The first look after the list opens the watch.
-    assert!(futures::poll!(watched.next()).is_pending());
-    eventually_watches(&server, 1);
+    // Looking after the list opens the watch.
+    until("its watch", async || {
+        assert!(futures::poll!(watched.next()).is_pending());
+        figure(&server, "headless_dns_api_watches") == 1.0
+    })
+    .await;
     eventually_watches(&server, 0);
     for round in 0..60 {
         for name in ["first", "second"] {
