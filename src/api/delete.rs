@@ -80,7 +80,7 @@ fn warnings(object: &Object) -> Warnings {
         return Warnings::new();
     }
     vec![format!(
-        "{} is declared by a manifest: it stays deleted until that file changes or the program starts again",
+        "{} is declared by a manifest: it stays deleted until its manifest changes or the program starts again",
         object.key()
     )]
 }

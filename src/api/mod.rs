@@ -24,7 +24,7 @@
 //!                Fields::matches(&self, object: &Value) -> bool
 //!                Fields::name(&self) -> Option<&str>                                 where metadata.name= decides
 //! endpoints      derive(&Service, slices: &[&EndpointSlice]) -> Value                the v1 Endpoints of a Service
-//! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, V2: &[u8]
+//! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, v2() -> &[u8]
 //!   ::strict     unknown_fields(kind: &str, body: &Value) -> Vec<String>             unknown field "spec.serviceNam"
 //!   ::schema     Schema::of(kind: &str) -> Option<&'static Schema>                   structure, list types, merge keys
 //! patch          patch(Type::{Json, Merge, Strategic}, kind, original: &Value, patch: &Value)
@@ -225,7 +225,10 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     match respond(&api, &head, body).await {
         Ok(response) => response,
-        Err(refused) => refused.into_response(),
+        Err(mut refused) => {
+            let warnings = std::mem::take(&mut refused.warnings);
+            write::warn(refused.into_response(), &warnings)
+        }
     }
 }
 
@@ -259,7 +262,8 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refuse
         Target::Groups => discovery(discovery::groups(), GROUPS),
         Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
         Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
-        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::V2).into_response()),
+        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
+        Target::CustomResourceDefinitions => Ok(read::reply(StatusCode::OK, &discovery::no_custom_resources())),
         Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
         Target::OpenApi(path) => {
             openapi::document(&path).map(|found| document(found, head)).ok_or_else(Refused::nowhere)
@@ -307,6 +311,8 @@ fn unserved(place: &Place, beneath: &str) -> Refused {
 
 /// Requests about objects.
 async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<Response, Refused> {
+    // It is taken before anything is refused: a client that is still sending would see a broken connection instead.
+    let octets = if head.method == Method::GET { Default::default() } else { body::read(body, api.slow).await? };
     if let Some(Beneath::Unserved(name)) = place.beneath {
         return Err(unserved(place, name));
     }
@@ -319,7 +325,6 @@ async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<R
     let Some(kind) = place.resource.stored() else {
         return Err(Refused::not_allowed("endpoints are derived from endpointslices and can only be read"));
     };
-    let octets = body::read(body, api.slow).await?;
     let (response, warnings) = change(api, place, kind, &query, head, &octets, shape).await?;
     Ok(write::warn(response, &warnings))
 }
@@ -332,7 +337,9 @@ async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Resul
         return watch::watch(api, place, &query, shape).await;
     }
     match (place.resource.source, &place.name, &place.beneath) {
-        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => scale::get(api, place, kind).await,
+        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => {
+            scale::get(api, place, kind, shape).await
+        }
         (Source::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
         (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
         (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,

@@ -238,7 +238,7 @@ fn what_is_no_object_of_its_kind_is_refused() {
         assert_eq!(error, ApplyError::Malformed(expected.to_owned()));
     };
     refused(&|set| set["metadata"]["managedFields"] = json!([]), "metadata.managedFields must be nil");
-    let patch = |error: &str| format!("failed to create typed patch object (web; apps/v1, Kind=StatefulSet): {error}");
+    let patch = |error: &str| format!("failed to create typed patch object (/web; apps/v1, Kind=StatefulSet): {error}");
     refused(&|set| set["spec"]["x"] = json!(1), &patch(".spec.x: field not declared in schema"));
     refused(
         &|set| set["spec"]["replicas"] = json!("1"),
