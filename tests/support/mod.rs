@@ -12,6 +12,7 @@ pub mod namespace;
 pub mod program;
 pub mod rows;
 pub mod session;
+pub mod transcript;
 
 use std::{
     fmt,
