@@ -260,7 +260,7 @@ fn an_object_from_its_creation_to_its_end() {
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     let (_, before) = cluster.get(&one);
     let (code, gone) = cluster.ask("DELETE", &format!("{one}?dryRun=All"), &[], "");
-    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]));
+    assert_eq!((code, &gone["metadata"]["uid"]), (200, &before["metadata"]["uid"]));
     let (code, dry) = cluster.post(&format!("{SERVICES}?dryRun=All"), &service("other"));
     assert_eq!((code, dry["metadata"]["uid"].is_string()), (201, true));
     assert_eq!(cluster.get(&format!("{SERVICES}/other")).0, 404);
@@ -270,7 +270,7 @@ fn an_object_from_its_creation_to_its_end() {
     let wrong = json!({"preconditions": {"uid": "another"}}).to_string();
     assert_eq!(cluster.ask("DELETE", &one, &[], &wrong).0, 409);
     let (code, gone) = cluster.ask("DELETE", &one, &[], "{\"propagationPolicy\": \"Background\"}");
-    assert_eq!((code, &gone["details"]["uid"]), (200, &before["metadata"]["uid"]), "{gone}");
+    assert_eq!((code, &gone["metadata"]["uid"]), (200, &before["metadata"]["uid"]), "{gone}");
     assert_eq!(cluster.ask("DELETE", &one, &[], "").0, 404);
 }
 
@@ -424,6 +424,22 @@ fn tables_selectors_and_endpoints() {
     cluster.ask("DELETE", &format!("{SERVICES}/web"), &[], "");
     while watch.seen() != ("DELETED".to_owned(), "web".to_owned()) {}
     assert_eq!(cluster.post(endpoints, &json!({})).0, 405);
+    // In pages, by name; what is not selected is on none of them.
+    for name in ["a", "b", "c", "d"] {
+        let mut service = service(name);
+        service["metadata"]["labels"] = json!({"page": if name == "c" { "no" } else { "yes" }});
+        cluster.post(SERVICES, &service);
+    }
+    let (mut names, mut token) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = cluster.get(&format!("{endpoints}?limit=1&labelSelector=page%3Dyes&continue={token}"));
+        names.extend(page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone()));
+        match page["metadata"]["continue"].as_str() {
+            Some(more) => token = more.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(names, ["a", "b", "d"]);
 }
 
 #[test]

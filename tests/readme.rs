@@ -7,31 +7,10 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use support::{eventually, have, program};
-
-/// What the README says about one command.
-#[derive(Debug)]
-struct Example {
-    command: String,
-    /// The lines below it in the same block.
-    output: Vec<String>,
-}
-
-/// Commands of all `console` blocks.
-fn examples() -> Vec<Example> {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let mut examples: Vec<Example> = Vec::new();
-    let mut inside = false;
-    for line in readme.lines() {
-        match line.strip_prefix("$ ") {
-            _ if line.starts_with("```") => inside = line == "```console",
-            Some(command) if inside => examples.push(Example { command: command.to_owned(), output: Vec::new() }),
-            None if inside => examples.last_mut().unwrap().output.push(line.to_owned()),
-            _ => {}
-        }
-    }
-    examples
-}
+use support::{
+    eventually, have, program,
+    session::{Part, Shell, parts},
+};
 
 /// The program itself stands for `cargo run --release --`; CI builds that one and runs it, too.
 fn built(arguments: &str) -> Command {
@@ -42,14 +21,23 @@ fn built(arguments: &str) -> Command {
 
 #[test]
 fn commands_print_what_the_readme_says() {
-    let examples = examples();
-    assert!(examples.len() >= 8, "{examples:?}");
-    let mut server = None;
-    for Example { command, output } in &examples {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let mut ran = 0;
+    let mut server: Option<Server> = None;
+    let cache = tempfile::tempdir().unwrap();
+    let mut shell = Shell::new(cache.path(), &[("KUBECACHEDIR", cache.path().to_str().unwrap())]);
+    let begun = |server: &Option<Server>| {
+        let server = server.as_ref().expect("the README starts the server first");
+        (server.port, server.api.clone())
+    };
+    for part in parts(&readme) {
+        let Part::Run(command, output) = part else { continue };
+        ran += 1;
         match command.strip_prefix("cargo run --release") {
             Some("") => {
-                // On a port of its own and without state, so that nothing else on the machine is in the way.
-                let mut serve = built("--listen 127.0.0.1:0 --metrics-listen none --api-listen none --state-dir none");
+                // On ports of its own and without state, so that nothing else on the machine is in the way.
+                let mut serve =
+                    built("--listen 127.0.0.1:0 --metrics-listen none --api-listen 127.0.0.1:0 --state-dir none");
                 server = Some(Server::start(serve.stdout(Stdio::piped()).stderr(Stdio::null())));
             }
             Some(arguments) => {
@@ -60,13 +48,19 @@ fn commands_print_what_the_readme_says() {
             None if command == "cargo test" => {}
             None if command.starts_with("dig ") => {
                 if have(&["dig"]) {
-                    let port = server.as_ref().expect("the README starts the server before it asks").port;
-                    eventually(command, || compare(command, port, output));
+                    let (port, _) = begun(&server);
+                    eventually(&command, || compare(&command, port, &output));
+                }
+            }
+            None if command.starts_with("k ") || command.starts_with("alias k=") => {
+                if have(&["kubectl", "bash"]) {
+                    shell.check(&command.replace("http://127.0.0.1:8001", &begun(&server).1), &output);
                 }
             }
             None => panic!("tests/readme.rs does not know how to run `{command}`"),
         }
     }
+    assert!(ran >= 14, "{ran}");
 }
 
 /// Runs a `dig` of the README. Sets come in any order, so lines are compared sorted.
@@ -86,6 +80,8 @@ fn compare(command: &str, port: u16, expected: &[String]) -> Result<(), String> 
 struct Server {
     child: std::process::Child,
     port: u16,
+    /// Where the Kubernetes API is.
+    api: String,
 }
 
 impl Server {
@@ -93,16 +89,17 @@ impl Server {
         use std::io::{BufRead, BufReader};
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = loop {
+        let mut behind = |begin: &str| loop {
             let line = lines.next().expect("it says where it listens").unwrap();
-            let address = line.strip_prefix("listening on ").and_then(|rest| rest.rsplit(':').next());
-            if let Some(port) = address {
-                break port.trim().parse().unwrap();
+            if let Some(rest) = line.strip_prefix(begin) {
+                break rest.split_whitespace().next().unwrap().to_owned();
             }
         };
+        let port = behind("listening on udp+tcp ").rsplit(':').next().unwrap().parse().unwrap();
+        let api = behind("Kubernetes API at ").trim_end_matches(':').to_owned();
         // The pipe is read to its end, so that the server never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
-        Server { child, port }
+        Server { child, port, api }
     }
 }
 

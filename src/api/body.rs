@@ -7,11 +7,13 @@ use super::{
 };
 use crate::yaml;
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, Bytes},
     http::{HeaderMap, header},
 };
+use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
+use tokio::time::timeout;
 
 /// Largest body, in octets; upstream's limit.
 pub const LARGEST: usize = 3 << 20;
@@ -26,17 +28,25 @@ pub fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a body.
-pub async fn read(body: Body) -> Result<Bytes, Refused> {
-    match tokio::time::timeout(PATIENCE, to_bytes(body, LARGEST)).await {
-        Ok(Ok(octets)) => Ok(octets),
-        Ok(Err(error)) => {
-            // Either it is too long or the client broke off, to whom nothing can be said.
-            tracing::debug!(%error, "a request's body was not read");
-            Err(Refused::too_large(LARGEST))
+/// Reads a body, of which something has to come every `slow`, and all of it in [`PATIENCE`].
+pub async fn read(body: Body, slow: Duration) -> Result<Bytes, Refused> {
+    let late = |_| Refused::bad_request("the request's body did not come in time");
+    let mut body = Limited::new(body, LARGEST);
+    let all = async {
+        let mut octets = Vec::new();
+        while let Some(frame) = timeout(slow, body.frame()).await.map_err(late)? {
+            let frame = frame.map_err(|error| {
+                // Either it is too long or the client broke off, to whom nothing can be said.
+                tracing::debug!(%error, "a request's body was not read");
+                Refused::too_large(LARGEST)
+            })?;
+            if let Ok(data) = frame.into_data() {
+                octets.extend_from_slice(&data);
+            }
         }
-        Err(_) => Err(Refused::bad_request("the request's body did not come in time")),
-    }
+        Ok(Bytes::from(octets))
+    };
+    timeout(PATIENCE, all).await.map_err(late)?
 }
 
 /// A whole object as it was sent.

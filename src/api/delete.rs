@@ -80,7 +80,7 @@ fn warnings(object: &Object) -> Warnings {
         return Warnings::new();
     }
     vec![format!(
-        "{} is declared by a manifest: it stays deleted until that file changes or the program starts again",
+        "{} is declared by a manifest: it stays deleted until its manifest changes or the program starts again",
         object.key()
     )]
 }
@@ -103,10 +103,14 @@ pub async fn delete(
     Ok((answer(place, &name, &written, shape), warnings))
 }
 
+/// Kinds whose objects upstream replies with even when they have gone; typed clients count on it.
+const TOLD_IN_FULL: &[Kind] =
+    &[Kind::Pod, Kind::Service, Kind::PersistentVolumeClaim, Kind::PersistentVolume, Kind::StorageClass];
+
 /// The object while it is on its way out, else a Status with its uid, by which kubectl knows it from another one of the
 /// same name.
 fn answer(place: &Place, name: &str, written: &Written, shape: Shape) -> Response {
-    if !written.gone {
+    if !written.gone || TOLD_IN_FULL.contains(&written.object.kind()) {
         return reply(StatusCode::OK, &shape.object(written.object.to_json()));
     }
     let mut details = json!({"name": name});

@@ -6,16 +6,16 @@ use super::{
     handle::Handle,
     path::Place,
     query::Query,
-    read::{list_body, not_newer, reply, respond},
+    read::{Continue, list_body, not_newer, reply, respond},
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
-    watch::Watched,
+    watch::{Told, Watched},
     write::warn,
 };
 use crate::{
     cluster::{Change, Cluster},
-    object::{Kind, Object},
+    object::{Kind, Object, ObjectKey},
 };
 use axum::{http::StatusCode, response::Response};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -86,13 +86,34 @@ async fn all(handle: &Handle, namespace: Option<String>) -> Result<(Vec<Parts>, 
     Ok(handle.read(look).await?)
 }
 
-/// `GET` of a collection; a limit is not kept, which clients may not count on.
+/// `GET` of a collection. Pages go by the Services' names, which are the Endpoints'.
 pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
     not_newer(api, query)?;
     let selection = Selection::new(place, query, Kind::Service)?;
-    let (parts, resource_version) = all(&api.handle, place.namespace.clone()).await?;
-    let metadata = ListMetadata { resource_version, ..ListMetadata::default() };
-    let objects = parts.into_iter().map(|parts| parts.derive()).filter(move |object| selection.takes_derived(object));
+    let start = Continue::of(api, query, Kind::Service)?;
+    let (mut parts, newest) = all(&api.handle, place.namespace.clone()).await?;
+    if let Some(Continue { after, .. }) = &start {
+        parts.retain(|parts| parts.name() > (after.namespace.clone(), after.name.clone()));
+    }
+    let mut metadata = ListMetadata {
+        resource_version: start.map_or(newest, |start| start.resource_version),
+        ..ListMetadata::default()
+    };
+    // What is selected is known once it is made; one more than wanted tells whether there is a further page.
+    let selected = parts.into_iter().map(|parts| (parts.name(), parts.derive()));
+    let mut selected = selected.filter(move |(_, object)| selection.takes_derived(object));
+    let objects: Box<dyn Iterator<Item = Value> + Send> = match query.limit {
+        None => Box::new(selected.map(|(_, object)| object)),
+        Some(limit) => {
+            let page: Vec<(Name, Value)> = selected.by_ref().take(limit).collect();
+            if let (Some(((namespace, name), _)), Some(_)) = (page.last(), selected.next()) {
+                let after = ObjectKey::new(Kind::Service, namespace.as_str(), name.as_str());
+                let resource_version = metadata.resource_version;
+                metadata.continue_from = Continue { resource_version, after }.to_string();
+            }
+            Box::new(page.into_iter().map(|(_, object)| object))
+        }
+    };
     Ok(warn(respond(StatusCode::OK, list_body(&metadata, shape, objects)), &[DEPRECATED.to_owned()]))
 }
 
@@ -156,7 +177,7 @@ impl Watched for Derived {
             && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Value)>> {
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
@@ -171,11 +192,11 @@ impl Watched for Derived {
             match (object, self.told.remove(&name)) {
                 (Some(object), before) => {
                     self.told.insert(name, without_addresses(&object));
-                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, object));
+                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, Told::Made(object)));
                 }
                 (None, Some(mut before)) => {
                     before["metadata"]["resourceVersion"] = version.to_string().into();
-                    events.push(("DELETED", before));
+                    events.push(("DELETED", Told::Made(before)));
                 }
                 (None, None) => {}
             }

@@ -10,9 +10,6 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How many changes are kept.
-pub const KEPT: usize = 10_000;
-
 /// The log.
 #[derive(Debug)]
 pub struct Log {
@@ -45,11 +42,6 @@ pub struct Read {
 }
 
 impl Log {
-    /// An empty log behind the version `newest`, which keeps [`KEPT`] changes.
-    pub fn new(newest: u64) -> Log {
-        Log::keeping(KEPT, newest)
-    }
-
     /// An empty log that keeps so many changes.
     pub fn keeping(kept: usize, newest: u64) -> Log {
         let changes = RwLock::new(Changes { floor: newest, changes: VecDeque::new() });

@@ -24,7 +24,7 @@
 //!                Fields::matches(&self, object: &Value) -> bool
 //!                Fields::name(&self) -> Option<&str>                                 where metadata.name= decides
 //! endpoints      derive(&Service, slices: &[&EndpointSlice]) -> Value                the v1 Endpoints of a Service
-//! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, V2: &[u8]
+//! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, v2() -> &[u8]
 //!   ::strict     unknown_fields(kind: &str, body: &Value) -> Vec<String>             unknown field "spec.serviceNam"
 //!   ::schema     Schema::of(kind: &str) -> Option<&'static Schema>                   structure, list types, merge keys
 //! patch          patch(Type::{Json, Merge, Strategic}, kind, original: &Value, patch: &Value)
@@ -61,6 +61,7 @@ mod shape;
 mod status;
 mod stream;
 pub mod table;
+mod texts;
 mod watch;
 mod write;
 
@@ -85,34 +86,63 @@ use resource::{GROUPS, Source, Subresource};
 use serde_json::Value;
 use shape::Shape;
 use status::Refused;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use texts::Texts;
 use tokio::sync::{Semaphore, watch as signal};
 use write::Writer;
 
 /// How long a connection may be idle: clients ask again and again on the same one.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Of so many connections, how many may be watches: some are left for whoever asks something.
+fn places(connections: usize) -> usize {
+    connections - connections / 8
+}
+
+/// Why nobody should count on the answers yet, if so.
+type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
+
 /// What the API is served with.
-#[derive(Debug, Clone)]
 pub struct Options {
     /// Who may ask.
     pub guard: Guard,
     /// Open connections in all; watches may take all but an eighth of them.
     pub connections: usize,
+    /// How long a client may take nothing of a reply, or send nothing of a body it has begun.
+    pub slow: Duration,
+    /// What `/readyz` says.
+    pub problem: Box<Problem>,
     /// Whether creating something makes its namespace, where upstream refuses it.
     pub create_namespaces: bool,
     /// How HTTPS shakes hands; `None` for plain HTTP.
     pub tls: Option<Arc<http::TlsConfig>>,
 }
 
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
 /// What requests are answered from.
-#[derive(Debug)]
 struct Api {
     handle: Handle,
     guard: Guard,
+    slow: Duration,
+    problem: Box<Problem>,
     create_namespaces: bool,
     /// Places of watches.
     watches: Arc<Semaphore>,
+    refused_watches: Arc<AtomicU64>,
+    /// What watches are told.
+    texts: Arc<Texts>,
     /// True once the server is about to end, so that watches end by themselves.
     stopped: signal::Receiver<bool>,
 }
@@ -122,9 +152,37 @@ struct Api {
 pub struct Serving {
     stop: signal::Sender<bool>,
     serving: http::Serving,
+    counters: Counters,
+}
+
+/// What is counted; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    /// Connections.
+    pub http: Arc<http::Counters>,
+    places: usize,
+    watches: Arc<Semaphore>,
+    refused_watches: Arc<AtomicU64>,
+}
+
+impl Counters {
+    /// Watches that are open.
+    pub fn watches(&self) -> usize {
+        self.places - self.watches.available_permits()
+    }
+
+    /// Watches turned away because there were too many.
+    pub fn refused_watches(&self) -> u64 {
+        self.refused_watches.load(Ordering::Relaxed)
+    }
 }
 
 impl Serving {
+    /// What is counted.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
     /// Whether the thread ended though nobody stopped it.
     pub fn failed(&self) -> bool {
         self.serving.failed()
@@ -141,19 +199,36 @@ impl Drop for Serving {
 /// Serves the API on a bound socket.
 pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
     let (stop, stopped) = signal::channel(false);
-    let Options { guard, connections, create_namespaces, tls } = options;
-    let watches = Arc::new(Semaphore::new(connections - connections / 8));
-    let api = Arc::new(Api { handle, guard, create_namespaces, watches, stopped });
+    let Options { guard, connections, slow, problem, create_namespaces, tls } = options;
+    let places = places(connections);
+    let (watches, refused_watches) = (Arc::new(Semaphore::new(places)), Arc::new(AtomicU64::new(0)));
+    let counted = (Arc::clone(&watches), Arc::clone(&refused_watches));
+    let api = Arc::new(Api {
+        handle,
+        guard,
+        slow,
+        problem,
+        create_namespaces,
+        watches,
+        refused_watches,
+        texts: Arc::default(),
+        stopped,
+    });
     let routes = Router::new().fallback(answer).with_state(api);
-    let limits = http::Limits { head: IDLE, ..http::Limits::new(connections) };
-    Ok(Serving { stop, serving: listener.over(tls).serve("api", routes, limits)? })
+    let limits = http::Limits { connections, head: IDLE, stalled: slow };
+    let serving = listener.over(tls).serve("api", routes, limits)?;
+    let counters = Counters { http: serving.counters(), places, watches: counted.0, refused_watches: counted.1 };
+    Ok(Serving { stop, serving, counters })
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     match respond(&api, &head, body).await {
         Ok(response) => response,
-        Err(refused) => refused.into_response(),
+        Err(mut refused) => {
+            let warnings = std::mem::take(&mut refused.warnings);
+            write::warn(refused.into_response(), &warnings)
+        }
     }
 }
 
@@ -178,12 +253,17 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refuse
     };
     match target {
         Target::Version => Ok(read::reply(StatusCode::OK, &discovery::version())),
-        Target::Health => Ok("ok".into_response()),
+        Target::Alive => Ok("ok".into_response()),
+        Target::Ready => Ok(match (api.problem)() {
+            None => "ok".into_response(),
+            Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem).into_response(),
+        }),
         Target::Core => discovery(discovery::core(), &[""]),
         Target::Groups => discovery(discovery::groups(), GROUPS),
         Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
         Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
-        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::V2).into_response()),
+        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
+        Target::CustomResourceDefinitions => Ok(read::reply(StatusCode::OK, &discovery::no_custom_resources())),
         Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
         Target::OpenApi(path) => {
             openapi::document(&path).map(|found| document(found, head)).ok_or_else(Refused::nowhere)
@@ -231,6 +311,8 @@ fn unserved(place: &Place, beneath: &str) -> Refused {
 
 /// Requests about objects.
 async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<Response, Refused> {
+    // It is taken before anything is refused: a client that is still sending would see a broken connection instead.
+    let octets = if head.method == Method::GET { Default::default() } else { body::read(body, api.slow).await? };
     if let Some(Beneath::Unserved(name)) = place.beneath {
         return Err(unserved(place, name));
     }
@@ -243,7 +325,6 @@ async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<R
     let Some(kind) = place.resource.stored() else {
         return Err(Refused::not_allowed("endpoints are derived from endpointslices and can only be read"));
     };
-    let octets = body::read(body).await?;
     let (response, warnings) = change(api, place, kind, &query, head, &octets, shape).await?;
     Ok(write::warn(response, &warnings))
 }
@@ -256,7 +337,9 @@ async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Resul
         return watch::watch(api, place, &query, shape).await;
     }
     match (place.resource.source, &place.name, &place.beneath) {
-        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => scale::get(api, place, kind).await,
+        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => {
+            scale::get(api, place, kind, shape).await
+        }
         (Source::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
         (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
         (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,

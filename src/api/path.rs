@@ -7,8 +7,10 @@ use super::resource::{GROUPS, Resource, Subresource, find};
 pub enum Target {
     /// `/version`.
     Version,
-    /// `/healthz`, `/livez`, `/readyz`.
-    Health,
+    /// `/healthz`, `/livez`.
+    Alive,
+    /// `/readyz`.
+    Ready,
     /// `/api`: the versions of the core group, or in the aggregated form all of it.
     Core,
     /// `/apis`: the other groups.
@@ -19,6 +21,9 @@ pub enum Target {
     Resources(&'static str),
     /// `/openapi/v2`.
     OpenApiV2,
+    /// The CustomResourceDefinitions, of which there are none: kubectl looks among them for kinds that it does not find
+    /// in `/openapi/v2`.
+    CustomResourceDefinitions,
     /// `/openapi/v3`.
     OpenApiIndex,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/v1`: what follows `v3/`.
@@ -71,10 +76,12 @@ pub fn parse(path: &str) -> Option<Target> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["version"] => Some(Target::Version),
-        ["healthz" | "livez" | "readyz", ..] => Some(Target::Health),
+        ["healthz" | "livez", ..] => Some(Target::Alive),
+        ["readyz", ..] => Some(Target::Ready),
         ["api"] => Some(Target::Core),
         ["apis"] => Some(Target::Groups),
         ["openapi", "v2"] => Some(Target::OpenApiV2),
+        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => Some(Target::CustomResourceDefinitions),
         ["openapi", "v3"] => Some(Target::OpenApiIndex),
         ["openapi", "v3", rest @ ..] => Some(Target::OpenApi(rest.join("/"))),
         ["api", "v1"] => Some(Target::Resources("")),
@@ -162,7 +169,8 @@ mod tests {
     fn what_paths_name() {
         let rows = [
             ("/version/", "Version"),
-            ("/readyz/ping", "Health"),
+            ("/readyz/ping", "Ready"),
+            ("/livez", "Alive"),
             ("/api", "Core"),
             ("/apis/", "Groups"),
             ("/apis/apps", "Group apps"),

@@ -109,18 +109,7 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
     }
     not_newer(api, query)?;
     let selection = Selection::new(place, query, kind)?;
-    let start = match query.continue_from.as_str() {
-        "" => None,
-        token => Some(Continue::read(token, kind)?),
-    };
-    if let Some(start) = &start
-        && api.handle.log().reaches(start.resource_version).is_err()
-    {
-        return Err(Refused::expired(
-            "The provided continue parameter is too old to display a consistent list result. You must start a new list \
-             without the continue parameter.",
-        ));
-    }
+    let start = Continue::of(api, query, kind)?;
     let (version, after) = start.map_or((None, None), |start| (Some(start.resource_version), Some(start.after)));
     let page = page(api, &selection, after, query.limit).await?;
     // What changed since the first page is told to who watches from the first page's version on.
@@ -164,15 +153,32 @@ pub fn list_body(
 
 /// Where a list goes on; clients see it as opaque text.
 #[derive(Debug, PartialEq, Eq)]
-struct Continue {
-    resource_version: u64,
-    after: ObjectKey,
+pub struct Continue {
+    /// The version of the list's first page.
+    pub resource_version: u64,
+    /// The last object that was told.
+    pub after: ObjectKey,
 }
 
 /// Longest token that is looked at, in octets.
 const LONGEST_TOKEN: usize = 1024;
 
 impl Continue {
+    /// Where a request goes on; `None` where it begins. What changed since the first page must still be known.
+    pub fn of(api: &Api, query: &Query, kind: Kind) -> Result<Option<Continue>, Refused> {
+        if query.continue_from.is_empty() {
+            return Ok(None);
+        }
+        let start = Continue::read(&query.continue_from, kind)?;
+        match api.handle.log().reaches(start.resource_version) {
+            Ok(()) => Ok(Some(start)),
+            Err(_) => Err(Refused::expired(
+                "The provided continue parameter is too old to display a consistent list result. You must start a new \
+                 list without the continue parameter.",
+            )),
+        }
+    }
+
     fn read(token: &str, kind: Kind) -> Result<Continue, Refused> {
         let refused =
             || Refused::bad_request("continue key is not valid: take it from the metadata of the list before");

@@ -6,12 +6,13 @@ use super::{
     path::Place,
     query::Query,
     read::{reply, stored},
+    shape::Shape,
     status::Refused,
     write::{Warnings, Writer, check_type, modify},
 };
 use crate::{
     controller::Part,
-    object::{Kind, Object},
+    object::{FieldError, Kind, Object},
 };
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
@@ -58,8 +59,9 @@ fn selector(selector: &Value) -> String {
 }
 
 /// `GET …/scale`.
-pub async fn get(api: &Api, place: &Place, kind: Kind) -> Result<Response, Refused> {
-    Ok(reply(StatusCode::OK, &of(&stored(api, place, kind).await?.to_json())))
+pub async fn get(api: &Api, place: &Place, kind: Kind, shape: Shape) -> Result<Response, Refused> {
+    let scale = of(&stored(api, place, kind).await?.to_json());
+    Ok(reply(StatusCode::OK, &shape.of_scale().object(scale)))
 }
 
 /// `PUT` and `PATCH` of `…/scale`: `change` makes the new Scale of the one that stands.
@@ -89,6 +91,10 @@ pub async fn change(
                 )
             })?,
         };
+        if replicas < 0 {
+            let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
+            return Err(Refused::invalid_scale(name, &FieldError { field: "spec.replicas".to_owned(), message }));
+        }
         set["spec"]["replicas"] = replicas.into();
         // A version or uid of the Scale is one of the set.
         for field in ["resourceVersion", "uid"] {

@@ -81,21 +81,23 @@ impl Selection {
         cluster: &'a Cluster,
         after: Option<&ObjectKey>,
     ) -> Box<dyn Iterator<Item = &'a Object> + 'a> {
-        let behind = {
-            let after = after.cloned();
-            move |object: &&Object| after.as_ref().is_none_or(|after| object.key() > *after)
-        };
         let name = self.fields.as_ref().and_then(Fields::name);
-        match (&self.namespace, name) {
-            (Some(namespace), Some(name)) => {
-                let found = cluster.get(&ObjectKey::new(self.kind, namespace, name));
-                Box::new(found.into_iter().filter(behind))
-            }
-            (Some(namespace), None) => {
-                let kept: Vec<&Object> = cluster.named(self.kind, namespace, "").filter(behind).collect();
-                Box::new(kept.into_iter())
-            }
-            (None, _) => Box::new(cluster.of_kind(self.kind).filter(behind)),
+        if let (Some(namespace), Some(name)) = (&self.namespace, name) {
+            let key = ObjectKey::new(self.kind, namespace, name);
+            let found = cluster.get(&key).filter(|_| after.is_none_or(|after| key > *after));
+            return Box::new(found.into_iter());
         }
+        let first = ObjectKey::new(self.kind, self.namespace.as_deref().unwrap_or_default(), "");
+        let kind = self.kind;
+        let namespace = self.namespace.clone();
+        let here = move |key: &ObjectKey| {
+            key.kind == kind && namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
+        };
+        let candidates = match after {
+            // A token of another namespace's list leads nowhere else.
+            Some(after) if *after >= first => cluster.behind(after),
+            _ => cluster.from(&first),
+        };
+        Box::new(candidates.take_while(move |(key, _)| here(key)).map(|(_, object)| object))
     }
 }

@@ -18,6 +18,8 @@ pub struct Shape {
     form: Form,
     include: Include,
     resource: &'static Resource,
+    /// The kind of the objects; beneath an object it may be another one than the resource's.
+    kind: &'static str,
     now: Timestamp,
 }
 
@@ -58,7 +60,17 @@ impl Shape {
             "None" => Include::Nothing,
             _ => Include::Metadata,
         };
-        Shape { form, include, resource, now }
+        Shape { form, include, resource, kind: resource.kind, now }
+    }
+
+    /// The same of a Scale of the resource.
+    pub fn of_scale(self) -> Shape {
+        Shape { kind: "Scale", ..self }
+    }
+
+    /// Whether objects are told as they are.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.form, Form::Plain | Form::Aggregated)
     }
 
     /// One object.
@@ -145,7 +157,7 @@ impl Shape {
     }
 
     fn row(&self, object: &Value) -> Value {
-        let cells = table::cells(self.resource.kind, object, self.now);
+        let cells = table::cells(self.kind, object, self.now);
         match self.include {
             Include::Metadata => json!({"cells": cells, "object": table::partial(object)}),
             Include::Object => json!({"cells": cells, "object": object}),
@@ -154,7 +166,7 @@ impl Shape {
     }
 
     fn table(&self, version: &str, metadata: &Value, object: Option<&Value>, with_columns: bool) -> Value {
-        let columns = if with_columns { table::columns(self.resource.kind) } else { Vec::new() };
+        let columns = if with_columns { table::columns(self.kind) } else { Vec::new() };
         let rows: Vec<Value> = object.into_iter().map(|object| self.row(object)).collect();
         json!({
             "kind": "Table",

@@ -26,12 +26,20 @@ pub struct Refused {
     /// The sentence that people read.
     pub message: String,
     /// `details`; null for none.
-    pub details: Value,
+    pub details: Box<Value>,
+    /// What there is to warn of beside it.
+    pub warnings: Vec<String>,
 }
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refused {
-        Refused { code, reason, message: message.into(), details: Value::Null }
+        Refused { code, reason, message: message.into(), details: Box::default(), warnings: Vec::new() }
+    }
+
+    /// The same with sentences beside it, of a body that was read before it was refused.
+    pub fn warned(mut self, warnings: &[String]) -> Refused {
+        self.warnings = warnings.to_vec();
+        self
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Refused {
@@ -41,7 +49,7 @@ impl Refused {
                 details[field] = value.into();
             }
         }
-        self.details = details;
+        self.details = Box::new(details);
         self
     }
 
@@ -121,6 +129,14 @@ impl Refused {
         refused
     }
 
+    /// 422 of a Scale.
+    pub fn invalid_scale(name: &str, error: &FieldError) -> Refused {
+        let message = format!("Scale.autoscaling \"{name}\" is invalid: {error}");
+        let mut refused = Refused::new(422, "Invalid", message).about("autoscaling", "Scale", name);
+        refused.details["causes"] = json!([cause(error)]);
+        refused
+    }
+
     /// 422 without an object.
     pub fn unprocessable(message: impl Into<String>) -> Refused {
         Refused::new(422, "Invalid", message)
@@ -129,7 +145,7 @@ impl Refused {
     /// 429; the client is asked to try again in a second.
     pub fn too_many(message: impl Into<String>) -> Refused {
         let mut refused = Refused::new(429, "TooManyRequests", message);
-        refused.details = json!({"retryAfterSeconds": 1});
+        *refused.details = json!({"retryAfterSeconds": 1});
         refused
     }
 
@@ -142,7 +158,7 @@ impl Refused {
     pub fn too_new(wanted: u64, newest: u64) -> Refused {
         let mut refused =
             Refused::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {newest}"));
-        refused.details = json!({
+        *refused.details = json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
             "retryAfterSeconds": 1,
         });
@@ -182,7 +198,7 @@ impl Refused {
         match error {
             PatchError::Malformed(message) => Refused::bad_request(message.as_str()),
             PatchError::Unprocessable(message) => {
-                Refused { details: json!({}), ..Refused::unprocessable(message.as_str()) }
+                Refused { details: Box::new(json!({})), ..Refused::unprocessable(message.as_str()) }
             }
         }
     }
@@ -207,7 +223,7 @@ impl Refused {
             "reason": self.reason,
         });
         if !self.details.is_null() {
-            status["details"] = self.details.clone();
+            status["details"] = Value::clone(&self.details);
         }
         status["code"] = self.code.into();
         status

@@ -39,6 +39,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
         "Pod" => pod::COLUMNS,
+        "Scale" => &[NAME, ("Desired", 0, "how many replicas are wanted"), ("Available", 0, "how many there are"), AGE],
         "Service" => service::COLUMNS,
         "StatefulSet" => &[
             NAME,
@@ -88,6 +89,12 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
         "Pod" => pod::cells(object, now),
+        "Scale" => vec![
+            name.into(),
+            number(object, "/spec/replicas").into(),
+            number(object, "/status/replicas").into(),
+            age(object, now).into(),
+        ],
         "Service" => service::cells(object, now),
         "StatefulSet" => {
             let containers = list(object, "/spec/template/spec/containers");

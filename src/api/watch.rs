@@ -12,6 +12,7 @@ use super::{
     shape::Shape,
     status::Refused,
     stream,
+    texts::Texts,
 };
 use crate::{cluster::Change, object::Object};
 use axum::{
@@ -20,7 +21,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    io::Write as _,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
@@ -34,6 +40,9 @@ const AT_A_TIME: usize = 64;
 const LASTS: u64 = 1800;
 /// Longest watch, in seconds.
 const LONGEST: u64 = 24 * 3600;
+
+/// The type of the event of an object that has gone, or is selected no longer.
+const DELETED: &str = "DELETED";
 
 /// The annotation of the bookmark that ends the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -71,14 +80,17 @@ fn start(api: &Api, query: &Query) -> Result<Start, Refused> {
 pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
     let start = start(api, query)?;
     let permit = Arc::clone(&api.watches).try_acquire_owned();
-    let permit = permit.map_err(|_| Refused::too_many("too many watches are open already, please try again later"))?;
+    let permit = permit.map_err(|_| {
+        api.refused_watches.fetch_add(1, Ordering::Relaxed);
+        Refused::too_many("too many watches are open already (limits.apiConnections), please try again later")
+    })?;
     let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
     let (sender, body) = stream::channel();
     let watcher = Watcher {
         _permit: permit,
         log: Arc::clone(api.handle.log()),
         stopped: api.stopped.clone(),
-        sink: Sink { sender, shape, first: true, buffer: Vec::new() },
+        sink: Sink { sender, shape, texts: Arc::clone(&api.texts), first: true, buffer: Vec::new() },
         version: 0,
         marked: matches!(start, Start::Everything(true)),
         bookmarks: query.bookmarks,
@@ -109,6 +121,15 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
         .into_response())
 }
 
+/// An object that is told.
+#[derive(Debug)]
+pub enum Told {
+    /// One of the store, as it is since a change.
+    Stored(Object),
+    /// One that is made for whoever watches.
+    Made(Value),
+}
+
 /// What a watch is about: what is there at its beginning, and what a change means to it.
 pub trait Watched: Send + 'static {
     /// Objects to begin with.
@@ -116,7 +137,7 @@ pub trait Watched: Send + 'static {
     /// Whether a change may mean something.
     fn concerns(&self, change: &Change) -> bool;
     /// What changes mean, in order: types and objects. `None` if nobody can say any more.
-    fn events(&mut self, changes: &[Change]) -> impl Future<Output = Option<Vec<(&'static str, Value)>>> + Send;
+    fn events(&mut self, changes: &[Change]) -> impl Future<Output = Option<Vec<(&'static str, Told)>>> + Send;
 }
 
 /// Objects of the store.
@@ -135,21 +156,22 @@ impl Watched for Stored {
         self.selection.concerns(change)
     }
 
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Value)>> {
-        Some(changes.iter().filter_map(|change| event(&self.selection, change)).collect())
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
+        let events = changes.iter().filter_map(|change| event(&self.selection, change));
+        Some(events.map(|(kind, object)| (kind, Told::Stored(object))).collect())
     }
 }
 
 /// What a change means to who selects: an object that leaves the selection is gone, one that enters it is new.
-fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Value)> {
+fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Object)> {
     let taken = |object: &Option<Object>| object.as_ref().filter(|object| selection.takes(object)).cloned();
     match (taken(&change.before), taken(&change.after)) {
         (None, None) => None,
-        (None, Some(object)) => Some(("ADDED", object.to_json())),
-        (Some(_), Some(object)) => Some(("MODIFIED", object.to_json())),
+        (None, Some(object)) => Some(("ADDED", object)),
+        (Some(_), Some(object)) => Some(("MODIFIED", object)),
         (Some(mut object), None) => {
             object.metadata_mut().resource_version = Some(change.resource_version.to_string());
-            Some(("DELETED", object.to_json()))
+            Some((DELETED, object))
         }
     }
 }
@@ -184,7 +206,7 @@ impl Watcher {
         let mut bookmarks = interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for object in watched.initial() {
-            self.sink.add("ADDED", object).await?;
+            self.sink.add("ADDED", Told::Made(object)).await?;
         }
         if self.marked {
             self.sink.bookmark(self.version, Some(json!({INITIAL_EVENTS_END: "true"})));
@@ -234,16 +256,23 @@ impl Watcher {
 struct Sink {
     sender: mpsc::Sender<Bytes>,
     shape: Shape,
+    texts: Arc<Texts>,
     /// Whether nothing was sent yet.
     first: bool,
     buffer: Vec<u8>,
 }
 
 impl Sink {
-    async fn add(&mut self, kind: &str, object: Value) -> Result<(), Gone> {
+    async fn add(&mut self, kind: &str, object: Told) -> Result<(), Gone> {
         let first = std::mem::take(&mut self.first);
-        let shaped = self.shape.event(object, first);
-        self.put(kind, &shaped);
+        match object {
+            Told::Stored(object) if self.shape.is_plain() => {
+                let text = self.texts.of(&object, kind == DELETED);
+                self.put(kind, &text);
+            }
+            Told::Stored(object) => self.put(kind, &self.shape.event(object.to_json(), first)),
+            Told::Made(object) => self.put(kind, &self.shape.event(object, first)),
+        }
         if self.buffer.len() >= stream::CHUNK { self.flush().await } else { Ok(()) }
     }
 
@@ -252,8 +281,9 @@ impl Sink {
         self.put("BOOKMARK", &object);
     }
 
-    fn put(&mut self, kind: &str, object: &Value) {
-        self.buffer.extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n").as_bytes());
+    fn put(&mut self, kind: &str, object: &impl Display) {
+        // A buffer takes everything.
+        let _ = writeln!(self.buffer, "{{\"type\":\"{kind}\",\"object\":{object}}}");
     }
 
     /// Waits until the client has room for what was put together.

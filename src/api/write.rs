@@ -138,7 +138,10 @@ pub async fn create(
 ) -> Result<(Object, Warnings), Refused> {
     let (object, warnings) = decode(place, kind, sent, query)?;
     let object = writer.track(None, object, Part::Main);
-    Ok((put_new(api, place, object, query).await?, warnings))
+    match put_new(api, place, object, query).await {
+        Ok(object) => Ok((object, warnings)),
+        Err(refused) => Err(refused.warned(&warnings)),
+    }
 }
 
 /// Creates an object that is complete but for what the server fills in.
@@ -221,7 +224,7 @@ pub async fn modify(
         match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
             Ok(written) => return Ok((written.object, warnings)),
             Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
-            Err(refused) => return Err(refused),
+            Err(refused) => return Err(refused.warned(&warnings)),
         }
     }
 }
@@ -268,7 +271,7 @@ pub async fn apply(
         let merged =
             apply::apply(place.resource.kind, live.as_ref(), &applied, &query.field_manager, query.force, writer.now)
                 .map_err(|error| Refused::of_apply(place.resource, given_name(place), &error))?;
-        let (object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
+        let (mut object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
         let Some(standing) = standing else {
             match put_new(api, place, object, query).await {
                 // Somebody else created it meanwhile.
@@ -277,6 +280,10 @@ pub async fn apply(
             }
             continue;
         };
+        // An atomic list that was applied without its defaults differs until it has them.
+        if without_times(&object) == without_times(&standing) {
+            object = standing.clone();
+        }
         let (metadata, before) = (object.metadata(), standing.metadata());
         let expected = Preconditions { resource_version: metadata.resource_version.clone(), uid: metadata.uid.clone() };
         let pinned = metadata.resource_version != before.resource_version;
@@ -286,6 +293,17 @@ pub async fn apply(
             Err(refused) => return Err(refused),
         }
     }
+}
+
+/// The object without the times of its `managedFields`, and without their order, which follows from the times: a
+/// difference in these alone is none.
+fn without_times(object: &Object) -> Object {
+    let mut object = object.clone();
+    if let Some(entries) = &mut object.metadata_mut().managed_fields {
+        entries.iter_mut().for_each(|entry| entry.time = None);
+        entries.sort_by_key(|entry| (entry.manager.clone(), entry.operation.clone(), entry.subresource.clone()));
+    }
+    object
 }
 
 fn given_name(place: &Place) -> &str {

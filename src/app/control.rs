@@ -242,9 +242,9 @@ impl Loop {
         }
     }
 
-    /// Keeps a log of changes from now on, for watches.
-    pub(super) fn keep_log(&mut self) -> Arc<Log> {
-        let log = Arc::new(Log::new(self.controller.cluster().resource_version()));
+    /// Keeps a log of so many changes from now on, for watches.
+    pub(super) fn keep_log(&mut self, changes: usize) -> Arc<Log> {
+        let log = Arc::new(Log::keeping(changes, self.controller.cluster().resource_version()));
         self.log = Some(Arc::clone(&log));
         log
     }

@@ -38,7 +38,7 @@ use crate::{
     forward::{ForwardError, Forwarder},
     http,
     manifest::watch::{Watch, watch},
-    metrics::{ControlFigures, Metrics, Moment, Sources},
+    metrics::{ApiFigures, ControlFigures, Metrics, Moment, Sources},
     name::NameError,
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Notifier, Serving, Sockets},
@@ -53,7 +53,7 @@ use scan::Scanner;
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
     thread::{Builder, JoinHandle},
 };
 use tokio::sync::Semaphore;
@@ -124,6 +124,8 @@ pub struct Server {
     api_address: Option<SocketAddr>,
     /// `None` where it is not served.
     api: Option<api::Serving>,
+    /// What is counted there, once it is served.
+    api_counters: Arc<OnceLock<api::Counters>>,
     /// `None` once stopped, as the threads below.
     serving: Option<Serving>,
     /// `None` if nobody is to be told of changes.
@@ -138,9 +140,6 @@ pub struct Server {
 /// How far versions and serials go on from those on disk. They are published before they are on disk, so an earlier run
 /// that was killed had gone further; nobody publishes so many while a disk is slow.
 const AHEAD: u32 = 1 << 20;
-
-/// Open connections to the API in all.
-const API_CONNECTIONS: usize = 2048;
 
 impl Server {
     /// Binds, restores, serves, loads. Returns when the sockets answer and the first scan of manifests has been carried
@@ -218,7 +217,7 @@ impl Server {
             Arc::clone(&figures),
         );
         let published = control_loop.published();
-        let log = api_listener.as_ref().map(|_| control_loop.keep_log());
+        let log = api_listener.as_ref().map(|_| control_loop.keep_log(settings.limits.api_changes));
         if restored {
             control_loop.resume(clock.now());
         }
@@ -243,6 +242,7 @@ impl Server {
             http: None,
             api_address: api_listener.as_ref().map(http::Listener::address),
             api: None,
+            api_counters: Arc::default(),
             serving: Some(serving),
             notifier,
             watch: None,
@@ -262,12 +262,20 @@ impl Server {
         if let (Some(listener), Some(log)) = (api_listener, log) {
             let options = api::Options {
                 guard: Guard { token },
-                connections: API_CONNECTIONS,
+                connections: server.settings.limits.api_connections,
+                slow: server.settings.limits.api_slow,
+                problem: Box::new({
+                    let (readiness, reader) = (server.readiness.clone(), server.reader.clone());
+                    move || readiness.problem(&reader)
+                }),
                 create_namespaces: server.settings.api_create_namespaces,
                 tls: api_tls,
             };
             let serving = api::serve(listener, server.control.api(log), options);
-            server.api = Some(serving.map_err(system("starting the API's thread"))?);
+            let serving = serving.map_err(system("starting the API's thread"))?;
+            // Set only once, here.
+            let _ = server.api_counters.set(serving.counters());
+            server.api = Some(serving);
         }
         server.control_thread = Some(
             Builder::new()
@@ -295,7 +303,7 @@ impl Server {
         let places = observe::places(connections);
         let waiting = Arc::new(Semaphore::new(places));
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
-        let taken = Arc::clone(&waiting);
+        let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api_counters));
         let moment = move || {
             let diagnostics = control.diagnostics().unwrap_or_default();
             let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
@@ -304,6 +312,12 @@ impl Server {
                 degraded: control.is_degraded(),
                 ready: readiness.problem(&reader).is_none(),
                 waiting: places - taken.available_permits(),
+                api: api.get().map(|counters| ApiFigures {
+                    connections: counters.http.open.load(Ordering::Relaxed),
+                    refused: counters.http.refused.load(Ordering::Relaxed),
+                    watches: counters.watches(),
+                    refused_watches: counters.refused_watches(),
+                }),
             }
         };
         Observed {

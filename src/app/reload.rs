@@ -214,6 +214,9 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         quic_connections_per_source: quic_per_source,
         quic_streams,
         http_connections,
+        api_connections,
+        api_changes,
+        api_slow,
         lame_duck,
     } = new;
     let old_per_source = &old.tcp_connections_per_source;
@@ -237,6 +240,9 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         ),
         quic_streams: keep("limits.quicStreams", &old.quic_streams, &quic_streams, waiting),
         http_connections: keep("limits.httpConnections", &old.http_connections, &http_connections, waiting),
+        api_connections: keep("limits.apiConnections", &old.api_connections, &api_connections, waiting),
+        api_changes: keep("limits.apiChanges", &old.api_changes, &api_changes, waiting),
+        api_slow: keep("limits.apiSlow", &old.api_slow, &api_slow, waiting),
         lame_duck,
     }
 }

@@ -24,7 +24,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map},
+    ops::Bound,
+    sync::Arc,
+};
 
 /// One change of one object, in order of [`Change::resource_version`].
 #[derive(Debug, Clone)]
@@ -172,6 +176,16 @@ impl Cluster {
             .range(ObjectKey::new(kind, "", "")..)
             .take_while(move |(key, _)| key.kind == kind)
             .map(|(_, object)| object)
+    }
+
+    /// The objects from a key on, in the order of keys.
+    pub fn from(&self, first: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
+        self.objects.range(first..)
+    }
+
+    /// The objects behind a key, in the order of keys.
+    pub fn behind(&self, last: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
+        self.objects.range((Bound::Excluded(last), Bound::Unbounded))
     }
 
     /// The objects of one kind in one namespace whose names begin with `prefix`, by name.

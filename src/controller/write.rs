@@ -160,7 +160,11 @@ impl<R: PodRuntime> Controller<R> {
         };
         match (self.cluster.get(&key), gone) {
             (Some(object), _) => Ok(Written { object: object.clone(), gone: false }),
-            (None, Some(object)) => Ok(Written { object, gone: true }),
+            (None, Some(mut object)) => {
+                // That it went is a change, too, by which clients see that their write was one.
+                object.metadata_mut().resource_version = Some(self.cluster.resource_version().to_string());
+                Ok(Written { object, gone: true })
+            }
             (None, None) => Err(WriteError::NotFound(key)),
         }
     }

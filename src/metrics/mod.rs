@@ -35,6 +35,21 @@ pub struct Moment {
     pub ready: bool,
     /// Clients that wait for pods.
     pub waiting: usize,
+    /// The Kubernetes API's; `None` where it is not served.
+    pub api: Option<ApiFigures>,
+}
+
+/// Figures of the Kubernetes API.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ApiFigures {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections turned away because there were too many.
+    pub refused: u64,
+    /// Watches that are open.
+    pub watches: usize,
+    /// Watches turned away because there were too many.
+    pub refused_watches: u64,
 }
 
 /// Where the figures come from.
@@ -132,7 +147,7 @@ impl All {
     }
 
     fn moment(&self, page: &mut Page<'_>) -> fmt::Result {
-        let Moment { diagnostics: (errors, warnings), degraded, ready, waiting } = (self.sources.moment)();
+        let Moment { diagnostics: (errors, warnings), degraded, ready, waiting, api } = (self.sources.moment)();
         let one = |number: f64| [(Labels::new(), number)];
         page.gauge(
             "headless_dns_diagnostics",
@@ -146,6 +161,21 @@ impl All {
             one(f64::from(u8::from(degraded))),
         )?;
         page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
+        if let Some(ApiFigures { connections, refused, watches, refused_watches }) = api {
+            let (open, watching) = ("headless_dns_api_connections", "headless_dns_api_watches");
+            page.gauge(open, "Open connections to apiListen.", one(connections as f64))?;
+            page.counter(
+                "headless_dns_api_connections_refused",
+                "Connections to apiListen turned away because of limits.apiConnections.",
+                one(refused as f64),
+            )?;
+            page.gauge(watching, "Open watches of the Kubernetes API.", one(watches as f64))?;
+            page.counter(
+                "headless_dns_api_watches_refused",
+                "Watches turned away because of limits.apiConnections.",
+                one(refused_watches as f64),
+            )?;
+        }
         let Some(http) = self.sources.http.get() else { return Ok(()) };
         let read = |counter: &std::sync::atomic::AtomicU64| one(counter.load(Ordering::Relaxed) as f64);
         page.gauge("headless_dns_http_connections", "Open connections to metricsListen.", read(&http.open))?;

@@ -60,6 +60,9 @@ pub(super) fn fast_limits() -> Limits {
         quic_connections_per_source: 64,
         quic_streams: 20,
         http_connections: 16,
+        api_connections: 16,
+        api_changes: 100,
+        api_slow: Duration::from_secs(10),
         lame_duck: Duration::ZERO,
     }
 }

@@ -92,6 +92,9 @@ pub(super) struct FileLimits {
     pub quic_connections_per_source: Option<usize>,
     pub quic_streams: Option<u32>,
     pub http_connections: Option<usize>,
+    pub api_connections: Option<usize>,
+    pub api_changes: Option<usize>,
+    pub api_slow: Option<Text<Duration>>,
     pub lame_duck: Option<Text<Duration>>,
 }
 
@@ -475,6 +478,9 @@ impl Checked<'_> {
             quic_connections_per_source,
             quic_streams,
             http_connections,
+            api_connections,
+            api_changes,
+            api_slow,
             lame_duck,
         } = limits;
         let into = &mut settings.limits;
@@ -509,6 +515,13 @@ impl Checked<'_> {
         if let Some(number) = http_connections {
             into.http_connections = self.range("limits.httpConnections", number, 4, 1_000_000);
         }
+        if let Some(number) = api_connections {
+            into.api_connections = self.range("limits.apiConnections", number, 8, 1_000_000);
+        }
+        if let Some(number) = api_changes {
+            into.api_changes = self.range("limits.apiChanges", number, 100, 10_000_000);
+        }
+        self.duration("limits.apiSlow", api_slow, &mut into.api_slow, SECOND / 10, 300 * SECOND);
         self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);
     }
 

@@ -162,6 +162,12 @@ pub struct Limits {
     pub quic_streams: u32,
     /// Open connections to `metrics_listen` in all; default 256.
     pub http_connections: usize,
+    /// Open connections to `api_listen` in all; default 2048.
+    pub api_connections: usize,
+    /// Changes that are kept for watches of the API, of all kinds together; default 10,000.
+    pub api_changes: usize,
+    /// How long a client of the API may take nothing of a reply, or send nothing of a body it has begun; default 10 s.
+    pub api_slow: Duration,
     /// How long queries are still answered after SIGTERM; default 0 s.
     pub lame_duck: Duration,
 }
@@ -238,6 +244,9 @@ impl Settings {
                 quic_connections_per_source: 64,
                 quic_streams: 100,
                 http_connections: 256,
+                api_connections: 2048,
+                api_changes: 10_000,
+                api_slow: Duration::from_secs(10),
                 lame_duck: Duration::ZERO,
             },
             transfer: Transfer::off(),

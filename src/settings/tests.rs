@@ -133,6 +133,9 @@ fn the_shipped_file_shows_every_key_with_its_default() {
                 quic_connections_per_source: Some(_),
                 quic_streams: Some(_),
                 http_connections: Some(_),
+                api_connections: Some(_),
+                api_changes: Some(_),
+                api_slow: Some(_),
                 lame_duck: Some(_),
             }),
         transfer:

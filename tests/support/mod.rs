@@ -3,6 +3,7 @@
 //! Each test file includes this folder as a module and uses a part of it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod cluster;
 pub mod dig;
 pub mod dns;
 pub mod exposition;
@@ -10,6 +11,8 @@ pub mod http;
 pub mod namespace;
 pub mod program;
 pub mod rows;
+pub mod session;
+pub mod transcript;
 
 use std::{
     fmt,

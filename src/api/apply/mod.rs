@@ -114,7 +114,11 @@ pub fn apply(
     let merged = walk::merge(Some(&before), &applied, shape);
     let mut all = Fields::default();
     managers.0.iter().for_each(|entry| all.join(&entry.fields));
-    let gone = walk::with_objects(&last, shape).without(&walk::with_objects(&all, shape));
+    let mut gone = walk::with_objects(&last, shape).without(&walk::with_objects(&all, shape));
+    // Nobody owns the name, and it stays.
+    if let Some(metadata) = gone.below.get_mut("f:metadata") {
+        metadata.is_member = false;
+    }
     let mut after = walk::remove(&merged, &gone, shape).unwrap_or(merged);
 
     let compared = compare(&before, &after, &applied, shape);
@@ -189,9 +193,13 @@ fn applicable(applied: &Value, schema: &'static Schema) -> Result<Value, ApplyEr
         return malformed("metadata.managedFields must be nil".to_owned());
     }
     if let Err(error) = shape::check(applied, schema, &mut String::new()) {
-        let name = applied.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let (version, kind) = (api_version(applied), schema.short_name());
-        return malformed(format!("failed to create typed patch object ({name}; {version}, Kind={kind}): {error}"));
+        let text = |path| applied.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        // A group goes before its version, even if it is the empty one.
+        let version = api_version(applied);
+        let core = if version.contains('/') { "" } else { "/" };
+        let object = format!("{namespace}/{name}; {core}{version}, Kind={}", schema.short_name());
+        return malformed(format!("failed to create typed patch object ({object}): {error}"));
     }
     let mut applied = applied.clone();
     if let Value::Object(fields) = &mut applied {

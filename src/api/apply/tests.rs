@@ -107,6 +107,16 @@ fn what_is_no_longer_applied_goes_unless_somebody_else_has_it() {
 }
 
 #[test]
+fn an_object_keeps_its_name_though_nothing_else_of_its_metadata_is_applied_any_more() {
+    let mut labelled = service(json!({ "clusterIP": "None" }));
+    labelled["metadata"]["labels"] = json!({ "a": "b" });
+    let live = must(None, &labelled, "one", 0);
+    let after = must(Some(&live), &service(json!({ "clusterIP": "None" })), "one", 1);
+    assert_eq!(after["metadata"]["name"], "web");
+    assert_eq!(after["metadata"].get("labels"), None);
+}
+
+#[test]
 fn defaults_stay_beneath_what_is_still_applied() {
     let live = must(None, &set(Some(3), "a:1"), "one", 0);
     let mut defaulted = live.clone();
@@ -228,7 +238,7 @@ fn what_is_no_object_of_its_kind_is_refused() {
         assert_eq!(error, ApplyError::Malformed(expected.to_owned()));
     };
     refused(&|set| set["metadata"]["managedFields"] = json!([]), "metadata.managedFields must be nil");
-    let patch = |error: &str| format!("failed to create typed patch object (web; apps/v1, Kind=StatefulSet): {error}");
+    let patch = |error: &str| format!("failed to create typed patch object (/web; apps/v1, Kind=StatefulSet): {error}");
     refused(&|set| set["spec"]["x"] = json!(1), &patch(".spec.x: field not declared in schema"));
     refused(
         &|set| set["spec"]["replicas"] = json!("1"),

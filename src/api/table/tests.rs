@@ -54,6 +54,7 @@ fn headers() {
         ("ControllerRevision", "NAME CONTROLLER REVISION AGE"),
         ("Event", "LAST SEEN TYPE REASON OBJECT SUBOBJECT* SOURCE* MESSAGE FIRST SEEN* COUNT* NAME*"),
         ("Namespace", "NAME STATUS AGE"),
+        ("Scale", "NAME DESIRED AVAILABLE AGE"),
     ] {
         let header = |column: &Value| {
             let star = if column["priority"] == 1 { "*" } else { "" };

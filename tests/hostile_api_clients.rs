@@ -1,0 +1,195 @@
+//! Clients of the Kubernetes API that take nothing, send nothing, or come in crowds: they hold nobody up, what waits for
+//! them is bounded, and nothing of them is left.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use headless_dns::app::Server;
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+use support::{
+    PATIENCE,
+    cluster::{Home, eventually_watches, figure},
+    dns::{A, Udp, code},
+    eventually,
+    http::{self, Reply},
+};
+
+/// What a client that behaves may have to wait, on a busy machine.
+const FAIR: Duration = Duration::from_secs(10);
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.api_address().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Begins a request; whatever the server closes meanwhile is seen when its reply is read.
+fn begin(server: &Server, method: &str, target: &str, length: usize, body: &str) -> TcpStream {
+    let mut stream = connect(server);
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let _ = write!(stream, "{head}Content-Length: {length}\r\nContent-Type: application/json\r\n\r\n{body}");
+    stream
+}
+
+fn ask(server: &Server, method: &str, target: &str, body: &str) -> Reply {
+    http::read(&mut begin(server, method, target, body.len(), body)).unwrap()
+}
+
+fn make(server: &Server, name: &str) {
+    let body =
+        format!(r#"{{"metadata": {{"name": "{name}"}}, "spec": {{"clusterIP": "None", "ports": [{{"port": 80}}]}}}}"#);
+    let reply = ask(server, "POST", SERVICES, &body);
+    assert_eq!(reply.status, 201, "{reply:?}");
+}
+
+/// A watch from now on, opened and not read.
+fn watch(server: &Server) -> TcpStream {
+    let mut stream = connect(server);
+    write!(stream, "GET {SERVICES}?watch=true HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    stream
+}
+
+fn eventually_connections(server: &Server, count: usize) {
+    eventually(&format!("{count} connections"), || match figure(server, "headless_dns_api_connections") {
+        open if open == count as f64 => Ok(()),
+        open => Err(open),
+    });
+}
+
+/// DNS and the API answer as ever.
+fn check_service(server: &Server) {
+    let begun = Instant::now();
+    let reply = Udp::new(server.addresses()[0]).ask(&[("www.example.com", A)]).remove(0);
+    assert_eq!(u16::from(code(&reply)), 5, "{reply}");
+    assert_eq!(ask(server, "GET", "/version", "").status, 200);
+    assert!(begun.elapsed() < FAIR, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn watchers_that_read_nothing_are_cut_off() {
+    let mut home = Home::new();
+    home.settings.limits.api_slow = Duration::from_millis(300);
+    home.settings.limits.api_changes = 100;
+    let server = home.start();
+    make(&server, "big");
+    let silent: Vec<TcpStream> = (0..3).map(|_| watch(&server)).collect();
+    let mut reading = BufReader::new(watch(&server));
+    eventually_watches(&server, 4);
+    // More than the system keeps for a connection, so that the server sees that nobody takes it.
+    let mut cut_off = 0.0;
+    for round in 0..400 {
+        let mut patch = String::new();
+        write!(
+            patch,
+            r#"{{"metadata": {{"annotations": {{"round": "{round}", "much": "{}"}}}}}}"#,
+            "x".repeat(200_000)
+        )
+        .unwrap();
+        let head = "PATCH /api/v1/namespaces/default/services/big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        let mut stream = connect(&server);
+        write!(stream, "{head}Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n", patch.len())
+            .unwrap();
+        stream.write_all(patch.as_bytes()).unwrap();
+        assert_eq!(http::read(&mut stream).unwrap().status, 200);
+        // Who reads has everything.
+        let mut line = String::new();
+        while !line.contains(&format!(r#""round":"{round}""#)) {
+            line.clear();
+            assert!(reading.read_line(&mut line).unwrap() > 0, "a watcher that reads was cut off");
+        }
+        cut_off = 4.0 - figure(&server, "headless_dns_api_watches");
+        if cut_off == 3.0 {
+            break;
+        }
+    }
+    assert_eq!(cut_off, 3.0, "those who read nothing are still there");
+    check_service(&server);
+    drop((silent, reading));
+    eventually_watches(&server, 0);
+}
+
+#[test]
+fn bodies_that_do_not_come_are_given_up() {
+    let mut home = Home::new();
+    home.settings.limits.api_slow = Duration::from_millis(300);
+    let server = home.start();
+    // Nothing of the body, its beginning, and less than was said.
+    for (length, body) in [(100, ""), (100, "{"), (3 << 20, "{\"metadata\": {\"name\": \"a\"")] {
+        let mut stalled: Vec<TcpStream> = (0..20).map(|_| begin(&server, "POST", SERVICES, length, body)).collect();
+        check_service(&server);
+        for stream in &mut stalled {
+            let reply = http::read(stream).unwrap();
+            assert_eq!((reply.status, reply.body.contains("did not come in time")), (400, true), "{reply:?}");
+        }
+    }
+    // Heads that do not end are no requests, and longer bodies than are taken no bodies.
+    let reply = http::read(&mut begin(&server, "POST", SERVICES, (3 << 20) + 1, &" ".repeat(1 << 10)));
+    assert!(reply.map_or(true, |reply| [400, 413].contains(&reply.status)));
+    eventually_connections(&server, 0);
+    check_service(&server);
+}
+
+#[test]
+fn crowds_leave_room_and_nothing_behind() {
+    let mut home = Home::new();
+    home.settings.limits.api_connections = 16;
+    let server = home.start();
+    for round in 0..3 {
+        let mut watches: Vec<TcpStream> = (0..14).map(|_| watch(&server)).collect();
+        eventually_watches(&server, 14);
+        let refused = ask(&server, "GET", &format!("{SERVICES}?watch=true"), "");
+        assert_eq!((refused.status, refused.body.contains("limits.apiConnections")), (429, true), "{refused:?}");
+        check_service(&server);
+        eventually_connections(&server, 14);
+        // All places taken: the next one is closed, and told of nothing.
+        let taken: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+        eventually_connections(&server, 16);
+        let mut reply = Vec::new();
+        let _ = begin(&server, "GET", "/version", 0, "").read_to_end(&mut reply);
+        assert_eq!(String::from_utf8_lossy(&reply), "");
+        drop(taken);
+        eventually_connections(&server, 14);
+        // Aborted in the middle of what they are told, with and without having read some of it.
+        make(&server, &format!("more{round}"));
+        for stream in watches.iter_mut().step_by(2) {
+            assert!(stream.read(&mut [0; 64]).unwrap() > 0);
+        }
+        drop(watches);
+        eventually_watches(&server, 0);
+        eventually_connections(&server, 0);
+    }
+    assert!(figure(&server, "headless_dns_api_watches_refused_total") >= 3.0);
+    assert!(figure(&server, "headless_dns_api_connections_refused_total") >= 3.0);
+    check_service(&server);
+}
+
+#[test]
+fn ready_as_the_rest_of_the_server() {
+    let mut home = Home::new();
+    // A directory that is not there is waited for.
+    let server = home.start();
+    let ready = |server: &Server, path: &str| {
+        let address: SocketAddr = server.api_address().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        http::read(&mut stream).unwrap()
+    };
+    assert_eq!(ready(&server, "/livez").status, 200);
+    let reply = ready(&server, "/readyz?verbose");
+    assert_eq!((reply.status, reply.body.contains("manifests")), (503, true), "{reply:?}");
+    drop(server);
+    let manifests = home.path("manifests");
+    std::fs::create_dir(&manifests).unwrap();
+    home.settings.manifests = vec![manifests];
+    let server = home.start();
+    eventually("ready", || match ready(&server, "/readyz") {
+        reply if reply.status == 200 => Ok(()),
+        reply => Err(reply.body),
+    });
+}
