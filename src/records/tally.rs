@@ -255,6 +255,7 @@ impl Many {
     }
 
     fn insert(&mut self, record: Record, count: u32) {
+        self.follow_rank(&record);
         self.of_later_ranks += usize::from(record.rank != 0);
         *self.ttls.entry(record.ttl).or_default() += 1;
         if !self.has_rdata(&record) {
@@ -272,6 +273,7 @@ impl Many {
         if *count > 0 {
             return;
         }
+        self.follow_rank(record);
         self.records.remove(record);
         self.of_later_ranks -= usize::from(record.rank != 0);
         if let Some(count) = self.ttls.get_mut(&record.ttl) {
@@ -285,6 +287,15 @@ impl Many {
             if self.made.is_some() && !self.come.remove(&record.rdata) {
                 self.gone.insert(record.rdata.clone());
             }
+        }
+    }
+
+    /// What came and went is told by rdata alone; where ranks matter, the set is made anew.
+    fn follow_rank(&mut self, record: &Record) {
+        if record.rank != 0 {
+            self.made = None;
+            self.come.clear();
+            self.gone.clear();
         }
     }
 
