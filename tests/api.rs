@@ -528,7 +528,9 @@ fn a_watch_tells_everything_once() {
     assert_eq!(streamed.seen(), pair("ADDED", "old"));
     let end = streamed.next().unwrap();
     assert_eq!(end["type"], "BOOKMARK");
-    assert_eq!(end["object"]["metadata"]["annotations"], json!({"k8s.io/initial-events-end": "true"}));
+    let annotations = &end["object"]["metadata"]["annotations"];
+    assert_eq!(annotations["k8s.io/initial-events-end"], "true");
+    assert!(annotations["kubernetes.io/initial-events-list-blueprint"].is_string());
 
     cluster.post(SERVICES, &service("new"));
     cluster.post("/api/v1/namespaces", &json!({"metadata": {"name": "elsewhere"}}));

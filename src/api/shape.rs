@@ -1,6 +1,7 @@
 //! Objects and lists in the form that a client asked for.
 
 use super::{negotiate::Form, resource::Resource, table};
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -66,6 +67,13 @@ impl Shape {
     /// The same of a Scale of the resource.
     pub fn of_scale(self) -> Shape {
         Shape { kind: "Scale", ..self }
+    }
+
+    /// An empty list, in the base64 that clients of 1.33 take theirs from once the initial events are told.
+    pub fn blueprint(&self) -> String {
+        let (kind, version) = (format!("{}List", self.resource.kind), self.resource.api_version());
+        let list = json!({"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": ""}, "items": []});
+        BASE64.encode(list.to_string().as_bytes())
     }
 
     /// Whether objects are told as they are.

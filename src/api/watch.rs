@@ -46,6 +46,8 @@ const DELETED: &str = "DELETED";
 
 /// The annotation of the bookmark that ends the initial events.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+/// The one beside it, without which kubectl 1.33 warns and lists.
+const LIST_BLUEPRINT: &str = "kubernetes.io/initial-events-list-blueprint";
 
 /// Where a watch begins.
 #[derive(Debug)]
@@ -209,7 +211,9 @@ impl Watcher {
             self.sink.add("ADDED", Told::Made(object)).await?;
         }
         if self.marked {
-            self.sink.bookmark(self.version, Some(json!({INITIAL_EVENTS_END: "true"})));
+            let blueprint = self.sink.shape.blueprint();
+            let annotations = json!({INITIAL_EVENTS_END: "true", LIST_BLUEPRINT: blueprint});
+            self.sink.bookmark(self.version, Some(annotations));
         }
         loop {
             // Before the look: what comes during it rings again.
