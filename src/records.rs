@@ -244,7 +244,8 @@ impl Records {
         }
     }
 
-    /// What changed since the last call: only what really differs; in an order that is always the same.
+    /// What changed since the last call: only what really differs, no owner and type twice; in an order that the calls
+    /// before alone decide.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
         let declared = if self.declared.is_empty() { &[][..] } else { &delta.changes[..] };

@@ -75,20 +75,22 @@ pub fn connect(port: u16, seconds: u64) {
     println!("{completed}");
 }
 
-/// The round trip in microseconds that one query in a thousand exceeds, at 50,000 queries a second. The probe has the
-/// core of the load, so that it takes nothing from the server.
-pub fn tail(port: u16, questions: &Path, seconds: u64) -> Option<f64> {
-    let mut load = dnsperf(port, questions, &["-c", "8", "-Q", "50000"], seconds + 1).spawn().unwrap();
+/// The round trips in microseconds that one query in a hundred and one in a thousand exceed, beside so many queries a
+/// second. The probe has the core of the load, so that it takes nothing from the server.
+pub fn tail(port: u16, questions: &Path, seconds: u64, rate: u32) -> Option<(f64, f64)> {
+    let mut load = dnsperf(port, questions, &["-c", "8", "-Q", &rate.to_string()], seconds + 1).spawn().unwrap();
     let mut probe = Command::new("taskset");
     probe.args(["-c", "1"]).arg(std::env::current_exe().unwrap()).args(["tail", &port.to_string()]);
     let output = probe.arg(seconds.to_string()).output().unwrap();
     load.wait().unwrap();
     let _ = load.stdout.take().map(|mut out| out.read_to_end(&mut Vec::new()));
-    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (hundredth, thousandth) = text.trim().split_once(' ')?;
+    Some((hundredth.parse().ok()?, thousandth.parse().ok()?))
 }
 
-/// What that process does; prints the figure. A round trip ends when the system has the reply: how long this process
-/// then waits for a core of its own says nothing of the server.
+/// What that process does; prints both. A round trip ends when the system has the reply: how long this process then
+/// waits for a core of its own says nothing of the server.
 pub fn probe(port: u16, seconds: u64) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
@@ -108,7 +110,8 @@ pub fn probe(port: u16, seconds: u64) {
         std::thread::park_timeout(Duration::from_micros(200));
     }
     round_trips.sort_unstable();
-    println!("{}", round_trips[round_trips.len() * 999 / 1000].as_secs_f64() * 1e6);
+    let exceeded_by = |part: usize| round_trips[round_trips.len() - 1 - round_trips.len() / part].as_secs_f64() * 1e6;
+    println!("{} {}", exceeded_by(100), exceeded_by(1000));
 }
 
 /// When the system had the datagram that was received last.

@@ -118,7 +118,7 @@ fn measure(peer: Peer, files: &zone::Files, seconds: u64, figures: &mut Figures)
             let spent = running.spent() - before;
             figures.add(name, "TCP, a connection each", spent.as_secs_f64() * 1e6 / load.completed as f64);
         }
-        if let Some(tail) = load::tail(running.port, &files.mixed, seconds) {
+        if let Some((_, tail)) = load::tail(running.port, &files.mixed, seconds, 50_000) {
             figures.add(name, "p99.9 at 50,000 q/s, µs", tail);
         }
     }

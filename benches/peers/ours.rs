@@ -62,16 +62,13 @@ fn load(pods: usize) -> (Snapshot, Duration) {
         ..RecordSettings::new(Name::parse("cluster.local").unwrap(), 5)
     };
     let mut records = Records::new(settings);
-    let mut snapshot = empty();
-    for some in objects.chunks(10_000) {
-        for (service, slice) in some {
-            let (namespace, name) = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
-            let (namespace, name) = (namespace.unwrap(), name.unwrap());
-            records.service(namespace, name, Some(service));
-            records.slice(namespace, name, Some(slice));
-        }
-        snapshot = snapshot.apply(&records.take());
+    for (service, slice) in &objects {
+        let (namespace, name) = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
+        let (namespace, name) = (namespace.unwrap(), name.unwrap());
+        records.service(namespace, name, Some(service));
+        records.slice(namespace, name, Some(slice));
     }
+    let snapshot = empty().apply(&records.take());
     (snapshot, begun.elapsed())
 }
 

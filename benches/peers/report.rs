@@ -16,6 +16,8 @@ const ROWS: [&str; 10] = [
     "memory, MiB",
 ];
 
+const OURS: &str = "headless-dns";
+
 pub struct Figures {
     pods: usize,
     peers: Vec<&'static str>,
@@ -34,13 +36,19 @@ impl Figures {
         self.values.entry((peer, what)).or_default().push(value);
     }
 
-    fn median(&self, peer: &'static str, what: &'static str) -> Option<f64> {
-        let mut values = self.values.get(&(peer, what))?.clone();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
+    fn of(&self, peer: &'static str, what: &'static str) -> &[f64] {
+        self.values.get(&(peer, what)).map_or(&[], Vec::as_slice)
     }
 
-    /// Medians, and behind each in brackets our own divided by it.
+    /// Our own value divided by that of another in each round: the least and the greatest.
+    fn ratios(&self, peer: &'static str, what: &'static str) -> Option<(f64, f64)> {
+        let rounds = self.of(OURS, what).iter().zip(self.of(peer, what));
+        let mut ratios: Vec<f64> = rounds.map(|(own, theirs)| own / theirs).collect();
+        ratios.sort_by(f64::total_cmp);
+        Some((*ratios.first()?, *ratios.last()?))
+    }
+
+    /// Medians, and behind each in brackets our own divided by it, from the least to the greatest of all rounds.
     pub fn table(&self) -> String {
         let mut text = format!("\n## {} pods\n\n|", self.pods);
         for peer in &self.peers {
@@ -51,12 +59,13 @@ impl Figures {
         text += "|\n";
         for what in ROWS {
             let _ = write!(text, "| {what}");
-            let own = self.median("headless-dns", what);
             for peer in &self.peers {
-                match (self.median(peer, what), own) {
+                match (median(self.of(peer, what)), self.ratios(peer, what)) {
                     (None, _) => text += " | –",
-                    (Some(value), Some(own)) if *peer != "headless-dns" => {
-                        let _ = write!(text, " | {value:.2} ({:.2})", own / value);
+                    (Some(value), Some((least, greatest))) if *peer != OURS => {
+                        let ratio = format!("{least:.2}–{greatest:.2}");
+                        let ratio = if least == greatest { format!("{least:.2}") } else { ratio };
+                        let _ = write!(text, " | {value:.2} ({ratio})");
                     }
                     (Some(value), _) => {
                         let _ = write!(text, " | **{value:.2}**");
@@ -69,6 +78,12 @@ impl Figures {
     }
 }
 
+fn median(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 pub fn head(rounds: usize, seconds: u64) -> String {
     let date = jiff::Timestamp::now().to_string();
     let (date, _) = date.split_at(10);
@@ -78,8 +93,8 @@ pub fn head(rounds: usize, seconds: u64) -> String {
 
 Made by `cargo bench --bench peers` on {date}, on a virtual machine with {cores} cores; medians of {rounds} rounds of
 {seconds} s each, in which the servers take turns. Processor time per query in µs (user and system, of all of a server's
-processes) unless the row says otherwise; in brackets ours divided by theirs, so less than 1 means that this server needs
-less. The server has one core, dnsperf the other, with queries from eight sockets, 256 outstanding. *Floor* receives and sends
+processes) unless the row says otherwise; in brackets ours divided by theirs, in the best and in the worst round, so less
+than 1 means that this server needs less. The server has one core, dnsperf the other, with queries from eight sockets, 256 outstanding. *Floor* receives and sends
 the same datagrams in the same batches and does nothing else. All serve the same zone: pods of headless Services of ten, a
 name and an address each, and a Service of 1,000 addresses. *Mixed* asks for pods (70 %), Services (25 %) and absent names
 (5 %); *of one client* does so from one socket, as a cache or a load balancer in front would. *A connection each* counts

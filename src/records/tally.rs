@@ -105,12 +105,8 @@ impl Tally {
     /// What differs from the last call.
     pub fn take(&mut self) -> Delta {
         let mut changed = std::mem::take(&mut self.changed);
-        let key = |number: u32| {
-            let (owner, rtype) = &self.slots[number as usize].key;
-            (owner.as_wire(), *rtype)
-        };
-        // Any order that is always the same will do; this one needs no look at labels.
-        changed.sort_unstable_by(|(one, _), (other, _)| key(*one).cmp(&key(*other)));
+        // Any order that the history alone decides will do.
+        changed.sort_unstable_by_key(|(number, _)| *number);
         let mut delta = Delta::default();
         delta.changes.reserve(changed.len());
         for (number, before) in changed {
@@ -127,6 +123,7 @@ impl Tally {
                 self.free_slot(number);
             }
         }
+        delta.is_distinct = true;
         delta
     }
 

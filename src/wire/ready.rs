@@ -10,13 +10,17 @@ pub const FIXED: usize = 12;
 
 /// Appends one record of class IN. `rdata` has at most 65,535 octets.
 pub fn push(bytes: &mut Vec<u8>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
-    debug_assert!(rdata.len() <= usize::from(u16::MAX));
-    bytes.extend_from_slice(&QUESTION_POINTER);
-    bytes.extend_from_slice(&rtype.0.to_be_bytes());
-    bytes.extend_from_slice(&class::IN.to_be_bytes());
-    bytes.extend_from_slice(&ttl.to_be_bytes());
-    bytes.extend_from_slice(&(rdata.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(&fixed(rtype, ttl, rdata));
     bytes.extend_from_slice(rdata);
+}
+
+/// What stands before the rdata.
+pub fn fixed(rtype: RecordType, ttl: u32, rdata: &[u8]) -> [u8; FIXED] {
+    debug_assert!(rdata.len() <= usize::from(u16::MAX));
+    let [owner, another] = QUESTION_POINTER;
+    let ([type_high, type_low], [class_high, class_low]) = (rtype.0.to_be_bytes(), class::IN.to_be_bytes());
+    let ([a, b, c, d], [high, low]) = (ttl.to_be_bytes(), (rdata.len() as u16).to_be_bytes());
+    [owner, another, type_high, type_low, class_high, class_low, a, b, c, d, high, low]
 }
 
 /// Overwrites the TTL of the record that begins at `start`.

@@ -7,6 +7,7 @@ use crate::wire::{
     rdata::{self, RecordType},
     ready::{self, Ready, Starts},
 };
+use smallvec::SmallVec;
 use std::{collections::HashSet, fmt, sync::Arc};
 
 /// An RRset (RFC 2181 §5): records of one owner and type with one TTL, never the same rdata twice.
@@ -58,8 +59,9 @@ impl Rrset {
     pub fn of_sorted(rtype: RecordType, ttl: u32, records: &[impl AsRef<[u8]>]) -> Rrset {
         debug_assert!(records.is_sorted_by(|one, other| one.as_ref() < other.as_ref()));
         let ttl = ttl.min(TTL_MAX);
-        let length = records.iter().map(|rdata| ready::FIXED + rdata.as_ref().len()).sum();
-        let mut bytes = Vec::with_capacity(length);
+        // Most sets are small, and need no memory before that in which they stay.
+        let mut bytes: SmallVec<[u8; SMALL]> = SmallVec::new();
+        bytes.reserve_exact(records.iter().map(|rdata| ready::FIXED + rdata.as_ref().len()).sum());
         let first = records.first().map_or(0, |rdata| rdata.as_ref().len());
         let uniform = records.iter().all(|rdata| rdata.as_ref().len() == first);
         let mut starts = Vec::with_capacity(if uniform { 0 } else { records.len() });
@@ -67,7 +69,8 @@ impl Rrset {
             if !uniform {
                 starts.push(bytes.len() as u32);
             }
-            ready::push(&mut bytes, rtype, ttl, rdata.as_ref());
+            bytes.extend_from_slice(&ready::fixed(rtype, ttl, rdata.as_ref()));
+            bytes.extend_from_slice(rdata.as_ref());
         }
         let repeated = repeated_targets(rtype, records);
         let index = (!uniform || !repeated.is_empty())
@@ -77,7 +80,7 @@ impl Rrset {
             ttl,
             count: records.len() as u32,
             every: if uniform { (ready::FIXED + first) as u32 } else { 0 },
-            bytes: bytes.into(),
+            bytes: Arc::from(&*bytes),
             index,
         }
     }

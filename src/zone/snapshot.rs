@@ -351,17 +351,15 @@ type Change = (Name, RecordType, Option<Rrset>);
 
 /// The changes without those that a later one for the same owner and type overrides.
 fn last_of_each(delta: &Delta) -> impl Iterator<Item = &Change> {
-    let in_order = |pair: &[Change]| (pair[0].0.as_wire(), pair[0].1) < (pair[1].0.as_wire(), pair[1].1);
     let mut last: HashMap<(&[u8], RecordType), usize, foldhash::fast::RandomState> = HashMap::default();
-    // Changes that stand in order, as records give them, cannot override each other.
-    let ordered = delta.changes.windows(2).all(in_order);
-    if !ordered {
+    if !delta.is_distinct {
         for (index, (owner, rtype, _)) in delta.changes.iter().enumerate() {
             last.insert((owner.as_wire(), *rtype), index);
         }
     }
-    let is_last =
-        move |(index, change): &(usize, &Change)| ordered || last.get(&(change.0.as_wire(), change.1)) == Some(index);
+    let is_last = move |(index, change): &(usize, &Change)| {
+        delta.is_distinct || last.get(&(change.0.as_wire(), change.1)) == Some(index)
+    };
     delta.changes.iter().enumerate().filter(is_last).map(|(_, change)| change)
 }
 

@@ -302,7 +302,7 @@ proptest! {
                 incremental = incremental.with_static_zones(file_sets[last_files].clone());
             }
             let before = incremental.clone();
-            incremental = incremental.apply(&Delta { changes: changes.clone(), notes: notes.clone() });
+            incremental = incremental.apply(&Delta { changes: changes.clone(), notes: notes.clone(), ..Delta::default() });
             noted.extend(notes);
             for (owner, rtype, set) in changes {
                 present.insert((owner, rtype), set);
