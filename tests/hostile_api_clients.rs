@@ -6,7 +6,6 @@ mod support;
 
 use headless_dns::app::Server;
 use std::{
-    fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
@@ -48,6 +47,18 @@ fn make(server: &Server, name: &str) {
     assert_eq!(reply.status, 201, "{reply:?}");
 }
 
+/// Changes a Service, so that it holds so much.
+fn fill(server: &Server, name: &str, round: usize, octets: usize) {
+    let much = "x".repeat(octets);
+    let patch = format!(r#"{{"metadata": {{"annotations": {{"round": "{round}", "much": "{much}"}}}}}}"#);
+    let head = format!("PATCH {SERVICES}/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let mut stream = connect(server);
+    write!(stream, "{head}Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n", patch.len())
+        .unwrap();
+    stream.write_all(patch.as_bytes()).unwrap();
+    assert_eq!(http::read(&mut stream).unwrap().status, 200);
+}
+
 /// A watch from now on, opened and not read.
 fn watch(server: &Server) -> TcpStream {
     let mut stream = connect(server);
@@ -84,19 +95,7 @@ fn watchers_that_read_nothing_are_cut_off() {
     // More than the system keeps for a connection, so that the server sees that nobody takes it.
     let mut cut_off = 0.0;
     for round in 0..400 {
-        let mut patch = String::new();
-        write!(
-            patch,
-            r#"{{"metadata": {{"annotations": {{"round": "{round}", "much": "{}"}}}}}}"#,
-            "x".repeat(200_000)
-        )
-        .unwrap();
-        let head = "PATCH /api/v1/namespaces/default/services/big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-        let mut stream = connect(&server);
-        write!(stream, "{head}Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n", patch.len())
-            .unwrap();
-        stream.write_all(patch.as_bytes()).unwrap();
-        assert_eq!(http::read(&mut stream).unwrap().status, 200);
+        fill(&server, "big", round, 200_000);
         // Who reads has everything.
         let mut line = String::new();
         while !line.contains(&format!(r#""round":"{round}""#)) {
@@ -109,9 +108,38 @@ fn watchers_that_read_nothing_are_cut_off() {
         }
     }
     assert_eq!(cut_off, 3.0, "those who read nothing are still there");
+    assert_eq!(figure(&server, "headless_dns_api_connections_slow_total"), 3.0);
     check_service(&server);
     drop((silent, reading));
     eventually_watches(&server, 0);
+}
+
+#[test]
+fn old_versions_of_large_objects_are_not_kept_for_long() {
+    const LARGE: usize = 250_000;
+    let mut home = Home::new();
+    home.settings.limits.api_change_octets = 64 * LARGE as u64;
+    home.settings.limits.api_slow = PATIENCE;
+    let server = home.start();
+    make(&server, "big");
+    let slow = watch(&server);
+    eventually_watches(&server, 1);
+    // More than is kept and the system keeps for a connection together; it is far from limits.apiChanges.
+    let rounds = 200;
+    for round in 0..rounds {
+        fill(&server, "big", round, LARGE);
+    }
+    let (mut told, mut last) = (0, String::new());
+    let mut reading = BufReader::new(slow);
+    while !last.starts_with(r#"{"type":"ERROR""#) {
+        last.clear();
+        assert!(reading.read_line(&mut last).unwrap() > 0, "it ended without a word");
+        told += usize::from(last.contains(r#""much":"#));
+    }
+    assert!(last.contains(r#""code":410"#), "{last}");
+    assert!(told < rounds, "all of them were kept");
+    assert_eq!(figure(&server, "headless_dns_api_watches_overtaken_total"), 1.0);
+    assert_eq!(figure(&server, "headless_dns_api_connections_slow_total"), 0.0);
 }
 
 #[test]

@@ -142,7 +142,9 @@ fn every_query_is_counted_once() {
 
 #[test]
 fn the_table_of_metrics_is_true() {
-    let home = Home::new();
+    let mut home = Home::new();
+    // Its figures are there where it is served.
+    home.settings.api_listen = Some("127.0.0.1:0".parse().unwrap());
     write(&home.path("manifests/web.yaml"), &web(1, "", ""));
     let (server, http) = home.start();
     Udp::new(server.addresses()[0]).ask(&[(SERVICE, A)]);

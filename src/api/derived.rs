@@ -168,8 +168,8 @@ fn service_of(change: &Change) -> Option<Name> {
 }
 
 impl Watched for Derived {
-    fn initial(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.initial)
+    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter()
     }
 
     fn concerns(&self, change: &Change) -> bool {

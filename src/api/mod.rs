@@ -67,7 +67,7 @@ mod write;
 
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
-pub use log::Log;
+pub use log::{Capacity, Log};
 
 use crate::{controller::Part, http, object::Kind};
 use axum::{
@@ -141,6 +141,7 @@ struct Api {
     /// Places of watches.
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
+    overtaken_watches: Arc<AtomicU64>,
     /// What watches are told.
     texts: Arc<Texts>,
     /// True once the server is about to end, so that watches end by themselves.
@@ -163,6 +164,7 @@ pub struct Counters {
     places: usize,
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
+    overtaken_watches: Arc<AtomicU64>,
 }
 
 impl Counters {
@@ -174,6 +176,11 @@ impl Counters {
     /// Watches turned away because there were too many.
     pub fn refused_watches(&self) -> u64 {
         self.refused_watches.load(Ordering::Relaxed)
+    }
+
+    /// Watches that were ended because so much changed that what they had not told yet was forgotten.
+    pub fn overtaken_watches(&self) -> u64 {
+        self.overtaken_watches.load(Ordering::Relaxed)
     }
 }
 
@@ -201,8 +208,9 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
     let (stop, stopped) = signal::channel(false);
     let Options { guard, connections, slow, problem, create_namespaces, tls } = options;
     let places = places(connections);
-    let (watches, refused_watches) = (Arc::new(Semaphore::new(places)), Arc::new(AtomicU64::new(0)));
-    let counted = (Arc::clone(&watches), Arc::clone(&refused_watches));
+    let watches = Arc::new(Semaphore::new(places));
+    let (refused_watches, overtaken_watches) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let counted = (Arc::clone(&watches), Arc::clone(&refused_watches), Arc::clone(&overtaken_watches));
     let api = Arc::new(Api {
         handle,
         guard,
@@ -211,13 +219,15 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
         create_namespaces,
         watches,
         refused_watches,
+        overtaken_watches,
         texts: Arc::default(),
         stopped,
     });
     let routes = Router::new().fallback(answer).with_state(api);
     let limits = http::Limits { connections, head: IDLE, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
-    let counters = Counters { http: serving.counters(), places, watches: counted.0, refused_watches: counted.1 };
+    let (watches, refused_watches, overtaken_watches) = counted;
+    let counters = Counters { http: serving.counters(), places, watches, refused_watches, overtaken_watches };
     Ok(Serving { stop, serving, counters })
 }
 

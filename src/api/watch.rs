@@ -3,7 +3,7 @@
 use super::{
     Api,
     derived::Derived,
-    log::Log,
+    log::{Capacity, Log},
     path::Place,
     query::Query,
     read::{not_newer, page},
@@ -24,7 +24,10 @@ use serde_json::{Value, json};
 use std::{
     fmt::Display,
     io::Write as _,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -34,8 +37,8 @@ use tokio::{
 
 /// How often a bookmark is sent to who allows them, so that a quiet watch stays within the log.
 const BOOKMARKS: Duration = Duration::from_secs(60);
-/// Changes that are taken from the log at a time.
-const AT_A_TIME: usize = 64;
+/// What is taken from the log at a time, and held until the client has taken it.
+const AT_A_TIME: Capacity = Capacity { changes: 64, octets: 1 << 20 };
 /// How long a watch lasts where the client does not say: between this and twice as long, so that not all end at once.
 const LASTS: u64 = 1800;
 /// Longest watch, in seconds.
@@ -91,9 +94,11 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
     let watcher = Watcher {
         _permit: permit,
         log: Arc::clone(api.handle.log()),
+        overtaken: Arc::clone(&api.overtaken_watches),
         stopped: api.stopped.clone(),
         sink: Sink { sender, shape, texts: Arc::clone(&api.texts), first: true, buffer: Vec::new() },
         version: 0,
+        is_following: false,
         marked: matches!(start, Start::Everything(true)),
         bookmarks: query.bookmarks,
         ends: Instant::now() + lasts.min(Duration::from_secs(LONGEST)),
@@ -134,8 +139,8 @@ pub enum Told {
 
 /// What a watch is about: what is there at its beginning, and what a change means to it.
 pub trait Watched: Send + 'static {
-    /// Objects to begin with.
-    fn initial(&mut self) -> Vec<Value>;
+    /// Objects to begin with, made when they are told.
+    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static;
     /// Whether a change may mean something.
     fn concerns(&self, change: &Change) -> bool;
     /// What changes mean, in order: types and objects. `None` if nobody can say any more.
@@ -150,8 +155,8 @@ struct Stored {
 }
 
 impl Watched for Stored {
-    fn initial(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.initial).iter().map(Object::to_json).collect()
+    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter().map(|object| object.to_json())
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -183,10 +188,14 @@ fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Object
 struct Watcher {
     _permit: OwnedSemaphorePermit,
     log: Arc<Log>,
+    /// Watches that fell behind the log, to be counted.
+    overtaken: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
     sink: Sink,
     /// Up to here the client knows everything.
     version: u64,
+    /// Whether it was up to date once.
+    is_following: bool,
     /// Whether a bookmark tells that the initial objects have been told.
     marked: bool,
     bookmarks: bool,
@@ -222,6 +231,7 @@ impl Watcher {
                 return Ok(());
             }
             self.sink.flush().await?;
+            self.is_following = true;
             tokio::select! {
                 rung = bell.changed() => if rung.is_err() { return Ok(()) },
                 _ = bookmarks.tick(), if self.bookmarks => self.sink.bookmark(self.version, None),
@@ -237,6 +247,9 @@ impl Watcher {
         loop {
             let Ok(read) = self.log.after(self.version, AT_A_TIME, |change| watched.concerns(change)) else {
                 let message = format!("too old resource version: {} ({})", self.version, self.log.newest());
+                if self.is_following {
+                    self.overtaken.fetch_add(1, Ordering::Relaxed);
+                }
                 self.sink.put("ERROR", &Refused::expired(message).to_json());
                 self.sink.flush().await?;
                 return Ok(false);
@@ -248,7 +261,7 @@ impl Watcher {
                 }
             }
             self.version = read.upto;
-            if read.changes.len() < AT_A_TIME {
+            if read.is_all {
                 return Ok(true);
             }
         }

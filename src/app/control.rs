@@ -7,7 +7,7 @@ use super::{
     scan::{self, Scan},
 };
 use crate::{
-    api::{Ask, Handle, Log, Unavailable},
+    api::{self, Ask, Handle, Log, Unavailable},
     cluster::{Change, Cluster},
     controller::{Controller, Event, Refusal, Turn, WriteError, Written},
     diagnostic::Diagnostic,
@@ -242,9 +242,9 @@ impl Loop {
         }
     }
 
-    /// Keeps a log of so many changes from now on, for watches.
-    pub(super) fn keep_log(&mut self, changes: usize) -> Arc<Log> {
-        let log = Arc::new(Log::keeping(changes, self.controller.cluster().resource_version()));
+    /// Keeps a log of changes from now on, for watches.
+    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> Arc<Log> {
+        let log = Arc::new(Log::keeping(capacity, self.controller.cluster().resource_version()));
         self.log = Some(Arc::clone(&log));
         log
     }

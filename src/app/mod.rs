@@ -217,7 +217,8 @@ impl Server {
             Arc::clone(&figures),
         );
         let published = control_loop.published();
-        let log = api_listener.as_ref().map(|_| control_loop.keep_log(settings.limits.api_changes));
+        let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
+        let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
         if restored {
             control_loop.resume(clock.now());
         }
@@ -315,8 +316,10 @@ impl Server {
                 api: api.get().map(|counters| ApiFigures {
                     connections: counters.http.open.load(Ordering::Relaxed),
                     refused: counters.http.refused.load(Ordering::Relaxed),
+                    slow: counters.http.slow.load(Ordering::Relaxed),
                     watches: counters.watches(),
                     refused_watches: counters.refused_watches(),
+                    overtaken_watches: counters.overtaken_watches(),
                 }),
             }
         };

@@ -216,6 +216,7 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         http_connections,
         api_connections,
         api_changes,
+        api_change_octets,
         api_slow,
         lame_duck,
     } = new;
@@ -242,6 +243,7 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         http_connections: keep("limits.httpConnections", &old.http_connections, &http_connections, waiting),
         api_connections: keep("limits.apiConnections", &old.api_connections, &api_connections, waiting),
         api_changes: keep("limits.apiChanges", &old.api_changes, &api_changes, waiting),
+        api_change_octets: keep("limits.apiChangeOctets", &old.api_change_octets, &api_change_octets, waiting),
         api_slow: keep("limits.apiSlow", &old.api_slow, &api_slow, waiting),
         lame_duck,
     }

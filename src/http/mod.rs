@@ -74,6 +74,8 @@ pub struct Counters {
     pub open: AtomicU64,
     /// Connections turned away because there were too many.
     pub refused: AtomicU64,
+    /// Connections closed because their client took nothing of a reply for too long.
+    pub slow: AtomicU64,
 }
 
 /// A bound socket that nobody serves yet.
@@ -180,10 +182,13 @@ fn run(
                     }
                     Ok((stream, _)) => {
                         counters.open.fetch_add(1, Ordering::Relaxed);
+                        // The system may refuse it on a dead connection.
+                        let _ = stream.set_nodelay(true);
+                        let stream = Patient::new(stream, limits.stalled, Arc::clone(counters));
                         let (routes, limits, stopped) = (routes.clone(), limits.clone(), stopped.clone());
                         match tls {
                             Some(tls) => connections.spawn(encrypted(stream, tls.clone(), routes, limits, stopped)),
-                            None => connections.spawn(connection(stream, routes, limits, stopped)),
+                            None => connections.spawn(exchange(stream, routes, limits, stopped)),
                         };
                     }
                     Err(error) => {
@@ -213,21 +218,14 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-async fn connection(stream: TcpStream, routes: Router, limits: Limits, stopped: watch::Receiver<bool>) {
-    // The system may refuse it on a dead connection.
-    let _ = stream.set_nodelay(true);
-    exchange(Patient::new(stream, limits.stalled), routes, limits, stopped).await;
-}
-
 async fn encrypted(
-    stream: TcpStream,
+    stream: Patient<TcpStream>,
     tls: TlsAcceptor,
     routes: Router,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
-    let handshake = timeout(HANDSHAKE, tls.accept(Patient::new(stream, limits.stalled)));
+    let handshake = timeout(HANDSHAKE, tls.accept(stream));
     let accepted = tokio::select! {
         accepted = handshake => accepted,
         () = stop(&mut stopped) => return,

@@ -1,8 +1,10 @@
 //! A stream that gives up on a client which takes nothing for too long.
 
+use super::Counters;
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,11 +20,13 @@ pub(super) struct Patient<S> {
     patience: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Where it is counted that it gave up; taken then, as whoever writes may try again.
+    counters: Option<Arc<Counters>>,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Patient<S> {
-        Patient { stream, patience, waiting: None }
+    pub(super) fn new(stream: S, patience: Duration, counters: Arc<Counters>) -> Patient<S> {
+        Patient { stream, patience, waiting: None, counters: Some(counters) }
     }
 
     /// What became of a write; one that has waited for too long fails.
@@ -33,7 +37,11 @@ impl<S> Patient<S> {
         }
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
-        waiting.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        std::task::ready!(waiting.as_mut().poll(context));
+        if let Some(counters) = self.counters.take() {
+            counters.slow.fetch_add(1, Ordering::Relaxed);
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -46,10 +46,14 @@ pub struct ApiFigures {
     pub connections: u64,
     /// Connections turned away because there were too many.
     pub refused: u64,
+    /// Connections closed because their client took nothing of a reply.
+    pub slow: u64,
     /// Watches that are open.
     pub watches: usize,
     /// Watches turned away because there were too many.
     pub refused_watches: u64,
+    /// Watches that were ended because they fell behind what is kept of changes.
+    pub overtaken_watches: u64,
 }
 
 /// Where the figures come from.
@@ -161,7 +165,7 @@ impl All {
             one(f64::from(u8::from(degraded))),
         )?;
         page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
-        if let Some(ApiFigures { connections, refused, watches, refused_watches }) = api {
+        if let Some(ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches }) = api {
             let (open, watching) = ("headless_dns_api_connections", "headless_dns_api_watches");
             page.gauge(open, "Open connections to apiListen.", one(connections as f64))?;
             page.counter(
@@ -169,11 +173,21 @@ impl All {
                 "Connections to apiListen turned away because of limits.apiConnections.",
                 one(refused as f64),
             )?;
+            page.counter(
+                "headless_dns_api_connections_slow",
+                "Connections to apiListen closed because the client took nothing of a reply (limits.apiSlow).",
+                one(slow as f64),
+            )?;
             page.gauge(watching, "Open watches of the Kubernetes API.", one(watches as f64))?;
             page.counter(
                 "headless_dns_api_watches_refused",
                 "Watches turned away because of limits.apiConnections.",
                 one(refused_watches as f64),
+            )?;
+            page.counter(
+                "headless_dns_api_watches_overtaken",
+                "Watches ended because they fell behind what is kept of changes (limits.apiChanges, apiChangeOctets).",
+                one(overtaken_watches as f64),
             )?;
         }
         let Some(http) = self.sources.http.get() else { return Ok(()) };
@@ -183,6 +197,11 @@ impl All {
             "headless_dns_http_connections_refused",
             "Connections to metricsListen turned away because of limits.httpConnections.",
             read(&http.refused),
+        )?;
+        page.counter(
+            "headless_dns_http_connections_slow",
+            "Connections to metricsListen closed because the client took nothing of a reply.",
+            read(&http.slow),
         )
     }
 }

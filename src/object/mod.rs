@@ -5,6 +5,7 @@ pub mod defaults;
 pub mod lint;
 pub mod quantity;
 pub mod selector;
+mod size;
 pub mod ttl;
 pub mod validate;
 
@@ -64,6 +65,10 @@ macro_rules! kinds {
             /// The object as JSON, with apiVersion and kind.
             pub fn to_json(&self) -> serde_json::Value {
                 match self { $(Object::$kind(object) => serde_json::to_value(&**object).unwrap_or_default(),)* }
+            }
+            /// What it takes in memory, roughly.
+            pub fn octets(&self) -> usize {
+                match self { $(Object::$kind(object) => size::estimate(&**object),)* }
             }
             /// The object from its JSON (as [`Object::to_json`] gives it), of a kind already known.
             pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Object, serde_json::Error> {

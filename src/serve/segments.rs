@@ -76,7 +76,8 @@ mod tests {
     /// Replies as (client, length), and the pieces that they leave in.
     #[test]
     fn pieces() {
-        let rows: [(&[(u32, usize)], &[&[(u32, usize)]]); 8] = [
+        type Of = (u32, usize);
+        let rows: [(&[Of], &[&[Of]]); 8] = [
             (&[], &[]),
             (&[(1, 90)], &[&[(1, 90)]]),
             (&[(1, 90), (2, 90), (1, 90)], &[&[(1, 90), (1, 90)], &[(2, 90)]]),

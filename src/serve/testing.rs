@@ -62,6 +62,7 @@ pub(super) fn fast_limits() -> Limits {
         http_connections: 16,
         api_connections: 16,
         api_changes: 100,
+        api_change_octets: 16 << 20,
         api_slow: Duration::from_secs(10),
         lame_duck: Duration::ZERO,
     }

@@ -94,6 +94,7 @@ pub(super) struct FileLimits {
     pub http_connections: Option<usize>,
     pub api_connections: Option<usize>,
     pub api_changes: Option<usize>,
+    pub api_change_octets: Option<u64>,
     pub api_slow: Option<Text<Duration>>,
     pub lame_duck: Option<Text<Duration>>,
 }
@@ -480,6 +481,7 @@ impl Checked<'_> {
             http_connections,
             api_connections,
             api_changes,
+            api_change_octets,
             api_slow,
             lame_duck,
         } = limits;
@@ -520,6 +522,9 @@ impl Checked<'_> {
         }
         if let Some(number) = api_changes {
             into.api_changes = self.range("limits.apiChanges", number, 100, 10_000_000);
+        }
+        if let Some(octets) = api_change_octets {
+            into.api_change_octets = self.range("limits.apiChangeOctets", octets, 1 << 24, 1 << 40);
         }
         self.duration("limits.apiSlow", api_slow, &mut into.api_slow, SECOND / 10, 300 * SECOND);
         self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);

@@ -166,6 +166,8 @@ pub struct Limits {
     pub api_connections: usize,
     /// Changes that are kept for watches of the API, of all kinds together; default 10,000.
     pub api_changes: usize,
+    /// What the old versions of objects in these changes take in memory, roughly; default 128 MiB.
+    pub api_change_octets: u64,
     /// How long a client of the API may take nothing of a reply, or send nothing of a body it has begun; default 10 s.
     pub api_slow: Duration,
     /// How long queries are still answered after SIGTERM; default 0 s.
@@ -246,6 +248,7 @@ impl Settings {
                 http_connections: 256,
                 api_connections: 2048,
                 api_changes: 10_000,
+                api_change_octets: 128 << 20,
                 api_slow: Duration::from_secs(10),
                 lame_duck: Duration::ZERO,
             },
