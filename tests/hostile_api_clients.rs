@@ -163,6 +163,111 @@ fn bodies_that_do_not_come_are_given_up() {
     check_service(&server);
 }
 
+/// Sends a request as it is and reads the reply, which has to have one of these codes.
+fn check_refused(server: &Server, (method, target): (&str, &str), media_type: &str, body: &[u8], codes: &[u16]) {
+    let mut stream = connect(server);
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let length = body.len();
+    // What the server does not want to have, it may close before it has all of it.
+    let _ = write!(stream, "{head}Content-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n")
+        .and_then(|()| stream.write_all(body));
+    let what = format!("{method} {target:.80} with {length} octets of {media_type:?}");
+    let reply = http::read(&mut stream).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(codes.contains(&reply.status), "{what}: {reply:?}");
+    // Beyond what HTTP itself refuses, it is said in the API's own words.
+    if !reply.body.is_empty() {
+        let status: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((&status["kind"], &status["code"]), (&"Status".into(), &reply.status.into()), "{what}");
+        // It may repeat what stood in the head.
+        assert!(reply.body.len() < 16 << 10, "{what} is told in {} octets", reply.body.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_and_changes_nothing() {
+    const YAML: &str = "application/yaml";
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    const APPLY: &str = "application/apply-patch+yaml";
+    const PATCHES: [&str; 4] = [
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        APPLY,
+    ];
+    let mut home = Home::new();
+    home.settings.state_directory = Some(home.path("state"));
+    let server = home.start();
+    make(&server, "there");
+    let one = format!("{SERVICES}/there");
+    let before = ask(&server, "GET", &one, "").body;
+    let create = ["application/json", YAML, PROTOBUF].map(|of| (("POST", SERVICES), of));
+    let replace = [YAML, PROTOBUF, "application/json"].map(|of| (("PUT", one.as_str()), of));
+    let patch = PATCHES.map(|of| (("PATCH", one.as_str()), of));
+    let requests: Vec<_> = create.into_iter().chain(replace).chain(patch).collect();
+
+    // Bodies, whatever they are said to be.
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut noise: Vec<u8> = (0..4096).map(|_| random.u8(..)).collect();
+    let nested = |open: &str, depth: usize, close: &str| (open.repeat(depth) + "1" + &close.repeat(depth)).into_bytes();
+    let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+        format!("{text}a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1)
+    });
+    let bodies: [(Vec<u8>, &[u16]); 10] = [
+        (noise.clone(), &[400]),
+        (vec![b' '; (3 << 20) + 1], &[413]),
+        (vec![b'['; 3 << 20], &[400]),
+        (nested("[", 1000, "]"), &[400]),
+        (nested("{\"metadata\":", 100_000, "}"), &[400]),
+        (nested("{\"metadata\":", 110, "}"), &[400, 422]),
+        (bomb.into_bytes(), &[400]),
+        (b"\xff\xfe{\0}\0".to_vec(), &[400]),
+        (b"null".to_vec(), &[400, 422]),
+        (b"{\"metadata\": {\"name\": 1e999}}".to_vec(), &[400, 422]),
+    ];
+    for (request, media_type) in &requests {
+        for (body, codes) in &bodies {
+            check_refused(&server, *request, media_type, body, codes);
+        }
+    }
+    noise.splice(..0, *b"k8s\0");
+    check_refused(&server, ("POST", SERVICES), PROTOBUF, &noise, &[400]);
+    for media_type in ["text/plain", "application/cbor", "multipart/form-data; boundary=x", "/", "a/b/c", "\u{e9}"] {
+        for request in [("POST", SERVICES), ("PUT", &one), ("PATCH", &one)] {
+            // What is no text counts as not said.
+            let codes = if media_type.is_ascii() { &[415][..] } else { &[400, 415, 422] };
+            check_refused(&server, request, media_type, b"{}", codes);
+        }
+    }
+
+    // Paths and queries.
+    let long = "a".repeat(8000);
+    let rows: [(String, &[u16]); 18] = [
+        ("/api/v1/namespaces/default/../default/services".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/%2e%2e/default/services".to_owned(), &[404]),
+        ("/api/v1/namespaces/%2E%2E/services/there".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/services/..%2f..%2fpods".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/services/%2e".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/services/there%00".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/services/%ff%fe".to_owned(), &[404]),
+        ("/api/v1/namespaces//services/there".to_owned(), &[404]),
+        ("//api/v1/namespaces/default/services".to_owned(), &[404]),
+        ("/api/v1/namespaces/default/services//".to_owned(), &[404]),
+        (format!("{SERVICES}/{long}"), &[404]),
+        (format!("{SERVICES}/{}", "%61".repeat(5000)), &[404]),
+        (format!("/{}", "a/".repeat(5000)), &[404]),
+        (format!("{SERVICES}?labelSelector={long}"), &[400]),
+        (format!("{SERVICES}?fieldSelector={long}"), &[400]),
+        (format!("{SERVICES}?continue={long}"), &[400]),
+        (format!("{SERVICES}?resourceVersion={}", "9".repeat(8000)), &[400]),
+        (format!("{SERVICES}/{}", long.repeat(10)), &[400, 414, 431]),
+    ];
+    for (target, codes) in &rows {
+        check_refused(&server, ("GET", target), "application/json", b"", codes);
+    }
+    assert_eq!(ask(&server, "GET", &one, "").body, before);
+    check_service(&server);
+}
+
 #[test]
 fn crowds_leave_room_and_nothing_behind() {
     let mut home = Home::new();

@@ -25,6 +25,8 @@ use support::{
     transcript::{self, Printed, Step},
 };
 
+/// Sessions that the newest client also plays with streamed lists: those that follow objects.
+const STREAMED: [&str; 3] = ["rollout", "delete", "by-hand"];
 /// How many differences of one session are told: the first ones cause the others.
 const TOLD: usize = 4;
 
@@ -33,6 +35,8 @@ struct Client {
     path: PathBuf,
     version: String,
     minor: u32,
+    /// Whether it asks for lists as watches that begin with everything, as kubectl does by itself from 1.35 on.
+    streams_lists: bool,
 }
 
 impl Client {
@@ -47,7 +51,7 @@ impl Client {
         let version = &version["clientVersion"];
         // Some builds write `20+`.
         let minor = version["minor"].as_str()?.trim_end_matches('+').parse().ok()?;
-        Some(Client { path, version: version["gitVersion"].as_str()?.to_owned(), minor })
+        Some(Client { path, version: version["gitVersion"].as_str()?.to_owned(), minor, streams_lists: false })
     }
 }
 
@@ -78,6 +82,7 @@ fn clients() -> Vec<Client> {
 struct Terminal {
     server: Program,
     address: String,
+    streams_lists: bool,
     directory: tempfile::TempDir,
 }
 
@@ -101,7 +106,7 @@ impl Terminal {
         let script = format!("#!/bin/sh\nexec {} --server http://{address} \"$@\"\n", client.path.display());
         fs::write(&kubectl, script).unwrap();
         fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
-        Terminal { server, address, directory }
+        Terminal { server, address, streams_lists: client.streams_lists, directory }
     }
 
     fn run(&self, command: &str) -> Printed {
@@ -120,6 +125,7 @@ impl Terminal {
             .env("LC_ALL", "C")
             // The client is a Go program that lives for some milliseconds: collecting garbage is a fifth of its work.
             .env("GOGC", "off")
+            .envs(self.streams_lists.then_some(("KUBE_FEATURE_WatchListClient", "true")))
             .env("MANIFESTS", at("manifests"))
             .env("ADDRESS", &self.address)
             .stdin(Stdio::null())
@@ -170,8 +176,9 @@ fn play(client: &Client, path: &Path) -> Vec<String> {
     for step in &steps {
         if let Err(printed) = terminal.check(step) {
             let (file, version) = (path.file_name().unwrap().to_string_lossy(), &client.version);
+            let form = if client.streams_lists { " and streamed lists" } else { "" };
             differences.push(format!(
-                "{file}:{} with kubectl {version}\n$ {}\n--- expected\n{}--- printed\n{}---",
+                "{file}:{} with kubectl {version}{form}\n$ {}\n--- expected\n{}--- printed\n{}---",
                 step.line,
                 step.command,
                 step.expected.written(),
@@ -207,7 +214,12 @@ fn commands_print_what_a_cluster_prints() {
     // The longest first, so that none is left over at the end.
     sessions.sort_by_key(|path| std::cmp::Reverse(fs::metadata(path).unwrap().len()));
     assert!(!sessions.is_empty());
-    let jobs = sessions.iter().flat_map(|path| chosen.iter().map(move |client| (client, path)));
+    let streaming = chosen.last().map(|newest| Client { streams_lists: true, ..newest.clone() });
+    let jobs = sessions.iter().flat_map(|path| {
+        let is_streamed = STREAMED.iter().any(|session| path.file_stem().unwrap() == *session);
+        let streaming = streaming.iter().filter(move |_| is_streamed);
+        chosen.iter().chain(streaming).map(move |client| (client, path))
+    });
     let jobs: Mutex<VecDeque<(&Client, &PathBuf)>> = Mutex::new(jobs.collect());
     let differences = Mutex::new(Vec::new());
     let workers = thread::available_parallelism().map_or(2, usize::from) + 2;
@@ -219,7 +231,9 @@ fn commands_print_what_a_cluster_prints() {
                     let begun = Instant::now();
                     let found = play(client, path);
                     let name = path.file_stem().unwrap().to_string_lossy();
-                    println!("kubectl {}: {name} in {:.1} s", client.version, begun.elapsed().as_secs_f64());
+                    let form = if client.streams_lists { ", streamed lists" } else { "" };
+                    let (version, seconds) = (&client.version, begun.elapsed().as_secs_f64());
+                    println!("kubectl {version}{form}: {name} in {seconds:.1} s");
                     differences.lock().unwrap().extend(found);
                 }
             });

@@ -33,16 +33,6 @@ pub fn version() -> Value {
     })
 }
 
-/// The list of CustomResourceDefinitions; their group is not among those that are served.
-pub fn no_custom_resources() -> Value {
-    json!({
-        "kind": "CustomResourceDefinitionList",
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "metadata": {"resourceVersion": "0"},
-        "items": [],
-    })
-}
-
 fn resources_of(group: &str) -> impl Iterator<Item = &'static Resource> {
     RESOURCES.iter().filter(move |resource| resource.group == group)
 }

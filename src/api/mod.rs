@@ -273,7 +273,6 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refuse
         Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
         Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
         Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
-        Target::CustomResourceDefinitions => Ok(read::reply(StatusCode::OK, &discovery::no_custom_resources())),
         Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
         Target::OpenApi(path) => {
             openapi::document(&path).map(|found| document(found, head)).ok_or_else(Refused::nowhere)
@@ -333,7 +332,10 @@ async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<R
         return look(api, place, query, shape).await;
     }
     let Some(kind) = place.resource.stored() else {
-        return Err(Refused::not_allowed("endpoints are derived from endpointslices and can only be read"));
+        return Err(match place.resource.source {
+            Source::Endpoints => Refused::not_allowed("endpoints are derived from endpointslices and can only be read"),
+            _ => not_allowed(),
+        });
     };
     let (response, warnings) = change(api, place, kind, &query, head, &octets, shape).await?;
     Ok(write::warn(response, &warnings))
@@ -354,6 +356,7 @@ async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Resul
         (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
         (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
         (Source::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
+        (Source::Nothing, ..) => Ok(read::nothing(api, shape)),
     }
 }
 

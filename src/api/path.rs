@@ -1,6 +1,6 @@
 //! What the path of a request names.
 
-use super::resource::{GROUPS, Resource, Subresource, find};
+use super::resource::{CUSTOM_RESOURCE_DEFINITIONS, GROUPS, Resource, Subresource, find};
 
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +21,6 @@ pub enum Target {
     Resources(&'static str),
     /// `/openapi/v2`.
     OpenApiV2,
-    /// The CustomResourceDefinitions, of which there are none: kubectl looks among them for kinds that it does not find
-    /// in `/openapi/v2`.
-    CustomResourceDefinitions,
     /// `/openapi/v3`.
     OpenApiIndex,
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/v1`: what follows `v3/`.
@@ -81,7 +78,10 @@ pub fn parse(path: &str) -> Option<Target> {
         ["api"] => Some(Target::Core),
         ["apis"] => Some(Target::Groups),
         ["openapi", "v2"] => Some(Target::OpenApiV2),
-        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => Some(Target::CustomResourceDefinitions),
+        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
+            let resource = CUSTOM_RESOURCE_DEFINITIONS;
+            Some(Target::Objects(Place { resource, namespace: None, name: None, beneath: None }))
+        }
         ["openapi", "v3"] => Some(Target::OpenApiIndex),
         ["openapi", "v3", rest @ ..] => Some(Target::OpenApi(rest.join("/"))),
         ["api", "v1"] => Some(Target::Resources("")),

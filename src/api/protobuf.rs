@@ -13,7 +13,7 @@ const MAGIC: &[u8] = b"k8s\0";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// It is of a kind that is read as JSON and YAML only (415, UnsupportedMediaType).
-    #[error("{0} is not read as protobuf; send it as JSON, for example with kubectl apply -f")]
+    #[error("{0}")]
     Unsupported(String),
     /// It is broken (400, BadRequest).
     #[error("the body is no protobuf of Kubernetes: {0}")]
@@ -139,10 +139,28 @@ pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
     let (.., fields) = KINDS
         .iter()
         .find(|(known, name, _)| (*known, *name) == (version, kind))
-        .ok_or_else(|| DecodeError::Unsupported(format!("{version} {kind}").trim().to_owned()))?;
+        .ok_or_else(|| unsupported(version, kind))?;
     let mut object = Map::from_iter([("apiVersion".to_owned(), json!(version)), ("kind".to_owned(), json!(kind))]);
     object.extend(message(raw.ok_or(Malformed("it holds no object"))?, fields)?);
     Ok(Value::Object(object))
+}
+
+/// What is not supported, and what to use instead.
+fn unsupported(version: &str, kind: &str) -> DecodeError {
+    DecodeError::Unsupported(match (version, kind) {
+        ("v1", "Pod") => {
+            "creating a Pod from protobuf, as kubectl debug --copy-to does, is not supported: this control \
+                          plane runs no containers that could be debugged; use kubectl apply -f to create pods"
+                .to_owned()
+        }
+        ("" | "v1", "") => "an object in protobuf that does not say its kind is not supported; use kubectl apply -f, \
+                            which sends JSON"
+            .to_owned(),
+        _ => format!(
+            "creating {kind} ({version}) from protobuf is not supported, only Namespaces and Services are read in that \
+             form; use kubectl apply -f, which sends JSON"
+        ),
+    })
 }
 
 fn message(bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, DecodeError> {
@@ -362,10 +380,19 @@ mod tests {
         for (body, expected) in [
             ("", "the body is no protobuf of Kubernetes: it does not begin with k8s"),
             ("7b7d", "the body is no protobuf of Kubernetes: it does not begin with k8s"),
-            ("6b387300", " is not read as protobuf; send it as JSON, for example with kubectl apply -f"),
+            (
+                "6b387300",
+                "an object in protobuf that does not say its kind is not supported; use kubectl apply -f, which sends JSON",
+            ),
+            (
+                "6b3873000a090a0276311203506f64",
+                "creating a Pod from protobuf, as kubectl debug --copy-to does, is not supported: this control plane runs \
+                 no containers that could be debugged; use kubectl apply -f to create pods",
+            ),
             (
                 "6b3873000a0f0a0276311209436f6e6669674d6170",
-                "v1 ConfigMap is not read as protobuf; send it as JSON, for example with kubectl apply -f",
+                "creating ConfigMap (v1) from protobuf is not supported, only Namespaces and Services are read in that \
+                 form; use kubectl apply -f, which sends JSON",
             ),
             ("6b3873000a0f0a02763112094e616d657370616365", "the body is no protobuf of Kubernetes: it holds no object"),
             (

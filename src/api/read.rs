@@ -122,6 +122,12 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
     Ok(respond(StatusCode::OK, list_body(&metadata, shape, page.objects.into_iter().map(|object| object.to_json()))))
 }
 
+/// A list of what there is none of.
+pub fn nothing(api: &Api, shape: Shape) -> Response {
+    let metadata = ListMetadata { resource_version: api.handle.log().newest(), ..ListMetadata::default() };
+    respond(StatusCode::OK, list_body(&metadata, shape, std::iter::empty()))
+}
+
 /// A list, made while it is sent.
 pub fn list_body(
     metadata: &ListMetadata,

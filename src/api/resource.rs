@@ -9,6 +9,8 @@ pub enum Source {
     Stored(Kind),
     /// Endpoints, which are derived from EndpointSlices and can only be read.
     Endpoints,
+    /// None: there are no such objects, and nobody can create one.
+    Nothing,
 }
 
 /// A resource beneath another one's objects.
@@ -67,7 +69,8 @@ const fn resource(
     subresources: &'static [Subresource],
 ) -> Resource {
     let (plural, singular, kind) = names;
-    let namespaced = !matches!(source, Source::Stored(Kind::Namespace | Kind::PersistentVolume | Kind::StorageClass));
+    let cluster_wide = matches!(source, Source::Stored(Kind::Namespace | Kind::PersistentVolume | Kind::StorageClass));
+    let namespaced = !cluster_wide && !matches!(source, Source::Nothing);
     let categories =
         if matches!(source, Source::Stored(Kind::Pod | Kind::Service | Kind::StatefulSet)) { ALL } else { &[] };
     Resource { group, version: "v1", plural, singular, kind, short, categories, namespaced, source, subresources }
@@ -95,6 +98,16 @@ pub const RESOURCES: &[Resource] = &[
         Source::Stored(Kind::StorageClass), &[]),
 ];
 
+/// CustomResourceDefinitions, which discovery does not tell of: kubectl looks among them for kinds that it does not find
+/// in `/openapi/v2`.
+pub const CUSTOM_RESOURCE_DEFINITIONS: &Resource = &resource(
+    "apiextensions.k8s.io",
+    ("customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition"),
+    &[],
+    Source::Nothing,
+    &[],
+);
+
 /// The groups besides the core, in order.
 pub const GROUPS: &[&str] = &["apps", "discovery.k8s.io", "storage.k8s.io"];
 
@@ -119,11 +132,11 @@ impl Resource {
         if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
     }
 
-    /// The kind in the store; `None` for what is derived.
+    /// The kind in the store; `None` for what is not in it.
     pub fn stored(&self) -> Option<Kind> {
         match self.source {
             Source::Stored(kind) => Some(kind),
-            Source::Endpoints => None,
+            Source::Endpoints | Source::Nothing => None,
         }
     }
 }

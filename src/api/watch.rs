@@ -123,6 +123,10 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
             let (derived, version) = Derived::begin(api, place, query, after).await?;
             tokio::spawn(Watcher { version, ..watcher }.run(derived));
         }
+        Source::Nothing => {
+            let version = api.handle.log().newest();
+            tokio::spawn(Watcher { version, ..watcher }.run(Nothing));
+        }
     }
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache, private")], body)
         .into_response())
@@ -166,6 +170,24 @@ impl Watched for Stored {
     async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
         let events = changes.iter().filter_map(|change| event(&self.selection, change));
         Some(events.map(|(kind, object)| (kind, Told::Stored(object))).collect())
+    }
+}
+
+/// Objects that never are.
+#[derive(Debug)]
+struct Nothing;
+
+impl Watched for Nothing {
+    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
+        std::iter::empty()
+    }
+
+    fn concerns(&self, _: &Change) -> bool {
+        false
+    }
+
+    async fn events(&mut self, _: &[Change]) -> Option<Vec<(&'static str, Told)>> {
+        Some(Vec::new())
     }
 }
 
