@@ -180,7 +180,7 @@ fn serve(pods: usize) {
                 _ => old += 1,
             }
             next += Duration::from_secs(1) / changes;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
         }
         println!("{} | {} | {old}", spread(published), spread(answered));
     }
