@@ -5,13 +5,13 @@
 mod support;
 
 use std::{
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use support::{
     dig::{Dig, dig, eventually_dig},
-    eventually, have,
+    eventually, free_port, have,
     program::Program,
     web, write,
 };
@@ -35,14 +35,6 @@ impl Drop for Unbound {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A port that is free for UDP and TCP at this moment.
-fn free_port() -> u16 {
-    eventually("a port that is free for both", || {
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr())?.port();
-        TcpListener::bind(("127.0.0.1", port)).map(|_| port)
-    })
 }
 
 impl Unbound {

@@ -6,13 +6,13 @@ mod support;
 
 use std::{
     collections::BTreeSet,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 use support::{
     dig::{dig, eventually_addresses},
-    eventually, have,
+    eventually, free_port, have,
     program::{Program, command},
     web, write,
 };
@@ -20,15 +20,6 @@ use support::{
 const SECRET: &str = "c2VjcmV0IG9mIHRoZSB0ZXN0cyBvZiB0cmFuc2ZlcnM=";
 const ZONES: [&str; 3] = ["cluster.local", "in-addr.arpa", "example.test"];
 const EXAMPLE: &str = "$TTL 60\n@ SOA ns h 1 3600 600 86400 5\n@ NS ns\nns A 192.0.2.1\n*.w A 192.0.2.2\nsub NS ns.sub\nns.sub A 192.0.2.3\n";
-
-/// A port that is free over UDP and TCP, for a server that cannot choose one itself.
-fn free_port() -> u16 {
-    eventually("a free port", || {
-        let udp = UdpSocket::bind("127.0.0.1:0")?;
-        let port = udp.local_addr()?.port();
-        TcpListener::bind(("127.0.0.1", port)).map(|_| port)
-    })
-}
 
 /// A name server that runs until it is dropped.
 struct Secondary {

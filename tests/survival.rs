@@ -27,7 +27,7 @@ use std::{
 use support::{
     PATIENCE,
     dns::{self, A, Udp},
-    eventually, pause,
+    eventually, free_port, pause,
     program::{Ended, Program, command, run},
     skip, web, write,
 };
@@ -339,10 +339,6 @@ fn first_reply(port: u16, name: &str) -> Message {
         assert!(Instant::now() < end, "no answer");
         pause();
     }
-}
-
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod transcript;
 
 use std::{
     fmt,
+    net::{TcpListener, UdpSocket},
     path::Path,
     time::{Duration, Instant},
 };
@@ -33,6 +34,16 @@ pub fn eventually<T, E: fmt::Display>(what: &str, mut attempt: impl FnMut() -> R
             Err(_) => pause(),
         }
     }
+}
+
+/// A port that is free over UDP and TCP, for a server that cannot choose one itself. It is none of those that the system
+/// gives to clients, or a connection of another test could have it in the next moment.
+pub fn free_port() -> u16 {
+    eventually("a port that is free for both", || {
+        let port = fastrand::u16(20_000..32_000);
+        let _udp = UdpSocket::bind(("127.0.0.1", port))?;
+        TcpListener::bind(("127.0.0.1", port)).map(|_| port)
+    })
 }
 
 /// The pause between two looks at another process, which cannot wake us.

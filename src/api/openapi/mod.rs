@@ -9,7 +9,7 @@ use ring::digest;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
-/// The content type of [`v2`]; with an `@`, as clients ask for it, they could not read it.
+/// The content type of [`v2()`]; with an `@`, as clients ask for it, they could not read it.
 pub const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// The OpenAPI v3 document of one group and version.

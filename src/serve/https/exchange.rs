@@ -8,10 +8,10 @@ use crate::{
     wire::{MESSAGE_MAX, freshness::freshness},
 };
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
-    body::{Body, Bytes},
+    body::{Body, Buf, Bytes},
     header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
 };
 use std::{error::Error, time::Duration};
@@ -92,13 +92,18 @@ fn refuse(Refusal(status, sentence): Refusal) -> Response<Full<Bytes>> {
     response
 }
 
-/// The DNS message in a request.
+/// The DNS message in a request. The body is read in any case: clients that are refused while they still send see a
+/// broken stream in place of the status.
 async fn query<B>(request: Request<B>, patience: Duration) -> Result<Bytes, Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
+    let body = match timeout(patience, whole(body)).await {
+        Ok(body) => body,
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
+    };
     if head.uri.path() != PATH {
         return Err(Refusal(StatusCode::NOT_FOUND, "DNS queries are taken at /dns-query"));
     }
@@ -110,17 +115,10 @@ where
     }
     let message = if head.method == Method::GET {
         Bytes::from(in_url(&head.uri)?)
+    } else if is_message(&head.headers) {
+        body?
     } else {
-        if !is_message(&head.headers) {
-            return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a query is application/dns-message"));
-        }
-        let whole = Limited::new(body, MESSAGE_MAX).collect();
-        match timeout(patience, whole).await {
-            Err(_) => return Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(TOO_LARGE),
-            Ok(Err(_)) => return Err(Refusal(StatusCode::BAD_REQUEST, "the query did not arrive whole")),
-            Ok(Ok(body)) => body.to_bytes(),
-        }
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a query is application/dns-message"));
     };
     if message.is_empty() {
         return Err(Refusal(StatusCode::BAD_REQUEST, "there is no query in the request"));
@@ -129,6 +127,29 @@ where
 }
 
 const TOO_LARGE: Refusal = Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 octets");
+/// So much of a body that is too large is still received, and let go.
+const RECEIVED_MAX: usize = 1 << 20;
+
+/// All of a body.
+async fn whole<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut body = std::pin::pin!(body);
+    let (mut message, mut received) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the query did not arrive whole"))?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        received += data.remaining();
+        if received <= MESSAGE_MAX {
+            message.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+        } else if received > RECEIVED_MAX {
+            break;
+        }
+    }
+    if received > MESSAGE_MAX { Err(TOO_LARGE) } else { Ok(message.into()) }
+}
 
 /// The variable `dns` of a GET.
 fn in_url(uri: &Uri) -> Result<Vec<u8>, Refusal> {
