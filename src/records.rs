@@ -248,8 +248,7 @@ impl Records {
     /// before alone decide.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
-        let declared = if self.declared.is_empty() { &[][..] } else { &delta.changes[..] };
-        for (owner, rtype, _) in declared {
+        for (owner, rtype, _) in &delta.changes {
             if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
                 self.touched.insert(owner.clone());
             }

@@ -375,13 +375,15 @@ const _: () = assert!(ADDRESS + unsafe { libc::CMSG_SPACE(2) } as usize <= size_
 
 /// Whether the system can cut a piece into datagrams (Linux 4.18 and newer); an older one would send the piece whole.
 fn knows_segmentation(socket: &UdpSocket) -> bool {
+    option(socket, libc::SOL_UDP, libc::UDP_SEGMENT).is_ok()
+}
+
+fn option(socket: &impl AsFd, level: libc::c_int, option: libc::c_int) -> io::Result<libc::c_int> {
     let (mut value, mut length): (libc::c_int, _) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+    let into = ptr::from_mut(&mut value).cast();
     // SAFETY: the descriptor is open while it is borrowed, and both pointers are valid for the length given.
-    let outcome = unsafe {
-        let value = ptr::from_mut(&mut value).cast();
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, value, &mut length)
-    };
-    outcome == 0
+    let outcome = unsafe { libc::getsockopt(socket.as_fd().as_raw_fd(), level, option, into, &mut length) };
+    if outcome == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The octets of an address that are in use.
@@ -412,16 +414,11 @@ mod tests {
             let Ok(socket) = UdpSocket::bind(address) else { continue };
             let address = socket.local_addr().unwrap();
             prepare(&socket, address).unwrap();
-            let (level, option, expected) = match address {
+            let (level, discover, expected) = match address {
                 SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
                 SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
             };
-            let (mut value, mut length): (libc::c_int, _) = (-1, size_of::<libc::c_int>() as libc::socklen_t);
-            // SAFETY: the descriptor is open while it is borrowed, and both pointers are valid for the length given.
-            let outcome = unsafe {
-                libc::getsockopt(socket.as_raw_fd(), level, option, ptr::from_mut(&mut value).cast(), &mut length)
-            };
-            assert_eq!((outcome, value), (0, expected), "{address}");
+            assert_eq!(option(&socket, level, discover).unwrap(), expected, "{address}");
         }
     }
 }

@@ -124,12 +124,12 @@ impl Names {
         group.insert(place, node, &self.seed);
     }
 
-    /// Removes the node of a name.
-    pub(super) fn remove(&mut self, name: &[u8]) {
-        if self.get(name).is_none() {
+    /// Removes the node of a name; `place` is where that belongs.
+    pub(super) fn remove_at(&mut self, place: Place, name: &[u8]) {
+        // Nothing is copied for a name that is not there.
+        if self.at(place, name).is_none() {
             return;
         }
-        let place = Place::of(name, &self.seed);
         let (outer, inner) = place.parts();
         let Some(level) = &mut Arc::make_mut(&mut self.root).0[outer] else { return };
         let part = &mut Arc::make_mut(level).0[inner];
@@ -328,6 +328,10 @@ mod tests {
         names.insert_at(names.place(node.wire_name()), node);
     }
 
+    fn take(names: &mut Names, name: &Name) {
+        names.remove_at(names.place(name.as_wire()), name.as_wire());
+    }
+
     fn check(names: &Names, expected: &HashMap<u32, u32>) {
         for (number, children) in expected {
             let found = names.get(name(*number).as_wire());
@@ -345,7 +349,7 @@ mod tests {
             for (turn, (number, what)) in (1..).zip(steps) {
                 match what {
                     0 => {
-                        names.remove(name(number).as_wire());
+                        take(&mut names, &name(number));
                         expected.remove(&number);
                     }
                     1 => {
@@ -384,11 +388,11 @@ mod tests {
         let fill = MANY as usize / buckets(&names);
         assert!((FULL / 2..=FULL).contains(&fill), "{fill} names in a bucket");
         let all = names.clone();
-        (0..MANY).filter(|number| number % 100 > 0).for_each(|number| names.remove(name(number).as_wire()));
+        (0..MANY).filter(|number| number % 100 > 0).for_each(|number| take(&mut names, &name(number)));
         let left = |number: u32| names.get(name(number).as_wire()).is_some();
         assert!((0..MANY).all(|number| left(number) == (number % 100 == 0)));
         assert!(buckets(&names) <= PARTS * PARTS + 2_000 / 4, "{} buckets", buckets(&names));
-        (0..MANY).for_each(|number| names.remove(name(number).as_wire()));
+        (0..MANY).for_each(|number| take(&mut names, &name(number)));
         assert_eq!(buckets(&names), 0);
         assert_eq!(all.iter().count(), MANY as usize);
     }

@@ -39,6 +39,10 @@ impl Head {
         // A name has at most 255 octets.
         Head { rare: None, children: 0, pins: 0, small: 0, small_fed: 0, name: name.len() as u8 }
     }
+
+    fn rare(&self) -> Rare {
+        self.rare.as_deref().cloned().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -130,10 +134,6 @@ impl Node {
         self.head().rare.as_ref().map_or(&[], |rare| &rare.shared[..rare.shared_fed])
     }
 
-    fn rare(&self) -> Rare {
-        self.head().rare.as_deref().cloned().unwrap_or_default()
-    }
-
     #[inline]
     fn small_sets(&self) -> impl Iterator<Item = RrsetRef<'_>> {
         let mut rest = &self.0.slice[usize::from(self.head().name)..];
@@ -167,20 +167,20 @@ impl Node {
         self.with(Head { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
     }
 
-    /// Counts so many children more or less in place if that alone does not decide whether the name exists, and its memory
-    /// is nobody else's; returns whether it did.
+    /// Counts so many children more or less, unless that alone decides whether the name exists; returns whether it did.
     pub(super) fn count_children(&mut self, change: i32) -> bool {
         let children = self.head().children.saturating_add_signed(change);
         if self.is_empty() && (self.head().children == 0 || children == 0) {
             return false;
         }
-        self.0.with_arc_mut(|arc| match triomphe::Arc::get_mut(arc) {
-            Some(inner) => {
-                inner.header_mut().children = children;
-                true
-            }
-            None => false,
-        })
+        // In place, if its memory is nobody else's.
+        let counted = self.0.with_arc_mut(|arc| {
+            triomphe::Arc::get_mut(arc).map(|inner| inner.header_mut().children = children).is_some()
+        });
+        if !counted {
+            *self = self.with_children(change);
+        }
+        true
     }
 
     /// The same with so many reasons to exist more or less.
@@ -190,7 +190,7 @@ impl Node {
 
     /// The same with another note.
     pub(super) fn with_note(&self, note: Option<&Arc<Note>>) -> Node {
-        let rare = Rare { note: note.cloned(), ..self.rare() };
+        let rare = Rare { note: note.cloned(), ..self.head().rare() };
         self.with(Head { rare: rare.kept(), ..self.head().clone() })
     }
 
@@ -225,7 +225,7 @@ impl Node {
                 small += 1;
             }
         }
-        let rare = head.rare.as_deref().cloned().unwrap_or_default();
+        let rare = head.rare();
         let head = Head {
             rare: Rare { shared, shared_fed: fed.iter().filter(|set| !is_small(set)).count(), ..rare }.kept(),
             small,

@@ -262,8 +262,8 @@ impl Zone {
             sets.extend(set.cloned());
             // Independent of the order in which the sets came.
             sets.sort_unstable_by_key(Rrset::rtype);
-            let file = if file.is_empty() { None } else { file.get(owner) };
-            Some(Node::changed(owner, node, &sets, file.map(Vec::as_slice).unwrap_or_default()))
+            let file = file.get(owner).map(Vec::as_slice).unwrap_or_default();
+            Some(Node::changed(owner, node, &sets, file))
         })
     }
 
@@ -358,7 +358,7 @@ impl Zone {
         if node.is_needed() {
             self.nodes.insert_at(place, node);
         } else if before.is_some() {
-            self.nodes.remove(name.as_wire());
+            self.nodes.remove_at(place, name.as_wire());
         }
         match (existed, exists) {
             (false, true) => self.child_of(name, 1),
