@@ -7,6 +7,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros, and a benchmark may stop")]
 
+mod cluster;
+
+use cluster::{empty, resident};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
@@ -15,7 +18,7 @@ use headless_dns::{
         class,
         rdata::{self, RecordType},
     },
-    zone::{Delta, Rrset, Snapshot, ZoneSpec},
+    zone::{Delta, Rrset, Snapshot},
 };
 use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
@@ -59,27 +62,6 @@ fn load(pods: usize) -> Delta {
         add_service(&mut delta, number, 0);
     }
     delta
-}
-
-fn empty() -> Snapshot {
-    let spec = ZoneSpec {
-        origin: name("cluster.local"),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 5,
-        empty_names: vec![name("svc.cluster.local")],
-    };
-    Snapshot::new(vec![spec]).synced()
-}
-
-/// Octets of memory in use; 0 where there is no /proc.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 /// A snapshot of so many pods; tells what it weighs.

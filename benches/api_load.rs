@@ -13,6 +13,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 
+mod cluster;
+
+use cluster::query;
 use serde_json::Value;
 use std::{
     fmt::Write as _,
@@ -129,17 +132,6 @@ fn phase(name: &str, server: &Server, watching: &Watching, sizes: &Sizes, rate: 
 fn pod(random: &mut fastrand::Rng, sets: usize, replicas: usize) -> (String, String) {
     let set = format!("set{}", random.usize(..sets));
     (format!("{set}-{}", random.usize(..replicas)), set)
-}
-
-/// A query for its address.
-fn query(name: &str) -> Vec<u8> {
-    let mut octets = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        octets.push(u8::try_from(label.len()).unwrap());
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.extend_from_slice(&[0, 0, 1, 0, 1]);
-    octets
 }
 
 fn asking(server: SocketAddr) -> UdpSocket {

@@ -10,15 +10,17 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 
+mod cluster;
+
+use cluster::{empty, resident};
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
     wire::rdata::{self, RecordType},
-    zone::{Delta, Rrset, Snapshot, ZoneSpec},
+    zone::{Delta, Rrset, Snapshot},
 };
 use plotters::prelude::*;
 use std::{
-    fs,
     hint::black_box,
     net::Ipv4Addr,
     process::Command,
@@ -97,20 +99,6 @@ fn address(number: usize) -> Vec<u8> {
     rdata::a(Ipv4Addr::from(0x0a00_0000 + u32::try_from(number).unwrap()))
 }
 
-fn empty() -> Snapshot {
-    let spec = ZoneSpec {
-        origin: name("cluster.local"),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 5,
-        empty_names: Vec::new(),
-    };
-    Snapshot::new(vec![spec]).synced()
-}
-
 /// The pods of some Services and the Services themselves.
 fn services(range: std::ops::Range<usize>) -> Delta {
     let mut delta = Delta::default();
@@ -177,13 +165,6 @@ fn query(name: &Name) -> Vec<u8> {
     packet.extend_from_slice(name.as_wire());
     packet.extend_from_slice(&[0, 1, 0, 1]);
     packet
-}
-
-/// Octets of memory in use.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 /// All costs against the number of pods, both logarithmic: what does not grow is a level line.

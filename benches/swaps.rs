@@ -13,18 +13,13 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 #![allow(dead_code, reason = "the load and the names of the other bench are more than this one needs")]
 
+mod cluster;
 #[path = "peers/load.rs"]
 mod load;
 #[path = "peers/zone.rs"]
 mod zone;
 
-use headless_dns::{
-    name::Name,
-    records::{RecordSettings, Records},
-    serve::Sockets,
-    settings::Settings,
-    zone::{Snapshot, ZoneSpec, channel},
-};
+use headless_dns::{serve::Sockets, settings::Settings, zone::channel};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -53,10 +48,8 @@ fn main() -> ExitCode {
 fn compare() -> ExitCode {
     let short = std::env::var_os("SHORT").is_some();
     let (pods, rate, seconds, rounds) = if short { (1_000, 10_000, 1, 1) } else { (100_000, 100_000, 5, 3) };
-    if Command::new("dnsperf").arg("-h").output().is_err() {
-        eprintln!("dnsperf is missing (Debian: apt-get install dnsperf)");
-        // In CI nothing may be left out silently.
-        return ExitCode::from(u8::from(std::env::var("CI").as_deref() == Ok("true")));
+    if let Some(code) = load::without_dnsperf() {
+        return code;
     }
     let directory = std::env::temp_dir().join(format!("headless-dns-swaps-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -115,32 +108,12 @@ impl Drop for Server {
 
 /// The server's process: serves, and makes the changes that it is told to make, until its input ends.
 fn serve(pods: usize) {
-    let name = |text| Name::parse(text).unwrap();
-    let spec = ZoneSpec {
-        origin: name("cluster.local"),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 5,
-        empty_names: Vec::new(),
-    };
-    let settings =
-        RecordSettings { pod_names: false, pointers: false, ..RecordSettings::new(name("cluster.local"), 5) };
-    let mut records = Records::new(settings);
-    let mut slices: Vec<EndpointSlice> = Vec::new();
-    for (service, slice) in zone::objects(pods) {
-        let of = service.metadata.name.clone().unwrap();
-        let namespace = service.metadata.namespace.clone().unwrap();
-        records.service(&namespace, &of, Some(&service));
-        records.slice(&namespace, &of, Some(&slice));
-        slices.push(slice);
-    }
+    let objects = zone::objects(pods);
+    let mut records = zone::records(&objects);
+    let mut slices: Vec<EndpointSlice> = objects.into_iter().map(|(_, slice)| slice).collect();
     // The last one is the large Service.
     slices.pop();
-    let snapshot = Snapshot::new(vec![spec]).synced().apply(&records.take());
-    let (mut publisher, reader) = channel(snapshot);
+    let (mut publisher, reader) = channel(cluster::empty().apply(&records.take()));
     let mut limits = Settings::defaults().limits;
     limits.udp_threads = 1;
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
@@ -167,7 +140,7 @@ fn serve(pods: usize) {
             endpoint.addresses = vec![new.to_string()];
             let host = endpoint.hostname.clone().unwrap();
             let (namespace, of) = (slice.metadata.namespace.clone().unwrap(), slice.metadata.name.clone().unwrap());
-            let query = load::query(&format!("{host}.{of}.{namespace}.svc.cluster.local."));
+            let query = cluster::query(&format!("{host}.{of}.{namespace}.svc.cluster.local."));
             let begun = Instant::now();
             records.slice(&namespace, &of, Some(slice));
             let snapshot = publisher.current().apply(&records.take());

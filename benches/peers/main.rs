@@ -13,6 +13,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod load;
 mod ours;
 mod peer;
@@ -55,10 +57,8 @@ fn compare() -> ExitCode {
     let rounds: usize = setting("ROUNDS", "1", "3").parse().unwrap();
     let seconds: u64 = setting("SECONDS", "1", "4").parse().unwrap();
     let sizes = setting("PODS", "2000", "10000 1000000");
-    if !peer::is_installed("dnsperf") {
-        eprintln!("dnsperf is missing (Debian: apt-get install dnsperf)");
-        // In CI nothing may be left out silently.
-        return ExitCode::from(u8::from(std::env::var("CI").as_deref() == Ok("true")));
+    if let Some(code) = load::without_dnsperf() {
+        return code;
     }
     let mut text = report::head(rounds, seconds);
     for pods in sizes.split_whitespace().map(|size| size.parse().unwrap()) {

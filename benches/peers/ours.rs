@@ -1,13 +1,11 @@
 //! Servers that are libraries, each in a process of its own: this one, the echo that is the floor, and hickory-server.
 
-use crate::zone;
+use crate::{cluster::empty, zone};
 use headless_dns::{
     answer::{Request, Seen, Verdict},
-    name::Name,
-    records::{RecordSettings, Records},
     serve::Sockets,
     settings::Settings,
-    zone::{Snapshot, ZoneSpec, channel},
+    zone::{Snapshot, channel},
 };
 use hickory_server::{
     store::in_memory::InMemoryZoneHandler,
@@ -36,39 +34,11 @@ pub fn serve(which: &str, pods: usize) {
     }
 }
 
-fn empty() -> Snapshot {
-    let name = |text| Name::parse(text).unwrap();
-    let spec = ZoneSpec {
-        origin: name("cluster.local"),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 5,
-        empty_names: Vec::new(),
-    };
-    Snapshot::new(vec![spec]).synced()
-}
-
 /// From endpoint data to the snapshot; what made it is let go, as the data plane needs none of it.
 fn load(pods: usize) -> (Snapshot, Duration) {
     let objects = zone::objects(pods);
     let begun = Instant::now();
-    // Names of addresses are nobody else's, and nobody serves a reverse zone.
-    let settings = RecordSettings {
-        pod_names: false,
-        pointers: false,
-        ..RecordSettings::new(Name::parse("cluster.local").unwrap(), 5)
-    };
-    let mut records = Records::new(settings);
-    for (service, slice) in &objects {
-        let (namespace, name) = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
-        let (namespace, name) = (namespace.unwrap(), name.unwrap());
-        records.service(namespace, name, Some(service));
-        records.slice(namespace, name, Some(slice));
-    }
-    let snapshot = empty().apply(&records.take());
+    let snapshot = empty().apply(&zone::records(&objects).take());
     (snapshot, begun.elapsed())
 }
 

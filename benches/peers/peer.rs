@@ -1,6 +1,6 @@
 //! The servers: how each is set up, started, awaited, weighed and ended.
 
-use crate::{load::query, zone::Files};
+use crate::{cluster::query, load::is_installed, zone::Files};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -30,12 +30,6 @@ pub struct Running {
 
 /// How long a server may take to load.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-pub fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let sbin = ["/usr/sbin", "/sbin"].map(Into::into);
-    std::env::split_paths(&path).chain(sbin).any(|folder| folder.join(program).is_file())
-}
 
 impl Peer {
     pub fn all() -> [Peer; 7] {

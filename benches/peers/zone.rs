@@ -1,5 +1,9 @@
 //! The same names for everybody: a master file, endpoint data, and the questions.
 
+use headless_dns::{
+    name::Name,
+    records::{RecordSettings, Records},
+};
 use k8s_openapi::{
     api::{
         core::v1::{Service, ServiceSpec},
@@ -106,6 +110,19 @@ pub fn objects(pods: usize) -> Vec<(Service, EndpointSlice)> {
     };
     let large = object("large".to_owned(), "default".to_owned(), pods..pods + LARGE);
     (0..pods.div_ceil(PODS)).map(ordinary).chain([large]).collect()
+}
+
+/// What makes records of them. Names of addresses are nobody else's, and nobody serves a reverse zone.
+pub fn records(objects: &[(Service, EndpointSlice)]) -> Records {
+    let settings = RecordSettings::new(Name::parse("cluster.local").unwrap(), 5);
+    let mut records = Records::new(RecordSettings { pod_names: false, pointers: false, ..settings });
+    for (service, slice) in objects {
+        let (namespace, name) = (service.metadata.namespace.as_deref(), service.metadata.name.as_deref());
+        let (namespace, name) = (namespace.unwrap(), name.unwrap());
+        records.service(namespace, name, Some(service));
+        records.slice(namespace, name, Some(slice));
+    }
+    records
 }
 
 fn object(name: String, namespace: String, addresses: Range<usize>) -> (Service, EndpointSlice) {
