@@ -12,7 +12,7 @@ use std::{
 };
 use support::{
     PATIENCE,
-    cluster::{Home, eventually_watches, figure},
+    cluster::{Home, eventually_figure, eventually_watches, figure},
     dns::{A, Udp, code},
     eventually,
     http::{self, Reply},
@@ -67,10 +67,7 @@ fn watch(server: &Server) -> TcpStream {
 }
 
 fn eventually_connections(server: &Server, count: usize) {
-    eventually(&format!("{count} connections"), || match figure(server, "headless_dns_api_connections") {
-        open if open == count as f64 => Ok(()),
-        open => Err(open),
-    });
+    eventually_figure(server, "headless_dns_api_connections", count);
 }
 
 /// DNS and the API answer as ever.

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{
-    PATIENCE, eventually, program,
+    PATIENCE, program,
     program::Program,
     skip,
     transcript::{self, Printed, Step},
@@ -97,11 +97,7 @@ impl Terminal {
         command.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "none", "--state-dir"]);
         command.arg(directory.path().join("state"));
         let server = Program::spawn(command, "127.0.0.1:0", directory.path()).listening();
-        let address = eventually("the address of the API", || {
-            let stdout = server.stdout();
-            let rest = stdout.lines().find_map(|line| line.split_once("Kubernetes API at http://"));
-            rest.and_then(|(_, rest)| Some(rest.split_once(": ")?.0.to_owned())).ok_or(stdout)
-        });
+        let address = server.address_behind("Kubernetes API at http://").to_string();
         let kubectl = directory.path().join("bin/kubectl");
         let script = format!("#!/bin/sh\nexec {} --server http://{address} \"$@\"\n", client.path.display());
         fs::write(&kubectl, script).unwrap();

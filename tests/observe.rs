@@ -369,12 +369,7 @@ fn program(arguments: &[&str], manifests: &[(&str, &str)]) -> (Program, SocketAd
     let mut command = command();
     command.args(["--metrics-listen", "127.0.0.1:0"]).args(arguments);
     let program = Program::start_with(command, "127.0.0.1:0", manifests);
-    let http = eventually("where metrics are", || {
-        let stdout = program.stdout();
-        let address =
-            stdout.split("metrics and health at http://").nth(1).and_then(|rest| rest.split_whitespace().next());
-        address.and_then(|address| address.parse().ok()).ok_or(stdout)
-    });
+    let http = program.address_behind("metrics and health at http://");
     (program, http)
 }
 

@@ -69,7 +69,7 @@ fn the_tutorial_runs_as_it_stands() {
                     "state",
                 ]);
                 let program = Program::spawn(command, "127.0.0.1:0", directory).listening();
-                let api = printed(&program, "Kubernetes API at http://").trim_end_matches(':').to_owned();
+                let api = program.address_behind("Kubernetes API at http://").to_string();
                 ports = vec![("127.0.0.1:8001", api), ("-p 1053", format!("-p {}", program.address.port()))];
                 begun = Some(program);
             }
@@ -87,18 +87,9 @@ fn the_tutorial_runs_as_it_stands() {
     assert!(second.is_none());
 }
 
-/// The word behind a beginning of a line that the program has printed.
-fn printed(program: &Program, begin: &str) -> String {
-    let line = eventually(begin, || {
-        let stdout = program.stdout();
-        stdout.lines().find_map(|line| line.strip_prefix(begin)).map(str::to_owned).ok_or(stdout)
-    });
-    line.split_whitespace().next().unwrap().to_owned()
-}
-
 /// Waits until somebody watches: what happens from then on is seen.
 fn watched(program: &Program) {
-    let server = printed(program, "metrics and health at http://").parse().unwrap();
+    let server = program.address_behind("metrics and health at http://");
     eventually("a watch", || {
         let page = http::get(server, "/metrics").body;
         match Page::read(&page).map(|page| page.sum("headless_dns_api_watches", &[])) {

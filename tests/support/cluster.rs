@@ -49,10 +49,15 @@ pub fn figure(server: &Server, name: &str) -> f64 {
     Page::read(&page).unwrap().sum(name, &[])
 }
 
+/// Waits until a figure of a server is this.
+pub fn eventually_figure(server: &Server, name: &str, expected: usize) {
+    super::eventually(&format!("{name} {expected}"), || match figure(server, name) {
+        found if found == expected as f64 => Ok(()),
+        found => Err(found),
+    });
+}
+
 /// Waits until so many watches are open.
 pub fn eventually_watches(server: &Server, count: usize) {
-    super::eventually(&format!("{count} watches"), || match figure(server, "headless_dns_api_watches") {
-        open if open == count as f64 => Ok(()),
-        open => Err(open),
-    });
+    eventually_figure(server, "headless_dns_api_watches", count);
 }

@@ -196,6 +196,15 @@ impl Program {
         self.stdout.text()
     }
 
+    /// The address that it prints behind this text on standard output, as soon as it does.
+    pub fn address_behind(&self, text: &str) -> SocketAddr {
+        eventually(text, || {
+            let stdout = self.stdout();
+            let word = stdout.split_once(text).and_then(|(_, rest)| rest.split_whitespace().next());
+            word.and_then(|word| word.trim_end_matches(':').parse().ok()).ok_or(stdout)
+        })
+    }
+
     /// What it has printed on standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
