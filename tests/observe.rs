@@ -22,7 +22,7 @@ use support::{
     dns::{A, SRV, Tcp, Udp},
     eventually,
     exposition::Page,
-    have, http,
+    free_port, have, http,
     program::{Program, command, run},
     web, write,
 };
@@ -426,13 +426,12 @@ fn the_command_waits() {
 /// A gang that is started together with the server waits for it, too.
 #[test]
 fn the_command_waits_for_a_server_that_is_not_there_yet() {
-    // A port that is free: bound and let go.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
     let mut waiting = command();
-    waiting.args(["wait", "--service", "nginx", "--ready", "2", "--server", &address.to_string()]);
+    waiting.args(["wait", "--service", "nginx", "--ready", "2", "--server", &address]);
     let mut child = waiting.spawn().unwrap();
     let mut serving = command();
-    serving.args(["--metrics-listen", &address.to_string()]);
+    serving.args(["--metrics-listen", &address]);
     let _program = Program::start_with(serving, "127.0.0.1:0", &[("web.yaml", &web(2, "", ""))]);
     let mut stdout = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
