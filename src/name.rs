@@ -1,6 +1,7 @@
 //! A domain name: lower-cased wire form in one allocation.
 
 use std::{borrow::Borrow, cmp::Ordering, fmt, str::FromStr};
+use triomphe::Arc;
 
 /// Most octets of a name in wire form, the root label included (RFC 1035 §2.3.4).
 pub const NAME_MAX: usize = 255;
@@ -11,9 +12,9 @@ pub const LABEL_MAX: usize = 63;
 ///
 /// At most 255 octets, each label 1–63 octets. Labels are octet strings: a dot inside a label is legal and escaped on
 /// output. Only ASCII A–Z are folded (RFC 4343 §3). The order is the canonical one of RFC 4034 §6.1, in which a name
-/// stands before everything below it.
+/// stands before everything below it. Cloning is cheap: the octets are shared.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 /// Why some text or octets are no domain name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ pub enum NameError {
 impl Name {
     /// The root.
     pub fn root() -> Name {
-        Name(Box::new([0]))
+        Name(Arc::from(&[0][..]))
     }
 
     /// Parses presentation form (`web-0.nginx.default.svc.cluster.local`, final dot optional, `\.` and `\DDD` escapes
@@ -94,14 +95,14 @@ impl Name {
         if label.is_empty() || label.len() > LABEL_MAX {
             return Err(NameError::LabelLength);
         }
-        if 1 + label.len() + self.0.len() > NAME_MAX {
-            return Err(NameError::NameLength);
-        }
-        let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());
-        wire.push(label.len() as u8);
-        wire.extend(label.iter().map(u8::to_ascii_lowercase));
-        wire.extend_from_slice(&self.0);
-        Ok(Name(wire.into()))
+        let (start, length) = (1 + label.len(), 1 + label.len() + self.0.len());
+        let mut octets = [0; NAME_MAX];
+        let wire = octets.get_mut(..length).ok_or(NameError::NameLength)?;
+        wire[0] = label.len() as u8;
+        wire[1..start].copy_from_slice(label);
+        wire[1..start].make_ascii_lowercase();
+        wire[start..].copy_from_slice(&self.0);
+        Ok(Name(Arc::from(&*wire)))
     }
 
     /// The name without its first label; `None` for the root.

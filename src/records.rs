@@ -45,10 +45,7 @@ use k8s_openapi::api::{
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use notes::Notes;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, net::IpAddr};
 use tally::{Rdata, Record, Tally};
 use view::{EndpointView, Endpoints, PortView, ServiceView, Shape, SliceView};
 
@@ -89,6 +86,7 @@ impl RecordSettings {
 /// Namespace and name.
 type Key = (String, String);
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+type HashSet<T> = std::collections::HashSet<T, foldhash::fast::RandomState>;
 
 /// All Services and slices seen so far, and what they give. Incremental equals full: any history of calls gives the
 /// records and the notes that a rebuild from the present objects gives.
@@ -102,7 +100,7 @@ pub struct Records {
     tally: Tally,
     notes: Notes,
     /// A Service that has slices, or of which names are expected, but does not exist is here too, and gives nothing.
-    services: HashMap<Key, Entry>,
+    services: HashMap<Key, Box<Entry>>,
     /// Which Service a slice (namespace, name) was put to.
     owners: HashMap<Key, String>,
     /// How many Services each namespace has.
@@ -111,14 +109,15 @@ pub struct Records {
     declared: HashMap<Name, Declared>,
     /// Names and Services about which there may be something else to be said now.
     touched: BTreeSet<Name>,
-    touched_services: BTreeSet<Key>,
+    touched_services: HashSet<Key>,
 }
 
 /// A Service and its slices.
 #[derive(Debug, Default)]
 struct Entry {
     service: Option<ServiceView>,
-    slices: BTreeMap<String, SliceView>,
+    /// In order of their names.
+    slices: Vec<(Box<str>, SliceView)>,
     /// How many endpoints with an address there are, and how many of them are ready.
     listed: usize,
     ready: usize,
@@ -170,7 +169,7 @@ impl Records {
             namespaces: HashMap::default(),
             declared: HashMap::default(),
             touched: BTreeSet::new(),
-            touched_services: BTreeSet::new(),
+            touched_services: HashSet::default(),
         }
     }
 
@@ -191,7 +190,7 @@ impl Records {
                 let Some(service) = service else { continue };
                 self.count_service(service, direction);
                 if !same_endpoints {
-                    for slice in entry.slices.values() {
+                    for (_, slice) in &entry.slices {
                         self.count_endpoints(service, slice.endpoints.iter(), &slice.ports, direction);
                     }
                 }
@@ -248,7 +247,7 @@ impl Records {
     /// before alone decide.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
-        for (owner, rtype, _) in &delta.changes {
+        for (owner, rtype, _) in delta.changes.iter().filter(|_| !self.declared.is_empty()) {
             if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
                 self.touched.insert(owner.clone());
             }
@@ -261,7 +260,8 @@ impl Records {
 
     fn replace_slice(&mut self, service: Key, name: &str, new: Option<SliceView>) {
         let mut entry = self.services.remove(&service).unwrap_or_default();
-        let old = entry.slices.remove(name).unwrap_or_default();
+        let place = entry.slices.binary_search_by(|(other, _)| (**other).cmp(name));
+        let old = place.map(|index| std::mem::take(&mut entry.slices[index].1)).unwrap_or_default();
         let nothing = SliceView::default();
         let view = new.as_ref().unwrap_or(&nothing);
         let (gone, come) = old.difference(view);
@@ -272,12 +272,21 @@ impl Records {
             self.count_endpoints(service, gone, &old.ports, Direction::Remove);
             self.count_endpoints(service, come, &view.ports, Direction::Add);
         }
-        entry.slices.extend(new.map(|view| (name.to_owned(), view)));
+        match (place, new) {
+            (Ok(index), Some(view)) => entry.slices[index].1 = view,
+            (Ok(index), None) => drop(entry.slices.remove(index)),
+            (Err(index), Some(view)) => {
+                // Mostly it is the only one.
+                entry.slices.reserve_exact(1 + index / 2);
+                entry.slices.insert(index, (name.into(), view));
+            }
+            (Err(_), None) => {}
+        }
         self.touched_services.insert(service.clone());
         self.put_back(service, entry);
     }
 
-    fn put_back(&mut self, key: Key, entry: Entry) {
+    fn put_back(&mut self, key: Key, entry: Box<Entry>) {
         if entry.service.is_some() || !entry.slices.is_empty() || !entry.declared.is_empty() || entry.reason.is_some() {
             self.services.insert(key, entry);
         }

@@ -1,16 +1,15 @@
 //! Notes about names besides their records, told only when they differ from what was told before.
 
 use crate::{name::Name, zone::Note};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
+
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What was told of names, and what is to be told next.
 #[derive(Debug, Default)]
 pub struct Notes {
     told: HashMap<Name, Arc<Note>>,
-    next: BTreeMap<Name, Option<Note>>,
+    next: HashMap<Name, Option<Note>>,
 }
 
 impl Notes {
@@ -33,6 +32,7 @@ impl Notes {
             };
             changed.push((owner, note));
         }
+        changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         changed
     }
 }

@@ -19,13 +19,43 @@ use std::{
 /// with its key, and is found by its number.
 #[derive(Debug, Default)]
 pub struct Tally {
-    numbers: HashTable<u32>,
-    slots: Vec<Slot>,
+    /// The number of a slot and the hash of its key, so that a table that grows need not look at the slots.
+    numbers: HashTable<(u32, u32)>,
+    slots: Slots,
     /// Numbers of slots that are nobody's.
     free: Vec<u32>,
     /// Sets that may differ from what [`Tally::take`] last told of them, and what that was.
-    changed: Vec<(u32, Option<Rrset>)>,
+    changed: Vec<(u32, Option<Box<Rrset>>)>,
     seed: RandomState,
+}
+
+/// Slots by their numbers, in pieces: no growth moves those that are there.
+#[derive(Debug, Default)]
+struct Slots(Vec<Vec<Slot>>);
+
+/// Slots of a piece.
+const PIECE: usize = 1024;
+
+impl Slots {
+    fn get(&self, number: u32) -> Option<&Slot> {
+        self.0.get(number as usize / PIECE)?.get(number as usize % PIECE)
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
+        self.0.get_mut(number as usize / PIECE)?.get_mut(number as usize % PIECE)
+    }
+
+    /// Memory ends long before there are more than 2³².
+    fn push(&mut self, slot: Slot) -> u32 {
+        if self.0.last().is_none_or(|piece| piece.len() == PIECE) {
+            // The first one grows as it must: there may be few sets.
+            self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { PIECE }));
+        }
+        let before = (self.0.len() - 1) * PIECE;
+        let Some(piece) = self.0.last_mut() else { return 0 };
+        piece.push(slot);
+        (before + piece.len() - 1) as u32
+    }
 }
 
 type Key = (Name, RecordType);
@@ -98,7 +128,7 @@ impl Tally {
 
     /// Whether a name has records of a type.
     pub fn has(&self, owner: &Name, rtype: RecordType) -> bool {
-        let slot = self.find(owner, rtype).and_then(|number| self.slots.get(number as usize));
+        let slot = self.find(owner, rtype).and_then(|number| self.slots.get(number));
         slot.is_some_and(|slot| !slot.set.is_empty())
     }
 
@@ -110,10 +140,10 @@ impl Tally {
         let mut delta = Delta::default();
         delta.changes.reserve(changed.len());
         for (number, before) in changed {
-            let slot = &mut self.slots[number as usize];
+            let Some(slot) = self.slots.get_mut(number) else { continue };
             slot.is_changed = false;
             let (after, (owner, rtype)) = (slot.rrset(), &slot.key);
-            if after != before {
+            if after.as_ref() != before.as_deref() {
                 match after {
                     Some(rrset) => delta.set(owner.clone(), rrset),
                     None => delta.remove(owner.clone(), *rtype),
@@ -134,49 +164,46 @@ impl Tally {
     }
 
     fn find(&self, owner: &Name, rtype: RecordType) -> Option<u32> {
-        let is_it = |&number: &u32| {
-            let (name, of_type) = &self.slots[number as usize].key;
-            *of_type == rtype && name == owner
+        let hash = hash(&self.seed, owner, rtype);
+        let is_it = |&(number, its): &(u32, u32)| {
+            let key = self.slots.get(number).filter(|_| its == hash).map(|slot| &slot.key);
+            key.is_some_and(|(name, of_type)| *of_type == rtype && name == owner)
         };
-        self.numbers.find(hash(&self.seed, owner, rtype), is_it).copied()
+        self.numbers.find(spread(hash), is_it).map(|(number, _)| *number)
     }
 
     fn take_slot(&mut self, key: Key) -> u32 {
-        let hash_of = |key: &Key| hash(&self.seed, &key.0, key.1);
-        let hash = hash_of(&key);
+        let hash = hash(&self.seed, &key.0, key.1);
         let slot = Slot { key, set: Set::Few(SmallVec::new()), is_changed: false };
         let number = match self.free.pop() {
             Some(number) => {
-                self.slots[number as usize] = slot;
+                if let Some(free) = self.slots.get_mut(number) {
+                    *free = slot;
+                }
                 number
             }
-            None => {
-                self.slots.push(slot);
-                // Memory ends long before there are so many.
-                (self.slots.len() - 1) as u32
-            }
+            None => self.slots.push(slot),
         };
-        let slots = &self.slots;
-        self.numbers.insert_unique(hash, number, |&number| hash_of(&slots[number as usize].key));
+        self.numbers.insert_unique(spread(hash), (number, hash), |&(_, hash)| spread(hash));
         number
     }
 
     fn free_slot(&mut self, number: u32) {
-        let slot = &mut self.slots[number as usize];
+        let Some(slot) = self.slots.get_mut(number) else { return };
         let (owner, rtype) = std::mem::replace(&mut slot.key, (Name::root(), RecordType(0)));
         slot.set = Set::Few(SmallVec::new());
-        let entry = self.numbers.find_entry(hash(&self.seed, &owner, rtype), |other| *other == number);
-        if let Ok(entry) = entry {
+        let hash = hash(&self.seed, &owner, rtype);
+        if let Ok(entry) = self.numbers.find_entry(spread(hash), |(other, _)| *other == number) {
             entry.remove();
         }
         self.free.push(number);
     }
 
     fn change(&mut self, number: u32, change: impl FnOnce(&mut Set)) {
-        let slot = &mut self.slots[number as usize];
+        let Some(slot) = self.slots.get_mut(number) else { return };
         if !slot.is_changed {
             slot.is_changed = true;
-            self.changed.push((number, slot.rrset()));
+            self.changed.push((number, slot.rrset().map(Box::new)));
         }
         change(&mut slot.set);
     }
@@ -193,11 +220,16 @@ impl Slot {
     }
 }
 
-fn hash(seed: &RandomState, owner: &Name, rtype: RecordType) -> u64 {
+fn hash(seed: &RandomState, owner: &Name, rtype: RecordType) -> u32 {
     let mut hasher = seed.build_hasher();
     hasher.write(owner.as_wire());
     hasher.write_u16(rtype.0);
-    hasher.finish()
+    hasher.finish() as u32
+}
+
+/// As long as a table wants it: what it goes by are the highest and the lowest bits.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Equal shares of 100, at least 1, as CoreDNS gives them (RFC 2782).
@@ -332,7 +364,13 @@ impl Set {
             Set::Many(many) => many.add(record),
             Set::Few(records) => match records.binary_search_by(|(other, _)| other.cmp(&record)) {
                 Ok(index) => records[index].1 += 1,
-                Err(index) if records.len() < FEW => records.insert(index, (record, 1)),
+                Err(index) if records.len() < FEW => {
+                    if records.len() == records.capacity() {
+                        // Not twice as much: there are many sets, and most stay as they are.
+                        records.reserve_exact(1 + records.len() / 2);
+                    }
+                    records.insert(index, (record, 1));
+                }
                 Err(_) => {
                     let mut many = Many::new(std::mem::take(records));
                     many.add(record);

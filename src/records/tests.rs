@@ -6,6 +6,7 @@ use super::*;
 use crate::zone::Rrset;
 use proptest::prelude::*;
 use serde_yaml::Value;
+use std::collections::BTreeMap;
 
 type Published = BTreeMap<(Name, RecordType), Rrset>;
 

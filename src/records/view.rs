@@ -8,10 +8,14 @@ use k8s_openapi::api::{
     core::v1::Service,
     discovery::v1::{Endpoint, EndpointSlice},
 };
+use smallvec::SmallVec;
 use std::{collections::HashMap, net::IpAddr};
 
 /// The label that names a slice's Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// Addresses of one Service or endpoint, which are hardly ever more than one.
+pub type Addresses = SmallVec<[IpAddr; 1]>;
 
 /// A Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum Shape {
     /// Without an address of its own. Of its ports only the names matter: numbers are the endpoints'.
     Headless { ports: Vec<PortView>, unready_too: bool },
     /// With addresses of its own, perhaps none yet; NodePort and LoadBalancer too.
-    ClusterIp { addresses: Vec<IpAddr>, ports: Vec<PortView>, unready_too: bool },
+    ClusterIp { addresses: Addresses, ports: Vec<PortView>, unready_too: bool },
     /// An alias; no target when `externalName` is an address or no name at all.
     ExternalName { target: Option<Name> },
 }
@@ -68,7 +72,7 @@ pub struct EndpointView {
     /// About to go.
     pub leaving: bool,
     pub hostname: Option<Box<str>>,
-    pub addresses: Box<[IpAddr]>,
+    pub addresses: Addresses,
 }
 
 impl ServiceView {
@@ -134,15 +138,16 @@ impl SliceView {
         let is_ipv6 = slice.address_type == "IPv6";
         let ports = slice.ports.iter().flatten();
         let ports = ports.filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), port.port));
-        let endpoints = slice.endpoints.iter().flatten();
-        let endpoints = endpoints.filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6, leaving(endpoint)));
-        Some((owner, SliceView { ports: ports.collect(), endpoints: endpoints.collect() }))
+        let listed = slice.endpoints.as_deref().unwrap_or_default();
+        let mut endpoints = Vec::with_capacity(listed.len());
+        endpoints.extend(listed.iter().filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6, leaving(endpoint))));
+        Some((owner, SliceView { ports: ports.collect(), endpoints }))
     }
 
     /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of
     /// them.
     pub fn difference<'a>(&'a self, new: &'a SliceView) -> (Vec<&'a EndpointView>, Vec<&'a EndpointView>) {
-        if self.ports != new.ports {
+        if self.ports != new.ports || self.endpoints.is_empty() {
             return (self.endpoints.iter().collect(), new.endpoints.iter().collect());
         }
         let mut surplus: HashMap<&EndpointView, usize> = HashMap::with_capacity(self.endpoints.len());
@@ -169,14 +174,14 @@ impl EndpointView {
             ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
             leaving: leaving || conditions.and_then(|conditions| conditions.terminating) == Some(true),
             hostname: hostname.map(|hostname| hostname.to_ascii_lowercase().into()),
-            addresses: addresses.into(),
+            addresses,
         })
     }
 }
 
 /// Addresses in any text form, each once; what is none (or 0.0.0.0 or ::) is left out.
-fn parse_addresses(texts: &[String]) -> Vec<IpAddr> {
-    let mut addresses: Vec<IpAddr> = Vec::with_capacity(texts.len());
+fn parse_addresses(texts: &[String]) -> Addresses {
+    let mut addresses = Addresses::with_capacity(texts.len());
     for address in texts.iter().filter_map(|text| text.parse::<IpAddr>().ok()) {
         if !address.is_unspecified() && !addresses.contains(&address) {
             addresses.push(address);

@@ -200,11 +200,9 @@ impl Node {
         Node::made(self.wire_name(), self.head().clone(), fed, file)
     }
 
-    /// The same as [`Node::with_sets`] of the node that there was; if there was none, of an empty one.
-    pub(super) fn changed(name: &Name, before: Option<&Node>, fed: &[Rrset], file: &[Rrset]) -> Node {
-        let name = name.as_wire();
-        let head = before.map_or_else(|| Head::of(name), |before| before.head().clone());
-        Node::made(name, head, fed, file)
+    /// The same as [`Node::with_sets`] of an empty node.
+    pub(super) fn new(name: &Name, fed: &[Rrset], file: &[Rrset]) -> Node {
+        Node::made(name.as_wire(), Head::of(name.as_wire()), fed, file)
     }
 
     fn made(name: &[u8], head: Head, fed: &[Rrset], file: &[Rrset]) -> Node {

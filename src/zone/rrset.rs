@@ -1,12 +1,14 @@
 //! A set of records of one owner and type, kept as bytes that are ready to be sent; owned, or borrowed from a node.
 
 mod changed;
+mod octets;
 
 use crate::wire::{
     TTL_MAX,
     rdata::{self, RecordType},
     ready::{self, Ready, Starts},
 };
+use octets::Octets;
 use smallvec::SmallVec;
 use std::{collections::HashSet, fmt, sync::Arc};
 
@@ -20,7 +22,7 @@ pub struct Rrset {
     count: u32,
     /// Octets of each record if all have the same, else 0.
     every: u32,
-    bytes: Arc<[u8]>,
+    bytes: Octets,
     /// Only where it is needed, which is seldom.
     index: Option<Arc<Index>>,
 }
@@ -80,7 +82,7 @@ impl Rrset {
             ttl,
             count: records.len() as u32,
             every: if uniform { (ready::FIXED + first) as u32 } else { 0 },
-            bytes: Arc::from(&*bytes),
+            bytes: Octets::from(&*bytes),
             index,
         }
     }
@@ -96,7 +98,7 @@ impl Rrset {
         for record in 0..self.len() {
             ready::set_ttl(&mut bytes, ready.start(record), ttl);
         }
-        Rrset { ttl, bytes: bytes.into(), ..self }
+        Rrset { ttl, bytes: bytes.as_slice().into(), ..self }
     }
 
     /// The records' type.

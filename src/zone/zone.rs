@@ -254,16 +254,20 @@ impl Zone {
     pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
         let file = Arc::clone(&self.file);
         self.edit(owner, |node| {
-            if node.and_then(|node| node.fed_set(rtype)) == set.map(Rrset::view) {
+            let below = file.get(owner).map(Vec::as_slice).unwrap_or_default();
+            // When a server starts most names come in this way.
+            let Some(node) = node else {
+                return set.map(|set| Node::new(owner, std::slice::from_ref(set), below));
+            };
+            if node.fed_set(rtype) == set.map(Rrset::view) {
                 return None;
             }
-            let mut sets = node.map(Node::fed).unwrap_or_default();
+            let mut sets = node.fed();
             sets.retain(|set| set.rtype() != rtype);
             sets.extend(set.cloned());
             // Independent of the order in which the sets came.
             sets.sort_unstable_by_key(Rrset::rtype);
-            let file = file.get(owner).map(Vec::as_slice).unwrap_or_default();
-            Some(Node::changed(owner, node, &sets, file))
+            Some(node.with_sets(&sets, below))
         })
     }
 

@@ -126,7 +126,7 @@ impl<'s> Copy<'s> {
             ttl: old.ttl,
             count: count as u32,
             every: if starts.is_none() { every as u32 } else { 0 },
-            bytes: bytes.into(),
+            bytes: bytes.as_slice().into(),
             index: None,
         };
         let starts: Box<[u32]> = starts.unwrap_or_default().into();
