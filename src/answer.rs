@@ -1,5 +1,6 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
+mod ahead;
 pub mod foreign;
 mod reason;
 
@@ -15,6 +16,7 @@ use crate::{
     },
     zone::{Found, Node, Note, RrsetRef, Snapshot, Zone},
 };
+pub use ahead::look_ahead;
 use reason::{Reason, Text};
 
 /// What a packet came over; it decides the size of the reply.

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use headless_dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{Request, Transport, Verdict, answer, look_ahead},
     name::Name,
     wire::rdata::{self, RecordType},
     zone::{Delta, Rrset, Snapshot, ZoneSpec},
@@ -46,6 +46,15 @@ static ALLOCATOR: Counting = Counting;
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
+}
+
+fn query(asked: &str, rtype: RecordType, edns: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!edns.is_empty())];
+    packet.extend_from_slice(name(asked).as_wire());
+    packet.extend_from_slice(&rtype.0.to_be_bytes());
+    packet.extend_from_slice(&[0, 1]);
+    packet.extend_from_slice(edns);
+    packet
 }
 
 fn snapshot() -> Snapshot {
@@ -93,11 +102,7 @@ fn plain_queries_allocate_nothing() {
     let mut out = vec![0; 65_535];
     for (asked, rtype, rcode, truncated) in rows {
         for edns in [&b""[..], b"\0\0\x29\x02\0\0\0\0\0\0\0"] {
-            let mut packet = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!edns.is_empty())];
-            packet.extend_from_slice(name(asked).as_wire());
-            packet.extend_from_slice(&rtype.0.to_be_bytes());
-            packet.extend_from_slice(&[0, 1]);
-            packet.extend_from_slice(edns);
+            let packet = query(asked, *rtype, edns);
             for transport in [Transport::Udp, Transport::Tcp] {
                 let request = Request::new(transport, 1232, 77);
                 let before = ALLOCATIONS.with(Cell::get);
@@ -109,6 +114,32 @@ fn plain_queries_allocate_nothing() {
                 assert_eq!(out[2] & 2 != 0, *truncated && transport == Transport::Udp, "{asked} {rtype}");
             }
         }
+    }
+}
+
+/// Neither does the look ahead at a batch, which happens with many names; and whatever the packets are, it does no harm.
+#[test]
+fn looking_ahead_allocates_nothing() {
+    let pod = |number: usize| format!("web-{number}.Nginx.default.svc.cluster.local");
+    let mut delta = Delta::default();
+    for number in 0..20_000 {
+        delta.set(name(&pod(number)), Rrset::new(RecordType::A, 5, [vec![10, 0, 0, number as u8]]));
+    }
+    let snapshot = snapshot();
+    assert!(snapshot.vast_zone().is_none(), "with few names nothing is looked for twice");
+    let snapshot = snapshot.apply(&delta);
+    assert_eq!(snapshot.vast_zone().map(|zone| zone.origin().to_string()).as_deref(), Some("cluster.local."));
+    let mut packets: Vec<Vec<u8>> = (0..60).map(|number| query(&pod(number * 777), RecordType::A, b"")).collect();
+    // Nothing, half a header, no name, half a name, a pointer, a name that is too long, another zone's, the apex.
+    let whole = packets[0].clone();
+    packets.extend([0, 5, 12, 20].map(|length| whole[..length].to_vec()));
+    packets.push([&whole[..12], &[0xc0, 12, 0, 1, 0, 1]].concat());
+    packets.push([&whole[..12], &[1; 300]].concat());
+    packets.extend(["www.example.com", "cluster.local", "."].map(|asked| query(asked, RecordType::A, b"")));
+    for from in [0, 30, packets.len() - 1, packets.len()] {
+        let before = ALLOCATIONS.with(Cell::get);
+        look_ahead(black_box(packets.iter().skip(from).map(Vec::as_slice)), &snapshot);
+        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "from {from}");
     }
 }
 

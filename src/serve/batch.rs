@@ -245,6 +245,11 @@ impl Batch {
         }
     }
 
+    /// A packet of the batch.
+    pub(super) fn packet(&self, index: usize) -> &[u8] {
+        &self.packets[index][..self.items[index].packet]
+    }
+
     /// A datagram, and the room for its reply.
     pub(super) fn exchange(&mut self, index: usize) -> (&[u8], &mut [u8]) {
         let reply = &mut self.replies[index * self.reply_size..][..self.reply_size];

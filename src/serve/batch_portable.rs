@@ -68,6 +68,11 @@ impl Batch {
         WayBack(self.source)
     }
 
+    /// The datagram.
+    pub(super) fn packet(&self, _index: usize) -> &[u8] {
+        &self.packet[..self.length]
+    }
+
     /// The datagram, and the room for its reply.
     pub(super) fn exchange(&mut self, _index: usize) -> (&[u8], &mut [u8]) {
         (&self.packet[..self.length], &mut self.reply)
@@ -105,6 +110,7 @@ mod tests {
         assert_eq!(batch.receive(&server, true).unwrap(), 1);
         assert_eq!(batch.source(0), Some(client.local_addr().unwrap()));
         assert_eq!(batch.destination(0), None);
+        assert_eq!(batch.packet(0), b"ask");
         let (packet, reply) = batch.exchange(0);
         assert_eq!(packet, b"ask");
         reply[..4].copy_from_slice(b"told");

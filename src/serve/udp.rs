@@ -7,7 +7,7 @@ use super::{
     statistics::Tally,
 };
 use crate::{
-    answer::{Request, Transport, Verdict},
+    answer::{Request, Transport, Verdict, look_ahead},
     forward::Asked,
 };
 use std::{
@@ -52,6 +52,9 @@ fn turn(
     let snapshot = shared.reader.load();
     // One look at the clock here and one behind the sending, for all of the batch.
     let since = Instant::now();
+    if count > 1 {
+        look_ahead((0..count).map(|index| batch.packet(index)), &snapshot);
+    }
     for index in 0..count {
         let destination = batch.destination(index);
         let Some(source) = batch.source(index).filter(|source| may_reply(*source, local, destination)) else {

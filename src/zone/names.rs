@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::{
     hash::{BuildHasher as _, Hasher as _},
-    mem,
+    hint, mem,
     sync::Arc,
 };
 
@@ -18,6 +18,8 @@ use std::{
 const PARTS: usize = 32;
 /// Names of a bucket; more only where their hashes have all of their first bits in common.
 const FULL: usize = 24;
+/// As many places are fetched at once without memory being taken for it.
+const FETCHED: usize = 64;
 /// Bits of the hash that tell buckets of a group apart, at most.
 const DEEPEST: u8 = 15;
 
@@ -50,9 +52,9 @@ struct Bucket {
     depth: u8,
 }
 
-/// Where a name belongs.
-#[derive(Clone, Copy)]
-pub(super) struct Place(u64);
+/// Where a name belongs in a zone.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(u64);
 
 impl Place {
     #[inline]
@@ -100,6 +102,23 @@ impl Names {
         let (outer, inner) = place.parts();
         let bucket = self.root.0[outer].as_ref()?.0[inner].as_ref()?.bucket(place)?;
         bucket.nodes.get(bucket.find(place, name)?)
+    }
+
+    /// Has the processor fetch what look-ups at these places will need. One that waits for memory waits as long as many
+    /// do that wait at the same time; so each step is made for all places before the next one.
+    pub(super) fn fetch(&self, places: &[Place]) {
+        let mut buckets: SmallVec<[(Place, &Bucket); FETCHED]> = SmallVec::new();
+        for &place in places {
+            let (outer, inner) = place.parts();
+            let level = self.root.0[outer].as_ref().and_then(|level| level.0[inner].as_ref());
+            buckets.extend(level.and_then(|group| group.bucket(place)).map(|bucket| (place, bucket)));
+        }
+        let mut nodes: SmallVec<[&Node; FETCHED]> = SmallVec::new();
+        for (place, bucket) in buckets {
+            nodes.extend(bucket.with_tag(place.tag()).filter_map(|index| bucket.nodes.get(index)).next());
+        }
+        // Something must be made of what is read, or it is not read.
+        hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
     }
 
     /// The node of a name, to be changed in place; it keeps its name.
@@ -267,26 +286,27 @@ impl Bucket {
     /// The number of a node.
     #[inline]
     fn find(&self, place: Place, name: &[u8]) -> Option<usize> {
-        const ONES: u64 = 0x0101_0101_0101_0101;
         let nodes = &self.nodes[..];
-        let wanted = ONES * u64::from(place.tag());
-        for (chunk, tags) in self.tags.as_chunks::<8>().0.iter().enumerate() {
+        let is_it = |&index: &usize| nodes.get(index).is_some_and(|node| node.wire_name() == name);
+        // Beyond the tags there is hardly ever a name.
+        self.with_tag(place.tag()).find(is_it).or_else(|| (FULL..nodes.len()).find(is_it))
+    }
+
+    /// The numbers of nodes that have this tag, and perhaps of others.
+    #[inline]
+    fn with_tag(&self, tag: u8) -> impl Iterator<Item = usize> {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        let wanted = ONES * u64::from(tag);
+        self.tags.as_chunks::<8>().0.iter().enumerate().flat_map(move |(chunk, tags)| {
             // An octet of zeros where tags are the same: the lowest one is found, above it perhaps others that differ.
             let differing = u64::from_le_bytes(*tags) ^ wanted;
             let mut same = differing.wrapping_sub(ONES) & !differing & (ONES << 7);
-            while same != 0 {
-                let index = chunk * 8 + same.trailing_zeros() as usize / 8;
-                if nodes.get(index).is_some_and(|node| node.wire_name() == name) {
-                    return Some(index);
-                }
-                same &= same - 1;
-            }
-            if nodes.len() <= chunk * 8 + 8 {
-                return None;
-            }
-        }
-        // Beyond the tags, where hardly ever a name is.
-        (FULL..nodes.len()).find(|&index| nodes[index].wire_name() == name)
+            std::iter::from_fn(move || {
+                let index = (same != 0).then(|| chunk * 8 + same.trailing_zeros() as usize / 8);
+                same &= same.wrapping_sub(1);
+                index
+            })
+        })
     }
 
     fn push(&mut self, place: Place, node: Node) {
@@ -334,6 +354,8 @@ mod tests {
 
     fn check(names: &Names, expected: &HashMap<u32, u32>) {
         for (number, children) in expected {
+            // Looking ahead finds whatever is there, and leaves it so.
+            names.fetch(&[names.place(name(*number).as_wire())]);
             let found = names.get(name(*number).as_wire());
             assert_eq!(found.map(Node::children), Some(*children), "{number}");
         }

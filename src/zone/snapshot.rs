@@ -262,6 +262,12 @@ impl Snapshot {
         self.served.closest(name).map(|zone| &**zone)
     }
 
+    /// The zone for whose names it pays to look ahead ([`Zone::fetch`]), if there is one.
+    #[inline]
+    pub fn vast_zone(&self) -> Option<&Zone> {
+        self.served.vast.as_deref()
+    }
+
     /// The zone with exactly this apex, for those who need it for longer than this snapshot.
     pub fn zone_at(&self, origin: &[u8]) -> Option<Arc<Zone>> {
         self.served.by_apex.get(origin).map(Arc::clone)
@@ -346,6 +352,9 @@ impl Snapshot {
     }
 }
 
+/// Names of a zone that take more memory than a processor has near a core (some 200 octets each).
+const VAST: usize = 20_000;
+
 /// One change of a delta.
 type Change = (Name, RecordType, Option<Rrset>);
 
@@ -394,6 +403,8 @@ fn zone_of_file(file: &StaticZone, before: Option<u32>) -> Zone {
 #[derive(Debug, Clone, Default)]
 struct Table {
     by_apex: HashMap<Name, Arc<Zone>, foldhash::fast::RandomState>,
+    /// A zone of so many names that they are not all near the processor: the largest one, as far as zones only grow.
+    vast: Option<Arc<Zone>>,
     /// Bit n is set if some apex has n labels, so that only such suffixes of a name are looked up.
     depths: u128,
 }
@@ -401,6 +412,11 @@ struct Table {
 impl Table {
     fn insert(&mut self, zone: Arc<Zone>) {
         self.depths |= 1 << zone.origin().labels().count();
+        let names = |zone: &Zone| zone.counts().0;
+        let goes_first = |vast: &Arc<Zone>| vast.origin() == zone.origin() || names(vast) < names(&zone);
+        if self.vast.as_ref().is_none_or(goes_first) {
+            self.vast = (names(&zone) >= VAST).then(|| Arc::clone(&zone));
+        }
         self.by_apex.insert(zone.origin().clone(), zone);
     }
 

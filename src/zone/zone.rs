@@ -1,7 +1,11 @@
 //! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
 
 use super::{
-    Differences, JournalLimits, Note, Record, Rrset, journal::Journal, names::Names, negative::NegativeSoa, node::Node,
+    Differences, JournalLimits, Note, Record, Rrset,
+    journal::Journal,
+    names::{Names, Place},
+    negative::NegativeSoa,
+    node::Node,
     serial,
 };
 use crate::{
@@ -194,6 +198,17 @@ impl Zone {
     #[inline]
     pub fn known(&self, name: &[u8]) -> Option<&Node> {
         self.nodes.get(name)
+    }
+
+    /// Where a name in lower-cased wire form belongs, for [`Zone::fetch`].
+    #[inline]
+    pub fn place(&self, name: &[u8]) -> Place {
+        self.nodes.place(name)
+    }
+
+    /// Has the processor fetch what [`Zone::find`] will need for the names of these places.
+    pub fn fetch(&self, places: &[Place]) {
+        self.nodes.fetch(places);
     }
 
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
