@@ -254,13 +254,21 @@ impl Loop {
         self.published.subscribe()
     }
 
-    /// A turn before the first request: what was restored is published, and its timers go on.
-    pub(super) fn resume(&mut self, now: Timestamp) {
-        self.wake_at = self.turn(now, Vec::new());
+    /// Publishes the names of what was restored. Whether all is as it should be is looked at when the loop runs.
+    pub(super) fn publish_restored(&mut self, now: Timestamp) {
+        let names = self.controller.restored_names();
+        if !names.is_empty() {
+            let next = self.publisher.current().apply(&names);
+            self.publish(next);
+        }
+        self.wake_at = Some(now);
     }
 
-    /// Runs until it is stopped or nobody can ask any more.
+    /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
     pub(super) fn run(mut self, requests: &Receiver<Request>, mut now: impl FnMut() -> Timestamp) {
+        if self.wake_at.is_some() {
+            self.wake_at = self.turn(now(), Vec::new());
+        }
         loop {
             let Some(batch) = next_batch(requests, patience(self.wake_at, now())) else { return };
             let mut asked = Vec::with_capacity(batch.len());

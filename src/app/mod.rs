@@ -220,7 +220,7 @@ impl Server {
         let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
         let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
         if restored {
-            control_loop.resume(clock.now());
+            control_loop.publish_restored(clock.now());
         }
         // From here on queries are answered (those that came meanwhile, too): names that were known before the restart
         // with their last records, everything else with SERVFAIL until the manifests have been read.

@@ -244,6 +244,12 @@ impl<R: PodRuntime> Controller<R> {
         self.begin(now);
     }
 
+    /// The names of what was restored, before any reconciler has looked at it. What their looks change of that comes
+    /// with the next [`Controller::turn`].
+    pub fn restored_names(&mut self) -> Delta {
+        self.records.take()
+    }
+
     /// What must be there before anything else happens.
     fn begin(&mut self, now: Timestamp) {
         if self.cluster.namespace("", "default").is_none() {

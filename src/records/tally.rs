@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     hash::{BuildHasher as _, Hasher as _},
 };
 
@@ -24,8 +24,10 @@ pub struct Tally {
     slots: Slots,
     /// Numbers of slots that are nobody's.
     free: Vec<u32>,
-    /// Sets that may differ from what [`Tally::take`] last told of them, and what that was.
-    changed: Vec<(u32, Option<Box<Rrset>>)>,
+    /// Sets that may differ from what [`Tally::take`] last told of them.
+    changed: Vec<u32>,
+    /// What that was, unless there was none.
+    before: HashMap<u32, Rrset, RandomState>,
     seed: RandomState,
 }
 
@@ -136,14 +138,14 @@ impl Tally {
     pub fn take(&mut self) -> Delta {
         let mut changed = std::mem::take(&mut self.changed);
         // Any order that the history alone decides will do.
-        changed.sort_unstable_by_key(|(number, _)| *number);
+        changed.sort_unstable();
         let mut delta = Delta::default();
         delta.changes.reserve(changed.len());
-        for (number, before) in changed {
+        for number in changed {
             let Some(slot) = self.slots.get_mut(number) else { continue };
             slot.is_changed = false;
-            let (after, (owner, rtype)) = (slot.rrset(), &slot.key);
-            if after.as_ref() != before.as_deref() {
+            let (before, after, (owner, rtype)) = (self.before.remove(&number), slot.rrset(), &slot.key);
+            if after != before {
                 match after {
                     Some(rrset) => delta.set(owner.clone(), rrset),
                     None => delta.remove(owner.clone(), *rtype),
@@ -203,7 +205,8 @@ impl Tally {
         let Some(slot) = self.slots.get_mut(number) else { return };
         if !slot.is_changed {
             slot.is_changed = true;
-            self.changed.push((number, slot.rrset().map(Box::new)));
+            self.changed.push(number);
+            self.before.extend(slot.rrset().map(|before| (number, before)));
         }
         change(&mut slot.set);
     }

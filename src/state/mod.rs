@@ -18,12 +18,13 @@
 //!
 //! What pods write lies beside the file, in directories ([`volumes`]).
 
+mod objects;
 pub mod volumes;
 
 use crate::{
     cluster::Change,
     name::Name,
-    object::{Kind, Object, ObjectKey},
+    object::{Object, ObjectKey},
 };
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
@@ -380,17 +381,7 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
 
 fn read(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
-    let mut loaded = Loaded::default();
-    for entry in transaction.open_table(OBJECTS)?.iter()? {
-        let (key, value) = entry?;
-        let (kind, namespace, name) = key.value();
-        let place = |problem: &dyn fmt::Display| format!("{kind} {namespace}/{name}: {problem}");
-        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| place(&"unknown kind"))?;
-        let json = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| place(&"wrong checksum"))?;
-        let json = serde_json::from_slice(json).map_err(|error| place(&error))?;
-        loaded.objects.push(Object::from_json(*known, json).map_err(|error| place(&error))?);
-    }
-    loaded.objects.sort_by_key(Object::key);
+    let mut loaded = Loaded { objects: objects::read(&transaction)?, ..Loaded::default() };
     for entry in transaction.open_table(SERIALS)?.iter()? {
         let (zone, serial) = entry?;
         let number = number(zone.value(), serial.value())?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::object::Kind;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
 use redb::{
     BackendError, StorageBackend,
