@@ -74,6 +74,11 @@ macro_rules! kinds {
             pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Object, serde_json::Error> {
                 Ok(match kind { $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_value(json)?)),)* })
             }
+
+            /// Reads an object from JSON in text form, with neither more nor less than what it says.
+            pub fn from_text(kind: Kind, json: &[u8]) -> Result<Object, serde_json::Error> {
+                Ok(match kind { $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_slice(json)?)),)* })
+            }
         }
 
         $(impl From<$kind> for Object {

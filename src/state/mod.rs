@@ -44,6 +44,9 @@ pub const FILE: &str = "cluster.redb";
 /// The same while it is being made.
 const NEW_FILE: &str = "cluster.redb.new";
 
+/// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.
+const CACHE: usize = 64 << 20;
+
 /// The version of the layout that this program writes.
 pub const FORMAT: u64 = 1;
 
@@ -161,7 +164,7 @@ impl Store {
         make_directory(directory)?;
         make_file(directory)?;
         refuse_later_format(&directory.join(FILE))?;
-        Store::open_with(directory, Box::new(|file| Database::create(file)))
+        Store::open_with(directory, Box::new(|file| Database::builder().set_cache_size(CACHE).create(file)))
     }
 
     fn open_with(directory: &Path, open: Open) -> Result<Store, StateError> {

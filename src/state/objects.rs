@@ -79,7 +79,6 @@ impl Stored {
         let wrong = |problem: &dyn fmt::Display| Failure::Object(format!("{kind} {namespace}/{name}: {problem}"));
         let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| wrong(&"unknown kind"))?;
         let json = unseal(&[kind, namespace, name], sealed).ok_or_else(|| wrong(&"wrong checksum"))?;
-        let json = serde_json::from_slice(json).map_err(|error| wrong(&error))?;
-        Object::from_json(*known, json).map_err(|error| wrong(&error))
+        Object::from_text(*known, json).map_err(|error| wrong(&error))
     }
 }
