@@ -12,7 +12,7 @@
 
 mod cluster;
 
-use cluster::{empty, resident};
+use cluster::{empty, query, resident};
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
@@ -124,9 +124,11 @@ fn measure(pods: usize) -> Costs {
         loading += begun.elapsed();
     }
     let octets = (resident() - before) as f64 / pods as f64;
-    let query_ns = ask(&snapshot, &(0..TURNS).map(|_| query(&pod(random.usize(..pods)))).collect::<Vec<_>>());
+    let query_ns =
+        ask(&snapshot, &(0..TURNS).map(|_| query(&pod(random.usize(..pods)).to_string())).collect::<Vec<_>>());
     let absent = |number: usize| service(number / PODS).child(b"com").and_then(|below| below.child(b"www")).unwrap();
-    let absent_ns = ask(&snapshot, &(0..TURNS).map(|_| query(&absent(random.usize(..pods)))).collect::<Vec<_>>());
+    let absent_ns =
+        ask(&snapshot, &(0..TURNS).map(|_| query(&absent(random.usize(..pods)).to_string())).collect::<Vec<_>>());
     let mut changing = Duration::ZERO;
     for turn in 0..TURNS {
         let mut delta = Delta::default();
@@ -158,13 +160,6 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>]) -> f64 {
         best = best.min(begun.elapsed().as_secs_f64() * 1e9 / queries.len() as f64);
     }
     best
-}
-
-fn query(name: &Name) -> Vec<u8> {
-    let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    packet.extend_from_slice(name.as_wire());
-    packet.extend_from_slice(&[0, 1, 0, 1]);
-    packet
 }
 
 /// All costs against the number of pods, both logarithmic: what does not grow is a level line.

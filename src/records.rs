@@ -247,7 +247,7 @@ impl Records {
     /// before alone decide.
     pub fn take(&mut self) -> Delta {
         let mut delta = self.tally.take();
-        for (owner, rtype, _) in delta.changes.iter().filter(|_| !self.declared.is_empty()) {
+        for (owner, rtype, _) in &delta.changes {
             if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
                 self.touched.insert(owner.clone());
             }
@@ -261,7 +261,7 @@ impl Records {
     fn replace_slice(&mut self, service: Key, name: &str, new: Option<SliceView>) {
         let mut entry = self.services.remove(&service).unwrap_or_default();
         let place = entry.slices.binary_search_by(|(other, _)| (**other).cmp(name));
-        let old = place.map(|index| std::mem::take(&mut entry.slices[index].1)).unwrap_or_default();
+        let old = place.map(|index| entry.slices.remove(index).1).unwrap_or_default();
         let nothing = SliceView::default();
         let view = new.as_ref().unwrap_or(&nothing);
         let (gone, come) = old.difference(view);
@@ -272,15 +272,10 @@ impl Records {
             self.count_endpoints(service, gone, &old.ports, Direction::Remove);
             self.count_endpoints(service, come, &view.ports, Direction::Add);
         }
-        match (place, new) {
-            (Ok(index), Some(view)) => entry.slices[index].1 = view,
-            (Ok(index), None) => drop(entry.slices.remove(index)),
-            (Err(index), Some(view)) => {
-                // Mostly it is the only one.
-                entry.slices.reserve_exact(1 + index / 2);
-                entry.slices.insert(index, (name.into(), view));
-            }
-            (Err(_), None) => {}
+        if let Some(view) = new {
+            // Mostly it is the only one.
+            entry.slices.reserve_exact(usize::from(entry.slices.is_empty()));
+            entry.slices.insert(place.unwrap_or_else(|index| index), (name.into(), view));
         }
         self.touched_services.insert(service.clone());
         self.put_back(service, entry);

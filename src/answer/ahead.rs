@@ -3,20 +3,17 @@
 use crate::{
     name::{NAME_MAX, wire_length},
     wire::HEADER,
-    zone::{Place, Snapshot},
+    zone::{FETCHED, Place, Snapshot},
 };
 use smallvec::SmallVec;
 
-/// As many packets are looked at, at most; the others wait for memory themselves.
-const PACKETS: usize = 64;
-
-/// Has the processor fetch what the answers to these packets need. It changes no answer, and costs nothing where all
-/// names are near anyway.
+/// Has the processor fetch what the answers to these packets need, or to the first [`FETCHED`] of them. It changes no
+/// answer, and costs nothing where all names are near anyway.
 pub fn look_ahead<'p>(packets: impl Iterator<Item = &'p [u8]>, snapshot: &Snapshot) {
     let Some(zone) = snapshot.vast_zone() else { return };
     let mut lowered = [0; NAME_MAX];
-    let mut places: SmallVec<[Place; PACKETS]> = SmallVec::new();
-    for packet in packets.take(PACKETS) {
+    let mut places: SmallVec<[Place; FETCHED]> = SmallVec::new();
+    for packet in packets.take(FETCHED) {
         // Another zone's names, if any end so, are looked for here in vain.
         if let Some(name) = name_of(packet, &mut lowered).filter(|name| name.ends_with(zone.origin().as_wire())) {
             places.push(zone.place(name));

@@ -1,9 +1,8 @@
 //! Notes about names besides their records, told only when they differ from what was told before.
 
+use super::HashMap;
 use crate::{name::Name, zone::Note};
 use std::sync::Arc;
-
-type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What was told of names, and what is to be told next.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Sets of records that know how often each record was contributed, and which sets changed.
 
+use super::HashMap;
 use crate::{
     name::Name,
     wire::rdata::RecordType,
@@ -9,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     hash::{BuildHasher as _, Hasher as _},
 };
 
@@ -27,7 +28,7 @@ pub struct Tally {
     /// Sets that may differ from what [`Tally::take`] last told of them.
     changed: Vec<u32>,
     /// What that was, unless there was none.
-    before: HashMap<u32, Rrset, RandomState>,
+    before: HashMap<u32, Rrset>,
     seed: RandomState,
 }
 

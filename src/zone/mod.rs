@@ -17,7 +17,7 @@ mod zone;
 
 pub use delta::{Delta, Note};
 pub use journal::{Differences, JournalLimits, Record};
-pub use names::Place;
+pub use names::{FETCHED, Place};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};

@@ -18,8 +18,8 @@ use std::{
 const PARTS: usize = 32;
 /// Names of a bucket; more only where their hashes have all of their first bits in common.
 const FULL: usize = 24;
-/// As many places are fetched at once without memory being taken for it.
-const FETCHED: usize = 64;
+/// How many places can be fetched at once ([`Zone::fetch`](super::Zone::fetch)) without memory being taken for it.
+pub const FETCHED: usize = 64;
 /// Bits of the hash that tell buckets of a group apart, at most.
 const DEEPEST: u8 = 15;
 
@@ -99,24 +99,24 @@ impl Names {
     /// The node of a name, the place of which is known.
     #[inline]
     pub(super) fn at(&self, place: Place, name: &[u8]) -> Option<&Node> {
-        let (outer, inner) = place.parts();
-        let bucket = self.root.0[outer].as_ref()?.0[inner].as_ref()?.bucket(place)?;
+        let bucket = self.bucket(place)?;
         bucket.nodes.get(bucket.find(place, name)?)
+    }
+
+    #[inline]
+    fn bucket(&self, place: Place) -> Option<&Bucket> {
+        let (outer, inner) = place.parts();
+        self.root.0[outer].as_ref()?.0[inner].as_ref()?.bucket(place)
     }
 
     /// Has the processor fetch what look-ups at these places will need. One that waits for memory waits as long as many
     /// do that wait at the same time; so each step is made for all places before the next one.
     pub(super) fn fetch(&self, places: &[Place]) {
-        let mut buckets: SmallVec<[(Place, &Bucket); FETCHED]> = SmallVec::new();
-        for &place in places {
-            let (outer, inner) = place.parts();
-            let level = self.root.0[outer].as_ref().and_then(|level| level.0[inner].as_ref());
-            buckets.extend(level.and_then(|group| group.bucket(place)).map(|bucket| (place, bucket)));
-        }
-        let mut nodes: SmallVec<[&Node; FETCHED]> = SmallVec::new();
-        for (place, bucket) in buckets {
-            nodes.extend(bucket.with_tag(place.tag()).filter_map(|index| bucket.nodes.get(index)).next());
-        }
+        let buckets = places.iter().filter_map(|place| Some((place.tag(), self.bucket(*place)?)));
+        let buckets: SmallVec<[(u8, &Bucket); FETCHED]> = buckets.collect();
+        let nodes =
+            buckets.iter().filter_map(|(tag, bucket)| bucket.with_tag(*tag).find_map(|at| bucket.nodes.get(at)));
+        let nodes: SmallVec<[&Node; FETCHED]> = nodes.collect();
         // Something must be made of what is read, or it is not read.
         hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
     }
