@@ -52,6 +52,9 @@ use view::{EndpointView, Endpoints, PortView, ServiceView, Shape, SliceView};
 /// The version of the DNS specification that these records follow, as `dns-version` tells it.
 const SPECIFICATION: &str = "1.1.0";
 
+/// Sets in a piece of [`Records::take_each`]: so many that a piece stays in a processor's cache.
+const PIECE: usize = 1024;
+
 /// How objects become names.
 #[derive(Debug, Clone)]
 pub struct RecordSettings {
@@ -246,16 +249,36 @@ impl Records {
     /// What changed since the last call: only what really differs, no owner and type twice; in an order that the calls
     /// before alone decide.
     pub fn take(&mut self) -> Delta {
-        let mut delta = self.tally.take();
-        for (owner, rtype, _) in &delta.changes {
-            if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
-                self.touched.insert(owner.clone());
+        let mut whole = Delta::default();
+        // All changes come in one piece, and what is noted after that.
+        self.take_pieces(usize::MAX, |piece| match piece.changes.is_empty() {
+            false => whole = piece,
+            true => whole.notes = piece.notes,
+        });
+        whole
+    }
+
+    /// The same in pieces, for whoever needs no more than one of them at a time: of a cluster with a million pods all of
+    /// them take more memory than what is made of them. They belong into one snapshot
+    /// ([`Snapshot::edit`](crate::zone::Snapshot::edit)).
+    pub fn take_each(&mut self, each: impl FnMut(Delta)) {
+        self.take_pieces(PIECE, each);
+    }
+
+    fn take_pieces(&mut self, piece: usize, mut each: impl FnMut(Delta)) {
+        self.tally.take_each(piece, |mut delta| {
+            for (owner, rtype, _) in &delta.changes {
+                if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
+                    self.touched.insert(owner.clone());
+                }
             }
-        }
+            self.domains.spread(&mut delta);
+            each(delta);
+        });
         self.note_touched();
-        delta.notes = self.notes.take();
+        let mut delta = Delta { notes: self.notes.take(), ..Delta::default() };
         self.domains.spread(&mut delta);
-        delta
+        each(delta);
     }
 
     fn replace_slice(&mut self, service: Key, name: &str, new: Option<SliceView>) {

@@ -38,8 +38,10 @@ pub fn serve(which: &str, pods: usize) {
 fn load(pods: usize) -> (Snapshot, Duration) {
     let objects = zone::objects(pods);
     let begun = Instant::now();
-    let snapshot = empty().apply(&zone::records(&objects).take());
-    (snapshot, begun.elapsed())
+    let before = empty();
+    let mut next = before.edit();
+    zone::records(&objects).take_each(|piece| next.apply(&piece));
+    (next.finish(), begun.elapsed())
 }
 
 /// Objects and what made records of them are gone; their memory is not the data plane's.

@@ -1,11 +1,14 @@
 //! Sets of records that know how often each record was contributed, and which sets changed.
 
+mod few;
+
 use super::HashMap;
 use crate::{
     name::Name,
     wire::rdata::RecordType,
     zone::{Delta, Rrset},
 };
+use few::{Contribution, Few, RecordRef};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -25,7 +28,7 @@ pub struct Tally {
     slots: Slots,
     /// Numbers of slots that are nobody's.
     free: Vec<u32>,
-    /// Sets that may differ from what [`Tally::take`] last told of them.
+    /// Sets that may differ from what [`Tally::take_each`] last told of them.
     changed: Vec<u32>,
     /// What that was, unless there was none.
     before: HashMap<u32, Rrset>,
@@ -61,11 +64,10 @@ impl Slots {
     }
 }
 
-type Key = (Name, RecordType);
-
 #[derive(Debug)]
 struct Slot {
-    key: Key,
+    owner: Name,
+    rtype: RecordType,
     set: Set,
     /// Whether it stands in [`Tally::changed`]. One that does not is not empty.
     is_changed: bool,
@@ -88,10 +90,11 @@ pub struct Record {
 /// Most sets hold one record, some tens of thousands.
 #[derive(Debug)]
 enum Set {
-    /// In order of the records.
-    Few(SmallVec<[(Record, u32); 1]>),
+    Few(Few),
     Many(Box<Many>),
 }
+
+const _: () = assert!(size_of::<Slot>() <= 56, "there are millions of them");
 
 /// A large set remembers what was made of it, so that a record more or less does not have all others counted anew.
 #[derive(Debug, Default)]
@@ -117,7 +120,7 @@ impl Tally {
     pub fn add(&mut self, owner: &Name, rtype: RecordType, record: Record) {
         let number = match self.find(owner, rtype) {
             Some(number) => number,
-            None => self.take_slot((owner.clone(), rtype)),
+            None => self.take_slot(owner, rtype),
         };
         self.change(number, |set| set.add(record));
     }
@@ -135,32 +138,36 @@ impl Tally {
         slot.is_some_and(|slot| !slot.set.is_empty())
     }
 
-    /// What differs from the last call.
-    pub fn take(&mut self) -> Delta {
+    /// Tells what differs from the last call, in pieces of so many sets.
+    pub fn take_each(&mut self, piece: usize, mut each: impl FnMut(Delta)) {
         let mut changed = std::mem::take(&mut self.changed);
         // Any order that the history alone decides will do.
         changed.sort_unstable();
-        let mut delta = Delta::default();
-        delta.changes.reserve(changed.len());
-        for number in changed {
-            let Some(slot) = self.slots.get_mut(number) else { continue };
-            slot.is_changed = false;
-            let (before, after, (owner, rtype)) = (self.before.remove(&number), slot.rrset(), &slot.key);
-            if after != before {
-                match after {
-                    Some(rrset) => delta.set(owner.clone(), rrset),
-                    None => delta.remove(owner.clone(), *rtype),
-                }
-            }
-            if slot.set.is_empty() {
-                self.free_slot(number);
-            }
+        for numbers in changed.chunks(piece) {
+            let mut delta = Delta::default();
+            delta.changes.reserve(numbers.len());
+            numbers.iter().for_each(|number| self.tell(*number, &mut delta));
+            delta.is_distinct = true;
+            each(delta);
         }
-        delta.is_distinct = true;
-        delta
     }
 
-    /// How many sets the next [`Tally::take`] looks at.
+    fn tell(&mut self, number: u32, delta: &mut Delta) {
+        let Some(slot) = self.slots.get_mut(number) else { return };
+        slot.is_changed = false;
+        let (before, after) = (self.before.remove(&number), slot.rrset());
+        if after != before {
+            match after {
+                Some(rrset) => delta.set(slot.owner.clone(), rrset),
+                None => delta.remove(slot.owner.clone(), slot.rtype),
+            }
+        }
+        if slot.set.is_empty() {
+            self.free_slot(number);
+        }
+    }
+
+    /// How many sets the next [`Tally::take_each`] looks at.
     #[cfg(test)]
     pub fn changed(&self) -> usize {
         self.changed.len()
@@ -169,15 +176,15 @@ impl Tally {
     fn find(&self, owner: &Name, rtype: RecordType) -> Option<u32> {
         let hash = hash(&self.seed, owner, rtype);
         let is_it = |&(number, its): &(u32, u32)| {
-            let key = self.slots.get(number).filter(|_| its == hash).map(|slot| &slot.key);
-            key.is_some_and(|(name, of_type)| *of_type == rtype && name == owner)
+            let slot = self.slots.get(number).filter(|_| its == hash);
+            slot.is_some_and(|slot| slot.rtype == rtype && slot.owner == *owner)
         };
         self.numbers.find(spread(hash), is_it).map(|(number, _)| *number)
     }
 
-    fn take_slot(&mut self, key: Key) -> u32 {
-        let hash = hash(&self.seed, &key.0, key.1);
-        let slot = Slot { key, set: Set::Few(SmallVec::new()), is_changed: false };
+    fn take_slot(&mut self, owner: &Name, rtype: RecordType) -> u32 {
+        let hash = hash(&self.seed, owner, rtype);
+        let slot = Slot { owner: owner.clone(), rtype, set: Set::default(), is_changed: false };
         let number = match self.free.pop() {
             Some(number) => {
                 if let Some(free) = self.slots.get_mut(number) {
@@ -193,8 +200,8 @@ impl Tally {
 
     fn free_slot(&mut self, number: u32) {
         let Some(slot) = self.slots.get_mut(number) else { return };
-        let (owner, rtype) = std::mem::replace(&mut slot.key, (Name::root(), RecordType(0)));
-        slot.set = Set::Few(SmallVec::new());
+        let (owner, rtype) = (std::mem::replace(&mut slot.owner, Name::root()), slot.rtype);
+        slot.set = Set::default();
         let hash = hash(&self.seed, &owner, rtype);
         if let Ok(entry) = self.numbers.find_entry(spread(hash), |(other, _)| *other == number) {
             entry.remove();
@@ -215,11 +222,10 @@ impl Tally {
 
 impl Slot {
     fn rrset(&mut self) -> Option<Rrset> {
-        let rtype = self.key.1;
         match &mut self.set {
-            Set::Few(records) if records.is_empty() => None,
-            Set::Few(records) => Some(make(rtype, records.iter().map(|(record, _)| record))),
-            Set::Many(many) => Some(many.rrset(rtype)),
+            Set::Few(few) if few.as_slice().is_empty() => None,
+            Set::Few(few) => Some(make(self.rtype, few.as_slice().iter().map(Contribution::view))),
+            Set::Many(many) => Some(many.rrset(self.rtype)),
         }
     }
 }
@@ -251,15 +257,15 @@ fn weigh(rtype: RecordType, weight: u16, rdata: &mut [impl AsMut<[u8]>]) {
 }
 
 /// The set of the records of the lowest rank; those of one rdata stand side by side.
-fn make<'a>(rtype: RecordType, records: impl Iterator<Item = &'a Record>) -> Rrset {
+fn make<'a>(rtype: RecordType, records: impl Iterator<Item = RecordRef<'a>>) -> Rrset {
     let mut records = records.peekable();
     let first = records.peek().map(|record| record.rank);
     let mut ttl = u32::MAX;
     let mut rdata: SmallVec<[&[u8]; FEW]> = SmallVec::new();
     for record in records.take_while(|record| Some(record.rank) == first) {
         ttl = ttl.min(record.ttl);
-        if rdata.last() != Some(&&*record.rdata) {
-            rdata.push(&record.rdata);
+        if rdata.last() != Some(&record.rdata) {
+            rdata.push(record.rdata);
         }
     }
     if rtype == RecordType::SRV {
@@ -354,7 +360,7 @@ impl Many {
                 weigh(rtype, weight, &mut gone);
                 made.changed(&gone, &come).with_ttl(ttl)
             }
-            _ => make(rtype, self.records.keys()),
+            _ => make(rtype, self.records.keys().map(Record::view)),
         };
         // A set of several ranks is not the sum of what came and went.
         self.made = of_one_rank.then(|| made.clone());
@@ -366,34 +372,18 @@ impl Set {
     fn add(&mut self, record: Record) {
         match self {
             Set::Many(many) => many.add(record),
-            Set::Few(records) => match records.binary_search_by(|(other, _)| other.cmp(&record)) {
-                Ok(index) => records[index].1 += 1,
-                Err(index) if records.len() < FEW => {
-                    if records.len() == records.capacity() {
-                        // Not twice as much: there are many sets, and most stay as they are.
-                        records.reserve_exact(1 + records.len() / 2);
-                    }
-                    records.insert(index, (record, 1));
+            Set::Few(few) => {
+                few.add(record);
+                if few.as_slice().len() > FEW {
+                    *self = Set::Many(Box::new(Many::new(std::mem::take(few).into_records())));
                 }
-                Err(_) => {
-                    let mut many = Many::new(std::mem::take(records));
-                    many.add(record);
-                    *self = Set::Many(Box::new(many));
-                }
-            },
+            }
         }
     }
 
     fn remove(&mut self, record: &Record) {
         match self {
-            Set::Few(records) => {
-                if let Ok(index) = records.binary_search_by(|(other, _)| other.cmp(record)) {
-                    records[index].1 -= 1;
-                    if records[index].1 == 0 {
-                        records.remove(index);
-                    }
-                }
-            }
+            Set::Few(few) => few.remove(record),
             Set::Many(many) => {
                 many.remove(record);
                 // Half the length at which it became a tree, so that it does not swing to and fro.
@@ -406,9 +396,15 @@ impl Set {
 
     fn is_empty(&self) -> bool {
         match self {
-            Set::Few(records) => records.is_empty(),
+            Set::Few(few) => few.as_slice().is_empty(),
             Set::Many(many) => many.records.is_empty(),
         }
+    }
+}
+
+impl Default for Set {
+    fn default() -> Set {
+        Set::Few(Few::new())
     }
 }
 
@@ -436,14 +432,17 @@ mod tests {
             let mut standing: Vec<Record> = Vec::new();
             let mut published = None;
             let take = |tally: &mut Tally, published: &mut Option<Rrset>| {
-                for (_, _, set) in tally.take().changes {
-                    assert_ne!(&set, published, "only what differs is told");
-                    *published = set;
-                }
+                tally.take_each(1, |piece| {
+                    for (_, _, set) in piece.changes {
+                        assert_ne!(&set, published, "only what differs is told");
+                        *published = set;
+                    }
+                });
             };
             for (mut record, adds, takes) in steps {
                 if rtype == RecordType::SRV {
-                    record.rdata = Rdata::from([&[0, 0, 0, 0, 0, 80, 1], &record.rdata[3..], b"\0"].concat());
+                    // Longer than an address.
+                    record.rdata = Rdata::from([b"\0\0\0\0\0\x50\x0bheadless-n", &record.rdata[3..], b"\0"].concat());
                 }
                 if adds || standing.is_empty() {
                     tally.add(&owner, rtype, record.clone());
@@ -459,7 +458,8 @@ mod tests {
             take(&mut tally, &mut published);
             let mut fresh = Tally::default();
             standing.iter().for_each(|record| fresh.add(&owner, rtype, record.clone()));
-            let full = fresh.take().changes.pop().and_then(|(_, _, set)| set);
+            let mut full = None;
+            take(&mut fresh, &mut full);
             prop_assert_eq!(&published, &full);
             // One TTL, the least of those of the rank that is seen (RFC 2181 §5.2).
             let rank = standing.iter().map(|record| record.rank).min();

@@ -870,9 +870,13 @@ proptest! {
         let mut fresh = Records::new(with_ttls());
         last.into_values().for_each(|call| tell(&mut fresh, &call));
         let (mut full, mut fresh_notes) = (Published::new(), BTreeMap::new());
-        let delta = fresh.take();
-        note(&mut fresh_notes, delta.clone());
-        apply(&mut full, delta);
+        // What is taken in pieces is the same.
+        fresh.take_pieces(1, |delta| {
+            assert!(delta.changes.len() <= 1);
+            note(&mut fresh_notes, delta.clone());
+            apply(&mut full, delta);
+        });
+        prop_assert!(fresh.take().is_empty());
         prop_assert_eq!(published, full);
         prop_assert_eq!(notes, fresh_notes);
     }

@@ -22,5 +22,5 @@ pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
 pub use rrset::{Rrset, RrsetRef};
-pub use snapshot::{IDENTITY_MAX, Snapshot, ZoneSpec};
+pub use snapshot::{Edit, IDENTITY_MAX, Snapshot, ZoneSpec};
 pub use zone::{Found, ZONES_COUNTED, Zone};

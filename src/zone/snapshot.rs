@@ -1,7 +1,7 @@
 //! All zones at one instant: what a query is answered from.
 
 use super::{
-    Delta, Found, JournalLimits, Rrset, RrsetRef, Zone,
+    Delta, FETCHED, Found, JournalLimits, Place, Rrset, RrsetRef, Zone,
     file::StaticZone,
     serial,
     zone::{FileRecords, ZONES_COUNTED, soa_serial},
@@ -10,6 +10,7 @@ use crate::{
     name::{Name, parent},
     wire::rdata::{self, RecordType},
 };
+use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
@@ -138,29 +139,14 @@ impl Snapshot {
 
     /// The snapshot with `delta` applied: generation + 1; the serial of each zone whose records differ grows.
     pub fn apply(&self, delta: &Delta) -> Snapshot {
-        let mut next = self.clone();
-        next.generation += 1;
-        // Zones under change, taken out of their table once.
-        let mut changed: HashMap<&Name, (Zone, bool), foldhash::fast::RandomState> = HashMap::default();
-        for (owner, rtype, set) in last_of_each(delta) {
-            let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
-            let (zone, differs) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));
-            *differs |= zone.change(owner, *rtype, set.as_ref());
-        }
-        for (owner, note) in &delta.notes {
-            let Some(present) = self.fed.closest(owner.as_wire()) else { continue };
-            let (zone, _) = changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false));
-            zone.note(owner, note.as_ref());
-        }
-        for (mut zone, differs) in changed.into_values() {
-            if differs {
-                zone.grow_serial();
-            }
-            let zone = Arc::new(zone);
-            next.served.insert(Arc::clone(&zone));
-            next.fed.insert(zone);
-        }
-        next
+        let mut next = self.edit();
+        next.apply(delta);
+        next.finish()
+    }
+
+    /// Begins the next snapshot, for what comes in several deltas and is to be seen in one step.
+    pub fn edit(&self) -> Edit<'_> {
+        Edit { before: self, changed: HashMap::default() }
     }
 
     /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial. Another serial
@@ -352,6 +338,65 @@ impl Snapshot {
     }
 }
 
+/// A snapshot that is being made, which nobody sees before [`Edit::finish`].
+#[derive(Debug)]
+pub struct Edit<'s> {
+    before: &'s Snapshot,
+    /// Zones under change, and whether their records differ.
+    changed: HashMap<&'s Name, (Zone, bool), foldhash::fast::RandomState>,
+}
+
+impl<'s> Edit<'s> {
+    /// Applies one more delta.
+    pub fn apply(&mut self, delta: &Delta) {
+        let mut near = 0;
+        for (index, (owner, rtype, set)) in last_of_each(delta) {
+            if index >= near {
+                near = delta.changes.len().min(index + FETCHED);
+                self.look_ahead(&delta.changes[index..near]);
+            }
+            if let Some((zone, differs)) = self.zone(owner) {
+                *differs |= zone.change(owner, *rtype, set.as_ref());
+            }
+        }
+        for (owner, note) in &delta.notes {
+            if let Some((zone, _)) = self.zone(owner) {
+                zone.note(owner, note.as_ref());
+            }
+        }
+    }
+
+    /// Has the processor fetch what these changes need, which are mostly of one zone.
+    fn look_ahead(&mut self, changes: &[Change]) {
+        let Some((zone, _)) = changes.first().and_then(|(owner, ..)| self.zone(owner)) else { return };
+        if zone.counts().0 >= VAST {
+            let places = changes.iter().map(|(owner, ..)| zone.place(owner.as_wire()));
+            zone.fetch(&places.collect::<SmallVec<[Place; FETCHED]>>());
+        }
+    }
+
+    /// The fed zone of a name.
+    fn zone(&mut self, owner: &Name) -> Option<&mut (Zone, bool)> {
+        let present = self.before.fed.closest(owner.as_wire())?;
+        Some(self.changed.entry(present.origin()).or_insert_with(|| (Zone::clone(present), false)))
+    }
+
+    /// The snapshot: generation + 1; the serial of each zone whose records differ grows.
+    pub fn finish(self) -> Snapshot {
+        let mut next = self.before.clone();
+        next.generation += 1;
+        for (mut zone, differs) in self.changed.into_values() {
+            if differs {
+                zone.grow_serial();
+            }
+            let zone = Arc::new(zone);
+            next.served.insert(Arc::clone(&zone));
+            next.fed.insert(zone);
+        }
+        next
+    }
+}
+
 /// Names of a zone that take more memory than a processor has near a core (some 200 octets each).
 const VAST: usize = 20_000;
 
@@ -359,7 +404,7 @@ const VAST: usize = 20_000;
 type Change = (Name, RecordType, Option<Rrset>);
 
 /// The changes without those that a later one for the same owner and type overrides.
-fn last_of_each(delta: &Delta) -> impl Iterator<Item = &Change> {
+fn last_of_each(delta: &Delta) -> impl Iterator<Item = (usize, &Change)> {
     let mut last: HashMap<(&[u8], RecordType), usize, foldhash::fast::RandomState> = HashMap::default();
     if !delta.is_distinct {
         for (index, (owner, rtype, _)) in delta.changes.iter().enumerate() {
@@ -369,7 +414,7 @@ fn last_of_each(delta: &Delta) -> impl Iterator<Item = &Change> {
     let is_last = move |(index, change): &(usize, &Change)| {
         delta.is_distinct || last.get(&(change.0.as_wire(), change.1)) == Some(index)
     };
-    delta.changes.iter().enumerate().filter(is_last).map(|(_, change)| change)
+    delta.changes.iter().enumerate().filter(is_last)
 }
 
 fn zone_of(spec: &ZoneSpec) -> Zone {

@@ -331,7 +331,19 @@ proptest! {
         all.notes.extend(noted);
         let rebuilt = cluster().with_static_zones(file_sets[last_files].clone()).apply(&all);
         prop_assert_eq!(contents(&incremental), contents(&rebuilt));
-        let other_order = cluster().apply(&all).with_static_zones(file_sets[last_files].clone());
+        // In another order, and in pieces that become one version.
+        let before = cluster();
+        let mut next = before.edit();
+        for changes in all.changes.chunks(2) {
+            next.apply(&Delta { changes: changes.to_vec(), ..Delta::default() });
+        }
+        next.apply(&Delta { notes: all.notes, ..Delta::default() });
+        let at_once = next.finish();
+        prop_assert_eq!(at_once.generation(), before.generation() + 1);
+        for ((_, serial_before), (_, serial_after)) in before.serials().into_iter().zip(at_once.serials()) {
+            prop_assert!(serial_after == serial_before || serial_after == serial::next(serial_before));
+        }
+        let other_order = at_once.with_static_zones(file_sets[last_files].clone());
         prop_assert_eq!(contents(&incremental), contents(&other_order));
     }
 }

@@ -1,0 +1,170 @@
+//! Few records, each with how often it was contributed, in little memory: most sets hold one address.
+
+use super::{Rdata, Record};
+
+/// A record as it stands here, in order of rank, rdata and TTL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordRef<'a> {
+    pub rank: u8,
+    pub rdata: &'a [u8],
+    pub ttl: u32,
+}
+
+impl Record {
+    pub fn view(&self) -> RecordRef<'_> {
+        RecordRef { rank: self.rank, rdata: &self.rdata, ttl: self.ttl }
+    }
+}
+
+/// Different records, in order.
+#[derive(Debug)]
+pub enum Few {
+    One(Contribution),
+    Several(Vec<Contribution>),
+}
+
+/// A record, and how often it was contributed. Addresses stand within.
+#[derive(Debug)]
+pub enum Contribution {
+    Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; SHORT] },
+    Long { rank: u8, ttl: u32, count: u32, rdata: Box<[u8]> },
+}
+
+/// Octets of an IPv6 address.
+const SHORT: usize = 16;
+
+const _: () = assert!(size_of::<Few>() <= 32, "there are millions of them");
+
+impl Contribution {
+    fn new(record: Record, count: u32) -> Contribution {
+        let Record { rank, rdata, ttl } = record;
+        let mut short = [0; SHORT];
+        match short.get_mut(..rdata.len()) {
+            Some(room) => {
+                room.copy_from_slice(&rdata);
+                Contribution::Short { rank, length: rdata.len() as u8, ttl, count, rdata: short }
+            }
+            None => Contribution::Long { rank, ttl, count, rdata: rdata.into_boxed_slice() },
+        }
+    }
+
+    pub fn view(&self) -> RecordRef<'_> {
+        match self {
+            Contribution::Short { rank, length, ttl, rdata, .. } => {
+                RecordRef { rank: *rank, rdata: &rdata[..usize::from(*length)], ttl: *ttl }
+            }
+            Contribution::Long { rank, ttl, rdata, .. } => RecordRef { rank: *rank, rdata, ttl: *ttl },
+        }
+    }
+
+    fn count(&mut self) -> &mut u32 {
+        match self {
+            Contribution::Short { count, .. } | Contribution::Long { count, .. } => count,
+        }
+    }
+
+    fn into_record(mut self) -> (Record, u32) {
+        let count = *self.count();
+        let RecordRef { rank, rdata, ttl } = self.view();
+        (Record { rank, rdata: Rdata::from_slice(rdata), ttl }, count)
+    }
+}
+
+impl Few {
+    /// None.
+    pub fn new() -> Few {
+        Few::Several(Vec::new())
+    }
+
+    pub fn as_slice(&self) -> &[Contribution] {
+        match self {
+            Few::One(one) => std::slice::from_ref(one),
+            Few::Several(several) => several,
+        }
+    }
+
+    /// One more contribution of a record.
+    pub fn add(&mut self, record: Record) {
+        let index = match self.find(&record) {
+            Ok(index) => return self.recount(index, |count| count + 1),
+            Err(index) => index,
+        };
+        let new = Contribution::new(record, 1);
+        if self.as_slice().is_empty() {
+            *self = Few::One(new);
+            return;
+        }
+        self.change(|several| {
+            if several.len() == several.capacity() {
+                // Not twice as much: there are many sets, and most stay as they are.
+                several.reserve_exact(1 + several.len() / 2);
+            }
+            several.insert(index, new);
+        });
+    }
+
+    /// One contribution less, if there is one.
+    pub fn remove(&mut self, record: &Record) {
+        let Ok(index) = self.find(record) else { return };
+        self.recount(index, |count| count - 1);
+    }
+
+    /// The number of a record, or where it belongs.
+    fn find(&self, record: &Record) -> Result<usize, usize> {
+        self.as_slice().binary_search_by(|other| other.view().cmp(&record.view()))
+    }
+
+    /// A record that nobody contributes any more is gone.
+    fn recount(&mut self, index: usize, recounted: impl FnOnce(u32) -> u32) {
+        let contribution = match self {
+            Few::One(one) => Some(one),
+            Few::Several(several) => several.get_mut(index),
+        };
+        let Some(count) = contribution.map(Contribution::count) else { return };
+        *count = recounted(*count);
+        if *count == 0 {
+            self.change(|several| drop(several.remove(index)));
+        }
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Contribution>)) {
+        let mut several = match std::mem::take(self) {
+            Few::One(one) => vec![one],
+            Few::Several(several) => several,
+        };
+        change(&mut several);
+        *self = match several.pop() {
+            Some(one) if several.is_empty() => Few::One(one),
+            last => {
+                several.extend(last);
+                Few::Several(several)
+            }
+        };
+    }
+
+    /// All records, with how often each of them was contributed.
+    pub fn into_records(self) -> impl Iterator<Item = (Record, u32)> {
+        let (one, several) = match self {
+            Few::One(one) => (Some(one), Vec::new()),
+            Few::Several(several) => (None, several),
+        };
+        one.into_iter().chain(several).map(Contribution::into_record)
+    }
+}
+
+impl Default for Few {
+    fn default() -> Few {
+        Few::new()
+    }
+}
+
+/// Different records, in order.
+impl FromIterator<(Record, u32)> for Few {
+    fn from_iter<I: IntoIterator<Item = (Record, u32)>>(records: I) -> Few {
+        let mut few = Few::new();
+        few.change(|several| {
+            several.extend(records.into_iter().map(|(record, count)| Contribution::new(record, count)))
+        });
+        few
+    }
+}
