@@ -83,6 +83,12 @@ impl Node {
         self.0.slice.iter().step_by(64).chain(self.0.slice.last()).fold(0, |sum, octet| sum ^ octet)
     }
 
+    /// Where it stands.
+    #[inline]
+    pub(super) fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// The node's name, to be shown.
     pub fn name(&self) -> Presentation<'_> {
         Presentation(self.wire_name())

@@ -371,7 +371,7 @@ impl<'s> Edit<'s> {
         let Some((zone, _)) = changes.first().and_then(|(owner, ..)| self.zone(owner)) else { return };
         if zone.counts().0 >= VAST {
             let places = changes.iter().map(|(owner, ..)| zone.place(owner.as_wire()));
-            zone.fetch(&places.collect::<SmallVec<[Place; FETCHED]>>());
+            zone.fetch_to_change(&places.collect::<SmallVec<[Place; FETCHED]>>());
         }
     }
 

@@ -211,6 +211,11 @@ impl Zone {
         self.nodes.fetch(places);
     }
 
+    /// The same for names that are about to come or to change.
+    pub(super) fn fetch_to_change(&self, places: &[Place]) {
+        self.nodes.fetch_buckets(places);
+    }
+
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Found<'_> {
