@@ -1,10 +1,9 @@
 //! The load: dnsperf on the second core, and a probe that measures single round trips beside it.
 
 use crate::cluster::query;
-use socket2::{Domain, Socket, Type};
 use std::{
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, TcpStream, UdpSocket},
     os::fd::AsRawFd as _,
     path::Path,
     process::{Command, ExitCode, Stdio},
@@ -57,8 +56,8 @@ pub fn run(port: u16, questions: &Path, more: &[&str], seconds: u64) -> Option<L
     Some(load)
 }
 
-/// One connection after the other, a query on each; dnsperf is no good at that. In a process of its own, so that it can
-/// have a core.
+/// A query on each of many connections, some at a time; dnsperf is no good at that. In a process of its own, so that it
+/// can have a core.
 pub fn connections(port: u16, seconds: u64) -> Option<Load> {
     let mut command = Command::new("taskset");
     command.args(["-c", "1"]).arg(std::env::current_exe().unwrap());
@@ -67,27 +66,28 @@ pub fn connections(port: u16, seconds: u64) -> Option<Load> {
     Some(Load { sent: completed, completed, lost: 0 })
 }
 
+/// Connections at a time: with only one the server would mostly be woken and sleep, the cost of which swings.
+const CONNECTIONS: usize = 32;
+
 /// What that process does; prints how many queries were answered.
 pub fn connect(port: u16, seconds: u64) {
     let query = query(&crate::zone::some_pod());
     let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
     let end = Instant::now() + Duration::from_secs(seconds);
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
-    let mut completed = 0_u64;
-    let mut reply = [0; 512];
-    // The system keeps a port for a minute after its connection, so there are many addresses to have ports of.
-    while Instant::now() < end && completed < 200_000 {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let own = Ipv4Addr::new(127, 0, 1, 1 + (completed / 20_000) as u8);
-        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        if socket.connect(&server).is_err() {
-            continue;
-        }
-        let mut socket = std::net::TcpStream::from(socket);
-        let asked = socket.write_all(&framed).and_then(|()| socket.read(&mut reply));
-        completed += u64::from(asked.is_ok_and(|length| length > 14));
-    }
+    let ask = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(&framed)?;
+        Ok(stream.read(&mut [0; 512])? > 14)
+    };
+    let ask_on = || {
+        let outcomes = std::iter::repeat_with(&ask).take_while(|_| Instant::now() < end);
+        outcomes.filter(|outcome| matches!(outcome, Ok(true))).count()
+    };
+    let completed: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(ask_on)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
     println!("{completed}");
 }
 
