@@ -140,13 +140,22 @@ async fn connection(
             client
         }
     };
-    let acceptor = match &speaks {
-        Speaks::Plain => {
-            ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);
-            return;
-        }
-        Speaks::Tls(acceptor) | Speaks::Https(acceptor) => acceptor,
-    };
+    match speaks {
+        Speaks::Plain => ended(client, exchange(&mut stream, client, &place, &shared, stopped).await),
+        // Elsewhere, so that a connection without TLS takes no memory for it.
+        speaks => Box::pin(encrypted(stream, speaks, client, place, shared, stopped)).await,
+    }
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    speaks: Speaks,
+    client: Client,
+    place: Place,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let (Speaks::Tls(acceptor) | Speaks::Https(acceptor)) = &speaks else { return };
     // Until the handshake is done the place is an idle one: who only opens connections takes nobody's.
     let handshake = tokio::select! {
         outcome = tls::accept(acceptor, stream, &shared) => outcome,
