@@ -20,6 +20,7 @@ mod connections;
 mod counters;
 pub mod frame;
 mod https;
+mod pace;
 mod patience;
 pub mod proxy;
 mod query_log;

@@ -3,6 +3,7 @@
 use super::{
     Counters, Shared,
     batch::{self, Batch},
+    pace::{GATHER, Pace},
     reply::{Client, Message},
     statistics::Tally,
 };
@@ -27,15 +28,20 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Share
     let mut batch = Batch::new(socket, usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
     let tally = &*shared.statistics.alone(Transport::Udp);
+    let mut pace = Pace::new(Instant::now());
     while !shared.stop.load(Ordering::Acquire) {
-        turn(socket, local, (shared, tally), &mut batch, &mut random, true)?;
+        if let Some((count, since)) = turn(socket, local, (shared, tally), &mut batch, &mut random, true)?
+            && pace.came(count, since)
+        {
+            std::thread::park_timeout(GATHER);
+        }
     }
     let end = Instant::now() + DRAIN;
-    while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)? {}
+    while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)?.is_some() {}
     Ok(())
 }
 
-/// One batch; says whether there was one.
+/// One batch; says how many datagrams came when, if there was one.
 fn turn(
     socket: &Arc<UdpSocket>,
     local: SocketAddr,
@@ -43,10 +49,10 @@ fn turn(
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
-) -> io::Result<bool> {
+) -> io::Result<Option<(usize, Instant)>> {
     let count = match batch.receive(socket, wait) {
         Ok(count) => count,
-        Err(error) => return after_error(error).map(|()| false),
+        Err(error) => return after_error(error).map(|()| None),
     };
     // Loaded after the batch has been received: what was published before a query was sent is in its answer.
     let snapshot = shared.reader.load();
@@ -85,7 +91,7 @@ fn turn(
     for _ in 0..lost {
         unsent(shared, reason.as_ref().unwrap_or(&io::ErrorKind::Other.into()));
     }
-    Ok(true)
+    Ok(Some((count, since)))
 }
 
 /// Hands a query to those who ask other servers; `known` octets of its reply are what to say if they cannot. They send
