@@ -123,6 +123,24 @@ fn a_change_costs_the_same_in_a_large_set() {
     assert!(effort.pods_of_sets < 20 && effort.pods_of_services < 5 && effort.names_expected < 20, "{effort:?}");
 }
 
+/// Where there is more to do than a turn takes, pods are started and answered while most are still to be made, be they of
+/// few sets or of many.
+#[test]
+fn the_first_pod_is_answered_long_before_the_last_is_made() {
+    for (sets, replicas) in [(10, 2_000), (2_000, 10)] {
+        let mut controller = controller();
+        for number in 0..sets {
+            declare(&mut controller, &format!("web-{number}"), replicas, now());
+        }
+        let first = (0..100).find(|_| {
+            let delta = controller.turn(now()).delta;
+            delta.changes.iter().any(|(owner, _, set)| set.is_some() && owner.to_string().starts_with("web-0-0."))
+        });
+        let made = controller.cluster().pods().count();
+        assert!(first.is_some() && made < sets * replicas / 3, "{sets} sets: {made} pods after turn {first:?}");
+    }
+}
+
 /// A set that cannot go on (its claims are never bound) delays no other, and takes no part in what another one costs.
 #[test]
 fn a_stuck_set_delays_no_other() {

@@ -49,9 +49,9 @@ use slices::Concern;
 use statefulset::Census;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// How many pieces of work one turn does at most; the rest is done in the next one, after what was done has been
-/// published.
-const WORK_PER_TURN: usize = 2_000;
+/// How many pieces of work one turn does at most, each counted as often as it changed an object; the rest is done in the
+/// next one, after what was done has been published.
+const WORK_PER_TURN: usize = 4_000;
 
 /// Everything that can happen to the controller from outside.
 #[derive(Debug, Clone)]
@@ -294,6 +294,7 @@ impl<R: PodRuntime> Controller<R> {
         self.settle_withdrawn_namespaces(now);
         self.distribute(now);
         let quiet = self.work(now);
+        self.queue.pods_first(!quiet);
         self.plan_slices(now);
         self.recorder.expire(&mut self.cluster, now);
         self.distribute(now);
@@ -321,9 +322,10 @@ impl<R: PodRuntime> Controller<R> {
             self.distribute(now);
             self.queue.wake(now);
             while let Some(work) = self.queue.pop() {
+                let before = self.cluster.changes().len();
                 self.reconcile(work, now);
                 self.distribute(now);
-                done += 1;
+                done += (self.cluster.changes().len() - before).max(1);
                 if done >= WORK_PER_TURN {
                     return false;
                 }

@@ -44,9 +44,15 @@ impl Work {
 }
 
 /// First in, first out, so that no object waits for another one's troubles; what waits already is not queued twice.
+/// Where there is more to do than one turn takes, pods go first: those that are there are started, and so answered,
+/// before sets make more of them.
 #[derive(Debug, Default)]
 pub struct Queue {
-    ready: VecDeque<Work>,
+    /// Each with its place in the order of coming.
+    pods: VecDeque<(u64, Work)>,
+    others: VecDeque<(u64, Work)>,
+    came: u64,
+    pods_first: bool,
     queued: HashSet<Work>,
     timers: BTreeSet<(Timestamp, Work)>,
     due: HashMap<Work, Timestamp>,
@@ -57,7 +63,9 @@ impl Queue {
     /// Work to be done as soon as possible.
     pub fn add(&mut self, work: Work) {
         if self.queued.insert(work.clone()) {
-            self.ready.push_back(work);
+            let lane = if work.reconciler == Reconciler::Pod { &mut self.pods } else { &mut self.others };
+            lane.push_back((self.came, work));
+            self.came += 1;
         }
     }
 
@@ -99,7 +107,9 @@ impl Queue {
 
     /// The next piece of work. Its timer is taken back: who still needs it sets it again.
     pub fn pop(&mut self) -> Option<Work> {
-        let work = self.ready.pop_front()?;
+        let place = |lane: &VecDeque<(u64, Work)>| lane.front().map_or(u64::MAX, |(place, _)| *place);
+        let pod = !self.pods.is_empty() && (self.pods_first || place(&self.pods) < place(&self.others));
+        let (_, work) = if pod { self.pods.pop_front() } else { self.others.pop_front() }?;
         self.queued.remove(&work);
         if let Some(at) = self.due.remove(&work) {
             self.timers.remove(&(at, work.clone()));
@@ -109,7 +119,12 @@ impl Queue {
 
     /// Whether nothing is ready.
     pub fn is_quiet(&self) -> bool {
-        self.ready.is_empty()
+        self.pods.is_empty() && self.others.is_empty()
+    }
+
+    /// From now on pods go before all others, or nobody does.
+    pub fn pods_first(&mut self, pods_first: bool) {
+        self.pods_first = pods_first;
     }
 
     /// When the next timer is due.
@@ -140,6 +155,21 @@ mod tests {
         }
         let names: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|work| work.key.name).collect();
         assert_eq!(names, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn pods_go_first_if_told_so() {
+        let pod = |name: &str| Work::new(Reconciler::Pod, ObjectKey::new(Kind::Pod, "default", name));
+        for (pods_first, expected) in [(true, ["a-0", "a-1", "a", "b"]), (false, ["a", "a-0", "b", "a-1"])] {
+            let mut queue = Queue::default();
+            queue.pods_first(pods_first);
+            for work in [work("a"), pod("a-0"), work("b"), pod("a-1")] {
+                queue.add(work);
+            }
+            let names: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|work| work.key.name).collect();
+            assert_eq!(names, expected);
+            assert!(queue.is_quiet());
+        }
     }
 
     #[test]
