@@ -19,9 +19,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 use support::{
@@ -455,6 +456,69 @@ fn run_until_ready_zone(home: &Home, expected: &str) {
     assert!(program.ended().success());
 }
 
+/// What stands in the JSON of pods, and of nothing that names are made of.
+const IN_PODS: &str = "\"podIPs\"";
+
+/// The file with an octet changed wherever this text stands: the objects' checksums do not fit any more.
+fn flipped(file: &[u8], text: &str) -> Vec<u8> {
+    let mut flipped = file.to_vec();
+    let windows = file.windows(text.len()).enumerate();
+    for (place, _) in windows.filter(|(_, octets)| *octets == text.as_bytes()) {
+        flipped[place + 1] ^= 1;
+    }
+    assert!(flipped != file, "{text} is in the file");
+    flipped
+}
+
+/// Names are answered before it is known whether the rest can be read; if not, the start fails as ever, and nobody has
+/// the port any more.
+#[test]
+fn names_do_not_wait_for_the_rest() {
+    let home = Home::new();
+    home.manifest("web.yaml", &web(1, "", ""));
+    run_until_ready(&home, 1);
+    let file = home.path("state").join(FILE);
+    fs::write(&file, flipped(&fs::read(&file).unwrap(), IN_PODS)).unwrap();
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut settings = Settings::defaults();
+    settings.listen = vec![listen];
+    settings.manifests = vec![home.path("manifests")];
+    settings.zones = home.path("zones");
+    settings.state_directory = Some(home.path("state"));
+    let over = AtomicBool::new(false);
+    // The start fails within an instant; a client that was held up for as long gets another one.
+    let found = eventually("an answer of a server that does not start", || {
+        over.store(false, Ordering::Relaxed);
+        let answer = std::thread::scope(|scope| {
+            let client = scope.spawn(|| first_answer(listen, &over));
+            let error = Server::start(settings.clone()).map(Server::stop).unwrap_err();
+            over.store(true, Ordering::Relaxed);
+            assert!(error.to_string().contains("(Pod default/web-0: wrong checksum)"), "{error}");
+            client.join().unwrap()
+        });
+        drop((UdpSocket::bind(listen).unwrap(), TcpListener::bind(listen).unwrap()));
+        answer.ok_or("none")
+    });
+    assert_eq!((dns::code(&found), found.answers.len()), (ResponseCode::NoError, 1), "{found:?}");
+}
+
+/// Asks for the first pod again and again until there is a reply, or it is over.
+fn first_answer(server: SocketAddr, over: &AtomicBool) -> Option<Message> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let mut buffer = [0; 4096];
+    while !over.load(Ordering::Relaxed) {
+        // Refused as long as nobody has the port.
+        if socket.send(&dns::query(1, &pod(0), A)).is_ok()
+            && let Ok(length) = socket.recv(&mut buffer)
+        {
+            return Some(Message::from_vec(&buffer[..length]).unwrap());
+        }
+    }
+    None
+}
+
 #[test]
 fn a_store_that_cannot_be_used_is_refused() {
     let home = Home::new();
@@ -471,15 +535,13 @@ fn a_store_that_cannot_be_used_is_refused() {
         drop(database);
         fs::read(&file).unwrap()
     };
-    let mut flipped = whole.clone();
-    // In the JSON of each object: its checksum does not fit any more.
-    for place in whole.windows(9).enumerate().filter(|(_, octets)| octets == b"\"default\"").map(|(place, _)| place) {
-        flipped[place + 1] ^= 1;
-    }
+    // In the JSON of each object, and of pods alone, which are read when names are answered already.
+    let (flipped, flipped_pods) = (flipped(&whole, "\"default\""), flipped(&whole, IN_PODS));
     let rows: &[(&str, &[u8], &str)] = &[
         ("cut", &whole[..whole.len() / 2], "move it away"),
         ("a few octets", &whole[..100], "move it away"),
         ("flipped", &flipped, "move it away"),
+        ("flipped pods", &flipped_pods, "(Pod default/web-0: wrong checksum)"),
         ("foreign", b"#!/bin/sh\necho hello\n", "move it away"),
         ("newer", &newer, "has format 99"),
     ];
@@ -492,7 +554,7 @@ fn a_store_that_cannot_be_used_is_refused() {
         }
         assert!(!ended.stderr.contains("panicked"), "{what}: {}", ended.stderr);
         // One that can be opened is trimmed when it is closed; what was in it stays.
-        let same = fs::read(&file).unwrap() == *contents || *what == "flipped";
+        let same = fs::read(&file).unwrap() == *contents || what.starts_with("flipped");
         assert!(same, "{what}: the file was changed");
         assert_eq!(home.refused().status.code(), Some(78), "{what}: at the second try");
     }

@@ -218,19 +218,15 @@ impl Loop {
     pub(super) fn new(
         controller: Controller<Simulated>,
         publisher: Publisher,
-        journal: Option<Journal>,
         scans: scan::Sender,
         surroundings: Surroundings,
         figures: Arc<ControlFigures>,
     ) -> Loop {
-        for object in controller.cluster().objects() {
-            figures.objects(object.kind(), 1);
-        }
         let published = watch::Sender::new(publisher.current().generation());
         Loop {
             controller,
             publisher,
-            journal,
+            journal: None,
             scans,
             surroundings,
             synced: false,
@@ -254,8 +250,16 @@ impl Loop {
         self.published.subscribe()
     }
 
-    /// Publishes the names of what was restored. Whether all is as it should be is looked at when the loop runs.
-    pub(super) fn publish_restored(&mut self, now: Timestamp) {
+    /// Hands over to this journal what must survive a restart.
+    pub(super) fn record_in(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// Puts back objects that an earlier run left, all or a part of them, and publishes their names. Whether all is as
+    /// it should be is looked at when the loop runs.
+    pub(super) fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
+        objects.iter().for_each(|object| self.figures.objects(object.kind(), 1));
+        self.controller.restore(objects, resource_version, now);
         let names = self.controller.restored_names();
         if !names.is_empty() {
             let next = self.publisher.current().apply(&names);
@@ -472,3 +476,6 @@ fn key_of(event: &Event) -> Option<ObjectKey> {
         Event::Loaded | Event::LoadedInPart => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

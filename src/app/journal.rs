@@ -19,9 +19,9 @@ mod writer;
 use crate::{
     cluster::Change,
     name::Name,
-    object::ObjectKey,
+    object::{Object, ObjectKey},
     state::{
-        Loaded, StateError, Store,
+        StateError, Store,
         volumes::{Fallback, HostRoot, Plan, Tracker, Volumes},
     },
 };
@@ -160,26 +160,20 @@ impl Health {
     }
 }
 
-/// An opened state directory.
-#[derive(Debug)]
-pub(super) struct Opened {
+/// A journal that writes into the state directory, beginning with what an earlier run owed. `objects` are those that it
+/// left, as far as volumes are concerned; their declared paths are used below `root`.
+pub(super) fn start(
     store: Store,
-    volumes: Volumes,
-    tracker: Tracker,
-    /// What has to be done with volumes before anything else.
-    first: Plan,
-}
-
-/// Opens the state directory and reads what an earlier run left. Declared paths of volumes are used below `root`.
-pub(super) fn open(directory: &Path, root: Option<HostRoot>) -> Result<(Opened, Loaded), StateError> {
-    let store = Store::open(directory)?;
-    let loaded = store.load()?;
-    tracing::info!(file = %store.file().display(), objects = loaded.objects.len(), "state read");
-    let (mut tracker, missing) = Tracker::new(&loaded.objects, root.clone());
+    directory: &Path,
+    root: Option<HostRoot>,
+    objects: &[Object],
+    owed: Plan,
+) -> io::Result<(Journal, JoinHandle<()>)> {
+    let (mut tracker, missing) = Tracker::new(objects, root.clone());
     tell(tracker.take_fallbacks());
-    let mut first = loaded.owed.clone();
+    let mut first = owed;
     first.extend(missing);
-    Ok((Opened { store, volumes: Volumes::new(Some(directory), root), tracker, first }, loaded))
+    Journal::start(store, Volumes::new(Some(directory), root), tracker, first, RETRY)
 }
 
 /// A journal that keeps nothing, for the volumes below `root` of a server without a state directory.
@@ -191,14 +185,6 @@ pub(super) fn start_without_state(root: HostRoot) -> io::Result<(Journal, JoinHa
 /// Warns of volumes that are not where they are declared to be.
 fn tell(fallbacks: Vec<Fallback>) {
     fallbacks.into_iter().for_each(|fallback| tracing::warn!("{fallback}"));
-}
-
-impl Opened {
-    /// Starts the thread.
-    pub(super) fn start(self) -> io::Result<(Journal, JoinHandle<()>)> {
-        let Opened { store, volumes, tracker, first } = self;
-        Journal::start(store, volumes, tracker, first, RETRY)
-    }
 }
 
 impl Journal {

@@ -43,7 +43,7 @@ use crate::{
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Notifier, Serving, Sockets},
     settings::{Overrides, Settings},
-    state::{StateError, volumes::HostRoot},
+    state::{StateError, Store, volumes::HostRoot},
     zone::{self, JournalLimits, Reader, Snapshot},
 };
 use clock::Clock;
@@ -142,8 +142,8 @@ pub struct Server {
 const AHEAD: u32 = 1 << 20;
 
 impl Server {
-    /// Binds, restores, serves, loads. Returns when the sockets answer and the first scan of manifests has been carried
-    /// out.
+    /// Binds, restores the names, serves, restores the rest, loads. Returns when the sockets answer and the first scan of
+    /// manifests has been carried out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
         let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
@@ -165,35 +165,21 @@ impl Server {
         };
         let api_listener = settings.api_listen.map(|address| bind_http(address, "api")).transpose()?;
 
-        let identity = settings.identity.as_deref();
-        let first = Snapshot::new(zones::specs(&settings, &addresses, &[])?).with_identity(identity);
-        let (mut publisher, reader) = zone::channel(first.keeping_journals(journals(&settings)));
-        let mut clock = Clock::new();
-        let mut controller = Controller::new(controller_settings(&settings), simulated(&settings));
         let root = settings.host_path_root.as_deref().map(HostRoot::new).transpose().map_err(system("hostPathRoot"))?;
-        let (journal, journal_thread) = match &settings.state_directory {
-            Some(directory) => {
-                let (opened, loaded) = journal::open(directory, root)?;
-                let snapshot = Snapshot::new(zones::specs(&settings, &addresses, &loaded.serials)?);
-                let snapshot = snapshot.with_identity(identity);
-                let snapshot = snapshot.keeping_journals(journals(&settings));
-                publisher.publish(snapshot.after_serials(zones::earlier(&loaded.serials)));
-                // An empty cluster begins with versions of its own.
-                let ahead = if loaded.resource_version == 0 { 0 } else { AHEAD.into() };
-                controller.restore(loaded.objects, loaded.resource_version.saturating_add(ahead), clock.now());
-                let (journal, thread) = opened.start().map_err(system("starting the journal thread"))?;
-                (Some(journal), Some(thread))
-            }
-            None => match root {
-                Some(root) => {
-                    let started = journal::start_without_state(root).map_err(system("starting the journal thread"))?;
-                    (Some(started.0), Some(started.1))
-                }
-                None => (None, None),
-            },
-        };
-        let restored = settings.state_directory.is_some();
-        let health = journal.as_ref().map(journal::Journal::health);
+        let state = settings.state_directory.as_deref().map(|directory| {
+            let store = Store::open(directory)?;
+            let named = store.load_named()?;
+            Ok::<_, StateError>((directory, store, named))
+        });
+        let mut state = state.transpose()?;
+        let serials = state.as_ref().map(|(.., named)| named.serials.as_slice()).unwrap_or_default();
+        let first = Snapshot::new(zones::specs(&settings, &addresses, serials)?)
+            .with_identity(settings.identity.as_deref())
+            .keeping_journals(journals(&settings))
+            .after_serials(zones::earlier(serials));
+        let (mut publisher, reader) = zone::channel(first);
+        let mut clock = Clock::new();
+        let controller = Controller::new(controller_settings(&settings), simulated(&settings));
 
         let (requests, requested) = control::channel();
         let (scans, scanned) = scan::channel();
@@ -208,27 +194,41 @@ impl Server {
             }
         };
         let figures = Arc::new(ControlFigures::default());
-        let mut control_loop = control::Loop::new(
-            controller,
-            publisher,
-            journal,
-            scans.clone(),
-            surroundings(&settings),
-            Arc::clone(&figures),
-        );
-        let published = control_loop.published();
-        let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
-        let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
-        if restored {
-            control_loop.publish_restored(clock.now());
+        let mut control_loop =
+            control::Loop::new(controller, publisher, scans.clone(), surroundings(&settings), Arc::clone(&figures));
+        if let Some((.., named)) = &mut state {
+            // An empty cluster begins with versions of its own.
+            let ahead = if named.resource_version == 0 { 0 } else { AHEAD.into() };
+            named.resource_version = named.resource_version.saturating_add(ahead);
+            control_loop.restore(named.objects.clone(), named.resource_version, clock.now());
         }
         // From here on queries are answered (those that came meanwhile, too): names that were known before the restart
-        // with their last records, everything else with SERVFAIL until the manifests have been read.
+        // with their last records, everything else with SERVFAIL until the manifests have been read. Whatever fails,
+        // dropping `serving` ends it.
         let serving = sockets
             .with_forwarder(Forwarder::start(&settings.forward, &addresses)?)
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
         serving.log_queries(settings.log.queries.0);
+        let journal = match (state, root) {
+            (Some((directory, store, named)), root) => {
+                let rest = store.load_rest(&named)?;
+                let objects = named.objects.len() + rest.len();
+                tracing::info!(file = %store.file().display(), objects, "state read");
+                let started = journal::start(store, directory, root, &rest, named.owed);
+                control_loop.restore(rest, named.resource_version, clock.now());
+                Some(started)
+            }
+            (None, root) => root.map(journal::start_without_state),
+        };
+        let (journal, journal_thread) = journal.transpose().map_err(system("starting the journal thread"))?.unzip();
+        let health = journal.as_ref().map(journal::Journal::health);
+        if let Some(journal) = journal {
+            control_loop.record_in(journal);
+        }
+        let published = control_loop.published();
+        let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
+        let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
         let scanner = Scanner::new(&settings, certificate, requests.clone(), Arc::clone(&figures));
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {

@@ -224,28 +224,27 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called
-    /// before any event. Objects that manifests had declared and that are not applied before [`Event::Loaded`] are
-    /// withdrawn then.
+    /// before any event or turn; once for each part, if the objects come in parts. Objects that manifests had declared
+    /// and that are not applied before [`Event::Loaded`] are withdrawn then.
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
-        self.cluster.restore(objects, resource_version);
-        self.recorder.restore(&self.cluster);
-        let restored: Vec<Object> = self.cluster.objects().cloned().collect();
-        for object in &restored {
+        // Cheap to clone.
+        self.cluster.restore(objects.clone(), resource_version);
+        self.recorder.restore(&objects);
+        for object in &objects {
             if let Object::Pod(pod) = object {
                 self.resume_pod(pod, now);
             }
         }
-        for object in &restored {
+        for object in &objects {
             self.notice(&object.key(), None, Some(object), now);
             if object.metadata().owner_references.is_some() {
                 self.queue.add(Work::new(Reconciler::Garbage, object.key()));
             }
         }
-        self.begin(now);
     }
 
-    /// The names of what was restored, before any reconciler has looked at it. What their looks change of that comes
-    /// with the next [`Controller::turn`].
+    /// The names of what was restored since the last call, before any reconciler has looked at it. What their looks
+    /// change of that comes with the next [`Controller::turn`].
     pub fn restored_names(&mut self) -> Delta {
         self.records.take()
     }

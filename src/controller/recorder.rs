@@ -45,9 +45,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Takes up the events that an earlier run left.
-    pub fn restore(&mut self, cluster: &Cluster) {
-        for object in cluster.of_kind(Kind::Event) {
+    /// Takes up the events among the objects that an earlier run left.
+    pub fn restore(&mut self, objects: &[Object]) {
+        for object in objects {
             if let Object::Event(event) = object {
                 self.standing.insert(identity(event), object.key());
                 self.by_age.insert((last_seen(event), object.key()));

@@ -24,7 +24,7 @@ pub mod volumes;
 use crate::{
     cluster::Change,
     name::Name,
-    object::{Object, ObjectKey},
+    object::{Kind, Object, ObjectKey},
 };
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
@@ -46,6 +46,9 @@ const NEW_FILE: &str = "cluster.redb.new";
 
 /// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.
 const CACHE: usize = 64 << 20;
+
+/// The kinds that names are made of. They are read first, and answered while the others are read.
+pub const NAMED: [Kind; 2] = [Kind::EndpointSlice, Kind::Service];
 
 /// The version of the layout that this program writes.
 pub const FORMAT: u64 = 1;
@@ -117,7 +120,7 @@ pub enum StateError {
 /// What an earlier run left.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Loaded {
-    /// All objects, in order of their keys.
+    /// The objects, in order of their keys.
     pub objects: Vec<Object>,
     /// The last resource version given; 0 for an empty store.
     pub resource_version: u64,
@@ -185,6 +188,24 @@ impl Store {
 
     /// Reads everything.
     pub fn load(&self) -> Result<Loaded, StateError> {
+        let mut loaded = self.load_named()?;
+        let rest = self.load_rest(&loaded)?;
+        loaded.objects.extend(rest);
+        loaded.objects.sort_by_cached_key(Object::key);
+        Ok(loaded)
+    }
+
+    /// Reads what names are made of: of the objects only those of the kinds [`NAMED`], and everything that is no object.
+    pub fn load_named(&self) -> Result<Loaded, StateError> {
+        self.read(read_named)
+    }
+
+    /// Reads the objects that [`Store::load_named`] left out, in order of their keys.
+    pub fn load_rest(&self, named: &Loaded) -> Result<Vec<Object>, StateError> {
+        self.read(|database| read_rest(database, named.objects.len()))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Database) -> Result<T, Box<dyn std::error::Error>>) -> Result<T, StateError> {
         let Some(database) = &self.database else {
             return Err(self.unwritten("the file has to be opened anew first"));
         };
@@ -382,25 +403,40 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn read(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
+fn read_named(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
-    let mut loaded = Loaded { objects: objects::read(&transaction)?, ..Loaded::default() };
+    let mut loaded = Loaded { objects: objects::named(&transaction)?, ..Loaded::default() };
     for entry in transaction.open_table(SERIALS)?.iter()? {
         let (zone, serial) = entry?;
         let number = number(zone.value(), serial.value())?;
         loaded.serials.push((zone.value().to_owned(), u32::try_from(number)?));
     }
     let cluster = transaction.open_table(CLUSTER)?;
-    let value = |key| cluster.get(key)?.map_or(Ok(0), |value| number(key, value.value()));
-    loaded.resource_version = value("resourceVersion")?;
+    loaded.resource_version = cluster_number(&cluster, "resourceVersion")?;
     if let Some(owed) = cluster.get(VOLUMES)? {
         let json = unseal(&[VOLUMES], owed.value()).ok_or("volumes: wrong checksum")?;
         loaded.owed = serde_json::from_slice(json).map_err(|error| format!("volumes: {error}"))?;
     }
-    match value("objects")? {
-        expected if expected == loaded.objects.len() as u64 => Ok(loaded),
-        expected => Err(format!("{} objects of {expected} are there", loaded.objects.len()).into()),
+    Ok(loaded)
+}
+
+/// The rest, when so many have been read before.
+fn read_rest(database: &Database, named: usize) -> Result<Vec<Object>, Box<dyn std::error::Error>> {
+    let transaction = database.begin_read()?;
+    let rest = objects::rest(&transaction)?;
+    let found = named + rest.len();
+    match cluster_number(&transaction.open_table(CLUSTER)?, "objects")? {
+        expected if expected == found as u64 => Ok(rest),
+        expected => Err(format!("{found} objects of {expected} are there").into()),
     }
+}
+
+/// A number of the table `cluster`; 0 where there is none yet.
+fn cluster_number(
+    cluster: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Result<u64, Box<dyn std::error::Error>> {
+    cluster.get(key)?.map_or(Ok(0), |value| number(key, value.value()))
 }
 
 fn number(key: &str, value: &[u8]) -> Result<u64, Box<dyn std::error::Error>> {

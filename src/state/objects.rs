@@ -1,8 +1,9 @@
-//! Reading the objects of an earlier run, with all of the machine: nobody is answered before they are there.
+//! Reading the objects of an earlier run, with all of the machine: nobody is answered before those are there that names
+//! are made of, and nothing goes on in the cluster before the others are.
 
-use super::{OBJECTS, unseal};
+use super::{NAMED, OBJECTS, unseal};
 use crate::object::{Kind, Object};
-use redb::{ReadTransaction, ReadableTable as _, StorageError};
+use redb::{AccessGuard, ReadTransaction, ReadableTable as _, StorageError};
 use std::{
     error::Error,
     fmt,
@@ -24,10 +25,36 @@ struct Stored {
     sealed: Vec<u8>,
 }
 
-/// All objects, in order of their keys.
-pub(super) fn read(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dyn Error>> {
+/// A key and a value of the table.
+type Entry<'a> =
+    Result<(AccessGuard<'a, (&'static str, &'static str, &'static str)>, AccessGuard<'a, &'static [u8]>), StorageError>;
+
+/// The objects that names are made of, in order of their keys.
+pub(super) fn named(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dyn Error>> {
     let table = transaction.open_table(OBJECTS)?;
-    let stored = Mutex::new(table.iter()?.map(|entry| {
+    let mut ranges = Vec::new();
+    for kind in NAMED {
+        let from_there = table.range((kind.name(), "", "")..)?;
+        ranges.push(from_there.take_while(move |entry| kind_of(entry).is_none_or(|found| found == kind.name())));
+    }
+    read(ranges.into_iter().flatten())
+}
+
+/// All others, in order of their keys.
+pub(super) fn rest(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dyn Error>> {
+    let table = transaction.open_table(OBJECTS)?;
+    let is_named =
+        |entry: &Entry<'_>| kind_of(entry).is_some_and(|found| NAMED.iter().any(|kind| kind.name() == found));
+    read(table.iter()?.filter(|entry| !is_named(entry)))
+}
+
+/// The kind in an entry's key; `None` for an error, which whoever parses takes up.
+fn kind_of<'a>(entry: &'a Entry<'_>) -> Option<&'a str> {
+    entry.as_ref().ok().map(|(key, _)| key.value().0)
+}
+
+fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Object>, Box<dyn Error>> {
+    let stored = Mutex::new(entries.map(|entry| {
         let (key, value) = entry?;
         let (kind, namespace, name) = key.value();
         let [kind, namespace, name] = [kind, namespace, name].map(str::to_owned);

@@ -65,11 +65,9 @@ fn what_was_stored_is_loaded() {
     assert_eq!(Store::open(&directory).unwrap().load().unwrap(), expected);
 }
 
-#[test]
-fn every_kind_comes_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(directory.path()).unwrap();
-    let objects: Vec<Object> = Kind::ALL
+/// An object of each kind, in order of their keys.
+fn one_of_each_kind() -> Vec<Object> {
+    Kind::ALL
         .iter()
         .map(|kind| {
             let namespace = if kind.is_namespaced() { "default" } else { "" };
@@ -82,9 +80,62 @@ fn every_kind_comes_back() {
             }
             Object::from_json(*kind, json).unwrap()
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn every_kind_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    let objects = one_of_each_kind();
     store.commit(&objects.iter().map(stored).collect::<Vec<_>>(), 1, &[]).unwrap();
     assert_eq!(store.load().unwrap().objects, objects);
+}
+
+/// Each kind is read in the part where it belongs and in no other: what is damaged there is refused there.
+#[test]
+fn what_names_are_made_of_is_read_first_and_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    let objects = one_of_each_kind();
+    store.commit(&objects.iter().map(stored).collect::<Vec<_>>(), 7, &[(apex(), 5)]).unwrap();
+    let (mut named, rest): (Vec<Object>, Vec<Object>) =
+        objects.into_iter().partition(|object| NAMED.contains(&object.kind()));
+    named.sort_by_cached_key(Object::key);
+    let loaded = store.load_named().unwrap();
+    assert_eq!((&loaded.objects, loaded.resource_version, loaded.serials.len()), (&named, 7, 1));
+    assert_eq!(store.load_rest(&loaded).unwrap(), rest);
+    let put = |(kind, namespace, name): (&str, &str, &str), value: &[u8]| {
+        let transaction = store.database.as_ref().unwrap().begin_write().unwrap();
+        let before = {
+            let mut table = transaction.open_table(OBJECTS).unwrap();
+            match value {
+                [] => table.remove((kind, namespace, name)).unwrap().map(|before| before.value().to_vec()),
+                _ => table.insert((kind, namespace, name), value).unwrap().map(|before| before.value().to_vec()),
+            }
+        };
+        transaction.commit().unwrap();
+        before.unwrap_or_default()
+    };
+    let kinds = Kind::ALL.iter().map(|kind| (kind.name(), if kind.is_namespaced() { "default" } else { "" }, "x"));
+    // One that lies behind a kind of the first part, and is none.
+    for key in kinds.chain([("ServiceAccount", "default", "x")]) {
+        let before = put(key, b"damaged");
+        let is_named = NAMED.iter().any(|kind| kind.name() == key.0);
+        let error = match is_named {
+            true => store.load_named().expect_err(key.0),
+            false => store.load_rest(&store.load_named().unwrap()).expect_err(key.0),
+        };
+        let told = format!("is damaged ({} {}/{}: ", key.0, key.1, key.2);
+        assert!(matches!(error, StateError::Damaged { .. }) && error.to_string().contains(&told), "{error}");
+        assert_eq!(store.load().unwrap_err().to_string(), error.to_string());
+        put(key, &before);
+    }
+    assert_eq!(store.load_rest(&loaded).unwrap(), rest);
+    put(("Pod", "default", "x"), b"");
+    let error = store.load_rest(&loaded).unwrap_err().to_string();
+    let told = format!("{} objects of {} are there", Kind::ALL.len() - 1, Kind::ALL.len());
+    assert!(error.contains(&told), "{error}");
 }
 
 #[test]

@@ -356,8 +356,8 @@ fn a_slow_disk_delays_no_publication() {
     let controller = Controller::new(controller_settings(&settings), simulated(&settings));
     let (scans, _scanned) = scan::channel();
     let (requests, requested) = control::channel();
-    let control_loop =
-        Loop::new(controller, publisher, bench.journal.take(), scans, surroundings(&settings), Arc::default());
+    let mut control_loop = Loop::new(controller, publisher, scans, surroundings(&settings), Arc::default());
+    control_loop.record_in(bench.journal.take().unwrap());
     let thread = std::thread::spawn(move || control_loop.run(&requested, Timestamp::now));
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);
