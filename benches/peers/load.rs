@@ -1,9 +1,10 @@
 //! The load: dnsperf on the second core, and a probe that measures single round trips beside it.
 
 use crate::cluster::query;
+use socket2::{Domain, Socket, Type};
 use std::{
     io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     os::fd::AsRawFd as _,
     path::Path,
     process::{Command, ExitCode, Stdio},
@@ -67,25 +68,33 @@ pub fn connections(port: u16, seconds: u64) -> Option<Load> {
 }
 
 /// Connections at a time: with only one the server would mostly be woken and sleep, the cost of which swings.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: u8 = 32;
 
 /// What that process does; prints how many queries were answered.
 pub fn connect(port: u16, seconds: u64) {
     let query = query(&crate::zone::some_pod());
     let framed = [&u16::try_from(query.len()).unwrap().to_be_bytes()[..], &query].concat();
     let end = Instant::now() + Duration::from_secs(seconds);
-    let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
+    let ask = |own: Ipv4Addr| -> io::Result<bool> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((own, 0)).into())?;
+        socket.connect(&server)?;
+        let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         stream.write_all(&framed)?;
         Ok(stream.read(&mut [0; 512])? > 14)
     };
-    let ask_on = || {
-        let outcomes = std::iter::repeat_with(&ask).take_while(|_| Instant::now() < end);
+    let ask_on = |own: Ipv4Addr| {
+        let outcomes = std::iter::repeat_with(|| ask(own)).take_while(|_| Instant::now() < end);
         outcomes.filter(|outcome| matches!(outcome, Ok(true))).count()
     };
     let completed: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(ask_on)).collect();
+        // The system keeps a port for a minute after its connection: each has an address to have ports of, and none has
+        // that of the servers, who could not have such a port.
+        let own = (1..=CONNECTIONS).map(|last| Ipv4Addr::new(127, 0, 1, last));
+        let ask_on = &ask_on;
+        let threads: Vec<_> = own.map(|own| scope.spawn(move || ask_on(own))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     println!("{completed}");
