@@ -115,14 +115,16 @@ fn services(range: std::ops::Range<usize>) -> Delta {
 fn measure(pods: usize) -> Costs {
     let mut random = fastrand::Rng::with_seed(11);
     let before = resident();
-    let mut snapshot = empty();
+    let start = empty();
+    let mut next = start.edit();
     let mut loading = Duration::ZERO;
     for first in (0..pods / PODS).step_by(1000) {
         let delta = services(first..(first + 1000).min(pods / PODS));
         let begun = Instant::now();
-        snapshot = snapshot.apply(&delta);
+        next.apply(&delta);
         loading += begun.elapsed();
     }
+    let mut snapshot = next.finish();
     let octets = (resident() - before) as f64 / pods as f64;
     let query_ns =
         ask(&snapshot, &(0..TURNS).map(|_| query(&pod(random.usize(..pods)).to_string())).collect::<Vec<_>>());

@@ -99,7 +99,7 @@ eight sockets, 256 outstanding. *Floor* receives and sends the same datagrams in
 else. All serve the same zone: pods of headless Services of ten, a name and an address each, and a Service of 1,000
 addresses. *Mixed* asks for pods (70 %), Services (25 %) and absent names (5 %); *of one client* does so from one
 socket, as a cache or a load balancer in front would. *A connection each* counts what it takes to accept a connection,
-answer a query and see it closed. *p99.9* is the round trip of single queries beside that load, until the reply has
+answer a query and see it closed, 32 at a time. *p99.9* is the round trip of single queries beside that load, until the reply has
 reached the client's socket. *Load* is, for this server, from endpoint data in memory to the first snapshot; for the
 others from their start to the first answer, the master file read. *Memory* is the resident set of what answers, which
 is all that the other servers have; here the objects and what makes records of them come on top.

@@ -260,9 +260,15 @@ impl Loop {
     pub(super) fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
         objects.iter().for_each(|object| self.figures.objects(object.kind(), 1));
         self.controller.restore(objects, resource_version, now);
-        let names = self.controller.restored_names();
-        if !names.is_empty() {
-            let next = self.publisher.current().apply(&names);
+        let current = self.publisher.current();
+        let mut next = current.edit();
+        let mut differs = false;
+        self.controller.restored_names(|names| {
+            differs |= !names.is_empty();
+            next.apply(&names);
+        });
+        if differs {
+            let next = next.finish();
             self.publish(next);
         }
         self.wake_at = Some(now);

@@ -243,10 +243,10 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// The names of what was restored since the last call, before any reconciler has looked at it. What their looks
-    /// change of that comes with the next [`Controller::turn`].
-    pub fn restored_names(&mut self) -> Delta {
-        self.records.take()
+    /// The names of what was restored since the last call, before any reconciler has looked at it, in pieces that belong
+    /// into one snapshot. What their looks change of that comes with the next [`Controller::turn`].
+    pub fn restored_names(&mut self, each: impl FnMut(Delta)) {
+        self.records.take_each(each);
     }
 
     /// What must be there before anything else happens.

@@ -181,14 +181,15 @@ impl World {
         let (named, rest): (Vec<Object>, Vec<Object>) =
             present.values().cloned().partition(|object| matches!(object.kind(), Kind::Service | Kind::EndpointSlice));
         anew.restore(named, 0, self.now);
-        take_over(anew.restored_names(), &mut published, &mut notes);
+        anew.restored_names(|names| take_over(names, &mut published, &mut notes));
         anew.restore(rest, 0, self.now);
-        let of_rest = anew.restored_names();
-        for (name, rtype, _) in &of_rest.changes {
-            let is_new = !published.contains_key(&(name.as_wire().to_vec(), *rtype));
-            assert!(is_new && name.to_string().contains(".pod."), "{name} is not what was answered first");
-        }
-        take_over(of_rest, &mut published, &mut notes);
+        anew.restored_names(|of_rest| {
+            for (name, rtype, _) in &of_rest.changes {
+                let is_new = !published.contains_key(&(name.as_wire().to_vec(), *rtype));
+                assert!(is_new && name.to_string().contains(".pod."), "{name} is not what was answered first");
+            }
+            take_over(of_rest, &mut published, &mut notes);
+        });
         anew.expect_names();
         take_over(anew.records.take(), &mut published, &mut notes);
         assert_eq!(self.published, published, "incremental records equal rebuilt ones");

@@ -51,9 +51,10 @@ mod tests {
 
     #[test]
     fn pauses_only_where_many_come() {
-        // Datagrams of a batch and microseconds from one to the next, for so many batches; whether there is a pause
-        // after the last one.
-        let rows: [(&[(usize, u64, usize)], bool); 10] = [
+        /// Datagrams of a batch and microseconds from one to the next, for so many batches.
+        type Batches = (usize, u64, usize);
+        // Whether there is a pause after the last one.
+        let rows: [(&[Batches], bool); 10] = [
             (&[(1, 1_000_000, 1)], false),
             (&[(10, 1, 1)], false),
             (&[(1, 20, 1000)], false),
