@@ -326,7 +326,7 @@ impl Records {
                 }
             }
             Shape::ClusterIp { addresses, ports, .. } => {
-                for address in addresses {
+                for address in addresses.iter() {
                     self.count_address(direction, base, *address, ttls.cluster_ip);
                     self.count_pointer(direction, *address, base, rank::FIRST, ttls.ptr);
                 }
@@ -356,7 +356,7 @@ impl Records {
             {
                 self.count_ports(direction, base, name, ports, ttls.srv);
             }
-            for address in &endpoint.addresses {
+            for address in endpoint.addresses.iter() {
                 if headless {
                     self.count_address(direction, base, *address, ttls.headless);
                 }

@@ -118,23 +118,25 @@ const FEW: usize = 16;
 impl Tally {
     /// One more contribution of a record.
     pub fn add(&mut self, owner: &Name, rtype: RecordType, record: Record) {
-        let number = match self.find(owner, rtype) {
+        let hash = hash(&self.seed, owner, rtype);
+        let number = match self.find(hash, owner, rtype) {
             Some(number) => number,
-            None => self.take_slot(owner, rtype),
+            None => self.take_slot(hash, owner, rtype),
         };
         self.change(number, |set| set.add(record));
     }
 
     /// One contribution less.
     pub fn remove(&mut self, owner: &Name, rtype: RecordType, record: &Record) {
-        if let Some(number) = self.find(owner, rtype) {
+        if let Some(number) = self.find(hash(&self.seed, owner, rtype), owner, rtype) {
             self.change(number, |set| set.remove(record));
         }
     }
 
     /// Whether a name has records of a type.
     pub fn has(&self, owner: &Name, rtype: RecordType) -> bool {
-        let slot = self.find(owner, rtype).and_then(|number| self.slots.get(number));
+        let number = self.find(hash(&self.seed, owner, rtype), owner, rtype);
+        let slot = number.and_then(|number| self.slots.get(number));
         slot.is_some_and(|slot| !slot.set.is_empty())
     }
 
@@ -173,8 +175,7 @@ impl Tally {
         self.changed.len()
     }
 
-    fn find(&self, owner: &Name, rtype: RecordType) -> Option<u32> {
-        let hash = hash(&self.seed, owner, rtype);
+    fn find(&self, hash: u32, owner: &Name, rtype: RecordType) -> Option<u32> {
         let is_it = |&(number, its): &(u32, u32)| {
             let slot = self.slots.get(number).filter(|_| its == hash);
             slot.is_some_and(|slot| slot.rtype == rtype && slot.owner == *owner)
@@ -182,8 +183,7 @@ impl Tally {
         self.numbers.find(spread(hash), is_it).map(|(number, _)| *number)
     }
 
-    fn take_slot(&mut self, owner: &Name, rtype: RecordType) -> u32 {
-        let hash = hash(&self.seed, owner, rtype);
+    fn take_slot(&mut self, hash: u32, owner: &Name, rtype: RecordType) -> u32 {
         let slot = Slot { owner: owner.clone(), rtype, set: Set::default(), is_changed: false };
         let number = match self.free.pop() {
             Some(number) => {

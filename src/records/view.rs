@@ -9,13 +9,19 @@ use k8s_openapi::api::{
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use smallvec::SmallVec;
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, ops::Deref};
 
 /// The label that names a slice's Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// Addresses of one Service or endpoint, which are hardly ever more than one.
-pub type Addresses = SmallVec<[IpAddr; 1]>;
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Addresses {
+    One(IpAddr),
+    Several(Box<[IpAddr]>),
+}
+
+const _: () = assert!(size_of::<EndpointView>() <= 48, "there are millions of them");
 
 /// A Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +116,7 @@ impl Shape {
         if listed.iter().any(|ip| ip == "None") {
             return Shape::Headless { ports, unready_too };
         }
-        Shape::ClusterIp { addresses: parse_addresses(&listed), ports, unready_too }
+        Shape::ClusterIp { addresses: parse_addresses(&listed).into(), ports, unready_too }
     }
 }
 
@@ -174,14 +180,33 @@ impl EndpointView {
             ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
             leaving: leaving || conditions.and_then(|conditions| conditions.terminating) == Some(true),
             hostname: hostname.map(|hostname| hostname.to_ascii_lowercase().into()),
-            addresses,
+            addresses: addresses.into(),
         })
     }
 }
 
+impl From<SmallVec<[IpAddr; 1]>> for Addresses {
+    fn from(addresses: SmallVec<[IpAddr; 1]>) -> Addresses {
+        match *addresses {
+            [one] => Addresses::One(one),
+            _ => Addresses::Several(addresses.into_boxed_slice()),
+        }
+    }
+}
+
+impl Deref for Addresses {
+    type Target = [IpAddr];
+    fn deref(&self) -> &[IpAddr] {
+        match self {
+            Addresses::One(one) => std::slice::from_ref(one),
+            Addresses::Several(several) => several,
+        }
+    }
+}
+
 /// Addresses in any text form, each once; what is none (or 0.0.0.0 or ::) is left out.
-fn parse_addresses(texts: &[String]) -> Addresses {
-    let mut addresses = Addresses::with_capacity(texts.len());
+fn parse_addresses(texts: &[String]) -> SmallVec<[IpAddr; 1]> {
+    let mut addresses = SmallVec::with_capacity(texts.len());
     for address in texts.iter().filter_map(|text| text.parse::<IpAddr>().ok()) {
         if !address.is_unspecified() && !addresses.contains(&address) {
             addresses.push(address);

@@ -11,8 +11,9 @@ use smallvec::SmallVec;
 use std::{
     hash::{BuildHasher as _, Hasher as _},
     hint, mem,
-    sync::Arc,
 };
+// Whether it is nobody else's is told by one look at its count; std's has weak pointers to be locked out before.
+use triomphe::Arc;
 
 /// Parts of a level.
 const PARTS: usize = 32;
