@@ -11,6 +11,7 @@
 
 use headless_dns::{
     controller::{Controller, ControllerSettings, Event},
+    diagnostic::Severity,
     manifest::Manifests,
     name::Name,
     object::{self, Kind, Object, ObjectKey},
@@ -213,7 +214,9 @@ fn measure_files(files: usize) -> String {
     let started = spent();
     let changes = manifests.scan();
     let scanned = spent() - started;
-    assert_eq!((changes.applied.len(), changes.diagnostics.len()), (files, 0));
+    // That nothing runs behind these Services is no error.
+    let errors = changes.diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+    assert_eq!((changes.applied.len(), errors), (files, 0));
     let started = spent();
     for object in changes.applied {
         plane.controller.handle(Event::Apply(object), plane.now);
