@@ -154,6 +154,7 @@ impl Tally {
         }
     }
 
+    /// Adds what differs of one set, and lets its slot go if nothing is left there.
     fn tell(&mut self, number: u32, delta: &mut Delta) {
         let Some(slot) = self.slots.get_mut(number) else { return };
         slot.is_changed = false;
@@ -404,7 +405,7 @@ impl Set {
 
 impl Default for Set {
     fn default() -> Set {
-        Set::Few(Few::new())
+        Set::Few(Few::default())
     }
 }
 

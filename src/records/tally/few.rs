@@ -71,11 +71,6 @@ impl Contribution {
 }
 
 impl Few {
-    /// None.
-    pub fn new() -> Few {
-        Few::Several(Vec::new())
-    }
-
     pub fn as_slice(&self) -> &[Contribution] {
         match self {
             Few::One(one) => std::slice::from_ref(one),
@@ -128,10 +123,7 @@ impl Few {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Vec<Contribution>)) {
-        let mut several = match std::mem::take(self) {
-            Few::One(one) => vec![one],
-            Few::Several(several) => several,
-        };
+        let mut several = std::mem::take(self).into_list();
         change(&mut several);
         *self = match several.pop() {
             Some(one) if several.is_empty() => Few::One(one),
@@ -144,24 +136,28 @@ impl Few {
 
     /// All records, with how often each of them was contributed.
     pub fn into_records(self) -> impl Iterator<Item = (Record, u32)> {
-        let (one, several) = match self {
-            Few::One(one) => (Some(one), Vec::new()),
-            Few::Several(several) => (None, several),
-        };
-        one.into_iter().chain(several).map(Contribution::into_record)
+        self.into_list().into_iter().map(Contribution::into_record)
+    }
+
+    fn into_list(self) -> Vec<Contribution> {
+        match self {
+            Few::One(one) => vec![one],
+            Few::Several(several) => several,
+        }
     }
 }
 
+/// None.
 impl Default for Few {
     fn default() -> Few {
-        Few::new()
+        Few::Several(Vec::new())
     }
 }
 
 /// Different records, in order.
 impl FromIterator<(Record, u32)> for Few {
     fn from_iter<I: IntoIterator<Item = (Record, u32)>>(records: I) -> Few {
-        let mut few = Few::new();
+        let mut few = Few::default();
         few.change(|several| {
             several.extend(records.into_iter().map(|(record, count)| Contribution::new(record, count)))
         });
