@@ -27,6 +27,10 @@ use support::{
 
 /// Sessions that the newest client also plays with streamed lists: those that follow objects.
 const STREAMED: [&str; 3] = ["rollout", "delete", "by-hand"];
+/// How long pods take to stop. kubectl looks whether it is still the pod that it deleted, and then lists it to wait for its
+/// end: where a controller has put the next one of the name in its place between the two, it waits for that one's end
+/// (Kubernetes issue 135562). Several clients at once on a busy machine need the default for that.
+const STOP_AFTER: &str = "600ms";
 /// How many differences of one session are told: the first ones cause the others.
 const TOLD: usize = 4;
 
@@ -93,9 +97,11 @@ impl Terminal {
             fs::create_dir(directory.path().join(folder)).unwrap();
         }
         copy(&data(), &directory.path().join("work"));
+        let settings = directory.path().join("settings.yaml");
+        fs::write(&settings, format!("simulation:\n  stopAfter: {STOP_AFTER}\n")).unwrap();
         let mut command = program::command();
         command.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "none", "--state-dir"]);
-        command.arg(directory.path().join("state"));
+        command.arg(directory.path().join("state")).arg("--config").arg(settings);
         let server = Program::spawn(command, "127.0.0.1:0", directory.path()).listening();
         let address = server.address_behind("Kubernetes API at http://").to_string();
         let kubectl = directory.path().join("bin/kubectl");
