@@ -92,17 +92,27 @@ impl Name {
 
     /// The name with `label` put in front.
     pub fn child(&self, label: &[u8]) -> Result<Name, NameError> {
-        if label.is_empty() || label.len() > LABEL_MAX {
-            return Err(NameError::LabelLength);
-        }
-        let (start, length) = (1 + label.len(), 1 + label.len() + self.0.len());
+        self.descendant(&[label])
+    }
+
+    /// The name with labels put in front, in their order.
+    pub fn descendant(&self, labels: &[&[u8]]) -> Result<Name, NameError> {
         let mut octets = [0; NAME_MAX];
-        let wire = octets.get_mut(..length).ok_or(NameError::NameLength)?;
-        wire[0] = label.len() as u8;
-        wire[1..start].copy_from_slice(label);
-        wire[1..start].make_ascii_lowercase();
-        wire[start..].copy_from_slice(&self.0);
-        Ok(Name(Arc::from(&*wire)))
+        let mut length = 0;
+        for label in labels {
+            if label.is_empty() || label.len() > LABEL_MAX {
+                return Err(NameError::LabelLength);
+            }
+            let end = length + 1 + label.len();
+            let [first, rest @ ..] = octets.get_mut(length..end).ok_or(NameError::NameLength)? else { continue };
+            *first = label.len() as u8;
+            rest.copy_from_slice(label);
+            rest.make_ascii_lowercase();
+            length = end;
+        }
+        let end = length + self.0.len();
+        octets.get_mut(length..end).ok_or(NameError::NameLength)?.copy_from_slice(&self.0);
+        Ok(Name(Arc::from(&octets[..end])))
     }
 
     /// The name without its first label; `None` for the root.

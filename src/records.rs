@@ -86,8 +86,6 @@ impl RecordSettings {
     }
 }
 
-/// Namespace and name.
-type Key = (String, String);
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 type HashSet<T> = std::collections::HashSet<T, foldhash::fast::RandomState>;
 
@@ -102,17 +100,18 @@ pub struct Records {
     empty_services_exist: bool,
     tally: Tally,
     notes: Notes,
-    /// A Service that has slices, or of which names are expected, but does not exist is here too, and gives nothing.
-    services: HashMap<Key, Box<Entry>>,
-    /// Which Service a slice (namespace, name) was put to.
-    owners: HashMap<Key, String>,
+    /// By their names in the first domain. A Service that has slices, or of which names are expected, but does not exist
+    /// is here too, and gives nothing.
+    services: HashMap<Name, Box<Entry>>,
+    /// Which Service a slice (`namespace/name`) was put to.
+    owners: HashMap<Box<str>, Name>,
     /// How many Services each namespace has.
     namespaces: HashMap<String, usize>,
     /// Names that should have an address, whether or not they do.
     declared: HashMap<Name, Declared>,
     /// Names and Services about which there may be something else to be said now.
     touched: BTreeSet<Name>,
-    touched_services: HashSet<Key>,
+    touched_services: HashSet<Name>,
 }
 
 /// A Service and its slices.
@@ -178,13 +177,12 @@ impl Records {
 
     /// A Service is now like this, or gone.
     pub fn service(&mut self, namespace: &str, name: &str, service: Option<&Service>) {
-        let key = (namespace.to_owned(), name.to_owned());
-        let base = base_name(self.domains.first(), namespace, name);
-        let mut new = service.zip(base).map(|(service, base)| ServiceView::new(base, service));
+        let Some(base) = self.base(namespace, name) else { return };
+        let mut new = service.map(|service| ServiceView::new(base.clone(), service));
         if let Some(ServiceView { shape: Shape::ExternalName { target: Some(target) }, .. }) = &mut new {
             *target = self.domains.as_in_first(target.clone());
         }
-        let mut entry = self.services.remove(&key).unwrap_or_default();
+        let mut entry = self.services.remove(&base).unwrap_or_default();
         if entry.service != new {
             // A Service with many endpoints whose port is renamed does not have them all counted again.
             let same_endpoints =
@@ -199,10 +197,10 @@ impl Records {
                 }
             }
             self.count_namespace(namespace, entry.service.is_some(), new.is_some());
-            self.service_changed(&key, &entry, new.is_some());
+            self.service_changed(&base, &entry, new.is_some());
             entry.service = new;
         }
-        self.put_back(key, entry);
+        self.put_back(base, entry);
     }
 
     /// An EndpointSlice is now like this, or gone.
@@ -219,18 +217,22 @@ impl Records {
         slice: Option<&EndpointSlice>,
         leaving: impl Fn(&Endpoint) -> bool,
     ) {
-        let slice_key = (namespace.to_owned(), name.to_owned());
-        let new = slice.and_then(|slice| SliceView::new(slice, leaving));
+        let owned = slice.and_then(|slice| Some((slice, SliceView::owner(slice)?)));
+        let new = owned.and_then(|(slice, owner)| {
+            let owner = self.base(namespace, owner)?;
+            let view = SliceView::new(slice, &owner, leaving);
+            Some((owner, view))
+        });
+        let key = format!("{namespace}/{name}").into_boxed_str();
         let old_owner = match &new {
-            Some((owner, _)) => self.owners.insert(slice_key, owner.clone()),
-            None => self.owners.remove(&slice_key),
+            Some((owner, _)) => self.owners.insert(key, owner.clone()),
+            None => self.owners.remove(&key),
         };
-        let new_owner = new.as_ref().map(|(owner, _)| owner.clone());
-        if let Some(owner) = old_owner.filter(|owner| Some(owner) != new_owner.as_ref()) {
-            self.replace_slice((namespace.to_owned(), owner), name, None);
+        if let Some(old_owner) = old_owner.filter(|old| new.as_ref().is_none_or(|(owner, _)| owner != old)) {
+            self.replace_slice(old_owner, name, None);
         }
         if let Some((owner, view)) = new {
-            self.replace_slice((namespace.to_owned(), owner), name, Some(view));
+            self.replace_slice(owner, name, Some(view));
         }
     }
 
@@ -281,8 +283,14 @@ impl Records {
         each(delta);
     }
 
-    fn replace_slice(&mut self, service: Key, name: &str, new: Option<SliceView>) {
-        let mut entry = self.services.remove(&service).unwrap_or_default();
+    /// The name of a Service: the one that stands here already, so that it is there once.
+    fn base(&self, namespace: &str, name: &str) -> Option<Name> {
+        let base = base_name(self.domains.first(), namespace, name)?;
+        Some(self.services.get_key_value(&base).map_or(base, |(known, _)| known.clone()))
+    }
+
+    fn replace_slice(&mut self, base: Name, name: &str, new: Option<SliceView>) {
+        let mut entry = self.services.remove(&base).unwrap_or_default();
         let place = entry.slices.binary_search_by(|(other, _)| (**other).cmp(name));
         let old = place.map(|index| entry.slices.remove(index).1).unwrap_or_default();
         let nothing = SliceView::default();
@@ -300,13 +308,13 @@ impl Records {
             entry.slices.reserve_exact(usize::from(entry.slices.is_empty()));
             entry.slices.insert(place.unwrap_or_else(|index| index), (name.into(), view));
         }
-        self.touched_services.insert(service.clone());
-        self.put_back(service, entry);
+        self.touched_services.insert(base.clone());
+        self.put_back(base, entry);
     }
 
-    fn put_back(&mut self, key: Key, entry: Box<Entry>) {
+    fn put_back(&mut self, base: Name, entry: Box<Entry>) {
         if entry.service.is_some() || !entry.slices.is_empty() || !entry.declared.is_empty() || entry.reason.is_some() {
-            self.services.insert(key, entry);
+            self.services.insert(base, entry);
         }
     }
 
@@ -350,8 +358,7 @@ impl Records {
         let of_service = self.ttls.of(service);
         for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.ready || unready_too) {
             let ttls = if endpoint.leaving { of_service.of_leaving() } else { of_service };
-            let named = endpoint.hostname.as_deref().and_then(|hostname| base.child(hostname.as_bytes()).ok());
-            if let Some(name) = &named
+            if let Some(name) = &endpoint.name
                 && headless
             {
                 self.count_ports(direction, base, name, ports, ttls.srv);
@@ -360,7 +367,7 @@ impl Records {
                 if headless {
                     self.count_address(direction, base, *address, ttls.headless);
                 }
-                match &named {
+                match &endpoint.name {
                     Some(name) => {
                         let rank = if headless { rank::HOSTNAME } else { rank::HOSTNAME_BEHIND_ADDRESS };
                         self.count_address(direction, name, *address, ttls.pods);
@@ -425,8 +432,7 @@ fn base_name(cluster_domain: &Name, namespace: &str, name: &str) -> Option<Name>
     if !view::is_label(namespace) || !view::is_label(name) {
         return None;
     }
-    let svc = cluster_domain.child(b"svc").ok()?;
-    svc.child(namespace.as_bytes()).and_then(|namespace| namespace.child(name.as_bytes())).ok()
+    cluster_domain.descendant(&[name.as_bytes(), namespace.as_bytes(), b"svc"]).ok()
 }
 
 /// The label of an endpoint without hostname: `10-1-2-3`, `2001-db8--1`; a label cannot end in a hyphen, so `fd00::` is

@@ -40,7 +40,8 @@ fn load(pods: usize) -> (Snapshot, Duration) {
     let begun = Instant::now();
     let before = empty();
     let mut next = before.edit();
-    zone::records(&objects).take_each(|piece| next.apply(&piece));
+    let mut records = zone::records(&objects);
+    records.take_each(|piece| next.apply(&piece));
     (next.finish(), begun.elapsed())
 }
 

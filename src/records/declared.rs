@@ -4,7 +4,7 @@
 //! the name, as long as the name has no address.
 
 use super::{
-    Entry, Key, Records, base_name, notes, port_name,
+    Entry, Records, base_name, notes, port_name,
     view::{PortView, ServiceView, Shape, is_label},
 };
 use crate::{name::Name, wire::rdata::RecordType, zone::Note};
@@ -22,7 +22,8 @@ pub struct Expectation {
 /// An expectation, and the Service that it is about.
 #[derive(Debug)]
 pub(super) struct Declared {
-    service: Key,
+    /// By its name.
+    base: Name,
     expectation: Expectation,
 }
 
@@ -30,14 +31,14 @@ impl Records {
     /// From now on a hostname is expected below a Service, or no longer.
     pub fn expect(&mut self, namespace: &str, service: &str, hostname: &str, expectation: Option<Expectation>) {
         let hostname = hostname.to_ascii_lowercase();
-        let base = base_name(self.domains.first(), namespace, service).filter(|_| is_label(&hostname));
-        let Some(owner) = base.and_then(|base| base.child(hostname.as_bytes()).ok()) else { return };
-        let key = (namespace.to_owned(), service.to_owned());
-        let mut entry = self.services.remove(&key).unwrap_or_default();
+        let base = self.base(namespace, service).filter(|_| is_label(&hostname));
+        let Some(base) = base else { return };
+        let Ok(owner) = base.child(hostname.as_bytes()) else { return };
+        let mut entry = self.services.remove(&base).unwrap_or_default();
         match expectation {
             Some(expectation) => {
                 entry.declared.insert(owner.clone());
-                self.declared.insert(owner.clone(), Declared { service: key.clone(), expectation });
+                self.declared.insert(owner.clone(), Declared { base: base.clone(), expectation });
             }
             None => {
                 entry.declared.remove(&owner);
@@ -45,26 +46,27 @@ impl Records {
             }
         }
         self.touched.insert(owner);
-        self.put_back(key, entry);
+        self.put_back(base, entry);
     }
 
     /// From now on this is why a Service has no endpoint, if it has none; `None` if nothing special is known.
     pub fn explain(&mut self, namespace: &str, service: &str, reason: Option<String>) {
-        let key = (namespace.to_owned(), service.to_owned());
-        let mut entry = self.services.remove(&key).unwrap_or_default();
+        let Some(base) = self.base(namespace, service) else { return };
+        let mut entry = self.services.remove(&base).unwrap_or_default();
         entry.reason = reason.map(String::into_boxed_str);
-        self.touched_services.insert(key.clone());
-        self.put_back(key, entry);
+        self.touched_services.insert(base.clone());
+        self.put_back(base, entry);
     }
 
     /// Whether a Service is there and has no endpoint with an address, so that a reason for it would be told.
     pub fn lacks_endpoints(&self, namespace: &str, service: &str) -> bool {
-        let entry = self.services.get(&(namespace.to_owned(), service.to_owned()));
+        let base = base_name(self.domains.first(), namespace, service);
+        let entry = base.and_then(|base| self.services.get(&base));
         entry.is_some_and(|entry| entry.listed == 0 && entry.service.is_some())
     }
 
     /// A Service came, went or is another one; `entry` is still the old one.
-    pub(super) fn service_changed(&mut self, key: &Key, entry: &Entry, exists: bool) {
+    pub(super) fn service_changed(&mut self, base: &Name, entry: &Entry, exists: bool) {
         if let Some(old) = &entry.service {
             self.notes.set(old.base.clone(), None);
             for owner in ports(old).iter().filter_map(|port| port_name(&old.base, port)) {
@@ -72,7 +74,7 @@ impl Records {
             }
         }
         if exists {
-            self.touched_services.insert(key.clone());
+            self.touched_services.insert(base.clone());
         }
         self.touched.extend(entry.declared.iter().cloned());
     }
@@ -104,10 +106,10 @@ impl Records {
             let note = self.note_of(&owner);
             self.notes.set(owner, note);
         }
-        for key in std::mem::take(&mut self.touched_services) {
-            let Some(entry) = self.services.get(&key) else { continue };
+        for base in std::mem::take(&mut self.touched_services) {
+            let Some(entry) = self.services.get(&base) else { continue };
             let Some(service) = &entry.service else { continue };
-            let note = note_of_service(&key, entry, service, self.empty_services_exist);
+            let note = note_of_service(entry, service, self.empty_services_exist);
             for owner in ports(service).iter().filter_map(|port| port_name(&service.base, port)) {
                 self.notes.set(owner, note.clone());
             }
@@ -116,12 +118,12 @@ impl Records {
     }
 
     fn note_of(&self, owner: &Name) -> Option<Note> {
-        let Declared { service, expectation } = self.declared.get(owner)?;
+        let Declared { base, expectation } = self.declared.get(owner)?;
         if self.tally.has(owner, RecordType::A) || self.tally.has(owner, RecordType::AAAA) {
             return None;
         }
-        let (namespace, name) = service;
-        let shape = self.services.get(service).and_then(|entry| entry.service.as_ref()).map(|service| &service.shape);
+        let (namespace, name) = namespace_and_name(base);
+        let shape = self.services.get(base).and_then(|entry| entry.service.as_ref()).map(|service| &service.shape);
         let because = match shape {
             None => format!("; there is no Service {namespace}/{name}"),
             // No name is below an alias, so none can be missing.
@@ -138,7 +140,8 @@ impl Records {
 }
 
 /// Why a Service's name has no address; nothing if it has one. `exists`: whether it is a name without address, or none.
-fn note_of_service((namespace, name): &Key, entry: &Entry, service: &ServiceView, exists: bool) -> Option<Note> {
+fn note_of_service(entry: &Entry, service: &ServiceView, exists: bool) -> Option<Note> {
+    let (namespace, name) = namespace_and_name(&service.base);
     let reason = match &service.shape {
         Shape::ExternalName { target: Some(_) } => return None,
         Shape::ExternalName { target: None } => {
@@ -164,6 +167,13 @@ fn note_of_service((namespace, name): &Key, entry: &Entry, service: &ServiceView
         }
     };
     Some(Note { exists, ..notes::absent(&reason, "") })
+}
+
+/// What a Service's name ([`base_name`]) was made of.
+fn namespace_and_name(base: &Name) -> (&str, &str) {
+    let mut labels = base.labels().map(|label| str::from_utf8(label).unwrap_or_default());
+    let name = labels.next().unwrap_or_default();
+    (labels.next().unwrap_or_default(), name)
 }
 
 fn ports(service: &ServiceView) -> &[PortView] {

@@ -14,6 +14,11 @@ pub struct Notes {
 impl Notes {
     /// From now on this is known of a name.
     pub fn set(&mut self, owner: Name, note: Option<Note>) {
+        if note.is_none() && !self.told.contains_key(&owner) {
+            // Of most names nothing is known, and nothing was.
+            self.next.remove(&owner);
+            return;
+        }
         self.next.insert(owner, note);
     }
 

@@ -1,6 +1,7 @@
 //! Sets of records that know how often each record was contributed, and which sets changed.
 
 mod few;
+mod numbers;
 
 use super::HashMap;
 use crate::{
@@ -10,11 +11,12 @@ use crate::{
 };
 use few::{Contribution, Few, RecordRef};
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use numbers::Numbers;
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashSet},
     hash::{BuildHasher as _, Hasher as _},
+    ops::Range,
 };
 
 /// All sets. A record stands in its set as long as it was added more often than removed.
@@ -23,13 +25,12 @@ use std::{
 /// with its key, and is found by its number.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// The number of a slot and the hash of its key, so that a table that grows need not look at the slots.
-    numbers: HashTable<(u32, u32)>,
+    numbers: Numbers,
     slots: Slots,
     /// Numbers of slots that are nobody's.
     free: Vec<u32>,
-    /// Sets that may differ from what [`Tally::take_each`] last told of them.
-    changed: Vec<u32>,
+    /// Sets that may differ from what [`Tally::take_each`] last told of them. New ones have numbers in a row.
+    changed: Vec<Range<u32>>,
     /// What that was, unless there was none.
     before: HashMap<u32, Rrset>,
     seed: RandomState,
@@ -94,7 +95,7 @@ enum Set {
     Many(Box<Many>),
 }
 
-const _: () = assert!(size_of::<Slot>() <= 56, "there are millions of them");
+const _: () = assert!(size_of::<Slot>() <= 40, "there are millions of them");
 
 /// A large set remembers what was made of it, so that a record more or less does not have all others counted anew.
 #[derive(Debug, Default)]
@@ -144,12 +145,15 @@ impl Tally {
     pub fn take_each(&mut self, piece: usize, mut each: impl FnMut(Delta)) {
         let mut changed = std::mem::take(&mut self.changed);
         // Any order that the history alone decides will do.
-        changed.sort_unstable();
-        for numbers in changed.chunks(piece) {
+        changed.sort_unstable_by_key(|numbers| numbers.start);
+        let mut left = changed.iter().map(ExactSizeIterator::len).sum::<usize>();
+        let mut numbers = changed.into_iter().flatten();
+        while left > 0 {
             let mut delta = Delta::default();
-            delta.changes.reserve(numbers.len());
-            numbers.iter().for_each(|number| self.tell(*number, &mut delta));
+            delta.changes.reserve(left.min(piece));
+            numbers.by_ref().take(piece).for_each(|number| self.tell(number, &mut delta));
             delta.is_distinct = true;
+            left = left.saturating_sub(piece);
             each(delta);
         }
     }
@@ -173,15 +177,12 @@ impl Tally {
     /// How many sets the next [`Tally::take_each`] looks at.
     #[cfg(test)]
     pub fn changed(&self) -> usize {
-        self.changed.len()
+        self.changed.iter().map(ExactSizeIterator::len).sum()
     }
 
     fn find(&self, hash: u32, owner: &Name, rtype: RecordType) -> Option<u32> {
-        let is_it = |&(number, its): &(u32, u32)| {
-            let slot = self.slots.get(number).filter(|_| its == hash);
-            slot.is_some_and(|slot| slot.rtype == rtype && slot.owner == *owner)
-        };
-        self.numbers.find(spread(hash), is_it).map(|(number, _)| *number)
+        let is_it = |slot: &Slot| slot.rtype == rtype && slot.owner == *owner;
+        self.numbers.find(hash, |number| self.slots.get(number).is_some_and(is_it))
     }
 
     fn take_slot(&mut self, hash: u32, owner: &Name, rtype: RecordType) -> u32 {
@@ -195,7 +196,7 @@ impl Tally {
             }
             None => self.slots.push(slot),
         };
-        self.numbers.insert_unique(spread(hash), (number, hash), |&(_, hash)| spread(hash));
+        self.numbers.insert(hash, number);
         number
     }
 
@@ -203,10 +204,7 @@ impl Tally {
         let Some(slot) = self.slots.get_mut(number) else { return };
         let (owner, rtype) = (std::mem::replace(&mut slot.owner, Name::root()), slot.rtype);
         slot.set = Set::default();
-        let hash = hash(&self.seed, &owner, rtype);
-        if let Ok(entry) = self.numbers.find_entry(spread(hash), |(other, _)| *other == number) {
-            entry.remove();
-        }
+        self.numbers.remove(hash(&self.seed, &owner, rtype), number);
         self.free.push(number);
     }
 
@@ -214,7 +212,10 @@ impl Tally {
         let Some(slot) = self.slots.get_mut(number) else { return };
         if !slot.is_changed {
             slot.is_changed = true;
-            self.changed.push(number);
+            match self.changed.last_mut() {
+                Some(last) if last.end == number => last.end = number + 1,
+                _ => self.changed.push(number..number + 1),
+            }
             self.before.extend(slot.rrset().map(|before| (number, before)));
         }
         change(&mut slot.set);
@@ -224,7 +225,7 @@ impl Tally {
 impl Slot {
     fn rrset(&mut self) -> Option<Rrset> {
         match &mut self.set {
-            Set::Few(few) if few.as_slice().is_empty() => None,
+            Set::Few(few) if few.is_empty() => None,
             Set::Few(few) => Some(make(self.rtype, few.as_slice().iter().map(Contribution::view))),
             Set::Many(many) => Some(many.rrset(self.rtype)),
         }
@@ -236,11 +237,6 @@ fn hash(seed: &RandomState, owner: &Name, rtype: RecordType) -> u32 {
     hasher.write(owner.as_wire());
     hasher.write_u16(rtype.0);
     hasher.finish() as u32
-}
-
-/// As long as a table wants it: what it goes by are the highest and the lowest bits.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Equal shares of 100, at least 1, as CoreDNS gives them (RFC 2782).
@@ -397,7 +393,7 @@ impl Set {
 
     fn is_empty(&self) -> bool {
         match self {
-            Set::Few(few) => few.as_slice().is_empty(),
+            Set::Few(few) => few.is_empty(),
             Set::Many(many) => many.records.is_empty(),
         }
     }

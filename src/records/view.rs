@@ -77,7 +77,8 @@ pub struct EndpointView {
     pub ready: bool,
     /// About to go.
     pub leaving: bool,
-    pub hostname: Option<Box<str>>,
+    /// Its name below the Service, where it has a hostname for one.
+    pub name: Option<Name>,
     pub addresses: Addresses,
 }
 
@@ -133,21 +134,23 @@ impl PortView {
 }
 
 impl SliceView {
-    /// The name of the Service and the view; `None` for a slice without Service. `leaving` tells which endpoints are
-    /// about to go, beside those that are terminating.
-    pub fn new(slice: &EndpointSlice, leaving: impl Fn(&Endpoint) -> bool) -> Option<(String, SliceView)> {
-        let owner = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?.clone();
-        let has_meaning = matches!(slice.address_type.as_str(), "IPv4" | "IPv6");
-        if owner.is_empty() || !has_meaning {
-            return None;
-        }
+    /// The name of the Service of a slice, if it has one and addresses.
+    pub fn owner(slice: &EndpointSlice) -> Option<&str> {
+        let owner = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
+        matches!(slice.address_type.as_str(), "IPv4" | "IPv6").then_some(owner)
+    }
+
+    /// The view of a slice of the Service of this name. `leaving` tells which endpoints are about to go, beside those
+    /// that are terminating.
+    pub fn new(slice: &EndpointSlice, service: &Name, leaving: impl Fn(&Endpoint) -> bool) -> SliceView {
         let is_ipv6 = slice.address_type == "IPv6";
         let ports = slice.ports.iter().flatten();
         let ports = ports.filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), port.port));
         let listed = slice.endpoints.as_deref().unwrap_or_default();
         let mut endpoints = Vec::with_capacity(listed.len());
-        endpoints.extend(listed.iter().filter_map(|endpoint| EndpointView::new(endpoint, is_ipv6, leaving(endpoint))));
-        Some((owner, SliceView { ports: ports.collect(), endpoints }))
+        let view = |endpoint| EndpointView::new(endpoint, service, is_ipv6, leaving(endpoint));
+        endpoints.extend(listed.iter().filter_map(view));
+        SliceView { ports: ports.collect(), endpoints }
     }
 
     /// The endpoints that are only here, and those that are only in `new`. Other ports make other endpoints of all of
@@ -170,7 +173,7 @@ impl SliceView {
 }
 
 impl EndpointView {
-    fn new(endpoint: &Endpoint, is_ipv6: bool, leaving: bool) -> Option<EndpointView> {
+    fn new(endpoint: &Endpoint, service: &Name, is_ipv6: bool, leaving: bool) -> Option<EndpointView> {
         let mut addresses = parse_addresses(&endpoint.addresses);
         addresses.retain(|address| address.is_ipv6() == is_ipv6);
         let hostname = endpoint.hostname.as_deref().filter(|hostname| is_label(hostname));
@@ -179,7 +182,7 @@ impl EndpointView {
             // Unset means ready (discovery/v1, EndpointConditions).
             ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
             leaving: leaving || conditions.and_then(|conditions| conditions.terminating) == Some(true),
-            hostname: hostname.map(|hostname| hostname.to_ascii_lowercase().into()),
+            name: hostname.and_then(|hostname| service.child(hostname.as_bytes()).ok()),
             addresses: addresses.into(),
         })
     }

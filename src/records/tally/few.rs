@@ -1,6 +1,7 @@
 //! Few records, each with how often it was contributed, in little memory: most sets hold one address.
 
 use super::{Rdata, Record};
+use triomphe::ThinArc;
 
 /// A record as it stands here, in order of rank, rdata and TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,34 +18,44 @@ impl Record {
 }
 
 /// Different records, in order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Few {
+    #[default]
+    None,
     One(Contribution),
-    Several(Vec<Contribution>),
+    #[expect(clippy::box_collection, reason = "a list is wider than a contribution, and few sets have one")]
+    Several(Box<Vec<Contribution>>),
 }
 
-/// A record, and how often it was contributed. Addresses stand within.
+/// A record, and how often it was contributed. Addresses of IPv4 stand within: there are millions of them.
 #[derive(Debug)]
 pub enum Contribution {
     Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; SHORT] },
-    Long { rank: u8, ttl: u32, count: u32, rdata: Box<[u8]> },
+    Long { count: u32, record: ThinArc<Head, u8> },
 }
 
-/// Octets of an IPv6 address.
-const SHORT: usize = 16;
+/// What stands before the rdata.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    rank: u8,
+    ttl: u32,
+}
 
-const _: () = assert!(size_of::<Few>() <= 32, "there are millions of them");
+/// Octets of an IPv4 address.
+const SHORT: usize = 4;
+
+const _: () = assert!(size_of::<Few>() <= 16, "there are millions of them");
 
 impl Contribution {
-    fn new(record: Record, count: u32) -> Contribution {
-        let Record { rank, rdata, ttl } = record;
+    fn new(record: &Record, count: u32) -> Contribution {
+        let &Record { rank, ref rdata, ttl } = record;
         let mut short = [0; SHORT];
         match short.get_mut(..rdata.len()) {
             Some(room) => {
-                room.copy_from_slice(&rdata);
+                room.copy_from_slice(rdata);
                 Contribution::Short { rank, length: rdata.len() as u8, ttl, count, rdata: short }
             }
-            None => Contribution::Long { rank, ttl, count, rdata: rdata.into_boxed_slice() },
+            None => Contribution::Long { count, record: ThinArc::from_header_and_slice(Head { rank, ttl }, rdata) },
         }
     }
 
@@ -53,7 +64,10 @@ impl Contribution {
             Contribution::Short { rank, length, ttl, rdata, .. } => {
                 RecordRef { rank: *rank, rdata: &rdata[..usize::from(*length)], ttl: *ttl }
             }
-            Contribution::Long { rank, ttl, rdata, .. } => RecordRef { rank: *rank, rdata, ttl: *ttl },
+            Contribution::Long { record, .. } => {
+                let Head { rank, ttl } = record.header.header;
+                RecordRef { rank, rdata: &record.slice, ttl }
+            }
         }
     }
 
@@ -73,9 +87,14 @@ impl Contribution {
 impl Few {
     pub fn as_slice(&self) -> &[Contribution] {
         match self {
+            Few::None => &[],
             Few::One(one) => std::slice::from_ref(one),
             Few::Several(several) => several,
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
     }
 
     /// One more contribution of a record.
@@ -84,8 +103,8 @@ impl Few {
             Ok(index) => return self.recount(index, |count| count + 1),
             Err(index) => index,
         };
-        let new = Contribution::new(record, 1);
-        if self.as_slice().is_empty() {
+        let new = Contribution::new(&record, 1);
+        if matches!(self, Few::None) {
             *self = Few::One(new);
             return;
         }
@@ -112,6 +131,7 @@ impl Few {
     /// A record that nobody contributes any more is gone.
     fn recount(&mut self, index: usize, recounted: impl FnOnce(u32) -> u32) {
         let contribution = match self {
+            Few::None => None,
             Few::One(one) => Some(one),
             Few::Several(several) => several.get_mut(index),
         };
@@ -125,12 +145,9 @@ impl Few {
     fn change(&mut self, change: impl FnOnce(&mut Vec<Contribution>)) {
         let mut several = std::mem::take(self).into_list();
         change(&mut several);
-        *self = match several.pop() {
-            Some(one) if several.is_empty() => Few::One(one),
-            last => {
-                several.extend(last);
-                Few::Several(several)
-            }
+        *self = match several.len() {
+            0 | 1 => several.pop().map_or(Few::None, Few::One),
+            _ => Few::Several(several),
         };
     }
 
@@ -139,18 +156,13 @@ impl Few {
         self.into_list().into_iter().map(Contribution::into_record)
     }
 
-    fn into_list(self) -> Vec<Contribution> {
+    #[expect(clippy::box_collection, reason = "as it stands in the set")]
+    fn into_list(self) -> Box<Vec<Contribution>> {
         match self {
-            Few::One(one) => vec![one],
+            Few::None => Box::default(),
+            Few::One(one) => Box::new(vec![one]),
             Few::Several(several) => several,
         }
-    }
-}
-
-/// None.
-impl Default for Few {
-    fn default() -> Few {
-        Few::Several(Vec::new())
     }
 }
 
@@ -159,7 +171,7 @@ impl FromIterator<(Record, u32)> for Few {
     fn from_iter<I: IntoIterator<Item = (Record, u32)>>(records: I) -> Few {
         let mut few = Few::default();
         few.change(|several| {
-            several.extend(records.into_iter().map(|(record, count)| Contribution::new(record, count)))
+            several.extend(records.into_iter().map(|(record, count)| Contribution::new(&record, count)))
         });
         few
     }
