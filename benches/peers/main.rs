@@ -15,6 +15,7 @@
 
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod floor;
 mod load;
 mod ours;
 mod peer;
@@ -100,26 +101,30 @@ fn measure(peer: Peer, files: &zone::Files, seconds: u64, figures: &mut Figures)
         ("TCP, pipelined", &files.mixed, &["-c", "8", "-m", "tcp"]),
         ("TCP, 1,000 addresses", &files.large, &["-c", "8", "-m", "tcp"]),
     ] {
-        // The floor is about datagrams.
+        // That floor is about datagrams.
         if peer == Peer::Floor && what.starts_with("TCP") {
             continue;
         }
         let before = running.spent();
         let Some(load) = load::run(running.port, queries, transport, seconds) else { continue };
         let spent = running.spent() - before;
-        figures.add(name, what, spent.as_secs_f64() * 1e6 / load.completed as f64);
+        let micros = spent.as_secs_f64() * 1e6 / load.completed as f64;
+        eprintln!("  {what}: {micros:.2} µs, {} a second", load.completed / seconds.max(1));
+        figures.add(name, what, micros);
         if load.lost * 1000 > load.completed {
             eprintln!("  {name}: {what}: {} of {} lost", load.lost, load.sent);
         }
     }
-    if peer != Peer::Floor {
-        let before = running.spent();
-        if let Some(load) = load::connections(running.port, seconds) {
-            let spent = running.spent() - before;
-            figures.add(name, "TCP, a connection each", spent.as_secs_f64() * 1e6 / load.completed as f64);
-        }
-        if let Some((_, tail)) = load::tail(running.port, &files.mixed, seconds, 50_000) {
-            figures.add(name, "p99.9 at 50,000 q/s, µs", tail);
-        }
+    let bare = (peer == Peer::Floor).then(|| peer::bare_connections(files));
+    let connected = bare.as_ref().unwrap_or(&running);
+    let before = connected.spent();
+    if let Some(load) = load::connections(connected.port, seconds) {
+        let spent = connected.spent() - before;
+        figures.add(name, "TCP, a connection each", spent.as_secs_f64() * 1e6 / load.completed as f64);
+    }
+    if peer != Peer::Floor
+        && let Some((_, tail)) = load::tail(running.port, &files.mixed, seconds, 50_000)
+    {
+        figures.add(name, "p99.9 at 50,000 q/s, µs", tail);
     }
 }

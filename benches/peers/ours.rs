@@ -1,8 +1,7 @@
-//! Servers that are libraries, each in a process of its own: this one, the echo that is the floor, and hickory-server.
+//! Servers that are libraries, each in a process of its own: this one, the floors, and hickory-server.
 
-use crate::{cluster::empty, zone};
+use crate::{cluster::empty, floor, zone};
 use headless_dns::{
-    answer::{Request, Seen, Verdict},
     serve::Sockets,
     settings::Settings,
     zone::{Snapshot, channel},
@@ -23,7 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Serves until it is killed; prints the port, and how long the load took where the process itself knows.
 pub fn serve(which: &str, pods: usize) {
     match which {
-        "floor" => run(empty(), echo, None),
+        "floor" => run(empty(), floor::echo, None),
+        "connections" => floor::connections(),
         "ours" => {
             let (snapshot, took) = load(pods);
             give_back();
@@ -75,16 +75,6 @@ fn hickory() {
         std::io::stdout().flush().unwrap();
         server.block_until_done().await.unwrap();
     });
-}
-
-/// The least that any server does: the question with QR set.
-fn echo<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
-    let length = packet.len().min(out.len());
-    out[..length].copy_from_slice(&packet[..length]);
-    if let Some(flags) = out[..length].get_mut(2) {
-        *flags |= 0x80;
-    }
-    Verdict::Reply(length)
 }
 
 fn run(snapshot: Snapshot, answer: headless_dns::serve::Answer, took: Option<Duration>) {

@@ -96,13 +96,14 @@ Made by `cargo bench --bench peers` on {date}, on a virtual machine with {cores}
 server's processes) unless the row says otherwise; in brackets ours divided by theirs, in the best and in the worst
 round, so less than 1 means that this server needs less. The server has one core, dnsperf the other, with queries from
 eight sockets, 256 outstanding. *Floor* receives and sends the same datagrams in the same batches and does nothing
-else. All serve the same zone: pods of headless Services of ten, a name and an address each, and a Service of 1,000
-addresses. *Mixed* asks for pods (70 %), Services (25 %) and absent names (5 %); *of one client* does so from one
-socket, as a cache or a load balancer in front would. *A connection each* counts what it takes to accept a connection,
-answer a query and see it closed, 32 at a time. *p99.9* is the round trip of single queries beside that load, until the reply has
-reached the client's socket. *Load* is, for this server, from endpoint data in memory to the first snapshot; for the
-others from their start to the first answer, the master file read. *Memory* is the resident set of what answers, which
-is all that the other servers have; here the objects and what makes records of them come on top.
+else; of connections it accepts, reads, writes and closes, in as few system calls as there can be. All serve the same
+zone: pods of headless Services of ten, a name and an address each, and a Service of 1,000 addresses. *Mixed* asks for
+pods (70 %), Services (25 %) and absent names (5 %); *of one client* does so from one socket, as a cache or a load
+balancer in front would. *A connection each* counts what it takes to accept a connection, answer a query and see it
+closed, 32 at a time. *p99.9* is the round trip of single queries beside that load, until the reply has reached the
+client's socket. *Load* is, for this server, from endpoint data in memory to the first snapshot; for the others from
+their start to the first answer, the master file read. *Memory* is the resident set of what answers, which is all that
+the other servers have; here the objects and what makes records of them come on top.
 "
     )
 }
