@@ -10,10 +10,10 @@ use std::{
 };
 
 /// How long more datagrams gather. The system adds up to 50 µs (its timer slack).
-pub(super) const GATHER: Duration = Duration::from_micros(20);
+pub(super) const GATHER: Duration = Duration::from_micros(60);
 /// Datagrams that come at this distance in the mean are many: some ten of them come in a pause. Where fewer do, it saves
 /// nothing, and they wait for no good.
-const DENSE: f32 = 8e-6;
+const DENSE: f32 = 10e-6;
 /// Batches after which a pause makes sense: where one datagram is taken at a time, nothing can gather, and beside three
 /// quarters of all that a batch holds, others most likely wait already.
 const PARTS: RangeInclusive<usize> = 2..=48;
@@ -54,14 +54,15 @@ mod tests {
         /// Datagrams of a batch and microseconds from one to the next, for so many batches.
         type Batches = (usize, u64, usize);
         // Whether there is a pause after the last one.
-        let rows: [(&[Batches], bool); 10] = [
+        let rows: [(&[Batches], bool); 11] = [
             (&[(1, 1_000_000, 1)], false),
             (&[(10, 1, 1)], false),
             (&[(1, 20, 1000)], false),
             (&[(1, 5, 1000)], false),
             (&[(1, 5, 1000), (2, 10, 1)], true),
             (&[(10, 60, 1000)], true),
-            (&[(10, 100, 1000)], false),
+            (&[(10, 90, 1000)], true),
+            (&[(10, 110, 1000)], false),
             // In bursts: the mean counts.
             (&[(12, 40, 500), (2, 25, 1), (12, 40, 1), (2, 25, 1)], true),
             // Nobody is waited for any more after an instant in which nobody came.
