@@ -11,6 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 use support::{
+    dig::printed,
     dns::{self, A, Udp},
     have,
     namespace::Namespace,
@@ -75,8 +76,7 @@ fn print(server: SocketAddr, line: &str, input: Option<&str>) -> String {
     if let Some(script) = input {
         command.args(["-c", script, &server.ip().to_string(), &server.port().to_string(), ZONE]);
     }
-    let output = command.output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    printed(&mut command)
 }
 
 /// Rows of a command, what it must print and what it must not; a word that stands in `expected` with a number before it
