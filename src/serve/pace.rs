@@ -13,7 +13,7 @@ use std::{
 pub(super) const GATHER: Duration = Duration::from_micros(60);
 /// Datagrams that come at this distance in the mean are many: some ten of them come in a pause. Where fewer do, it saves
 /// nothing, and they wait for no good.
-const DENSE: f32 = 10e-6;
+const DENSE: f32 = 9e-6;
 /// Batches after which a pause makes sense: where one datagram is taken at a time, nothing can gather, and beside three
 /// quarters of all that a batch holds, others most likely wait already.
 const PARTS: RangeInclusive<usize> = 2..=48;
@@ -61,8 +61,8 @@ mod tests {
             (&[(1, 5, 1000)], false),
             (&[(1, 5, 1000), (2, 10, 1)], true),
             (&[(10, 60, 1000)], true),
-            (&[(10, 90, 1000)], true),
-            (&[(10, 110, 1000)], false),
+            (&[(10, 85, 1000)], true),
+            (&[(10, 95, 1000)], false),
             // In bursts: the mean counts.
             (&[(12, 40, 500), (2, 25, 1), (12, 40, 1), (2, 25, 1)], true),
             // Nobody is waited for any more after an instant in which nobody came.
