@@ -104,10 +104,10 @@ impl Name {
                 return Err(NameError::LabelLength);
             }
             let end = length + 1 + label.len();
-            let [first, rest @ ..] = octets.get_mut(length..end).ok_or(NameError::NameLength)? else { continue };
-            *first = label.len() as u8;
-            rest.copy_from_slice(label);
-            rest.make_ascii_lowercase();
+            let room = octets.get_mut(length..end).ok_or(NameError::NameLength)?;
+            room[0] = label.len() as u8;
+            room[1..].copy_from_slice(label);
+            room[1..].make_ascii_lowercase();
             length = end;
         }
         let end = length + self.0.len();

@@ -241,8 +241,9 @@ impl Records {
         if !self.pod_names || !view::is_label(namespace) {
             return;
         }
-        let below = self.domains.first().child(b"pod").and_then(|pod| pod.child(namespace.as_bytes()));
-        if let Ok(owner) = below.and_then(|below| below.child(dashed(address).as_bytes())) {
+        let address_label = dashed(address);
+        let labels = [address_label.as_bytes(), namespace.as_bytes(), b"pod"];
+        if let Ok(owner) = self.domains.first().descendant(&labels) {
             let direction = if holds { Direction::Add } else { Direction::Remove };
             self.count_address(direction, &owner, address, self.ttls.pods);
         }
@@ -423,7 +424,7 @@ impl Records {
 /// `_port._proto` below a Service, if the port has a name and there is room for it.
 fn port_name(base: &Name, port: &PortView) -> Option<Name> {
     let name = port.name.as_ref()?;
-    base.child(port.protocol.as_bytes()).and_then(|below| below.child(name.as_bytes())).ok()
+    base.descendant(&[name.as_bytes(), port.protocol.as_bytes()]).ok()
 }
 
 /// `<name>.<namespace>.svc.<cluster domain>`; `None` where one of them is no label, as only a hand-fed source can have

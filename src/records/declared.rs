@@ -92,8 +92,7 @@ impl Records {
             return;
         }
         for below in [&b"svc"[..], b"pod"].into_iter().take(if self.pod_names { 2 } else { 1 }) {
-            let parent = self.domains.first().child(below);
-            if let Ok(owner) = parent.and_then(|parent| parent.child(namespace.as_bytes())) {
+            if let Ok(owner) = self.domains.first().descendant(&[namespace.as_bytes(), below]) {
                 let reason = format!("{namespace} is a namespace, and its own name has no records");
                 self.notes.set(owner, exists.then(|| notes::present(&reason)));
             }

@@ -104,7 +104,7 @@ impl Few {
             Err(index) => index,
         };
         let new = Contribution::new(&record, 1);
-        if matches!(self, Few::None) {
+        if self.is_empty() {
             *self = Few::One(new);
             return;
         }
