@@ -28,6 +28,7 @@ pub mod zone;
 pub mod diagnostic;
 pub mod manifest;
 pub mod object;
+pub mod patch;
 pub mod yaml;
 
 // Control plane.

@@ -8,8 +8,8 @@
 mod support;
 
 use fastrand::Rng;
-use headless_dns::api::{
-    openapi::schema::{Field, Schema, Type},
+use headless_dns::{
+    object::schema::{Field, Schema, Type},
     patch::{self, patch},
 };
 use serde_json::{Map, Value, json};

@@ -20,12 +20,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("diagnostic", &[]),
     ("yaml", &["diagnostic"]),
     ("object", &[]),
+    // What patches make of objects: for clients of the API, and for files that were edited.
+    ("patch", &["object"]),
     ("manifest", &["diagnostic", "object", "runtime", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
     ("records", &["name", "object", "wire", "zone"]),
-    ("controller", &["cluster", "object", "records", "runtime", "zone"]),
+    ("controller", &["cluster", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
     // Seen from outside: nothing here decides anything.
@@ -35,7 +37,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
-    ("api", &["cluster", "controller", "http", "object", "yaml"]),
+    ("api", &["cluster", "controller", "http", "object", "patch", "yaml"]),
     (
         "app",
         &[
@@ -89,6 +91,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["ttl"]),
+    ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
     ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "Target", "Transfer"]),

@@ -4,10 +4,12 @@
 //! The first line says how and to what kind (`strategic StatefulSet`), the second is the object, the third the patch.
 #![no_main]
 
-use headless_dns::api::{
-    apply::{apply, track},
+use headless_dns::{
+    api::{
+        apply::{apply, track},
+        protobuf,
+    },
     patch::{Type, patch},
-    protobuf,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;

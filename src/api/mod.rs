@@ -26,14 +26,13 @@
 //! endpoints      derive(&Service, slices: &[&EndpointSlice]) -> Value                the v1 Endpoints of a Service
 //! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, v2() -> &[u8]
 //!   ::strict     unknown_fields(kind: &str, body: &Value) -> Vec<String>             unknown field "spec.serviceNam"
-//!   ::schema     Schema::of(kind: &str) -> Option<&'static Schema>                   structure, list types, merge keys
-//! patch          patch(Type::{Json, Merge, Strategic}, kind, original: &Value, patch: &Value)
-//!                  -> Result<Value, PatchError::{Malformed, Unprocessable}(String)>  400, 422
 //! apply          apply(kind, live: Option<&Value>, applied: &Value, manager, force: bool, now)
 //!                  -> Result<Value, ApplyError::{Conflicts(Vec<Conflict { manager, field }>), Malformed(String)}>
 //!                track(kind, before: Option<&Value>, after: &mut Value, manager, subresource: Option<&str>, now)
 //! protobuf       decode(body: &[u8]) -> Result<Value, String>                        Namespace and Service
 //! ```
+//!
+//! The structure of the kinds is [`object::schema`](crate::object::schema), patches are [`patch`](crate::patch).
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
@@ -48,7 +47,6 @@ mod handle;
 mod log;
 mod negotiate;
 pub mod openapi;
-pub mod patch;
 mod path;
 pub mod protobuf;
 mod query;
@@ -69,7 +67,7 @@ pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
 pub use log::{Capacity, Log};
 
-use crate::{controller::Part, http, object::Kind};
+use crate::{controller::Part, http, object::Kind, patch};
 use axum::{
     Router,
     body::Body,

@@ -3,12 +3,12 @@
 use super::{
     apply::{ApplyError, Conflict},
     handle::Unavailable,
-    patch::PatchError,
     resource::{RESOURCES, Resource},
 };
 use crate::{
     controller::WriteError,
     object::{FieldError, Kind, ObjectKey},
+    patch::PatchError,
 };
 use axum::{
     http::{HeaderValue, StatusCode, header},

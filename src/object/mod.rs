@@ -4,6 +4,7 @@ mod decode;
 pub mod defaults;
 pub mod lint;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 mod size;
 pub mod ttl;

@@ -15,8 +15,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-use crate::api::{
-    openapi::schema::Schema,
+use crate::{
+    object::schema::Schema,
     patch::{DEPTH, is_shallower},
 };
 use fields::Fields;

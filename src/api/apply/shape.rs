@@ -1,7 +1,7 @@
 //! What server-side apply sees in a place of an object: one value, or something to be merged and owned in parts.
 
 use super::fields::{by_keys, by_value};
-use crate::api::openapi::schema::{Field, Merge, Schema, Type};
+use crate::object::schema::{Field, Merge, Schema, Type};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 

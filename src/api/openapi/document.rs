@@ -3,8 +3,8 @@
 //! kubectl looks for three things: a `patch` with a parameter `fieldValidation` (then it leaves validation to the
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
-use super::schema::{Field, Merge, ROOTS, Schema, Type};
 use crate::api::resource::{RESOURCES, Resource, Subresource};
+use crate::object::schema::{Field, Merge, ROOTS, Schema, Type};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,7 +1,6 @@
 //! What the API says of its own structure: OpenAPI documents, and what follows from them for bodies.
 
 mod document;
-pub mod schema;
 pub mod strict;
 mod v2;
 

@@ -2,8 +2,8 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
-use super::schema::{Field, Schema, Type};
 use crate::object::quantity::{Amount, MALFORMED};
+use crate::object::schema::{Field, Schema, Type};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::{

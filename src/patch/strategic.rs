@@ -17,7 +17,7 @@ use super::{
     PatchError,
     order::{self, Id, Item},
 };
-use crate::api::openapi::schema::{Field, Patch, Schema, Type};
+use crate::object::schema::{Field, Patch, Schema, Type};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes src/api/openapi/structure.txt: the fields of the served kinds, from the sources of the k8s-openapi crate.
+"""Writes src/object/structure.txt: the fields of the served kinds, from the sources of the k8s-openapi crate.
 
-    python3 src/api/openapi/structure.py ~/.cargo/registry/src/*/k8s-openapi-0.29.0 > src/api/openapi/structure.txt
+    python3 src/object/structure.py ~/.cargo/registry/src/*/k8s-openapi-0.29.0 > src/object/structure.txt
 
 The crate's types are generated from upstream's own description; its `schemars` text gives the names, types and which
-fields are required, its merge functions give the types of lists. Descriptions are left out. `openapi::schema` reads it:
+fields are required, its merge functions give the types of lists. Descriptions are left out. `object::schema` reads it:
 
     definition [atomic]
       field[!] type [how it is merged]

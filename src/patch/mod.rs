@@ -11,7 +11,7 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 
-use crate::api::openapi::schema::Schema;
+use crate::object::schema::Schema;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -69,7 +69,7 @@ pub fn patch(of: Type, kind: &str, original: &Value, patch: &Value) -> Result<Va
 }
 
 /// Whether a value is nested at most so many levels deep; looks no deeper than that.
-pub(super) fn is_shallower(value: &Value, levels: usize) -> bool {
+pub fn is_shallower(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(items) => levels > 0 && items.iter().all(|item| is_shallower(item, levels - 1)),
         Value::Object(fields) => levels > 0 && fields.values().all(|field| is_shallower(field, levels - 1)),
