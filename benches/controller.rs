@@ -106,7 +106,7 @@ impl Plane {
     fn apply(&mut self, kind: Kind, json: serde_json::Value) {
         let mut object = Object::from_json(kind, json).unwrap();
         object::set_defaults(&mut object);
-        self.controller.handle(Event::Apply(object), self.now);
+        self.controller.handle(Event::Apply(object.into()), self.now);
     }
 
     fn declare(&mut self, name: &str, replicas: usize) {

@@ -76,8 +76,8 @@ impl World {
     fn take(&mut self) {
         self.scanned += GRACE;
         let changes = self.manifests.scan_at(self.scanned);
-        for object in changes.applied {
-            self.controller.handle(Event::Apply(object), self.now);
+        for declared in changes.applied {
+            self.controller.handle(Event::Apply(declared), self.now);
         }
         for key in changes.withdrawn {
             self.controller.handle(Event::Withdraw(key), self.now);

@@ -34,7 +34,7 @@ fn controller() -> Controller<Simulated> {
 fn apply(controller: &mut Controller<Simulated>, kind: Kind, json: serde_json::Value, now: Timestamp) {
     let mut object = Object::from_json(kind, json).unwrap();
     object::set_defaults(&mut object);
-    controller.handle(Event::Apply(object), now);
+    controller.handle(Event::Apply(object.into()), now);
 }
 
 fn declare(controller: &mut Controller<Simulated>, name: &str, replicas: usize, now: Timestamp) {

@@ -178,7 +178,7 @@ impl World {
             object.metadata_mut().namespace = Some("default".to_owned());
             object::set_defaults(&mut object);
             assert_eq!(object::validate(&object), [], "{}", object.key());
-            self.event(Event::Apply(object));
+            self.event(Event::Apply(object.into()));
         }
     }
 

@@ -88,8 +88,8 @@ fuzz_target!(|octets: &[u8]| {
     let mut manifests = Manifests::new(vec![DIRECTORY.clone()]);
     let applied = manifests.scan_at(Instant::now()).applied;
     diagnostic::render(&manifests.diagnostics(), Colour::Plain);
-    lint::lint(&applied);
-    if applied.iter().any(|object| is_large(&object.to_json())) {
+    lint::lint(applied.iter().map(|declared| &declared.object));
+    if applied.iter().any(|declared| is_large(&declared.object.to_json())) {
         return;
     }
 
@@ -97,8 +97,8 @@ fuzz_target!(|octets: &[u8]| {
     let mut snapshot =
         Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa"), spec("ip6.arpa")]).synced();
     let mut controller = controller();
-    for object in applied {
-        controller.handle(Event::Apply(object), now);
+    for declared in applied {
+        controller.handle(Event::Apply(declared), now);
     }
     controller.handle(Event::Loaded, now);
     run(&mut controller, &manifests, &mut snapshot, &mut now);

@@ -274,6 +274,11 @@ impl Loop {
         self.wake_at = Some(now);
     }
 
+    /// Puts back the versions of manifests that an earlier run applied last, after all of its objects.
+    pub(super) fn restore_last_applied(&mut self, versions: Vec<(ObjectKey, Arc<str>)>) {
+        self.controller.restore_last_applied(versions);
+    }
+
     /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
     pub(super) fn run(mut self, requests: &Receiver<Request>, mut now: impl FnMut() -> Timestamp) {
         if self.wake_at.is_some() {
@@ -335,7 +340,10 @@ impl Loop {
     /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
     fn turn(&mut self, now: Timestamp, asked: Vec<Asked>) -> Option<Timestamp> {
         let begun = Instant::now();
-        let Turn { delta, changes, refusals, wake_at, loaded } = self.controller.turn(now);
+        let Turn { delta, changes, refusals, warnings, applied, wake_at, loaded } = self.controller.turn(now);
+        for (object, warning) in warnings {
+            tracing::warn!(%object, "{warning}");
+        }
         let newly_synced = loaded && !self.synced;
         if !delta.is_empty() || newly_synced {
             let applying = Instant::now();
@@ -359,7 +367,7 @@ impl Loop {
         match &mut self.journal {
             Some(journal) => {
                 let version = self.controller.cluster().resource_version();
-                journal.record(changes, version, self.publisher.current().serials(), replies);
+                journal.record(changes, applied, version, self.publisher.current().serials(), replies);
             }
             None => replies.into_iter().for_each(|reply| reply()),
         }
@@ -477,7 +485,8 @@ fn next_batch(requests: &Receiver<Request>, patience: Option<Duration>) -> Optio
 /// The object that an event is about.
 fn key_of(event: &Event) -> Option<ObjectKey> {
     match event {
-        Event::Apply(object) | Event::Replace(object) => Some(object.key()),
+        Event::Apply(declaration) => Some(declaration.object.key()),
+        Event::Replace(object) => Some(object.key()),
         Event::Withdraw(key) | Event::Delete { key, .. } | Event::PatchPodStatus(key, _) => Some(key.clone()),
         Event::Loaded | Event::LoadedInPart => None,
     }

@@ -19,7 +19,7 @@ mod writer;
 use crate::{
     cluster::Change,
     name::Name,
-    object::{Object, ObjectKey},
+    object::{LastApplied, Object, ObjectKey},
     state::{
         StateError, Store,
         volumes::{Fallback, HostRoot, Plan, Tracker, Volumes},
@@ -57,6 +57,7 @@ impl Transactions for Store {
         if let Some(plan) = owed {
             self.owe(plan.clone());
         }
+        self.remember(batch.applied.iter().map(|(key, written)| (key.clone(), written.clone())));
         let changes: Vec<Change> = batch.changes.values().cloned().collect();
         Store::commit(self, &changes, batch.resource_version, &batch.serials)
     }
@@ -85,6 +86,8 @@ impl Transactions for Nowhere {
 pub(super) struct Batch {
     /// For each object what it was before and what it is after all of its changes.
     pub changes: BTreeMap<ObjectKey, Change>,
+    /// The versions of manifests that were applied.
+    pub applied: BTreeMap<ObjectKey, Option<Arc<str>>>,
     pub resource_version: u64,
     pub serials: Vec<(Name, u32)>,
     /// What the changes mean for volumes.
@@ -208,11 +211,12 @@ impl Journal {
     pub(super) fn record(
         &mut self,
         changes: Vec<Change>,
+        applied: Vec<LastApplied>,
         resource_version: u64,
         serials: Vec<(Name, u32)>,
         replies: Vec<Reply>,
     ) {
-        let dirty = !changes.is_empty() || serials != self.serials;
+        let dirty = !changes.is_empty() || !applied.is_empty() || serials != self.serials;
         if !dirty && replies.is_empty() {
             return;
         }
@@ -229,6 +233,7 @@ impl Journal {
             batch.dirty = true;
             batch.resource_version = resource_version;
             changes.into_iter().for_each(|change| batch.add(change));
+            batch.applied.extend(applied);
             batch.volumes.extend(plan);
             batch.serials.clone_from(&serials);
             self.serials = serials;

@@ -213,10 +213,12 @@ impl Server {
         let journal = match (state, root) {
             (Some((directory, store, named)), root) => {
                 let rest = store.load_rest(&named)?;
+                let last_applied = store.load_last_applied()?;
                 let objects = named.objects.len() + rest.len();
                 tracing::info!(file = %store.file().display(), objects, "state read");
                 let started = journal::start(store, directory, root, &rest, named.owed);
                 control_loop.restore(rest, named.resource_version, clock.now());
+                control_loop.restore_last_applied(last_applied);
                 Some(started)
             }
             (None, root) => root.map(journal::start_without_state),

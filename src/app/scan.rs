@@ -202,7 +202,8 @@ impl Scanner {
         let known = Instant::now();
         let changes = self.manifests.scan();
         telemetry::report(&changes.diagnostics);
-        for key in changes.applied.iter().map(crate::object::Object::key).chain(changes.withdrawn.iter().cloned()) {
+        for key in changes.applied.iter().map(|declared| declared.object.key()).chain(changes.withdrawn.iter().cloned())
+        {
             self.refused.remove(&key);
         }
         let (applied, withdrawn) = (changes.applied.len(), changes.withdrawn.len());

@@ -1,30 +1,20 @@
-//! Declared objects: how a manifest or a client's version becomes the stored one, and what happens when a manifest is
-//! withdrawn.
+//! How another version of an object becomes the stored one, and what happens when a manifest is withdrawn.
 
 use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address, volume};
 use crate::{
     cluster::StoreError,
-    object::{self, FieldError, Kind, Object, ObjectKey},
+    object::{self, APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::storage::v1::StorageClass;
 use std::sync::Arc;
 
-/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a
-/// controller's, and taking files away never touches it.
-pub const ORIGIN: &str = "headless-dns/origin";
-/// Annotation beside [`ORIGIN`]: which version of the manifest was applied last. A manifest that has not changed is
-/// not applied again, so what a client changed since lasts until the file changes.
-pub const APPLIED: &str = "headless-dns/applied";
 /// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
 pub const CASCADE: &str = "headless-dns/cascade";
 
-/// Prefixes of annotations that the control plane writes; a manifest that does not name them does not take them away.
-const CONTROL_PLANE: [&str; 3] = ["pv.kubernetes.io/", "volume.kubernetes.io/", "volume.beta.kubernetes.io/"];
-
 /// Whether this is the default class that the program brings along, untouched by a manifest.
-fn is_stand_in(class: &StorageClass) -> bool {
+pub(super) fn is_stand_in(class: &StorageClass) -> bool {
     let declared = class.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
     volume::is_built_in(class) && !declared
 }
@@ -32,66 +22,37 @@ fn is_stand_in(class: &StorageClass) -> bool {
 /// Who declares an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Declarer {
-    /// A file: what it leaves out of the control plane's fields stays as it is.
+    /// A file whose edit is merged into the stored object already.
     Manifest,
-    /// A client that read the stored object, changed it and sends the whole: what it leaves out is gone.
+    /// A client that read the stored object, changed it and sends the whole: what it leaves out is gone, but for the
+    /// notes where the object comes from, which no client writes.
     Client,
 }
 
 impl<R: PodRuntime> Controller<R> {
-    /// Creates or replaces an object as declared.
-    pub(super) fn apply(&mut self, mut declared: Object, by: Declarer, now: Timestamp) {
-        let key = declared.key();
-        let errors = admission::decide_max_unavailable(&mut declared, self.max_unavailable);
-        let original = declared.clone();
-        if by == Declarer::Manifest {
-            if let Some(seen) = &mut self.declared {
-                seen.insert(key.clone());
-            }
-            let version = format!("{:016x}", stable_hash(declared.to_json().to_string().as_bytes()));
-            let annotations = declared.metadata_mut().annotations.get_or_insert_default();
-            annotations.insert(ORIGIN.to_owned(), "manifest".to_owned());
-            annotations.insert(APPLIED.to_owned(), version);
-        }
+    /// Creates or replaces an object as a client sends it.
+    pub(super) fn apply(&mut self, mut object: Object, now: Timestamp) {
+        let key = object.key();
+        let errors = admission::decide_max_unavailable(&mut object, self.max_unavailable);
         if !errors.is_empty() {
             return self.refusals.push(Refusal { key, errors });
         }
-        let errors = match self.cluster.get(&key) {
-            Some(stored) if stored.metadata().deletion_timestamp.is_some() && by == Declarer::Manifest => {
-                // The old object is on its way out; the new one comes when it is gone.
-                self.waiting.insert(key, original);
-                return;
-            }
-            Some(Object::StorageClass(stored)) if is_stand_in(stored) => {
-                // Whoever declares a class of this name means theirs, not the one that stood in for it.
+        let errors = match self.cluster.get(&key).cloned() {
+            Some(Object::StorageClass(stored)) if is_stand_in(&stored) => {
+                // Whoever creates a class of this name means theirs, not the one that stood in for it.
                 if let Err(error) = self.cluster.delete(&key, Some(0), now) {
                     return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
                 }
-                self.create_declared(declared, now).err().unwrap_or_default()
+                self.create_declared(object, now).err().unwrap_or_default()
             }
-            Some(stored) => {
-                let stored = stored.clone();
-                self.replace(&stored, declared, by)
-            }
-            None => {
-                if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) {
-                    match by {
-                        Declarer::Manifest => {
-                            self.waiting.insert(key, original);
-                            return;
-                        }
-                        Declarer::Client => vec![plain(format!(
-                            "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being \
-                             terminated",
-                            crate::cluster::resource_name(key.kind),
-                            key.name,
-                            key.namespace
-                        ))],
-                    }
-                } else {
-                    self.create_declared(declared, now).err().unwrap_or_default()
-                }
-            }
+            Some(stored) => self.replace(&stored, object, Declarer::Client),
+            None if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) => vec![plain(format!(
+                "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
+                crate::cluster::resource_name(key.kind),
+                key.name,
+                key.namespace
+            ))],
+            None => self.create_declared(object, now).err().unwrap_or_default(),
         };
         if !errors.is_empty() {
             self.refusals.push(Refusal { key, errors });
@@ -99,7 +60,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether objects can be created in a namespace; one that does not exist is made.
-    fn namespace_takes(&mut self, namespace: &str, now: Timestamp) -> bool {
+    pub(super) fn namespace_takes(&mut self, namespace: &str, now: Timestamp) -> bool {
         match self.cluster.namespace("", namespace) {
             Some(found) => found.metadata.deletion_timestamp.is_none(),
             None => {
@@ -132,10 +93,6 @@ impl<R: PodRuntime> Controller<R> {
 
     /// Puts a declared version in the place of the stored one.
     pub(super) fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
-        let of = |object: &Object| object.metadata().annotations.as_ref().and_then(|all| all.get(APPLIED).cloned());
-        if by == Declarer::Manifest && of(stored) == of(&declared) {
-            return Vec::new();
-        }
         let mut merged = merge(stored, declared, by);
         let errors = object::validate_update(stored, &merged);
         if !errors.is_empty() {
@@ -194,6 +151,7 @@ impl<R: PodRuntime> Controller<R> {
                 annotations.remove(ORIGIN);
                 annotations.remove(APPLIED);
             }
+            self.last_applied.forget(&key);
             // It was just read, so it is there.
             let _ = self.cluster.update(kept);
         }
@@ -214,7 +172,7 @@ impl<R: PodRuntime> Controller<R> {
             .collect();
         for key in &free {
             if let Some(declared) = self.waiting.remove(key) {
-                self.apply(declared, Declarer::Manifest, now);
+                self.declare(declared, now);
             }
         }
         !free.is_empty()
@@ -257,37 +215,16 @@ fn merge(stored: &Object, declared: Object, by: Declarer) -> Object {
     let metadata = merged.metadata_mut();
     metadata.generate_name.clone_from(&standing.generate_name);
     metadata.managed_fields = metadata.managed_fields.take().or_else(|| standing.managed_fields.clone());
-    let annotations = standing.annotations.iter().flatten();
-    match by {
-        Declarer::Manifest => {
-            let own = metadata.annotations.get_or_insert_default();
-            for (name, value) in annotations.filter(|(name, _)| CONTROL_PLANE.iter().any(|p| name.starts_with(p))) {
-                own.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-            let finalizers = metadata.finalizers.get_or_insert_default();
-            for finalizer in standing.finalizers.iter().flatten() {
-                if !finalizers.contains(finalizer) {
-                    finalizers.push(finalizer.clone());
-                }
-            }
-            let owners = metadata.owner_references.get_or_insert_default();
-            for owner in standing.owner_references.iter().flatten() {
-                if owners.iter().all(|other| other.uid != owner.uid) {
-                    owners.push(owner.clone());
-                }
-            }
-        }
-        Declarer::Client => {
-            let own = metadata.annotations.get_or_insert_default();
-            for (name, value) in annotations.filter(|(name, _)| [ORIGIN, APPLIED].contains(&name.as_str())) {
-                own.insert(name.clone(), value.clone());
-            }
-        }
+    if by == Declarer::Client {
+        let own = metadata.annotations.get_or_insert_default();
+        let notes =
+            standing.annotations.iter().flatten().filter(|(name, _)| [ORIGIN, APPLIED].contains(&name.as_str()));
+        own.extend(notes.map(|(name, value)| (name.clone(), value.clone())));
     }
     tidy(&mut metadata.annotations, &standing.annotations);
     tidy(&mut metadata.finalizers, &standing.finalizers);
     tidy(&mut metadata.owner_references, &standing.owner_references);
-    keep_what_is_allocated(stored, &mut merged, by);
+    keep_what_is_allocated(stored, &mut merged);
     admission::label_namespace(&mut merged);
     merged
 }
@@ -300,7 +237,7 @@ fn tidy<T: Default + PartialEq + Clone>(field: &mut Option<T>, standing: &Option
     }
 }
 
-fn keep_what_is_allocated(stored: &Object, merged: &mut Object, by: Declarer) {
+fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
     match (stored, merged) {
         (Object::Namespace(stored), Object::Namespace(merged)) => {
             let merged = Arc::make_mut(merged);
@@ -322,15 +259,8 @@ fn keep_what_is_allocated(stored: &Object, merged: &mut Object, by: Declarer) {
             }
         }
         (Object::PersistentVolume(stored), Object::PersistentVolume(merged)) => {
-            let merged = Arc::make_mut(merged);
-            merged.status.clone_from(&stored.status);
-            // A client may clear claimRef, which is how a released volume is made available again.
-            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec)
-                && by == Declarer::Manifest
-                && (after.claim_ref.is_none() || before.claim_ref.as_ref().is_some_and(|claim| claim.uid.is_some()))
-            {
-                after.claim_ref.clone_from(&before.claim_ref);
-            }
+            // The spec is the declarer's: to clear claimRef is how a released volume is made available again.
+            Arc::make_mut(merged).status.clone_from(&stored.status);
         }
         (Object::PersistentVolumeClaim(stored), Object::PersistentVolumeClaim(merged)) => {
             let merged = Arc::make_mut(merged);

@@ -89,6 +89,10 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     fn notice_gone(&mut self, key: &ObjectKey, before: Option<&Object>) {
+        // Another may have its name by now.
+        if self.cluster.get(key).is_none() {
+            self.last_applied.forget(key);
+        }
         let Some(before) = before else { return };
         let uid = before.metadata().uid.as_deref().unwrap_or_default();
         for dependent in self.cluster.dependents(uid) {

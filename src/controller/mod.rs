@@ -8,10 +8,12 @@ pub mod volume;
 mod admission;
 mod apply;
 mod binding;
+mod declare;
 mod deletion;
 mod distribute;
 mod expected;
 mod garbage;
+mod last_applied;
 mod namespace;
 mod pod;
 mod queue;
@@ -24,24 +26,25 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{APPLIED, CASCADE, ORIGIN};
+pub use crate::object::ORIGIN;
+pub use apply::CASCADE;
 pub use pod::NODE;
 pub use write::{Part, Preconditions, Write, WriteError, Written};
 
 use crate::{
     cluster::{Change, Cluster},
-    object::{FieldError, Kind, Object, ObjectKey},
+    object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
     records::{RecordSettings, Records},
     runtime::PodRuntime,
     zone::Delta,
 };
-use apply::Declarer;
 use binding::Binding;
 use deletion::Deletion;
 use expected::Expected;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
+use last_applied::LastVersions;
 use queue::{Queue, Reconciler, Work};
 use recorder::{Note, Recorder};
 use service_address::ServiceAddresses;
@@ -56,12 +59,11 @@ const WORK_PER_TURN: usize = 4_000;
 /// Everything that can happen to the controller from outside.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A manifest declares this object (defaulted, valid in itself): create it, or replace spec, labels and
-    /// annotations and keep what the control plane put there (status, uid, clusterIP, owner references, finalizers).
-    /// The version that was applied last is remembered in the annotation [`APPLIED`]: applying it again changes
-    /// nothing, whatever was changed or deleted since. The namespace is made if it does not exist; an object that is
-    /// being deleted is made anew once it is gone.
-    Apply(Object),
+    /// A manifest declares this object: create it, or merge what the manifest says into it as client-side
+    /// `kubectl apply` does, with the version that was applied last as the base. That version again changes nothing,
+    /// whatever was changed or deleted since. The namespace is made if it does not exist; an object that is being
+    /// deleted is made anew once it is gone.
+    Apply(Declaration),
     /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it
     /// leaves out of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated
     /// addresses stay.
@@ -117,6 +119,10 @@ pub struct Turn {
     pub changes: Vec<Change>,
     /// What was refused.
     pub refusals: Vec<Refusal>,
+    /// What was carried out otherwise than it should be: the object, and a sentence for people.
+    pub warnings: Vec<(ObjectKey, String)>,
+    /// Which versions of manifests were applied, for the store: in one transaction with the changes.
+    pub applied: Vec<LastApplied>,
     /// When the next turn is due even if no event comes.
     pub wake_at: Option<Timestamp>,
     /// Whether the first complete load has been carried out (stays true).
@@ -185,13 +191,15 @@ pub struct Controller<R> {
     /// Uids of the pods that the runtime has.
     running: HashSet<String>,
     /// Declared objects that wait for the old one of their key, or their namespace, to be gone.
-    waiting: BTreeMap<ObjectKey, Object>,
+    waiting: BTreeMap<ObjectKey, Declaration>,
+    last_applied: LastVersions,
     withdrawn_namespaces: BTreeSet<String>,
     /// What was declared since the start; `None` once everything was loaded.
     declared: Option<HashSet<ObjectKey>>,
     loaded_in_part: bool,
     loaded: bool,
     refusals: Vec<Refusal>,
+    warnings: Vec<(ObjectKey, String)>,
 }
 
 impl<R: PodRuntime> Controller<R> {
@@ -215,11 +223,13 @@ impl<R: PodRuntime> Controller<R> {
             planning_slices: false,
             running: HashSet::new(),
             waiting: BTreeMap::new(),
+            last_applied: LastVersions::default(),
             withdrawn_namespaces: BTreeSet::new(),
             declared: Some(HashSet::new()),
             loaded_in_part: false,
             loaded: false,
             refusals: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -271,8 +281,8 @@ impl<R: PodRuntime> Controller<R> {
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.begin(now);
         match event {
-            Event::Apply(object) => self.apply(object, Declarer::Manifest, now),
-            Event::Replace(object) => self.apply(object, Declarer::Client, now),
+            Event::Apply(declaration) => self.declare(declaration, now),
+            Event::Replace(object) => self.apply(object, now),
             Event::Withdraw(key) => self.withdraw(&key, now),
             Event::Delete { key, grace_seconds, cascade } => {
                 self.delete_asked(key, Deletion { grace_seconds, cascade }, now);
@@ -306,6 +316,8 @@ impl<R: PodRuntime> Controller<R> {
             delta: self.records.take(),
             changes: self.cluster.take_changes(),
             refusals: std::mem::take(&mut self.refusals),
+            warnings: std::mem::take(&mut self.warnings),
+            applied: self.last_applied.take_changed(),
             wake_at,
             loaded: self.loaded,
         }

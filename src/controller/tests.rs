@@ -32,6 +32,8 @@ struct World {
     loaded: bool,
     wake_at: Option<Timestamp>,
     refusals: Vec<Refusal>,
+    warnings: Vec<(ObjectKey, String)>,
+    last_applied: BTreeMap<ObjectKey, Arc<str>>,
     seed: u64,
 }
 
@@ -86,6 +88,8 @@ impl World {
             loaded: false,
             wake_at: None,
             refusals: Vec::new(),
+            warnings: Vec::new(),
+            last_applied: BTreeMap::new(),
             seed,
         }
     }
@@ -104,6 +108,13 @@ impl World {
             }
         }
         self.refusals.extend(turn.refusals);
+        self.warnings.extend(turn.warnings);
+        for (key, written) in turn.applied {
+            match written {
+                Some(written) => drop(self.last_applied.insert(key, written)),
+                None => drop(self.last_applied.remove(&key)),
+            }
+        }
         self.wake_at = turn.wake_at;
         assert!(turn.loaded || !self.loaded, "loaded stays");
         self.loaded = turn.loaded;
@@ -126,7 +137,7 @@ impl World {
     }
 
     fn apply(&mut self, json: Value) {
-        self.event(Event::Apply(decode(json)));
+        self.event(Event::Apply(Declaration::new(decode(json.clone()), json)));
     }
 
     fn delete(&mut self, key: ObjectKey, grace_seconds: Option<i64>, cascade: Cascade) {
@@ -146,6 +157,7 @@ impl World {
         }
         self.stored = objects.iter().map(|object| (object.key(), object.clone())).collect();
         self.controller.restore(objects, self.version, self.now);
+        self.controller.restore_last_applied(self.last_applied.clone());
         self.published.clear();
         self.notes.clear();
         self.loaded = false;

@@ -2,12 +2,12 @@
 
 use super::{
     Cascade, Controller, admission,
-    apply::{APPLIED, Declarer, ORIGIN},
+    apply::Declarer,
     deletion::{Deletion, INDELIBLE, is_indelible},
 };
 use crate::{
     cluster::{Deleted, StoreError, resource_name},
-    object::{FieldError, Object, ObjectKey},
+    object::{APPLIED, FieldError, ORIGIN, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;

@@ -68,7 +68,7 @@ impl World {
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
         };
         for text in manifests {
-            world.controller.handle(Event::Apply(decode(text)), world.now);
+            world.controller.handle(Event::Apply(decode(text).into()), world.now);
         }
         world.controller.handle(Event::Loaded, world.now);
         world.run(SignedDuration::from_secs(60));

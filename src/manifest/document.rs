@@ -7,10 +7,13 @@ use super::{
     inert,
     kinds::{self, Verdict},
     place::{locate, quoted},
+    written::said,
 };
 use crate::{
     diagnostic::{Diagnostic, Place, Severity, has_error},
-    object::{FieldError, Kind, Object, ObjectKey, mark_empty_selector, set_defaults, validate},
+    object::{
+        Declaration, FieldError, Kind, Object, ObjectKey, SET_BY_SERVER, mark_empty_selector, set_defaults, validate,
+    },
     yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
 };
 use serde::de::DeserializeOwned;
@@ -18,23 +21,11 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
-/// Fields of metadata that only an API server writes.
-const SET_BY_SERVER: [&str; 8] = [
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "generation",
-    "managedFields",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
 /// A declared object and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Declared {
     pub key: ObjectKey,
-    pub object: Object,
+    pub declaration: Declaration,
     /// Where its document or list item begins, and how wide that is.
     pub place: Place,
     pub width: usize,
@@ -243,6 +234,7 @@ impl Reader<'_> {
             Err(errors) => return self.take(errors, &named),
         };
         self.take(warnings, &named);
+        let says = said(&stripped, object.to_json());
         if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, Value::Mapping(_))) {
             mark_empty_selector(&mut object);
         }
@@ -273,7 +265,8 @@ impl Reader<'_> {
         }
         self.seen.insert(key.clone(), place);
         let inert = inert::fields(kind, node);
-        self.objects.push(Declared { key, object, place, width, text: self.text.clone(), inert, index });
+        let declaration = Declaration::new(object, says);
+        self.objects.push(Declared { key, declaration, place, width, text: self.text.clone(), inert, index });
     }
 
     /// Diagnostics of decoding, which know no object.

@@ -27,6 +27,7 @@ mod kinds;
 mod place;
 pub mod walk;
 pub mod watch;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ mod tests;
 use crate::{
     diagnostic::{self, Diagnostic, Place},
     object::{
-        FieldError, Object, ObjectKey,
+        Declaration, FieldError, ObjectKey,
         lint::{self, Lint},
     },
     runtime::simulated::check_annotations,
@@ -59,8 +60,8 @@ const KEPT: &str = "the version applied before keeps running";
 /// What a re-scan found to be different from the one before. Objects are decoded, defaulted and valid.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Objects that are new or differ from what was declared before.
-    pub applied: Vec<Object>,
+    /// Objects that are new, or of which their manifests say something else than before.
+    pub applied: Vec<Declaration>,
     /// Objects that no file declares any more.
     pub withdrawn: Vec<ObjectKey>,
     /// Diagnostics that are new since the last scan (all of them on the first), in order of file and line.
@@ -264,9 +265,9 @@ impl Manifests {
         for (path, key) in order {
             if let Some(origin) = owners.get(key)
                 && origin.path == *path
-                && self.objects.get(key).is_none_or(|before| before.declared.object != origin.declared.object)
+                && self.objects.get(key).is_none_or(|before| before.declared.declaration != origin.declared.declaration)
             {
-                changes.applied.push(origin.declared.object.clone());
+                changes.applied.push(origin.declared.declaration.clone());
             }
         }
         changes.withdrawn = self.objects.keys().filter(|key| !owners.contains_key(*key)).cloned().collect();
@@ -277,7 +278,7 @@ impl Manifests {
     /// Doubts about all objects together. A place is looked for only once in a text.
     fn lint(&mut self) {
         let mut before = std::mem::take(&mut self.lints);
-        let objects = || self.objects.values().map(|origin| &origin.declared.object);
+        let objects = || self.objects.values().map(|origin| &origin.declared.declaration.object);
         let mut lints = lint::lint(objects());
         lints.extend(lint::lint_simulation(objects(), check_annotations));
         for lint in lints {

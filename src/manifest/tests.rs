@@ -40,7 +40,10 @@ impl Scene {
     /// Names of what was applied and withdrawn.
     fn scan(&mut self) -> (Vec<String>, Vec<String>) {
         let Changes { applied, withdrawn, .. } = self.manifests.scan_at(self.now);
-        (applied.iter().map(|object| object.key().name).collect(), withdrawn.into_iter().map(|key| key.name).collect())
+        (
+            applied.iter().map(|declared| declared.object.key().name).collect(),
+            withdrawn.into_iter().map(|key| key.name).collect(),
+        )
     }
     #[track_caller]
     fn expect(&mut self, applied: &[&str], withdrawn: &[&str]) {
@@ -408,7 +411,7 @@ fn what_works_without_change() {
         let said = scene.said(Severity::Warning);
         assert_eq!(said.len(), warnings.len(), "{said:?}");
         assert!(said.iter().zip(warnings).all(|(said, warning)| said.contains(warning)), "{said:?}");
-        let object = &scene.manifests.objects.values().next().unwrap().declared.object;
+        let object = &scene.manifests.objects.values().next().unwrap().declared.declaration.object;
         assert_eq!(object.metadata().uid, None);
         assert_eq!(object.metadata().namespace.as_deref(), Some("default"));
     }
@@ -497,7 +500,7 @@ proptest! {
             for key in changes.withdrawn {
                 assert!(running.remove(&key).is_some(), "withdrawn twice: {key}");
             }
-            for object in changes.applied {
+            for Declaration { object, .. } in changes.applied {
                 assert_ne!(running.insert(object.key(), object.clone()), Some(object), "applied unchanged");
             }
             running.clone()
@@ -533,7 +536,7 @@ proptest! {
         let incremental = take(&mut scene);
         let mut fresh = Manifests::new(vec![scene.root.path().join("m")]);
         let fresh: BTreeMap<ObjectKey, Object> =
-            fresh.scan_at(scene.now).applied.into_iter().map(|object| (object.key(), object)).collect();
+            fresh.scan_at(scene.now).applied.into_iter().map(|new| (new.object.key(), new.object)).collect();
         prop_assert_eq!(incremental, fresh);
         prop_assert_eq!(scene.manifests.counts().1, scene.manifests.objects.len());
         prop_assert_eq!(scene.errors(), owned(&[]));

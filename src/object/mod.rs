@@ -1,5 +1,6 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+mod declaration;
 mod decode;
 pub mod defaults;
 pub mod lint;
@@ -10,6 +11,7 @@ mod size;
 pub mod ttl;
 pub mod validate;
 
+pub use declaration::{APPLIED, Declaration, LastApplied, ORIGIN, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub use defaults::set_defaults;
 pub use validate::{validate, validate_max_unavailable, validate_update};

@@ -23,22 +23,31 @@ use std::collections::{HashMap, HashSet};
 
 type Object = Map<String, Value>;
 
-const DIRECTIVE: &str = "$patch";
-const RETAIN_KEYS: &str = "$retainKeys";
-const DELETE_FROM: &str = "$deleteFromPrimitiveList";
-const ELEMENT_ORDER: &str = "$setElementOrder";
+pub(super) const DIRECTIVE: &str = "$patch";
+pub(super) const RETAIN_KEYS: &str = "$retainKeys";
+pub(super) const DELETE_FROM: &str = "$deleteFromPrimitiveList";
+pub(super) const ELEMENT_ORDER: &str = "$setElementOrder";
 
 pub fn apply(original: &Value, patch: &Value, schema: &'static Schema) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
         return Err(PatchError::malformed("a strategic merge patch must be an object"));
     };
-    let mut merged = original.as_object().cloned().unwrap_or_default();
-    merge_object(&mut merged, patch.clone(), Some(schema))?;
-    Ok(Value::Object(merged))
+    let original = original.as_object().cloned().unwrap_or_default();
+    merge(original, patch.clone(), Some(schema)).map(Value::Object)
+}
+
+/// An object of a definition with a patch merged into it.
+pub(super) fn merge(
+    mut original: Object,
+    patch: Object,
+    schema: Option<&'static Schema>,
+) -> Result<Object, PatchError> {
+    merge_object(&mut original, patch, schema)?;
+    Ok(original)
 }
 
 /// The field that a list or an object stands in; without one, the patch cannot know how to merge.
-fn field(schema: Option<&'static Schema>, name: &str) -> Result<&'static Field, PatchError> {
+pub(super) fn field(schema: Option<&'static Schema>, name: &str) -> Result<&'static Field, PatchError> {
     let inside = schema.map_or("a value of any shape", Schema::short_name);
     schema.and_then(|schema| schema.field(name)).ok_or_else(|| {
         PatchError::unprocessable(format!("unable to find api field in {inside} for the json field {name:?}"))
@@ -240,9 +249,7 @@ impl List {
         let Value::Object(fields) = element else {
             return Err(PatchError::unprocessable("expected a map in a list that is merged by a key"));
         };
-        let id = fields.get(key).ok_or_else(|| {
-            PatchError::unprocessable(format!("map: {element} does not contain declared merge key: {key}"))
-        })?;
+        let id = fields.get(key).ok_or_else(|| without_key(element, key))?;
         Ok(id.to_string())
     }
 
@@ -255,8 +262,13 @@ impl List {
     }
 }
 
+/// What upstream says to an element that cannot be told from the others.
+pub(super) fn without_key(element: &Value, key: &str) -> PatchError {
+    PatchError::unprocessable(format!("map: {element} does not contain declared merge key: {key}"))
+}
+
 /// Whether the elements are objects; they must all be of one type.
-fn holds_objects(original: &[Value], patch: &[Value]) -> Result<bool, PatchError> {
+pub(super) fn holds_objects(original: &[Value], patch: &[Value]) -> Result<bool, PatchError> {
     let kind = |value: &Value| (std::mem::discriminant(value), value.is_f64());
     let mut elements = original.iter().chain(patch);
     let Some(first) = elements.next() else { return Ok(false) };

@@ -12,6 +12,9 @@
 //! |         | `objects`             | how many objects there are |
 //! |         | `volumes`             | directories to be wiped    |
 //! | serials | a zone's apex         | its last SOA serial        |
+//! | applied | kind, namespace, name | what its manifest said     |
+//!
+//! The last table was not there in version 0.1.0, which reads a store with it as one without.
 //!
 //! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
 //! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
@@ -24,7 +27,7 @@ pub mod volumes;
 use crate::{
     cluster::Change,
     name::Name,
-    object::{Kind, Object, ObjectKey},
+    object::{Kind, LastApplied, Object, ObjectKey},
 };
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
@@ -35,6 +38,7 @@ use std::{
     fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use volumes::Plan;
 
@@ -58,6 +62,8 @@ const OBJECTS: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition:
 const CLUSTER: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cluster");
 /// The key of the table `cluster` with the work on volumes that is owed.
 const VOLUMES: &str = "volumes";
+/// What the manifest of each object said when it was applied last.
+const APPLIED: TableDefinition<'_, (&str, &str, &str), &[u8]> = TableDefinition::new("applied");
 const SERIALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("serials");
 
 /// Why the state could not be read or written. Nothing is ever deleted or overwritten because of an error.
@@ -128,6 +134,8 @@ pub struct Loaded {
     pub serials: Vec<(String, u32)>,
     /// What was to be done with volumes and may not have been.
     pub owed: Plan,
+    /// What the manifests of objects said when they were applied last.
+    pub last_applied: Vec<(ObjectKey, Arc<str>)>,
 }
 
 /// How the file is opened; tests put a failing disk in its place.
@@ -148,6 +156,7 @@ struct Pending {
     /// JSON of each changed object; `None` for those that are gone.
     objects: BTreeMap<ObjectKey, Option<Vec<u8>>>,
     serials: BTreeMap<String, u32>,
+    applied: BTreeMap<ObjectKey, Option<Arc<str>>>,
     /// All work on volumes that is owed; `None` where that has not changed.
     owed: Option<Plan>,
     resource_version: Option<u64>,
@@ -192,6 +201,7 @@ impl Store {
         let rest = self.load_rest(&loaded)?;
         loaded.objects.extend(rest);
         loaded.objects.sort_by_cached_key(Object::key);
+        loaded.last_applied = self.load_last_applied()?;
         Ok(loaded)
     }
 
@@ -203,6 +213,11 @@ impl Store {
     /// Reads the objects that [`Store::load_named`] left out, in order of their keys.
     pub fn load_rest(&self, named: &Loaded) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))
+    }
+
+    /// Reads what the manifests of objects said when they were applied last, in order of the objects' keys.
+    pub fn load_last_applied(&self) -> Result<Vec<(ObjectKey, Arc<str>)>, StateError> {
+        self.read(read_last_applied)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Database) -> Result<T, Box<dyn std::error::Error>>) -> Result<T, StateError> {
@@ -233,6 +248,11 @@ impl Store {
     /// commit takes another plan in its place.
     pub fn owe(&mut self, plan: Plan) {
         self.pending.owed = Some(plan);
+    }
+
+    /// What was applied of manifests; it is written with the next [`Store::commit`].
+    pub fn remember(&mut self, applied: impl IntoIterator<Item = LastApplied>) {
+        self.pending.applied.extend(applied);
     }
 
     /// Tries again to write what an earlier [`Store::commit`] could not; without that it does nothing.
@@ -420,6 +440,24 @@ fn read_named(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>>
     Ok(loaded)
 }
 
+fn read_last_applied(database: &Database) -> Result<Vec<(ObjectKey, Arc<str>)>, Box<dyn std::error::Error>> {
+    let table = match database.begin_read()?.open_table(APPLIED) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        table => table?,
+    };
+    let mut found = Vec::new();
+    for entry in table.iter()? {
+        let (key, value) = entry?;
+        let (kind, namespace, name) = key.value();
+        let wrong = |problem: &str| format!("what was applied of {kind} {namespace}/{name}: {problem}");
+        let text = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| wrong("wrong checksum"))?;
+        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| wrong("unknown kind"))?;
+        found.push((ObjectKey::new(*known, namespace, name), std::str::from_utf8(text)?.into()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// The rest, when so many have been read before.
 fn read_rest(database: &Database, named: usize) -> Result<Vec<Object>, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
@@ -458,6 +496,19 @@ fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(),
         match json {
             Some(json) => drop(objects.insert(place, seal(&[place.0, place.1, place.2], json).as_slice())?),
             None => drop(objects.remove(place)?),
+        }
+    }
+    if !pending.applied.is_empty() {
+        let mut applied = transaction.open_table(APPLIED)?;
+        for (key, written) in &pending.applied {
+            let place = (key.kind.name(), key.namespace.as_str(), key.name.as_str());
+            match written {
+                Some(text) => {
+                    let sealed = seal(&[place.0, place.1, place.2], text.as_bytes());
+                    drop(applied.insert(place, sealed.as_slice())?);
+                }
+                None => drop(applied.remove(place)?),
+            }
         }
     }
     let mut serials = transaction.open_table(SERIALS)?;

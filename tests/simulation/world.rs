@@ -9,8 +9,8 @@ use crate::{
 };
 use headless_dns::{
     cluster::Change,
-    controller::{APPLIED, Cascade, Controller, ControllerSettings, Event, Turn, volume::built_in_class},
-    object::{Kind, Object, ObjectKey},
+    controller::{Cascade, Controller, ControllerSettings, Event, Turn, volume::built_in_class},
+    object::{Kind, ORIGIN, Object, ObjectKey},
     runtime::simulated::{Simulated, SimulationSettings},
     zone::Snapshot,
 };
@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -41,6 +42,8 @@ pub struct World {
     foreign: BTreeMap<ObjectKey, Object>,
     /// Each manifest as it was last read.
     sent: BTreeMap<ObjectKey, Object>,
+    /// What the store knows of applied manifests, before the last turn and after it.
+    applied: [BTreeMap<ObjectKey, Arc<str>>; 2],
     /// What the last turn changed: what a crash may lose.
     last: Vec<Change>,
     /// Keys that were refused since they were last looked at.
@@ -90,6 +93,7 @@ impl World {
             declared: BTreeSet::new(),
             foreign: BTreeMap::new(),
             sent: BTreeMap::new(),
+            applied: Default::default(),
             last: Vec::new(),
             refused: BTreeSet::new(),
             loaded: false,
@@ -130,7 +134,7 @@ impl World {
         fastrand::Rng::with_seed(self.seed).shuffle(&mut objects);
         for object in objects {
             self.sent.insert(object.key(), object.clone());
-            self.event(Event::Apply(object));
+            self.event(Event::Apply(object.into()));
         }
         if self.controller.object(&Object::from(built_in_class()).key()).is_none() {
             self.event(Event::Replace(built_in_class().into()));
@@ -140,7 +144,7 @@ impl World {
 
     /// One turn, and everything that must hold during and after it.
     fn turn(&mut self) -> Checked {
-        let Turn { delta, changes, refusals, wake_at, loaded } = self.controller.turn(self.now);
+        let Turn { delta, changes, refusals, applied, wake_at, loaded, .. } = self.controller.turn(self.now);
         self.steps += 1;
         let mut concerns_names = false;
         for change in &changes {
@@ -163,6 +167,13 @@ impl World {
             self.zones = next;
         }
         self.last = changes;
+        self.applied[0] = self.applied[1].clone();
+        for (key, written) in applied {
+            match written {
+                Some(written) => drop(self.applied[1].insert(key, written)),
+                None => drop(self.applied[1].remove(&key)),
+            }
+        }
         self.asked.deletions.clear();
         self.refused.extend(refusals.into_iter().map(|refusal| refusal.key));
         self.wake_at = wake_at;
@@ -321,7 +332,7 @@ impl World {
         let spec = stored.map(|stored| stored.to_json()["spec"].clone());
         self.refused.clear();
         self.sent.insert(key.clone(), object.clone());
-        self.event(Event::Apply(object));
+        self.event(Event::Apply(object.into()));
         self.settle()?;
         if key.kind == Kind::Pod {
             return Ok(());
@@ -412,6 +423,7 @@ impl World {
         }
         if loses_last_turn {
             self.mirror.revert(&std::mem::take(&mut self.last));
+            self.applied[1] = self.applied[0].clone();
         }
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let objects = self.mirror.read_back()?;
@@ -432,6 +444,7 @@ impl World {
         let undeclared: Vec<ObjectKey> = objects.iter().map(Object::key).filter(is_undeclared).collect();
         self.asked.deletions.extend(undeclared);
         self.controller.restore(objects, self.mirror.version, self.now);
+        self.controller.restore_last_applied(self.applied[1].clone());
         self.refused.clear();
         self.load();
         self.turn()?;
@@ -469,7 +482,7 @@ impl World {
         self.declared.iter().all(is_applied)
             && self.mirror.objects.values().all(|object| {
                 let annotations = object.metadata().annotations.as_ref();
-                annotations.is_none_or(|all| !all.contains_key(APPLIED)) || self.declared.contains(&object.key())
+                annotations.is_none_or(|all| !all.contains_key(ORIGIN)) || self.declared.contains(&object.key())
             })
     }
 

@@ -223,17 +223,20 @@ impl World {
         let words: Vec<&str> = operation.split_whitespace().collect();
         match words[..] {
             ["apply", set, replicas, ref options @ ..] => {
-                self.event(Event::Apply(decode(stateful_set(set, replicas.parse().unwrap(), options))));
+                self.event(Event::Apply(decode(stateful_set(set, replicas.parse().unwrap(), options)).into()));
             }
             // A whole object as JSON.
             ["object", ..] => {
                 let json = operation.trim_start_matches("object").trim();
-                self.event(Event::Apply(decode(serde_json::from_str(json).unwrap())));
+                self.event(Event::Apply(decode(serde_json::from_str(json).unwrap()).into()));
             }
-            ["service", name] => self.event(Event::Apply(decode(json!({
-                "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-                "spec": {"clusterIP": "None", "selector": {"app": "nginx"}, "ports": [{"name": "web", "port": 80}]},
-            })))),
+            ["service", name] => self.event(Event::Apply(
+                decode(json!({
+                    "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+                    "spec": {"clusterIP": "None", "selector": {"app": "nginx"}, "ports": [{"name": "web", "port": 80}]},
+                }))
+                .into(),
+            )),
             // A pod of no set.
             ["pod", name, ref labels @ ..] => {
                 let labels: Map<String, Value> = labels
@@ -241,10 +244,13 @@ impl World {
                     .filter_map(|label| label.split_once('='))
                     .map(|(k, v)| (k.into(), json!(v)))
                     .collect();
-                self.event(Event::Apply(decode(json!({
-                    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
-                    "spec": {"containers": [{"name": "nginx", "image": "nginx:0"}]},
-                }))));
+                self.event(Event::Apply(
+                    decode(json!({
+                        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
+                        "spec": {"containers": [{"name": "nginx", "image": "nginx:0"}]},
+                    }))
+                    .into(),
+                ));
             }
             ["scale", replicas] => self.edit_set("web", |spec| spec["replicas"] = number(replicas)),
             ["scale", set, replicas] => self.edit_set(set, |spec| spec["replicas"] = number(replicas)),
@@ -462,7 +468,7 @@ impl World {
                 let mut json = object.to_json();
                 json["metadata"] = json!({"name": object.metadata().name, "namespace": object.metadata().namespace});
                 json["status"] = Value::Null;
-                self.event(Event::Apply(decode(json)));
+                self.event(Event::Apply(decode(json).into()));
             }
         }
         self.event(Event::Loaded);

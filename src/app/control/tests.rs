@@ -40,7 +40,7 @@ fn apply(control_loop: &mut Loop, kind: Kind, name: &str, spec: Value, now: Time
     let metadata = json!({"name": name, "namespace": "default", "annotations": annotations});
     let mut object = Object::from_json(kind, json!({"metadata": metadata, "spec": spec})).unwrap();
     object::set_defaults(&mut object);
-    control_loop.controller.handle(Event::Apply(object), now);
+    control_loop.controller.handle(Event::Apply(object.into()), now);
 }
 
 /// Turns until nothing is due now.

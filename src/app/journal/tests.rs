@@ -113,7 +113,7 @@ impl Bench {
         let (reply, replied) = sync_channel(1);
         self.version += 1;
         let replies: Vec<Reply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
-        self.journal.as_mut().unwrap().record(changes, self.version, Vec::new(), replies);
+        self.journal.as_mut().unwrap().record(changes, Vec::new(), self.version, Vec::new(), replies);
         replied
     }
 
@@ -268,7 +268,7 @@ fn serials_alone_are_written_too() {
     for (serial, news) in [(7, true), (7, false), (8, true)] {
         let (reply, replied) = sync_channel(1);
         let replies: Vec<Reply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
-        bench.journal.as_mut().unwrap().record(Vec::new(), 1, vec![(Name::root(), serial)], replies);
+        bench.journal.as_mut().unwrap().record(Vec::new(), Vec::new(), 1, vec![(Name::root(), serial)], replies);
         if news {
             bench.expect(commit([], 1));
             bench.verdict(Verdict::Well);
@@ -362,7 +362,7 @@ fn a_slow_disk_delays_no_publication() {
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);
         requests
-            .send(Request::Events(vec![Event::Apply(service(name)), Event::Loaded], Instant::now(), due, reply))
+            .send(Request::Events(vec![Event::Apply(service(name).into()), Event::Loaded], Instant::now(), due, reply))
             .unwrap();
         replied
     };

@@ -1,7 +1,7 @@
 //! Revisions of a set's template: which one is current, which one is wanted, which ones are past.
 
 use super::{Action, canonical, identity};
-use crate::controller::{APPLIED, ORIGIN};
+use crate::object::{APPLIED, ORIGIN};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, StatefulSet},
