@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::diagnostic::Severity;
+use crate::{diagnostic::Severity, object::Object};
 use proptest::prelude::*;
 use std::fs;
 
@@ -588,4 +588,54 @@ fn how_much_is_known() {
     check(&mut scene, Completeness::Part);
     fs::create_dir(other).unwrap();
     check(&mut scene, Completeness::Whole);
+}
+
+#[test]
+fn what_a_document_says_is_kept_as_it_is_written() {
+    let service = |metadata: &str, spec: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a, {metadata}}}\nspec: {{{spec}}}\n")
+    };
+    let head = r#"{"apiVersion":"v1","kind":"Service","metadata":"#;
+    let rows = [
+        // No defaults; sorted; namespace and annotations are there.
+        (
+            service("", "ports: [{port: 80, name: x}]"),
+            r#"{"annotations":{},"name":"a","namespace":"default"},"spec":{"ports":[{"name":"x","port":80}]}}"#,
+        ),
+        // Null is null, and what is empty is empty.
+        (
+            service("namespace: b, labels: null", "selector: {}, clusterIP: ~, ports: []"),
+            r#"{"annotations":{},"labels":null,"name":"a","namespace":"b"},"spec":{"clusterIP":null,"ports":[],"selector":{}}}"#,
+        ),
+        // What only a server writes, notes of who applied, and fields that the kind does not have.
+        (
+            service(
+                "uid: u, resourceVersion: '1', annotations: {headless-dns/origin: manifest, headless-dns/applied: '0', \
+                 kubectl.kubernetes.io/last-applied-configuration: '{}', mine: x}",
+                "type: ClusterIP, nonsense: 1}\nstatus: {loadBalancer: {}",
+            ),
+            r#"{"annotations":{"mine":"x"},"name":"a","namespace":"default"},"spec":{"type":"ClusterIP"}}"#,
+        ),
+        (
+            service("annotations: null", "&p ports: [{port: 1}]"),
+            r#"{"annotations":{},"name":"a","namespace":"default"},"spec":{"ports":[{"port":1}]}}"#,
+        ),
+    ];
+    for (text, expected) in rows {
+        let mut scene = Scene::new();
+        scene.write("x.yaml", text.replace("&p ", ""));
+        let applied = scene.manifests.scan_at(scene.now).applied;
+        let written: Vec<String> = applied.iter().map(|declared| declared.written.to_string()).collect();
+        assert_eq!(written, [format!("{head}{expected}")]);
+    }
+    // What was a default and is said now is something new; another order is not.
+    let mut scene = Scene::new();
+    for (spec, applied) in [
+        ("ports: [{port: 80}], selector: {a: b}", &["a"][..]),
+        ("selector: {a: b}, ports: [{port: 80}]", &[]),
+        ("selector: {a: b}, ports: [{port: 80, protocol: TCP}]", &["a"]),
+    ] {
+        scene.write("x.yaml", service("", spec));
+        scene.expect(applied, &[]);
+    }
 }

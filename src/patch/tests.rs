@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use proptest::prelude::{Strategy, *};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 fn check(of: Type, original: Value, changes: Value, expected: Result<Value, &str>) {
     let got = patch(of, "Pod", &original, &changes);
@@ -140,4 +142,163 @@ fn what_is_too_deep_is_refused() {
         assert_eq!(error, PatchError::Malformed("the patch is nested deeper than 96 levels".to_owned()));
     }
     assert!(patch(Type::Merge, "Pod", &json!({}), &deep(DEPTH - 1)).is_ok());
+}
+
+/// Leaves by their paths: elements of lists that are merged stand under their keys, other lists are leaves.
+fn leaves(value: &Value, path: &str, merged: &dyn Fn(&str) -> Option<&'static str>) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    match (value, merged(path.rsplit('/').next().unwrap())) {
+        (Value::Object(fields), _) => {
+            for (name, inner) in fields {
+                found.extend(leaves(inner, &format!("{path}/{name}"), merged));
+            }
+        }
+        (Value::Array(items), Some("")) => {
+            found.extend(items.iter().map(|item| (format!("{path}/{item}"), item.clone())));
+        }
+        (Value::Array(items), Some(key)) => {
+            for item in items {
+                found.extend(leaves(item, &format!("{path}/{}", item[key]), merged));
+            }
+        }
+        (leaf, _) => drop(found.insert(path.to_owned(), leaf.clone())),
+    }
+    found
+}
+
+/// Objects of a few fields of each sort: text, maps, lists of objects and of text that are merged, atomic lists.
+fn drawn() -> impl Strategy<Value = Value> {
+    let word = || (0..3_u8).prop_map(|number| json!(format!("v{number}")));
+    let map = move || prop::collection::btree_map("[abc]", word(), 0..3).prop_map(|map| json!(map));
+    let fields = move |names: &'static [&'static str]| {
+        prop::collection::btree_map(prop::sample::select(names), word(), 0..3).prop_map(|map| json!(map))
+    };
+    let env = prop::collection::btree_map("[AB]", word(), 0..3).prop_map(|map| -> Value {
+        map.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+    });
+    let container = (fields(&["image", "workingDir"]), env, prop::option::of(prop::collection::vec(word(), 0..3)));
+    let containers = prop::collection::btree_map("[abc]", container, 0..3).prop_map(|map| -> Value {
+        let element = |(name, (mut fields, env, args)): (String, (Value, Value, Option<Vec<Value>>))| {
+            fields["name"] = json!(name);
+            if env != json!([]) {
+                fields["env"] = env;
+            }
+            if let Some(args) = args {
+                fields["args"] = args.into();
+            }
+            fields
+        };
+        map.into_iter().map(element).collect()
+    });
+    let finalizers = prop::collection::btree_set("[xyz]", 0..3);
+    (map(), map(), finalizers, fields(&["nodeName", "hostname", "subdomain"]), containers).prop_map(
+        |(labels, annotations, finalizers, mut spec, containers)| {
+            let mut metadata = json!({ "name": "one", "annotations": annotations });
+            for (name, value) in [("labels", labels), ("finalizers", json!(finalizers))] {
+                if value != json!({}) && value != json!([]) {
+                    metadata[name] = value;
+                }
+            }
+            if containers != json!([]) {
+                spec["containers"] = containers;
+            }
+            json!({ "metadata": metadata, "spec": spec })
+        },
+    )
+}
+
+proptest! {
+    /// An independent model: the leaves of the three, and nothing of how patches are made.
+    #[test]
+    fn an_edit_sets_what_is_said_removes_what_was_said_and_leaves_the_rest(
+        original in drawn(), modified in drawn(), current in drawn()
+    ) {
+        let merged = apply_edit("Pod", Some(&original), &modified, &current).unwrap();
+        let key = |list: &str| match list {
+            "containers" | "env" => Some("name"),
+            "finalizers" => Some(""),
+            _ => None,
+        };
+        let of = |value: &Value| leaves(value, "", &key);
+        let (said, says, live) = (of(&original), of(&modified), of(&current));
+        let is_gone = |path: &String| said.contains_key(path) && !says.contains_key(path);
+        // What was said as a whole goes as a whole: a map, a list, an element.
+        let wholes = |value: &Value| {
+            let (mut found, mut open) = (Vec::new(), vec![(String::new(), value)]);
+            while let Some((path, value)) = open.pop() {
+                let next: Vec<(String, &Value)> = match value {
+                    Value::Object(fields) => fields.iter().map(|(name, inner)| (format!("{path}/{name}"), inner)).collect(),
+                    Value::Array(items) => match key(path.rsplit('/').next().unwrap()).filter(|key| !key.is_empty()) {
+                        Some(key) => items.iter().map(|item| (format!("{path}/{}", item[key]), item)).collect(),
+                        None => Vec::new(),
+                    },
+                    _ => continue,
+                };
+                found.push(path);
+                open.extend(next);
+            }
+            found
+        };
+        let still: Vec<String> = wholes(&modified);
+        let gone: Vec<String> =
+            wholes(&original).into_iter().filter(|path| !still.contains(path)).map(|path| path + "/").collect();
+        let mut expected: BTreeMap<String, Value> = live
+            .into_iter()
+            .filter(|(path, _)| !is_gone(path) && !gone.iter().any(|whole| path.starts_with(whole)))
+            .collect();
+        expected.extend(says);
+        let got = of(&merged);
+        prop_assert_eq!(&got, &expected, "\n{}\n{}\n{}\n{}", original, modified, current, merged);
+        // Again it changes nothing.
+        let again = apply_edit("Pod", Some(&modified), &modified, &merged).unwrap();
+        prop_assert_eq!(again, merged);
+    }
+}
+
+#[test]
+fn lists_keep_the_order_of_the_file_and_the_place_of_others() {
+    let pod = |names: &[&str]| {
+        let containers: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "spec": { "containers": containers } })
+    };
+    // (said, says, live, merged)
+    for (original, modified, current, expected) in [
+        (&["a", "b"][..], &["a", "b"][..], &["a", "x", "b"][..], &["a", "x", "b"][..]),
+        (&["a", "b"], &["b", "a"], &["a", "x", "b"], &["x", "b", "a"]),
+        (&["a", "b"], &["b"], &["a", "x", "b"], &["x", "b"]),
+        (&["a"], &["a", "c"], &["a", "x"], &["a", "c", "x"]),
+    ] {
+        let merged = apply_edit("Pod", Some(&pod(original)), &pod(modified), &pod(current)).unwrap();
+        assert_eq!(merged, pod(expected), "{original:?} {modified:?} {current:?}");
+    }
+}
+
+#[test]
+fn what_is_one_value_and_what_keeps_its_keys() {
+    let check = |original: Value, modified: Value, current: Value, expected: Value| {
+        let spec = |value| json!({ "spec": value });
+        let merged = apply_edit("Pod", Some(&spec(original)), &spec(modified), &spec(current)).unwrap();
+        assert_eq!(merged, spec(expected));
+    };
+    // A volume that was one thing and is another now.
+    check(
+        json!({ "volumes": [{ "name": "v", "emptyDir": {} }] }),
+        json!({ "volumes": [{ "name": "v", "configMap": { "name": "c" } }] }),
+        json!({ "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "w", "emptyDir": {} }] }),
+        json!({ "volumes": [{ "name": "v", "configMap": { "name": "c" } }, { "name": "w", "emptyDir": {} }] }),
+    );
+    // An atomic list: what others put in is gone, once the file says otherwise than what stands.
+    check(
+        json!({ "tolerations": [{ "key": "a" }] }),
+        json!({ "tolerations": [{ "key": "a" }] }),
+        json!({ "tolerations": [{ "key": "a" }, { "key": "x" }] }),
+        json!({ "tolerations": [{ "key": "a" }] }),
+    );
+    check(json!({ "hostname": "a" }), json!({ "hostname": null }), json!({ "hostname": "b" }), json!({}));
+    check(json!({}), json!({ "hostname": null }), json!({}), json!({}));
+    // What cannot be told apart is an error, whose way out is the caller's.
+    let unnamed = json!({ "spec": { "containers": [{ "image": "a" }] } });
+    let named = json!({ "spec": { "containers": [{ "name": "a" }] } });
+    let error = apply_edit("Pod", Some(&unnamed), &named, &named).unwrap_err();
+    assert_eq!(error.to_string(), "map: {\"image\":\"a\"} does not contain declared merge key: name");
 }
