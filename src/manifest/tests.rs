@@ -604,26 +604,26 @@ fn what_a_document_says_is_kept_as_it_is_written() {
         ),
         // Null is null, and what is empty is empty.
         (
-            service("namespace: b, labels: null", "selector: {}, clusterIP: ~, ports: []"),
-            r#"{"annotations":{},"labels":null,"name":"a","namespace":"b"},"spec":{"clusterIP":null,"ports":[],"selector":{}}}"#,
+            service("namespace: b, labels: null", "selector: {}, clusterIP: ~, externalIPs: [], ports: [{port: 1}]"),
+            r#"{"annotations":{},"labels":null,"name":"a","namespace":"b"},"spec":{"clusterIP":null,"externalIPs":[],"ports":[{"port":1}],"selector":{}}}"#,
         ),
         // What only a server writes, notes of who applied, and fields that the kind does not have.
         (
             service(
                 "uid: u, resourceVersion: '1', annotations: {headless-dns/origin: manifest, headless-dns/applied: '0', \
                  kubectl.kubernetes.io/last-applied-configuration: '{}', mine: x}",
-                "type: ClusterIP, nonsense: 1}\nstatus: {loadBalancer: {}",
+                "ports: [{port: 1}], nonsense: 1}\nstatus: {loadBalancer: {}",
             ),
-            r#"{"annotations":{"mine":"x"},"name":"a","namespace":"default"},"spec":{"type":"ClusterIP"}}"#,
+            r#"{"annotations":{"mine":"x"},"name":"a","namespace":"default"},"spec":{"ports":[{"port":1}]}}"#,
         ),
         (
-            service("annotations: null", "&p ports: [{port: 1}]"),
+            service("annotations: null", "ports: [{port: 1}]"),
             r#"{"annotations":{},"name":"a","namespace":"default"},"spec":{"ports":[{"port":1}]}}"#,
         ),
     ];
     for (text, expected) in rows {
         let mut scene = Scene::new();
-        scene.write("x.yaml", text.replace("&p ", ""));
+        scene.write("x.yaml", text);
         let applied = scene.manifests.scan_at(scene.now).applied;
         let written: Vec<String> = applied.iter().map(|declared| declared.written.to_string()).collect();
         assert_eq!(written, [format!("{head}{expected}")]);

@@ -247,7 +247,9 @@ proptest! {
             .filter(|(path, _)| !is_gone(path) && !gone.iter().any(|whole| path.starts_with(whole)))
             .collect();
         expected.extend(says);
-        let got = of(&merged);
+        // Null, and directives in elements that are new, are nothing to whoever decodes it, as upstream.
+        let is_left = |(path, value): &(String, Value)| !value.is_null() && !path.contains("/$");
+        let got: BTreeMap<_, _> = of(&merged).into_iter().filter(is_left).collect();
         prop_assert_eq!(&got, &expected, "\n{}\n{}\n{}\n{}", original, modified, current, merged);
         // Again it changes nothing.
         let again = apply_edit("Pod", Some(&modified), &modified, &merged).unwrap();

@@ -10,6 +10,7 @@
 //! | objects | kind, namespace, name | the object as JSON         |
 //! | cluster | `resourceVersion`     | the last one given         |
 //! |         | `objects`             | how many objects there are |
+//! |         | `applied`             | how many rows of `applied` |
 //! |         | `volumes`             | directories to be wiped    |
 //! | serials | a zone's apex         | its last SOA serial        |
 //! | applied | kind, namespace, name | what its manifest said     |
@@ -441,12 +442,13 @@ fn read_named(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>>
 }
 
 fn read_last_applied(database: &Database) -> Result<Vec<(ObjectKey, Arc<str>)>, Box<dyn std::error::Error>> {
-    let table = match database.begin_read()?.open_table(APPLIED) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        table => table?,
-    };
+    let transaction = database.begin_read()?;
     let mut found = Vec::new();
-    for entry in table.iter()? {
+    let table = match transaction.open_table(APPLIED) {
+        Err(TableError::TableDoesNotExist(_)) => None,
+        table => Some(table?),
+    };
+    for entry in table.iter().map(ReadableTable::iter).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
         let (key, value) = entry?;
         let (kind, namespace, name) = key.value();
         let wrong = |problem: &str| format!("what was applied of {kind} {namespace}/{name}: {problem}");
@@ -455,7 +457,10 @@ fn read_last_applied(database: &Database) -> Result<Vec<(ObjectKey, Arc<str>)>, 
         found.push((ObjectKey::new(*known, namespace, name), std::str::from_utf8(text)?.into()));
     }
     found.sort_unstable();
-    Ok(found)
+    match cluster_number(&transaction.open_table(CLUSTER)?, "applied")? {
+        expected if expected == found.len() as u64 => Ok(found),
+        expected => Err(format!("{} versions of manifests of {expected} are there", found.len()).into()),
+    }
 }
 
 /// The rest, when so many have been read before.
@@ -498,6 +503,7 @@ fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(),
             None => drop(objects.remove(place)?),
         }
     }
+    let mut applied_versions = None;
     if !pending.applied.is_empty() {
         let mut applied = transaction.open_table(APPLIED)?;
         for (key, written) in &pending.applied {
@@ -510,13 +516,19 @@ fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(),
                 None => drop(applied.remove(place)?),
             }
         }
+        applied_versions = Some(applied.len()?);
     }
     let mut serials = transaction.open_table(SERIALS)?;
     for (zone, serial) in &pending.serials {
         serials.insert(zone.as_str(), seal(&[zone], serial.to_string().as_bytes()).as_slice())?;
     }
     let mut cluster = transaction.open_table(CLUSTER)?;
-    for (key, number) in [("resourceVersion", pending.resource_version), ("objects", Some(objects.len()?))] {
+    let numbers = [
+        ("resourceVersion", pending.resource_version),
+        ("objects", Some(objects.len()?)),
+        ("applied", applied_versions),
+    ];
+    for (key, number) in numbers {
         if let Some(number) = number {
             cluster.insert(key, seal(&[key], number.to_string().as_bytes()).as_slice())?;
         }

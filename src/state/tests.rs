@@ -65,6 +65,48 @@ fn what_was_stored_is_loaded() {
     assert_eq!(Store::open(&directory).unwrap().load().unwrap(), expected);
 }
 
+#[test]
+fn what_was_applied_is_kept_beside_the_objects() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
+    let (a, b) = (service("a"), service("b"));
+    // A store of version 0.1.0 has no such table.
+    store.commit(&[stored(&a), stored(&b)], 2, &[]).unwrap();
+    assert_eq!(store.load_last_applied().unwrap(), []);
+    let text = |text: &str| Some(Arc::from(text));
+    store.remember([(b.key(), text("{\"b\":1}")), (a.key(), text("{}"))]);
+    assert_eq!(store.load_last_applied().unwrap(), [], "with the next commit");
+    store.commit(&[], 3, &[]).unwrap();
+    store.remember([(a.key(), text("{\"a\":\"ä\"}"))]);
+    store.remember([(b.key(), None)]);
+    store.commit(&[gone(&b)], 4, &[]).unwrap();
+    drop(store);
+    let store = Store::open(directory.path()).unwrap();
+    assert_eq!(store.load().unwrap().last_applied, [(a.key(), Arc::from("{\"a\":\"ä\"}"))]);
+    drop(store);
+
+    // Lost or changed, it is damage like any other.
+    for (damage, message) in [
+        (None, "0 versions of manifests of 1 are there"),
+        (Some(&b"nonsense"[..]), "what was applied of Service default/a: wrong checksum"),
+    ] {
+        let database = Database::create(directory.path().join(FILE)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut table = transaction.open_table(APPLIED).unwrap();
+            let place = ("Service", "default", "a");
+            match damage {
+                Some(value) => drop(table.insert(place, value).unwrap()),
+                None => drop(table.remove(place).unwrap()),
+            }
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        let error = Store::open(directory.path()).unwrap().load_last_applied().unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
 /// An object of each kind, in order of their keys.
 fn one_of_each_kind() -> Vec<Object> {
     Kind::ALL
@@ -201,6 +243,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
     let objects: Vec<Object> = (0..50).map(|n| pod(&format!("web-{n}"), "10.0.0.2")).collect();
+    store.remember(objects.iter().map(|object| (object.key(), Some(object.to_json().to_string().into()))));
     store.commit(&objects.iter().map(stored).collect::<Vec<_>>(), 50, &[(apex(), 7)]).unwrap();
     let expected = store.load().unwrap();
     let file = store.file().to_owned();

@@ -21,6 +21,8 @@ pub enum Operation {
     Relabel(usize, i64, bool),
     /// Somebody puts a finalizer on a pod, or takes it off.
     Finalizer(usize, i64, bool),
+    /// A client notes something on a set.
+    Note(usize, u8),
     /// The program ends and starts again; what its last turn changed may not have reached the disk.
     Restart {
         loses_last_turn: bool,
@@ -171,6 +173,7 @@ fn operation(rng: &mut Rng) -> Operation {
         63..=64 => Operation::Finalizer(set, ordinal, rng.bool()),
         65..=70 => Operation::Restart { loses_last_turn: rng.bool() },
         71..=73 => Operation::Rest,
+        74..=76 => Operation::Note(set, rng.u8(..)),
         _ => Operation::Wait(match rng.u8(..4) {
             0 => 0,
             1 => rng.u32(..200),

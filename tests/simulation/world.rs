@@ -23,6 +23,9 @@ use std::{
     time::Duration,
 };
 
+/// The annotation that clients write.
+const NOTE: &str = "example.com/note";
+
 type Checked = Result<(), String>;
 
 /// So many turns in a row without the clock moving on mean that the control plane never becomes quiet.
@@ -287,6 +290,13 @@ impl World {
                     self.replace(&key, |object| object.metadata_mut().finalizers = is_held.then(finalizer));
                 }
             }
+            Operation::Note(set, note) => {
+                let key = self.setting.sets[set].key();
+                self.replace(&key, |object| {
+                    let annotations = object.metadata_mut().annotations.get_or_insert_default();
+                    annotations.insert(NOTE.to_owned(), note.to_string());
+                });
+            }
             Operation::Restart { loses_last_turn } => return self.restart(loses_last_turn),
             Operation::Wait(time) => return self.wait(SignedDuration::from_millis(time.into())),
             Operation::Rest => return self.rest().map(|_| ()),
@@ -330,6 +340,7 @@ impl World {
         let stored = self.mirror.objects.get(&key).filter(|stored| stored.metadata().deletion_timestamp.is_none());
         let must_be_refused = stored.is_some_and(|stored| is_forbidden(stored, &object));
         let spec = stored.map(|stored| stored.to_json()["spec"].clone());
+        let noted = stored.map(notes);
         self.refused.clear();
         self.sent.insert(key.clone(), object.clone());
         self.event(Event::Apply(object.into()));
@@ -346,6 +357,11 @@ impl World {
             if standing != spec {
                 return Err(format!("[J] {key} was refused and yet changed"));
             }
+        }
+        if let (Some(before), Some(after)) = (noted, self.mirror.objects.get(&key).map(notes))
+            && before != after
+        {
+            return Err(format!("[edit] {key}: a client's {before:?} became {after:?} though no file says it"));
         }
         self.mend(&key);
         Ok(())
@@ -595,6 +611,12 @@ impl World {
         });
         pods.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// What a client noted on an object, and which object that is.
+fn notes(object: &Object) -> (Option<String>, Option<String>) {
+    let metadata = object.metadata();
+    (metadata.annotations.as_ref().and_then(|all| all.get(NOTE).cloned()), metadata.uid.clone())
 }
 
 /// Whether nothing is under way that a restart would bring forward: pods that have just been started or are being

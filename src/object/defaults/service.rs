@@ -14,6 +14,9 @@ pub(super) fn set(service: &mut Service) {
     let spec = service.spec.get_or_insert_default();
     default_text(&mut spec.type_, "ClusterIP");
     default_text(&mut spec.session_affinity, "None");
+    if spec.session_affinity.as_deref() == Some("None") {
+        spec.session_affinity_config = None;
+    }
     if spec.session_affinity.as_deref() == Some("ClientIP") {
         let client = spec.session_affinity_config.get_or_insert_default().client_ip.get_or_insert_default();
         client.timeout_seconds.get_or_insert(AFFINITY_SECONDS);
