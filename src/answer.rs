@@ -1,6 +1,7 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
 mod ahead;
+mod dname;
 pub mod foreign;
 mod reason;
 
@@ -259,6 +260,22 @@ impl<'s> Outcome<'s> {
     }
 }
 
+/// The names that were aliases on the way.
+#[derive(Clone, Copy, Default)]
+struct Followed<'n> {
+    names: [&'n [u8]; ALIASES_MAX],
+    count: usize,
+}
+
+impl<'n> Followed<'n> {
+    fn add(&mut self, name: &'n [u8]) {
+        if let Some(place) = self.names.get_mut(self.count) {
+            *place = name;
+            self.count += 1;
+        }
+    }
+}
+
 struct Answering<'s, 'o> {
     snapshot: &'s Snapshot,
     request: Request,
@@ -314,7 +331,7 @@ impl<'s> Answering<'s, '_> {
         asked.make_ascii_lowercase();
         let asked: &[u8] = asked;
 
-        let Some(mut zone) = self.zone(asked, question.qtype) else {
+        let Some(zone) = self.zone(asked, question.qtype) else {
             self.elsewhere = self.snapshot.is_synced();
             // A file that has not been read yet may bring its zone; nobody else is to be asked for it.
             return if self.request.forwarding && !self.elsewhere {
@@ -324,43 +341,66 @@ impl<'s> Answering<'s, '_> {
             };
         };
         self.zone = Some(zone);
-        let mut name = asked;
-        let mut owner = Owner::Question;
-        let mut followed: [&[u8]; ALIASES_MAX] = [&[]; ALIASES_MAX];
-        for step in 0..ALIASES_MAX {
+        self.follow(zone, asked, Owner::Question, question.qtype, Followed::default())
+    }
+
+    /// Follows aliases from a name on.
+    #[inline]
+    fn follow<'n>(
+        &mut self,
+        mut zone: &'s Zone,
+        mut name: &'n [u8],
+        mut owner: Owner<'n>,
+        qtype: RecordType,
+        mut followed: Followed<'n>,
+    ) -> Outcome<'s>
+    where
+        's: 'n,
+    {
+        while followed.count < ALIASES_MAX {
             let node = match zone.find(name) {
                 Found::Node(node) | Found::Wildcard(node) => node,
                 // DS belongs to this side of the cut (RFC 4035 §3.1.4.1).
-                Found::Cut(cut) if question.qtype == RecordType::DS && cut.wire_name() == name => cut,
-                Found::Cut(cut) if step == 0 => return self.refer(zone, cut),
+                Found::Cut(cut) if qtype == RecordType::DS && cut.wire_name() == name => cut,
+                Found::Cut(cut) if followed.count == 0 => return self.refer(zone, cut),
                 Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
+                Found::Dname(above) => return self.substitute(above, name, owner, qtype, followed),
                 Found::Absent(note) => {
                     let why = self.with_edns.then(|| Reason::of_absence(zone, name, note)).flatten();
                     return self.absent(zone, owner, Rcode::NXDOMAIN, note, why);
                 }
             };
-            if let Some(set) = node.set(question.qtype) {
+            if let Some(set) = node.set(qtype) {
                 let outcome = self.found(owner, set);
                 return if self.is_stale(zone) { outcome.because(STALE) } else { outcome };
             }
-            if question.qtype == RecordType::ANY {
+            if qtype == RecordType::ANY {
                 return self.any(zone, owner, node);
             }
             let Some(alias) = node.set(RecordType::CNAME) else {
-                return self.without(zone, owner, node, question.qtype);
+                return self.without(zone, owner, node, qtype);
             };
             let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
-            followed[step] = name;
-            // A loop ends where it began; a target elsewhere is for the client to ask.
-            let next = self.zone(target, question.qtype);
-            self.elsewhere = next.is_none() && self.snapshot.is_synced();
-            let Some(next) = next else { return Outcome::ours(Rcode::NOERROR) };
-            if followed.contains(&target) {
-                return Outcome::ours(Rcode::NOERROR).because(CIRCLE);
+            followed.add(name);
+            match self.next(target, qtype, &followed) {
+                Ok(next) => (zone, name, owner) = (next, target, Owner::Name(target)),
+                Err(outcome) => return outcome,
             }
-            (zone, name, owner) = (next, target, Owner::Name(target));
         }
         Outcome::ours(Rcode::NOERROR).because(TOO_MANY_ALIASES)
+    }
+
+    /// The zone of an alias's target; or how the answer ends. A loop ends where it began; a target elsewhere is for the
+    /// client to ask.
+    #[inline]
+    fn next(&mut self, target: &[u8], qtype: RecordType, followed: &Followed<'_>) -> Result<&'s Zone, Outcome<'s>> {
+        let next = self.zone(target, qtype);
+        self.elsewhere = next.is_none() && self.snapshot.is_synced();
+        match next {
+            None => Err(Outcome::ours(Rcode::NOERROR)),
+            Some(_) if followed.names.contains(&target) => Err(Outcome::ours(Rcode::NOERROR).because(CIRCLE)),
+            Some(next) => Ok(next),
+        }
     }
 
     /// Whether what is known of a zone is from before a restart.
@@ -479,7 +519,7 @@ impl<'s> Answering<'s, '_> {
             return outcome;
         }
         for server in servers.rdata() {
-            let whole = zone.node(server).is_none_or(|glue| self.add_node(Owner::Name(server), glue));
+            let whole = zone.address_node(server).is_none_or(|glue| self.add_node(Owner::Name(server), glue));
             // Without the glue of a server inside the delegation nobody finds it (RFC 9471 §2.1).
             if !whole && crate::name::is_within(server, owner) {
                 self.response.truncate();
@@ -503,7 +543,7 @@ impl<'s> Answering<'s, '_> {
             }
             let Some(name) = target(set.rtype(), ready.rdata(index)) else { continue };
             let zone = self.snapshot.zone_of(name);
-            let Some(node) = zone.and_then(|zone| zone.node(name)) else { continue };
+            let Some(node) = zone.and_then(|zone| zone.address_node(name)) else { continue };
             let owner = standing.map_or(Owner::Name(name), |offset| Owner::At { offset, name });
             if !self.add_node(owner, node) {
                 return;

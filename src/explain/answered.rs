@@ -130,6 +130,7 @@ fn mnemonic(code: ResponseCode) -> String {
         ResponseCode::FormErr => "FORMERR".to_owned(),
         ResponseCode::ServFail => "SERVFAIL".to_owned(),
         ResponseCode::NXDomain => "NXDOMAIN".to_owned(),
+        ResponseCode::YXDomain => "YXDOMAIN".to_owned(),
         ResponseCode::NotImp => "NOTIMP".to_owned(),
         ResponseCode::Refused => "REFUSED".to_owned(),
         other => format!("RCODE{}", u16::from(other)),

@@ -23,6 +23,7 @@ impl Walk<'_> {
                 self.static_records(node);
             }
             Found::Cut(node) => self.delegated(node, name),
+            Found::Dname(node) => self.substituted(node, name),
             Found::Absent(_) => {
                 self.fail(Level::Name, format!("{name} is not in the file, and no wildcard stands for it"));
                 let names: Vec<String> = zone
@@ -59,6 +60,26 @@ impl Walk<'_> {
             types => {
                 self.fail(Level::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
                 self.advise(format!("ask for {}, or add {} to the file", types.join(" or "), self.rtype));
+            }
+        }
+    }
+
+    /// Below a DNAME: an alias made of the name.
+    fn substituted(&mut self, above: &Node, name: &Name) {
+        let ending = above.set(RecordType::DNAME).and_then(|set| Name::from_wire(set.rdata().next()?).ok());
+        let Some(ending) = ending else { return };
+        let above_it = Name::from_wire(above.wire_name()).map_or(0, |above| above.labels().count());
+        let kept: Vec<&[u8]> = name.labels().take(name.labels().count().saturating_sub(above_it)).collect();
+        match ending.descendant(&kept) {
+            Ok(target) => {
+                let text = format!("{name} lies below {}, whose DNAME makes it an alias of {target}", above.name());
+                self.ok(Level::Alias, text);
+                self.alias(&target);
+            }
+            Err(error) => {
+                let text = format!("the DNAME of {} makes no name of {name} below {ending}: {error}", above.name());
+                self.fail(Level::Alias, text);
+                self.advise("ask for a shorter name, or give the DNAME a shorter target");
             }
         }
     }

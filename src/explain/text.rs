@@ -73,6 +73,7 @@ impl Explanation {
             _ if answer.forwarded => "asked for elsewhere; here is known:".to_owned(),
             ("NOERROR", true) => "NODATA: the name exists, and has no record of this type".to_owned(),
             ("NXDOMAIN", _) => "NXDOMAIN: the name does not exist, and nothing below it does".to_owned(),
+            ("YXDOMAIN", _) => "YXDOMAIN: the name that a DNAME makes of it is longer than 255 octets".to_owned(),
             (code, _) => code.to_owned(),
         };
         match answer.negative_ttl {

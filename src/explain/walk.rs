@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             let found = zone.find(name.as_wire());
             let here = match found {
                 Found::Node(node) => node.set(self.rtype).is_some() || node.set(RecordType::CNAME).is_some(),
-                Found::Wildcard(_) | Found::Cut(_) => true,
+                Found::Wildcard(_) | Found::Cut(_) | Found::Dname(_) => true,
                 Found::Absent(_) => false,
             };
             if here {

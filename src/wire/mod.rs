@@ -34,6 +34,8 @@ impl Rcode {
     pub const NOTIMP: Rcode = Rcode(4);
     /// This server does not answer that.
     pub const REFUSED: Rcode = Rcode(5);
+    /// A DNAME would make a name that is too long (RFC 6672 §2.2).
+    pub const YXDOMAIN: Rcode = Rcode(6);
     /// Not allowed, or not an authority for the zone; with TSIG, the signature is not accepted (RFC 8945 §5.2).
     pub const NOTAUTH: Rcode = Rcode(9);
     /// The EDNS version is not implemented (RFC 6891 §6.1.3).

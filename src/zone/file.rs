@@ -3,6 +3,7 @@
 mod check;
 mod entry;
 mod generate;
+mod octets;
 mod rdata;
 mod read;
 

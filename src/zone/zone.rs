@@ -37,9 +37,10 @@ pub struct Zone {
     file: Arc<FileRecords>,
     /// Apexes of zones right below this one, in order; names above them must exist here.
     apexes_below: Arc<[Name]>,
-    /// Nodes that hold records; records; delegations; wildcards.
+    /// Nodes that hold records; records; names with DNAME; delegations; wildcards.
     names: usize,
     records: usize,
+    dnames: usize,
     pub(super) cuts: usize,
     pub(super) wildcards: usize,
     /// How the versions before lead to this one.
@@ -55,6 +56,8 @@ pub enum Found<'z> {
     Wildcard(&'z Node),
     /// The name lies at or below this delegation.
     Cut(&'z Node),
+    /// The name lies below this one, which has a DNAME (RFC 6672).
+    Dname(&'z Node),
     /// There is no such name; perhaps it is known why.
     Absent(Option<&'z Note>),
 }
@@ -75,6 +78,7 @@ impl Zone {
             apexes_below: Arc::default(),
             names: 0,
             records: 0,
+            dnames: 0,
             cuts: 0,
             wildcards: 0,
             journal: Journal::default(),
@@ -219,10 +223,10 @@ impl Zone {
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Found<'_> {
-        if self.cuts > 0
-            && let Some(cut) = self.cut(name)
+        if self.cuts + self.dnames > 0
+            && let Some(found) = self.diverted(name)
         {
-            return Found::Cut(cut);
+            return found;
         }
         let known = self.known(name);
         match known {
@@ -237,10 +241,33 @@ impl Zone {
         Found::Absent(known.and_then(Node::note))
     }
 
-    /// The delegation nearest to the apex at or above `name`.
-    fn cut(&self, name: &[u8]) -> Option<&Node> {
-        let is_cut = |node: &&Node| node.set(RecordType::NS).is_some();
-        self.path(name).filter_map(|name| self.node(name)).filter(is_cut).last()
+    /// The delegation at or above `name`, or the DNAME above it, whichever is nearest to the apex; of both at one name the
+    /// delegation.
+    fn diverted(&self, name: &[u8]) -> Option<Found<'_>> {
+        let mut found = None;
+        for above in self.path(name) {
+            let Some(node) = self.node(above) else { continue };
+            if node.set(RecordType::NS).is_some() {
+                found = Some(Found::Cut(node));
+            } else if above.len() < name.len() && node.set(RecordType::DNAME).is_some() {
+                found = Some(Found::Dname(node));
+            }
+        }
+        let apex = self.origin.as_wire();
+        if self.dnames > 0
+            && name.len() > apex.len()
+            && let Some(node) = self.node(apex).filter(|node| node.set(RecordType::DNAME).is_some())
+        {
+            return Some(Found::Dname(node));
+        }
+        found
+    }
+
+    /// The node of a name whose addresses may be added to an answer: glue is, and not what a DNAME hides.
+    #[inline]
+    pub fn address_node(&self, name: &[u8]) -> Option<&Node> {
+        let hidden = self.dnames > 0 && matches!(self.diverted(name), Some(Found::Dname(_)));
+        if hidden { None } else { self.node(name) }
     }
 
     /// The wildcard at the closest encloser of an absent name (RFC 4592 §3.3.1).
@@ -414,6 +441,7 @@ impl Zone {
         change(&mut self.names, usize::from(!node.is_empty()));
         change(&mut self.records, node.records());
         change(&mut self.wildcards, usize::from(node.is_wildcard() && node.exists()));
+        change(&mut self.dnames, usize::from(node.set(RecordType::DNAME).is_some()));
         let cut = node.wire_name() != self.origin.as_wire() && node.set(RecordType::NS).is_some();
         change(&mut self.cuts, usize::from(cut));
     }
@@ -430,7 +458,7 @@ impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
         (&self.origin, self.counts(), self.nodes.iter().count())
             == (&other.origin, other.counts(), other.nodes.iter().count())
-            && (self.cuts, self.wildcards) == (other.cuts, other.wildcards)
+            && (self.cuts, self.dnames, self.wildcards) == (other.cuts, other.dnames, other.wildcards)
             && self.nodes.iter().all(|node| other.known(node.wire_name()) == Some(node))
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[N
         reader.tell(Severity::Error, 0, Place { line: 1, column: 1 }, 1, "the zone has no SOA record", help);
         return None;
     };
-    for second in soas {
+    for second in soas.filter(|second| (&second.owner, &second.rdata) != (&soa.owner, &soa.rdata)) {
         let message = format!("a second SOA record; the first is in line {}", soa.place.line);
         reader.error(second, &message, "a file holds one zone");
     }
@@ -25,10 +25,11 @@ pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[N
         reader.error(record, &message, "the zone is the owner of the SOA record; look at $ORIGIN and final dots");
     }
     let zone = Index::new(records);
-    zone.aliases(reader, records);
+    zone.aliases(reader);
     zone.wildcards(reader, records);
     zone.ttls(reader);
     zone.hidden(reader, records, &soa.owner);
+    zone.signed(reader, records);
     if built_in.contains(&soa.owner) {
         let message = format!("the zone {} is built in: the SOA and NS of this file's apex are ignored", soa.owner);
         reader.warn(soa, &message, "the file's other records are served beneath the built-in ones");
@@ -58,16 +59,27 @@ impl<'r> Index<'r> {
         self.has(owner, RecordType::A) || self.has(owner, RecordType::AAAA)
     }
 
-    /// A CNAME stands alone (RFC 2181 §10.1).
-    fn aliases(&self, reader: &mut Reader, records: &[Record]) {
-        for record in records.iter().filter(|record| record.rtype == RecordType::CNAME) {
-            let Some(types) = self.0.get(&record.owner) else { continue };
-            let aliases = types
-                .get(&RecordType::CNAME)
-                .map_or(0, |aliases| aliases.iter().map(|alias| &alias.rdata).collect::<BTreeSet<_>>().len());
-            if types.len() > 1 || aliases > 1 {
-                let message = format!("{} has a CNAME and other records", record.owner);
-                reader.error(record, &message, "a name with a CNAME has nothing else");
+    /// A CNAME stands alone (RFC 2181 §10.1) but for what DNSSEC puts beside it (RFC 4035 §2.5); of DNAME there is one
+    /// (RFC 6672 §2.4).
+    fn aliases(&self, reader: &mut Reader) {
+        for (owner, types) in &self.0 {
+            let several = |records: &[&Record]| records.iter().any(|record| record.rdata != records[0].rdata);
+            if let Some(aliases) = types.get(&RecordType::CNAME) {
+                let beside = |rtype: &RecordType| {
+                    use RecordType as T;
+                    matches!(*rtype, T::CNAME | T::RRSIG | T::NSEC | T::KEY | T::SIG | T::NXT)
+                };
+                if several(aliases) || !types.keys().all(beside) {
+                    for record in aliases {
+                        let message = format!("{owner} has a CNAME and other records");
+                        reader.error(record, &message, "a name with a CNAME has nothing else");
+                    }
+                }
+            }
+            if let Some(dnames) = types.get(&RecordType::DNAME).filter(|dnames| several(dnames)) {
+                for record in dnames {
+                    reader.error(record, &format!("{owner} has several DNAME records"), "all names below have one alias");
+                }
             }
         }
     }
@@ -81,7 +93,9 @@ impl<'r> Index<'r> {
     }
 
     fn ttls(&self, reader: &mut Reader) {
-        for (rtype, records) in self.0.values().flatten() {
+        // Signatures have the TTLs of what they sign (RFC 4034 §3).
+        let sets = self.0.values().flatten().filter(|(rtype, _)| **rtype != RecordType::RRSIG);
+        for (rtype, records) in sets {
             let least = records.iter().map(|record| record.ttl).min().unwrap_or(0);
             if let Some(record) = records.iter().find(|record| record.ttl != least) {
                 let message = format!("the {rtype} records of {} differ in their TTL; {least} is used", record.owner);
@@ -90,22 +104,40 @@ impl<'r> Index<'r> {
         }
     }
 
-    /// Below a delegation only glue is ever given out.
+    /// Below a delegation only glue is ever given out, and below a DNAME nothing.
     fn hidden(&self, reader: &mut Reader, records: &[Record], apex: &Name) {
-        let cuts: BTreeSet<&Name> =
-            self.0.keys().copied().filter(|owner| *owner != apex && self.has(owner, RecordType::NS)).collect();
-        if cuts.is_empty() {
+        let owners = |rtype: RecordType| -> BTreeSet<&Name> {
+            self.0.iter().filter(|(_, types)| types.contains_key(&rtype)).map(|(owner, _)| *owner).collect()
+        };
+        let (mut cuts, dnames) = (owners(RecordType::NS), owners(RecordType::DNAME));
+        cuts.remove(apex);
+        if cuts.is_empty() && dnames.is_empty() {
             return;
         }
         for record in records {
-            let below = std::iter::successors(record.owner.parent(), Name::parent).any(|name| cuts.contains(&name));
+            let above = || std::iter::successors(record.owner.parent(), Name::parent);
+            let below = above().any(|name| cuts.contains(&name));
             let at = cuts.contains(&record.owner);
             let glue = matches!(record.rtype, RecordType::A | RecordType::AAAA);
-            let belongs = matches!(record.rtype, RecordType::NS | RecordType::DS);
+            let belongs = matches!(
+                record.rtype,
+                RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG | RecordType::KEY
+            );
             if (below && !glue) || (at && !glue && !belongs) {
                 let message = format!("{} {} is hidden by a delegation", record.owner, record.rtype);
                 reader.warn(record, &message, "move it into the delegated zone");
+            } else if let Some(dname) = above().find(|name| dnames.contains(name)) {
+                let message = format!("{} {} is hidden by the DNAME of {dname}", record.owner, record.rtype);
+                reader.warn(record, &message, "all names below a DNAME are aliases (RFC 6672 §2.4)");
             }
+        }
+    }
+
+    /// Signatures are kept, and given to those who ask for them, but no answer carries them.
+    fn signed(&self, reader: &mut Reader, records: &[Record]) {
+        if let Some(first) = records.iter().find(|record| record.rtype == RecordType::RRSIG) {
+            let help = "let a server that answers with DNSSEC be a secondary of this one, or give the file before it was signed";
+            reader.warn(first, "this zone is signed: its signatures are transferred, and never added to answers", help);
         }
     }
 
@@ -117,7 +149,11 @@ impl<'r> Index<'r> {
         for record in records.iter().filter(|record| record.rtype == RecordType::NS) {
             let server = target(record.rtype, &record.rdata).and_then(|name| Name::from_wire(name).ok());
             let Some(server) = server.filter(|server| server.is_within(&soa.owner)) else { continue };
-            if self.has(&server, RecordType::CNAME) {
+            let above = || std::iter::successors(server.parent(), Name::parent);
+            if let Some(dname) = above().find(|name| self.has(name, RecordType::DNAME)) {
+                let message = format!("the name server {server} lies below the DNAME of {dname}");
+                reader.error(record, &message, "name a server elsewhere");
+            } else if self.has(&server, RecordType::CNAME) {
                 reader.error(record, &format!("the name server {server} is an alias"), "name the server itself");
             } else if !self.has_address(&server) && self.may_lack_glue(&record.owner, &server, &soa.owner) {
                 let message = format!("the name server {server} has no address in this zone");

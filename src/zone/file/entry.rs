@@ -1,6 +1,9 @@
 //! A master file as entries of tokens, each with its place (RFC 1035 §5.1): comments, quotes and parentheses are gone.
 
-use crate::diagnostic::Place;
+use crate::{diagnostic::Place, wire::rdata::RecordType};
+
+/// An entry with more tokens is refused: rdata of 65,535 octets has no use for more, two hexadecimal digits each apart.
+pub(super) const TOKENS_MAX: usize = 2 * u16::MAX as usize + 16;
 
 /// A word or quoted string; escapes are still in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,40 +70,59 @@ impl<'t> Entries<'t> {
     fn entry(&mut self) -> Result<Entry<'t>, FormError> {
         let indented = matches!(self.peek(), Some(' ' | '\t'));
         let mut tokens = Vec::new();
-        let mut open: Option<Place> = None;
+        // How many parentheses are open, and where the first of them is.
+        let (mut depth, mut open) = (0u32, self.place);
+        let mut too_many = None;
         loop {
             let place = self.place;
-            match (self.peek(), open) {
-                (None, Some(place)) => return Err(error(place, "this parenthesis is never closed", "add a `)`")),
-                (None, None) => break,
-                (Some('\n'), None) => {
-                    self.bump();
+            match self.peek() {
+                None if depth > 0 => return Err(error(open, "this parenthesis is never closed", "add a `)`")),
+                None => break,
+                Some('\n' | '\r') if depth == 0 => {
+                    // A line ends in LF, CR LF, or CR.
+                    if self.bump() == Some('\r') && self.peek() == Some('\n') {
+                        self.bump();
+                    }
                     break;
                 }
-                (Some(' ' | '\t' | '\r' | '\n'), _) => {
+                Some(' ' | '\t' | '\r' | '\n') => {
                     self.bump();
                 }
-                (Some(';'), _) => self.skip_line(),
-                (Some('('), None) => {
-                    open = Some(place);
+                Some(';') => self.skip_line(),
+                Some('(') => {
+                    if depth == 0 {
+                        open = place;
+                    }
+                    depth += 1;
                     self.bump();
                 }
-                (Some('('), Some(_)) => return Err(error(place, "parentheses do not nest", "remove this `(`")),
-                (Some(')'), Some(_)) => {
-                    open = None;
+                Some(')') if depth > 0 => {
+                    depth -= 1;
                     self.bump();
                 }
-                (Some(')'), None) => return Err(error(place, "this parenthesis was never opened", "remove this `)`")),
-                (Some('"'), _) => {
-                    self.bump();
-                    let start = self.at;
-                    self.quoted(place)?;
-                    tokens.push(Token { text: &self.text[start..self.at - 1], quoted: true, place });
+                Some(')') => return Err(error(place, "this parenthesis was never opened", "remove this `)`")),
+                Some(next) => {
+                    let token = if next == '"' { self.quoted_token()? } else { self.word(has_pairs(&tokens))? };
+                    if tokens.len() < TOKENS_MAX {
+                        tokens.push(token);
+                    } else if too_many.is_none() {
+                        too_many = Some(error(place, "this entry has too many fields", "no record has that many"));
+                    }
                 }
-                (Some(_), _) => tokens.push(self.word()?),
             }
         }
-        Ok(Entry { tokens, indented })
+        match too_many {
+            Some(error) => Err(error),
+            None => Ok(Entry { tokens, indented }),
+        }
+    }
+
+    fn quoted_token(&mut self) -> Result<Token<'t>, FormError> {
+        let place = self.place;
+        self.bump();
+        let start = self.at;
+        self.quoted(place)?;
+        Ok(Token { text: &self.text[start..self.at - 1], quoted: true, place })
     }
 
     /// The rest of a quoted string with its final quote.
@@ -114,9 +136,7 @@ impl<'t> Entries<'t> {
                 }
                 Some('\\') => {
                     self.bump();
-                    if self.peek().is_some_and(|next| next != '\n') {
-                        self.bump();
-                    }
+                    self.bump();
                 }
                 Some(_) => {
                     self.bump();
@@ -125,33 +145,45 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn word(&mut self) -> Result<Token<'t>, FormError> {
+    /// A word up to a blank, comment, parenthesis or quote. Where there are pairs, a quote after `=` is part of the word,
+    /// which ends with it.
+    fn word(&mut self, pairs: bool) -> Result<Token<'t>, FormError> {
         let (start, place) = (self.at, self.place);
+        let mut before = None;
         loop {
-            match self.peek() {
+            let next = self.peek();
+            match next {
                 None | Some(' ' | '\t' | '\r' | '\n' | ';' | '(' | ')') => break,
-                // `alpn="h2,h3"` of SVCB (RFC 9460 §2.1).
-                Some('"') => {
+                Some('"') if pairs && before == Some('=') => {
                     let quote = self.place;
                     self.bump();
                     self.quoted(quote)?;
+                    break;
                 }
+                Some('"') => break,
+                Some('\0') => return Err(error(self.place, "a NUL character", "write it as `\\000`")),
                 Some('\\') => {
                     self.bump();
                     if self.peek().is_some_and(|next| next != '\n') {
                         self.bump();
                     }
                 }
-                Some(next) if next.is_control() => {
-                    return Err(error(self.place, "a control character", "write it as `\\DDD`"));
-                }
                 Some(_) => {
                     self.bump();
                 }
             }
+            before = next;
         }
         Ok(Token { text: &self.text[start..self.at], quoted: false, place })
     }
+}
+
+/// Whether words of what follows these tokens may be `key="value"`, as only those of SVCB and HTTPS are (RFC 9460 §2.1).
+fn has_pairs(tokens: &[Token<'_>]) -> bool {
+    // Before the type stand owner, TTL and class at most.
+    tokens.iter().take(4).any(|token| {
+        matches!(RecordType::parse(token.text), Some(RecordType::SVCB | RecordType::HTTPS)) && !token.quoted
+    })
 }
 
 impl<'t> Iterator for Entries<'t> {
@@ -162,7 +194,7 @@ impl<'t> Iterator for Entries<'t> {
             match self.entry() {
                 Ok(entry) if entry.tokens.is_empty() => {}
                 Err(error) => {
-                    // What follows an open parenthesis was read to the end; go on behind the line of the mistake.
+                    // What follows an open parenthesis was read to the end; go on after the line of the mistake.
                     self.skip_line();
                     return Some(Err(error));
                 }

@@ -3,7 +3,7 @@
 /// A `$GENERATE` that makes more records is refused.
 pub(super) const GENERATE_MAX: u32 = 65_536;
 /// Widest number that can be asked for.
-const WIDTH_MAX: usize = 63;
+const WIDTH_MAX: usize = 255;
 
 /// Reads `0-9` or `0-9/3`: the numbers, at most [`GENERATE_MAX`] of them.
 pub(super) fn range(text: &str) -> Result<impl Iterator<Item = u32> + use<>, String> {
@@ -57,7 +57,7 @@ pub(super) fn expand(template: &str, number: u32) -> Result<String, String> {
 /// The number as `offset,width,base` wants it; the last two may be missing.
 fn format(inside: &str, number: u32) -> Result<String, String> {
     let refused =
-        || format!("`${{{inside}}}` is not understood; write ${{offset,width,base}} with a base of d, o, x or X");
+        || format!("`${{{inside}}}` is not understood; write ${{offset,width,base}} with a base of d, o, x, X, n or N");
     let mut parts = inside.split(',');
     let offset: i64 = parts.next().and_then(|text| text.parse::<i32>().ok()).ok_or_else(refused)?.into();
     let width: usize = parts.next().map_or(Ok(0), str::parse).map_err(|_| refused())?;
@@ -65,14 +65,35 @@ fn format(inside: &str, number: u32) -> Result<String, String> {
     if parts.next().is_some() || width > WIDTH_MAX {
         return Err(refused());
     }
-    let value = u64::try_from(i64::from(number) + offset).map_err(|_| format!("{number}{offset} is less than 0"))?;
+    // BIND's numbers have 32 bits, and less than 0 is printed as such in decimal only.
+    let value = i32::try_from(i64::from(number) + offset).map_err(|_| format!("{number} + {offset} is too much"))?;
     match base {
         "d" => Ok(format!("{value:0width$}")),
         "o" => Ok(format!("{value:0width$o}")),
         "x" => Ok(format!("{value:0width$x}")),
         "X" => Ok(format!("{value:0width$X}")),
+        "n" => Ok(nibbles(format!("{value:x}"), width)),
+        "N" => Ok(nibbles(format!("{value:X}"), width)),
         _ => Err(refused()),
     }
+}
+
+/// Hexadecimal digits as labels, the last digit first, as names of ip6.arpa have them; `width` counts the dots too.
+fn nibbles(digits: String, width: usize) -> String {
+    let mut out = String::new();
+    for digit in digits.chars().rev().map(Some).chain(std::iter::repeat(None)) {
+        if digit.is_none() && out.len() >= width {
+            break;
+        }
+        if !out.is_empty() {
+            out.push('.');
+            if digit.is_none() && out.len() >= width {
+                break;
+            }
+        }
+        out.push(digit.unwrap_or('0'));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -119,11 +140,15 @@ mod tests {
             (r"\036\\$", Some(r"\036\\10")),
             ("ü$ü", Some("ü10ü")),
             ("\\", Some("\\")),
-            ("${-11}", None),
+            ("${-11}", Some("-1")),
+            ("${0,3,n}", Some("a.0")),
+            ("${0,4,N}", Some("A.0.")),
+            ("${290,1,n}", Some("c.2.1")),
             ("${", None),
             ("${}", None),
-            ("${0,99}", None),
-            ("${0,1,n}", None),
+            ("${0,256}", None),
+            ("${0,1,q}", None),
+            ("${2147483647}", None),
             ("${0,1,d,4}", None),
         ];
         for (template, expected) in rows {

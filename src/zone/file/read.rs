@@ -3,7 +3,7 @@
 use super::{
     Contents, FILE_MAX, MISTAKES_MAX, StaticZone, check,
     entry::{Entries, Entry, Token},
-    generate, rdata,
+    generate, octets, rdata,
 };
 use crate::{
     diagnostic::{Diagnostic, Place, Severity},
@@ -11,7 +11,6 @@ use crate::{
     wire::{TTL_MAX, rdata::RecordType},
     zone::Rrset,
 };
-use hickory_proto::serialize::txt::parse_ttl;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -55,19 +54,20 @@ pub(super) fn read_with(
     built_in: &[Name],
     include: Include<'_>,
 ) -> (Option<StaticZone>, Vec<Diagnostic>) {
-    let mut reader = Reader { sources: Vec::new(), diagnostics: Vec::new() };
+    let mut reader = Reader::default();
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let origin = stem.and_then(|stem| Name::parse(stem).ok());
-    let state = State { origin, owner: None, default_ttl: None, last_ttl: None, generated: 0 };
+    let state = State { origin, ..State::default() };
     let mut reading =
         Reading { reader: &mut reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
-    if !reading.file(path, octets) {
+    reading.file(path, octets);
+    let records = reading.records;
+    if reader.is_full() {
+        // Nothing that a check says would be told.
         return (None, reader.told());
     }
-    let records = reading.records;
     let zone = check::zone(&mut reader, &records, built_in);
-    let broken = reader.diagnostics.iter().any(|(_, diagnostic)| diagnostic.severity == Severity::Error);
-    let zone = zone.filter(|_| !broken).map(|soa| assemble(&records, soa));
+    let zone = zone.filter(|_| reader.errors == 0).map(|soa| assemble(&records, soa));
     (zone, reader.told())
 }
 
@@ -91,14 +91,19 @@ fn assemble(records: &[Record], soa: &Record) -> StaticZone {
 }
 
 /// What is being read, and what is to be said about it.
+#[derive(Default)]
 pub(super) struct Reader {
     /// Path and text of each file in the order in which they were begun.
-    sources: Vec<(PathBuf, String)>,
+    sources: Vec<(PathBuf, Arc<str>)>,
     /// With the number of the file.
     diagnostics: Vec<(usize, Diagnostic)>,
+    /// How many errors and warnings there were, told or not.
+    errors: usize,
+    warnings: usize,
 }
 
 /// What one record hands on to the next.
+#[derive(Default)]
 struct State {
     origin: Option<Name>,
     owner: Option<Name>,
@@ -106,9 +111,16 @@ struct State {
     last_ttl: Option<u32>,
     /// How many records were generated.
     generated: usize,
+    /// TTLs beyond what RFC 2181 allows, by the token that says so.
+    excessive: Vec<(Place, usize)>,
 }
 
 impl Reader {
+    /// Whether no more errors are told.
+    fn is_full(&self) -> bool {
+        self.errors >= MISTAKES_MAX
+    }
+
     pub(super) fn error(&mut self, record: &Record, message: &str, help: &str) {
         self.tell(Severity::Error, record.source, record.place, record.width, message, help);
     }
@@ -127,29 +139,31 @@ impl Reader {
         message: &str,
         help: &str,
     ) {
-        if self.diagnostics.len() >= MISTAKES_MAX {
+        let count = if severity == Severity::Error { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count > MISTAKES_MAX {
             return;
         }
-        let (path, text) = self.sources.get(source).map_or((Path::new(""), ""), |(path, text)| (path, text));
-        let diagnostic = Diagnostic {
-            severity,
-            file: path.to_owned(),
-            place,
-            width: width.max(1),
-            object: String::new(),
-            field: String::new(),
-            message: message.to_owned(),
-            help: help.to_owned(),
-            kept: String::new(),
-            source_line: text.lines().nth(place.line.wrapping_sub(1)).unwrap_or_default().to_owned(),
+        let (path, text) = self.sources.get(source).map_or((Path::new(""), ""), |(path, text)| (path, &**text));
+        let diagnostic = match severity {
+            Severity::Error => Diagnostic::error(path, message),
+            Severity::Warning => Diagnostic::warning(path, message),
         };
-        self.diagnostics.push((source, diagnostic));
+        self.diagnostics.push((source, diagnostic.at(text, place, width).help(help)));
     }
 
-    /// All that was said, by file and place.
+    /// All that was said, by file and place, and of how much more nothing was said.
     fn told(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|(source, diagnostic)| (*source, diagnostic.place));
-        self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+        let first = self.sources.first().map_or(PathBuf::new(), |(path, _)| path.clone());
+        let mut told: Vec<_> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        if let Some(more) = self.errors.checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
+            told.push(Diagnostic::error(&first, format!("and {more} more mistakes")));
+        }
+        if let Some(more) = self.warnings.checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
+            told.push(Diagnostic::warning(&first, format!("and {more} more warnings")));
+        }
+        told
     }
 }
 
@@ -166,24 +180,14 @@ struct Reading<'r, 'i> {
 }
 
 impl Reading<'_, '_> {
-    /// Reads one file; whether it is text at all.
-    fn file(&mut self, path: &Path, octets: &[u8]) -> bool {
+    /// Reads one file.
+    fn file(&mut self, path: &Path, octets: &[u8]) {
         let source = self.reader.sources.len();
         self.octets += octets.len() as u64;
-        let text = match std::str::from_utf8(octets) {
-            Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-            Err(error) => {
-                let before = &octets[..error.valid_up_to()];
-                let place = Place { line: 1 + before.iter().filter(|&&octet| octet == b'\n').count(), column: 1 };
-                self.reader.sources.push((path.to_owned(), String::from_utf8_lossy(octets).into_owned()));
-                let help = r"write other octets as `\DDD`";
-                self.reader.tell(Severity::Error, source, place, 1, "the file is not in UTF-8", help);
-                return false;
-            }
-        };
-        self.reader.sources.push((path.to_owned(), text.to_owned()));
+        let text: Arc<str> = octets::text(octets).into();
+        self.reader.sources.push((path.to_owned(), Arc::clone(&text)));
         self.within.push(path.to_owned());
-        for entry in Entries::new(text) {
+        for entry in Entries::new(&text) {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -193,19 +197,29 @@ impl Reading<'_, '_> {
             };
             match self.state.entry(&entry) {
                 Ok(Line::Nothing) => {}
-                Ok(Line::Record(record)) => self.records.push(Record { source, ..record }),
-                Ok(Line::Generated(made)) => {
-                    self.records.extend(made.into_iter().map(|record| Record { source, ..record }));
-                }
+                Ok(Line::Record(record)) => self.take(source, [record]),
+                Ok(Line::Generated(made)) => self.take(source, made),
                 Ok(Line::Include(token, origin)) => self.included(path, source, token, origin),
                 Err((token, message, help)) => {
                     let width = token.text.chars().count() + if token.quoted { 2 } else { 0 };
                     self.reader.tell(Severity::Error, source, token.place, width, &message, help);
                 }
             }
+            for (place, width) in std::mem::take(&mut self.state.excessive) {
+                let message = format!("this TTL is greater than {TTL_MAX} and is taken for 0");
+                self.reader.tell(Severity::Warning, source, place, width, &message, "RFC 2181 §8 allows no more");
+            }
         }
         self.within.pop();
-        true
+    }
+
+    /// Keeps records, unless no zone can come of them any more and nobody would be told what else is wrong.
+    fn take(&mut self, source: usize, records: impl IntoIterator<Item = Record>) {
+        if self.reader.is_full() {
+            self.records = Vec::new();
+        } else {
+            self.records.extend(records.into_iter().map(|record| Record { source, ..record }));
+        }
     }
 
     /// Reads a file in place of the line that includes it; afterwards origin and owner are what they were before (RFC 1035
@@ -232,9 +246,9 @@ impl Reading<'_, '_> {
             }
         });
         match outcome {
-            Ok((path, octets)) => drop(self.file(&path, &octets)),
+            Ok((path, octets)) => self.file(&path, &octets),
             Err(message) => {
-                let message = format!("`{}` cannot be included: {message}", token.text);
+                let message = format!("`{}` cannot be included: {message}", rdata::shown(token.text));
                 let help = "name a file beside this one, below the directory of zones";
                 self.reader.tell(Severity::Error, source, token.place, token.text.chars().count(), &message, help);
             }
@@ -265,7 +279,7 @@ impl State {
         } else {
             // A wrong owner must not give its records to the one before.
             self.owner = None;
-            self.owner = Some(self.name(first)?);
+            self.owner = Some(self.name(&Token { quoted: false, ..first.clone() }).map_err(|(_, message, help)| (first, message, help))?);
             rest
         };
         self.record(first, fields).map(Line::Record)
@@ -277,11 +291,11 @@ impl State {
             return Err(wrong("a name stands without quotes".to_owned()));
         }
         match &self.origin {
-            Some(origin) => Name::parse_below(token.text, origin),
+            Some(origin) => rdata::name(token.text, origin),
             None if token.text.ends_with('.') => Name::parse(token.text),
             None => return Err((token, "a relative name without an origin".to_owned(), "put `$ORIGIN` before it")),
         }
-        .map_err(|error| wrong(format!("`{}` is no name: {error}", token.text)))
+        .map_err(|error| wrong(format!("`{}` is no name: {error}", rdata::shown(token.text))))
     }
 
     fn directive<'r, 't>(
@@ -292,7 +306,12 @@ impl State {
         let directive = first.text.to_ascii_uppercase();
         match (&*directive, rest) {
             ("$ORIGIN", [name]) => self.origin = Some(self.name(name)?),
-            ("$TTL", [ttl]) => self.default_ttl = Some(read_ttl(ttl)?),
+            ("$TTL", [ttl]) => {
+                let seconds = read_ttl(ttl).ok_or_else(|| {
+                    (ttl, format!("`{}` is no TTL", rdata::shown(ttl.text)), "seconds, or 1h30m")
+                })?;
+                self.default_ttl = Some(self.bounded(ttl, seconds));
+            }
             ("$INCLUDE", [file]) => return Ok(Line::Include(file, None)),
             ("$INCLUDE", [file, origin]) => return Ok(Line::Include(file, Some(self.name(origin)?))),
             ("$GENERATE", [range, template @ ..]) if template.len() > 2 => {
@@ -311,7 +330,7 @@ impl State {
             }
             _ => {
                 let help = "there are $ORIGIN, $TTL, $INCLUDE and $GENERATE";
-                return Err((first, format!("{} is no directive", first.text), help));
+                return Err((first, format!("{} is no directive", rdata::shown(first.text)), help));
             }
         }
         Ok(Line::Nothing)
@@ -334,8 +353,18 @@ impl State {
             for token in template {
                 texts.push(generate::expand(token.text, number).map_err(|message| (token, message, ""))?);
             }
-            let tokens = texts.iter().zip(template);
-            let tokens = tokens.map(|(text, token)| Token { text, quoted: token.quoted, place: token.place }).collect();
+            // What quotes hold is read once more, which is how BIND takes rdata of several fields.
+            let mut tokens = Vec::with_capacity(texts.len());
+            for (index, (text, token)) in texts.iter().zip(template).enumerate() {
+                if token.quoted && index > 0 {
+                    for part in Entries::new(text) {
+                        let part = part.map_err(|error| (token, error.message.to_owned(), error.help))?;
+                        tokens.extend(part.tokens.into_iter().map(|part| Token { place: token.place, ..part }));
+                    }
+                } else {
+                    tokens.push(Token { text, quoted: false, place: token.place });
+                }
+            }
             let entry = Entry { tokens, indented: false };
             match self.entry(&entry) {
                 Ok(Line::Record(record)) => made.push(record),
@@ -349,6 +378,15 @@ impl State {
         Ok(made)
     }
 
+    /// A TTL beyond the greatest one is taken for 0 (RFC 2181 §8).
+    fn bounded(&mut self, token: &Token<'_>, ttl: u32) -> u32 {
+        if ttl <= TTL_MAX {
+            return ttl;
+        }
+        self.excessive.push((token.place, token.text.len()));
+        0
+    }
+
     fn record<'r, 't>(&mut self, first: &'r Token<'t>, fields: &'r [Token<'t>]) -> Result<Record, Mistake<'r, 't>> {
         let owner = self.owner.clone();
         let owner =
@@ -360,17 +398,16 @@ impl State {
                 return Err((fields.last().unwrap_or(first), "the record's type is missing".to_owned(), ""));
             };
             rest = after;
-            if !token.quoted && ttl.is_none() && token.text.starts_with(|first: char| first.is_ascii_digit()) {
-                ttl = Some(read_ttl(token)?);
+            if ttl.is_none() && let Some(seconds) = read_ttl(token) {
+                ttl = Some(self.bounded(token, seconds));
             } else if !token.quoted && class.is_none() && is_class(token.text) {
                 class = Some(token);
             } else {
-                let unknown = || (token, format!("`{}` is no record type", token.text), "");
-                break (token, RecordType::parse(token.text).filter(|_| !token.quoted).ok_or_else(unknown)?);
+                break (token, record_type(token)?);
             }
         };
         if let Some(class) = class.filter(|class| !is_internet(class.text)) {
-            return Err((class, format!("class {} is not served", class.text), "only IN is"));
+            return Err((class, format!("class {} is not served", rdata::shown(class.text)), "only IN is"));
         }
         if let Some((message, help)) = refused(rtype) {
             return Err((rtype_token, format!("{rtype} {message}"), help));
@@ -386,13 +423,23 @@ impl State {
     }
 }
 
+/// The type of a record. One that is not known here may well be one: it is said so, and how it can be written.
+fn record_type<'r, 't>(token: &'r Token<'t>) -> Result<RecordType, Mistake<'r, 't>> {
+    if let Some(rtype) = RecordType::parse(token.text).filter(|_| !token.quoted) {
+        return Ok(rtype);
+    }
+    let text = rdata::shown(token.text);
+    if token.text.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err((token, format!("`{text}` is no TTL"), "seconds, or 1h30m; the type of the record follows it"));
+    }
+    let help = r"a type that is unknown here can be written by its number: TYPE65280 \# 2 ABCD";
+    Err((token, format!("`{text}` is no record type known here"), help))
+}
+
 /// What cannot be served as a record, and why.
 fn refused(rtype: RecordType) -> Option<(&'static str, &'static str)> {
     match rtype {
-        RecordType::DNAME => Some(("is not supported", "give each name below it a CNAME")),
-        RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM => {
-            Some(("belongs to a signed zone, which is not supported", "give the file before it was signed"))
-        }
+        RecordType::MD | RecordType::MF => Some(("is obsolete", "MX has taken its place")),
         rtype if rtype.is_meta() => Some(("is no type of a record", "")),
         _ => None,
     }
@@ -406,13 +453,9 @@ fn is_class(text: &str) -> bool {
     let generic = text.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case("CLASS"))
         && text.len() > 5
         && text[5..].bytes().all(|octet| octet.is_ascii_digit());
-    generic || ["IN", "CH", "HS", "CS", "NONE"].iter().any(|class| class.eq_ignore_ascii_case(text))
+    generic || ["IN", "CH", "CHAOS", "HS", "HESIOD", "CS", "NONE"].iter().any(|class| class.eq_ignore_ascii_case(text))
 }
 
-fn read_ttl<'r, 't>(token: &'r Token<'t>) -> Result<u32, Mistake<'r, 't>> {
-    let ttl = parse_ttl(token.text).map_err(|_| (token, format!("`{}` is no TTL", token.text), "seconds, or 1h30m"))?;
-    if ttl > TTL_MAX {
-        return Err((token, format!("the TTL {ttl} is greater than {TTL_MAX}"), "RFC 2181 §8 allows no more"));
-    }
-    Ok(ttl)
+fn read_ttl(token: &Token<'_>) -> Option<u32> {
+    rdata::seconds(token.text).filter(|_| !token.quoted)
 }

@@ -1,0 +1,51 @@
+//! Prefixes of addresses: APL (RFC 3123) and A6 (RFC 2874).
+
+use super::{
+    RdataError,
+    field::{Field, Input},
+};
+use std::net::IpAddr;
+
+/// `[!]FAMILY:ADDRESS/PREFIX …`, maybe none.
+pub(super) fn read<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+    while !input.is_empty() {
+        out.extend(input.parsed("a prefix as 1:192.0.2.0/24 or 2:2001:db8::/32", item)?);
+    }
+    Ok(())
+}
+
+fn item(text: &str) -> Option<Vec<u8>> {
+    let (negated, text) = text.strip_prefix('!').map_or((0, text), |text| (0x80, text));
+    let (family, text) = text.split_once(':')?;
+    let (address, prefix) = text.split_once('/')?;
+    let prefix = Some(prefix).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?.parse::<u8>().ok()?;
+    let (family, octets): (u16, Vec<u8>) = match (family, address.parse().ok()?) {
+        ("1", IpAddr::V4(address)) => (1, address.octets().to_vec()),
+        ("2", IpAddr::V6(address)) => (2, address.octets().to_vec()),
+        _ => return None,
+    };
+    if usize::from(prefix) > octets.len() * 8 {
+        return None;
+    }
+    // Noughts at the end are left out.
+    let length = octets.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
+    let [high, low] = family.to_be_bytes();
+    Some([&[high, low, prefix, negated | length as u8], &octets[..length]].concat())
+}
+
+/// A6: the length of the prefix, what of the address is not in it, and who has the prefix.
+pub(super) fn prefixed<'r, 't>(
+    input: &mut Input<'r, 't, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), RdataError<'r, 't>> {
+    let prefix = input.number(128)? as u8;
+    out.push(prefix);
+    if prefix < 128 {
+        let mut address = Vec::new();
+        Field::Ipv6.read(input, &mut address)?;
+        let whole = usize::from(prefix / 8);
+        address[whole] &= 0xff >> (prefix % 8);
+        out.extend_from_slice(&address[whole..]);
+    }
+    if prefix > 0 { Field::Name.read(input, out) } else { Ok(()) }
+}
