@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Node, Source, UnknownFields, Value, decode, parse};
+use super::{Node, Source, UnknownFields, Value, decode, parse, parse_strict};
 use crate::diagnostic::{Colour, Diagnostic, Severity};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -69,6 +69,101 @@ fn documents() {
     check_json("{\"a\": \"\u{e03d}\"}", &[json!({"a": "\u{e03d}"})]);
 }
 
+/// What a text gives beside messages that are no errors.
+fn check_value(text: &str, expected: Json, messages: &[&str]) {
+    let (nodes, found) = parse(source(text));
+    let said: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(said, messages, "{text:?}");
+    assert!(!crate::diagnostic::has_error(&found), "{text:?}");
+    let values: Vec<Json> = nodes.iter().map(Node::to_json).collect();
+    assert_eq!(Json::from(values), expected, "{text:?}");
+}
+
+#[test]
+fn as_kubectl_reads_it() {
+    let replaced = "`<<` replaces the key `b` of line 2, as it does in a real cluster";
+    let rows: &[(&str, Json, &[&str])] = &[
+        ("a:\n- b: [\n  x\n  ]\n- c: {\n}\n", json!([{"a": [{"b": ["x"]}, {"c": {}}]}]), &[]),
+        ("a:\n  b: \"x\n  y\"\n  c: 'x\n\n y\nz'\n", json!([{"a": {"b": "x y", "c": "x\ny z"}}]), &[]),
+        ("a: &x {b: 1}\nc: {!!merge <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[]),
+        ("a: &x {b: 1}\nc: {b: 2, <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[replaced]),
+        ("a: {b: 1,\n b: 2}\n", json!([{"a": {"b": 2}}]), &["the key `b` stands twice, first in line 1; the last one counts"]),
+        ("y: off\n", json!([{"true": false}]), &["the key `y` is the boolean true to a real cluster, and so is `true` here"]),
+        ("a: !foo 1\n", json!([{"a": "1"}]), &["the tag !foo has no meaning here and is ignored"]),
+        ("a: !!binary aGk=\nb: !!float 3\n", json!([{"a": "hi", "b": 3.0}]), &[]),
+        ("a: x\u{85}  y\u{2028}  z\n", json!([{"a": "x y\u{2028}z"}]), &[]),
+        ("a: x\u{feff}\n", json!([{"a": "x\u{feff}"}]), &["a byte order mark, which nobody sees, stands in this text"]),
+        ("\u{feff}a: 1\n\u{feff}---\n\u{feff}b: 1\n", json!([{"a": 1}, {"b": 1}]), &[]),
+        ("a: 1\u{85}---\u{85}b: 1\u{85}", json!([{"a": 1}, {"b": 1}]), &[]),
+        ("{\"a\":1}{\"b\":2}\n [3]\t{\n\"c\"\n:\"\\ud800\"}", json!([{"a": 1}, {"b": 2}, [3], {"c": "\u{fffd}"}]), &[]),
+        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what stands behind `---` in its line"]),
+        ("%YAML 1.2\n---\na: 1\n", json!([{"a": 1}]), &["kubectl refuses a file with directives such as this one"]),
+        ("%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n", json!([{"a": "1"}]), &["kubectl refuses a file with directives such as this one"]),
+        ("a: |\n  x", json!([{"a": "x\n"}]), &[]),
+    ];
+    for (text, expected, messages) in rows {
+        check_value(text, expected.clone(), messages);
+    }
+}
+
+#[test]
+fn nothing_is_passed_over() {
+    let rows = [
+        ("{a: 1} b\n", "this stands behind the end of the document"),
+        ("# c\n{a: 1}\n{b: 2}\n", "a second document begins here"),
+        ("\"a\" b\n", "text stands behind the closing quote"),
+        ("- a\n]\n", "the indentation of this line fits none of the lines above"),
+        ("a: 1\n\u{feff}b: 2\n", "a byte order mark stands within a document"),
+        ("a: b\u{1}\n", "a control character cannot stand in YAML"),
+        ("a: \"\\/\"\n", "this escape is unknown"),
+        ("a: 1\n\t\nb: 2\n", "a tab is used for indentation"),
+        ("%FOO\n---\na: 1\n", "a line that begins with `%` is a directive, and this one is unknown"),
+        ("a: | b\n  c\n", "only a digit, `+` or `-` can stand behind `|` and `>`"),
+        ("a: !<b\n", "this tag cannot be read"),
+        ("a: &\n", "a name is missing behind `&` or `*`"),
+        ("a: [1, 2\n", "this `[` is never closed"),
+        ("a: }\n", "this `}` closes or separates nothing"),
+        ("a: &x [{<<: *x}]\n", "this alias stands inside of what it names"),
+        ("a: &x [1]\nb: {<<: *x}\n", "`<<` takes a mapping or a list of mappings"),
+    ];
+    for (text, expected) in rows {
+        let (_, found) = parse(source(text));
+        let errors: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(errors, [expected], "{text:?}");
+        assert!(crate::diagnostic::has_error(&found) && found[0].place.line > 0, "{text:?}");
+    }
+}
+
+#[test]
+fn settings_have_each_key_once() {
+    let (nodes, found) = parse_strict(source("a: {b: 1, b: 2}\nc: 1\n"));
+    assert!(nodes.is_empty());
+    assert_eq!(found[0].to_string(), "t.yaml:1:11: the key `b` stands twice; the first is in line 1 (remove one, or join what stands below them)");
+}
+
+#[test]
+fn booleans_of_old() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Both {
+        text: String,
+        meant: bool,
+        any: Json,
+    }
+    let both = check_decode::<Both>(
+        "text: yes\nmeant: Off\nany: [on]\n",
+        UnknownFields::Deny,
+        &[
+            "t.yaml:1:7: text: `yes` is taken as text here, but a real cluster reads it as the boolean true (write \"yes\" \
+             for the text, true for the boolean)",
+            "t.yaml:2:8: meant: `Off` is read as false, as a real cluster does; other readers take it as text (write false, \
+             or \"Off\" for the text)",
+            "t.yaml:3:7: any[0]: `on` is read as true, as a real cluster does; other readers take it as text (write true, or \
+             \"on\" for the text)",
+        ],
+    );
+    assert_eq!(both, Some(Both { text: "yes".to_string(), meant: false, any: json!([true]) }));
+}
+
 #[test]
 fn places() {
     let text = "a: bé\nlist:\n  - {x: 1,\n     z: 2}\n  - \"é\": &n  q\nnothing:\n# c\n---\n\nlast: |\n  text\n";
@@ -84,7 +179,7 @@ fn places() {
     assert_eq!(place("list[0].z", 0), (4, 9, 1));
     assert_eq!(place("list[1].é", 0), (5, 10, 5));
     assert_eq!(place("nothing", 0), (6, 1, 7));
-    assert_eq!(place("last", 1).0, 11);
+    assert_eq!(place("last", 1), (10, 7, 1));
 }
 
 /// What is said about a text that is wrong, and how many documents are left.
@@ -518,6 +613,24 @@ proptest! {
             let _ = decode::<Json>(source(&text), node, UnknownFields::Deny);
         }
         let _ = crate::diagnostic::render(&diagnostics, Colour::Ansi);
+    }
+
+    #[test]
+    fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..60), mark in 0..6_usize) {
+        let marks: [&[u8]; 6] = [b"", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xff\xfe\0\0", b"\0\0\xfe\xff"];
+        let octets = [marks[mark], &octets].concat();
+        super::is_blank(&octets);
+        match super::text(Path::new("t"), &octets) {
+            Ok(text) => drop(parse(source(&text))),
+            Err(error) => prop_assert!(error.place.line > 0 && error.place.column > 0),
+        }
+    }
+
+    #[test]
+    fn every_document_counts(count in 1..6_usize, joint in "---\n|\u{feff}---\n|---\n\u{feff}|--- # c\n|\\.\\.\\.\n---\n|---\r\n|\\.\\.\\.\n") {
+        let text = (0..count).map(|number| format!("a: {number}\n")).collect::<Vec<_>>().join(&joint);
+        let (nodes, found) = parse(source(&text));
+        prop_assert_eq!((nodes.len(), found.len()), (count, 0), "{:?}", text);
     }
 }
 

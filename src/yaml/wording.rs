@@ -89,9 +89,12 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
         ),
         Problem::BlockHeader => said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented"),
         Problem::MisplacedKey | Problem::ExpectedKey | Problem::ExpectedEntry => lost_indentation(at, text),
-        Problem::ExpectedDocument => match text.line(at.line).trim_start().starts_with(['{', '[']) {
-            true => said("a second document begins here", "put `---` in a line of its own before it"),
-            false => lost_indentation(at, text),
+        Problem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
+            Some('{' | '[') => said("a second document begins here", "put `---` in a line of its own before it"),
+            _ if text.content(at.line).0.column < at.column => {
+                said("this stands behind the end of the document", "remove it, or put `---` in a line of its own before it")
+            }
+            _ => lost_indentation(at, text),
         },
         Problem::ExpectedNode | Problem::ExpectedSeparator => match text.line(at.line).chars().nth(at.column - 1) {
             Some(c @ (']' | '}' | ',')) => {
