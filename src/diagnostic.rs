@@ -252,10 +252,11 @@ pub fn line_of(text: &str, number: usize) -> &str {
     number.checked_sub(1).and_then(|index| lines(text).nth(index)).unwrap_or("")
 }
 
-/// The lines of a text without their ends: LF, CR LF or CR.
+/// The lines of a text without their ends (LF, CR LF or CR) and without the byte order mark that may stand before each
+/// where files were put together.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text.strip_prefix('\u{feff}').unwrap_or(text));
-    std::iter::from_fn(move || {
+    let mut rest = Some(text);
+    let lines = std::iter::from_fn(move || {
         let text = rest?;
         let Some(end) = text.find(['\n', '\r']) else {
             rest = None;
@@ -264,7 +265,8 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
         let next = end + if text[end..].starts_with("\r\n") { 2 } else { 1 };
         rest = Some(&text[next..]);
         Some(&text[..end])
-    })
+    });
+    lines.map(|line| line.trim_start_matches('\u{feff}'))
 }
 
 /// Writes styled text, or plain text.

@@ -16,11 +16,13 @@ use headless_dns::{
     object::{Kind, Object, ObjectKey},
     records::RecordSettings,
     runtime::simulated::{Simulated, SimulationSettings},
+    yaml,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
     fmt::Write,
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -240,7 +242,7 @@ fn numbers_beyond_all_bounds() {
         ("99999999999999999999999999", "error spec.replicas: "),
         ("-1", "error spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
         ("1e9", "error spec.replicas: "),
-        (".inf", "error spec.replicas: "),
+        (".inf", "error : neither infinity nor not-a-number can be a value"),
         ("'3'", "error spec.replicas: "),
     ];
     for (replicas, expected) in rows {
@@ -410,4 +412,73 @@ fn booleans_of_old() {
         let doubt = format!("warning : `{word}` is taken as text here, but a real cluster reads it as the boolean");
         check(word, &[("doubtful.yaml", text)], &[&doubt, &doubt], 1);
     }
+}
+
+/// A file as octets: what is said about it in `expected`, and how many Services it gives.
+fn check_octets(story: &str, octets: &[u8], expected: &[&str], services: usize) {
+    let begun = Instant::now();
+    let mut world = World::new();
+    fs::write(world.directory.path().join("bad.yaml"), octets).unwrap();
+    world.take();
+    let said = world.said();
+    assert_eq!(said.len(), expected.len(), "{story}: {said:#?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.contains(expected), "{story}: {said}\nlacks {expected}");
+    }
+    assert_eq!(world.controller.objects(Kind::Service).count(), services, "{story}");
+    assert!(begun.elapsed() < TIME, "{story}: {:?}", begun.elapsed());
+}
+
+/// A Service that no rule has doubts about: its slices are written by hand.
+fn quiet(name: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: ExternalName, externalName: example.org}}\n"
+    )
+}
+
+#[test]
+fn files_put_together_in_every_way() {
+    let two = format!("{}---\n{}", quiet("a"), quiet("b"));
+    let json = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"type\":\"ExternalName\",\"externalName\":\"example.org\"}}}}"
+        )
+    };
+    let wide = |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let half = |octets: Vec<u8>| octets[..octets.len() - 1].to_vec();
+    let rows: Vec<(&str, Vec<u8>, Vec<&str>, usize)> = vec![
+        ("a mark before each", format!("\u{feff}{}\u{feff}---\n{}---\n\u{feff}{}", quiet("a"), quiet("b"), quiet("c")).into(), vec![], 3),
+        ("a mark and no separator", format!("{}\u{feff}{}", quiet("a"), quiet("b")).into(), vec!["error : a byte order mark stands within a document"], 0),
+        ("no end of a line, then a mark", format!("{}\u{feff}---\n{}", quiet("a").trim_end(), quiet("b")).into(), vec!["error : "], 0),
+        ("carriage returns", two.replace('\n', "\r").into(), vec![], 2),
+        ("lines of Windows", two.replace('\n', "\r\n").into(), vec![], 2),
+        ("lines of a mainframe", two.replace('\n', "\u{85}").into(), vec![], 2),
+        ("UTF-16", wide(&two), vec![], 2),
+        ("UTF-16 cut in half", half(wide(&two)), vec!["error : the file is not UTF-16 text"], 0),
+        ("JSON", format!("{}{}\n\n{}\u{feff}{}", json("a"), json("b"), json("c"), json("d")).into(), vec![], 4),
+        ("JSON behind a separator", format!("---\n{}\n{}", json("a"), json("b")).into(), vec![], 2),
+        ("JSON and something else", format!("{} x\n", json("a")).into(), vec!["error : this stands behind the end of the document"], 1),
+        ("half of a pair", format!("{}---\n\"\\ud800\"\n", quiet("a")).into(), vec!["error : this escape is unknown"], 1),
+        ("a merge of itself", format!("{}x: &x {{<<: *x}}\n", quiet("a")).into(), vec!["error : this alias stands inside"], 0),
+        ("a document behind the end of one", format!("{}...\n{}", quiet("a"), quiet("b")).into(), vec![], 2),
+        ("a key of every document again", two.replace("kind:", "kind: Service\nkind:").into(), vec!["warning : the key `kind` stands twice, first in line 2", "warning : the key `kind` stands twice, first in line 8"], 2),
+    ];
+    for (story, octets, expected, services) in rows {
+        check_octets(story, &octets, &expected, services);
+    }
+}
+
+#[test]
+fn ten_thousand_documents_in_one_file() {
+    let begun = Instant::now();
+    let text: String = (0..10_000).map(|number| format!("\u{feff}---\nkind: Other{number}\nv: [\n")).collect();
+    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    assert_eq!((nodes.len(), found.len()), (0, yaml::MAX_DIAGNOSTICS + 1));
+    let text: String = (0..10_000).map(|number| format!("{{\"kind\": \"Other\", \"v\": {number}}}")).collect();
+    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    assert_eq!((nodes.len(), found.len()), (10_000, 0));
+    let text = "a: 1\n".repeat(10_000);
+    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    assert_eq!((nodes.len(), found.len()), (1, yaml::MAX_DIAGNOSTICS + 1));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

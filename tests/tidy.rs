@@ -142,7 +142,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redb", &["state/"]),
     ("ring", &["api/openapi/", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
-    ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
     ("tokio", &["api/", "app/", "cli/", "forward/", "http/", "serve/"]),

@@ -167,9 +167,8 @@ impl Reader<'_> {
             return self.error(node, "", "a manifest is a mapping with apiVersion, kind and metadata", "");
         };
         let text = |name: &str, default: &str| match node.get(name) {
-            Some(Node { value: Value::String(text), .. }) => Some(text.clone()),
             None | Some(Node { value: Value::Null, .. }) => Some(default.to_owned()),
-            Some(_) => None,
+            Some(node) => node.as_str().map(str::to_owned),
         };
         let (Some(kind), Some(api_version)) = (text("kind", list_kind), text("apiVersion", list_version)) else {
             let field = if text("kind", "").is_none() { "kind" } else { "apiVersion" };

@@ -6,15 +6,15 @@ use super::{
     walk::is_gone,
 };
 use crate::{
-    diagnostic::{Diagnostic, Place, has_error},
+    diagnostic::{Diagnostic, has_error},
     object::ObjectKey,
+    yaml,
 };
 use std::{
     collections::HashSet,
     fs,
     io::{self, Read},
     path::Path,
-    sync::Arc,
     time::Instant,
 };
 
@@ -80,7 +80,7 @@ impl File {
         }
         // One that is seen first may have declared something to an earlier run.
         let first = self.bytes.is_none() || self.empty_since.is_some();
-        if bytes.trim_ascii().is_empty() && (first || !self.objects.is_empty()) {
+        if yaml::is_blank(&bytes) && (first || !self.objects.is_empty()) {
             let since = *self.empty_since.get_or_insert(now);
             if now.duration_since(since) < GRACE {
                 if !self.objects.is_empty() {
@@ -100,7 +100,7 @@ impl File {
 
     /// Decodes new contents, and puts them into use as far as they are good.
     fn take(&mut self, path: &Path, bytes: &[u8]) {
-        let Decoded { mut objects, mut diagnostics } = match text(path, bytes) {
+        let Decoded { mut objects, mut diagnostics } = match yaml::text(path, bytes) {
             Ok(text) => document::decode(path, &text),
             Err(diagnostic) => Decoded { objects: Vec::new(), diagnostics: vec![*diagnostic] },
         };
@@ -134,24 +134,4 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", MAX_FILE_SIZE >> 20)));
     }
     Ok(bytes)
-}
-
-/// The text of the contents, without byte order mark.
-fn text(path: &Path, bytes: &[u8]) -> Result<Arc<str>, Box<Diagnostic>> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        let diagnostic = Diagnostic::error(path, "the file is UTF-16 text");
-        return Err(Box::new(diagnostic.help("save it as UTF-8")));
-    }
-    match std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)) {
-        Ok(text) => Ok(Arc::from(text)),
-        Err(error) => {
-            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let line = good.matches('\n').count() + 1;
-            let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            let diagnostic = Diagnostic::error(path, "the file is not UTF-8 text")
-                .at(&String::from_utf8_lossy(bytes), Place { line, column }, 1)
-                .help("save it as UTF-8");
-            Err(Box::new(diagnostic))
-        }
-    }
 }

@@ -355,7 +355,7 @@ impl Settings {
 
     /// Takes the text of a settings file; an empty one changes nothing.
     fn apply_text(&mut self, source: Source<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let (nodes, mut found) = yaml::parse(source);
+        let (nodes, mut found) = yaml::parse_strict(source);
         if let Some(second) = nodes.get(1) {
             let message = "settings are one document, and here a second one begins";
             found.push(

@@ -65,7 +65,7 @@ struct Attempt<'s> {
     unknown: UnknownFields,
     /// Nodes that gave an error in an earlier attempt.
     left_out: HashSet<usize>,
-    /// Keys that have been told to be unknown.
+    /// Keys that have been told to be unknown, and values that have been warned of.
     seen: RefCell<HashSet<usize>>,
     found: RefCell<Vec<Diagnostic>>,
 }
@@ -80,6 +80,26 @@ impl Attempt<'_> {
 
     fn is_left_out(&self, node: &Node) -> bool {
         !self.left_out.is_empty() && self.left_out.contains(&address(node))
+    }
+
+    /// Warns once of a word that is text to some and a boolean to others.
+    fn spelled_bool(&self, trail: &Trail<'_>, node: &Node, text: &str, value: bool, is_text: bool) {
+        let mut seen = self.seen.borrow_mut();
+        if seen.len() >= MAX_DIAGNOSTICS || !seen.insert(address(node)) {
+            return;
+        }
+        let (message, help) = match is_text {
+            true => (
+                format!("`{text}` is taken as text here, but a real cluster reads it as the boolean {value}"),
+                format!("write \"{text}\" for the text, {value} for the boolean"),
+            ),
+            false => (
+                format!("`{text}` is read as {value}, as a real cluster does; other readers take it as text"),
+                format!("write {value}, or \"{text}\" for the text"),
+            ),
+        };
+        let at = At { node: 0, place: node.place, width: node.width, field: trail.path() };
+        self.found.borrow_mut().push(self.diagnostic(Severity::Warning, &at, message, help));
     }
 
     /// Notes a field that the type does not have, once.
@@ -229,6 +249,10 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
+            Value::SpelledBool { text, value } => {
+                self.attempt.spelled_bool(self.trail, self.node, text, *value, false);
+                visitor.visit_bool(*value)
+            }
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Float(number) => visitor.visit_f64(*number),
             Value::String(text) => visitor.visit_borrowed_str(text),
@@ -239,10 +263,15 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
     }
 
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.node.value {
-            Value::Bool(value) => visitor.visit_bool(value).map_err(|fault| self.locate(fault)),
-            _ => self.mismatch("true or false"),
-        }
+        let value = match &self.node.value {
+            Value::Bool(value) => *value,
+            Value::SpelledBool { text, value } => {
+                self.attempt.spelled_bool(self.trail, self.node, text, *value, false);
+                *value
+            }
+            _ => return self.mismatch("true or false"),
+        };
+        visitor.visit_bool(value).map_err(|fault| self.locate(fault))
     }
 
     whole_numbers! {
@@ -277,6 +306,10 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
     fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
             Value::String(text) => visitor.visit_borrowed_str(text).map_err(|fault| self.locate(fault)),
+            Value::SpelledBool { text, value } => {
+                self.attempt.spelled_bool(self.trail, self.node, text, *value, true);
+                visitor.visit_borrowed_str(text).map_err(|fault| self.locate(fault))
+            }
             Value::Null if self.attempt.unknown == UnknownFields::Warn => {
                 visitor.visit_borrowed_str("").map_err(|fault| self.locate(fault))
             }
@@ -374,7 +407,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let access = match &self.node.value {
-            Value::String(name) => Choice { decoder: self, name, content: None },
+            Value::String(name) | Value::SpelledBool { text: name, .. } => Choice { decoder: self, name, content: None },
             Value::Mapping(entries) if entries.len() == 1 => {
                 Choice { decoder: self, name: &entries[0].0, content: Some(&entries[0].2) }
             }

@@ -1,14 +1,17 @@
 //! YAML (and JSON) with every value's place in the file, and strict decoding of it.
 //!
-//! [`parse()`] reads text to [`Node`]s, [`decode()`] a node to any type that serde can build, and [`locate`] finds the
-//! place of a field by its path. All three say what is wrong as [`Diagnostic`]s with file, line and column.
-//! saphyr-parser does the reading; it is named in `parse.rs` only.
+//! [`text`] makes text of a file's octets, [`parse()`] reads it to [`Node`]s, [`decode()`] makes a node any type that
+//! serde can build, and [`locate`] finds the place of a field by its path. All say what is wrong as [`Diagnostic`]s with
+//! file, line and column. What is YAML, and what its values are, is what kubectl takes (docs/yaml.md).
 
 mod decode;
+mod encoding;
 mod fault;
+mod grammar;
 mod parse;
 mod path;
 mod scalar;
+mod scan;
 mod split;
 mod wording;
 
@@ -19,6 +22,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
+pub use encoding::{is_blank, text};
 pub use path::{find, locate};
 
 /// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
@@ -41,13 +45,21 @@ pub struct Node {
     pub value: Value,
 }
 
-/// A value. Mappings keep their order, and a duplicate key is an error of the document.
+/// A value. Mappings keep their order, and have each key once.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `null`, `~` or nothing.
     Null,
     /// `true` or `false`.
     Bool(bool),
+    /// A boolean in a form that only YAML 1.1 has (`yes`, `Off`, `y`), and so a real cluster. Where text is due it is
+    /// taken for the text that it is.
+    SpelledBool {
+        /// As it is written.
+        text: String,
+        /// What it stands for.
+        value: bool,
+    },
     /// A whole number.
     Integer(i64),
     /// Any other number.
@@ -78,9 +90,12 @@ impl Node {
         }
     }
 
-    /// The text, if this is text.
+    /// The text, if this is text, or a word that YAML 1.1 takes for a boolean.
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = &self.value { Some(text) } else { None }
+        match &self.value {
+            Value::String(text) | Value::SpelledBool { text, .. } => Some(text),
+            _ => None,
+        }
     }
 
     /// The elements, if this is a list.
@@ -88,11 +103,11 @@ impl Node {
         if let Value::Sequence(items) = &self.value { Some(items) } else { None }
     }
 
-    /// The same value as JSON. What JSON has no number for (infinity, not-a-number) becomes null.
+    /// The same value as the JSON that kubectl makes of it; `yes` is `true`.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
-            Value::Bool(value) => (*value).into(),
+            Value::Bool(value) | Value::SpelledBool { value, .. } => (*value).into(),
             Value::Integer(value) => (*value).into(),
             Value::Float(value) => (*value).into(),
             Value::String(value) => value.as_str().into(),
@@ -107,11 +122,25 @@ impl Node {
 /// Parses a stream of documents, YAML or JSON.
 ///
 /// Each document is a node or a diagnostic, so that one broken document leaves the others alone. Empty documents are
-/// left out. Warnings (YAML 1.1 booleans and the like) stand beside. Anchors, aliases and merge keys are resolved;
-/// duplicate keys, nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is
-/// for the caller to limit.
+/// left out. Warnings (a key that stands twice and the like) stand beside. Anchors, aliases and merge keys are
+/// resolved; nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
+/// the caller to limit.
 pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source)
+    parse::parse(source, Duplicates::LastCounts)
+}
+
+/// The same, but a key that stands twice in a mapping is an error.
+pub fn parse_strict(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, Duplicates::Refuse)
+}
+
+/// What becomes of a key that stands twice in a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    /// A warning.
+    LastCounts,
+    /// An error.
+    Refuse,
 }
 
 /// What becomes of a field that the type does not have.

@@ -1,24 +1,30 @@
-//! saphyr's events to nodes: anchors, merge keys, duplicate keys, limits.
+//! Events to nodes: anchors, merge keys, duplicate keys, limits.
 
 use super::{
-    MAX_ALIASED, MAX_DEPTH, MAX_DIAGNOSTICS, NODE_COST, Node, Source, Value,
+    Duplicates, MAX_ALIASED, MAX_DEPTH, MAX_DIAGNOSTICS, NODE_COST, Node, Source, Value,
+    grammar::{Event, Events, Grammar, Properties, Span, Stop},
     scalar::{self, Resolved},
+    scan::{BYTE_ORDER_MARK, Scanner, Style},
     split::{Chunk, split},
     wording,
 };
-use crate::diagnostic::{Diagnostic, Place, Severity, lines};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use crate::diagnostic::{Diagnostic, Place, Severity, lines, visible};
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},
 };
 
+/// What the tags of YAML itself begin with.
+const YAML_TAG: &str = "tag:yaml.org,2002:";
+/// Most characters of a key that a message shows.
+const SHOWN_KEY: usize = 60;
+
 /// See [`super::parse()`].
-pub(super) fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+pub(super) fn parse(source: Source<'_>, duplicates: Duplicates) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
-    let mut report = Report { source, diagnostics: Vec::new(), errors: 0, warnings: 0 };
+    let mut report = Report { source, duplicates, diagnostics: Vec::new(), errors: 0, warnings: 0 };
     for chunk in split(source.text) {
-        nodes.extend(Document::new(chunk, &mut report).read());
+        nodes.append(&mut Documents::new(chunk, &mut report).read());
     }
     (nodes, report.finish())
 }
@@ -26,6 +32,7 @@ pub(super) fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
 /// The diagnostics of one file, bounded.
 struct Report<'s> {
     source: Source<'s>,
+    duplicates: Duplicates,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
@@ -59,7 +66,7 @@ struct Open {
     place: Place,
     /// Whether it is written with brackets.
     flow: bool,
-    anchor: usize,
+    anchor: Option<String>,
     weight: usize,
     depth: usize,
     content: Content,
@@ -73,11 +80,17 @@ enum Content {
 #[derive(Default)]
 struct OpenMapping {
     entries: Vec<(String, Place, Node)>,
-    /// Where each key stands.
-    places: HashMap<String, Place>,
+    /// Where in `entries` each key is.
+    known: HashMap<String, Known>,
     /// The key whose value comes next, its place and width; `None` as the text stands for `<<`.
     key: Option<(Option<String>, Place, usize)>,
-    merged: Vec<Node>,
+}
+
+/// A key that a mapping has.
+struct Known {
+    position: usize,
+    /// Whether `<<` brought it.
+    merged: bool,
 }
 
 /// What an alias stands for.
@@ -92,40 +105,44 @@ struct Finished {
     node: Node,
     weight: usize,
     depth: usize,
-    /// Written as nothing at all.
-    absent: bool,
-    /// Written as plain `<<`.
-    merge: bool,
+    form: Form,
 }
 
-/// The document cannot be read any further; the diagnostic is already there.
-struct Abandoned;
+/// How a value is written, where that matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Usual,
+    /// As nothing at all.
+    Absent,
+    /// As `<<`, which as a key merges what it names.
+    Merge,
+    /// As `*name`.
+    Alias,
+}
 
-/// One document being read.
-struct Document<'s, 'r> {
+/// The documents of one chunk being read; usually it is one.
+struct Documents<'s, 'r> {
     text: &'s str,
-    /// How many characters of the text have been gone over, and how many octets they take.
-    cursor: (usize, usize),
-    folds_surrogates: bool,
     lines: Vec<&'s str>,
     lines_before: usize,
     report: &'r mut Report<'s>,
+    nodes: Vec<Node>,
     open: Vec<Open>,
-    anchors: HashMap<usize, Anchored>,
+    /// `None` while the value that has the anchor is not complete.
+    anchors: HashMap<String, Option<Anchored>>,
     aliased: usize,
     broken: bool,
     root: Option<Node>,
 }
 
-impl<'s, 'r> Document<'s, 'r> {
-    fn new(chunk: Chunk<'s>, report: &'r mut Report<'s>) -> Document<'s, 'r> {
-        Document {
-            folds_surrogates: false,
+impl<'s, 'r> Documents<'s, 'r> {
+    fn new(chunk: Chunk<'s>, report: &'r mut Report<'s>) -> Documents<'s, 'r> {
+        Documents {
             text: chunk.text,
-            cursor: (0, 0),
             lines: lines(chunk.text).collect(),
             lines_before: chunk.lines_before,
             report,
+            nodes: Vec::new(),
             open: Vec::new(),
             anchors: HashMap::new(),
             aliased: 0,
@@ -134,166 +151,145 @@ impl<'s, 'r> Document<'s, 'r> {
         }
     }
 
-    /// Reads the document; `None` if it is empty or broken.
-    fn read(mut self) -> Option<Node> {
+    /// Reads them; those that are empty or broken are left out.
+    fn read(mut self) -> Vec<Node> {
         if self.refuse_unprintable() {
-            return None;
+            return Vec::new();
         }
-        let text = hide_surrogates(self.text);
-        self.folds_surrogates = matches!(text, Cow::Owned(_));
-        for event in Parser::new_from_str(&text) {
-            let going_on = match event {
-                Ok((event, span)) => self.event(event, span),
-                Err(error) => {
-                    let at = self.place(error.marker());
-                    let flow = self.open.iter().rev().find(|open| open.flow).map(|open| open.place);
-                    let text = wording::Text { lines: &self.lines, lines_before: self.lines_before };
-                    let said = wording::explain(error.info(), at, text, flow);
-                    self.error(said.place, said.width, said.message, said.help);
-                    Err(Abandoned)
-                }
-            };
-            if going_on.is_err() {
-                return None;
-            }
+        // The end of a file ends its last line, too, as kubectl has it.
+        let ends = self.text.ends_with(['\n', '\r']);
+        let text = if ends { Cow::Borrowed(self.text) } else { Cow::Owned(format!("{}\n", self.text)) };
+        let scanner = Scanner::new(&text, self.lines_before);
+        let mut grammar = Grammar::new(scanner, &mut self);
+        if let Err(Stop::Syntax(error)) = grammar.read() {
+            let quote_end = grammar.scanner().quote_end();
+            let flow = self.open.iter().rev().find(|open| open.flow).map(|open| open.place);
+            let text = wording::Text { lines: &self.lines, lines_before: self.lines_before };
+            let said = wording::explain(error, text, flow, quote_end);
+            self.error(said.place, said.width, said.message, said.help);
         }
-        let root = self.root.filter(|node| node.value != Value::Null);
-        if self.broken { None } else { root }
+        self.nodes
     }
 
-    /// NUL would end the text for the parser without a word; other characters that YAML forbids it refuses itself.
+    /// Characters that YAML forbids (§5.1); a NUL besides stands for the end of the text in the scanner.
     fn refuse_unprintable(&mut self) -> bool {
         for (index, line) in self.lines.iter().enumerate() {
-            if let Some(column) = line.chars().position(|c| c == '\0') {
-                let place = Place { line: self.lines_before + index + 1, column: column + 1 };
-                let help = "remove it; the file may be binary or UTF-16".to_string();
-                self.error(place, 1, "a NUL character cannot stand in YAML".to_string(), help);
-                return true;
-            }
+            let Some((column, character)) = line.chars().enumerate().find(|(_, character)| is_forbidden(*character))
+            else {
+                continue;
+            };
+            let place = Place { line: self.lines_before + index + 1, column: column + 1 };
+            let (message, help) = match character {
+                '\0' => ("a NUL character cannot stand in YAML", "remove it; the file may be binary, or UTF-16 without byte order mark"),
+                _ => ("a control character cannot stand in YAML", "remove it, or write it as an escape in double quotes"),
+            };
+            self.error(place, 1, message.to_string(), help.to_string());
+            return true;
         }
         false
     }
 
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Abandoned> {
-        let place = self.place(&span.start);
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let finished = self.scalar(&text, style, tag.as_deref(), span);
-                self.keep(anchor, &finished)?;
-                self.take(finished)
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.check_tag(tag.as_deref(), "seq", place);
-                let has_properties = anchor != 0 || tag.is_some();
-                self.begin(place, anchor, &span, ('[', has_properties), Content::Sequence(Vec::new()))
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.check_tag(tag.as_deref(), "map", place);
-                let has_properties = anchor != 0 || tag.is_some();
-                self.begin(place, anchor, &span, ('{', has_properties), Content::Mapping(OpenMapping::default()))
-            }
-            Event::SequenceEnd | Event::MappingEnd => self.end(&span),
-            Event::Alias(anchor) => self.alias(anchor, span),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
-                Ok(())
-            }
-        }
-    }
-
-    fn begin(
-        &mut self,
-        place: Place,
-        anchor: usize,
-        span: &Span,
-        (bracket, has_properties): (char, bool),
-        content: Content,
-    ) -> Result<(), Abandoned> {
+    fn begin(&mut self, flow: bool, properties: Properties, kind: &str, span: Span, content: Content) -> Result<(), Stop> {
+        let place = span.start.place;
+        self.check_tag(properties.tag.as_deref(), kind, place);
         if self.open.len() >= MAX_DEPTH {
             return self.too_deep(place);
         }
-        // The span of a list or mapping in brackets ends behind the bracket (and blanks); that of a block is empty.
-        // Behind an anchor or tag only the text tells.
-        let written = span.end.index() > span.start.index();
-        let flow = written && (!has_properties || self.ends_with(bracket, &span.end));
-        self.open.push(Open { place, flow, anchor, weight: NODE_COST, depth: 1, content });
+        if let Some(name) = &properties.anchor {
+            self.anchors.insert(name.clone(), None);
+        }
+        self.open.push(Open { place, flow, anchor: properties.anchor, weight: NODE_COST, depth: 1, content });
         Ok(())
     }
 
-    /// Whether the text before the marker ends with this bracket, blanks aside.
-    fn ends_with(&mut self, bracket: char, marker: &Marker) -> bool {
-        // Markers come in order, so the way to them is not gone twice.
-        let (mut characters, mut octets) = self.cursor;
-        if characters > marker.index() {
-            (characters, octets) = (0, 0);
-        }
-        let text = self.text;
-        octets += text[octets..].chars().take(marker.index() - characters).map(char::len_utf8).sum::<usize>();
-        self.cursor = (marker.index(), octets);
-        text[..octets].trim_end_matches([' ', '\t']).ends_with(bracket)
-    }
-
-    fn end(&mut self, span: &Span) -> Result<(), Abandoned> {
+    fn end(&mut self, span: Span) -> Result<(), Stop> {
         let Some(open) = self.open.pop() else { return Ok(()) };
-        let end = self.place(&span.end);
-        let width = self.collection_width(&open, end);
+        let width = self.collection_width(&open, span.end.place);
         let value = match open.content {
             Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping(mapping) => Value::Mapping(self.merge(mapping)),
+            Content::Mapping(mapping) => Value::Mapping(mapping.entries),
         };
         let node = Node { place: open.place, width, value };
-        let finished = Finished { node, weight: open.weight, depth: open.depth, absent: false, merge: false };
+        let finished = Finished { node, weight: open.weight, depth: open.depth, form: Form::Usual };
         self.keep(open.anchor, &finished)?;
         self.take(finished)
     }
 
-    /// Remembers a value that has an anchor.
-    fn keep(&mut self, anchor: usize, finished: &Finished) -> Result<(), Abandoned> {
-        if anchor == 0 {
-            return Ok(());
+    fn end_document(&mut self) {
+        let root = self.root.take().filter(|node| node.value != Value::Null);
+        if !std::mem::take(&mut self.broken) {
+            self.nodes.extend(root);
         }
+        self.anchors.clear();
+        self.aliased = 0;
+    }
+
+    /// Remembers a value that has an anchor.
+    fn keep(&mut self, anchor: Option<String>, finished: &Finished) -> Result<(), Stop> {
+        let Some(name) = anchor else { return Ok(()) };
         self.charge(finished.weight, finished.node.place)?;
         let anchored = Anchored { node: finished.node.clone(), weight: finished.weight, depth: finished.depth };
-        self.anchors.insert(anchor, anchored);
+        self.anchors.insert(name, Some(anchored));
         Ok(())
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Abandoned> {
-        let place = self.place(&span.start);
-        let width = self.width(&span);
-        let Some(anchored) = self.anchors.get(&anchor) else {
-            let message = "this alias stands inside of what it names".to_string();
-            self.error(place, width, message, "write the value out, or move the anchor".to_string());
-            return Err(Abandoned);
+    fn alias(&mut self, name: &str, span: Span) -> Result<(), Stop> {
+        let place = span.start.place;
+        let width = name.chars().count() + 1;
+        let (weight, depth) = match self.anchors.get(name) {
+            Some(Some(anchored)) => (anchored.weight, anchored.depth),
+            Some(None) => {
+                let message = "this alias stands inside of what it names".to_string();
+                self.error(place, width, message, "write the value out, or move the anchor".to_string());
+                return Err(Stop::Refused);
+            }
+            None => {
+                let message = format!("no `&{name}` stands above this alias");
+                let help = "define the anchor before, in the same document; quote text that begins with `*`";
+                self.error(place, width, message, help.to_string());
+                return Err(Stop::Refused);
+            }
         };
-        let (weight, depth) = (anchored.weight, anchored.depth);
         if self.open.len() + depth > MAX_DEPTH {
             return self.too_deep(place);
         }
         self.charge(weight, place)?;
-        let value = self.anchors.get(&anchor).map_or(Value::Null, |anchored| anchored.node.value.clone());
+        let anchored = self.anchors.get(name).and_then(Option::as_ref);
+        let value = anchored.map_or(Value::Null, |anchored| anchored.node.value.clone());
         let node = Node { place, width, value };
-        self.take(Finished { node, weight, depth, absent: false, merge: false })
+        self.take(Finished { node, weight, depth, form: Form::Alias })
     }
 
     /// Counts what anchors and aliases copy, so that a few lines cannot fill the memory ("billion laughs").
-    fn charge(&mut self, weight: usize, place: Place) -> Result<(), Abandoned> {
+    fn charge(&mut self, weight: usize, place: Place) -> Result<(), Stop> {
         self.aliased = self.aliased.saturating_add(weight);
         if self.aliased <= MAX_ALIASED {
             return Ok(());
         }
         let message = format!("the aliases of this document stand for more than {} MiB", MAX_ALIASED >> 20);
         self.error(place, 1, message, "write the values out".to_string());
-        Err(Abandoned)
+        Err(Stop::Refused)
     }
 
-    fn too_deep(&mut self, place: Place) -> Result<(), Abandoned> {
+    fn too_deep(&mut self, place: Place) -> Result<(), Stop> {
         let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
         self.error(place, 1, message, String::new());
-        Err(Abandoned)
+        Err(Stop::Refused)
     }
 
     /// Puts a value where it belongs: into the list or mapping around it, as a key or as a value.
-    fn take(&mut self, finished: Finished) -> Result<(), Abandoned> {
+    fn take(&mut self, finished: Finished) -> Result<(), Stop> {
+        let is_key = matches!(
+            self.open.last(),
+            Some(Open { content: Content::Mapping(OpenMapping { key: None, .. }), .. })
+        );
+        if let (false, Value::Float(number)) = (is_key, &finished.node.value)
+            && !number.is_finite()
+        {
+            let message = "neither infinity nor not-a-number can be a value: JSON has none".to_string();
+            let help = "a real cluster refuses it, too; quote it if it is text".to_string();
+            self.error(finished.node.place, finished.node.width, message, help);
+        }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(finished.node);
             return Ok(());
@@ -304,7 +300,8 @@ impl<'s, 'r> Document<'s, 'r> {
             Content::Sequence(items) => items.push(finished.node),
             Content::Mapping(mapping) => match mapping.key.take() {
                 None => self.key(finished),
-                Some((name, place, width)) => self.entry(name, place, width, finished),
+                Some((Some(name), place, width)) => self.entry(name, place, width, finished),
+                Some((None, ..)) => self.merge(finished),
             },
         }
         Ok(())
@@ -317,8 +314,14 @@ impl<'s, 'r> Document<'s, 'r> {
         let name = match value {
             Value::String(text) => Some(text),
             Value::Integer(number) => Some(number.to_string()),
-            Value::Float(number) => Some(number.to_string()),
+            Value::Float(number) => Some(scalar::float_key(number)),
             Value::Bool(value) => Some(value.to_string()),
+            Value::SpelledBool { text, value } => {
+                let message = format!("the key `{text}` is the boolean {value} to a real cluster, and so is `{value}` here");
+                let help = format!("write \"{text}\" for the text");
+                self.report.push(Severity::Warning, place, width, message, help);
+                Some(value.to_string())
+            }
             Value::Null => {
                 let (message, help) =
                     ("a key is missing here", "write text before the `:`; quote it if it is \"null\"");
@@ -338,7 +341,7 @@ impl<'s, 'r> Document<'s, 'r> {
                 None
             }
         };
-        let merge = finished.merge;
+        let merge = finished.form == Form::Merge;
         if let Some(Open { content: Content::Mapping(mapping), weight, .. }) = self.open.last_mut() {
             *weight = weight.saturating_add(name.as_ref().map_or(0, String::len));
             // A key that is none gets a name that nothing else has; the document is broken and only read on for its
@@ -348,69 +351,85 @@ impl<'s, 'r> Document<'s, 'r> {
         }
     }
 
-    fn entry(&mut self, name: Option<String>, place: Place, width: usize, finished: Finished) {
+    fn entry(&mut self, name: String, place: Place, width: usize, finished: Finished) {
         let mut node = finished.node;
-        if finished.absent {
+        if finished.form == Form::Absent {
             (node.place, node.width) = (place, width);
         }
         let Some(Open { content: Content::Mapping(mapping), .. }) = self.open.last_mut() else { return };
-        let Some(name) = name else {
-            match &node.value {
-                Value::Mapping(_) => mapping.merged.push(node),
-                Value::Sequence(items) if items.iter().all(|item| matches!(item.value, Value::Mapping(_))) => {
-                    mapping.merged.extend(items.iter().cloned());
-                }
-                _ => {
-                    let message = "`<<` takes a mapping or a list of mappings".to_string();
-                    self.error(
-                        node.place,
-                        node.width,
-                        message,
-                        "name the anchor of a mapping: `<<: *anchor`".to_string(),
-                    );
-                }
+        let shown = shorten(&name);
+        let Some((first, false)) = mapping.set(name, place, node, false) else { return };
+        match self.report.duplicates {
+            Duplicates::LastCounts => {
+                let message =
+                    format!("the key `{shown}` stands twice, first in line {}; the last one counts", first.line);
+                let help = "remove one, or join what stands below them".to_string();
+                self.report.push(Severity::Warning, place, width, message, help);
             }
-            return;
-        };
-        match mapping.places.entry(name.clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(place);
-                mapping.entries.push((name, place, node));
-            }
-            Entry::Occupied(first) => {
-                let first = *first.get();
-                let message = format!("the key `{name}` stands twice; the first is in line {}", first.line);
+            Duplicates::Refuse => {
+                let message = format!("the key `{shown}` stands twice; the first is in line {}", first.line);
                 let help = "remove one, or join what stands below them".to_string();
                 self.error(place, width, message, help);
             }
         }
     }
 
-    /// Adds what merge keys bring: keys of the mapping itself win, then the merged mappings in order.
-    fn merge(&mut self, mapping: OpenMapping) -> Vec<(String, Place, Node)> {
-        let OpenMapping { mut entries, mut places, merged, .. } = mapping;
-        for node in merged {
-            if let Value::Mapping(more) = node.value {
-                for (key, place, node) in more {
-                    if let Entry::Vacant(vacant) = places.entry(key) {
-                        entries.push((vacant.key().clone(), place, node));
-                        vacant.insert(place);
-                    }
+    /// Adds what `<<` brings. As the reader of a real cluster does: in the order of the text, so that what is merged
+    /// replaces the keys above it, and keys below replace what was merged. Of a list the first mapping wins.
+    fn merge(&mut self, finished: Finished) {
+        let Finished { node, form, .. } = finished;
+        let (place, width) = (node.place, node.width);
+        let mappings = match node.value {
+            Value::Mapping(_) => vec![node],
+            Value::Sequence(items)
+                if form != Form::Alias && items.iter().all(|item| matches!(item.value, Value::Mapping(_))) =>
+            {
+                items
+            }
+            _ => {
+                let message = "`<<` takes a mapping or a list of mappings".to_string();
+                let help = "name the anchor of a mapping: `<<: *anchor`".to_string();
+                return self.error(place, width, message, help);
+            }
+        };
+        let Some(Open { content: Content::Mapping(into), .. }) = self.open.last_mut() else { return };
+        let mut replaced = None;
+        for mapping in mappings.into_iter().rev() {
+            let Value::Mapping(entries) = mapping.value else { continue };
+            for (name, place, node) in entries {
+                let shown = replaced.is_none().then(|| shorten(&name));
+                if let (Some((first, false)), Some(shown)) = (into.set(name, place, node, true), shown) {
+                    replaced = Some((first, shown));
                 }
             }
         }
-        entries
+        if let Some((first, name)) = replaced {
+            let message = format!("`<<` replaces the key `{name}` of line {}, as it does in a real cluster", first.line);
+            let help = "put `<<` above the keys that are to win".to_string();
+            self.report.push(Severity::Warning, place, width, message, help);
+        }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Finished {
-        let place = self.place(&span.start);
-        let width = self.width(&span);
-        let text: Cow<'_, str> =
-            if self.folds_surrogates { Cow::Owned(fold_surrogates(text)) } else { Cow::Borrowed(text) };
-        let plain = style == ScalarStyle::Plain;
-        if plain && span.end.line() > span.start.line() {
-            self.check_continuation(&span);
+    fn scalar(&mut self, text: String, style: Style, properties: Properties, span: Span) -> Result<(), Stop> {
+        let place = span.start.place;
+        let width = self.width(span);
+        let plain = style == Style::Plain;
+        if plain && span.end.place.line > place.line {
+            self.check_continuation(span);
         }
+        if plain && text.contains(BYTE_ORDER_MARK) {
+            let message = "a byte order mark, which nobody sees, stands in this text".to_string();
+            let help = "remove it, and put `---` in a line of its own where a second file begins".to_string();
+            self.report.push(Severity::Warning, place, width, message, help);
+        }
+        let tag = properties.tag.as_deref();
+        let weight = NODE_COST + text.len();
+        let form = match tag {
+            None if plain && text.is_empty() && properties.anchor.is_none() => Form::Absent,
+            None if plain && text == "<<" => Form::Merge,
+            Some("!" | "tag:yaml.org,2002:merge") if text == "<<" => Form::Merge,
+            _ => Form::Usual,
+        };
         let value = match tag {
             None if plain => {
                 let Resolved { value, doubt } = scalar::resolve(&text);
@@ -419,66 +438,65 @@ impl<'s, 'r> Document<'s, 'r> {
                 }
                 value
             }
-            None => Value::String(text.to_string()),
-            Some(tag) => self.tagged(&text, plain, tag, place, width),
+            None | Some("!") => Value::String(text),
+            Some(_) if form == Form::Merge => Value::String(text),
+            Some(tag) => self.tagged(text, tag, place, width),
         };
-        let absent = plain && text.is_empty();
-        let merge = plain && tag.is_none() && text == "<<";
-        let weight = NODE_COST + text.len();
-        Finished { node: Node { place, width, value }, weight, depth: 0, absent, merge }
+        let finished = Finished { node: Node { place, width, value }, weight, depth: 0, form };
+        self.keep(properties.anchor, &finished)?;
+        self.take(finished)
     }
 
     /// A scalar with a tag: `!!str 1` is text, `!!int "1"` a number.
-    fn tagged(&mut self, text: &str, plain: bool, tag: &Tag, place: Place, width: usize) -> Value {
-        let known = match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
-            (true, "str") => return Value::String(text.to_string()),
-            (false, "!") if tag.handle.is_empty() => return Value::String(text.to_string()),
-            (true, "int") => scalar::number(text).filter(|value| matches!(value, Value::Integer(_))),
-            (true, "float") => match scalar::number(text) {
-                Some(Value::Integer(number)) => Some(Value::Float(number as f64)),
-                other => other,
-            },
-            (true, "bool") => match scalar::resolve(text).value {
-                value @ Value::Bool(_) => Some(value),
-                _ => None,
-            },
-            (true, "null") => matches!(text, "" | "~" | "null").then_some(Value::Null),
+    fn tagged(&mut self, text: String, tag: &str, place: Place, width: usize) -> Value {
+        let suffix = tag.strip_prefix(YAML_TAG).unwrap_or("");
+        let value = match suffix {
+            "str" => return Value::String(text),
+            "timestamp" if scalar::is_timestamp(&text) => return Value::String(text),
+            "binary" => scalar::binary(&text),
+            "int" | "float" | "bool" | "null" | "timestamp" => scalar::tagged(&text, suffix),
             _ => {
                 self.check_tag(Some(tag), "str", place);
-                return if plain { scalar::resolve(text).value } else { Value::String(text.to_string()) };
+                return Value::String(text);
             }
         };
-        known.unwrap_or_else(|| {
-            let message = format!("`{text}` is not what its tag !!{} says", tag.suffix);
+        value.unwrap_or_else(|| {
+            let message = format!("`{}` is not what its tag !!{suffix} says", shorten(&text));
             self.error(place, width, message, "remove the tag".to_string());
             Value::Null
         })
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, expected: &str, place: Place) {
+    fn check_tag(&mut self, tag: Option<&str>, expected: &str, place: Place) {
         let Some(tag) = tag else { return };
-        if tag.is_yaml_core_schema() && tag.suffix == expected {
+        let suffix = tag.strip_prefix(YAML_TAG);
+        if suffix == Some(expected) {
             return;
         }
-        let name = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
-        let message = format!("the tag {name} has no meaning here and is ignored");
+        let name = suffix.map_or_else(|| tag.to_string(), |suffix| format!("!!{suffix}"));
+        let message = format!("the tag {} has no meaning here and is ignored", shorten(&name));
         self.report.push(Severity::Warning, place, name.chars().count(), message, "remove it".to_string());
     }
 
     /// Warns of `- 1` above ` - 2`: YAML reads one text "1 - 2" there, and nobody means that.
-    fn check_continuation(&mut self, span: &Span) {
-        for number in span.start.line() + 1..=span.end.line() {
-            let line = self.line(number);
+    fn check_continuation(&mut self, span: Span) {
+        for number in span.start.place.line + 1..=span.end.place.line {
+            let line = self.line(number - self.lines_before);
             let content = line.trim_start();
             if content.starts_with("- ") || content == "-" {
                 let column = line.chars().count() - content.chars().count() + 1;
-                let place = Place { line: self.lines_before + number, column };
+                let place = Place { line: number, column };
                 let message = "this `-` begins no list item; it continues the text in the line above".to_string();
                 let help = "indent it as the other items of the list, or quote the text".to_string();
                 self.report.push(Severity::Warning, place, content.trim_end().chars().count(), message, help);
                 return;
             }
         }
+    }
+
+    fn warn(&mut self, span: Span, message: &str, help: &str) {
+        let width = self.width(span);
+        self.report.push(Severity::Warning, span.start.place, width, message.to_string(), help.to_string());
     }
 
     fn error(&mut self, place: Place, width: usize, message: String, help: String) {
@@ -491,16 +509,13 @@ impl<'s, 'r> Document<'s, 'r> {
         number.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or("")
     }
 
-    fn place(&self, marker: &Marker) -> Place {
-        Place { line: self.lines_before + marker.line(), column: marker.col() + 1 }
-    }
-
     /// How many characters a scalar takes on its first line.
-    fn width(&self, span: &Span) -> usize {
-        if span.start.line() == span.end.line() {
-            span.end.col().saturating_sub(span.start.col()).max(1)
+    fn width(&self, span: Span) -> usize {
+        let (start, end) = (span.start.place, span.end.place);
+        if start.line == end.line {
+            end.column.saturating_sub(start.column).max(1)
         } else {
-            self.to_end_of_line(self.place(&span.start))
+            self.to_end_of_line(start)
         }
     }
 
@@ -534,65 +549,69 @@ impl<'s, 'r> Document<'s, 'r> {
     }
 }
 
-/// First character of the private area that stands in for the 2,048 surrogates.
-const STAND_IN: u32 = 0xe000;
-
-/// JSON writes characters beyond U+FFFF as two escaped surrogates, which YAML has no notion of. Each of them is written
-/// as a private character of the same length, so that every column stays, unless the text has private characters of its
-/// own.
-fn hide_surrogates(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let escape = |at: usize| -> Option<u32> {
-        let digits = text.get(at + 2..at + 6).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        text.get(at..at + 2).filter(|start| *start == "\\u").and(u32::from_str_radix(digits, 16).ok())
-    };
-    if !text.trim_start().starts_with(['{', '[']) || !text.contains("\\ud") && !text.contains("\\uD") {
-        return Cow::Borrowed(text);
-    }
-    let mut escapes = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] != b'\\' {
-            at += 1;
-        } else if let Some(code) = escape(at) {
-            escapes.push((at, code));
-            at += 6;
-        } else {
-            at += 2;
-        }
-    }
-    let own = |code: u32| (STAND_IN..STAND_IN + 0x800).contains(&code);
-    if escapes.iter().any(|(_, code)| own(*code)) || text.chars().any(|c| own(c as u32)) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = bytes.to_vec();
-    let is_high = |code: u32| (0xd800..0xdc00).contains(&code);
-    let is_low = |code: u32| (0xdc00..0xe000).contains(&code);
-    for pair in escapes.windows(2) {
-        // A lone surrogate stays as it is, and is an error.
-        if let [(first, high), (second, low)] = *pair
-            && second == first + 6
-            && is_high(high)
-            && is_low(low)
-        {
-            for (at, code) in [(first, high), (second, low)] {
-                out[at..at + 6].copy_from_slice(format!("\\u{:04x}", code - 0xd800 + STAND_IN).as_bytes());
+impl Events for Documents<'_, '_> {
+    fn event(&mut self, event: Event, span: Span) -> Result<(), Stop> {
+        match event {
+            Event::Scalar(text, style, properties) => self.scalar(text, style, properties, span),
+            Event::Alias(name) => self.alias(&name, span),
+            Event::Sequence { flow, properties } => {
+                self.begin(flow, properties, "seq", span, Content::Sequence(Vec::new()))
+            }
+            Event::Mapping { flow, properties } => {
+                self.begin(flow, properties, "map", span, Content::Mapping(OpenMapping::default()))
+            }
+            Event::End => self.end(span),
+            Event::Directive => {
+                self.warn(span, "kubectl refuses a file with directives such as this one", "remove the line");
+                Ok(())
+            }
+            Event::BesideMarker => {
+                self.warn(span, "kubectl refuses what stands behind `---` in its line", "put it in the next line");
+                Ok(())
+            }
+            Event::DocumentEnd => {
+                self.end_document();
+                Ok(())
             }
         }
     }
-    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Puts back the characters that [`hide_surrogates`] hid.
-fn fold_surrogates(text: &str) -> String {
-    let units = text.chars().flat_map(|c| {
-        let code = c as u32;
-        let mut buffer = [0; 2];
-        let units = c.encode_utf16(&mut buffer).len();
-        if (STAND_IN..STAND_IN + 0x800).contains(&code) {
-            buffer[0] = (code - STAND_IN + 0xd800) as u16;
+impl OpenMapping {
+    /// Sets a key. If the mapping has it already: where that one stands, and whether `<<` brought it.
+    fn set(&mut self, name: String, place: Place, node: Node, merged: bool) -> Option<(Place, bool)> {
+        match self.known.entry(name) {
+            Entry::Vacant(vacant) => {
+                let name = vacant.key().clone();
+                vacant.insert(Known { position: self.entries.len(), merged });
+                self.entries.push((name, place, node));
+                None
+            }
+            Entry::Occupied(mut known) => {
+                let before = known.insert(Known { position: known.get().position, merged });
+                let entry = self.entries.get_mut(before.position)?;
+                let first = std::mem::replace(&mut entry.1, place);
+                entry.2 = node;
+                Some((first, before.merged))
+            }
         }
-        buffer.into_iter().take(units)
-    });
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    }
+}
+
+/// What YAML does not allow at all (§5.1).
+fn is_forbidden(character: char) -> bool {
+    match character {
+        '\t' | '\u{85}' => false,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => true,
+        _ => false,
+    }
+}
+
+/// Text for a message, cut where it is long.
+fn shorten(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_KEY).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    visible(&shown)
 }

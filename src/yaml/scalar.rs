@@ -25,14 +25,8 @@ pub(super) fn resolve(text: &str) -> Resolved {
         "false" | "False" | "FALSE" => return sure(Value::Bool(false)),
         _ => {}
     }
-    if let Some((_, meant)) = BOOLEANS_OF_YAML_1_1.iter().find(|(forms, _)| forms.contains(&text)) {
-        return Resolved {
-            value: Value::String(text.to_string()),
-            doubt: Some((
-                format!("`{text}` is taken as text here, but a real cluster reads it as the boolean {meant}"),
-                format!("write \"{text}\" for the text, {meant} for the boolean"),
-            )),
-        };
+    if let Some((_, value)) = BOOLEANS_OF_YAML_1_1.iter().find(|(forms, _)| forms.contains(&text)) {
+        return sure(Value::SpelledBool { text: text.to_string(), value: *value });
     }
     if is_sexagesimal(text) {
         return Resolved {
@@ -42,10 +36,6 @@ pub(super) fn resolve(text: &str) -> Resolved {
                 format!("quote it: \"{text}\""),
             )),
         };
-    }
-    // Numbers begin with a digit, a sign or a dot; everything else is text and the common case.
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
-        return sure(Value::String(text.to_string()));
     }
     match number(text) {
         Some(value) if has_odd_zero(text) => {
@@ -63,8 +53,8 @@ pub(super) fn resolve(text: &str) -> Resolved {
     }
 }
 
-/// The number that a text is: decimal, `0x`, `0o`, `0b`, octal with a leading zero, underscores between digits, `.inf`,
-/// `.nan`.
+/// The number that a text is: decimal, `0x`, `0o`, `0b`, octal with a leading zero, `.inf`, `.nan`; underscores count for
+/// nothing. The forms are those of go-yaml (resolve.go) and of Go's own reader of numbers, which it asks.
 pub(super) fn number(text: &str) -> Option<Value> {
     match text {
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Value::Float(f64::INFINITY)),
@@ -72,40 +62,54 @@ pub(super) fn number(text: &str) -> Option<Value> {
         ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
         _ => {}
     }
-    let (negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    if let Some(magnitude) = integer(unsigned) {
-        let signed = if negative { -magnitude } else { magnitude };
-        return Some(i64::try_from(signed).map_or(Value::Float(signed as f64), Value::Integer));
+    // Numbers begin with a digit, a sign or a dot; everything else is text and the common case.
+    let first = text.bytes().next()?;
+    if !first.is_ascii_digit() && !matches!(first, b'+' | b'-' | b'.') {
+        return None;
     }
-    is_float(unsigned).then(|| text.replace('_', "").parse().ok().map(Value::Float)).flatten()
+    if first == b'.' {
+        // Here go-yaml leaves underscores to Go, which has them between digits only.
+        let digit = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_digit);
+        let octets = text.as_bytes();
+        let is_between = |(at, _): (usize, &str)| digit(octets.get(at.wrapping_sub(1))) && digit(octets.get(at + 1));
+        return text.match_indices('_').all(is_between).then(|| float(&text.replace('_', ""))).flatten();
+    }
+    let digits = text.replace('_', "");
+    let whole = match digits.as_bytes().first()? {
+        b'-' => integer(digits.get(1..)?).map(|magnitude| -magnitude),
+        b'+' => integer(digits.get(1..)?),
+        _ => integer(&digits).or_else(|| {
+            // The number behind `0b` may have a sign of its own.
+            let rest = digits.strip_prefix("0b").filter(|rest| rest.starts_with(['+', '-']))?;
+            i128::from_str_radix(rest, 2).ok()
+        }),
+    };
+    match whole {
+        Some(whole) => Some(i64::try_from(whole).map_or(Value::Float(whole as f64), Value::Integer)),
+        None => float(&digits),
+    }
 }
 
 /// A whole number without a sign; `None` if it is none, or too large for 128 bits.
-fn integer(text: &str) -> Option<i128> {
-    let digits = text.replace('_', "");
-    if text.starts_with('_') || text.ends_with('_') || text.contains("__") {
-        return None;
-    }
+fn integer(digits: &str) -> Option<i128> {
     let of_base = |digits: &str, base: u32| {
         let all = !digits.is_empty() && digits.chars().all(|c| c.is_digit(base));
         all.then(|| i128::from_str_radix(digits, base).ok()).flatten()
     };
     match digits.as_bytes() {
-        [b'0', b'x' | b'X', ..] => of_base(&digits[2..], 16),
-        [b'0', b'o' | b'O', ..] => of_base(&digits[2..], 8),
-        [b'0', b'b' | b'B', ..] => of_base(&digits[2..], 2),
-        [b'0', _, ..] => of_base(&digits, 8).or_else(|| of_base(&digits, 10)),
-        _ => of_base(&digits, 10),
+        [b'0', b'x' | b'X', ..] => of_base(digits.get(2..)?, 16),
+        [b'0', b'o' | b'O', ..] => of_base(digits.get(2..)?, 8),
+        [b'0', b'b' | b'B', ..] => of_base(digits.get(2..)?, 2),
+        [b'0', _, ..] => of_base(digits, 8).or_else(|| of_base(digits, 10)),
+        _ => of_base(digits, 10),
     }
 }
 
-/// `1.5`, `.5`, `1.`, `1e3`, `1.5E-3`; also a whole number too large for [`integer`].
-fn is_float(text: &str) -> bool {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(m, e)| (m, Some(e)));
+/// `1.5`, `.5`, `1.`, `1e3`, `1.5E-3`; also a whole number too large for [`integer`]. What is too large for a
+/// floating-point number is text.
+fn float(text: &str) -> Option<Value> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let mantissa_is = match mantissa.split_once('.') {
         Some((whole, part)) => {
@@ -113,7 +117,64 @@ fn is_float(text: &str) -> bool {
         }
         None => digits(mantissa),
     };
-    mantissa_is && exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
+    let is_float = mantissa_is && exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)));
+    is_float.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite()).map(Value::Float)
+}
+
+/// A scalar that its tag (`int`, `float`, `bool`, `null`) says the type of; `None` if it is not that.
+pub(super) fn tagged(text: &str, tag: &str) -> Option<Value> {
+    match (tag, resolve(text).value) {
+        ("int", value @ Value::Integer(_)) | ("float", value @ Value::Float(_)) => Some(value),
+        ("int", value @ Value::Float(number)) if number.fract() == 0.0 && integer(text).is_some() => Some(value),
+        ("float", Value::Integer(number)) => Some(Value::Float(number as f64)),
+        ("bool", value @ Value::Bool(_)) => Some(value),
+        ("bool", Value::SpelledBool { value, .. }) => Some(Value::Bool(value)),
+        ("null", value @ Value::Null) => Some(value),
+        _ => None,
+    }
+}
+
+/// The text that base64 stands for; line ends do not count.
+pub(super) fn binary(text: &str) -> Option<Value> {
+    let digits: Vec<u8> = text.bytes().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
+    let octets = data_encoding::BASE64.decode(&digits).ok()?;
+    Some(Value::String(String::from_utf8_lossy(&octets).into_owned()))
+}
+
+/// `2026-01-02`, `2026-1-2 3:4:5`, `2026-01-02T03:04:05.6Z`: what `!!timestamp` allows. Without the tag it is text as
+/// any other.
+pub(super) fn is_timestamp(text: &str) -> bool {
+    let number = |text: &str, most: usize| (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (text.get(..at).unwrap_or(""), text.get(at..)),
+        None => (text, None),
+    };
+    let parts: Vec<&str> = date.split('-').collect();
+    let is_date = matches!(parts[..], [year, month, day]
+        if year.len() == 4 && number(year, 4) && number(month, 2) && number(day, 2));
+    is_date && time.is_none_or(|time| time.len() > 1 && time.contains(':'))
+}
+
+/// A number as the text of a key: seven digits or so, as Go writes a `float32`, which is how a real cluster's reader
+/// does it.
+pub(super) fn float_key(number: f64) -> String {
+    let number = number as f32;
+    if !number.is_finite() {
+        return match number {
+            number if number.is_nan() => ".nan".to_string(),
+            number if number > 0.0 => ".inf".to_string(),
+            _ => "-.inf".to_string(),
+        };
+    }
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if number != 0.0 && !(-4..6).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        _ => number.to_string(),
+    }
 }
 
 /// `08`, `-019`: a leading zero although it is no octal number.
@@ -148,6 +209,7 @@ mod tests {
     #[test]
     fn plain_scalars() {
         let text = |text: &str| Value::String(text.to_string());
+        let spelled = |text: &str, value| Value::SpelledBool { text: text.to_string(), value };
         let rows: &[(&str, Value, bool)] = &[
             ("", Value::Null, false),
             ("~", Value::Null, false),
@@ -155,9 +217,9 @@ mod tests {
             ("nULL", text("nULL"), false),
             ("true", Value::Bool(true), false),
             ("False", Value::Bool(false), false),
-            ("yes", text("yes"), true),
-            ("Off", text("Off"), true),
-            ("n", text("n"), true),
+            ("yes", spelled("yes", true), false),
+            ("Off", spelled("Off", false), false),
+            ("n", spelled("n", false), false),
             ("oN", text("oN"), false),
             ("0", Value::Integer(0), false),
             ("-0", Value::Integer(0), false),
@@ -169,7 +231,14 @@ mod tests {
             ("0x1F", Value::Integer(31), false),
             ("0b101", Value::Integer(5), false),
             ("1_000", Value::Integer(1000), false),
-            ("1__0", text("1__0"), false),
+            ("1__0", Value::Integer(10), false),
+            ("0x_1_", Value::Integer(1), false),
+            ("-0b11", Value::Integer(-3), false),
+            ("0b-11", Value::Integer(-3), false),
+            ("+0o17", Value::Integer(15), false),
+            ("1e400", text("1e400"), false),
+            ("._5", text("._5"), false),
+            ("-", text("-"), false),
             ("_1", text("_1"), false),
             ("0o8", text("0o8"), false),
             ("0x", text("0x"), false),
@@ -205,5 +274,30 @@ mod tests {
             assert_eq!((&found.value, found.doubt.is_some()), (value, *doubt), "{given:?}");
         }
         assert!(matches!(resolve(".nan").value, Value::Float(number) if number.is_nan()));
+    }
+
+    #[test]
+    fn keys_that_are_numbers() {
+        for (number, expected) in [
+            (1.5, "1.5"),
+            (0.1, "0.1"),
+            (1.234_567_89, "1.2345679"),
+            (1000.0, "1000"),
+            (1e6, "1e+06"),
+            (1e-5, "1e-05"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-.inf"),
+        ] {
+            assert_eq!(float_key(number), expected);
+        }
+    }
+
+    #[test]
+    fn times_with_a_tag() {
+        for (text, expected) in
+            [("2026-01-02", true), ("2026-1-2 3:4:5", true), ("2026-01-02T03:04:05Z", true), ("12-1-1", false), ("x", false)]
+        {
+            assert_eq!(is_timestamp(text), expected, "{text}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A stream of documents to the text of each, so that one broken document leaves the others alone.
 
+use super::scan::BYTE_ORDER_MARK;
+
 /// The text of one document, markers and directives included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk<'a> {
@@ -12,10 +14,12 @@ pub(super) struct Chunk<'a> {
 ///
 /// YAML forbids both at the beginning of a line within quoted text, block text and brackets alike (YAML 1.2 §9.1.2), so
 /// this needs no parsing and cannot be led astray by a quote that is never closed. Directives (`%YAML 1.2`) stay with
-/// the document behind.
+/// the document behind. A byte order mark may stand before each document (YAML 1.2 §5.2): files that were put together
+/// have one in the middle.
+///
+/// A chunk may still hold several documents, of which only its reader can tell.
 pub(super) fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut begin, mut begin_line) = (0, 0);
     let (mut position, mut line) = (0, 0);
     // Whether the chunk so far holds anything but blanks, comments and directives.
@@ -23,7 +27,7 @@ pub(super) fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut rest = text;
     while !rest.is_empty() {
         let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let content = &rest[..end];
+        let content = rest[..end].trim_start_matches(BYTE_ORDER_MARK);
         let next = end + if rest[end..].starts_with("\r\n") { 2 } else { usize::from(end < rest.len()) };
         if is_marker(content, "---") && filled {
             chunks.push(Chunk { text: &text[begin..position], lines_before: begin_line });
@@ -41,6 +45,9 @@ pub(super) fn split(text: &str) -> Vec<Chunk<'_>> {
     }
     if filled {
         chunks.push(Chunk { text: &text[begin..], lines_before: begin_line });
+    }
+    for chunk in &mut chunks {
+        chunk.text = chunk.text.trim_start_matches(BYTE_ORDER_MARK);
     }
     chunks
 }
@@ -70,6 +77,13 @@ mod tests {
             ("a: \"open\n---\nb: 2", &[("a: \"open\n", 0), ("---\nb: 2", 2 - 1)]),
             ("a: |\n  ---\n  b\n----\n", &[("a: |\n  ---\n  b\n----\n", 0)]),
             ("---\n---\na", &[("---\n", 0), ("---\na", 1)]),
+            // Two files of an editor that marks them, one behind the other.
+            (
+                "\u{feff}a: 1\n\u{feff}---\nb: 2\n---\n\u{feff}c: 3\n",
+                &[("a: 1\n", 0), ("---\nb: 2\n", 1), ("---\n\u{feff}c: 3\n", 3)],
+            ),
+            ("a: \u{feff}---\nb: 2\n", &[("a: \u{feff}---\nb: 2\n", 0)]),
+            ("\u{feff}\u{feff}---\na\n\u{feff}...\nb", &[("---\na\n\u{feff}...\n", 0), ("b", 3)]),
         ];
         for (text, expected) in rows {
             let found: Vec<(&str, usize)> = split(text).iter().map(|chunk| (chunk.text, chunk.lines_before)).collect();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Node, Source, UnknownFields, Value, decode, parse};
+use super::{Node, Source, UnknownFields, Value, decode, parse, parse_strict};
 use crate::diagnostic::{Colour, Diagnostic, Severity};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -33,14 +33,13 @@ fn documents() {
     check_json("", &[]);
     check_json("---\n---\n# nothing\n...\n", &[]);
     check_json(
-        "a: 1\n---\nb: [2, {c: d}]\n...\n%YAML 1.2\n---\n- x\n",
-        &[json!({"a": 1}), json!({"b": [2, {"c": "d"}]}), json!(["x"])],
+        "a: 1\n---\nb: [2, {c: d}]\n...\nc: 1\n---\n- x\n",
+        &[json!({"a": 1}), json!({"b": [2, {"c": "d"}]}), json!({"c": 1}), json!(["x"])],
     );
     check_json(
         "\u{feff}a: 1\r\nb: |\r\n  x\r\n  y\r\nc: >-\r\n  p\r\n  q\r\n",
         &[json!({"a": 1, "b": "x\ny\n", "c": "p q"})],
     );
-    check_json("--- {a: 1}\n--- text\n", &[json!({"a": 1}), json!("text")]);
     // Scalars of every style; quoted ones are text.
     check_json(
         "[0644, 0o644, \"0644\", 'yes', !!str 12, !!int \"3\", 1.5, ~, null]",
@@ -70,9 +69,104 @@ fn documents() {
     check_json("{\"a\": \"\u{e03d}\"}", &[json!({"a": "\u{e03d}"})]);
 }
 
+/// What a text gives beside messages that are no errors.
+fn check_value(text: &str, expected: Json, messages: &[&str]) {
+    let (nodes, found) = parse(source(text));
+    let said: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(said, messages, "{text:?}");
+    assert!(!crate::diagnostic::has_error(&found), "{text:?}");
+    let values: Vec<Json> = nodes.iter().map(Node::to_json).collect();
+    assert_eq!(Json::from(values), expected, "{text:?}");
+}
+
+#[test]
+fn as_kubectl_reads_it() {
+    let replaced = "`<<` replaces the key `b` of line 2, as it does in a real cluster";
+    let rows: &[(&str, Json, &[&str])] = &[
+        ("a:\n- b: [\n  x\n  ]\n- c: {\n}\n", json!([{"a": [{"b": ["x"]}, {"c": {}}]}]), &[]),
+        ("a:\n  b: \"x\n  y\"\n  c: 'x\n\n y\nz'\n", json!([{"a": {"b": "x y", "c": "x\ny z"}}]), &[]),
+        ("a: &x {b: 1}\nc: {!!merge <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[]),
+        ("a: &x {b: 1}\nc: {b: 2, <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[replaced]),
+        ("a: {b: 1,\n b: 2}\n", json!([{"a": {"b": 2}}]), &["the key `b` stands twice, first in line 1; the last one counts"]),
+        ("y: off\n", json!([{"true": false}]), &["the key `y` is the boolean true to a real cluster, and so is `true` here"]),
+        ("a: !foo 1\n", json!([{"a": "1"}]), &["the tag !foo has no meaning here and is ignored"]),
+        ("a: !!binary aGk=\nb: !!float 3\n", json!([{"a": "hi", "b": 3.0}]), &[]),
+        ("a: x\u{85}  y\u{2028}  z\n", json!([{"a": "x y\u{2028}z"}]), &[]),
+        ("a: x\u{feff}\n", json!([{"a": "x\u{feff}"}]), &["a byte order mark, which nobody sees, stands in this text"]),
+        ("\u{feff}a: 1\n\u{feff}---\n\u{feff}b: 1\n", json!([{"a": 1}, {"b": 1}]), &[]),
+        ("a: 1\u{85}---\u{85}b: 1\u{85}", json!([{"a": 1}, {"b": 1}]), &[]),
+        ("{\"a\":1}{\"b\":2}\n [3]\t{\n\"c\"\n:\"\\ud800\"}", json!([{"a": 1}, {"b": 2}, [3], {"c": "\u{fffd}"}]), &[]),
+        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what stands behind `---` in its line"]),
+        ("%YAML 1.2\n---\na: 1\n", json!([{"a": 1}]), &["kubectl refuses a file with directives such as this one"]),
+        ("%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n", json!([{"a": "1"}]), &["kubectl refuses a file with directives such as this one"]),
+        ("a: |\n  x", json!([{"a": "x\n"}]), &[]),
+    ];
+    for (text, expected, messages) in rows {
+        check_value(text, expected.clone(), messages);
+    }
+}
+
+#[test]
+fn nothing_is_passed_over() {
+    let rows = [
+        ("{a: 1} b\n", "this stands behind the end of the document"),
+        ("# c\n{a: 1}\n{b: 2}\n", "a second document begins here"),
+        ("\"a\" b\n", "text stands behind the closing quote"),
+        ("- a\n]\n", "the indentation of this line fits none of the lines above"),
+        ("a: 1\n\u{feff}b: 2\n", "a byte order mark stands within a document"),
+        ("a: b\u{1}\n", "a control character cannot stand in YAML"),
+        ("a: \"\\/\"\n", "this escape is unknown"),
+        ("a: 1\n\t\nb: 2\n", "a tab is used for indentation"),
+        ("%FOO\n---\na: 1\n", "a line that begins with `%` is a directive, and this one is unknown"),
+        ("a: | b\n  c\n", "only a digit, `+` or `-` can stand behind `|` and `>`"),
+        ("a: !<b\n", "this tag cannot be read"),
+        ("a: &\n", "a name is missing behind `&` or `*`"),
+        ("a: [1, 2\n", "this `[` is never closed"),
+        ("a: }\n", "this `}` closes or separates nothing"),
+        ("a: &x [{<<: *x}]\n", "this alias stands inside of what it names"),
+        ("a: &x [1]\nb: {<<: *x}\n", "`<<` takes a mapping or a list of mappings"),
+    ];
+    for (text, expected) in rows {
+        let (_, found) = parse(source(text));
+        let errors: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(errors, [expected], "{text:?}");
+        assert!(crate::diagnostic::has_error(&found) && found[0].place.line > 0, "{text:?}");
+    }
+}
+
+#[test]
+fn settings_have_each_key_once() {
+    let (nodes, found) = parse_strict(source("a: {b: 1, b: 2}\nc: 1\n"));
+    assert!(nodes.is_empty());
+    assert_eq!(found[0].to_string(), "t.yaml:1:11: the key `b` stands twice; the first is in line 1 (remove one, or join what stands below them)");
+}
+
+#[test]
+fn booleans_of_old() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Both {
+        text: String,
+        meant: bool,
+        any: Json,
+    }
+    let both = check_decode::<Both>(
+        "text: yes\nmeant: Off\nany: [on]\n",
+        UnknownFields::Deny,
+        &[
+            "t.yaml:1:7: text: `yes` is taken as text here, but a real cluster reads it as the boolean true (write \"yes\" \
+             for the text, true for the boolean)",
+            "t.yaml:2:8: meant: `Off` is read as false, as a real cluster does; other readers take it as text (write false, \
+             or \"Off\" for the text)",
+            "t.yaml:3:7: any[0]: `on` is read as true, as a real cluster does; other readers take it as text (write true, or \
+             \"on\" for the text)",
+        ],
+    );
+    assert_eq!(both, Some(Both { text: "yes".to_string(), meant: false, any: json!([true]) }));
+}
+
 #[test]
 fn places() {
-    let text = "a: bé\nlist:\n  - {x: 1,\n     y: 2}\n  - \"é\": &n  q\nnothing:\n# c\n---\n\nlast: |\n  text\n";
+    let text = "a: bé\nlist:\n  - {x: 1,\n     z: 2}\n  - \"é\": &n  q\nnothing:\n# c\n---\n\nlast: |\n  text\n";
     let (nodes, _) = parse(source(text));
     let place = |path: &str, index: usize| {
         let node = super::find(&nodes[index], path).unwrap();
@@ -82,10 +176,10 @@ fn places() {
     assert_eq!(place("a", 0), (1, 4, 2));
     assert_eq!(place("list", 0), (3, 3, 1 + 8 - 1));
     assert_eq!(place("list[0]", 0), (3, 5, 6));
-    assert_eq!(place("list[0].y", 0), (4, 9, 1));
+    assert_eq!(place("list[0].z", 0), (4, 9, 1));
     assert_eq!(place("list[1].é", 0), (5, 10, 5));
     assert_eq!(place("nothing", 0), (6, 1, 7));
-    assert_eq!(place("last", 1).0, 11);
+    assert_eq!(place("last", 1), (10, 7, 1));
 }
 
 /// What is said about a text that is wrong, and how many documents are left.
@@ -177,13 +271,13 @@ fn messages() {
     check_message(
         "a: {x: 1\n",
         0,
-        "error: t.yaml:1:4: this `{` is not closed; line 2 cannot go on inside of it\n1 | a: {x: 1\n  |    ^\n  \
+        "error: t.yaml:1:4: this `{` is never closed\n1 | a: {x: 1\n  |    ^\n  \
          help: add the missing `,` or `}`\n",
     );
     check_message(
         "é: 1\r\na: &x [1,\r\nb: 2\r\n",
         0,
-        "error: t.yaml:2:7: this `[` is not closed; line 3 cannot go on inside of it\n2 | a: &x [1,\n  |       ^\n  \
+        "error: t.yaml:2:7: this `[` is never closed\n2 | a: &x [1,\n  |       ^\n  \
          help: add the missing `,` or `]`\n",
     );
     check_message(
@@ -218,17 +312,17 @@ fn messages() {
     );
     check_message(
         "a: 1\nb: 2\na: 3\nb: 4\n---\nc: 1\n",
-        1,
-        "error: t.yaml:3:1: the key `a` stands twice; the first is in line 1\n3 | a: 3\n  | ^\n  \
+        2,
+        "warning: t.yaml:3:1: the key `a` stands twice, first in line 1; the last one counts\n3 | a: 3\n  | ^\n  \
          help: remove one, or join what stands below them\n\
-         error: t.yaml:4:1: the key `b` stands twice; the first is in line 2\n4 | b: 4\n  | ^\n  \
+         warning: t.yaml:4:1: the key `b` stands twice, first in line 2; the last one counts\n4 | b: 4\n  | ^\n  \
          help: remove one, or join what stands below them\n",
     );
     check_message(
         "a: 1\n---\nb: \0\n",
         1,
         "error: t.yaml:3:4: a NUL character cannot stand in YAML\n3 | b: \\u{0}\n  |    ^^^^^\n  \
-         help: remove it; the file may be binary or UTF-16\n",
+         help: remove it; the file may be binary, or UTF-16 without byte order mark\n",
     );
     check_message(
         "a: {<<: 1}\n",
@@ -246,13 +340,6 @@ fn messages() {
 
 #[test]
 fn warnings_leave_the_document() {
-    check_message(
-        "publish: yes\n",
-        1,
-        "warning: t.yaml:1:10: `yes` is taken as text here, but a real cluster reads it as the boolean true\n1 | \
-         publish: yes\n  \
-         |          ^^^\n  help: write \"yes\" for the text, true for the boolean\n",
-    );
     check_message(
         "port: 08\n",
         1,
@@ -461,9 +548,10 @@ fn derived_types() {
     );
 }
 
-/// The writer of YAML takes some characters for line breaks, as YAML 1.1 did.
-fn without_old_breaks(text: String) -> String {
-    text.replace(['\u{85}', '\u{2028}', '\u{2029}'], "_")
+/// The writer of YAML knows neither the line breaks nor the booleans of YAML 1.1.
+fn without_old_forms(text: String) -> String {
+    let is_old = matches!(super::scalar::resolve(&text).value, Value::SpelledBool { .. });
+    if is_old { "_".to_string() } else { text.replace(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'], "_") }
 }
 
 fn any_json() -> impl Strategy<Value = Json> {
@@ -472,15 +560,15 @@ fn any_json() -> impl Strategy<Value = Json> {
         any::<bool>().prop_map(Json::from),
         any::<i64>().prop_map(Json::from),
         any::<f64>().prop_filter("JSON has no other", |number| number.is_finite()).prop_map(Json::from),
-        "\\PC{0,20}|[\\t\\n\\r -~é\u{e000}😀]{0,20}|yes|0644|<<|---|- a|a: b"
-            .prop_map(without_old_breaks)
+        "\\PC{0,20}|[\\t\\n\\r -~é\u{e000}😀]{0,20}|0644|<<|---|- a|a: b"
+            .prop_map(without_old_forms)
             .prop_map(Json::from),
     ];
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
             prop::collection::btree_map("\\PC{0,10}|~|1", inner, 0..6)
-                .prop_map(|entries| entries.into_iter().map(|(key, value)| (without_old_breaks(key), value)).collect()),
+                .prop_map(|entries| entries.into_iter().map(|(key, value)| (without_old_forms(key), value)).collect()),
         ]
     })
 }
@@ -526,13 +614,33 @@ proptest! {
         }
         let _ = crate::diagnostic::render(&diagnostics, Colour::Ansi);
     }
+
+    #[test]
+    fn no_octets_panic(octets in prop::collection::vec(any::<u8>(), 0..60), mark in 0..6_usize) {
+        let marks: [&[u8]; 6] = [b"", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xff\xfe\0\0", b"\0\0\xfe\xff"];
+        let octets = [marks[mark], &octets].concat();
+        super::is_blank(&octets);
+        match super::text(Path::new("t"), &octets) {
+            Ok(text) => drop(parse(source(&text))),
+            Err(error) => prop_assert!(error.place.line > 0 && error.place.column > 0),
+        }
+    }
+
+    #[test]
+    fn every_document_counts(count in 1..6_usize, joint in "---\n|\u{feff}---\n|---\n\u{feff}|--- # c\n|\\.\\.\\.\n---\n|---\r\n|\\.\\.\\.\n") {
+        let text = (0..count).map(|number| format!("a: {number}\n")).collect::<Vec<_>>().join(&joint);
+        let (nodes, found) = parse(source(&text));
+        prop_assert_eq!((nodes.len(), found.len()), (count, 0), "{:?}", text);
+    }
 }
 
 #[test]
-fn infinity_survives_as_a_number() {
-    let (nodes, _) = parse(source("[.inf, -.inf]"));
-    let items = nodes[0].as_sequence().unwrap();
-    assert_eq!(items[0].value, Value::Float(f64::INFINITY));
-    let (floats, _) = decode::<Vec<f64>>(source("[.inf, -.inf]"), &nodes[0], UnknownFields::Deny).unwrap();
-    assert_eq!(floats, [f64::INFINITY, f64::NEG_INFINITY]);
+fn json_has_no_infinity() {
+    for number in [".inf", "-.INF", ".nan", "!!float .inf"] {
+        for text in [format!("a: {number}\n"), format!("[{number}]\n"), format!("{number}\n")] {
+            let (nodes, diagnostics) = parse(source(&text));
+            assert!(nodes.is_empty(), "{text}");
+            assert_eq!(diagnostics[0].message, "neither infinity nor not-a-number can be a value: JSON has none");
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! The parser's complaints in words that say what to do, at the place where the mistake was made.
+//! What is wrong with the syntax, in words that say what to do, at the place where the mistake was made.
 
+use super::scan::{Problem, SyntaxError};
 use crate::diagnostic::Place;
 
 /// What is wrong, and where.
@@ -43,87 +44,77 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Says it. `flow` is the innermost bracket that is still open.
-pub(super) fn explain(info: &str, at: Place, text: Text<'_>, flow: Option<Place>) -> Explained {
-    let has = |part: &str| info.contains(part);
-    let said = |place: Place, width: usize, message: &str, help: &str| Explained {
-        place,
+/// Says it. `flow` is the innermost bracket that is still open, `quote_end` where quoted text has ended last.
+pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, quote_end: Option<Place>) -> Explained {
+    let SyntaxError { problem, place: at, width, .. } = error;
+    let said = |message: &str, help: &str| Explained {
+        place: at,
         width,
         message: message.to_string(),
         help: help.to_string(),
     };
-    if has("tab") && (has("tabs disallowed") || has("found a tab") || has("tab cannot") || has("start with a tab")) {
-        let place = tab_near(at, text).unwrap_or(at);
-        return said(place, 1, "a tab is used for indentation", "indent with spaces");
-    }
-    if has("recursion limit") {
-        return said(at, 1, "brackets are nested too deep", "");
-    }
-    if has("quoted scalar") {
-        return quoted(info, at, text);
-    }
-    if let Some(open) = flow {
-        return in_brackets(info, at, text, open);
-    }
-    if has("mapping values are not allowed") || has("simple key expect") || has("illegal placement of ':'") {
-        return misplaced_colon(at, text);
-    }
-    let fits_none = [
-        "did not find expected key",
-        "did not find expected '-'",
-        "did not find expected <document start>",
-        "invalid indentation",
-        "wrongly indented line",
-        "mapping keys are not allowed",
-        "unexpected end of plain scalar",
-        "comment intercepting",
-    ];
-    if fits_none.iter().any(|part| has(part)) {
-        return lost_indentation(at, text);
-    }
-    if has("unknown anchor") {
-        let name: String = text.line(at.line).chars().skip(at.column).take_while(|c| !is_end_of_word(*c)).collect();
-        let width = name.chars().count() + 1;
-        let message = format!("no `&{name}` stands above this alias");
-        return said(
-            at,
-            width,
-            &message,
-            "define the anchor before, in the same document; quote text that begins with `*`",
-        );
-    }
-    if has("unexpected character") || has("did not find expected next token") {
-        let character = text.line(at.line).chars().nth(at.column - 1).unwrap_or(' ');
-        return said(at, 1, &format!("a value cannot begin with `{character}`"), "put the whole value in quotes");
-    }
-    if has("misplaced bracket") || has("expected node content") {
-        let character = text.line(at.line).chars().nth(at.column - 1);
-        let message = match character {
-            Some(c @ (']' | '}' | ',')) => format!("this `{c}` closes or separates nothing"),
-            _ => "a value is missing here".to_string(),
-        };
-        return said(at, 1, &message, "quote it if it belongs to the text");
-    }
-    if has("block sequence entries are not allowed") {
-        return said(
-            at,
-            1,
+    match problem {
+        Problem::Tab => Explained { place: tab_near(at, text).unwrap_or(at), ..said("a tab is used for indentation", "indent with spaces") },
+        Problem::OpenQuote => open_quote(at, text),
+        Problem::Escape => said(
+            "this escape is unknown",
+            "write \\\\ for a backslash, or use single quotes, in which a backslash is itself",
+        ),
+        Problem::MarkInside => said(
+            "a byte order mark stands within a document",
+            "put `---` in a line of its own before it if another file begins here; remove it if not",
+        ),
+        Problem::Directive => said("a line that begins with `%` is a directive, and this one is unknown", "quote the text if the sign belongs to it"),
+        Problem::Tag => said("this tag cannot be read", "quote the text if the `!` belongs to it"),
+        Problem::AnchorName => said("a name is missing behind `&` or `*`", "quote the text if the sign belongs to it"),
+        _ if behind_quote(at, quote_end, text) => {
+            let line = text.line(at.line);
+            let quote = line.chars().take(at.column - 1).filter(|c| matches!(c, '"' | '\'')).last();
+            let help = match quote {
+                Some('\'') => "write '' for a single quote inside of single quotes, or use double quotes",
+                _ => "write \\\" for a double quote inside of double quotes, or quote the whole value",
+            };
+            said("text stands behind the closing quote", help)
+        }
+        Problem::Unstartable => {
+            let character = text.line(at.line).chars().nth(at.column - 1).unwrap_or(' ');
+            said(&format!("a value cannot begin with `{character}`"), "put the whole value in quotes")
+        }
+        _ if let Some(open) = flow => in_brackets(error, text, open),
+        Problem::MisplacedColon => misplaced_colon(at, text),
+        Problem::MissingColon => missing_colon(at.line, text),
+        Problem::MisplacedEntry => said(
             "a list cannot begin behind a key on the same line",
             "put each `- ` in a line of its own below the key",
-        );
+        ),
+        Problem::BlockHeader => said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented"),
+        Problem::MisplacedKey | Problem::ExpectedKey | Problem::ExpectedEntry => lost_indentation(at, text),
+        Problem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
+            Some('{' | '[') => said("a second document begins here", "put `---` in a line of its own before it"),
+            _ if text.content(at.line).0.column < at.column => {
+                said("this stands behind the end of the document", "remove it, or put `---` in a line of its own before it")
+            }
+            _ => lost_indentation(at, text),
+        },
+        Problem::ExpectedNode | Problem::ExpectedSeparator => match text.line(at.line).chars().nth(at.column - 1) {
+            Some(c @ (']' | '}' | ',')) => {
+                said(&format!("this `{c}` closes or separates nothing"), "quote it if it belongs to the text")
+            }
+            _ => said("a value is missing here", "quote the text above if a sign at its beginning belongs to it"),
+        },
     }
-    if has("'-' must be followed") || has("':' must be followed") || has("plain scalar cannot start with '-'") {
-        return said(at, 1, "a space is missing behind this", "put a space behind it, or quote the text");
-    }
-    if has("anchor or alias") {
-        return said(at, 1, "a name is missing behind `&` or `*`", "quote the text if the sign belongs to it");
-    }
-    let message = info.rsplit_once(", ").map_or(info, |(_, what)| what);
-    said(at, 1, message, "")
 }
 
-fn is_end_of_word(character: char) -> bool {
-    character.is_whitespace() || matches!(character, ',' | ']' | '}')
+/// Whether only blanks stand between the end of quoted text and here.
+fn behind_quote(at: Place, quote_end: Option<Place>, text: Text<'_>) -> bool {
+    let Some(end) = quote_end.filter(|end| end.line == at.line && end.column <= at.column) else { return false };
+    let mut rest = text.line(at.line).chars().skip(end.column - 1);
+    let between = at.column - end.column;
+    (&mut rest).take(between).all(|c| matches!(c, ' ' | '\t')) && rest.next().is_some_and(|c| !is_sign(c))
+}
+
+fn is_sign(character: char) -> bool {
+    matches!(character, ':' | ',' | ']' | '}')
 }
 
 /// The tab in the indentation of the line of the error, or of a line next to it.
@@ -135,59 +126,21 @@ fn tab_near(at: Place, text: Text<'_>) -> Option<Place> {
     })
 }
 
-/// Errors in quoted text; the parser points at the opening quote, or behind the closing one.
-fn quoted(info: &str, at: Place, text: Text<'_>) -> Explained {
+/// Quoted text without end, which begins here.
+fn open_quote(at: Place, text: Text<'_>) -> Explained {
     let line = text.line(at.line);
-    let quote = line.chars().nth(at.column - 1);
-    let said = |width, message: String, help: &str| Explained { place: at, width, message, help: help.to_string() };
-    if info.contains("trailing content") {
-        let quote = line.chars().take(at.column - 1).filter(|c| matches!(c, '"' | '\'')).last();
-        let help = match quote {
-            Some('\'') => "write '' for a single quote inside of single quotes, or use double quotes",
-            _ => "write \\\" for a double quote inside of double quotes, or quote the whole value",
-        };
-        return said(1, "text stands behind the closing quote".to_string(), help);
+    let quote = line.chars().nth(at.column - 1).unwrap_or('"');
+    Explained {
+        place: at,
+        width: line.trim_end().chars().count().saturating_sub(at.column - 1).max(1),
+        message: format!("the quoted text that begins here is never closed by `{quote}`"),
+        help: "close it".to_string(),
     }
-    if info.contains("escape") || info.contains("hexadecimal") {
-        let (column, width) = bad_escape(line, at.column);
-        let message = "this escape is unknown".to_string();
-        let help = "write \\\\ for a backslash, or use single quotes, in which a backslash is itself";
-        return Explained { place: Place { column, ..at }, width, message, help: help.to_string() };
-    }
-    match quote {
-        Some(quote @ ('"' | '\'')) => {
-            let width = line.trim_end().chars().count().saturating_sub(at.column - 1);
-            said(width, format!("the quoted text that begins here is never closed by `{quote}`"), "close it")
-        }
-        _ => said(1, "quoted text is never closed".to_string(), "close it"),
-    }
-}
-
-/// The first backslash behind `column` that begins no escape of YAML: column from 1, and width.
-fn bad_escape(line: &str, column: usize) -> (usize, usize) {
-    let mut characters = line.chars().enumerate().skip(column);
-    while let Some((index, character)) = characters.next() {
-        if character != '\\' {
-            continue;
-        }
-        let digits = match characters.next().map(|(_, escaped)| escaped) {
-            Some('x') => 2,
-            Some('u') => 4,
-            Some('U') => 8,
-            Some(c) if "0abt\tnvfre \"/\\N_LP".contains(c) => continue,
-            _ => return (index + 1, 2),
-        };
-        let hexadecimal: String = line.chars().skip(index + 2).take(digits).collect();
-        let code = u32::from_str_radix(&hexadecimal, 16).ok().filter(|_| hexadecimal.len() == digits);
-        if code.and_then(char::from_u32).is_none() {
-            return (index + 1, 2 + digits.min(hexadecimal.chars().count()));
-        }
-    }
-    (column, 1)
 }
 
 /// Errors inside of brackets: nearly always the closing one is missing.
-fn in_brackets(info: &str, at: Place, text: Text<'_>, open: Place) -> Explained {
+fn in_brackets(error: SyntaxError, text: Text<'_>, open: Place) -> Explained {
+    let at = error.place;
     let line = text.line(open.line);
     // An anchor may stand before the bracket.
     let written = line.chars().enumerate().skip(open.column - 1).find(|(_, c)| matches!(c, '[' | '{'));
@@ -196,21 +149,29 @@ fn in_brackets(info: &str, at: Place, text: Text<'_>, open: Place) -> Explained 
     let closing = if bracket == '[' { ']' } else { '}' };
     let found = text.line(at.line).chars().nth(at.column - 1);
     if at.line == open.line && found.is_some() {
-        let separated = info.contains("expected ','") || info.contains("':'") || info.contains("bracket");
         let message = match found {
             Some(wrong @ (']' | '}')) => format!("`{wrong}` does not close the `{bracket}` in column {}", open.column),
-            _ if separated => format!("`,` or `{closing}` is missing here"),
-            _ => info.rsplit_once(", ").map_or(info, |(_, what)| what).to_string(),
+            Some(',') if error.problem == Problem::ExpectedNode => "a value is missing here".to_string(),
+            _ => format!("`,` or `{closing}` is missing here"),
         };
         let help = "quote the text if a bracket, comma or colon belongs to it".to_string();
         return Explained { place: at, width: 1, message, help };
     }
-    Explained {
-        place: open,
-        width: 1,
-        message: format!("this `{bracket}` is not closed; line {} cannot go on inside of it", at.line),
-        help: format!("add the missing `,` or `{closing}`"),
-    }
+    let message = match error.at_end {
+        true => format!("this `{bracket}` is never closed"),
+        false => format!("this `{bracket}` is not closed; line {} cannot go on inside of it", at.line),
+    };
+    Explained { place: open, width: 1, message, help: format!("add the missing `,` or `{closing}`") }
+}
+
+/// A line that has to be an entry of a mapping, and has no `: `.
+fn missing_colon(number: usize, text: Text<'_>) -> Explained {
+    let (place, width) = text.content(number);
+    let (message, help) = match text.line(number).contains(':') {
+        true => ("a space is missing behind the `:`", "write `key: value`"),
+        false => ("this line has no `:`", "write `key: value`, or `- ` in front of an item of a list"),
+    };
+    Explained { place, width, message: message.to_string(), help: help.to_string() }
 }
 
 /// A `: ` where no key can stand.
@@ -236,11 +197,7 @@ fn misplaced_colon(at: Place, text: Text<'_>) -> Explained {
         let message = format!("this line is indented deeper than line {number}, which already has a value");
         return said(place, width, &message, "indent it as the lines it belongs with");
     }
-    let (place, width) = text.content(number);
-    match entry.find(':') {
-        Some(_) => said(place, width, "a space is missing behind the `:`", "write `key: value`"),
-        None => said(place, width, "this line has no `:`", "write `key: value`, or `- ` in front of an item of a list"),
-    }
+    missing_colon(number, text)
 }
 
 /// A line whose indentation fits no list or mapping around it.
