@@ -6,6 +6,7 @@ pub mod lint;
 pub mod quantity;
 pub mod selector;
 mod size;
+pub mod subset;
 pub mod ttl;
 pub mod validate;
 
@@ -15,7 +16,7 @@ pub use validate::{validate, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},
-    core::v1::{Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
     discovery::v1::EndpointSlice,
     storage::v1::StorageClass,
 };
@@ -109,6 +110,8 @@ kinds! {
     StorageClass, "storage.k8s.io/v1", false;
     /// discovery.k8s.io/v1 EndpointSlice.
     EndpointSlice, "discovery.k8s.io/v1", true;
+    /// v1 Endpoints.
+    Endpoints, "v1", true;
     /// v1 Event.
     Event, "v1", true;
 }
