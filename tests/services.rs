@@ -10,7 +10,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{SimulationSettings, Simulated},
+    runtime::simulated::{Simulated, SimulationSettings},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -103,7 +103,8 @@ impl Cluster {
             },
         }
         let code = head[0].split(' ').nth(1).unwrap().parse().unwrap();
-        let warning = |line: &String| Some(line.split_once("arning: 299 - \"")?.1.strip_suffix('"')?.replace("\\\"", "\""));
+        let warning =
+            |line: &String| Some(line.split_once("arning: 299 - \"")?.1.strip_suffix('"')?.replace("\\\"", "\""));
         let warnings = head.iter().filter_map(warning).collect();
         Reply { code, body: serde_json::from_slice(&body).unwrap_or_default(), warnings }
     }
@@ -160,7 +161,9 @@ fn change(cluster: &Cluster, way: &str, first: &Value, second: &Value) -> (Value
     };
     assert_eq!(before.code, 201, "{way}: {}", before.body);
     let after = match way {
-        "apply" => cluster.ask("PATCH", &path("s"), "application/strategic-merge-patch+json", &three_way(&made, &second)),
+        "apply" => {
+            cluster.ask("PATCH", &path("s"), "application/strategic-merge-patch+json", &three_way(&made, &second))
+        }
         "server-side" => cluster.ask("PATCH", &target, applied, &second),
         "replace" => cluster.ask("PUT", &path("s"), JSON, &second),
         "patch" => {
@@ -367,8 +370,11 @@ fn replay(title: &str, ranges: &[&str]) {
             .collect();
         for (to, row) in &lines {
             let (ways, row) = row.trim().split_once(": ").unwrap();
-            let ways: Vec<&str> =
-                if ways == "all" { vec!["apply", "server-side", "replace", "patch"] } else { ways.split(',').collect() };
+            let ways: Vec<&str> = if ways == "all" {
+                vec!["apply", "server-side", "replace", "patch"]
+            } else {
+                ways.split(',').collect()
+            };
             for way in &ways {
                 let (before, after) = change(&cluster, way, &forms[from].0, &forms[to].0);
                 let place = format!("{from} -> {to} by {way}");
@@ -380,7 +386,8 @@ fn replay(title: &str, ranges: &[&str]) {
             let (before, errors, after) = change_by_file(ranges, &forms[from].0, &forms[to].0);
             // A file is applied; where nothing was written over, that is what a replacement gives, too.
             let of = |way: &str| {
-                let mut fitting = lines.iter().filter(|(name, _)| name == to).map(|(_, row)| row.split_once(": ").unwrap());
+                let mut fitting =
+                    lines.iter().filter(|(name, _)| name == to).map(|(_, row)| row.split_once(": ").unwrap());
                 fitting.find(|(ways, _)| ways.trim() == "all" || ways.contains(way)).unwrap().1
             };
             let place = format!("{from} -> {to} by file");
@@ -421,7 +428,8 @@ impl Session<'_> {
             (Value::Object(a), Value::Object(b)) => {
                 a.len() == b.len()
                     && a.iter().all(|(key, value)| {
-                        let chosen = matches!(key.as_str(), "clusterIP" | "clusterIPs" | "nodePort" | "healthCheckNodePort");
+                        let chosen =
+                            matches!(key.as_str(), "clusterIP" | "clusterIPs" | "nodePort" | "healthCheckNodePort");
                         self.equal(value, b.get(key).unwrap_or(&Value::Null), chosen)
                     })
             }
@@ -475,7 +483,8 @@ impl Session<'_> {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let there = self.cluster.ask("GET", &path(&name), JSON, &Value::Null).code == 200;
         if command.contains("--server-side") {
-            let target = format!("{}?fieldManager=kubectl&force={}", path(&name), command.contains("--force-conflicts"));
+            let target =
+                format!("{}?fieldManager=kubectl&force={}", path(&name), command.contains("--force-conflicts"));
             return self.cluster.ask("PATCH", &target, "application/apply-patch+yaml", &object);
         }
         if command.contains("replace --force") {
@@ -485,8 +494,7 @@ impl Session<'_> {
         }
         if command.starts_with("kubectl apply") && there {
             let patch = three_way(self.applied.get(&name).unwrap_or(&Value::Null), &object);
-            let reply =
-                self.cluster.ask("PATCH", &path(&name), "application/strategic-merge-patch+json", &patch);
+            let reply = self.cluster.ask("PATCH", &path(&name), "application/strategic-merge-patch+json", &patch);
             if reply.code < 400 {
                 self.applied.insert(name, object);
             }
@@ -549,7 +557,11 @@ impl Session<'_> {
             } else {
                 let addresses: usize =
                     item["subsets"].as_array().into_iter().flatten().map(|subset| count(&subset["addresses"])).sum();
-                told.push(format!("{}: {addresses} addresses, labels {}", text(&item["metadata"]["name"]), labels(item)));
+                told.push(format!(
+                    "{}: {addresses} addresses, labels {}",
+                    text(&item["metadata"]["name"]),
+                    labels(item)
+                ));
             }
         }
         told.sort();
@@ -568,13 +580,18 @@ impl Session<'_> {
             if !self.equal(&recorded, &ours["spec"], false) {
                 return Err(format!("{recorded}\n   ours: {}", ours["spec"]));
             }
-            let status = rest.strip_prefix("status.loadBalancer=").map_or(json!({}), |rest| serde_json::from_str(rest).unwrap());
+            let status =
+                rest.strip_prefix("status.loadBalancer=").map_or(json!({}), |rest| serde_json::from_str(rest).unwrap());
             let same = ours["status"]["loadBalancer"] == status;
             return if same { Ok(()) } else { Err(format!("status {}", ours["status"])) };
         }
         if let Some(warning) = line.strip_prefix("Warning: ") {
             let told = last.is_some_and(|reply| reply.warnings.iter().any(|told| told == warning));
-            return if told { Ok(()) } else { Err(format!("{warning}: {:?}", last.map(|reply| reply.warnings.clone()))) };
+            return if told {
+                Ok(())
+            } else {
+                Err(format!("{warning}: {:?}", last.map(|reply| reply.warnings.clone())))
+            };
         }
         if let Some(post) = line.strip_prefix("# POST ") {
             return self.posted(post);
@@ -591,7 +608,11 @@ impl Session<'_> {
                 let name = target.rsplit('/').next().unwrap();
                 let ours = self.cluster.ask("GET", &path(name), JSON, &Value::Null).body["spec"].clone();
                 let recorded = serde_json::from_str(told).unwrap();
-                return if self.equal(&recorded, &ours, false) { Ok(()) } else { Err(format!("{told}\n   ours: {ours}")) };
+                return if self.equal(&recorded, &ours, false) {
+                    Ok(())
+                } else {
+                    Err(format!("{told}\n   ours: {ours}"))
+                };
             }
             let compact = |text: &str| text.replace(": ", ":").replace(", ", ",");
             let mut parts: Vec<String> = told.split_inclusive("}] ").map(|part| compact(part.trim())).collect();
@@ -644,7 +665,11 @@ impl Session<'_> {
             Ok(recorded) => self.equal(&recorded, &ours, false),
             Err(_) => ours == expected,
         };
-        if code == reply.code.to_string() && same { Ok(()) } else { Err(format!("{outcome}\n   ours: {} {ours}", reply.code)) }
+        if code == reply.code.to_string() && same {
+            Ok(())
+        } else {
+            Err(format!("{outcome}\n   ours: {} {ours}", reply.code))
+        }
     }
 }
 

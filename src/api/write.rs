@@ -1,7 +1,9 @@
 //! Creating and replacing: a client's body to an object that upstream would take.
 
 use super::{
-    Api, advice::advice, apply,
+    Api,
+    advice::advice,
+    apply,
     body::Sent,
     openapi::{nulls, strict},
     path::Place,

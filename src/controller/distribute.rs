@@ -119,13 +119,7 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    fn notice_service(
-        &mut self,
-        key: &ObjectKey,
-        before: Option<&Service>,
-        after: Option<&Service>,
-        now: Timestamp,
-    ) {
+    fn notice_service(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>, now: Timestamp) {
         self.addresses.observe(key, before, after);
         self.records.service(&key.namespace, &key.name, after);
         self.expect_of_service(&(key.namespace.clone(), key.name.clone()), before, after);

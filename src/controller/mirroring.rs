@@ -39,6 +39,7 @@ impl<R: PodRuntime> Controller<R> {
     /// Mirrors the Endpoints of every name that something concerned since the last turn.
     pub(super) fn plan_mirrors(&mut self, now: Timestamp) {
         for (namespace, name) in std::mem::take(&mut self.mirrors) {
+            self.expected.services.insert((namespace.clone(), name.clone()));
             let existing: Vec<&Arc<EndpointSlice>> =
                 self.cluster.slices_of_service(&namespace, &name).filter(|slice| is_mirrored(slice)).collect();
             let endpoints = self.cluster.endpoints(&namespace, &name);
@@ -56,7 +57,13 @@ impl<R: PodRuntime> Controller<R> {
     /// A Service that selects pods no more keeps its Endpoints as they are at this moment, as upstream leaves them; they
     /// are stored now, and no longer made of its slices. Those of a Service that has gone go with it, but for those that
     /// a file declares: they wait for another Service of the name.
-    pub(super) fn keep_endpoints(&mut self, key: &ObjectKey, before: &Service, after: Option<&Service>, now: Timestamp) {
+    pub(super) fn keep_endpoints(
+        &mut self,
+        key: &ObjectKey,
+        before: &Service,
+        after: Option<&Service>,
+        now: Timestamp,
+    ) {
         use super::endpoints::{derive, has_endpoints};
         let at = ObjectKey::new(Kind::Endpoints, &key.namespace, &key.name);
         let stored = self.cluster.endpoints(&key.namespace, &key.name);
@@ -229,8 +236,13 @@ fn slice(endpoints: &Endpoints, family: &str, ports: Vec<EndpointPort>) -> Endpo
     labels.insert(endpointslice::MANAGED_BY_LABEL.to_owned(), MIRRORED_BY.to_owned());
     let ours = [super::apply::ORIGIN, super::apply::APPLIED];
     let is_copied = |key: &str| !NOT_COPIED.contains(&key) && !ours.contains(&key);
-    let annotations: BTreeMap<String, String> =
-        of.annotations.iter().flatten().filter(|(key, _)| is_copied(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let annotations: BTreeMap<String, String> = of
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(key, _)| is_copied(key))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     let owner = OwnerReference {
         api_version: "v1".to_owned(),
         kind: "Endpoints".to_owned(),

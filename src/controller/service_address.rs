@@ -1,8 +1,8 @@
 //! ClusterIPs and node ports of Services: asked for or allocated, kept until the Service goes or has no use for them.
 
 use super::service_form::{
-    agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless, keep_allocated,
-    node_ports, stays_preferred,
+    agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless,
+    keep_allocated, node_ports, stays_preferred,
 };
 use crate::object::{FieldError, ObjectKey};
 use ipnet::IpNet;
@@ -175,7 +175,9 @@ impl ServiceAddresses {
             (_, true) => Vec::new(),
             (true, false) => self.choose_addresses(key, spec),
             _ if is_headless(before) || stays_preferred(before, spec) => Vec::new(),
-            _ if count(before) == 1 && count(spec) == 2 => self.choose_address(key, spec, 1).err().into_iter().collect(),
+            _ if count(before) == 1 && count(spec) == 2 => {
+                self.choose_address(key, spec, 1).err().into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -213,9 +215,7 @@ impl ServiceAddresses {
     fn take_port(&self, key: &ObjectKey, number: i32, taken: &BTreeSet<i32>) -> Result<(), String> {
         if !NODE_PORTS.contains(&number) {
             let (first, last) = (NODE_PORTS.start(), NODE_PORTS.end());
-            return Err(format!(
-                "provided port is not in the valid range. The range of valid ports is {first}-{last}"
-            ));
+            return Err(format!("provided port is not in the valid range. The range of valid ports is {first}-{last}"));
         }
         match self.is_free(key, number) && !taken.contains(&number) {
             true => Ok(()),

@@ -111,7 +111,11 @@ pub fn choose_families(
         }
         for (index, family) in families.iter().enumerate().filter(|(_, family)| !configured.contains(&family.as_str()))
         {
-            errors.push(invalid(&format!("spec.ipFamilies[{index}]"), &json!(family), "not configured on this cluster"));
+            errors.push(invalid(
+                &format!("spec.ipFamilies[{index}]"),
+                &json!(family),
+                "not configured on this cluster",
+            ));
         }
     }
     if families.is_empty() {
@@ -199,10 +203,7 @@ pub fn drop_unneeded(before: &ServiceSpec, after: &mut ServiceSpec) {
             after.load_balancer_class = None;
         }
     }
-    if is_external(before)
-        && !is_external(after)
-        && before.external_traffic_policy == after.external_traffic_policy
-    {
+    if is_external(before) && !is_external(after) && before.external_traffic_policy == after.external_traffic_policy {
         after.external_traffic_policy = None;
     }
 }

@@ -137,8 +137,10 @@ impl<R: PodRuntime> Controller<R> {
     fn write_now(&mut self, write: Write, now: Timestamp) -> Result<Written, WriteError> {
         let (key, gone) = match write {
             Write::Create { object, with_namespace } => (self.create_new(object, with_namespace, now)?, None),
-            Write::Update { object, part, expected } => {
-                let expected = self.store_derived(&object.key(), expected, now)?;
+            Write::Update { mut object, part, mut expected } => {
+                if self.store_derived(&object.key(), &expected, now)? {
+                    (object.metadata_mut().uid, expected) = (None, Preconditions::default());
+                }
                 let stored = self.expect(&object.key(), &expected)?;
                 let key = stored.key();
                 match part {
@@ -150,8 +152,10 @@ impl<R: PodRuntime> Controller<R> {
                 // The last finalizer may have gone with this.
                 (key, Some(stored))
             }
-            Write::Delete { key, grace_seconds, cascade, expected } => {
-                let expected = self.store_derived(&key, expected, now)?;
+            Write::Delete { key, grace_seconds, cascade, mut expected } => {
+                if self.store_derived(&key, &expected, now)? {
+                    expected = Preconditions::default();
+                }
                 let stored = self.expect(&key, &expected)?;
                 if is_indelible(&key) {
                     return Err(WriteError::Forbidden(key, INDELIBLE.to_owned()));
@@ -174,22 +178,17 @@ impl<R: PodRuntime> Controller<R> {
 
     /// Endpoints that are made of a Service's slices are stored when somebody writes them: with an identity of their own,
     /// so that a client that deletes them sees that those which come back are others. They give way when the Service's
-    /// slices are planned the next time. What is expected was said of the derived ones.
-    fn store_derived(
-        &mut self,
-        key: &ObjectKey,
-        expected: Preconditions,
-        now: Timestamp,
-    ) -> Result<Preconditions, WriteError> {
+    /// slices are planned the next time. Whether that was so; what is expected was said of the derived ones.
+    fn store_derived(&mut self, key: &ObjectKey, expected: &Preconditions, now: Timestamp) -> Result<bool, WriteError> {
         if key.kind != Kind::Endpoints || self.cluster.get(key).is_some() {
-            return Ok(expected);
+            return Ok(false);
         }
         let Some(derived) = derived(&self.cluster, &key.namespace, &key.name).map(Object::from) else {
-            return Ok(expected);
+            return Ok(false);
         };
-        as_expected(key, &derived, &expected)?;
+        as_expected(key, &derived, expected)?;
         self.cluster.create(derived, now)?;
-        Ok(Preconditions::default())
+        Ok(true)
     }
 
     /// The stored object, if it is what is expected.

@@ -49,3 +49,35 @@ fn fill_map(node: &mut Node) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::yaml::{self, Source, parse};
+    use std::path::Path;
+
+    #[test]
+    fn in_maps_of_texts_only() {
+        let rows = [
+            (Kind::Service, "metadata: {labels: {a: }}", "metadata.labels.a", true),
+            (Kind::Service, "spec: {selector: {a: ~}}", "spec.selector.a", true),
+            (Kind::Service, "spec: {selector: ~}", "spec.selector", false),
+            (Kind::StatefulSet, "spec: {selector: {matchLabels: {a: null}}}", "spec.selector.matchLabels.a", true),
+            (Kind::StatefulSet, "spec: {selector: {matchLabels: null}}", "spec.selector.matchLabels", false),
+            (
+                Kind::StatefulSet,
+                "spec: {template: {spec: {nodeSelector: {a: }}}}",
+                "spec.template.spec.nodeSelector.a",
+                true,
+            ),
+            (Kind::Pod, "spec: {containers: [{image: }]}", "spec.containers[0].image", false),
+        ];
+        for (kind, text, path, filled) in rows {
+            let (mut documents, _) = parse(Source { path: Path::new("x"), text });
+            fill(kind, &mut documents[0]);
+            let found = &yaml::find(&documents[0], path).unwrap().value;
+            assert_eq!(*found, if filled { Value::String(String::new()) } else { Value::Null }, "{text}");
+        }
+    }
+}

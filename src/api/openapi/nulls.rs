@@ -55,8 +55,16 @@ mod tests {
     #[test]
     fn entries_and_items_but_not_fields() {
         let rows = [
-            ("Service", json!({"spec": {"selector": {"a": null, "b": "x"}}}), json!({"spec": {"selector": {"a": "", "b": "x"}}})),
-            ("Service", json!({"spec": {"selector": null, "ports": null}}), json!({"spec": {"selector": null, "ports": null}})),
+            (
+                "Service",
+                json!({"spec": {"selector": {"a": null, "b": "x"}}}),
+                json!({"spec": {"selector": {"a": "", "b": "x"}}}),
+            ),
+            (
+                "Service",
+                json!({"spec": {"selector": null, "ports": null}}),
+                json!({"spec": {"selector": null, "ports": null}}),
+            ),
             ("Service", json!({"spec": {"ports": [null]}}), json!({"spec": {"ports": [{}]}})),
             ("Pod", json!({"metadata": {"labels": {"a": null}}}), json!({"metadata": {"labels": {"a": ""}}})),
             (

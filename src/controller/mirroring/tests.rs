@@ -26,7 +26,11 @@ fn told(slices: &[EndpointSlice]) -> Vec<String> {
         let conditions = endpoint.conditions.clone().unwrap();
         assert_eq!((conditions.serving, conditions.terminating), (None, None));
         let mark = if conditions.ready == Some(true) { "" } else { "!" };
-        format!("{mark}{}{}", endpoint.addresses[0], endpoint.hostname.as_ref().map_or(String::new(), |h| format!("={h}")))
+        format!(
+            "{mark}{}{}",
+            endpoint.addresses[0],
+            endpoint.hostname.as_ref().map_or(String::new(), |h| format!("={h}"))
+        )
     };
     let line = |slice: &EndpointSlice| {
         let ports = slice.ports.iter().flatten();

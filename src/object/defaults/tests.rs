@@ -46,13 +46,16 @@ fn recording(text: &str) -> Option<(Value, Value)> {
     let applied: String = applied
         .lines()
         .skip(1)
+        .filter(|line| !line.starts_with("# kubectl said"))
         .map(|line| format!("{}\n", line.trim_start_matches('#').trim_start_matches(' ')))
         .collect();
     let stored = stored.split_once('\n')?.1;
     if stored.starts_with("error:") {
         return None;
     }
-    Some((serde_yaml::from_str(&applied).unwrap(), serde_yaml::from_str(stored).unwrap()))
+    // What was stored is the last of several documents.
+    let applied = applied.rsplit("\n---\n").next().unwrap_or_default();
+    Some((serde_yaml::from_str(applied).unwrap(), serde_yaml::from_str(stored).unwrap()))
 }
 
 #[test]

@@ -14,9 +14,9 @@ mod statefulset;
 mod volume;
 
 use super::{FieldError, Object, quantity};
-pub use service::service_addresses;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
+pub use service::service_addresses;
 
 /// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what
 /// one manifest or one request can make the simulation hold.

@@ -370,8 +370,7 @@ fn validate_count(errors: &mut Errors, spec: &ServiceSpec) {
     }
     for (list, what) in [(&spec.cluster_ips, "cluster IPs"), (&spec.ip_families, "IP families")] {
         if list.as_ref().is_some_and(|list| list.len() == 2) {
-            let detail =
-                format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+            let detail = format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
             errors.invalid("spec.ipFamilyPolicy", "SingleStack", &detail);
         }
     }
