@@ -423,7 +423,7 @@ fn tables_selectors_and_endpoints() {
     assert_eq!(watch.seen(), ("ADDED".to_owned(), "web".to_owned()));
     cluster.ask("DELETE", &format!("{SERVICES}/web"), &[], "");
     while watch.seen() != ("DELETED".to_owned(), "web".to_owned()) {}
-    assert_eq!(cluster.post(endpoints, &json!({})).0, 405);
+    assert_eq!(cluster.post(endpoints, &json!({})).0, 422);
     // In pages, by name; what is not selected is on none of them.
     for name in ["a", "b", "c", "d"] {
         let mut service = service(name);
@@ -557,4 +557,99 @@ fn a_watch_tells_everything_once() {
     // The server's end ends it, too, properly.
     cluster.server.stop();
     assert_eq!(behind.next(), None);
+}
+
+#[test]
+fn endpoints_by_hand_and_those_of_pods() {
+    let cluster = Cluster::start();
+    let slices = |name: &str| {
+        let target =
+            format!("/apis/discovery.k8s.io/v1/endpointslices?labelSelector=kubernetes.io/service-name%3D{name}");
+        let (_, list) = cluster.get(&target);
+        let endpoints = |item: &Value| item["endpoints"].as_array().unwrap().len();
+        list["items"].as_array().unwrap().iter().map(endpoints).collect::<Vec<_>>()
+    };
+    let all = "/api/v1/namespaces/default/endpoints";
+    let ext = format!("{all}/ext");
+    let spec = json!({"clusterIP": "None", "ports": [{"name": "web", "port": 80}]});
+    cluster.post(SERVICES, &json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ext"}, "spec": spec}));
+    assert_eq!(cluster.get(&ext).0, 404);
+    let mut watch = cluster.watch(&format!("{all}?watch=1"));
+    let subset =
+        json!({"addresses": [{"ip": "10.9.0.1"}, {"ip": "10.9.0.2"}], "ports": [{"name": "web", "port": 8080}]});
+    let (code, made) = cluster.post(all, &json!({"metadata": {"name": "ext"}, "subsets": [subset]}));
+    assert_eq!((code, &made["subsets"][0]["ports"][0]["protocol"]), (201, &json!("TCP")), "{made}");
+    assert_eq!(watch.seen(), ("ADDED".to_owned(), "ext".to_owned()));
+    until("the mirror", || slices("ext") == [2]);
+    let patch = json!([{"op": "add", "path": "/subsets/0/addresses/-", "value": {"ip": "10.9.0.4"}}]);
+    let patched = cluster.ask("PATCH", &ext, &[("Content-Type", "application/json-patch+json")], &patch.to_string());
+    assert_eq!(patched.0, 200, "{}", patched.1);
+    assert_eq!(watch.seen(), ("MODIFIED".to_owned(), "ext".to_owned()));
+    until("the mirror of three", || slices("ext") == [3]);
+    let (_, table) = cluster.ask("GET", all, &[("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")], "");
+    assert_eq!(table["rows"][0]["cells"][1], "10.9.0.1:8080,10.9.0.2:8080,10.9.0.4:8080", "{table}");
+    let bad = json!({"metadata": {"name": "bad"}, "subsets": [{"ports": [{"port": 1}]}]});
+    let (code, refused) = cluster.post(all, &bad);
+    let message =
+        "Endpoints \"bad\" is invalid: subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`";
+    assert_eq!((code, &refused["message"]), (422, &json!(message)));
+    assert_eq!(cluster.ask("DELETE", &ext, &[], "").0, 200);
+    assert_eq!(watch.seen(), ("DELETED".to_owned(), "ext".to_owned()));
+    until("no mirror", || slices("ext").is_empty());
+
+    // Those that are made of pods are made again.
+    cluster.post(SERVICES, &service("web"));
+    assert_eq!(watch.seen(), ("ADDED".to_owned(), "web".to_owned()));
+    let web = format!("{all}/web");
+    assert_eq!(cluster.post(all, &json!({"metadata": {"name": "web"}})).0, 409);
+    let (_, derived) = cluster.get(&web);
+    let merge = [("Content-Type", "application/merge-patch+json")];
+    let (code, written) = cluster.ask("PATCH", &web, &merge, &json!({"metadata": {"labels": {"a": "b"}}}).to_string());
+    assert_eq!((code, &written["metadata"]["labels"]["a"]), (200, &json!("b")));
+    let (code, deleted) = cluster.ask("DELETE", &web, &[], "");
+    assert_eq!(code, 200);
+    assert_ne!(deleted["details"]["uid"], derived["metadata"]["uid"], "kubectl takes what comes back for another one");
+    let again = cluster.get(&web).1;
+    assert_eq!(again["metadata"]["labels"].get("a"), None);
+    let (_, discovery) = cluster.get("/api/v1");
+    let verbs =
+        discovery["resources"].as_array().unwrap().iter().find(|r| r["name"] == "endpoints").unwrap()["verbs"].clone();
+    let pods =
+        discovery["resources"].as_array().unwrap().iter().find(|r| r["name"] == "pods").unwrap()["verbs"].clone();
+    assert_eq!(verbs, pods);
+}
+
+#[test]
+fn null_in_a_map_of_texts() {
+    let cluster = Cluster::start();
+    let at = format!("{SERVICES}/n");
+    let metadata = |labels: Value| json!({"name": "n", "labels": labels});
+    let object = |labels: Value, selector: Value| {
+        let spec = json!({"clusterIP": "None", "selector": selector});
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(labels), "spec": spec})
+    };
+    let shown =
+        |(code, body): (u16, Value)| (code, body["metadata"]["labels"].clone(), body["spec"]["selector"].clone());
+    let patch =
+        |media: &str, body: Value| shown(cluster.ask("PATCH", &at, &[("Content-Type", media)], &body.to_string()));
+    let (merge, strategic) = ("application/merge-patch+json", "application/strategic-merge-patch+json");
+    let made = cluster.post(SERVICES, &object(json!({"a": null, "b": "x"}), json!({"a": null, "b": "x"})));
+    assert_eq!(shown(made), (201, json!({"a": "", "b": "x"}), json!({"a": "", "b": "x"})));
+    let put = object(json!({"a": null, "z": null}), json!({"a": null, "b": "x"})).to_string();
+    let put = shown(cluster.ask("PUT", &at, &[("Content-Type", "application/json")], &put));
+    assert_eq!(put, (200, json!({"a": "", "z": ""}), json!({"a": "", "b": "x"})));
+    let merged =
+        patch(merge, json!({"metadata": {"labels": {"a": null}}, "spec": {"selector": {"b": null, "c": null}}}));
+    assert_eq!(merged, (200, json!({"z": ""}), json!({"a": ""})));
+    let merged =
+        patch(strategic, json!({"metadata": {"labels": {"z": null, "y": null}}, "spec": {"selector": {"a": null}}}));
+    assert_eq!(merged, (200, Value::Null, Value::Null));
+    let added =
+        patch("application/json-patch+json", json!([{"op": "add", "path": "/metadata/labels", "value": {"j": null}}]));
+    assert_eq!(added, (200, json!({"j": ""}), Value::Null));
+    let applied =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "n", "labels": {"s": null}}}).to_string();
+    let headers = [("Content-Type", "application/apply-patch+yaml")];
+    let applied = shown(cluster.ask("PATCH", &format!("{at}?fieldManager=x&force=true"), &headers, &applied));
+    assert_eq!(applied, (200, json!({"j": "", "s": ""}), Value::Null));
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The sections of the standard and how many lines each has.
-const SECTIONS: [(char, u32); 17] = [
+const SECTIONS: [(char, u32); 18] = [
     ('A', 14),
     ('B', 11),
     ('C', 6),
@@ -25,6 +25,7 @@ const SECTIONS: [(char, u32); 17] = [
     ('N', 21),
     ('O', 9),
     ('P', 5),
+    ('Q', 7),
     ('Z', 13),
 ];
 

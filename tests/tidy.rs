@@ -117,7 +117,6 @@ const CRATES: &[(&str, &[&str])] = &[
         "k8s_openapi",
         &[
             "api/derived.rs",
-            "api/endpoints.rs",
             "app/programming.rs",
             "cluster/",
             "controller/",

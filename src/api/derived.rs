@@ -1,8 +1,8 @@
-//! Endpoints, which are in no store: made of Services and their slices whenever somebody looks.
+//! Endpoints: those that are stored, and for other Services with a selector those that are made of their slices whenever
+//! somebody looks.
 
 use super::{
     Api,
-    endpoints::{derive, has_endpoints},
     handle::Handle,
     path::Place,
     query::Query,
@@ -15,10 +15,14 @@ use super::{
 };
 use crate::{
     cluster::{Change, Cluster},
+    controller::endpoints::{derive, derived, has_endpoints},
     object::{Kind, Object, ObjectKey},
 };
 use axum::{http::StatusCode, response::Response};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::{
+    core::v1::{Endpoints, Service},
+    discovery::v1::EndpointSlice,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,36 +33,60 @@ use std::{
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// What upstream tells everybody who asks for them.
-const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+pub const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// Namespace and name of a Service.
 type Name = (String, String);
 
-/// A Service that has Endpoints, with its slices.
+/// The Endpoints of a name, or what they are made of.
 #[derive(Debug)]
-struct Parts {
-    service: Arc<Service>,
-    slices: Vec<Arc<EndpointSlice>>,
+enum Parts {
+    Stored(Arc<Endpoints>),
+    Made { service: Arc<Service>, slices: Vec<Arc<EndpointSlice>> },
+}
+
+/// The Endpoints of a name, stored or made now.
+pub fn find(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoints> {
+    match cluster.endpoints(namespace, name) {
+        Some(stored) => Some(Endpoints::clone(stored)),
+        None => derived(cluster, namespace, name),
+    }
 }
 
 impl Parts {
-    fn of(cluster: &Cluster, service: &Arc<Service>) -> Option<Parts> {
+    fn of(cluster: &Cluster, namespace: &str, name: &str) -> Option<Parts> {
+        match cluster.endpoints(namespace, name) {
+            Some(stored) => Some(Parts::Stored(Arc::clone(stored))),
+            None => Parts::made(cluster, cluster.service(namespace, name)?),
+        }
+    }
+
+    fn made(cluster: &Cluster, service: &Arc<Service>) -> Option<Parts> {
         if !has_endpoints(service) {
             return None;
         }
         let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
         let name = service.metadata.name.as_deref().unwrap_or_default();
         let slices = cluster.slices_of_service(namespace, name).cloned().collect();
-        Some(Parts { service: Arc::clone(service), slices })
+        Some(Parts::Made { service: Arc::clone(service), slices })
     }
 
-    fn derive(&self) -> Value {
-        let slices: Vec<&EndpointSlice> = self.slices.iter().map(AsRef::as_ref).collect();
-        derive(&self.service, &slices)
+    fn json(&self) -> Value {
+        let made = match self {
+            Parts::Stored(endpoints) => serde_json::to_value(endpoints.as_ref()),
+            Parts::Made { service, slices } => {
+                let slices: Vec<&EndpointSlice> = slices.iter().map(AsRef::as_ref).collect();
+                serde_json::to_value(derive(service, &slices))
+            }
+        };
+        made.unwrap_or_default()
     }
 
     fn name(&self) -> Name {
-        let metadata = &self.service.metadata;
+        let metadata = match self {
+            Parts::Stored(endpoints) => &endpoints.metadata,
+            Parts::Made { service, .. } => &service.metadata,
+        };
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
     }
 }
@@ -68,20 +96,22 @@ pub async fn get(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resul
     not_newer(api, query)?;
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let wanted = name.clone();
-    let look = move |cluster: &Cluster| {
-        let service = cluster.service(&namespace, &wanted);
-        service.and_then(|service| Parts::of(cluster, service))
-    };
+    let look = move |cluster: &Cluster| Parts::of(cluster, &namespace, &wanted);
     let parts = api.handle.read(look).await?.ok_or_else(|| Refused::not_found(place.resource, &name))?;
-    Ok(warn(reply(StatusCode::OK, &shape.object(parts.derive())), &[DEPRECATED.to_owned()]))
+    Ok(warn(reply(StatusCode::OK, &shape.object(parts.json())), &[DEPRECATED.to_owned()]))
 }
 
-/// Everything in a namespace, or everywhere; and the version.
+/// Everything in a namespace, or everywhere, in the order of names; and the version.
 async fn all(handle: &Handle, namespace: Option<String>) -> Result<(Vec<Parts>, u64), Refused> {
     let look = move |cluster: &Cluster| {
-        let here = |service: &&Arc<Service>| namespace.is_none() || service.metadata.namespace == namespace;
-        let parts = cluster.services().filter(here).filter_map(|service| Parts::of(cluster, service)).collect();
-        (parts, cluster.resource_version())
+        let here = |of: &Option<String>| namespace.is_none() || *of == namespace;
+        let services = cluster.services().filter(|service| here(&service.metadata.namespace));
+        let stored = cluster.all_endpoints().filter(|endpoints| here(&endpoints.metadata.namespace));
+        let made = services.filter_map(|service| Parts::made(cluster, service));
+        // What is stored comes last and counts.
+        let all = made.chain(stored.map(|endpoints| Parts::Stored(Arc::clone(endpoints))));
+        let by_name: BTreeMap<Name, Parts> = all.map(|parts| (parts.name(), parts)).collect();
+        (by_name.into_values().collect(), cluster.resource_version())
     };
     Ok(handle.read(look).await?)
 }
@@ -100,7 +130,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
         ..ListMetadata::default()
     };
     // What is selected is known once it is made; one more than wanted tells whether there is a further page.
-    let selected = parts.into_iter().map(|parts| (parts.name(), parts.derive()));
+    let selected = parts.into_iter().map(|parts| (parts.name(), parts.json()));
     let mut selected = selected.filter(move |(_, object)| selection.takes_derived(object));
     let objects: Box<dyn Iterator<Item = Value> + Send> = match query.limit {
         None => Box::new(selected.map(|(_, object)| object)),
@@ -134,7 +164,7 @@ impl Derived {
         let (parts, version) = all(&api.handle, place.namespace.clone()).await?;
         let mut derived = Derived { handle: api.handle.clone(), selection, initial: Vec::new(), told: BTreeMap::new() };
         for parts in parts {
-            let object = parts.derive();
+            let object = parts.json();
             if derived.selection.takes_derived(&object) {
                 derived.told.insert(parts.name(), without_addresses(&object));
                 if after.is_none() {
@@ -157,7 +187,7 @@ fn without_addresses(object: &Value) -> Value {
 /// The Service that a changed object belongs to.
 fn service_of(change: &Change) -> Option<Name> {
     match change.key.kind {
-        Kind::Service => Some((change.key.namespace.clone(), change.key.name.clone())),
+        Kind::Service | Kind::Endpoints => Some((change.key.namespace.clone(), change.key.name.clone())),
         Kind::EndpointSlice => {
             let slice: &Object = change.after.as_ref().or(change.before.as_ref())?;
             let service = slice.metadata().labels.as_ref()?.get(SERVICE_NAME)?;
@@ -173,7 +203,7 @@ impl Watched for Derived {
     }
 
     fn concerns(&self, change: &Change) -> bool {
-        matches!(change.key.kind, Kind::Service | Kind::EndpointSlice)
+        matches!(change.key.kind, Kind::Service | Kind::EndpointSlice | Kind::Endpoints)
             && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
@@ -181,14 +211,12 @@ impl Watched for Derived {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
-            let parts = |(namespace, name): &Name| {
-                cluster.service(namespace, name).and_then(|service| Parts::of(cluster, service))
-            };
+            let parts = |(namespace, name): &Name| Parts::of(cluster, namespace, name);
             names.into_iter().map(|name| (parts(&name), name)).collect::<Vec<_>>()
         };
         let mut events = Vec::new();
         for (parts, name) in self.handle.read(look).await.ok()? {
-            let object = parts.map(|parts| parts.derive()).filter(|object| self.selection.takes_derived(object));
+            let object = parts.map(|parts| parts.json()).filter(|object| self.selection.takes_derived(object));
             match (object, self.told.remove(&name)) {
                 (Some(object), before) => {
                     self.told.insert(name, without_addresses(&object));

@@ -23,7 +23,6 @@
 //!                Fields::parse(kind: &str, &str) -> Result<Fields, String>
 //!                Fields::matches(&self, object: &Value) -> bool
 //!                Fields::name(&self) -> Option<&str>                                 where metadata.name= decides
-//! endpoints      derive(&Service, slices: &[&EndpointSlice]) -> Value                the v1 Endpoints of a Service
 //! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, v2() -> &[u8]
 //!   ::strict     unknown_fields(kind: &str, body: &Value) -> Vec<String>             unknown field "spec.serviceNam"
 //! apply          apply(kind, live: Option<&Value>, applied: &Value, manager, force: bool, now)
@@ -36,12 +35,12 @@
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
+mod advice;
 pub mod apply;
 mod body;
 mod delete;
 mod derived;
 mod discovery;
-pub mod endpoints;
 pub mod guard;
 mod handle;
 mod log;
@@ -330,13 +329,19 @@ async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<R
         return look(api, place, query, shape).await;
     }
     let Some(kind) = place.resource.stored() else {
-        return Err(match place.resource.source {
-            Source::Endpoints => Refused::not_allowed("endpoints are derived from endpointslices and can only be read"),
-            _ => not_allowed(),
-        });
+        return Err(not_allowed());
     };
-    let (response, warnings) = change(api, place, kind, &query, head, &octets, shape).await?;
-    Ok(write::warn(response, &warnings))
+    let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
+    match change(api, place, kind, &query, head, &octets, shape).await {
+        Ok((response, mut warnings)) => {
+            warnings.extend(deprecated);
+            Ok(write::warn(response, &warnings))
+        }
+        Err(mut refused) => {
+            refused.warnings.extend(deprecated);
+            Err(refused)
+        }
+    }
 }
 
 async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Result<Response, Refused> {

@@ -1,7 +1,7 @@
 //! Reading: one object, and lists of them page by page.
 
 use super::{
-    Api,
+    Api, derived,
     path::Place,
     query::Query,
     selection::Selection,
@@ -9,7 +9,10 @@ use super::{
     status::Refused,
     stream,
 };
-use crate::object::{Kind, Object, ObjectKey};
+use crate::{
+    cluster::Cluster,
+    object::{Kind, Object, ObjectKey},
+};
 use axum::{
     body::{Body, Bytes},
     http::{StatusCode, header},
@@ -33,7 +36,11 @@ pub fn respond(code: StatusCode, body: Body) -> Response {
 pub async fn stored(api: &Api, place: &Place, kind: Kind) -> Result<Object, Refused> {
     let name = place.name.clone().unwrap_or_default();
     let key = ObjectKey::new(kind, place.namespace.clone().unwrap_or_default(), &name);
-    let found = api.handle.read(move |cluster| cluster.get(&key).cloned()).await?;
+    let look = move |cluster: &Cluster| match key.kind {
+        Kind::Endpoints => derived::find(cluster, &key.namespace, &key.name).map(Object::from),
+        _ => cluster.get(&key).cloned(),
+    };
+    let found = api.handle.read(look).await?;
     found.ok_or_else(|| Refused::not_found(place.resource, &name))
 }
 

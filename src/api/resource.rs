@@ -7,7 +7,7 @@ use crate::object::Kind;
 pub enum Source {
     /// Objects of the store.
     Stored(Kind),
-    /// Endpoints, which are derived from EndpointSlices and can only be read.
+    /// Endpoints: stored where somebody wrote them, else derived from EndpointSlices.
     Endpoints,
     /// None: there are no such objects, and nobody can create one.
     Nothing,
@@ -136,7 +136,8 @@ impl Resource {
     pub fn stored(&self) -> Option<Kind> {
         match self.source {
             Source::Stored(kind) => Some(kind),
-            Source::Endpoints | Source::Nothing => None,
+            Source::Endpoints => Some(Kind::Endpoints),
+            Source::Nothing => None,
         }
     }
 }

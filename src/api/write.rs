@@ -1,9 +1,11 @@
 //! Creating and replacing: a client's body to an object that upstream would take.
 
 use super::{
-    Api, apply,
+    Api,
+    advice::advice,
+    apply,
     body::Sent,
-    openapi::strict,
+    openapi::{nulls, strict},
     path::Place,
     query::{FieldValidation, Query},
     read::stored,
@@ -98,6 +100,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     let resource = place.resource;
     let Sent { mut json, duplicates } = sent;
     check_type(&json, &resource.api_version(), resource.kind)?;
+    nulls::fill(resource.kind, &mut json);
     let unfit = |why: &str| Refused::bad_request(strict::refusal(resource.kind, why));
     if let Some(mismatch) = strict::mismatch(resource.kind, &json) {
         return Err(unfit(&mismatch));
@@ -124,6 +127,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
         (wanted, _) => metadata.namespace.clone_from(wanted),
     }
     object::set_defaults(&mut object);
+    warnings.extend(advice(&object));
     Ok((object, warnings))
 }
 
@@ -251,6 +255,7 @@ pub async fn apply(
             "the name of the object ({given}) does not match the name on the URL ({name})"
         )));
     }
+    nulls::fill(place.resource.kind, &mut applied);
     if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
         return Err(Refused::bad_request("metadata is no object"));
     }

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, StatefulSet},
-        core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+        core::v1::{Endpoints, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
         storage::v1::StorageClass,
     },
@@ -148,6 +148,8 @@ impl Cluster {
         storage_class, storage_classes, StorageClass;
         /// A slice.
         slice, slices, EndpointSlice;
+        /// Endpoints that are stored.
+        endpoints, all_endpoints, Endpoints;
     }
 
     /// One object.

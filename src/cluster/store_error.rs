@@ -39,6 +39,7 @@ pub fn resource_name(kind: Kind) -> &'static str {
         Kind::ControllerRevision => "controllerrevisions.apps",
         Kind::StorageClass => "storageclasses.storage.k8s.io",
         Kind::EndpointSlice => "endpointslices.discovery.k8s.io",
+        Kind::Endpoints => "endpoints",
         Kind::Event => "events",
     }
 }

@@ -37,9 +37,22 @@ pub fn decide_max_unavailable(object: &mut Object, is_on: bool) -> Vec<FieldErro
     Vec::new()
 }
 
+/// Endpoints are stored in their canonical form.
+pub fn pack_subsets(object: &mut Object) {
+    if let Object::Endpoints(endpoints) = object
+        && let Some(subsets) = &endpoints.subsets
+    {
+        let packed = object::subset::repack(subsets);
+        if *subsets != packed {
+            Arc::make_mut(endpoints).subsets = Some(packed).filter(|subsets| !subsets.is_empty());
+        }
+    }
+}
+
 /// Completes a new object. What a declarer wrote into status or other fields of the control plane is not taken over.
 pub fn admit(object: &mut Object) {
     label_namespace(object);
+    pack_subsets(object);
     match object {
         Object::Namespace(namespace) => {
             let namespace = Arc::make_mut(namespace);

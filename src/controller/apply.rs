@@ -1,6 +1,6 @@
 //! How another version of an object becomes the stored one, and what happens when a manifest is withdrawn.
 
-use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, service_address, volume};
+use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, volume};
 use crate::{
     cluster::StoreError,
     object::{self, APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
@@ -83,7 +83,7 @@ impl<R: PodRuntime> Controller<R> {
                 service.metadata.namespace.clone().unwrap_or_default(),
                 service.metadata.name.clone().unwrap_or_default(),
             );
-            let errors = self.addresses.allocate(&key, Arc::make_mut(service));
+            let errors = self.addresses.create(&key, Arc::make_mut(service));
             if !errors.is_empty() {
                 return Err(errors);
             }
@@ -94,16 +94,18 @@ impl<R: PodRuntime> Controller<R> {
     /// Puts a declared version in the place of the stored one.
     pub(super) fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
         let mut merged = merge(stored, declared, by);
-        let errors = object::validate_update(stored, &merged);
-        if !errors.is_empty() {
-            return errors;
-        }
-        if let Object::Service(service) = &mut merged {
-            let errors = self.addresses.allocate(&stored.key(), Arc::make_mut(service));
+        // As upstream: what cannot be allocated is said before anything else is looked at.
+        if let (Object::Service(before), Object::Service(service)) = (stored, &mut merged) {
+            let errors = self.addresses.change_form(&stored.key(), before, Arc::make_mut(service));
             if !errors.is_empty() {
                 return errors;
             }
         }
+        let errors = object::validate_update(stored, &merged);
+        if !errors.is_empty() {
+            return errors;
+        }
+        admission::pack_subsets(&mut merged);
         match self.cluster.update(merged) {
             Ok(_) => Vec::new(),
             Err(error) => vec![plain(error.to_string())],
@@ -245,11 +247,7 @@ fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
             merged.spec.clone_from(&stored.spec);
         }
         (Object::Service(stored), Object::Service(merged)) => {
-            let merged = Arc::make_mut(merged);
-            merged.status.clone_from(&stored.status);
-            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
-                service_address::keep_allocated(before, after);
-            }
+            Arc::make_mut(merged).status.clone_from(&stored.status);
         }
         (Object::Pod(stored), Object::Pod(merged)) => {
             let merged = Arc::make_mut(merged);

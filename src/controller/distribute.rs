@@ -6,6 +6,7 @@ use super::{
     deletion::{FOREGROUND, ORPHAN},
     endpointslice,
     garbage::{has_finalizer, kind_of},
+    mirroring::mirrored_name,
     pod::phase,
     queue::{Reconciler, Work},
     replicas::has_ended,
@@ -40,7 +41,8 @@ impl<R: PodRuntime> Controller<R> {
                     self.queue.add(Work::new(Reconciler::Namespace, key.clone()));
                 }
             }
-            Kind::Service => self.notice_service(key, service(before), service(after)),
+            Kind::Service => self.notice_service(key, service(before), service(after), now),
+            Kind::Endpoints => drop(self.mirrors.insert((key.namespace.clone(), key.name.clone()))),
             Kind::EndpointSlice => {
                 let slice = match after {
                     Some(Object::EndpointSlice(slice)) => Some(slice.as_ref()),
@@ -50,6 +52,7 @@ impl<R: PodRuntime> Controller<R> {
                 if !self.planning_slices {
                     let services = [before, after].into_iter().flatten().filter_map(service_of);
                     self.services.extend(services.map(|service| (service, Concern::All)));
+                    self.mirrors.extend([before, after].into_iter().flatten().filter_map(mirrored_name));
                 }
             }
             Kind::Pod => self.notice_pod(key, pod(before), pod(after), now),
@@ -120,10 +123,14 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    fn notice_service(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>) {
+    fn notice_service(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>, now: Timestamp) {
         self.addresses.observe(key, before, after);
         self.records.service(&key.namespace, &key.name, after);
         self.expect_of_service(&(key.namespace.clone(), key.name.clone()), before, after);
+        if let Some(before) = before {
+            self.keep_endpoints(key, before, after, now);
+        }
+        self.mirrors.insert((key.namespace.clone(), key.name.clone()));
         if after.is_some() {
             self.services.insert((key.namespace.clone(), key.name.clone()), Concern::All);
         }

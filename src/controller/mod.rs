@@ -1,7 +1,8 @@
 //! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
 //! randomness are arguments.
 
-pub mod endpointslice;
+pub mod endpoints;
+mod endpointslice;
 pub mod statefulset;
 pub mod volume;
 
@@ -14,12 +15,14 @@ mod distribute;
 mod expected;
 mod garbage;
 mod last_applied;
+mod mirroring;
 mod namespace;
 mod pod;
 mod queue;
 mod recorder;
 mod replicas;
 mod service_address;
+mod service_form;
 mod slices;
 mod write;
 
@@ -186,6 +189,8 @@ pub struct Controller<R> {
     max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
     services: BTreeMap<(String, String), Concern>,
+    /// Names (namespace, name) whose mirrored slices are to be planned at the end of the turn.
+    mirrors: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
     planning_slices: bool,
     /// Uids of the pods that the runtime has.
@@ -219,6 +224,7 @@ impl<R: PodRuntime> Controller<R> {
             expected: Expected::default(),
             effort: Effort::default(),
             services: BTreeMap::new(),
+            mirrors: BTreeSet::new(),
             max_unavailable: settings.max_unavailable,
             planning_slices: false,
             running: HashSet::new(),
@@ -305,6 +311,7 @@ impl<R: PodRuntime> Controller<R> {
         let quiet = self.work(now);
         self.queue.pods_first(!quiet);
         self.plan_slices(now);
+        self.plan_mirrors(now);
         self.recorder.expire(&mut self.cluster, now);
         self.distribute(now);
         self.expect_names();

@@ -1,10 +1,15 @@
-//! ClusterIPs and node ports of Services: asked for or allocated, kept until the Service goes.
+//! ClusterIPs and node ports of Services: asked for or allocated, kept until the Service goes or has no use for them.
 
+use super::service_form::{
+    agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless,
+    keep_allocated, node_ports, stays_preferred,
+};
 use crate::object::{FieldError, ObjectKey};
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServiceSpec};
+use serde_json::json;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -20,7 +25,8 @@ const ASKED_FOR: std::ops::RangeInclusive<u128> = 16..=256;
 pub struct ServiceAddresses {
     ranges: Vec<IpNet>,
     addresses: HashMap<IpAddr, ObjectKey>,
-    node_ports: HashMap<(i32, String), ObjectKey>,
+    /// By number alone, as upstream has it: one Service has a number for all protocols.
+    node_ports: HashMap<i32, ObjectKey>,
 }
 
 impl ServiceAddresses {
@@ -43,7 +49,7 @@ impl ServiceAddresses {
                 self.addresses.remove(&address);
             }
         }
-        for port in before.into_iter().flat_map(node_ports_of) {
+        for port in before.into_iter().flat_map(ports_of) {
             if self.node_ports.get(&port) == Some(key) {
                 self.node_ports.remove(&port);
             }
@@ -51,97 +57,128 @@ impl ServiceAddresses {
         for address in after.into_iter().flat_map(addresses_of) {
             self.addresses.entry(address).or_insert_with(|| key.clone());
         }
-        for port in after.into_iter().flat_map(node_ports_of) {
+        for port in after.into_iter().flat_map(ports_of) {
             self.node_ports.entry(port).or_insert_with(|| key.clone());
         }
     }
 
-    /// Fills in families, ClusterIPs and node ports, by upstream's `registry/core/service/storage/alloc.go`. What the
-    /// Service asks for and cannot have is told; then it must not be stored.
-    pub fn allocate(&self, key: &ObjectKey, service: &mut Service) -> Vec<FieldError> {
-        let Some(spec) = service.spec.as_mut() else { return Vec::new() };
-        if spec.type_.as_deref() == Some("ExternalName") {
-            (spec.cluster_ip, spec.cluster_ips, spec.ip_families, spec.ip_family_policy) = (None, None, None, None);
-            return Vec::new();
+    /// Addresses and node ports that are held by anybody.
+    #[cfg(test)]
+    pub fn held(&self) -> (usize, usize) {
+        (self.addresses.len(), self.node_ports.len())
+    }
+
+    /// Fills in families, ClusterIPs and node ports of a new Service, by upstream's
+    /// `registry/core/service/storage/alloc.go`. What it asks for and cannot have is told; then it must not be stored.
+    pub fn create(&self, key: &ObjectKey, service: &mut Service) -> Vec<FieldError> {
+        let spec = service.spec.get_or_insert_default();
+        agree(None, spec);
+        let mut errors = choose_families(None, spec, &self.families());
+        if errors.is_empty() && !is_alias(spec) {
+            errors = self.choose_addresses(key, spec);
         }
-        let mut errors = Vec::new();
-        self.choose_families(spec, &mut errors);
-        if is_headless(spec) {
-            spec.cluster_ip = Some("None".to_owned());
-            spec.cluster_ips = Some(vec!["None".to_owned()]);
-        } else {
-            self.choose_addresses(key, spec, &mut errors);
+        if errors.is_empty() {
+            errors = self.choose_node_ports(key, spec);
         }
-        self.choose_node_ports(key, spec, &mut errors);
+        if errors.is_empty() && checks_health(spec) {
+            errors = self.choose_health_port(key, spec);
+        }
         errors
     }
 
-    fn choose_families(&self, spec: &mut ServiceSpec, errors: &mut Vec<FieldError>) {
-        let headless = is_headless(spec);
-        let selectorless = spec.selector.as_ref().is_none_or(|selector| selector.is_empty());
-        let asked: Vec<IpAddr> = asked_addresses(spec).iter().filter_map(|text| text.parse().ok()).collect();
-        let mut families = spec.ip_families.clone().unwrap_or_default();
-        let policy = spec.ip_family_policy.clone().unwrap_or_else(|| {
-            let both = families.len() > 1 || asked.len() > 1 || (headless && selectorless && families.is_empty());
-            if both { "RequireDualStack" } else { "SingleStack" }.to_owned()
-        });
-        for address in asked.iter().skip(families.len()) {
-            families.push(family(*address).to_owned());
-        }
-        if families.is_empty() {
-            families.push(self.ranges.first().map_or("IPv4", |range| family(range.network())).to_owned());
-        }
-        let configured = |wanted: &str| self.ranges.iter().any(|range| family(range.network()) == wanted);
-        if policy == "SingleStack" {
-            families.truncate(1);
-        } else if let [only] = families.as_slice() {
-            let other = if only == "IPv4" { "IPv6" } else { "IPv4" };
-            if configured(other) || (policy == "RequireDualStack" && headless) {
-                families.push(other.to_owned());
-            } else if policy == "RequireDualStack" {
-                errors.push(FieldError {
-                    field: "spec.ipFamilyPolicy".to_owned(),
-                    message:
-                        "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services"
-                            .to_owned(),
-                });
-            }
-        }
-        if !headless {
-            for (position, wanted) in families.iter().enumerate().filter(|(_, wanted)| !configured(wanted)) {
-                errors.push(FieldError {
-                    field: format!("spec.ipFamilies[{position}]"),
-                    message: format!("Invalid value: \"{wanted}\": not configured on this cluster"),
-                });
-            }
-        }
-        spec.ip_families = Some(families);
-        spec.ip_family_policy = Some(policy);
-    }
-
-    fn choose_addresses(&self, key: &ObjectKey, spec: &mut ServiceSpec, errors: &mut Vec<FieldError>) {
-        let asked = asked_addresses(spec);
-        let mut chosen = Vec::new();
-        for (position, wanted) in spec.ip_families.iter().flatten().enumerate() {
-            let Some(range) = self.ranges.iter().find(|range| family(range.network()) == wanted) else { continue };
-            let result = match asked.get(position) {
-                Some(text) => self
-                    .take(key, range, text)
-                    .map(|()| text.clone())
-                    .map_err(|reason| format!("Invalid value: {asked:?}: failed to allocate IP {text}: {reason}")),
-                None => self
-                    .pick(key, range)
-                    .map(|address| address.to_string())
-                    .ok_or_else(|| "Internal error: failed to allocate a serviceIP: range is full".to_owned()),
-            };
-            match result {
-                Ok(address) => chosen.push(address),
-                Err(message) => errors.push(FieldError { field: "spec.clusterIPs".to_owned(), message }),
-            }
+    /// The same for a new version of a Service: what it leaves open and had before it keeps.
+    fn update(&self, key: &ObjectKey, before: &Service, service: &mut Service) -> Vec<FieldError> {
+        let before = before.spec.clone().unwrap_or_default();
+        let spec = service.spec.get_or_insert_default();
+        keep_allocated(&before, spec);
+        agree(Some(&before), spec);
+        let mut errors = choose_families(Some(&before), spec, &self.families());
+        if errors.is_empty() {
+            errors = self.change_addresses(key, &before, spec);
         }
         if errors.is_empty() {
-            spec.cluster_ip = chosen.first().cloned();
-            spec.cluster_ips = Some(chosen);
+            errors = self.change_node_ports(key, &before, spec);
+        }
+        match (checks_health(&before), checks_health(spec)) {
+            _ if !errors.is_empty() => {}
+            (false, true) => errors = self.choose_health_port(key, spec),
+            (true, true) if before.health_check_node_port != spec.health_check_node_port => {
+                let (field, message) = ("spec.healthCheckNodePort", "Forbidden: field is immutable");
+                errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+            }
+            _ => {}
+        }
+        errors
+    }
+
+    /// Makes the new version of a Service what is stored: [`ServiceAddresses::update`], and without what its type does
+    /// not have.
+    pub fn change_form(&self, key: &ObjectKey, before: &Service, service: &mut Service) -> Vec<FieldError> {
+        let errors = self.update(key, before, service);
+        let (standing, spec) = (before.spec.clone().unwrap_or_default(), service.spec.get_or_insert_default());
+        drop_unneeded(&standing, spec);
+        if spec.type_.as_deref() != Some("LoadBalancer")
+            && let Some(status) = &mut service.status
+        {
+            status.load_balancer = Some(LoadBalancerStatus::default());
+        }
+        errors
+    }
+
+    /// The cluster's families, the first one first.
+    fn families(&self) -> Vec<&'static str> {
+        self.ranges.iter().map(|range| family(range.network())).collect()
+    }
+
+    /// An address for each family, those that are asked for and others.
+    fn choose_addresses(&self, key: &ObjectKey, spec: &mut ServiceSpec) -> Vec<FieldError> {
+        if is_headless(spec) {
+            return Vec::new();
+        }
+        let families = spec.ip_families.clone().unwrap_or_default();
+        for (position, _) in families.iter().enumerate() {
+            if let Err(error) = self.choose_address(key, spec, position) {
+                return vec![error];
+            }
+        }
+        spec.cluster_ip = spec.cluster_ips.iter().flatten().next().cloned();
+        Vec::new()
+    }
+
+    /// The address of one of the Service's families.
+    fn choose_address(&self, key: &ObjectKey, spec: &mut ServiceSpec, position: usize) -> Result<(), FieldError> {
+        let wanted = spec.ip_families.iter().flatten().nth(position).cloned().unwrap_or_default();
+        let addresses = spec.cluster_ips.get_or_insert_default();
+        let Some(range) = self.ranges.iter().find(|range| family(range.network()) == wanted) else { return Ok(()) };
+        match addresses.get(position).cloned() {
+            Some(text) if !text.is_empty() => self.take(key, range, &text).map_err(|reason| {
+                invalid("spec.clusterIPs", &json!(addresses), &format!("failed to allocate IP {text}: {reason}"))
+            }),
+            _ => match self.pick(key, range) {
+                Some(address) => {
+                    addresses.truncate(position);
+                    addresses.push(address.to_string());
+                    Ok(())
+                }
+                None => Err(FieldError {
+                    field: "spec.clusterIPs".to_owned(),
+                    message: "Internal error: failed to allocate a serviceIP: range is full".to_owned(),
+                }),
+            },
+        }
+    }
+
+    /// A Service that was an alias gets addresses, one that is given another family a second one.
+    fn change_addresses(&self, key: &ObjectKey, before: &ServiceSpec, spec: &mut ServiceSpec) -> Vec<FieldError> {
+        let count = |spec: &ServiceSpec| spec.ip_families.as_ref().map_or(0, Vec::len);
+        match (is_alias(before), is_alias(spec)) {
+            (_, true) => Vec::new(),
+            (true, false) => self.choose_addresses(key, spec),
+            _ if is_headless(before) || stays_preferred(before, spec) => Vec::new(),
+            _ if count(before) == 1 && count(spec) == 2 => {
+                self.choose_address(key, spec, 1).err().into_iter().collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -174,97 +211,128 @@ impl ServiceAddresses {
         upper.chain(lower).map(|offset| nth(range, offset)).find(|address| !self.addresses.contains_key(address))
     }
 
-    fn choose_node_ports(&self, key: &ObjectKey, spec: &mut ServiceSpec, errors: &mut Vec<FieldError>) {
-        let wanted = match spec.type_.as_deref() {
-            Some("NodePort") => true,
-            Some("LoadBalancer") => spec.allocate_load_balancer_node_ports != Some(false),
-            _ => false,
-        };
-        let mut chosen: Vec<(i32, String)> = Vec::new();
-        for (position, port) in spec.ports.iter_mut().flatten().enumerate() {
-            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-            let asked = port.node_port.filter(|number| *number != 0);
-            if !wanted {
-                if !matches!(spec.type_.as_deref(), Some("LoadBalancer")) {
-                    port.node_port = None;
-                }
-                continue;
-            }
-            let free = |number: i32| {
-                let at = (number, protocol.clone());
-                self.node_ports.get(&at).is_none_or(|holder| holder == key) && !chosen.contains(&at)
-            };
-            let result = match asked {
-                Some(number) if !NODE_PORTS.contains(&number) => Err(format!(
-                    "Invalid value: {number}: provided port is not in the valid range. \
-                     The range of valid ports is {}-{}",
-                    NODE_PORTS.start(),
-                    NODE_PORTS.end()
-                )),
-                Some(number) if free(number) => Ok(number),
-                Some(number) => Err(format!("Invalid value: {number}: provided port is already allocated")),
-                None => {
-                    let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-                    let name = format!("{}/{}:{}", key.namespace, key.name, port.port);
-                    let hash = super::apply::stable_hash(name.as_bytes()) % u64::from(count.unsigned_abs());
-                    let from = i32::try_from(hash).unwrap_or(0);
-                    (0..count)
-                        .map(|step| NODE_PORTS.start() + (from + step) % count)
-                        .find(|number| free(*number))
-                        .ok_or_else(|| "Internal error: failed to allocate a nodePort: range is full".to_owned())
-                }
-            };
-            match result {
-                Ok(number) => {
-                    port.node_port = Some(number);
-                    chosen.push((number, protocol));
-                }
-                Err(message) => {
-                    errors.push(FieldError { field: format!("spec.ports[{position}].nodePort"), message });
-                }
-            }
+    /// Whether a number that was asked for may be given.
+    fn take_port(&self, key: &ObjectKey, number: i32, taken: &BTreeSet<i32>) -> Result<(), String> {
+        if !NODE_PORTS.contains(&number) {
+            let (first, last) = (NODE_PORTS.start(), NODE_PORTS.end());
+            return Err(format!("provided port is not in the valid range. The range of valid ports is {first}-{last}"));
+        }
+        match self.is_free(key, number) && !taken.contains(&number) {
+            true => Ok(()),
+            false => Err("provided port is already allocated".to_owned()),
         }
     }
+
+    fn is_free(&self, key: &ObjectKey, number: i32) -> bool {
+        self.node_ports.get(&number).is_none_or(|holder| holder == key)
+    }
+
+    /// A number that nobody holds; the search begins where the Service's and the port's name say.
+    fn pick_port(&self, key: &ObjectKey, port: &str, taken: &BTreeSet<i32>) -> Result<i32, String> {
+        let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+        let name = format!("{}/{}:{port}", key.namespace, key.name);
+        let hash = super::apply::stable_hash(name.as_bytes()) % u64::from(count.unsigned_abs());
+        let from = i32::try_from(hash).unwrap_or(0);
+        (0..count)
+            .map(|step| NODE_PORTS.start() + (from + step) % count)
+            .find(|number| self.is_free(key, *number) && !taken.contains(number))
+            .ok_or_else(|| "Internal error: failed to allocate a nodePort: range is full".to_owned())
+    }
+
+    /// Node ports of a new Service: ports of one number have one, whatever their protocols.
+    fn choose_node_ports(&self, key: &ObjectKey, spec: &mut ServiceSpec) -> Vec<FieldError> {
+        if !has_node_ports(spec) {
+            return Vec::new();
+        }
+        let allocates = allocates_node_ports(spec);
+        let mut given: BTreeMap<i32, i32> = BTreeMap::new();
+        for port in spec.ports.iter().flatten() {
+            let asked = port.node_port.filter(|number| *number != 0);
+            asked.map(|number| *given.entry(port.port).or_insert(number));
+        }
+        let mut taken = BTreeSet::new();
+        for (position, port) in spec.ports.iter_mut().flatten().enumerate() {
+            let asked = port.node_port.filter(|number| *number != 0);
+            if asked.is_none() && !allocates {
+                continue;
+            }
+            let outcome = match asked.or(given.get(&port.port).copied()) {
+                Some(number) if taken.contains(&number) && given.get(&port.port) == Some(&number) => Ok(number),
+                Some(number) => self
+                    .take_port(key, number, &taken)
+                    .map(|()| number)
+                    .map_err(|reason| format!("Invalid value: {number}: {reason}")),
+                None => self.pick_port(key, &port.port.to_string(), &taken),
+            };
+            match outcome {
+                Ok(number) => {
+                    port.node_port = Some(number);
+                    given.entry(port.port).or_insert(number);
+                    taken.insert(number);
+                }
+                Err(message) => return vec![FieldError { field: format!("spec.ports[{position}].nodePort"), message }],
+            }
+        }
+        Vec::new()
+    }
+
+    /// Node ports of a new version: what it names and did not hold is taken, what it leaves open is allocated.
+    fn change_node_ports(&self, key: &ObjectKey, before: &ServiceSpec, spec: &mut ServiceSpec) -> Vec<FieldError> {
+        if !has_node_ports(spec) {
+            return Vec::new();
+        }
+        let allocates = allocates_node_ports(spec);
+        let held = node_ports(before);
+        let mut taken = node_ports(spec);
+        taken.extend(spec.health_check_node_port);
+        for (position, port) in spec.ports.iter_mut().flatten().enumerate() {
+            let outcome = match port.node_port.filter(|number| *number != 0) {
+                Some(number) if held.contains(&number) => Ok(number),
+                // The same number may stand at several of its ports; validation looks at that.
+                Some(number) => self
+                    .take_port(key, number, &BTreeSet::new())
+                    .map(|()| number)
+                    .map_err(|reason| format!("Invalid value: {number}: {reason}")),
+                None if !allocates => continue,
+                None => self.pick_port(key, &port.port.to_string(), &taken),
+            };
+            match outcome {
+                Ok(number) => {
+                    port.node_port = Some(number);
+                    taken.insert(number);
+                }
+                Err(message) => return vec![FieldError { field: format!("spec.ports[{position}].nodePort"), message }],
+            }
+        }
+        Vec::new()
+    }
+
+    /// The port at which nodes tell whether they have an endpoint.
+    fn choose_health_port(&self, key: &ObjectKey, spec: &mut ServiceSpec) -> Vec<FieldError> {
+        let taken = node_ports(spec);
+        let outcome = match spec.health_check_node_port.filter(|number| *number != 0) {
+            Some(number) => self.take_port(key, number, &taken).map(|()| number).map_err(|reason| {
+                format!("Internal error: failed to allocate requested HealthCheck NodePort {number}: {reason}")
+            }),
+            None => self.pick_port(key, "health", &taken),
+        };
+        match outcome {
+            Ok(number) => spec.health_check_node_port = Some(number),
+            Err(message) => {
+                return vec![FieldError { field: "spec.healthCheckNodePort".to_owned(), message }];
+            }
+        }
+        Vec::new()
+    }
 }
 
-/// Takes over what was allocated to the Service before, where the new version leaves it open (upstream's
-/// patchAllocatedValues).
-pub fn keep_allocated(before: &ServiceSpec, after: &mut ServiceSpec) {
-    if after.type_.as_deref() == Some("ExternalName") || before.type_.as_deref() == Some("ExternalName") {
-        return;
+/// Whether ports that name no node port get one.
+fn allocates_node_ports(spec: &ServiceSpec) -> bool {
+    match spec.type_.as_deref() {
+        Some("NodePort") => true,
+        Some("LoadBalancer") => spec.allocate_load_balancer_node_ports != Some(false),
+        _ => false,
     }
-    if after.cluster_ip.as_deref().unwrap_or_default().is_empty()
-        && after.cluster_ips.as_ref().is_none_or(Vec::is_empty)
-    {
-        after.cluster_ip.clone_from(&before.cluster_ip);
-        after.cluster_ips.clone_from(&before.cluster_ips);
-    }
-    if after.ip_families.is_none() {
-        after.ip_families.clone_from(&before.ip_families);
-    }
-    if after.ip_family_policy.is_none() {
-        after.ip_family_policy.clone_from(&before.ip_family_policy);
-    }
-    // One family fewer is wanted: the second address goes.
-    if after.ip_family_policy.as_deref() == Some("SingleStack")
-        && let Some(addresses) = &mut after.cluster_ips
-    {
-        addresses.truncate(1);
-    }
-    let same = |a: &ServicePort, b: &ServicePort| a.port == b.port && a.protocol == b.protocol;
-    for port in after.ports.iter_mut().flatten().filter(|port| port.node_port.unwrap_or(0) == 0) {
-        let stood = before.ports.iter().flatten().find(|stood| same(stood, port));
-        port.node_port = stood.and_then(|stood| stood.node_port);
-    }
-    if after.health_check_node_port.is_none() {
-        after.health_check_node_port = before.health_check_node_port;
-    }
-}
-
-/// Whether the spec says `clusterIP: None`.
-fn is_headless(spec: &ServiceSpec) -> bool {
-    spec.cluster_ip.as_deref() == Some("None")
-        || spec.cluster_ips.as_ref().and_then(|addresses| addresses.first()).is_some_and(|first| first == "None")
 }
 
 /// The addresses a spec names, first family first.
@@ -281,21 +349,12 @@ fn addresses_of(service: &Service) -> Vec<IpAddr> {
     listed.filter_map(|text| text.parse().ok()).collect()
 }
 
-fn node_ports_of(service: &Service) -> Vec<(i32, String)> {
-    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-    ports
-        .filter_map(|port| {
-            let number = port.node_port.filter(|number| *number != 0)?;
-            Some((number, port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())))
-        })
-        .collect()
-}
-
-fn family(address: IpAddr) -> &'static str {
-    match address {
-        IpAddr::V4(_) => "IPv4",
-        IpAddr::V6(_) => "IPv6",
-    }
+fn ports_of(service: &Service) -> Vec<i32> {
+    let of = |spec: &ServiceSpec| {
+        let checked = spec.health_check_node_port.filter(|number| *number != 0);
+        node_ports(spec).into_iter().chain(checked).collect::<Vec<_>>()
+    };
+    service.spec.iter().flat_map(of).collect()
 }
 
 /// The address so many behind the range's first.
@@ -329,7 +388,7 @@ mod tests {
     /// Allocates and gives clusterIPs, families and policy, or the errors.
     fn check(ranges: &ServiceAddresses, spec: serde_json::Value) -> Result<String, Vec<String>> {
         let mut service = service(spec);
-        let errors = ranges.allocate(&key("a"), &mut service);
+        let errors = ranges.create(&key("a"), &mut service);
         let spec = service.spec.unwrap();
         if errors.is_empty() {
             let families = spec.ip_families.unwrap_or_default().join(",");
@@ -355,7 +414,8 @@ mod tests {
             (&dual, serde_json::json!({"ipFamilies": ["IPv6"]}), "[\"fd00:96::3\"] IPv6 SingleStack"),
             (
                 &dual,
-                serde_json::json!({"ipFamilyPolicy": "PreferDualStack", "clusterIPs": ["10.96.0.1", "fd00:96::1"]}),
+                serde_json::json!({"ipFamilyPolicy": "PreferDualStack", "clusterIP": "10.96.0.1",
+                                   "clusterIPs": ["10.96.0.1", "fd00:96::1"]}),
                 "[\"10.96.0.1\", \"fd00:96::1\"] IPv4,IPv6 PreferDualStack",
             ),
         ];
@@ -404,7 +464,7 @@ mod tests {
         let mut given = Vec::new();
         for number in 0..6 {
             let mut service = service(serde_json::json!({"ports": [{"port": 1}]}));
-            assert_eq!(ranges.allocate(&key(&number.to_string()), &mut service), []);
+            assert_eq!(ranges.create(&key(&number.to_string()), &mut service), []);
             ranges.observe(&key(&number.to_string()), None, Some(&service));
             given.push(service);
         }
@@ -412,17 +472,17 @@ mod tests {
         addresses.sort();
         assert_eq!(addresses, ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]);
         let mut one_more = service(serde_json::json!({}));
-        let errors = ranges.allocate(&key("full"), &mut one_more);
+        let errors = ranges.create(&key("full"), &mut one_more);
         assert_eq!(
             errors[0].to_string(),
             "spec.clusterIPs: Internal error: failed to allocate a serviceIP: range is full"
         );
         let mut taken = service(serde_json::json!({"clusterIP": addresses[0]}));
-        let errors = ranges.allocate(&key("taken"), &mut taken);
+        let errors = ranges.create(&key("taken"), &mut taken);
         assert!(errors[0].message.ends_with("provided IP is already allocated"), "{errors:?}");
         ranges.observe(&key("3"), Some(&given[3]), None);
         let mut again = service(serde_json::json!({}));
-        assert_eq!(ranges.allocate(&key("again"), &mut again), []);
+        assert_eq!(ranges.create(&key("again"), &mut again), []);
         assert_eq!(addresses_of(&again), addresses_of(&given[3]));
     }
 }

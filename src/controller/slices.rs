@@ -30,6 +30,7 @@ impl<R: PodRuntime> Controller<R> {
             if !has_endpoints_of_pods(&service) {
                 continue;
             }
+            self.drop_stored_endpoints(&namespace, &name, now);
             self.effort.slice_plans += 1;
             let plan = match self.plan_of_changed(&service, &concern) {
                 Some((plan, pods)) => {
@@ -42,20 +43,25 @@ impl<R: PodRuntime> Controller<R> {
                     endpointslice::plan(&service, &pods, &self.managed_slices(&service))
                 }
             };
-            for name in plan.delete {
-                // What the plan saw is still so; nothing came between.
-                let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, &namespace, name), None, now);
-            }
-            for slice in plan.update {
-                let _ = self.cluster.update(slice.into());
-            }
-            for slice in plan.create {
-                let _ = self.cluster.create(slice.into(), now);
-            }
+            self.write_slices(&namespace, plan, now);
         }
         self.planning_slices = true;
         self.distribute(now);
         self.planning_slices = false;
+    }
+
+    /// Writes what a plan says about a namespace's slices.
+    pub(super) fn write_slices(&mut self, namespace: &str, plan: endpointslice::Plan, now: Timestamp) {
+        for name in plan.delete {
+            // What the plan saw is still so; nothing came between.
+            let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, namespace, name), None, now);
+        }
+        for slice in plan.update {
+            let _ = self.cluster.update(slice.into());
+        }
+        for slice in plan.create {
+            let _ = self.cluster.create(slice.into(), now);
+        }
     }
 }
 

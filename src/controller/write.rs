@@ -4,10 +4,11 @@ use super::{
     Cascade, Controller, admission,
     apply::Declarer,
     deletion::{Deletion, INDELIBLE, is_indelible},
+    endpoints::derived,
 };
 use crate::{
     cluster::{Deleted, StoreError, resource_name},
-    object::{APPLIED, FieldError, ORIGIN, Object, ObjectKey},
+    object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
@@ -136,7 +137,10 @@ impl<R: PodRuntime> Controller<R> {
     fn write_now(&mut self, write: Write, now: Timestamp) -> Result<Written, WriteError> {
         let (key, gone) = match write {
             Write::Create { object, with_namespace } => (self.create_new(object, with_namespace, now)?, None),
-            Write::Update { object, part, expected } => {
+            Write::Update { mut object, part, mut expected } => {
+                if self.store_derived(&object.key(), &expected, now)? {
+                    (object.metadata_mut().uid, expected) = (None, Preconditions::default());
+                }
                 let stored = self.expect(&object.key(), &expected)?;
                 let key = stored.key();
                 match part {
@@ -148,7 +152,10 @@ impl<R: PodRuntime> Controller<R> {
                 // The last finalizer may have gone with this.
                 (key, Some(stored))
             }
-            Write::Delete { key, grace_seconds, cascade, expected } => {
+            Write::Delete { key, grace_seconds, cascade, mut expected } => {
+                if self.store_derived(&key, &expected, now)? {
+                    expected = Preconditions::default();
+                }
                 let stored = self.expect(&key, &expected)?;
                 if is_indelible(&key) {
                     return Err(WriteError::Forbidden(key, INDELIBLE.to_owned()));
@@ -169,24 +176,25 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
+    /// Endpoints that are made of a Service's slices are stored when somebody writes them: with an identity of their own,
+    /// so that a client that deletes them sees that those which come back are others. They give way when the Service's
+    /// slices are planned the next time. Whether that was so; what is expected was said of the derived ones.
+    fn store_derived(&mut self, key: &ObjectKey, expected: &Preconditions, now: Timestamp) -> Result<bool, WriteError> {
+        if key.kind != Kind::Endpoints || self.cluster.get(key).is_some() {
+            return Ok(false);
+        }
+        let Some(derived) = derived(&self.cluster, &key.namespace, &key.name).map(Object::from) else {
+            return Ok(false);
+        };
+        as_expected(key, &derived, expected)?;
+        self.cluster.create(derived, now)?;
+        Ok(true)
+    }
+
     /// The stored object, if it is what is expected.
     fn expect(&self, key: &ObjectKey, expected: &Preconditions) -> Result<Object, WriteError> {
         let stored = self.cluster.get(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
-        let metadata = stored.metadata();
-        let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
-        if !is(&expected.uid, &metadata.uid) {
-            let (wanted, found) = (expected.uid.as_deref(), metadata.uid.as_deref());
-            let message = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                wanted.unwrap_or_default(),
-                found.unwrap_or_default()
-            );
-            return Err(WriteError::Conflict(key.clone(), message));
-        }
-        if !is(&expected.resource_version, &metadata.resource_version) {
-            let message = "the object has been modified; please apply your changes to the latest version and try again";
-            return Err(WriteError::Conflict(key.clone(), message.to_owned()));
-        }
+        as_expected(key, stored, expected)?;
         Ok(stored.clone())
     }
 
@@ -197,7 +205,8 @@ impl<R: PodRuntime> Controller<R> {
         now: Timestamp,
     ) -> Result<ObjectKey, WriteError> {
         let key = object.key();
-        if self.cluster.get(&key).is_some() {
+        let is_derived = key.kind == Kind::Endpoints && derived(&self.cluster, &key.namespace, &key.name).is_some();
+        if is_derived || self.cluster.get(&key).is_some() {
             return Err(WriteError::AlreadyExists(key));
         }
         if key.kind.is_namespaced() {
@@ -207,7 +216,7 @@ impl<R: PodRuntime> Controller<R> {
                 }
                 None if with_namespace => self.create_namespace(&key.namespace, now),
                 None => {
-                    let namespace = ObjectKey::new(crate::object::Kind::Namespace, "", key.namespace);
+                    let namespace = ObjectKey::new(Kind::Namespace, "", key.namespace);
                     return Err(WriteError::NotFound(namespace));
                 }
                 Some(_) => {}
@@ -232,6 +241,26 @@ impl<R: PodRuntime> Controller<R> {
         let errors = admission::decide_max_unavailable(object, self.max_unavailable);
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(object.key(), errors)) }
     }
+}
+
+/// Whether an object is what a client expects it to be.
+fn as_expected(key: &ObjectKey, stored: &Object, expected: &Preconditions) -> Result<(), WriteError> {
+    let metadata = stored.metadata();
+    let is = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+    if !is(&expected.uid, &metadata.uid) {
+        let (wanted, found) = (expected.uid.as_deref(), metadata.uid.as_deref());
+        let message = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            wanted.unwrap_or_default(),
+            found.unwrap_or_default()
+        );
+        return Err(WriteError::Conflict(key.clone(), message));
+    }
+    if !is(&expected.resource_version, &metadata.resource_version) {
+        let message = "the object has been modified; please apply your changes to the latest version and try again";
+        return Err(WriteError::Conflict(key.clone(), message.to_owned()));
+    }
+    Ok(())
 }
 
 /// The stored object with the status of another version.

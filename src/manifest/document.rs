@@ -6,6 +6,7 @@
 use super::{
     inert,
     kinds::{self, Verdict},
+    nulls,
     place::{locate, quoted},
     written::said,
 };
@@ -227,7 +228,8 @@ impl Reader<'_> {
             let message = "generateName makes a new object every time; a manifest declares one that has a name";
             return self.error(node, "metadata.generateName", message, "set metadata.name instead");
         }
-        let stripped = strip(node);
+        let mut stripped = strip(node);
+        nulls::fill(kind, &mut stripped);
         let (mut object, warnings) = match self.typed(kind, &stripped) {
             Ok(decoded) => decoded,
             Err(errors) => return self.take(errors, &named),
@@ -297,6 +299,7 @@ impl Reader<'_> {
             Kind::ControllerRevision => of::<apps::ControllerRevision>(source, node),
             Kind::StorageClass => of::<storage::StorageClass>(source, node),
             Kind::EndpointSlice => of::<discovery::EndpointSlice>(source, node),
+            Kind::Endpoints => of::<core::Endpoints>(source, node),
             Kind::Event => of::<core::Event>(source, node),
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Wrong {
 
 /// Kinds that people keep beside their StatefulSets. They are passed over with a warning, so that manifests need no
 /// change.
-const WELL_KNOWN: [&str; 52] = [
+const WELL_KNOWN: [&str; 51] = [
     "APIService",
     "Binding",
     "CSIDriver",
@@ -44,7 +44,6 @@ const WELL_KNOWN: [&str; 52] = [
     "DaemonSet",
     "Deployment",
     "DeviceClass",
-    "Endpoints",
     "FlowSchema",
     "Gateway",
     "GatewayClass",
@@ -150,6 +149,7 @@ mod tests {
             ("v1", "StatefulSet", "use apiVersion: apps/v1"),
             ("extensions/v1beta1", "StatefulSet", "use apiVersion: apps/v1"),
             ("apps/v1", "Deployment", "ignored"),
+            ("v1", "Endpoints", "served"),
             ("v1", "Event", "ignored"),
             ("serving.knative.dev/v1", "Service", "ignored"),
             ("monitoring.coreos.com/v1", "ServiceMonitor", "ignored"),

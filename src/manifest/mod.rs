@@ -24,6 +24,7 @@ mod document;
 mod file;
 mod inert;
 mod kinds;
+mod nulls;
 mod place;
 pub mod walk;
 pub mod watch;

@@ -8,6 +8,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 mod size;
+pub mod subset;
 pub mod ttl;
 pub mod validate;
 
@@ -18,7 +19,7 @@ pub use validate::{validate, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},
-    core::v1::{Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
     discovery::v1::EndpointSlice,
     storage::v1::StorageClass,
 };
@@ -112,6 +113,8 @@ kinds! {
     StorageClass, "storage.k8s.io/v1", false;
     /// discovery.k8s.io/v1 EndpointSlice.
     EndpointSlice, "discovery.k8s.io/v1", true;
+    /// v1 Endpoints.
+    Endpoints, "v1", true;
     /// v1 Event.
     Event, "v1", true;
 }

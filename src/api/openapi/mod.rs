@@ -1,6 +1,7 @@
 //! What the API says of its own structure: OpenAPI documents, and what follows from them for bodies.
 
 mod document;
+pub mod nulls;
 pub mod strict;
 mod v2;
 

@@ -1,9 +1,8 @@
 //! What upstream's API server fills in before it stores an object (v1.36): defaults of `pkg/apis/*/v1/defaults.go`,
 //! what the strategies prepare, and what the admission plugins that are on by default add.
 //!
-//! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, and allocated cluster addresses. Service
-//! families assume a cluster whose first family is IPv4 and that has both, as upstream's was when the recordings were
-//! made. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
+//! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, a Service's addresses,
+//! families and node ports. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
 mod pod;
 mod quantities;
@@ -14,7 +13,7 @@ use super::{Kind, Object, selector::Labels};
 use k8s_openapi::{
     api::{
         apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
-        core::v1::{Namespace, NamespaceSpec, NamespaceStatus},
+        core::v1::{Endpoints, Namespace, NamespaceSpec, NamespaceStatus},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -35,6 +34,7 @@ pub fn set_defaults(object: &mut Object) {
         Object::StatefulSet(set) => set_stateful_set(Arc::make_mut(set)),
         Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
+        Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
         Object::ControllerRevision(_) | Object::Event(_) => {}
     }
     quantities::canonicalize(object);
@@ -137,8 +137,17 @@ fn set_slice(slice: &mut EndpointSlice) {
     }
 }
 
+fn set_endpoints(endpoints: &mut Endpoints) {
+    for port in endpoints.subsets.iter_mut().flatten().flat_map(|subset| subset.ports.iter_mut().flatten()) {
+        default_text(&mut port.protocol, "TCP");
+    }
+    if endpoints.subsets.as_ref().is_some_and(Vec::is_empty) {
+        endpoints.subsets = None;
+    }
+}
+
 /// Kinds whose objects a user may declare in a manifest.
-pub const DECLARABLE: [Kind; 8] = [
+pub const DECLARABLE: [Kind; 9] = [
     Kind::Namespace,
     Kind::Service,
     Kind::Pod,
@@ -147,6 +156,7 @@ pub const DECLARABLE: [Kind; 8] = [
     Kind::StatefulSet,
     Kind::StorageClass,
     Kind::EndpointSlice,
+    Kind::Endpoints,
 ];
 
 #[cfg(test)]

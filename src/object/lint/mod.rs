@@ -107,6 +107,10 @@ rules! {
     SliceWithoutService = "slice-without-service",
     /// A slice is written by hand for a Service that has a selector.
     SliceBesideSelector = "slice-beside-selector",
+    /// Endpoints bear a name that no Service is declared with.
+    EndpointsWithoutService = "endpoints-without-service",
+    /// Endpoints are written by hand for a Service that has a selector.
+    EndpointsBesideSelector = "endpoints-beside-selector",
     /// An annotation of ours that nothing reads.
     AnnotationUnknown = "annotation-unknown",
     /// An annotation of ours with a value that means nothing.
@@ -178,6 +182,7 @@ pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
             }
             Object::PersistentVolumeClaim(claim) => storage::lint_claim(&mut found, claim, &declared),
             Object::EndpointSlice(slice) => slices::lint(&mut found, slice, &declared),
+            Object::Endpoints(endpoints) => slices::lint_endpoints(&mut found, endpoints, &declared),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
-//! EndpointSlices written by hand: which Service they belong to.
+//! EndpointSlices and Endpoints written by hand: which Service they belong to.
 
 use super::{Declared, Found, Rule, place};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::{core::v1::Endpoints, discovery::v1::EndpointSlice};
 
 /// The label that names a slice's Service.
 const LABEL_NAME: &str = "kubernetes.io/service-name";
@@ -32,6 +32,27 @@ pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Decl
             "metadata.labels",
             format!("Service {name} has a selector: these endpoints stand beside those of its pods"),
             format!("remove the selector of Service {name}, or this slice"),
+        );
+    }
+}
+
+pub(super) fn lint_endpoints(found: &mut Found<'_>, endpoints: &Endpoints, declared: &Declared<'_>) {
+    let (namespace, name) = place(&endpoints.metadata);
+    let Some(service) = declared.services.get(&(namespace, name)) else {
+        return found.push(
+            Rule::EndpointsWithoutService,
+            "metadata.name",
+            format!("no Service {name} is declared in namespace {namespace}: the Endpoints give no names"),
+            format!("declare a Service {name} without selector"),
+        );
+    };
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    if selector.is_some_and(|selector| !selector.is_empty()) {
+        found.push(
+            Rule::EndpointsBesideSelector,
+            "metadata.name",
+            format!("Service {name} has a selector: its Endpoints are made of its pods, and these are dropped"),
+            format!("remove the selector of Service {name}, or these Endpoints"),
         );
     }
 }

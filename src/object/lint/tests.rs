@@ -258,6 +258,13 @@ fn pods_and_slices() {
         ],
         &["slice-beside-selector metadata.labels: Service s has a selector"],
     );
+    let endpoints = "{kind: Endpoints, metadata: {name: s}}".to_owned();
+    check(&[owned(service), endpoints.clone()], &[]);
+    check(&[endpoints.clone()], &["endpoints-without-service metadata.name: no Service s"]);
+    check(
+        &[owned(selecting), pod("a", "").replace("name: a}", "name: a, labels: {app: a}}"), endpoints],
+        &["endpoints-beside-selector metadata.name: Service s has a selector"],
+    );
 }
 
 fn storage() {

@@ -4,6 +4,7 @@
 //! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
+mod endpoints;
 pub mod metadata;
 pub mod names;
 mod pod;
@@ -15,6 +16,7 @@ mod volume;
 use super::{FieldError, Object, quantity};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
+pub use service::service_addresses;
 
 /// Largest number of replicas of one set here, a limit of this program that upstream does not have: it bounds what
 /// one manifest or one request can make the simulation hold.
@@ -160,6 +162,7 @@ fn validate_body(errors: &mut Errors, object: &Object) {
         Object::StatefulSet(set) => statefulset::validate(errors, set),
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
+        Object::Endpoints(endpoints) => endpoints::validate(errors, endpoints),
     }
 }
 

@@ -1,46 +1,87 @@
 //! Services (upstream's `ValidateService`, `ValidateServiceUpdate` and the checks before addresses are allocated).
 
 use super::{Errors, ip, metadata, names, ordinary_ip, text};
+use crate::object::FieldError;
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use serde_json::json;
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// Longest time that a client sticks to an endpoint, in seconds.
 const MAX_AFFINITY: i32 = 86_400;
 
 pub(super) fn validate(errors: &mut Errors, service: &Service) {
-    let spec = service.spec.clone().unwrap_or_default();
+    let spec = with_addresses(service);
     // Upstream allocates addresses before it validates: what is wrong with the addresses is said alone.
     let before = errors.0.len();
     validate_cluster_ips(errors, &spec);
+    if errors.0.len() == before {
+        validate_count(errors, &spec);
+        validate_wanted_node_ports(errors, &spec);
+    }
     if errors.0.len() == before {
         validate_spec(errors, &spec);
     }
 }
 
-pub(super) fn validate_update(errors: &mut Errors, old: &Service, new: &Service) {
-    let (before, after) = (old.spec.clone().unwrap_or_default(), new.spec.clone().unwrap_or_default());
-    let external = |spec: &ServiceSpec| text(&spec.type_) == "ExternalName";
-    if !external(&before) && !external(&after) {
-        for index in 0..2 {
-            let address = |spec: &ServiceSpec| spec.cluster_ips.as_ref().and_then(|all| all.get(index)).cloned();
-            if let (Some(old), Some(new)) = (address(&before), address(&after))
-                && !old.is_empty()
-                && !new.is_empty()
-                && old != new
-            {
-                errors.invalid(
-                    format!("spec.clusterIPs[{index}]"),
-                    json!(after.cluster_ips),
-                    "may not change once set",
-                );
-            }
-        }
+/// The spec; one that names `clusterIP` alone means a list of this one.
+fn with_addresses(service: &Service) -> ServiceSpec {
+    let mut spec = service.spec.clone().unwrap_or_default();
+    if spec.cluster_ips.as_ref().is_none_or(Vec::is_empty) {
+        spec.cluster_ips = spec.cluster_ip.clone().filter(|first| !first.is_empty()).map(|first| vec![first]);
     }
-    validate(errors, new);
+    spec
+}
+
+/// What is wrong with `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` of a Service in themselves
+/// (upstream's `ValidateServiceClusterIPsRelatedFields`).
+pub fn service_addresses(spec: &ServiceSpec) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    validate_cluster_ips(&mut errors, spec);
+    errors.0
+}
+
+/// The new version is one that addresses and ports have been allocated to.
+pub(super) fn validate_update(errors: &mut Errors, old: &Service, new: &Service) {
+    let (before, after) = (with_addresses(old), with_addresses(new));
+    let is = |spec: &ServiceSpec, kind: &str| text(&spec.type_) == kind;
+    if !is(&before, "ExternalName") && !is(&after, "ExternalName") && !(is_headless(&before) && is_headless(&after)) {
+        update_addresses(errors, &before, &after);
+    }
+    if is(&before, "LoadBalancer")
+        && is(&after, "LoadBalancer")
+        && before.load_balancer_class != after.load_balancer_class
+    {
+        errors.invalid("spec.loadBalancerClass", json!(after.load_balancer_class), CHANGED);
+    }
+    validate_spec(errors, &after);
+}
+
+const CHANGED: &str = "may not change once set";
+
+/// The first address and family stay, the second one may come and go. That a family is another one where their number is
+/// the same shows in the addresses.
+fn update_addresses(errors: &mut Errors, before: &ServiceSpec, after: &ServiceSpec) {
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let (old, new) = (list(&before.cluster_ips), list(&after.cluster_ips));
+    let compared = if old.len() == new.len() { old.len() } else { 1 };
+    for (index, _) in old.iter().zip(&new).take(compared).enumerate().filter(|(_, (old, new))| old != new) {
+        errors.invalid(format!("spec.clusterIPs[{index}]"), json!(new), CHANGED);
+    }
+    if old.len() > 1 && new.len() == 1 && text(&after.ip_family_policy) != "SingleStack" {
+        let detail = "must be set to 'SingleStack' when releasing the secondary clusterIP";
+        errors.invalid("spec.ipFamilyPolicy", json!(after.ip_family_policy), detail);
+    }
+    let (had, has) = (list(&before.ip_families), list(&after.ip_families));
+    if has.len() > had.len() && !had.is_empty() && had.first() != has.first() {
+        // Upstream shows the addresses here.
+        errors.invalid("spec.ipFamilies[0]", json!(new), CHANGED);
+    }
 }
 
 fn is_headless(spec: &ServiceSpec) -> bool {
@@ -68,6 +109,7 @@ fn validate_spec(errors: &mut Errors, spec: &ServiceSpec) {
         metadata::labels(errors, "spec.selector", selector);
     }
     validate_affinity(errors, spec);
+    validate_cluster_ips(errors, spec);
     for (index, address) in spec.external_ips.iter().flatten().enumerate() {
         let field = format!("spec.externalIPs[{index}]");
         if let Some(address) = ip(errors, &field, address) {
@@ -81,13 +123,73 @@ fn validate_spec(errors: &mut Errors, spec: &ServiceSpec) {
         }
     }
     validate_port_pairs(errors, ports);
+    validate_balancer(errors, spec, kind == "LoadBalancer");
+    validate_traffic(errors, spec, kind);
+}
+
+/// Fields of load balancers.
+fn validate_balancer(errors: &mut Errors, spec: &ServiceSpec, is_balanced: bool) {
+    const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
+    let ranges = spec.load_balancer_source_ranges.as_deref().unwrap_or_default();
+    if !ranges.is_empty() && !is_balanced {
+        errors.forbidden("spec.LoadBalancerSourceRanges", ONLY);
+    }
+    for (index, range) in ranges.iter().enumerate().filter(|(_, range)| !is_range(range.trim())) {
+        let field = format!("spec.LoadBalancerSourceRanges[{index}]");
+        errors.invalid(field, range.trim(), "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+    }
+    if spec.allocate_load_balancer_node_ports.is_some() && !is_balanced {
+        errors.forbidden("spec.allocateLoadBalancerNodePorts", ONLY);
+    }
+    match &spec.load_balancer_class {
+        Some(class) if is_balanced => errors.each("spec.loadBalancerClass", class, names::qualified_name(class)),
+        Some(_) => errors.forbidden("spec.loadBalancerClass", ONLY),
+        None => {}
+    }
+}
+
+fn is_range(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, bits)| {
+        let longest = match address.parse() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        bits.bytes().all(|octet| octet.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|bits| bits <= longest)
+    })
+}
+
+/// Where traffic may go, and the port of health checks that belongs to it.
+fn validate_traffic(errors: &mut Errors, spec: &ServiceSpec, kind: &str) {
+    let is_external = matches!(kind, "NodePort" | "LoadBalancer")
+        || (kind == "ClusterIP" && spec.external_ips.as_ref().is_some_and(|all| !all.is_empty()));
+    let policy = text(&spec.external_traffic_policy);
+    if is_external {
+        errors.word("spec.externalTrafficPolicy", policy, &["Cluster", "Local"]);
+    } else if !policy.is_empty() {
+        let detail = "may only be set for externally-accessible services";
+        errors.invalid("spec.externalTrafficPolicy", policy, detail);
+    }
+    // A new Service that leaves its port open gets one.
+    let checked = spec.health_check_node_port.unwrap_or_default();
+    if checked != 0 {
+        if kind == "LoadBalancer" && policy == "Local" {
+            errors.port("spec.healthCheckNodePort", checked);
+        } else {
+            let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+            errors.invalid("spec.healthCheckNodePort", checked, detail);
+        }
+    }
     for (field, value, supported) in [
-        ("spec.externalTrafficPolicy", &spec.external_traffic_policy, ["Cluster", "Local"]),
-        ("spec.internalTrafficPolicy", &spec.internal_traffic_policy, ["Cluster", "Local"]),
+        ("spec.internalTrafficPolicy", &spec.internal_traffic_policy, &["Cluster", "Local"][..]),
+        (
+            "spec.trafficDistribution",
+            &spec.traffic_distribution,
+            &["PreferClose", "PreferSameZone", "PreferSameNode"][..],
+        ),
     ] {
-        match text(value) {
-            "" => {}
-            value => errors.word(field, value, &supported),
+        if let Some(value) = value {
+            errors.word(field, value, supported);
         }
     }
 }
@@ -152,6 +254,26 @@ fn validate_port_pairs(errors: &mut Errors, ports: &[ServicePort]) {
             let value = json!({"port": port.port, "protocol": text(&port.protocol)});
             errors.duplicate(format!("spec.ports[{index}]"), value);
         }
+    }
+}
+
+/// A node port is given once, but to ports of one number with different protocols. Upstream finds this where it allocates
+/// the ports of a new Service.
+fn validate_wanted_node_ports(errors: &mut Errors, spec: &ServiceSpec) {
+    if !matches!(text(&spec.type_), "NodePort" | "LoadBalancer") {
+        return;
+    }
+    let (mut given, mut taken) = (BTreeMap::new(), BTreeSet::new());
+    for (index, port) in spec.ports.iter().flatten().enumerate() {
+        let number = port.node_port.unwrap_or_default();
+        if number == 0 || given.get(&port.port) == Some(&number) {
+            continue;
+        }
+        if !taken.insert(number) {
+            let detail = "provided port is already allocated";
+            return errors.invalid(format!("spec.ports[{index}].nodePort"), number, detail);
+        }
+        given.entry(port.port).or_insert(number);
     }
 }
 
@@ -232,22 +354,24 @@ fn validate_families(errors: &mut Errors, spec: &ServiceSpec, families: &[String
             errors.duplicate(field, family.as_str());
         }
     }
-    let policy = text(&spec.ip_family_policy);
-    match policy {
-        "" | "SingleStack" => {
-            for (count, list) in
-                [(spec.cluster_ips.as_ref().map_or(0, Vec::len), "clusterIPs"), (families.len(), "ipFamilies")]
-            {
-                if count == 2 {
-                    let detail =
-                        format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple '{list}' are specified");
-                    errors.invalid("spec.ipFamilyPolicy", policy, &detail);
-                }
-            }
-        }
-        "PreferDualStack" | "RequireDualStack" => {}
+    match text(&spec.ip_family_policy) {
+        "" | "SingleStack" | "PreferDualStack" | "RequireDualStack" => {}
         other => {
             errors.unsupported("spec.ipFamilyPolicy", other, &["PreferDualStack", "RequireDualStack", "SingleStack"]);
+        }
+    }
+}
+
+/// Two addresses or families need a policy that takes both. Of a changed Service this is said where its addresses are
+/// allocated.
+fn validate_count(errors: &mut Errors, spec: &ServiceSpec) {
+    if text(&spec.type_) == "ExternalName" || !matches!(text(&spec.ip_family_policy), "" | "SingleStack") {
+        return;
+    }
+    for (list, what) in [(&spec.cluster_ips, "cluster IPs"), (&spec.ip_families, "IP families")] {
+        if list.as_ref().is_some_and(|list| list.len() == 2) {
+            let detail = format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+            errors.invalid("spec.ipFamilyPolicy", "SingleStack", &detail);
         }
     }
 }

@@ -140,9 +140,8 @@ fn services() {
         (
             "{ipFamilies: [IPv4, IPv6], ports: [{port: 80}]}",
             vec![
-                "spec.ipFamilyPolicy: Invalid value: \"\": must be 'RequireDualStack' or 'PreferDualStack' when \
-                multiple \
-                 'ipFamilies' are specified",
+                "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' \
+                 when multiple IP families are specified",
             ],
         ),
         (

@@ -1,8 +1,10 @@
 //! v1 Endpoints: what the endpoints controller would make of a Service, derived from its EndpointSlices.
 //!
-//! Nothing stores them. They show the addresses of the Service's first family, at most 1000 of them; a pod that is
-//! being deleted is in none of the lists, unless the Service publishes addresses that are not ready.
+//! Nothing stores them until somebody writes them or the Service selects pods no more. They show the addresses of the
+//! Service's first family, at most 1000 of them; a pod that is being deleted is in none of the lists, unless the Service
+//! publishes addresses that are not ready.
 
+use crate::{cluster::Cluster, object::subset};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service},
@@ -10,8 +12,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde_json::Value;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 /// Addresses in one object; upstream cuts there too and says so in an annotation.
 pub const MAX_ADDRESSES: usize = 1000;
@@ -20,9 +21,6 @@ const MANAGED_BY: (&str, &str) = ("endpoints.kubernetes.io/managed-by", "endpoin
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const SLICE_MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
 
-/// The ports of a subset, in the order of their names.
-type Ports = Vec<(String, i32, String, String)>;
-
 /// Whether the endpoints controller makes an object for a Service: it does for those that select pods.
 pub fn has_endpoints(service: &Service) -> bool {
     let spec = service.spec.as_ref();
@@ -30,15 +28,22 @@ pub fn has_endpoints(service: &Service) -> bool {
     selects && spec.and_then(|spec| spec.type_.as_deref()) != Some("ExternalName")
 }
 
+/// The Endpoints of a Service that has them and of which none are stored.
+pub fn derived(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoints> {
+    let service = cluster.service(namespace, name).filter(|service| has_endpoints(service))?;
+    let slices: Vec<&EndpointSlice> = cluster.slices_of_service(namespace, name).map(AsRef::as_ref).collect();
+    Some(derive(service, &slices))
+}
+
 /// The Endpoints of a Service, of the slices that are its own.
-pub fn derive(service: &Service, slices: &[&EndpointSlice]) -> Value {
-    let mut lists = Lists::default();
-    for slice in slices.iter().filter(|slice| is_shown(service, slice)) {
-        lists.add(slice);
-    }
-    let is_cut = lists.cut();
-    let endpoints = Endpoints { metadata: metadata(service, slices, is_cut), subsets: lists.subsets() };
-    serde_json::to_value(endpoints).unwrap_or_default()
+pub fn derive(service: &Service, slices: &[&EndpointSlice]) -> Endpoints {
+    let portless = service.spec.as_ref().is_none_or(|spec| spec.ports.as_ref().is_none_or(Vec::is_empty));
+    let shown = slices.iter().filter(|slice| is_shown(service, slice));
+    // A pod without any of the ports is in a slice, but not in the Endpoints.
+    let shown = shown.filter(|slice| portless || slice.ports.as_ref().is_some_and(|ports| !ports.is_empty()));
+    let mut subsets = subset::repack(&shown.map(|slice| subset_of(slice)).collect::<Vec<_>>());
+    let is_cut = cut(&mut subsets);
+    Endpoints { metadata: metadata(service, slices, is_cut), subsets: Some(subsets).filter(|all| !all.is_empty()) }
 }
 
 /// Whether a slice was made by the controller, and for the Service's first family.
@@ -81,76 +86,45 @@ fn uid(service: &str) -> String {
     }
 }
 
-/// Addresses that share a set of ports.
-#[derive(Debug, Default)]
-struct Addresses {
-    ready: Vec<EndpointAddress>,
-    not_ready: Vec<EndpointAddress>,
+/// A slice as a subset.
+fn subset_of(slice: &EndpointSlice) -> EndpointSubset {
+    let (mut ready, mut not_ready) = (Vec::new(), Vec::new());
+    for endpoint in slice.endpoints.iter().flatten() {
+        let conditions = endpoint.conditions.as_ref();
+        let is_ready = conditions.and_then(|conditions| conditions.ready) != Some(false);
+        let is_ending = conditions.is_some_and(|conditions| conditions.terminating == Some(true));
+        let list = match is_ready {
+            true => &mut ready,
+            false if is_ending => continue,
+            false => &mut not_ready,
+        };
+        list.extend(address(endpoint));
+    }
+    let ports = slice.ports.iter().flatten().filter_map(|port| {
+        let name = port.name.clone().filter(|name| !name.is_empty());
+        let (protocol, app_protocol) = (port.protocol.clone(), port.app_protocol.clone());
+        Some(EndpointPort { name, port: port.port?, protocol, app_protocol })
+    });
+    EndpointSubset { addresses: Some(ready), not_ready_addresses: Some(not_ready), ports: Some(ports.collect()) }
 }
 
-#[derive(Debug, Default)]
-struct Lists(BTreeMap<Ports, Addresses>);
-
-impl Lists {
-    fn add(&mut self, slice: &EndpointSlice) {
-        let mut ports: Ports = slice
-            .ports
-            .iter()
-            .flatten()
-            .filter_map(|port| {
-                let text = |text: &Option<String>| text.clone().unwrap_or_default();
-                Some((text(&port.name), port.port?, text(&port.protocol), text(&port.app_protocol)))
-            })
-            .collect();
-        ports.sort();
-        let all = self.0.entry(ports).or_default();
-        for endpoint in slice.endpoints.iter().flatten() {
-            let is = |condition: Option<bool>| condition == Some(true);
-            let conditions = endpoint.conditions.as_ref();
-            let is_ready = conditions.and_then(|conditions| conditions.ready) != Some(false);
-            let is_ending = conditions.is_some_and(|conditions| is(conditions.terminating));
-            let list = match is_ready {
-                true => &mut all.ready,
-                false if is_ending => continue,
-                false => &mut all.not_ready,
-            };
-            list.extend(address(endpoint));
+/// Leaves [`MAX_ADDRESSES`], ready ones before others; whether there were more.
+fn cut(subsets: &mut Vec<EndpointSubset>) -> bool {
+    let mut left = MAX_ADDRESSES;
+    let mut is_cut = false;
+    let mut keep = |list: &mut Option<Vec<EndpointAddress>>| {
+        let Some(all) = list else { return };
+        is_cut |= all.len() > left;
+        all.truncate(left);
+        left -= all.len();
+        if all.is_empty() {
+            *list = None;
         }
-    }
-
-    /// Leaves [`MAX_ADDRESSES`], ready ones before others; whether there were more.
-    fn cut(&mut self) -> bool {
-        let mut left = MAX_ADDRESSES;
-        let mut is_cut = false;
-        let mut keep = |list: &mut Vec<EndpointAddress>| {
-            list.sort_by_cached_key(|address| {
-                (address.ip.parse::<IpAddr>().ok(), address.target_ref.as_ref().and_then(|target| target.uid.clone()))
-            });
-            is_cut |= list.len() > left;
-            list.truncate(left);
-            left -= list.len();
-        };
-        self.0.values_mut().for_each(|addresses| keep(&mut addresses.ready));
-        self.0.values_mut().for_each(|addresses| keep(&mut addresses.not_ready));
-        is_cut
-    }
-
-    fn subsets(self) -> Option<Vec<EndpointSubset>> {
-        let some = |list: Vec<EndpointAddress>| Some(list).filter(|list| !list.is_empty());
-        let subset = |(ports, addresses): (Ports, Addresses)| EndpointSubset {
-            addresses: some(addresses.ready),
-            not_ready_addresses: some(addresses.not_ready),
-            ports: Some(ports.into_iter().map(port).collect()).filter(|ports: &Vec<_>| !ports.is_empty()),
-        };
-        let is_shown = |(_, all): &(Ports, Addresses)| !all.ready.is_empty() || !all.not_ready.is_empty();
-        let subsets: Vec<EndpointSubset> = self.0.into_iter().filter(is_shown).map(subset).collect();
-        Some(subsets).filter(|subsets| !subsets.is_empty())
-    }
-}
-
-fn port((name, port, protocol, app_protocol): (String, i32, String, String)) -> EndpointPort {
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    EndpointPort { name: some(name), port, protocol: some(protocol), app_protocol: some(app_protocol) }
+    };
+    subsets.iter_mut().for_each(|subset| keep(&mut subset.addresses));
+    subsets.iter_mut().for_each(|subset| keep(&mut subset.not_ready_addresses));
+    subsets.retain(|subset| subset.addresses.is_some() || subset.not_ready_addresses.is_some());
+    is_cut
 }
 
 fn address(endpoint: &Endpoint) -> Option<EndpointAddress> {
@@ -167,7 +141,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn service(spec: Value) -> Service {
         let metadata = json!({
@@ -219,12 +193,14 @@ mod tests {
             },
             "subsets": [{"addresses": [address("10.244.0.107", "web-0"), address("10.244.0.108", "web-1")], "ports": web}],
         });
-        assert_eq!(derive(&service, &[&ours]), expected);
+        assert_eq!(json!(derive(&service, &[&ours])), expected);
     }
 
     #[test]
     fn which_addresses_are_where() {
-        let cluster = json!({"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4", "IPv6"], "selector": {"a": "b"}});
+        let cluster = json!({
+            "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4", "IPv6"], "selector": {"a": "b"}, "ports": [{"port": 1}],
+        });
         let is = |ready: bool, terminating: bool| json!({"ready": ready, "terminating": terminating});
         let port = |port: i32| json!([{"port": port, "protocol": "TCP"}]);
         let rows = [
@@ -263,20 +239,30 @@ mod tests {
                 ]),
             ),
             (
-                "headless without ports",
-                vec![slice("IPv4", Value::Null, json!([pod("10.0.0.1", Value::Null)]))],
-                json!([{"addresses": [{"ip": "10.0.0.1"}]}]),
+                "a pod that lacks a port, and one that has none",
+                vec![
+                    slice("IPv4", json!([{"port": 1}, {"port": 2}]), json!([pod("10.0.0.1", Value::Null)])),
+                    slice("IPv4", json!([{"port": 1}]), json!([pod("10.0.0.2", is(false, false))])),
+                    slice("IPv4", json!([]), json!([pod("10.0.0.3", Value::Null)])),
+                ],
+                json!([
+                    {"addresses": [{"ip": "10.0.0.1"}], "notReadyAddresses": [{"ip": "10.0.0.2"}], "ports": [{"port": 1}]},
+                    {"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 2}]},
+                ]),
             ),
         ];
         for (what, slices, expected) in rows {
             let slices: Vec<&EndpointSlice> = slices.iter().collect();
-            let derived = derive(&service(cluster.clone()), &slices);
+            let derived = json!(derive(&service(cluster.clone()), &slices));
             assert_eq!(derived["subsets"], expected, "{what}");
             assert_eq!(derived["metadata"]["labels"].get(HEADLESS), None, "{what}");
         }
+        let portless = service(json!({"clusterIP": "None", "ipFamilies": ["IPv4"], "selector": {"a": "b"}}));
+        let only = slice("IPv4", Value::Null, json!([pod("10.0.0.1", Value::Null)]));
+        assert_eq!(json!(derive(&portless, &[&only]))["subsets"], json!([{"addresses": [{"ip": "10.0.0.1"}]}]));
         let mut foreign = slice("IPv4", port(1), json!([pod("10.0.0.1", Value::Null)]));
         foreign.metadata.labels = None;
-        assert_eq!(derive(&service(cluster), &[&foreign])["subsets"], Value::Null);
+        assert_eq!(derive(&service(cluster), &[&foreign]).subsets, None);
     }
 
     #[test]
@@ -296,7 +282,8 @@ mod tests {
             };
             let all: Vec<Value> =
                 (0..ready + not_ready).map(|number| address(number, number < ready)).collect();
-            let derived = derive(&service(json!({"selector": {"a": "b"}})), &[&slice("IPv4", json!([]), all.into())]);
+            let derived =
+                json!(derive(&service(json!({"selector": {"a": "b"}})), &[&slice("IPv4", json!([]), all.into())]));
             let count = |list: &str| derived["subsets"][0][list].as_array().map_or(0, Vec::len);
             let most_ready = MAX_ADDRESSES.min(ready as usize);
             prop_assert_eq!(count("addresses"), most_ready);
