@@ -534,5 +534,6 @@ replay! {
     second_service "second-service";
     slow_stop "slow-stop";
     start_ordinal "start-ordinal";
+    sts_quantity_rewritten "sts-quantity-rewritten";
     stuck_rollout "stuck-rollout";
 }

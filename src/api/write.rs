@@ -113,6 +113,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     }
     json["apiVersion"] = resource.api_version().into();
     json["kind"] = resource.kind.into();
+    strict::zero_for_null(resource.kind, &mut json);
     let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
@@ -124,6 +125,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
         (wanted, _) => metadata.namespace.clone_from(wanted),
     }
     object::set_defaults(&mut object);
+    warnings.extend(object::fractional_bytes(&object));
     Ok((object, warnings))
 }
 
