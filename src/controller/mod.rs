@@ -255,9 +255,9 @@ impl<R: PodRuntime> Controller<R> {
             // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept
             // over a restart: a client that watches would wait for ever.
             self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
-            self.create_namespace("default", now);
-            self.distribute(now);
         }
+        self.create_system_namespaces(now);
+        self.distribute(now);
         if self.built_in_class && self.cluster.storage_class("", volume::BUILT_IN_CLASS).is_none() {
             let mut class = Object::from(volume::built_in_class());
             crate::object::set_defaults(&mut class);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod expected;
+mod namespaces;
 
 use super::*;
 use crate::{
@@ -724,7 +725,7 @@ fn a_namespace_is_made_on_demand_and_takes_its_content_along() {
     // What is declared meanwhile waits until the old namespace is gone.
     pod["metadata"]["name"] = json!("b");
     world.apply(pod);
-    for _ in 0..20 {
+    for _ in 0..120 {
         world.controller.turn(world.now);
         world.now += Duration::from_millis(50);
     }

@@ -3,7 +3,7 @@
 use super::{
     Cascade, Controller, admission,
     apply::{APPLIED, Declarer, ORIGIN},
-    deletion::{Deletion, INDELIBLE, is_indelible},
+    deletion::{Deletion, indelible},
 };
 use crate::{
     cluster::{Deleted, StoreError, resource_name},
@@ -79,6 +79,8 @@ pub enum WriteError {
     NotFound(ObjectKey),
     /// Another object has the name.
     AlreadyExists(ObjectKey),
+    /// Another object has the name, and is on its way out.
+    BeingDeleted(ObjectKey),
     /// The stored object is not what was expected; the sentence says how.
     Conflict(ObjectKey, String),
     /// It is not allowed; the sentence says why.
@@ -150,8 +152,8 @@ impl<R: PodRuntime> Controller<R> {
             }
             Write::Delete { key, grace_seconds, cascade, expected } => {
                 let stored = self.expect(&key, &expected)?;
-                if is_indelible(&key) {
-                    return Err(WriteError::Forbidden(key, INDELIBLE.to_owned()));
+                if let Some(refusal) = indelible(&key) {
+                    return Err(WriteError::Forbidden(key, refusal));
                 }
                 let deleted = self.delete_object(&key, Deletion { grace_seconds, cascade }, now)?;
                 debug_assert!(deleted != Deleted::Gone || self.cluster.get(&key).is_none());
@@ -197,8 +199,12 @@ impl<R: PodRuntime> Controller<R> {
         now: Timestamp,
     ) -> Result<ObjectKey, WriteError> {
         let key = object.key();
-        if self.cluster.get(&key).is_some() {
-            return Err(WriteError::AlreadyExists(key));
+        match self.cluster.get(&key) {
+            Some(standing) if standing.metadata().deletion_timestamp.is_some() => {
+                return Err(WriteError::BeingDeleted(key));
+            }
+            Some(_) => return Err(WriteError::AlreadyExists(key)),
+            None => {}
         }
         if key.kind.is_namespaced() {
             match self.cluster.namespace("", &key.namespace) {
@@ -260,6 +266,7 @@ impl std::fmt::Display for WriteError {
         match self {
             WriteError::NotFound(key) => write!(f, "{} not found", name(key)),
             WriteError::AlreadyExists(key) => write!(f, "{} already exists", name(key)),
+            WriteError::BeingDeleted(key) => write!(f, "object is being deleted: {} already exists", name(key)),
             WriteError::Conflict(key, message) => {
                 write!(f, "Operation cannot be fulfilled on {}: {message}", name(key))
             }
