@@ -211,6 +211,7 @@ impl<R: PodRuntime> Controller<R> {
         };
         let (before, after) = (volume(before), volume(after));
         self.binding.volume(&key.name, after.as_deref());
+        self.binding.bears(before.as_deref(), after.as_deref());
         // So has the claim that is bound to a volume that is gone, or is no longer for it.
         for volume in [&before, &after].into_iter().flatten() {
             if let Some(claim) = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()) {

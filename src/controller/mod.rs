@@ -147,6 +147,9 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
+    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that somebody made; if
+    /// not, their claims wait, as upstream's do.
+    pub provision_undeclared: bool,
     /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
     pub max_unavailable: bool,
     /// Seed of uids and of generated names.
@@ -205,7 +208,7 @@ impl<R: PodRuntime> Controller<R> {
             queue: Queue::default(),
             recorder: Recorder::default(),
             addresses: ServiceAddresses::new(&settings.service_cidrs),
-            binding: Binding::default(),
+            binding: Binding::new(settings.provision_undeclared),
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
             expected: Expected::default(),
@@ -299,7 +302,8 @@ impl<R: PodRuntime> Controller<R> {
         self.distribute(now);
         self.expect_names();
         self.loaded |= quiet && (self.loaded_in_part || self.declared.is_none());
-        let timers = [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due()];
+        let timers =
+            [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due(), self.binding.next_due()];
         let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
         self.distributed = 0;
         Turn {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod classes;
 mod expected;
 mod namespaces;
 
@@ -46,6 +47,7 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
         records: record_settings(),
         built_in_class,
+        provision_undeclared: false,
         max_unavailable: false,
         seed,
     };
