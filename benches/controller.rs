@@ -80,6 +80,7 @@ impl Plane {
             service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
             records: RecordSettings::new(origin.clone(), 5),
             built_in_class: false,
+            provision_undeclared: false,
             max_unavailable: false,
             seed: 1,
         };

@@ -10,6 +10,8 @@ use std::{
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Nothing is wrong; told so that nobody is surprised elsewhere. No exit code heeds it.
+    Note,
     /// It works, but probably not as meant.
     Warning,
     /// It is not used.
@@ -127,6 +129,7 @@ impl Diagnostic {
         let (style, name) = match self.severity {
             Severity::Error => (AnsiColor::Red.on_default().bold(), "error"),
             Severity::Warning => (AnsiColor::Yellow.on_default().bold(), "warning"),
+            Severity::Note => (AnsiColor::Cyan.on_default().bold(), "note"),
         };
         paint.put(&mut out, style, name);
         out.push_str(": ");
@@ -207,6 +210,11 @@ pub fn sort(diagnostics: &mut [Diagnostic]) {
 /// Whether one of them is an error.
 pub fn has_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// Whether one of them is an error or a warning, which is what `check --strict` fails for.
+pub fn has_warning(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity >= Severity::Warning)
 }
 
 /// All of them in order, with an empty line after each, and the summary as the last line. Nothing at all gives an empty

@@ -94,6 +94,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
         match severity {
             Severity::Error => tracing::error!(%file, line, column, object, field, help, kept, "{message}"),
             Severity::Warning => tracing::warn!(%file, line, column, object, field, help, kept, "{message}"),
+            Severity::Note => tracing::info!(%file, line, column, object, field, help, kept, "{message}"),
         }
     }
 }

@@ -50,6 +50,7 @@ impl World {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
             records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
             built_in_class: true,
+            provision_undeclared: true,
             max_unavailable: false,
             seed: 1,
         };

@@ -19,6 +19,7 @@ fn controller() -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
         records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
         built_in_class: false,
+        provision_undeclared: false,
         max_unavailable: false,
         seed: 1,
     };

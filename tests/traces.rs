@@ -69,6 +69,7 @@ impl World {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
             records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
             built_in_class: false,
+            provision_undeclared: false,
             max_unavailable: false,
             seed: 1,
         };
@@ -534,5 +535,6 @@ replay! {
     second_service "second-service";
     slow_stop "slow-stop";
     start_ordinal "start-ordinal";
+    sts_quantity_rewritten "sts-quantity-rewritten";
     stuck_rollout "stuck-rollout";
 }

@@ -59,6 +59,7 @@ fn controller() -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/24".parse().expect("a range")],
         records: RecordSettings::new(name("cluster.local"), 5),
         built_in_class: true,
+        provision_undeclared: true,
         max_unavailable: true,
         seed: 1,
     };

@@ -174,7 +174,9 @@ impl Refused {
         let message = error.to_string();
         match error {
             WriteError::NotFound(key) => details(Refused::new(404, "NotFound", message), key),
-            WriteError::AlreadyExists(key) => details(Refused::new(409, "AlreadyExists", message), key),
+            WriteError::AlreadyExists(key) | WriteError::BeingDeleted(key) => {
+                details(Refused::new(409, "AlreadyExists", message), key)
+            }
             WriteError::Conflict(key, _) => details(Refused::new(409, "Conflict", message), key),
             WriteError::Forbidden(key, _) => details(Refused::new(403, "Forbidden", message), key),
             WriteError::Terminating(key) => {

@@ -116,6 +116,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     }
     json["apiVersion"] = resource.api_version().into();
     json["kind"] = resource.kind.into();
+    strict::zero_for_null(resource.kind, &mut json);
     let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
@@ -128,6 +129,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     }
     object::set_defaults(&mut object);
     warnings.extend(advice(&object));
+    warnings.extend(object::fractional_bytes(&object));
     Ok((object, warnings))
 }
 

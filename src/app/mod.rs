@@ -309,9 +309,9 @@ impl Server {
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api_counters));
         let moment = move || {
             let diagnostics = control.diagnostics().unwrap_or_default();
-            let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+            let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
-                diagnostics: (errors, diagnostics.len() - errors),
+                diagnostics: (count(Severity::Error), count(Severity::Warning)),
                 degraded: control.is_degraded(),
                 ready: readiness.problem(&reader).is_none(),
                 waiting: places - taken.available_permits(),
@@ -461,6 +461,7 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
         service_cidrs: settings.service_cidrs.clone(),
         records: zones::record_settings(settings),
         built_in_class: settings.default_storage_class,
+        provision_undeclared: settings.provision_undeclared,
         max_unavailable: settings.max_unavailable,
         seed: fastrand::u64(..),
     }

@@ -41,7 +41,8 @@ impl Rehearsal {
         if let Some(files) = files {
             snapshot = snapshot.with_static_zones(files);
         }
-        let mut manifests = Manifests::new(settings.manifests.clone());
+        let mut manifests =
+            Manifests::new(settings.manifests.clone()).provisioning_undeclared(settings.provision_undeclared);
         let applied = manifests.scan().applied;
         diagnostics.extend(manifests.diagnostics());
 

@@ -7,7 +7,8 @@
 //! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `emptyServices`         |
 //! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
 //! |                                                | `transfer`, `metricsListen`, `defaultStorageClass`    |
-//! |                                                | `hostPathRoot`, all other `limits`                    |
+//! |                                                | `undeclaredStorageClasses`, `hostPathRoot`            |
+//! |                                                | all other `limits`                                    |
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
@@ -134,6 +135,7 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         service_cidrs,
         identity,
         default_storage_class: class,
+        provision_undeclared,
         max_unavailable,
         simulation,
         watch,
@@ -177,6 +179,12 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
         identity: keep("identity", &old.identity, &identity, &mut waiting),
         default_storage_class: keep("defaultStorageClass", &old.default_storage_class, &class, &mut waiting),
+        provision_undeclared: keep(
+            "undeclaredStorageClasses",
+            &old.provision_undeclared,
+            &provision_undeclared,
+            &mut waiting,
+        ),
         max_unavailable: keep("maxUnavailableStatefulSet", &old.max_unavailable, &max_unavailable, &mut waiting),
         simulation,
         watch,
@@ -289,6 +297,7 @@ mod tests {
             ),
             ("log: {format: json}\n", &["log.format"]),
             ("defaultStorageClass: false\n", &["defaultStorageClass"]),
+            ("undeclaredStorageClasses: wait\n", &["undeclaredStorageClasses"]),
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
             ("listenTls: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n", &["listenTls", "tls"]),
             (

@@ -118,7 +118,8 @@ impl Scanner {
     ) -> Scanner {
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         Scanner {
-            manifests: Manifests::new(settings.manifests.clone()),
+            manifests: Manifests::new(settings.manifests.clone())
+                .provisioning_undeclared(settings.provision_undeclared),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,

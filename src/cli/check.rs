@@ -3,7 +3,7 @@
 use super::{EXIT_CONFIGURATION, EXIT_OK, Flags, say};
 use crate::{
     certificate::Certificate,
-    diagnostic::{self, Diagnostic, has_error},
+    diagnostic::{self, Diagnostic, has_error, has_warning},
     manifest::Manifests,
     settings::Settings,
     zone::file::ZoneFiles,
@@ -19,7 +19,8 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     };
     // Missing directories of manifests are told by the manifests themselves.
     found.extend(missing(&settings.zones));
-    let mut manifests = Manifests::new(settings.manifests.clone());
+    let mut manifests =
+        Manifests::new(settings.manifests.clone()).provisioning_undeclared(settings.provision_undeclared);
     manifests.scan();
     found.extend(manifests.diagnostics());
     let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
@@ -32,7 +33,7 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     diagnostic::print(&found);
     say(&not_acted_on(&manifests));
     say(&summary(&settings, manifests.counts(), zones.map_or(0, |zones| zones.len()), &found));
-    let refused = has_error(&found) || strict && !found.is_empty();
+    let refused = has_error(&found) || strict && has_warning(&found);
     if refused { EXIT_CONFIGURATION } else { EXIT_OK }
 }
 

@@ -1,6 +1,7 @@
-//! Which kinds count their generations, and what makes one grow: the spec, never the status or the metadata.
+//! Which kinds count their generations, and what makes one grow: the spec, never the status or the metadata, and not the
+//! way in which an equal quantity is written.
 
-use crate::object::Object;
+use crate::object::{self, Object};
 
 /// A new object's generation; `None` for kinds that have none.
 pub fn initial(object: &Object) -> Option<i64> {
@@ -12,6 +13,11 @@ pub fn initial(object: &Object) -> Option<i64> {
 
 /// Whether replacing `before` by `after` is a new generation.
 pub fn grows(before: &Object, after: &Object) -> bool {
+    // The second look is dear, and seldom needed.
+    differs(before, after) && object::written_as(before, after).is_none_or(|rewritten| differs(&rewritten, after))
+}
+
+fn differs(before: &Object, after: &Object) -> bool {
     match (before, after) {
         // Binding a pod to its node is no change of what is wanted.
         (Object::Pod(before), Object::Pod(after)) => match (&before.spec, &after.spec) {

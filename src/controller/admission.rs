@@ -1,7 +1,7 @@
 //! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
 
 use super::volume::{CLAIM_PROTECTION, VOLUME_PROTECTION};
-use crate::object::{self, FieldError, Object};
+use crate::object::{self, FieldError, Object, quantity::same_value};
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSetStatus,
@@ -10,7 +10,7 @@ use k8s_openapi::{
             PodStatus, ServiceStatus,
         },
     },
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
 use std::sync::Arc;
 
@@ -122,7 +122,8 @@ fn quality_of_service(spec: &PodSpec) -> &'static str {
             let limit = resources.and_then(|resources| resources.limits.as_ref()?.get(resource));
             let request = resources.and_then(|resources| resources.requests.as_ref()?.get(resource));
             any |= limit.is_some() || request.is_some();
-            all &= limit.is_some() && request.is_none_or(|request| Some(request) == limit);
+            let is_limit = |limit: &Quantity, request: &Quantity| same_value(&request.0, &limit.0);
+            all &= limit.is_some_and(|limit| request.is_none_or(|request| is_limit(limit, request)));
         }
     }
     match (any, all) {

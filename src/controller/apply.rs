@@ -1,6 +1,10 @@
 //! How another version of an object becomes the stored one, and what happens when a manifest is withdrawn.
 
-use super::{Cascade, Controller, Refusal, admission, deletion::Deletion, volume};
+use super::{
+    Cascade, Controller, Refusal, admission,
+    deletion::{Deletion, indelible},
+    volume,
+};
 use crate::{
     cluster::StoreError,
     object::{self, APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
@@ -143,7 +147,7 @@ impl<R: PodRuntime> Controller<R> {
                 object.metadata().deletion_timestamp.is_none()
                     && object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN))
             };
-            if name != "default" && !self.cluster.in_namespace(&name).any(declared) {
+            if indelible(&key).is_none() && !self.cluster.in_namespace(&name).any(declared) {
                 let deletion = Deletion { grace_seconds: None, cascade: Cascade::Background };
                 let _ = self.delete_object(&key, deletion, now);
                 continue;

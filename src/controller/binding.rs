@@ -13,10 +13,18 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// Upstream looks at unbound claims every 15 s and tells each time; here something else may look oftener.
 const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(15);
+/// How long a claim waits for its class, or a volume of it, to be declared, before a volume is simulated: they may stand
+/// further below in the file that a client applies, object by object.
+const AWAITED: SignedDuration = SignedDuration::from_secs(1);
+/// How many undeclared classes are remembered; further ones are not awaited.
+const REMEMBERED: usize = if cfg!(test) { 20 } else { 10_000 };
 /// The most passes of one turn; a plan that never settles goes on in the next.
 const PASSES: usize = 16;
 
@@ -29,9 +37,62 @@ pub struct Binding {
     changed_claims: BTreeSet<(String, String)>,
     changed_volumes: BTreeSet<String>,
     due: bool,
+    /// Whether volumes are simulated for undeclared classes.
+    provision_undeclared: bool,
+    /// How many volumes that somebody made bear each class.
+    bearers: HashMap<String, usize>,
+    /// From when on volumes of undeclared classes are simulated.
+    undeclared: BTreeMap<String, Timestamp>,
+    /// When the next of them is due.
+    wake_at: Option<Timestamp>,
 }
 
 impl Binding {
+    /// Nothing to look at; whether volumes are simulated for classes that nobody declares.
+    pub fn new(provision_undeclared: bool) -> Binding {
+        Binding { provision_undeclared, ..Binding::default() }
+    }
+
+    /// When it has something to do even if nothing happens.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.wake_at
+    }
+
+    /// A volume came, changed or went: counts who bears which class.
+    pub fn bears(&mut self, before: Option<&PersistentVolume>, after: Option<&PersistentVolume>) {
+        let class = |volume: Option<&PersistentVolume>| volume.map_or("", volume::borne_class).to_owned();
+        let (before, after) = (class(before), class(after));
+        if before == after {
+            return;
+        }
+        if !after.is_empty() {
+            *self.bearers.entry(after).or_default() += 1;
+        }
+        if let Some(count) = self.bearers.get_mut(&before) {
+            *count -= 1;
+            if *count == 0 {
+                self.bearers.remove(&before);
+            }
+        }
+    }
+
+    /// Whether the time of an undeclared class has come; `None` for a class whose claims wait until it is declared.
+    fn stands_in(&mut self, class: &str, now: Timestamp) -> Option<bool> {
+        if !self.provision_undeclared || class.is_empty() || self.bearers.contains_key(class) {
+            self.undeclared.remove(class);
+            return None;
+        }
+        if self.undeclared.len() >= REMEMBERED && !self.undeclared.contains_key(class) {
+            return Some(true);
+        }
+        let due =
+            *self.undeclared.entry(class.to_owned()).or_insert_with(|| now.saturating_add(AWAITED).unwrap_or(now));
+        if due > now {
+            self.wake_at = Some(self.wake_at.map_or(due, |standing| standing.min(due)));
+        }
+        Some(due <= now)
+    }
+
     /// A claim came, changed or went.
     pub fn claim(&mut self, key: &ObjectKey, claim: Option<&PersistentVolumeClaim>) {
         let name = (key.namespace.clone(), key.name.clone());
@@ -74,8 +135,11 @@ impl<R: PodRuntime> Controller<R> {
     /// One pass of the binder, if anything concerns it. Returns whether it did something.
     pub(super) fn bind_volumes(&mut self, now: Timestamp) -> bool {
         let mut passes = 0;
+        if self.binding.wake_at.is_some_and(|at| at <= now) {
+            (self.binding.wake_at, self.binding.due) = (None, true);
+        }
         while std::mem::take(&mut self.binding.due) {
-            let actions = self.plan_binding();
+            let actions = self.plan_binding(now);
             if actions.is_empty() {
                 break;
             }
@@ -92,7 +156,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// The plan over the unsettled and the changed, each with its partner.
-    fn plan_binding(&mut self) -> Vec<Action> {
+    fn plan_binding(&mut self, now: Timestamp) -> Vec<Action> {
         let mut claims = std::mem::take(&mut self.binding.changed_claims);
         let mut volumes = std::mem::take(&mut self.binding.changed_volumes);
         claims.extend(self.binding.unsettled_claims.iter().cloned());
@@ -116,6 +180,15 @@ impl<R: PodRuntime> Controller<R> {
                 break;
             }
         }
+        let mut stand_ins = BTreeMap::new();
+        for claim in claims.iter().filter_map(|(namespace, name)| self.cluster.claim(namespace, name)) {
+            let class = volume::claim_class(claim);
+            if self.cluster.storage_class("", class).is_none()
+                && let Some(is_due) = self.binding.stands_in(class, now)
+            {
+                stand_ins.insert(class, is_due);
+            }
+        }
         let observed = Observed {
             claims: claims.iter().filter_map(|(namespace, name)| self.cluster.claim(namespace, name)).collect(),
             volumes: volumes.iter().filter_map(|name| self.cluster.volume("", name)).collect(),
@@ -125,6 +198,7 @@ impl<R: PodRuntime> Controller<R> {
                 .filter(|(namespace, name)| self.cluster.pods_of_claim(namespace, name).next().is_some())
                 .map(|(namespace, name)| (namespace.as_str(), name.as_str()))
                 .collect(),
+            stand_ins,
         };
         volume::plan(&observed)
     }

@@ -13,12 +13,13 @@ pub const FOREGROUND: &str = "foregroundDeletion";
 /// Finalizer of an object whose dependents are to stay.
 pub const ORPHAN: &str = "orphan";
 
-/// What is said to who deletes the namespace `default`.
-pub const INDELIBLE: &str = "namespaces \"default\" is forbidden: this namespace may not be deleted";
+/// The namespaces that nobody may delete.
+const INDELIBLE: [&str; 3] = ["default", "kube-public", "kube-system"];
 
-/// Whether nobody may delete this.
-pub fn is_indelible(key: &ObjectKey) -> bool {
-    key.kind == Kind::Namespace && key.name == "default"
+/// What is said to who deletes something that nobody may delete.
+pub fn indelible(key: &ObjectKey) -> Option<String> {
+    (key.kind == Kind::Namespace && INDELIBLE.contains(&key.name.as_str()))
+        .then(|| format!("namespaces {:?} is forbidden: this namespace may not be deleted", key.name))
 }
 
 /// How something is to be deleted.
@@ -39,8 +40,8 @@ impl Default for Deletion {
 impl<R: PodRuntime> Controller<R> {
     /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
     pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
-        if is_indelible(&key) {
-            self.refusals.push(Refusal { key, errors: vec![plain(INDELIBLE.to_owned())] });
+        if let Some(refusal) = indelible(&key) {
+            self.refusals.push(Refusal { key, errors: vec![plain(refusal)] });
             return;
         }
         if let Err(error) = self.delete_object(&key, deletion, now) {

@@ -102,9 +102,13 @@ impl<R: PodRuntime> Controller<R> {
             self.queue.add(Work::new(Reconciler::Garbage, dependent.key()));
         }
         self.queue_waiting_owners(Some(before));
+        // A namespace that is being emptied waits for its last pod, and then for the last of the rest.
         if key.kind.is_namespaced()
-            && let Some(namespace) = self.cluster.namespace("", &key.namespace)
-            && namespace.metadata.deletion_timestamp.is_some()
+            && self.is_terminating(&key.namespace)
+            && match key.kind {
+                Kind::Pod => self.cluster.named(Kind::Pod, &key.namespace, "").next().is_none(),
+                _ => self.cluster.in_namespace(&key.namespace).next().is_none(),
+            }
         {
             let namespace = ObjectKey::new(Kind::Namespace, "", &key.namespace);
             self.queue.add(Work::new(Reconciler::Namespace, namespace));
@@ -218,6 +222,7 @@ impl<R: PodRuntime> Controller<R> {
         };
         let (before, after) = (volume(before), volume(after));
         self.binding.volume(&key.name, after.as_deref());
+        self.binding.bears(before.as_deref(), after.as_deref());
         // So has the claim that is bound to a volume that is gone, or is no longer for it.
         for volume in [&before, &after].into_iter().flatten() {
             if let Some(claim) = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()) {

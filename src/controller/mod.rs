@@ -156,6 +156,9 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
+    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that somebody made; if
+    /// not, their claims wait, as upstream's do.
+    pub provision_undeclared: bool,
     /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
     pub max_unavailable: bool,
     /// Seed of uids and of generated names.
@@ -218,7 +221,7 @@ impl<R: PodRuntime> Controller<R> {
             queue: Queue::default(),
             recorder: Recorder::default(),
             addresses: ServiceAddresses::new(&settings.service_cidrs),
-            binding: Binding::default(),
+            binding: Binding::new(settings.provision_undeclared),
             built_in_class: settings.built_in_class,
             censuses: HashMap::new(),
             expected: Expected::default(),
@@ -271,9 +274,9 @@ impl<R: PodRuntime> Controller<R> {
             // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept
             // over a restart: a client that watches would wait for ever.
             self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
-            self.create_namespace("default", now);
-            self.distribute(now);
         }
+        self.create_system_namespaces(now);
+        self.distribute(now);
         if self.built_in_class && self.cluster.storage_class("", volume::BUILT_IN_CLASS).is_none() {
             let mut class = Object::from(volume::built_in_class());
             crate::object::set_defaults(&mut class);
@@ -316,7 +319,8 @@ impl<R: PodRuntime> Controller<R> {
         self.distribute(now);
         self.expect_names();
         self.loaded |= quiet && (self.loaded_in_part || self.declared.is_none());
-        let timers = [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due()];
+        let timers =
+            [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due(), self.binding.next_due()];
         let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
         self.distributed = 0;
         Turn {

@@ -6,6 +6,7 @@ use super::{
     queue::{Reconciler, Work},
     recorder::Note,
     statefulset::{self, Action, AtRest, Census, Observed},
+    write::WriteError,
 };
 use crate::{
     cluster::StoreError,
@@ -301,7 +302,7 @@ impl<R: PodRuntime> Controller<R> {
                 object.metadata_mut().namespace = Some(namespace.to_owned());
                 // One of the same content is as good, whoever owns it: an earlier set of this name may have left it
                 // to a set whose selector matches it as well.
-                if !self.has_revision(&object) {
+                if !self.has_revision(&object) && !self.is_terminating(namespace) {
                     self.cluster.create(object, now).map_err(|_| Carried::Stop)?;
                 }
             }
@@ -388,7 +389,11 @@ impl<R: PodRuntime> Controller<R> {
     /// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
     fn create_for_set(&mut self, mut object: Object, now: Timestamp) -> Result<(), NotStored> {
         object::set_defaults(&mut object);
-        valid(&object.key(), &object::validate(&object))?;
+        let key = object.key();
+        if self.is_terminating(&key.namespace) {
+            return Err(NotStored::Refused(WriteError::Terminating(key).to_string()));
+        }
+        valid(&key, &object::validate(&object))?;
         admission::admit(&mut object);
         self.cluster.create(object, now).map(|_| ()).map_err(NotStored::Store)
     }
@@ -484,20 +489,21 @@ fn valid(key: &ObjectKey, errors: &[FieldError]) -> Result<(), NotStored> {
         [one] => one.clone(),
         several => format!("[{}]", several.join(", ")),
     };
-    Err(NotStored::Invalid(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)))
+    Err(NotStored::Refused(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)))
 }
 
 /// Why something was not created or replaced for a set.
 #[derive(Debug)]
 enum NotStored {
-    Invalid(String),
+    /// What admission or validation says.
+    Refused(String),
     Store(StoreError),
 }
 
 impl NotStored {
     fn message(&self) -> String {
         match self {
-            NotStored::Invalid(message) => message.clone(),
+            NotStored::Refused(message) => message.clone(),
             NotStored::Store(error) => error.to_string(),
         }
     }

@@ -59,6 +59,10 @@ impl<R: PodRuntime> Controller<R> {
         for slice in plan.update {
             let _ = self.cluster.update(slice.into());
         }
+        // Nothing new comes into a namespace that is being deleted.
+        if plan.create.is_empty() || self.is_terminating(namespace) {
+            return;
+        }
         for slice in plan.create {
             let _ = self.cluster.create(slice.into(), now);
         }

@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod classes;
 mod edits;
 mod expected;
 mod forms;
+mod namespaces;
 
 use super::*;
 use crate::{
@@ -49,6 +51,7 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
         records: record_settings(),
         built_in_class,
+        provision_undeclared: false,
         max_unavailable: false,
         seed,
     };
@@ -748,7 +751,7 @@ fn a_namespace_is_made_on_demand_and_takes_its_content_along() {
     // What is declared meanwhile waits until the old namespace is gone.
     pod["metadata"]["name"] = json!("b");
     world.apply(pod);
-    for _ in 0..20 {
+    for _ in 0..120 {
         world.controller.turn(world.now);
         world.now += Duration::from_millis(50);
     }

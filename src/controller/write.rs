@@ -3,7 +3,7 @@
 use super::{
     Cascade, Controller, admission,
     apply::Declarer,
-    deletion::{Deletion, INDELIBLE, is_indelible},
+    deletion::{Deletion, indelible},
     endpoints::derived,
 };
 use crate::{
@@ -80,6 +80,8 @@ pub enum WriteError {
     NotFound(ObjectKey),
     /// Another object has the name.
     AlreadyExists(ObjectKey),
+    /// Another object has the name, and is on its way out.
+    BeingDeleted(ObjectKey),
     /// The stored object is not what was expected; the sentence says how.
     Conflict(ObjectKey, String),
     /// It is not allowed; the sentence says why.
@@ -157,8 +159,8 @@ impl<R: PodRuntime> Controller<R> {
                     expected = Preconditions::default();
                 }
                 let stored = self.expect(&key, &expected)?;
-                if is_indelible(&key) {
-                    return Err(WriteError::Forbidden(key, INDELIBLE.to_owned()));
+                if let Some(refusal) = indelible(&key) {
+                    return Err(WriteError::Forbidden(key, refusal));
                 }
                 let deleted = self.delete_object(&key, Deletion { grace_seconds, cascade }, now)?;
                 debug_assert!(deleted != Deleted::Gone || self.cluster.get(&key).is_none());
@@ -206,8 +208,13 @@ impl<R: PodRuntime> Controller<R> {
     ) -> Result<ObjectKey, WriteError> {
         let key = object.key();
         let is_derived = key.kind == Kind::Endpoints && derived(&self.cluster, &key.namespace, &key.name).is_some();
-        if is_derived || self.cluster.get(&key).is_some() {
-            return Err(WriteError::AlreadyExists(key));
+        match self.cluster.get(&key) {
+            Some(standing) if standing.metadata().deletion_timestamp.is_some() => {
+                return Err(WriteError::BeingDeleted(key));
+            }
+            Some(_) => return Err(WriteError::AlreadyExists(key)),
+            None if is_derived => return Err(WriteError::AlreadyExists(key)),
+            None => {}
         }
         if key.kind.is_namespaced() {
             match self.cluster.namespace("", &key.namespace) {
@@ -289,6 +296,7 @@ impl std::fmt::Display for WriteError {
         match self {
             WriteError::NotFound(key) => write!(f, "{} not found", name(key)),
             WriteError::AlreadyExists(key) => write!(f, "{} already exists", name(key)),
+            WriteError::BeingDeleted(key) => write!(f, "object is being deleted: {} already exists", name(key)),
             WriteError::Conflict(key, message) => {
                 write!(f, "Operation cannot be fulfilled on {}: {message}", name(key))
             }

@@ -52,6 +52,7 @@ impl World {
             service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
             records: RecordSettings::new(name("cluster.local"), 5),
             built_in_class: true,
+            provision_undeclared: false,
             max_unavailable: false,
             seed: 1,
         };

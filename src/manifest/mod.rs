@@ -104,6 +104,8 @@ pub struct Manifests {
     lints: BTreeMap<Lint, (Arc<str>, Diagnostic)>,
     reported: HashSet<String>,
     parsed: document::Parsed,
+    /// Whether undeclared StorageClasses are provisioned, which makes a note of what is a warning else.
+    provision_undeclared: bool,
 }
 
 impl Manifests {
@@ -120,7 +122,13 @@ impl Manifests {
             lints: BTreeMap::new(),
             reported: HashSet::new(),
             parsed: document::Parsed::default(),
+            provision_undeclared: true,
         }
+    }
+
+    /// Says whether claims of undeclared StorageClasses get simulated volumes, as they do unless this is called.
+    pub fn provisioning_undeclared(self, provision_undeclared: bool) -> Manifests {
+        Manifests { provision_undeclared, ..self }
     }
 
     /// Reads other directories from the next [`Manifests::scan`] on. What only the old ones declare is withdrawn then.
@@ -289,10 +297,18 @@ impl Manifests {
                     diagnostic
                 }
                 _ => {
-                    let error = FieldError { field: lint.field.clone(), message: lint.message.clone() };
+                    let (severity, consequence) = match lint.rule {
+                        lint::Rule::StorageClassMissing if self.provision_undeclared => {
+                            (diagnostic::Severity::Note, lint::CLASS_SIMULATED)
+                        }
+                        lint::Rule::StorageClassMissing => (diagnostic::Severity::Warning, lint::CLASS_AWAITED),
+                        _ => (diagnostic::Severity::Warning, ""),
+                    };
+                    let message = format!("{}{consequence}", lint.message);
+                    let error = FieldError { field: lint.field.clone(), message };
                     let mut diagnostic = document::diagnose(&self.parsed, path, declared, &error)
                         .help(format!("{} [{}]", lint.help, lint.rule));
-                    diagnostic.severity = diagnostic::Severity::Warning;
+                    diagnostic.severity = severity;
                     diagnostic
                 }
             };

@@ -14,7 +14,8 @@ pub mod validate;
 
 pub use declaration::{APPLIED, Declaration, LastApplied, ORIGIN, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
-pub use defaults::set_defaults;
+pub(crate) use defaults::written_as;
+pub use defaults::{fractional_bytes, set_defaults};
 pub use validate::{validate, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{

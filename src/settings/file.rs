@@ -53,6 +53,7 @@ pub(super) struct FileSettings {
     pub service_cidrs: Option<Vec<Text<IpNet>>>,
     pub identity: Option<String>,
     pub default_storage_class: Option<bool>,
+    pub undeclared_storage_classes: Option<UndeclaredStorageClasses>,
     pub max_unavailable_stateful_set: Option<bool>,
     pub simulation: Option<FileSimulation>,
     pub watch: Option<FileWatch>,
@@ -122,6 +123,14 @@ pub(super) enum PodNames {
     Disabled,
 }
 
+/// What becomes of claims whose class nobody declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum UndeclaredStorageClasses {
+    Provision,
+    Wait,
+}
+
 /// How names of Services without any address are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -185,6 +194,7 @@ pub(super) fn apply(
         service_cidrs,
         identity,
         default_storage_class,
+        undeclared_storage_classes,
         max_unavailable_stateful_set,
         simulation,
         watch,
@@ -269,6 +279,9 @@ pub(super) fn apply(
     }
     if let Some(wanted) = default_storage_class {
         settings.default_storage_class = wanted;
+    }
+    if let Some(wanted) = undeclared_storage_classes {
+        settings.provision_undeclared = wanted == UndeclaredStorageClasses::Provision;
     }
     if let Some(wanted) = max_unavailable_stateful_set {
         settings.max_unavailable = wanted;

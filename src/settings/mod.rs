@@ -99,6 +99,9 @@ pub struct Settings {
     pub identity: Option<String>,
     /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
     pub default_storage_class: bool,
+    /// Whether claims of a class that is neither declared nor borne by a volume get a simulated volume
+    /// (`undeclaredStorageClasses` in the file: `provision` or `wait`).
+    pub provision_undeclared: bool,
     /// Whether `maxUnavailable` of StatefulSets counts (`maxUnavailableStatefulSet` in the file).
     pub max_unavailable: bool,
     /// How simulated pods behave.
@@ -225,6 +228,7 @@ impl Settings {
             service_cidrs: vec![range(10, 96, 16)],
             identity: None,
             default_storage_class: true,
+            provision_undeclared: true,
             max_unavailable: false,
             simulation: Simulation {
                 start_after: Duration::from_millis(50),

@@ -115,6 +115,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         service_cidrs: Some(_),
         identity: Some(_),
         default_storage_class: Some(_),
+        undeclared_storage_classes: Some(_),
         max_unavailable_stateful_set: Some(_),
         simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
         watch: Some(FileWatch { settle: Some(_), rescan: Some(_) }),

@@ -68,6 +68,7 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
         service_cidrs: ranges("10.96.0.0/24", "fd96::/112"),
         records: names::settings(),
         built_in_class: false,
+        provision_undeclared: false,
         max_unavailable: false,
         seed,
     };

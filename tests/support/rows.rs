@@ -59,6 +59,7 @@ fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
         service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
         records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
         built_in_class: true,
+        provision_undeclared: false,
         max_unavailable,
         seed,
     };

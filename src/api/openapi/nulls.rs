@@ -1,6 +1,6 @@
 //! null where a Go value cannot be null: it becomes the value's zero, as decoding leaves it upstream.
 
-use super::schema::{Schema, Type};
+use crate::object::schema::{Schema, Type};
 use serde_json::{Value, json};
 
 /// Puts the zero of the type in the place of each null that is an entry of a map (labels, annotations, selectors) or an

@@ -2,8 +2,10 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
-use crate::object::quantity::{Amount, MALFORMED};
-use crate::object::schema::{Field, Schema, Type};
+use crate::object::{
+    quantity::{MALFORMED, Precision, canonical},
+    schema::{Field, Schema, Type},
+};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::{
@@ -120,6 +122,37 @@ fn find_unknown(of: &Type, value: &Value, path: &mut String, found: &mut Vec<Str
     }
 }
 
+/// Null in a map of quantities is zero to Go.
+pub fn zero_for_null(kind: &str, body: &mut Value) {
+    if let Some(schema) = Schema::of(kind) {
+        zero_in(schema, body);
+    }
+}
+
+fn zero_in(schema: &'static Schema, value: &mut Value) {
+    let Value::Object(map) = value else { return };
+    for (key, value) in map {
+        match (schema.field(key).map(|field| &field.of), value) {
+            (Some(Type::Map(of)), Value::Object(entries)) if **of == Type::Quantity => {
+                entries.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "0".into());
+            }
+            (Some(Type::Object(name)), value) => {
+                if let Some(schema) = Schema::named(name) {
+                    zero_in(schema, value);
+                }
+            }
+            (Some(Type::List(of)), Value::Array(list)) => {
+                if let Type::Object(name) = &**of
+                    && let Some(schema) = Schema::named(name)
+                {
+                    list.iter_mut().for_each(|value| zero_in(schema, value));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 fn push(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
@@ -140,7 +173,7 @@ fn check(of: &Type, value: &Value, place: &Place) -> Option<String> {
         (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,
         (Type::Int64, Value::Number(number)) if number.as_i64().is_some() => None,
         (Type::Quantity, Value::Number(_)) => None,
-        (Type::Quantity, Value::String(text)) if text.is_empty() || Amount::parse(text).is_some() => None,
+        (Type::Quantity, Value::String(text)) => canonical(text, Precision::Nano).err().map(str::to_owned),
         (Type::Quantity, _) => Some(MALFORMED.to_owned()),
         (Type::IntOrString, Value::String(_)) => None,
         (Type::IntOrString, value) => check(&Type::Int32, value, &Place { holder: "", path: String::new() }),

@@ -57,7 +57,10 @@ pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]
     let mut collision_count = status_collision_count(set);
     let mut actions = Vec::new();
 
-    let name = match sorted.iter().rposition(|revision| stored_bytes(revision) == wanted) {
+    let holding = |wanted: &[u8]| sorted.iter().rposition(|revision| stored_bytes(revision) == wanted);
+    // Before divisors had their default, revisions were kept without it, and pods run that were made from them.
+    let older = || Some(canonical::bytes(&without_zero_divisors(data.clone()))).filter(|older| *older != wanted);
+    let name = match holding(&wanted).or_else(|| holding(&older()?)) {
         Some(index) => {
             let equal = sorted[index];
             // The template is one that was left before: it gets the highest number again, not a second object.
@@ -84,14 +87,34 @@ pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]
 }
 
 /// The answer of an earlier pass over the same spec, if the revision that it found is still the newest: neither a
-/// template nor a revision's data changes without its generation or its name.
+/// template nor a revision's data changes without its generation or its name. Only an equal quantity in another writing
+/// is no new generation, and a new revision all the same, so that a template with quantities is compared every time.
 fn known<'a>(set: &'a StatefulSet, sorted: &[&ControllerRevision]) -> Option<Revisions<'a>> {
     let status = set.status.as_ref()?;
     let newest = object_name(sorted.last()?);
-    let is_known = set.metadata.generation.is_some()
+    let is_known = !has_quantities(&identity::spec(set).template)
+        && set.metadata.generation.is_some()
         && status.observed_generation == set.metadata.generation
         && status.update_revision.as_deref() == Some(newest);
     is_known.then(|| Revisions::new(set, sorted, newest.to_owned(), status_collision_count(set), Vec::new()))
+}
+
+/// Whether a template holds any quantity.
+fn has_quantities(template: &PodTemplateSpec) -> bool {
+    let Some(spec) = &template.spec else { return false };
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let in_container = containers.any(|container| {
+        let resources = container.resources.iter().any(|all| all.limits.is_some() || all.requests.is_some());
+        let mut sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+        resources || sources.any(|source| source.resource_field_ref.is_some())
+    });
+    let in_volume = spec.volumes.iter().flatten().any(|volume| {
+        volume.empty_dir.as_ref().is_some_and(|empty| empty.size_limit.is_some())
+            || volume.ephemeral.is_some()
+            || volume.downward_api.is_some()
+            || volume.projected.is_some()
+    });
+    in_container || in_volume || spec.overhead.is_some() || spec.resources.is_some()
 }
 
 impl<'a> Revisions<'a> {
@@ -164,6 +187,21 @@ fn data(template: &PodTemplateSpec) -> Value {
         fields.entry("spec").or_insert_with(|| json!({}));
     }
     json!({"spec": {"template": template}})
+}
+
+/// The data without the divisors of `resourceFieldRef` that are the default.
+fn without_zero_divisors(mut data: Value) -> Value {
+    match &mut data {
+        Value::Object(fields) => {
+            if fields.contains_key("resource") && fields.get("divisor").is_some_and(|divisor| divisor == "0") {
+                fields.shift_remove("divisor");
+            }
+            fields.values_mut().for_each(|value| *value = without_zero_divisors(value.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| *value = without_zero_divisors(value.take())),
+        _ => {}
+    }
+    data
 }
 
 fn stored_bytes(revision: &ControllerRevision) -> Vec<u8> {
@@ -290,6 +328,40 @@ mod tests {
                 r#""spec":{"containers":[],"restartPolicy":"Always"}}}}"#
             )
         );
+    }
+
+    /// The writing of an equal quantity is a revision of its own, also in a generation that was looked at before; a
+    /// default that was not written down once is none.
+    #[test]
+    fn quantities_are_compared_as_they_are_written() {
+        let set = |container: &str| {
+            let mut set = stored_set("web", &template("nginx", &format!("name: a, image: x, {container}"), 30));
+            set.metadata.generation = Some(1);
+            set
+        };
+        let reference = |divisor: &str| {
+            format!("env: [{{name: E, valueFrom: {{resourceFieldRef: {{resource: limits.cpu{divisor}}}}}}}]")
+        };
+        for (before, after, is_another) in [
+            ("resizePolicy: []".to_owned(), "resizePolicy: []".to_owned(), false),
+            (reference(", divisor: 1m"), reference(", divisor: 1m"), false),
+            (reference(", divisor: 1000m"), reference(", divisor: '1'"), true),
+            (reference(""), reference(", divisor: '0'"), false),
+        ] {
+            let first = set(&before);
+            let Action::CreateRevision(made) = revisions(&first, &[]).actions.remove(0) else { panic!() };
+            let name = made.metadata.name.clone().unwrap();
+            let mut second = set(&after);
+            let status = second.status.get_or_insert_default();
+            (status.observed_generation, status.update_revision) = (Some(1), Some(name.clone()));
+            let made = Arc::from(made);
+            let chosen = revisions(&second, &[&made]);
+            assert_eq!(
+                (chosen.update.name != name, chosen.actions.len()),
+                (is_another, usize::from(is_another)),
+                "{after}"
+            );
+        }
     }
 
     #[test]

@@ -333,9 +333,18 @@ impl<'a> Binder<'a> {
     }
 
     fn provision(&mut self, key: &ClaimKey, claim: &PersistentVolumeClaim, class_name: &str) {
-        let Some(class) = class::find(self.observed, class_name) else {
-            let message = format!("storageclass.storage.k8s.io {class_name:?} not found");
-            return self.claim_event(key, "ProvisioningFailed", message, true);
+        let stand_in;
+        let class = match (class::find(self.observed, class_name), self.observed.stand_ins.get(class_name)) {
+            (Some(class), _) => class,
+            (None, Some(true)) => {
+                stand_in = class::stand_in(class_name);
+                &stand_in
+            }
+            (None, Some(false)) => return,
+            (None, None) => {
+                let message = format!("storageclass.storage.k8s.io {class_name:?} not found");
+                return self.claim_event(key, "ProvisioningFailed", message, true);
+            }
         };
         if class.provisioner == NO_PROVISIONER {
             // Where a pod is waited for, it is the scheduler's to complain.
@@ -357,6 +366,12 @@ impl<'a> Binder<'a> {
         }
         self.volumes.insert(volume_name.clone(), Arc::new(volume));
         let (namespace, claim_name) = key;
+        if class::find(self.observed, class_name).is_none() {
+            let message = format!(
+                "StorageClass {class_name:?} is not declared: the volume is simulated, but a cluster must have this class"
+            );
+            self.claim_event(key, "StorageClassAssumed", message, false);
+        }
         let message = format!("External provisioner is provisioning volume for claim \"{namespace}/{claim_name}\"");
         self.claim_event(key, "Provisioning", message, false);
         let message = format!("Successfully provisioned volume {volume_name}");

@@ -2,7 +2,10 @@
 
 use super::Observed;
 use k8s_openapi::{
-    api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass},
+    api::{
+        core::v1::{PersistentVolume, PersistentVolumeClaim},
+        storage::v1::StorageClass,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -31,6 +34,22 @@ pub fn built_in_class() -> StorageClass {
         volume_binding_mode: Some("Immediate".to_owned()),
         ..StorageClass::default()
     }
+}
+
+/// What stands in for a class that nobody declared, in settings that want it: as the built-in class, without being a
+/// default.
+pub fn stand_in(name: &str) -> StorageClass {
+    let mut class = built_in_class();
+    class.metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    class
+}
+
+/// The class of a volume that somebody made by hand; empty for one without class, and for one that a provisioner made,
+/// which says nothing about where further ones come from.
+pub fn borne_class(volume: &PersistentVolume) -> &str {
+    let is_made = volume.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(super::PROVISIONED_BY));
+    let field = volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
+    if is_made { "" } else { class_name(&volume.metadata, field) }
 }
 
 /// The class that a claim or volume says, empty if none.

@@ -10,7 +10,8 @@ mod reclaim;
 #[cfg(test)]
 mod tests;
 
-pub use class::{BUILT_IN_CLASS, SIMULATED_PROVISIONER, built_in_class, is_built_in};
+pub use class::{BUILT_IN_CLASS, SIMULATED_PROVISIONER, borne_class, built_in_class, is_built_in};
+pub use matching::claim_class;
 
 /// Set to `yes` on a claim once both sides are bound.
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -27,7 +28,7 @@ use k8s_openapi::api::{
     core::v1::{PersistentVolume, PersistentVolumeClaim},
     storage::v1::StorageClass,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Observed<'a> {
     /// Claims (namespace, name) that an existing pod names. They count as used: `WaitForFirstConsumer` waits no longer,
     /// and a deleted claim stays.
     pub used: Vec<(&'a str, &'a str)>,
+    /// Classes that nobody declared and whose volumes are simulated all the same: now (true), or in a moment.
+    pub stand_ins: BTreeMap<&'a str, bool>,
 }
 
 /// One step; objects are complete.

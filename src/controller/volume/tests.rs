@@ -19,6 +19,7 @@ struct World {
     volumes: Vec<Arc<PersistentVolume>>,
     classes: Vec<Arc<StorageClass>>,
     used: Vec<&'static str>,
+    stand_ins: Vec<(&'static str, bool)>,
 }
 
 /// `key=value` pairs as YAML values; `a=` is an empty string.
@@ -141,6 +142,11 @@ impl World {
         self
     }
 
+    fn stand_in(mut self, class: &'static str, now: bool) -> World {
+        self.stand_ins.push((class, now));
+        self
+    }
+
     fn used(mut self, claim: &'static str) -> World {
         self.used.push(claim);
         self
@@ -152,6 +158,7 @@ impl World {
             volumes: self.volumes.iter().collect(),
             classes: self.classes.iter().collect(),
             used: self.used.iter().map(|&name| ("ns", name)).collect(),
+            stand_ins: self.stand_ins.iter().copied().collect(),
         })
     }
 
@@ -404,6 +411,26 @@ fn the_built_in_class_stands_back() {
         "as upstream's admission"
     );
     assert_eq!(chosen(standard().pvc("c", "class=nfs")), "-");
+}
+
+#[test]
+fn classes_that_nobody_declared() {
+    let claim = |now: bool| world().stand_in("x", now).pvc("c", "class=x");
+    let told = |mut world: World| world.turn();
+    let assumed = "Normal on c: StorageClassAssumed: StorageClass \"x\" is not declared: the volume is simulated, but a \
+                   cluster must have this class";
+    assert_eq!(chosen(claim(true)), "pvc-u-c");
+    assert!(told(claim(true)).contains(&assumed.to_owned()));
+    assert_eq!(chosen(claim(false)), "-");
+    assert!(told(claim(false)).is_empty(), "it is awaited without a word");
+    assert_eq!(chosen(claim(true).pv("v", "class=x")), "v", "a volume that suits goes first");
+    let declared = told(claim(true).class("x", ""));
+    assert!(
+        declared.iter().any(|line| line.contains("ProvisioningSucceeded")) && !declared.contains(&assumed.to_owned())
+    );
+    let missing = told(world().pvc("c", "class=x"));
+    assert_eq!(missing, ["Warning on c: ProvisioningFailed: storageclass.storage.k8s.io \"x\" not found"]);
+    assert_eq!(chosen(claim(true).pvc("d", "class=y")), "pvc-u-c", "another class is another matter");
 }
 
 #[test]

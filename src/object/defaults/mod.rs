@@ -18,7 +18,8 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-pub(crate) use quantities::for_each_quantity;
+pub use quantities::fractional_bytes;
+pub(crate) use quantities::{for_each_quantity, written_as};
 use std::sync::Arc;
 
 /// Fills in what upstream's API server fills in when the object is stored, except allocated fields (clusterIP, uid,

@@ -1,9 +1,13 @@
 //! Pods and pod templates.
 
 use super::default_text;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe,
-    ResourceRequirements, Toleration, Volume,
+use crate::object::quantity::same_value;
+use k8s_openapi::{
+    api::core::v1::{
+        Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, ObjectFieldSelector, Pod, PodSpec, Probe,
+        ResourceRequirements, Toleration, Volume,
+    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 
 /// Mode of files in volumes made of objects (0644).
@@ -212,7 +216,8 @@ fn quality_of_service(spec: &PodSpec) -> &'static str {
         let (limits, requests) = (resources.limits.unwrap_or_default(), resources.requests.unwrap_or_default());
         for name in COUNTED {
             any |= limits.contains_key(name) || requests.contains_key(name);
-            all &= limits.get(name).is_some_and(|limit| requests.get(name) == Some(limit));
+            let is_requested = |limit: &Quantity| requests.get(name).is_some_and(|all| same_value(&all.0, &limit.0));
+            all &= limits.get(name).is_some_and(is_requested);
         }
     }
     match (any, all) {

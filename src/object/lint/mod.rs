@@ -12,6 +12,8 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
+pub use storage::{CLASS_AWAITED, CLASS_SIMULATED};
+
 use super::{
     Object, ObjectKey,
     ttl::{TTL_ANNOTATION, parse_ttl},

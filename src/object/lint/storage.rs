@@ -9,6 +9,11 @@ use k8s_openapi::api::{
 /// The class that the program brings along, unless the settings say no.
 const BUILT_IN_CLASS: &str = "standard";
 
+/// What [`Rule::StorageClassMissing`] comes to where volumes are simulated for undeclared classes …
+pub const CLASS_SIMULATED: &str = ": its volumes are simulated here, but a cluster must have this class";
+/// … and where their claims wait.
+pub const CLASS_AWAITED: &str = ": the claim stays Pending, and the pod with it (undeclaredStorageClasses is wait)";
+
 pub(super) fn lint_set(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
     let Some(spec) = &set.spec else { return };
     let mut templates: Vec<&str> = Vec::new();
@@ -44,7 +49,7 @@ fn class(found: &mut Found<'_>, field: &str, claim: &PersistentVolumeClaim, decl
         found.push(
             Rule::StorageClassMissing,
             field,
-            format!("no StorageClass {name} is declared, and no volume of that class: the claim stays Pending, and the pod with it"),
+            format!("no StorageClass {name} is declared, and no volume of that class"),
             format!("declare StorageClass {name}, or leave the field out for the default class"),
         );
     }

@@ -8,6 +8,7 @@ mod endpoints;
 pub mod metadata;
 pub mod names;
 mod pod;
+mod resources;
 mod service;
 mod slice;
 mod statefulset;
@@ -133,9 +134,9 @@ pub(crate) fn ordinary_ip(errors: &mut Errors, field: &str, address: std::net::I
 /// Quantities that cannot be read. Upstream refuses these while decoding (a BadRequest), before it validates.
 pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    super::defaults::for_each_quantity(&mut object.clone(), &mut |field, text| {
-        if quantity::Amount::parse(&text.0).is_none() {
-            errors.invalid(field, text.0.as_str(), quantity::MALFORMED);
+    super::defaults::for_each_quantity(&mut object.clone(), &mut |field, precision, text| {
+        if let Err(error) = quantity::canonical(&text.0, precision) {
+            errors.invalid(field, text.0.as_str(), error);
         }
     });
     errors.0
@@ -184,7 +185,9 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
         return errors.0;
     }
     metadata::validate_update(&mut errors, old, new);
-    match (old, new) {
+    // An equal quantity in another writing is no change.
+    let rewritten = super::defaults::written_as(old, new);
+    match (rewritten.as_ref().unwrap_or(old), new) {
         (Object::Service(old), Object::Service(new)) => service::validate_update(&mut errors, old, new),
         (Object::Pod(old), Object::Pod(new)) => pod::validate_update(&mut errors, old, new),
         (Object::PersistentVolume(old), Object::PersistentVolume(new)) => volume::update_volume(&mut errors, old, new),
@@ -209,7 +212,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
 /// Whether two parts of objects mean the same: null, empty text, empty list and empty map are all nothing, as
-/// upstream's `Semantic.DeepEqual` has it. Quantities are canonical after defaulting.
+/// upstream's `Semantic.DeepEqual` has it. Equal quantities are written alike already ([`validate_update`]).
 pub(crate) fn same(a: &impl serde::Serialize, b: &impl serde::Serialize) -> bool {
     pruned(serde_json::to_value(a).unwrap_or_default()) == pruned(serde_json::to_value(b).unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Pods and pod templates (upstream's `ValidatePodSpec`, as far as this program or its users can meet it).
 
-use super::{Errors, ip, metadata, names, same, text, volume::required_path};
+use super::{Errors, ip, metadata, names, resources, same, text, volume::required_path};
 use k8s_openapi::{
     api::core::v1::{Container, ContainerPort, Pod, PodSpec, Probe, Volume},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -235,6 +235,9 @@ fn validate_container<'a>(
         text(&container.termination_message_policy),
         &["FallbackToLogsOnError", "File"],
     );
+    if let Some(requirements) = &container.resources {
+        resources::validate(errors, &format!("{field}.resources"), requirements);
+    }
 }
 
 fn validate_mounts(errors: &mut Errors, field: &str, container: &Container, volumes: &BTreeSet<&str>) {
