@@ -1,7 +1,7 @@
 //! Logs: set up once, on standard error; and diagnostics, readable for a person or one line of JSON each.
 
 use crate::{
-    diagnostic::{Colour, Diagnostic, Severity},
+    diagnostic::{Colour, Diagnostic, Severity, render_all},
     settings::Log,
 };
 use std::{
@@ -84,7 +84,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
     }
     if TEXT.load(Ordering::Relaxed) {
         // In one piece, so that no log line comes between; a closed standard error is no reason to stop.
-        let text: String = diagnostics.iter().map(|diagnostic| diagnostic.render(Colour::Ansi) + "\n").collect();
+        let text = render_all(diagnostics, Colour::Ansi);
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
         return;
     }
@@ -94,6 +94,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
         match severity {
             Severity::Error => tracing::error!(%file, line, column, object, field, help, kept, "{message}"),
             Severity::Warning => tracing::warn!(%file, line, column, object, field, help, kept, "{message}"),
+            Severity::Note => tracing::info!(%file, line, column, object, field, help, kept, "{message}"),
         }
     }
 }

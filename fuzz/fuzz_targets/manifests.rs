@@ -88,7 +88,7 @@ fuzz_target!(|octets: &[u8]| {
     let mut manifests = Manifests::new(vec![DIRECTORY.clone()]);
     let applied = manifests.scan_at(Instant::now()).applied;
     diagnostic::render(&manifests.diagnostics(), Colour::Plain);
-    lint::lint(&applied);
+    lint::lint(&applied, []);
     if applied.iter().any(|object| is_large(&object.to_json())) {
         return;
     }

@@ -11,6 +11,7 @@
 //! Each arrow is a bounded channel, but for the atomic swap of the snapshot and for the journal's, where what waits is
 //! put together by object (`journal.rs`); nothing else that is mutable is shared.
 
+mod advice;
 mod clock;
 mod control;
 mod journal;
@@ -307,9 +308,9 @@ impl Server {
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api_counters));
         let moment = move || {
             let diagnostics = control.diagnostics().unwrap_or_default();
-            let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+            let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
-                diagnostics: (errors, diagnostics.len() - errors),
+                diagnostics: (count(Severity::Error), count(Severity::Warning)),
                 degraded: control.is_degraded(),
                 ready: readiness.problem(&reader).is_none(),
                 waiting: places - taken.available_permits(),

@@ -54,7 +54,7 @@ impl<R: PodRuntime> Controller<R> {
             annotations.insert(APPLIED.to_owned(), version);
         }
         if !errors.is_empty() {
-            return self.refusals.push(Refusal { key, errors });
+            return self.refusals.push(Refusal::new(key, errors));
         }
         let errors = match self.cluster.get(&key) {
             Some(stored) if stored.metadata().deletion_timestamp.is_some() && by == Declarer::Manifest => {
@@ -65,7 +65,7 @@ impl<R: PodRuntime> Controller<R> {
             Some(Object::StorageClass(stored)) if is_stand_in(stored) => {
                 // Whoever declares a class of this name means theirs, not the one that stood in for it.
                 if let Err(error) = self.cluster.delete(&key, Some(0), now) {
-                    return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
+                    return self.refusals.push(Refusal::new(key, vec![plain(error.to_string())]));
                 }
                 self.create_declared(declared, now).err().unwrap_or_default()
             }
@@ -94,7 +94,7 @@ impl<R: PodRuntime> Controller<R> {
             }
         };
         if !errors.is_empty() {
-            self.refusals.push(Refusal { key, errors });
+            self.refusals.push(Refusal::new(key, errors));
         }
     }
 
@@ -246,7 +246,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Refusal {
         let message = error.to_string();
         let (StoreError::AlreadyExists(key) | StoreError::NotFound(key) | StoreError::NoName(key)) = error;
-        Refusal { key, errors: vec![plain(message)] }
+        Refusal::new(key, vec![plain(message)])
     }
 }
 

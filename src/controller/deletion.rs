@@ -40,7 +40,7 @@ impl<R: PodRuntime> Controller<R> {
     /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
     pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
         if is_indelible(&key) {
-            self.refusals.push(Refusal { key, errors: vec![plain(INDELIBLE.to_owned())] });
+            self.refusals.push(Refusal::new(key, vec![plain(INDELIBLE.to_owned())]));
             return;
         }
         if let Err(error) = self.delete_object(&key, deletion, now) {

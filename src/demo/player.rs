@@ -209,6 +209,7 @@ impl<'a, 's> Player<'a, 's> {
             match diagnostic.severity {
                 Severity::Error => errors.push(short(diagnostic, &watched)),
                 Severity::Warning => self.screen.note(&format!("warning: {}", short(diagnostic, &watched))),
+                Severity::Note => {}
             }
         }
         self.refusals(refused, &errors)
