@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use std::{
     cmp::Reverse,
+    collections::HashSet,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +11,7 @@ use std::{
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Nothing is wrong; told so that nobody is surprised elsewhere. No exit code heeds it.
+    /// Nothing is wrong; told so that nobody waits for an effect. One line, and no exit code heeds it.
     Note,
     /// It works, but probably not as meant.
     Warning,
@@ -30,7 +31,7 @@ pub struct Place {
 /// One thing that is wrong or doubtful.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Error or warning.
+    /// Error, warning or note.
     pub severity: Severity,
     /// The file.
     pub file: PathBuf,
@@ -50,6 +51,14 @@ pub struct Diagnostic {
     pub kept: String,
     /// The line of the file that the caret points into, empty when there is none.
     pub source_line: String,
+}
+
+/// Whether the same advice was given before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    First,
+    /// Then it is left out; and of a warning, which stands beside many like it, all but the headline.
+    Again,
 }
 
 /// Whether a rendering carries escape sequences for colour.
@@ -88,6 +97,11 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(file, message) }
     }
 
+    /// A note about a file as a whole; see [`Diagnostic::error`].
+    pub fn note(file: &Path, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Note, ..Diagnostic::error(file, message) }
+    }
+
     /// The same at a place of `text`, the file's contents, `width` characters underlined.
     pub fn at(mut self, text: &str, place: Place, width: usize) -> Diagnostic {
         self.place = place;
@@ -121,9 +135,13 @@ impl Diagnostic {
         self
     }
 
-    /// The whole message: headline, source line with the place underlined, what is kept, what to do. Ends with a line
-    /// feed.
+    /// The whole message: headline, source line with the place underlined, what is kept, what to do; of a note the
+    /// headline alone. Ends with a line feed.
     pub fn render(&self, colour: Colour) -> String {
+        self.render_as(colour, Telling::First)
+    }
+
+    fn render_as(&self, colour: Colour, telling: Telling) -> String {
         let paint = Paint(colour);
         let mut out = String::new();
         let (style, name) = match self.severity {
@@ -135,11 +153,15 @@ impl Diagnostic {
         out.push_str(": ");
         paint.put(&mut out, Style::new().bold(), &self.headline());
         out.push('\n');
+        let again = telling == Telling::Again;
+        if self.severity == Severity::Note || again && self.severity == Severity::Warning {
+            return out;
+        }
         if self.place.line > 0 && !self.source_line.trim().is_empty() {
             self.render_source(&mut out, &paint, style);
         }
-        for (name, text) in [("kept", &self.kept), ("help", &self.help)] {
-            if !text.is_empty() {
+        for (name, text, wanted) in [("kept", &self.kept, true), ("help", &self.help, !again)] {
+            if wanted && !text.is_empty() {
                 out.push_str("  ");
                 paint.put(&mut out, AnsiColor::Cyan.on_default(), name);
                 let _ = writeln!(out, ": {}", visible(text));
@@ -217,25 +239,59 @@ pub fn has_warning(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity >= Severity::Warning)
 }
 
-/// All of them in order, with an empty line after each, and the summary as the last line. Nothing at all gives an empty
-/// text.
+/// All of them in order, and the summary as the last line. Nothing at all gives an empty text.
 pub fn render(diagnostics: &[Diagnostic], colour: Colour) -> String {
     if diagnostics.is_empty() {
         return String::new();
     }
-    let mut sorted = diagnostics.to_vec();
-    sort(&mut sorted);
-    let mut out = String::new();
-    for diagnostic in &sorted {
-        out.push_str(&diagnostic.render(colour));
-        out.push('\n');
-    }
-    out.push_str(&summary(&sorted));
+    let mut out = render_all(diagnostics, colour);
+    out.push_str(&summary(diagnostics));
     out.push('\n');
     out
 }
 
-/// `2 errors, 1 warning`; `no errors` when there is nothing.
+/// Most notes that are shown at once, so that they do not push away what is wrong.
+const NOTES: usize = 20;
+
+/// All of them in order: errors and warnings with an empty line after each, then notes, one line each, and an empty
+/// line. What to do is told once where several have the same text of it; of warnings after the first the headline only.
+pub fn render_all(diagnostics: &[Diagnostic], colour: Colour) -> String {
+    let mut sorted = diagnostics.to_vec();
+    sort(&mut sorted);
+    let (notes, faults): (Vec<_>, Vec<_>) = sorted.iter().partition(|one| one.severity == Severity::Note);
+    let (mut out, mut told) = (String::new(), HashSet::new());
+    for fault in faults {
+        let again = !fault.help.is_empty() && !told.insert(&fault.help);
+        out.push_str(&fault.render_as(colour, if again { Telling::Again } else { Telling::First }));
+        out.push('\n');
+    }
+    for note in notes.iter().take(NOTES) {
+        out.push_str(&note.render(colour));
+    }
+    if let Some(more) = notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
+        let more = Diagnostic::note(Path::new(""), format!("{more} more notes are not shown"));
+        out.push_str(&more.render(colour));
+    }
+    if !notes.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// `4812 more warnings in this file are not shown`.
+pub fn not_shown(more: usize, severity: Severity) -> String {
+    let (what, verb) = match (severity, more) {
+        (Severity::Error, 1) => ("error", "is"),
+        (Severity::Error, _) => ("errors", "are"),
+        (Severity::Warning, 1) => ("warning", "is"),
+        (Severity::Warning, _) => ("warnings", "are"),
+        (Severity::Note, 1) => ("note", "is"),
+        (Severity::Note, _) => ("notes", "are"),
+    };
+    format!("{more} more {what} in this file {verb} not shown")
+}
+
+/// `2 errors, 1 warning`; `no errors` when there is neither. Notes are not counted.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
     let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
@@ -423,10 +479,28 @@ mod tests {
         assert_eq!(summary(&[]), "no errors");
         assert_eq!(render(&[], Colour::Plain), "");
         assert!(has_error(&all) && !has_error(&all[2..3]));
+        assert!(has_warning(&all[2..3]) && !has_warning(&[row("a", 1, Severity::Note, "n")]));
         assert_eq!(
             row("a", 3, Severity::Error, "m").field("f").help("h").kept("k").to_string(),
             "a:3:1: f: m (h; kept: k)"
         );
+    }
+
+    #[test]
+    fn help_is_told_once_and_notes_are_lines() {
+        let fault = |line| at("a: 1\nb: 2\n", line, 1, 1).help("mend it");
+        let note = |message: &str| Diagnostic::note(Path::new("a.yaml"), message).help("not shown");
+        assert_eq!(
+            render(&[note("one"), fault(1), fault(2)], Colour::Plain),
+            "error: web.yaml:1:1: invalid value\n1 | a: 1\n  | ^\n  help: mend it\n\n\
+             error: web.yaml:2:1: invalid value\n2 | b: 2\n  | ^\n\nnote: a.yaml: one\n\n2 errors\n"
+        );
+        let doubt = |line| Diagnostic { severity: Severity::Warning, ..fault(line) };
+        let shown = render(&[doubt(1), doubt(2)], Colour::Plain);
+        assert!(shown.ends_with("help: mend it\n\nwarning: web.yaml:2:1: invalid value\n\n2 warnings\n"), "{shown}");
+        let many: Vec<_> = (0..23).map(|number| note(&format!("n{number:02}"))).collect();
+        let shown = render(&many, Colour::Plain);
+        assert!(shown.ends_with("a.yaml: n19\nnote: 3 more notes are not shown\n\nno errors\n"), "{shown}");
     }
 
     proptest! {

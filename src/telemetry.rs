@@ -1,7 +1,7 @@
 //! Logs: set up once, on standard error; and diagnostics, readable for a person or one line of JSON each.
 
 use crate::{
-    diagnostic::{Colour, Diagnostic, Severity},
+    diagnostic::{Colour, Diagnostic, Severity, render_all},
     settings::Log,
 };
 use std::{
@@ -84,7 +84,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
     }
     if TEXT.load(Ordering::Relaxed) {
         // In one piece, so that no log line comes between; a closed standard error is no reason to stop.
-        let text: String = diagnostics.iter().map(|diagnostic| diagnostic.render(Colour::Ansi) + "\n").collect();
+        let text = render_all(diagnostics, Colour::Ansi);
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
         return;
     }

@@ -127,7 +127,11 @@ impl World {
             .diagnostics()
             .iter()
             .map(|found| {
-                let severity = if found.severity == Severity::Error { "error" } else { "warning" };
+                let severity = match found.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                    Severity::Note => "note",
+                };
                 format!("{severity} {}: {}", found.field, found.message)
             })
             .collect();
@@ -310,9 +314,18 @@ fn depth_and_breadth() {
     let sets = (0..300).fold(String::new(), |text, n| {
         text + &set(&format!("s{n}"), "0", "").replace("serviceName: nginx", "serviceName: none") + "---\n"
     });
-    check("many doubts", &[("many.yaml", sets)], &["warning spec.serviceName: no Service none"; 300], 0);
-    let told = ["4900 more warnings in this file"].into_iter().chain(["kind Secret is not acted on"; 100]);
-    check("much that is wrong", &[("many.yaml", many("Secret"))], &told.collect::<Vec<_>>(), 0);
+    let told = ["200 more warnings in this file"].into_iter().chain(["warning spec.serviceName: no Service none"; 100]);
+    check("many doubts", &[("many.yaml", sets)], &told.collect::<Vec<_>>(), 0);
+    check("much that has no part", &[("many.yaml", many("Secret"))], &["note : no part in names: 5000 Secret"], 0);
+    let told = ["4900 more errors in this file"].into_iter().chain(["there is no kind Servise"; 100]);
+    check("much that is wrong", &[("many.yaml", many("Servise"))], &told.collect::<Vec<_>>(), 0);
+    let ports = (0..20_000).fold(String::new(), |text, _| text + "  - {}\n");
+    let told = ["19900 more errors in this file"].into_iter().chain(["spec.ports["; 100]);
+    let text = format!("apiVersion: v1\nkind: Service\nmetadata: {{name: many}}\nspec:\n  ports:\n{ports}");
+    check("one object with much that is wrong", &[("many.yaml", text)], &told.collect::<Vec<_>>(), 0);
+    let spaces = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n".repeat(10_000);
+    let told = ["9899 more notes in this file"].into_iter().chain(["note : Namespace a is declared in line 1"; 100]);
+    check("one object word for word again and again", &[("many.yaml", spaces)], &told.collect::<Vec<_>>(), 0);
 }
 
 /// The files that are read are those that come first; what was read before stays although it is no longer among them.

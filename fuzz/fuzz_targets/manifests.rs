@@ -89,7 +89,7 @@ fuzz_target!(|octets: &[u8]| {
     let mut manifests = Manifests::new(vec![DIRECTORY.clone()]);
     let applied = manifests.scan_at(Instant::now()).applied;
     diagnostic::render(&manifests.diagnostics(), Colour::Plain);
-    lint::lint(applied.iter().map(|declared| &declared.object));
+    lint::lint(applied.iter().map(|declared| &declared.object), []);
     if applied.iter().any(|declared| is_large(&declared.object.to_json())) {
         return;
     }

@@ -11,6 +11,7 @@
 //! Each arrow is a bounded channel, but for the atomic swap of the snapshot and for the journal's, where what waits is
 //! put together by object (`journal.rs`); nothing else that is mutable is shared.
 
+mod advice;
 mod clock;
 mod control;
 mod journal;

@@ -1,7 +1,10 @@
 //! The scan thread: reads manifests, static zones and the certificate when told to, and sends what differs to the
 //! control loop.
 
-use super::control::{Due, Request, ask};
+use super::{
+    advice::Advice,
+    control::{Due, Request, ask},
+};
 use crate::{
     certificate::Certificate,
     controller::{Event, Refusal},
@@ -96,6 +99,8 @@ pub(super) struct Scanner {
     zone_diagnostics: Vec<Diagnostic>,
     /// Of the encrypted transports, where there are any.
     certificate: Option<Certificate>,
+    /// What is said of refusals.
+    advice: Advice,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     /// All diagnostics that hold, for whoever asks.
@@ -123,6 +128,7 @@ impl Scanner {
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,
+            advice: Advice::new(settings),
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
             requests,
@@ -242,19 +248,15 @@ impl Scanner {
 
     /// Shows what was refused at its place in the manifest, or plainly when no manifest declares it.
     fn refuse(&mut self, refusals: Vec<Refusal>) {
-        for Refusal { key, errors } in refusals {
-            let mut found = Vec::new();
-            for error in &errors {
-                match self.manifests.diagnose(&key, error) {
-                    Some(diagnostic) => found.push(diagnostic),
-                    None => tracing::warn!(object = %key, %error, "refused; what was there before goes on"),
-                }
-            }
-            telemetry::report(&found);
-            if !found.is_empty() {
-                self.refused.insert(key, found);
+        for refusal in refusals.iter().filter(|refusal| self.manifests.origin(&refusal.key).is_none()) {
+            for error in &refusal.errors {
+                tracing::warn!(object = %refusal.key, %error, "refused; what was there before goes on");
             }
         }
+        let placed = self.advice.place(&refusals, &self.manifests);
+        let all: Vec<Diagnostic> = placed.iter().flat_map(|(_, found)| found).cloned().collect();
+        telemetry::report(&all);
+        self.refused.extend(placed.into_iter().filter(|(_, found)| !found.is_empty()));
     }
 
     fn publish_diagnostics(&self) -> Vec<Diagnostic> {

@@ -64,9 +64,9 @@ fn found_out(flags: &Flags, wanted: &Wanted, question: &Question) -> Result<Told
     let rehearsal = Rehearsal::run(&settings).map_err(|error| refuse(&error.to_string(), EXIT_CONFIGURATION))?;
     let explanation = rehearsal.explain(question).map_err(|error| refuse(&error.to_string(), EXIT_USAGE))?;
     let found: Vec<Diagnostic> = warnings.into_iter().chain(rehearsal.diagnostics().iter().cloned()).collect();
-    let wrong = match found.is_empty() {
-        true => String::new(),
-        false => format!(" (`headless-dns check` tells of {} in what was read)", diagnostic::summary(&found)),
+    let wrong = match diagnostic::has_warning(&found) {
+        false => String::new(),
+        true => format!(" (`headless-dns check` tells of {} in what was read)", diagnostic::summary(&found)),
     };
     Ok((explanation, Some(format!("{why}; this is what a fresh start would give{wrong}"))))
 }

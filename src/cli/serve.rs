@@ -52,7 +52,7 @@ pub(super) fn serve(flags: &Flags) -> u8 {
 }
 
 /// Why the server did not start, what to do about it, and the exit code.
-fn explain(error: &StartError) -> (Diagnostic, u8) {
+pub(super) fn explain(error: &StartError) -> (Diagnostic, u8) {
     if let StartError::Certificate(diagnostic) | StartError::Token(diagnostic) = error {
         return ((**diagnostic).clone(), EXIT_CONFIGURATION);
     }

@@ -39,13 +39,13 @@ impl<R: PodRuntime> Controller<R> {
         let key = object.key();
         let errors = admission::decide_max_unavailable(&mut object, self.max_unavailable);
         if !errors.is_empty() {
-            return self.refusals.push(Refusal { key, errors });
+            return self.refusals.push(Refusal::new(key, errors));
         }
         let errors = match self.cluster.get(&key).cloned() {
             Some(Object::StorageClass(stored)) if is_stand_in(&stored) => {
                 // Whoever creates a class of this name means theirs, not the one that stood in for it.
                 if let Err(error) = self.cluster.delete(&key, Some(0), now) {
-                    return self.refusals.push(Refusal { key, errors: vec![plain(error.to_string())] });
+                    return self.refusals.push(Refusal::new(key, vec![plain(error.to_string())]));
                 }
                 self.create_declared(object, now).err().unwrap_or_default()
             }
@@ -59,7 +59,7 @@ impl<R: PodRuntime> Controller<R> {
             None => self.create_declared(object, now).err().unwrap_or_default(),
         };
         if !errors.is_empty() {
-            self.refusals.push(Refusal { key, errors });
+            self.refusals.push(Refusal::new(key, errors));
         }
     }
 
@@ -210,7 +210,7 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Refusal {
         let message = error.to_string();
         let (StoreError::AlreadyExists(key) | StoreError::NotFound(key) | StoreError::NoName(key)) = error;
-        Refusal { key, errors: vec![plain(message)] }
+        Refusal::new(key, vec![plain(message)])
     }
 }
 

@@ -41,7 +41,7 @@ impl<R: PodRuntime> Controller<R> {
     /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
     pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
         if let Some(refusal) = indelible(&key) {
-            self.refusals.push(Refusal { key, errors: vec![plain(refusal)] });
+            self.refusals.push(Refusal::new(key, vec![plain(refusal)]));
             return;
         }
         if let Err(error) = self.delete_object(&key, deletion, now) {

@@ -111,6 +111,14 @@ pub struct Refusal {
     pub key: ObjectKey,
     /// Upstream's field errors; one with an empty field for anything else (`statefulsets.apps "web" not found`).
     pub errors: Vec<FieldError>,
+    /// Whether there is an object of that key, which goes on; [`Controller::turn`] says so.
+    pub stands: bool,
+}
+
+impl Refusal {
+    fn new(key: ObjectKey, errors: Vec<FieldError>) -> Refusal {
+        Refusal { key, errors, stands: false }
+    }
 }
 
 /// What one turn brought.
@@ -323,10 +331,14 @@ impl<R: PodRuntime> Controller<R> {
             [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due(), self.binding.next_due()];
         let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
         self.distributed = 0;
+        let mut refusals = std::mem::take(&mut self.refusals);
+        for refusal in &mut refusals {
+            refusal.stands = self.cluster.get(&refusal.key).is_some();
+        }
         Turn {
             delta: self.records.take(),
             changes: self.cluster.take_changes(),
-            refusals: std::mem::take(&mut self.refusals),
+            refusals,
             warnings: std::mem::take(&mut self.warnings),
             applied: self.last_applied.take_changed(),
             wake_at,

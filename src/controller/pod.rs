@@ -201,7 +201,7 @@ impl<R: PodRuntime> Controller<R> {
     pub(super) fn patch_pod_status(&mut self, key: ObjectKey, patch: PodStatus, now: Timestamp) {
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name) else {
             let message = format!("pods \"{}\" not found", key.name);
-            self.refusals.push(Refusal { key, errors: vec![plain(message)] });
+            self.refusals.push(Refusal::new(key, vec![plain(message)]));
             return;
         };
         let mut pod = Pod::clone(pod);

@@ -21,6 +21,9 @@ pub(super) struct Tally {
     pub hidden: Vec<(String, &'static str)>,
     /// Host names of those that are answered for, or their addresses with dashes.
     pub names: Vec<String>,
+    /// Those that are answered for with an address that their pod does not have, and how many there are.
+    pub astray: Vec<String>,
+    pub astray_count: usize,
 }
 
 impl Tally {
@@ -34,6 +37,10 @@ impl Tally {
                     true => {
                         tally.shown += 1;
                         tally.names.extend(label(endpoint));
+                        if let Some(astray) = astray(cluster, &place.namespace, endpoint) {
+                            tally.astray_count += 1;
+                            tally.astray.extend((tally.astray.len() < LISTED).then_some(astray));
+                        }
                     }
                     false => tally.hidden.push((who(endpoint), why_not(endpoint))),
                 }
@@ -44,6 +51,12 @@ impl Tally {
 
     pub(super) fn all(&self) -> usize {
         self.shown + self.hidden.len()
+    }
+
+    pub(super) fn astray_text(&self) -> String {
+        let more = self.astray_count - self.astray.len();
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        self.astray.join("; ") + &more
     }
 
     pub(super) fn hidden_text(&self) -> String {
@@ -82,6 +95,31 @@ fn why_not(endpoint: &Endpoint) -> &'static str {
 fn who(endpoint: &Endpoint) -> String {
     let pod = endpoint.target_ref.as_ref().and_then(|target| target.name.clone());
     pod.or_else(|| endpoint.addresses.first().cloned()).unwrap_or_else(|| "?".to_owned())
+}
+
+/// How an endpoint differs from the pod that it names: nobody keeps a slice up to date once its Service's selector has
+/// been removed.
+fn astray(cluster: &Cluster, namespace: &str, endpoint: &Endpoint) -> Option<String> {
+    let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    let (name, listed) = (target.name.as_deref()?, endpoint.addresses.join(", "));
+    let Some(pod) = cluster.pod(target.namespace.as_deref().unwrap_or(namespace), name) else {
+        return Some(format!("{listed} was the address of pod {name}, which is gone"));
+    };
+    let status = pod.status.as_ref();
+    let addresses: Vec<&str> = status
+        .and_then(|status| status.pod_ips.as_ref())
+        .into_iter()
+        .flatten()
+        .map(|ip| ip.ip.as_str())
+        .chain(status.and_then(|status| status.pod_ip.as_deref()))
+        .collect();
+    if endpoint.addresses.iter().any(|address| addresses.contains(&address.as_str())) {
+        return None;
+    }
+    Some(match addresses.first() {
+        Some(own) => format!("{listed} is not the address of pod {name}, which has {own}"),
+        None => format!("{listed} is not the address of pod {name}, which has none"),
+    })
 }
 
 fn label(endpoint: &Endpoint) -> Option<String> {
@@ -288,6 +326,24 @@ impl Walk<'_> {
                 self.fail(Level::Endpoint, format!("{text}; only ready endpoints are answered for"));
                 self.advise_publishing(place);
             }
+        }
+        if let Some(astray) = astray(self.cluster, &place.namespace, endpoint) {
+            self.warn(Level::Endpoint, astray);
+            self.advise_correcting(service, place);
+        }
+    }
+
+    /// What to do about a slice that leads elsewhere than to its pods.
+    pub(super) fn advise_correcting(&mut self, service: &Service, place: &Place) {
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let (namespace, name) = (&place.namespace, &place.service);
+        if selector.is_none_or(|selector| selector.is_empty()) {
+            self.advise(format!(
+                "give Service {namespace}/{name} its selector again, or correct its slices by hand: without a selector \
+                 nobody keeps them up to date"
+            ));
+        } else {
+            self.advise(format!("correct the slices of Service {namespace}/{name} that were written by hand"));
         }
     }
 

@@ -157,22 +157,26 @@ impl Walk<'_> {
         }
         let tally = Tally::of(self.cluster, service, place);
         if self.has_records(name) {
-            self.endpoints(&tally);
+            self.endpoints(service, place, &tally);
             return self.ok(Level::Records, format!("{} of every endpoint that is answered for", self.rtype));
         }
         let addresses = matches!(self.rtype, RecordType::A | RecordType::AAAA);
         if !addresses || tally.shown > 0 {
-            self.endpoints(&tally);
+            self.endpoints(service, place, &tally);
             return self.no_such_family_or_type(name, &service.spec.clone().unwrap_or_default());
         }
         self.fail(Level::Endpoint, tally.to_string());
         self.why_no_endpoint(service, place, &tally);
     }
 
-    fn endpoints(&mut self, tally: &Tally) {
+    fn endpoints(&mut self, service: &Service, place: &Place, tally: &Tally) {
         match tally.hidden.is_empty() {
             true => self.ok(Level::Endpoint, tally.to_string()),
             false => self.warn(Level::Endpoint, format!("{tally}; left out: {}", tally.hidden_text())),
+        }
+        if tally.astray_count > 0 {
+            self.warn(Level::Endpoint, tally.astray_text());
+            self.advise_correcting(service, place);
         }
     }
 
@@ -261,11 +265,11 @@ impl Walk<'_> {
             ),
         );
         if families.iter().any(|family| family == mine) {
-            self.advise(format!("the Service has {mine}, and its pods have no such address: add a range to podCIDRs"));
+            self.advise(format!("the Service has {mine}, and its pods have no such address: add a range to podCidrs"));
         } else {
             self.advise(format!(
                 "nothing is wrong unless you want {mine}: then set ipFamilyPolicy: PreferDualStack, with ranges of both \
-                 families in podCIDRs and serviceCIDRs"
+                 families in podCidrs and serviceCidrs"
             ));
         }
     }
@@ -306,7 +310,7 @@ impl Walk<'_> {
         if self.has_records(name) {
             if is_headless(&service) {
                 let tally = Tally::of(self.cluster, &service, place);
-                self.endpoints(&tally);
+                self.endpoints(&service, place, &tally);
             }
             return self.ok(Level::Records, "SRV to every endpoint that is answered for, with the endpoint's port");
         }

@@ -318,6 +318,37 @@ fn terminating() {
     check(&world, &[("web-1.nginx", &["ok pod default/web-1: Running; Ready; address 10.244.0.5"])]);
 }
 
+/// A Service whose selector was removed keeps its slices as they were, and its pods go on without them.
+#[test]
+fn slices_that_lead_elsewhere() {
+    let mut world = World::new(&web(&[]));
+    let unselecting = SERVICE.replace(", selector: {app: nginx}", "");
+    world.controller.handle(Event::Apply(decode(&unselecting)), world.now);
+    world.run(SignedDuration::from_secs(1));
+    check(&world, &[("web-1.nginx", &["ok endpoint web-1 in slice", "address 10.244.0.3", "answer NOERROR"])]);
+    let key = ObjectKey::new(Kind::Pod, "default", "web-1");
+    let delete = Event::Delete { key, grace_seconds: Some(0), cascade: Cascade::Background };
+    world.controller.handle(delete, world.now);
+    world.run(SignedDuration::from_secs(200));
+    let astray = "warn endpoint 10.244.0.3 is not the address of pod web-1, which has 10.244.0.5";
+    let advice = "give Service default/nginx its selector again";
+    check(
+        &world,
+        &[
+            ("web-1.nginx", &[astray, advice, "answer NOERROR", "A 10.244.0.3"]),
+            ("nginx", &[astray, advice]),
+            ("_web._tcp.nginx", &[astray, advice]),
+            ("web-0.nginx", &["ok endpoint web-0 in slice"]),
+        ],
+    );
+    let fewer = web(&[("replicas: 3", "replicas: 1")]);
+    for text in fewer.iter().filter(|text| text.contains("StatefulSet")) {
+        world.controller.handle(Event::Apply(decode(text)), world.now);
+    }
+    world.run(SignedDuration::from_secs(400));
+    check(&world, &[("nginx", &["10.244.0.3 was the address of pod web-1, which is gone"])]);
+}
+
 #[test]
 fn services_that_do_not_fit() {
     let set_only: Vec<String> = web(&[]).into_iter().skip(1).collect();

@@ -4,6 +4,7 @@
 //! what `kubectl get -o yaml` printed can be used as it is.
 
 use super::{
+    beside::{self, Passed},
     inert,
     kinds::{self, Verdict},
     nulls,
@@ -11,15 +12,18 @@ use super::{
     written::said,
 };
 use crate::{
-    diagnostic::{Diagnostic, Place, Severity, has_error},
+    diagnostic::{Diagnostic, Place, Severity, has_error, not_shown},
     object::{
-        Declaration, FieldError, Kind, Object, ObjectKey, SET_BY_SERVER, mark_empty_selector, set_defaults, validate,
+        Declaration, FieldError, Kind, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour, mark_empty_selector,
+        set_defaults, validate,
     },
     yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
 };
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
+/// Further errors that are told with a wrong version.
+const FURTHER: usize = 3;
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
 /// A declared object and where it stands.
@@ -34,6 +38,8 @@ pub(super) struct Declared {
     pub text: Arc<str>,
     /// Paths of fields that nothing acts on.
     pub inert: Vec<String>,
+    /// Digest of the value as written, without what only an API server writes.
+    pub written: u64,
     /// The document's index, then indices into `items` of lists.
     index: Vec<usize>,
 }
@@ -43,54 +49,60 @@ pub(super) struct Declared {
 pub(super) struct Decoded {
     pub objects: Vec<Declared>,
     pub diagnostics: Vec<Diagnostic>,
+    /// What else it holds that doubts about other objects must know of.
+    pub neighbours: Vec<Neighbour>,
 }
 
 struct Reader<'a> {
     source: Source<'a>,
     text: Arc<str>,
-    seen: BTreeMap<ObjectKey, Place>,
+    /// Where each object is declared first, and the digest of what was written there.
+    seen: BTreeMap<ObjectKey, (Place, u64)>,
     objects: Vec<Declared>,
+    neighbours: Vec<Neighbour>,
+    passed: Passed,
     report: Report,
 }
 
-/// The diagnostics of one file: so many errors and so many warnings, the rest is counted. A file of a million documents
-/// must not give a million messages.
+/// The diagnostics of one file: so many of each severity, the rest is counted and never made. A file of a million
+/// documents, or an object of a million wrong fields, must not give a million messages.
 #[derive(Debug, Default)]
 struct Report {
     shown: Vec<Diagnostic>,
-    errors: usize,
-    warnings: usize,
+    counts: BTreeMap<Severity, usize>,
 }
 
 impl Report {
     /// Goes on after what reading the text has found, which is bounded already.
     fn of(found: Vec<Diagnostic>) -> Report {
         let count = |severity| found.iter().filter(|one| one.severity == severity).count().min(MAX_DIAGNOSTICS);
-        Report { errors: count(Severity::Error), warnings: count(Severity::Warning), shown: found }
+        let counts = [Severity::Error, Severity::Warning].map(|severity| (severity, count(severity)));
+        Report { counts: counts.into(), shown: found }
     }
 
     fn push(&mut self, diagnostic: Diagnostic) {
-        let is_error = diagnostic.severity == Severity::Error;
-        let count = if is_error { &mut self.errors } else { &mut self.warnings };
+        self.add(diagnostic.severity, || diagnostic);
+    }
+
+    /// One of so many is made only if it will be shown: its line has to be looked for in the whole text.
+    fn add(&mut self, severity: Severity, make: impl FnOnce() -> Diagnostic) {
+        let count = self.counts.entry(severity).or_default();
         *count += 1;
         if *count <= MAX_DIAGNOSTICS {
-            self.shown.push(diagnostic);
+            self.shown.push(make());
         }
     }
 
     /// Whether some are only counted, so that finding lines to show would be in vain.
     fn is_full(&self) -> bool {
-        self.errors >= MAX_DIAGNOSTICS || self.warnings >= MAX_DIAGNOSTICS
+        self.counts.values().any(|count| *count >= MAX_DIAGNOSTICS)
     }
 
     fn finish(mut self, path: &Path) -> Vec<Diagnostic> {
         crate::diagnostic::sort(&mut self.shown);
-        for (severity, count, what) in
-            [(Severity::Error, self.errors, "errors"), (Severity::Warning, self.warnings, "warnings")]
-        {
+        for (severity, count) in self.counts.into_iter().rev() {
             if let Some(more) = count.checked_sub(MAX_DIAGNOSTICS).filter(|more| *more > 0) {
-                let message = format!("{more} more {what} in this file are not shown");
-                self.shown.push(Diagnostic { severity, ..Diagnostic::error(path, message) });
+                self.shown.push(Diagnostic { severity, ..Diagnostic::error(path, not_shown(more, severity)) });
             }
         }
         self.shown
@@ -101,11 +113,15 @@ impl Report {
 pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
     let source = Source { path, text };
     let (documents, diagnostics) = yaml::parse(source);
+    // Nobody knows what a document declares that is no YAML.
+    let neighbours = if has_error(&diagnostics) { vec![Neighbour::Unknown] } else { Vec::new() };
     let mut reader = Reader {
         source,
         text: text.clone(),
         seen: BTreeMap::new(),
         objects: Vec::new(),
+        neighbours,
+        passed: Passed::default(),
         report: Report::of(diagnostics),
     };
     for (index, node) in documents.iter().enumerate() {
@@ -114,7 +130,11 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         }
         reader.document(node, "", "", vec![index]);
     }
-    Decoded { objects: reader.objects, diagnostics: reader.report.finish(path) }
+    let Reader { objects, neighbours, passed, mut report, .. } = reader;
+    if let Some(message) = passed.message() {
+        report.push(Diagnostic::note(path, message));
+    }
+    Decoded { objects, neighbours, diagnostics: report.finish(path) }
 }
 
 /// A text and its documents.
@@ -156,15 +176,29 @@ pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &Declared, error:
 
 impl Reader<'_> {
     fn error(&mut self, node: &Node, field: &str, message: impl Into<String>, help: impl Into<String>) {
-        let (place, width) = locate(node, field, None);
-        let diagnostic =
-            Diagnostic::error(self.source.path, message).at(self.source.text, place, width).field(field).help(help);
-        self.report.push(diagnostic);
+        self.tell(Severity::Error, node, field, message, help);
+    }
+
+    fn tell(
+        &mut self,
+        severity: Severity,
+        node: &Node,
+        field: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let source = self.source;
+        self.report.add(severity, || {
+            let (place, width) = locate(node, field, None);
+            let diagnostic = Diagnostic::error(source.path, message).at(source.text, place, width);
+            Diagnostic { severity, ..diagnostic.object(titled(node)).field(field).help(help) }
+        });
     }
 
     /// A document or a list's item; items of `ServiceList` and the like may leave out what their list says.
     fn document(&mut self, node: &Node, list_version: &str, list_kind: &str, index: Vec<usize>) {
         let Value::Mapping(_) = &node.value else {
+            self.neighbours.push(Neighbour::Unknown);
             return self.error(node, "", "a manifest is a mapping with apiVersion, kind and metadata", "");
         };
         let text = |name: &str, default: &str| match node.get(name) {
@@ -173,37 +207,70 @@ impl Reader<'_> {
         };
         let (Some(kind), Some(api_version)) = (text("kind", list_kind), text("apiVersion", list_version)) else {
             let field = if text("kind", "").is_none() { "kind" } else { "apiVersion" };
+            self.neighbours.push(Neighbour::Unknown);
             return self.error(node, field, format!("{field} is not text"), "");
         };
+        if (kind.is_empty() || api_version.is_empty()) && beside::is_kustomization(self.source.path, &kind) {
+            return self.passed.count("Kustomization");
+        }
         if kind.is_empty() {
             let help = format!("say what it is; kinds served are {}", kinds::served());
+            self.neighbours.push(Neighbour::Unknown);
             return self.error(node, "", "the manifest has no kind", help);
         }
         if let Some(item) = kind.strip_suffix("List")
-            && node.get("items").is_some()
+            && (node.get("items").is_some() || kinds::is_list(&api_version, item))
         {
             return self.list(node, if item.is_empty() { "" } else { &api_version }, item, &index);
         }
         if api_version.is_empty() {
             let known = Kind::ALL.iter().find(|known| known.name() == kind);
             let help = known.map(|known| format!("add apiVersion: {}", known.api_version())).unwrap_or_default();
+            self.neighbours.extend(beside::neighbour(node, &kind, known.copied()));
             return self.error(node, "", format!("the {kind} has no apiVersion"), help);
         }
         match kinds::judge(&api_version, &kind) {
             Verdict::Served(kind) => self.object(node, kind, index),
-            Verdict::Ignored(why) => {
-                let (place, width) = locate(node, "kind", None);
-                let name = yaml::find(node, "metadata.name").and_then(Node::as_str).unwrap_or_default();
-                let diagnostic =
-                    Diagnostic::warning(self.source.path, format!("kind {kind} {why}: the document is ignored"))
-                        .at(self.source.text, place, width)
-                        .field("kind")
-                        .object(format!("{kind} {name}").trim_end())
-                        .help(format!("kinds served are {}", kinds::served()));
-                self.report.push(diagnostic);
+            Verdict::NoPart => {
+                self.passed.count(&kinds::title(&api_version, &kind));
+                // A custom resource is not known to have pods, whatever it calls its fields.
+                if kinds::is_built_in(&api_version) {
+                    self.neighbours.extend(beside::neighbour(node, &kind, None));
+                }
             }
-            Verdict::Wrong(wrong) => self.error(node, wrong.field, wrong.message, wrong.help),
+            Verdict::Removed(removed) => {
+                let known = kinds::declarable(&kind);
+                self.neighbours.extend(beside::neighbour(node, &kind, known));
+                let help = removed.help(node) + &self.further(node, known);
+                let severity = if known.is_some() { Severity::Error } else { Severity::Warning };
+                self.tell(severity, node, "apiVersion", removed.message(&kind) + refused(severity), help);
+            }
+            Verdict::Wrong(wrong) => {
+                self.neighbours.extend(beside::neighbour(node, &kind, wrong.meant));
+                let help = wrong.help + &self.further(node, wrong.meant.filter(|_| wrong.field == "apiVersion"));
+                let severity = if wrong.has_no_part { Severity::Warning } else { Severity::Error };
+                self.tell(severity, node, wrong.field, wrong.message + refused(severity), help);
+            }
         }
+    }
+
+    /// What would be said next of a document whose apiVersion was mended.
+    fn further(&self, node: &Node, kind: Option<Kind>) -> String {
+        let Some(kind) = kind else { return String::new() };
+        let mut mended = strip(node);
+        if let Value::Mapping(entries) = &mut mended.value {
+            entries.retain(|(name, ..)| name != "apiVersion");
+        }
+        let mut errors: Vec<String> = match self.typed(kind, &mended) {
+            Err(errors) => errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect(),
+            Ok((mut object, _)) => {
+                beside::complete_selector(&mut object);
+                set_defaults(&mut object);
+                validate(&object).iter().map(ToString::to_string).collect()
+            }
+        };
+        errors.truncate(FURTHER);
+        errors.iter().map(|error| format!("; then {error}")).collect()
     }
 
     fn list(&mut self, node: &Node, api_version: &str, kind: &str, index: &[usize]) {
@@ -222,6 +289,15 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+        let before = self.objects.len();
+        self.declare(node, kind, index);
+        if self.objects.len() == before {
+            self.neighbours.extend(beside::neighbour(node, kind.name(), Some(kind)));
+        }
+    }
+
+    /// Takes a document of a kind that is served, if nothing is wrong with it.
+    fn declare(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
         let named = name_in(node, kind);
         let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
         if !has_name && yaml::find(node, "metadata.generateName").is_some() {
@@ -243,31 +319,37 @@ impl Reader<'_> {
         let key = object.key();
         let errors = validate(&object);
         let broken = !errors.is_empty();
+        let source = self.source;
         for FieldError { field, message } in errors {
-            let (place, width) = locate(node, &field, quoted(&message).as_deref());
-            let diagnostic = Diagnostic::error(self.source.path, message)
-                .at(self.source.text, place, width)
-                .field(field)
-                .object(named.clone());
-            self.report.push(diagnostic);
+            self.report.add(Severity::Error, || {
+                let (place, width) = locate(node, &field, quoted(&message).as_deref());
+                let diagnostic = Diagnostic::error(source.path, message).at(source.text, place, width);
+                diagnostic.field(field).object(named.clone())
+            });
         }
         if broken {
             return;
         }
         let (place, width) = (node.place, node.width.max(1));
-        if let Some(first) = self.seen.get(&key) {
-            let message = format!("{key} is declared twice in this file, first in line {}", first.line);
+        let written = beside::digest(&stripped);
+        if let Some((first, digest)) = self.seen.get(&key) {
+            let (line, same) = (first.line, *digest == written);
             let (place, width) = locate(node, "metadata.name", None);
+            if same {
+                let message = format!("{key} is declared in line {line} word for word the same");
+                return self.report.push(Diagnostic { place, ..Diagnostic::note(self.source.path, message) });
+            }
+            let message = format!("{key} is declared twice in this file, first in line {line}");
             let diagnostic = Diagnostic::error(self.source.path, message)
                 .at(self.source.text, place, width)
                 .object(key.to_string())
                 .help("remove one of the two, or give it another name");
             return self.report.push(diagnostic);
         }
-        self.seen.insert(key.clone(), place);
+        self.seen.insert(key.clone(), (place, written));
         let inert = inert::fields(kind, node);
         let declaration = Declaration::new(object, says);
-        self.objects.push(Declared { key, declaration, place, width, text: self.text.clone(), inert, index });
+        self.objects.push(Declared { key, declaration, place, width, text: self.text.clone(), inert, written, index });
     }
 
     /// Diagnostics of decoding, which know no object.
@@ -302,6 +384,20 @@ impl Reader<'_> {
             Kind::Endpoints => of::<core::Endpoints>(source, node),
             Kind::Event => of::<core::Event>(source, node),
         }
+    }
+}
+
+/// What is said beside of a version that gives no names: here nothing is lost.
+fn refused(severity: Severity) -> &'static str {
+    if severity == Severity::Warning { ", so a cluster refuses it" } else { "" }
+}
+
+/// `PodDisruptionBudget web`, of a document of any kind; empty where it lacks kind or name.
+fn titled(node: &Node) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).filter(|text| !text.is_empty());
+    match (text("kind"), text("metadata.name")) {
+        (Some(kind), Some(name)) => format!("{kind} {name}"),
+        _ => String::new(),
     }
 }
 

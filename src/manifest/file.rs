@@ -6,8 +6,8 @@ use super::{
     walk::is_gone,
 };
 use crate::{
-    diagnostic::{Diagnostic, has_error},
-    object::ObjectKey,
+    diagnostic::{Diagnostic, Place, has_error},
+    object::{ObjectKey, lint::Neighbour},
     yaml,
 };
 use std::{
@@ -36,6 +36,8 @@ pub(super) struct File {
     unreadable: Option<Diagnostic>,
     /// The objects in use.
     objects: Vec<Declared>,
+    /// What stands beside objects in the contents as last read.
+    neighbours: Vec<Neighbour>,
     /// Whether they are a whole version of the file without errors.
     whole: bool,
     /// Since when the file is empty though it declared something.
@@ -46,6 +48,12 @@ impl File {
     /// The objects in use.
     pub fn objects(&self) -> &[Declared] {
         &self.objects
+    }
+
+    /// What stands beside them, for doubts about them.
+    pub fn neighbours(&self) -> impl Iterator<Item = &Neighbour> {
+        const UNREADABLE: &Neighbour = &Neighbour::Unknown;
+        self.neighbours.iter().chain(self.unreadable.as_ref().map(|_| UNREADABLE))
     }
 
     /// What is wrong with the file now.
@@ -100,10 +108,13 @@ impl File {
 
     /// Decodes new contents, and puts them into use as far as they are good.
     fn take(&mut self, path: &Path, bytes: &[u8]) {
-        let Decoded { mut objects, mut diagnostics } = match yaml::text(path, bytes) {
+        let Decoded { mut objects, mut diagnostics, neighbours } = match yaml::text(path, bytes) {
             Ok(text) => document::decode(path, &text),
-            Err(diagnostic) => Decoded { objects: Vec::new(), diagnostics: vec![*diagnostic] },
+            Err(diagnostic) => {
+                Decoded { objects: Vec::new(), diagnostics: vec![*diagnostic], neighbours: vec![Neighbour::Unknown] }
+            }
         };
+        self.neighbours = neighbours;
         if !has_error(&diagnostics) {
             (self.objects, self.whole) = (objects, true);
         } else {

@@ -81,7 +81,7 @@ pub(super) fn fields(kind: Kind, node: &Node) -> Vec<String> {
 }
 
 /// Whether a field is there; `[*]` stands for any item of a list.
-fn is_there(node: &Node, path: &str) -> bool {
+pub(super) fn is_there(node: &Node, path: &str) -> bool {
     let (key, rest) = path.split_once('.').unwrap_or((path, ""));
     let inside =
         |node: &Node| rest.is_empty() && !matches!(node.value, Value::Null) || !rest.is_empty() && is_there(node, rest);

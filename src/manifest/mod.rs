@@ -13,19 +13,22 @@
 //! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
 //!   place.
 //! * An object that two files declare stays with the file that declared it first (at the first scan: the first by
-//!   path); the other file gets an error that names both until one of them gives it up.
+//!   path); the other file gets an error that names both until one of them gives it up. Where both say the same word
+//!   for word there is only a note.
 //!
 //! # Limits
 //!
 //! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_DEPTH`](walk::MAX_DEPTH)
 //! sub-directories; depth of nesting and growth by aliases are limited by [`crate::yaml`].
 
+mod beside;
 mod document;
 mod file;
 mod inert;
 mod kinds;
 mod nulls;
 mod place;
+mod removed;
 pub mod walk;
 pub mod watch;
 mod written;
@@ -34,12 +37,13 @@ mod written;
 mod tests;
 
 use crate::{
-    diagnostic::{self, Diagnostic, Place},
+    diagnostic::{self, Diagnostic, Place, Severity, not_shown},
     object::{
         Declaration, FieldError, ObjectKey,
         lint::{self, Lint},
     },
     runtime::simulated::check_annotations,
+    yaml::MAX_DIAGNOSTICS,
 };
 use document::Declared;
 use file::File;
@@ -56,7 +60,7 @@ pub const MAX_FILE_SIZE: u64 = 16 << 20;
 /// How long an empty file or a missing directory keeps its objects.
 pub const GRACE: Duration = Duration::from_secs(1);
 /// What a message says of objects that stay as they were.
-const KEPT: &str = "the version applied before keeps running";
+pub const KEPT: &str = "the version applied before keeps running";
 
 /// What a re-scan found to be different from the one before. Objects are decoded, defaulted and valid.
 #[derive(Debug, Default)]
@@ -102,6 +106,8 @@ pub struct Manifests {
     between: Vec<Diagnostic>,
     /// Doubts with the text that their place was found in.
     lints: BTreeMap<Lint, (Arc<str>, Diagnostic)>,
+    /// How many more doubts there are in files with too many.
+    uncounted: Vec<Diagnostic>,
     reported: HashSet<String>,
     parsed: document::Parsed,
     /// Whether undeclared StorageClasses are provisioned, which makes a note of what is a warning else.
@@ -120,6 +126,7 @@ impl Manifests {
             objects: BTreeMap::new(),
             between: Vec::new(),
             lints: BTreeMap::new(),
+            uncounted: Vec::new(),
             reported: HashSet::new(),
             parsed: document::Parsed::default(),
             provision_undeclared: true,
@@ -183,16 +190,17 @@ impl Manifests {
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         let files = self.files.values().flat_map(File::diagnostics);
         let lints = self.lints.values().map(|(_, diagnostic)| diagnostic.clone());
-        let mut all: Vec<Diagnostic> = files.chain(self.between.iter().cloned()).chain(lints).collect();
+        let between = self.between.iter().chain(&self.uncounted).cloned();
+        let mut all: Vec<Diagnostic> = files.chain(between).chain(lints).collect();
         diagnostic::sort(&mut all);
         all
     }
 
     /// A refusal that came after decoding (an immutable field, say) as a diagnostic at the field's place in the
-    /// object's file. `None` for an object that no file declares.
+    /// object's file, without what is kept meanwhile. `None` for an object that no file declares.
     pub fn diagnose(&self, key: &ObjectKey, error: &FieldError) -> Option<Diagnostic> {
         let Origin { path, declared } = self.objects.get(key)?;
-        Some(document::diagnose(&self.parsed, path, declared, error).kept(KEPT))
+        Some(document::diagnose(&self.parsed, path, declared, error))
     }
 
     /// The file and place that declare an object.
@@ -265,9 +273,14 @@ impl Manifests {
             let before = self.objects.get(key).map(|origin| origin.path.as_path());
             let owner = claims.iter().find(|(path, _)| Some(*path) == before).or(claims.first());
             let Some(&(winner, declared)) = owner else { continue };
-            for (loser, other) in claims.iter().filter(|(path, _)| *path != winner) {
+            let (same, others): (Vec<_>, Vec<_>) = claims
+                .iter()
+                .filter(|(path, _)| *path != winner)
+                .partition(|(_, other)| other.written == declared.written && other.declaration.object == declared.declaration.object);
+            for (loser, other) in others {
                 self.between.push(declared_twice(key, (winner, declared), (loser, other)));
             }
+            self.between.extend(declared_alike(key, (winner, declared), &same));
             owners.insert(key.clone(), Origin { path: winner.to_owned(), declared: declared.clone() });
         }
         let mut changes = Changes::default();
@@ -284,14 +297,22 @@ impl Manifests {
         changes
     }
 
-    /// Doubts about all objects together. A place is looked for only once in a text.
+    /// Doubts about all objects together. A place is looked for only once in a text, and only for as many doubts about
+    /// one file as are shown.
     fn lint(&mut self) {
         let mut before = std::mem::take(&mut self.lints);
+        self.uncounted.clear();
         let objects = || self.objects.values().map(|origin| &origin.declared.declaration.object);
-        let mut lints = lint::lint(objects());
+        let mut lints = lint::lint(objects(), self.files.values().flat_map(File::neighbours));
         lints.extend(lint::lint_simulation(objects(), check_annotations));
+        let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
         for lint in lints {
             let Some(Origin { path, declared }) = self.objects.get(&lint.key) else { continue };
+            let count = counts.entry(path).or_default();
+            *count += 1;
+            if *count > MAX_DIAGNOSTICS {
+                continue;
+            }
             let placed = match before.remove(&lint) {
                 Some((text, diagnostic)) if Arc::ptr_eq(&text, &declared.text) && diagnostic.file == *path => {
                     diagnostic
@@ -299,20 +320,23 @@ impl Manifests {
                 _ => {
                     let (severity, consequence) = match lint.rule {
                         lint::Rule::StorageClassMissing if self.provision_undeclared => {
-                            (diagnostic::Severity::Note, lint::CLASS_SIMULATED)
+                            (Severity::Note, lint::CLASS_SIMULATED)
                         }
-                        lint::Rule::StorageClassMissing => (diagnostic::Severity::Warning, lint::CLASS_AWAITED),
-                        _ => (diagnostic::Severity::Warning, ""),
+                        lint::Rule::StorageClassMissing => (Severity::Warning, lint::CLASS_AWAITED),
+                        _ => (Severity::Warning, ""),
                     };
-                    let message = format!("{}{consequence}", lint.message);
+                    let message = format!("{}{consequence} [{}]", lint.message, lint.rule);
                     let error = FieldError { field: lint.field.clone(), message };
-                    let mut diagnostic = document::diagnose(&self.parsed, path, declared, &error)
-                        .help(format!("{} [{}]", lint.help, lint.rule));
-                    diagnostic.severity = severity;
-                    diagnostic
+                    let diagnostic = document::diagnose(&self.parsed, path, declared, &error).help(&*lint.help);
+                    Diagnostic { severity, ..diagnostic }
                 }
             };
             self.lints.insert(lint, (declared.text.clone(), placed));
+        }
+        for (path, count) in counts {
+            if let Some(more) = count.checked_sub(MAX_DIAGNOSTICS).filter(|more| *more > 0) {
+                self.uncounted.push(Diagnostic::warning(path, not_shown(more, Severity::Warning)));
+            }
         }
     }
 }
@@ -327,4 +351,17 @@ fn declared_twice(key: &ObjectKey, winner: (&Path, &Declared), loser: (&Path, &D
         .object(key.to_string())
         .kept(format!("the one in {} is used", winner.0.display()))
         .help("remove one of the two, or give it another name")
+}
+
+/// The note about files that declare an object as it is declared already.
+fn declared_alike(key: &ObjectKey, winner: (&Path, &Declared), same: &[(&Path, &Declared)]) -> Option<Diagnostic> {
+    let ((path, declared), others) = same.split_first()?;
+    let elsewhere = match others.len() {
+        0 => String::new(),
+        1 => ", and in 1 more file".to_owned(),
+        more => format!(", and in {more} more files"),
+    };
+    let (file, line) = (winner.0.display(), winner.1.place.line);
+    let message = format!("{key} is declared in {file}:{line} word for word the same{elsewhere}");
+    Some(Diagnostic { place: declared.place, ..Diagnostic::note(path, message) })
 }

@@ -301,7 +301,7 @@ fn declared_twice() {
     scene.remove("b.yaml");
     scene.expect(&["x"], &[]);
     scene.expect_errors(&[]);
-    scene.write("c.yaml", format!("{}---\n{}", service("z"), service("z")));
+    scene.write("c.yaml", format!("{}---\n{}", service("z"), sized("z", 81)));
     scene.expect(&["z"], &[]);
     scene.expect_errors(&["c.yaml:13:9 : Service default/z is declared twice in this file, first in line 1"]);
     // The namespace is part of the name, said or not.
@@ -311,6 +311,39 @@ fn declared_twice() {
     );
     scene.expect(&[], &[]);
     assert_eq!(scene.errors().len(), 1);
+}
+
+/// The same value, however it is written, is no mistake.
+#[test]
+fn declared_word_for_word() {
+    let mut scene = Scene::new();
+    let space = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n";
+    scene.write("a.yaml", format!("# ours\n{space}---\n{}", service("a")));
+    scene.write(
+        "b.yaml",
+        format!("kind: Namespace\nmetadata: {{'name': \"shop\"}}\napiVersion: v1\n---\n{}", service("b")),
+    );
+    scene.write("c.yaml", format!("{space}---\n{space}---\n{}", service("c")));
+    scene.expect(&["shop", "a", "b", "c"], &[]);
+    scene.expect_errors(&[]);
+    let notes = scene.said(Severity::Note);
+    let expected = [
+        "b.yaml:1:1 : Namespace shop is declared in ",
+        "c.yaml:9:9 : Namespace shop is declared in line 1 word for word the same",
+    ];
+    assert_eq!(notes.len(), expected.len(), "{notes:#?}");
+    assert!(notes.iter().zip(expected).all(|(note, expected)| note.starts_with(expected)), "{notes:#?}");
+    assert!(notes[0].ends_with("a.yaml:2 word for word the same, and in 1 more file"), "{notes:#?}");
+    // Another takes its place when the first goes, and nothing changes.
+    scene.remove("a.yaml");
+    scene.expect(&[], &["a"]);
+    // What an API server writes is no difference; a label is.
+    scene.write("c.yaml", space.replace("name: shop", "name: shop\n  uid: x") + "status: {phase: Active}\n");
+    scene.expect(&[], &["c"]);
+    scene.expect_errors(&[]);
+    scene.write("c.yaml", space.replace("name: shop", "name: shop\n  labels: {a: b}"));
+    scene.expect(&[], &[]);
+    scene.expect_errors(&["c.yaml:1:1 metadata.name: Namespace shop is declared in"]);
 }
 
 #[test]
@@ -329,7 +362,7 @@ fn diagnostics_of_documents() {
         ),
         (
             set.replace("apps/v1", "apps/v1beta2"),
-            vec!["x.yaml:1:13 apiVersion: there is no kind StatefulSet in version apps/v1beta2"],
+            vec!["x.yaml:1:13 apiVersion: there is no kind StatefulSet in version apps/v1beta2 since Kubernetes 1.16"],
         ),
         (set.replace("StatefulSet", "StatefullSet"), vec!["x.yaml:2:7 kind: there is no kind StatefullSet"]),
         (
@@ -388,14 +421,39 @@ fn what_works_without_change() {
             &[],
         ),
         (
+            format!(
+                "apiVersion: v1\nkind: List\nmetadata: {{}}\n---\napiVersion: apps/v1\nkind: StatefulSetList\n---\n\
+                 apiVersion: filter.example.com/v1\nkind: AllowList\nspec: {{}}\n---\n{}",
+                service("a")
+            ),
+            &["a"],
+            &["note x.yaml:0:0 : no part in names: 1 AllowList"],
+        ),
+        (
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n---\napiVersion: v1\nkind: List\nitems: []\n---\n{}",
+                service("a")
+            ),
+            &["a"],
+            &[],
+        ),
+        (
+            format!(
+                "apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {{name: p}}\n---\n{}",
+                service("a")
+            ),
+            &["a"],
+            &["x.yaml:1:13 apiVersion: there is no kind PodDisruptionBudget in version policy/v1beta1 since"],
+        ),
+        (
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: b}}\n---\n{}", service("a")),
             &["a"],
-            &["x.yaml:2:7 kind: kind ConfigMap is not acted on: the document is ignored"],
+            &["note x.yaml:0:0 : no part in names: 1 ConfigMap"],
         ),
         (
             format!("apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\n---\n{}", service("a")),
             &["a"],
-            &["x.yaml:2:7 kind: kind ServiceMonitor is a custom resource"],
+            &["note x.yaml:0:0 : no part in names: 1 ServiceMonitor"],
         ),
         (
             service("a").replace("clusterIP: None", "clusterIP: None\n  clusterIp: None"),
@@ -408,13 +466,75 @@ fn what_works_without_change() {
         scene.write("x.yaml", &text);
         scene.expect(applied, &[]);
         scene.expect_errors(&[]);
-        let said = scene.said(Severity::Warning);
+        let mut said = scene.said(Severity::Warning);
+        said.extend(scene.said(Severity::Note).iter().map(|note| format!("note {note}")));
         assert_eq!(said.len(), warnings.len(), "{said:?}");
         assert!(said.iter().zip(warnings).all(|(said, warning)| said.contains(warning)), "{said:?}");
         let object = &scene.manifests.objects.values().next().unwrap().declared.declaration.object;
         assert_eq!(object.metadata().uid, None);
         assert_eq!(object.metadata().namespace.as_deref(), Some("default"));
     }
+}
+
+/// A version that is gone is told of once, with everything that comes next.
+#[test]
+fn what_else_has_to_change() {
+    let set = "apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: web}\nspec:\n  serviceName: web\n  \
+               replicas: 3\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: a, image: b}]}\n";
+    let (selector, rolls) = (
+        "use apiVersion: apps/v1; add spec.selector, with matchLabels of the template's labels",
+        "; add spec.updateStrategy: {type: OnDelete} if a change must not replace the pods, which was the default",
+    );
+    for (text, expected) in [
+        (set.to_owned(), format!("{selector}{rolls}")),
+        (
+            set.replace("replicas: 3", "replicas: -3").replace("apps/v1beta1", "apps/v1beta2"),
+            format!("{selector}; then spec.replicas: Invalid value: -3: must be greater than or equal to 0"),
+        ),
+        (
+            set.replace("replicas: 3", "replicas: three").replace("apps/v1beta1", "apps/v1beta2"),
+            format!("{selector}; then spec.replicas: expected a whole number, found text \"three\""),
+        ),
+        (
+            set.replace("apps/v1beta1", "v1").replace("replicas: 3", "selector: {matchLabels: {app: x}}"),
+            "use apiVersion: apps/v1; then spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` \
+             does not match template `labels`"
+                .to_owned(),
+        ),
+    ] {
+        let mut scene = Scene::new();
+        // It counts as declared, so that its Service is not told to select nothing.
+        let neighbour = service("web").replace("spec:", "spec:\n  selector: {app: web}").replace("- port", "- name: w\n    port");
+        scene.write("x.yaml", format!("{text}---\n{neighbour}"));
+        scene.expect(&["web"], &[]);
+        let all = scene.manifests.diagnostics();
+        let told: Vec<&str> = all.iter().map(|diagnostic| diagnostic.help.as_str()).collect();
+        assert_eq!(told, [expected], "{text}");
+    }
+}
+
+/// Kustomize's own file may leave out kind and apiVersion; any other may not.
+#[test]
+fn kustomizations_are_passed_over() {
+    let mut scene = Scene::new();
+    scene.write("kustomization.yaml", "resources:\n- a.yaml\n");
+    scene.write("sub/kustomization.yml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n");
+    scene.write("component/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n");
+    scene.write("base/kustomization.yaml", service("a"));
+    scene.expect(&["a"], &[]);
+    scene.expect_errors(&[]);
+    let notes = scene.said(Severity::Note);
+    assert_eq!(
+        notes,
+        [
+            "component/kustomization.yaml:0:0 : no part in names: 1 Component",
+            "kustomization.yaml:0:0 : no part in names: 1 Kustomization",
+            "sub/kustomization.yml:0:0 : no part in names: 1 Kustomization",
+        ]
+    );
+    scene.write("other.yaml", "resources:\n- a.yaml\n");
+    scene.expect(&[], &[]);
+    scene.expect_errors(&["other.yaml:1:1 : the manifest has no kind"]);
 }
 
 #[test]
@@ -432,7 +552,7 @@ fn refusals_and_doubts_are_placed() {
     let key = ObjectKey::new(crate::object::Kind::StatefulSet, "default", "web");
     let diagnostic = scene.manifests.diagnose(&key, &error).unwrap();
     assert_eq!((diagnostic.place, diagnostic.width), (Place { line: 13, column: 44 }, 1));
-    assert_eq!(diagnostic.kept, KEPT);
+    assert_eq!(diagnostic.kept, "", "who refused it knows whether there was one before");
     assert!(diagnostic.source_line.contains("image: b"));
     assert!(scene.manifests.diagnose(&ObjectKey::new(key.kind, "x", "web"), &error).is_none());
     // Told once; gone when the Service is there.

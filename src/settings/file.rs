@@ -233,9 +233,11 @@ pub(super) fn apply(
     }
     if let Some(manifests) = manifests {
         settings.manifests = manifests.iter().map(|path| beside(directory, path)).collect();
+        settings.manifests_chosen = true;
     }
     if let Some(zones) = zones {
         settings.zones = beside(directory, &zones);
+        settings.zones_chosen = true;
     }
     if let Some(state) = state_directory {
         settings.state_directory = (state.as_os_str() != "none").then(|| beside(directory, &state));

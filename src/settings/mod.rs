@@ -61,8 +61,12 @@ pub struct Settings {
     pub api_create_namespaces: bool,
     /// Directories of manifests.
     pub manifests: Vec<PathBuf>,
+    /// Whether file, environment or command line name them; the default may be missing.
+    pub manifests_chosen: bool,
     /// Directory of static zones.
     pub zones: PathBuf,
+    /// Whether file, environment or command line name it; the default may be missing.
+    pub zones_chosen: bool,
     /// Directory of what survives a restart; `None` keeps everything in memory (`none` in the file and on the command
     /// line).
     pub state_directory: Option<PathBuf>,
@@ -210,7 +214,9 @@ impl Settings {
             api_token_file: None,
             api_create_namespaces: false,
             manifests: vec![PathBuf::from("manifests")],
+            manifests_chosen: false,
             zones: PathBuf::from("zones"),
+            zones_chosen: false,
             state_directory: Some(PathBuf::from("state")),
             host_path_root: None,
             // A constant that parses.
@@ -295,10 +301,10 @@ impl Settings {
             forward,
         } = overrides.clone();
         if !manifests.is_empty() {
-            settings.manifests = manifests;
+            (settings.manifests, settings.manifests_chosen) = (manifests, true);
         }
         if let Some(zones) = zones {
-            settings.zones = zones;
+            (settings.zones, settings.zones_chosen) = (zones, true);
         }
         if !listen.is_empty() {
             settings.listen = listen;

@@ -42,7 +42,9 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     assert_eq!(warnings, []);
     let paths = Settings {
         manifests: vec![PathBuf::from("etc/manifests")],
+        manifests_chosen: true,
         zones: PathBuf::from("zones"),
+        zones_chosen: true,
         state_directory: Some(PathBuf::from("state")),
         reverse_zones_chosen: true,
         metrics_listen: Some("127.0.0.1:9153".parse().unwrap()),

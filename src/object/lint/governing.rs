@@ -2,7 +2,7 @@
 //! hides pods until they are ready.
 
 use super::{Declared, Found, Rule, has_readiness_probe, is_alias, place};
-use crate::object::selector;
+use crate::object::{Kind, selector};
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec},
     core::v1::Service,
@@ -22,6 +22,7 @@ pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared
     }
     match declared.services.get(&(namespace, name)) {
         Some(service) => check(found, spec, service, name),
+        None if declared.may_be(Kind::Service, (namespace, name)) => {}
         None => missing(found, namespace, name, declared),
     }
 }
@@ -88,17 +89,17 @@ fn check(found: &mut Found<'_>, spec: &StatefulSetSpec, service: &Service, name:
             format!("give Service {name} a selector that matches the template's labels"),
         ),
     }
+    // In order each pod starts when those before it are ready, and asks for them; all at once nobody is ready first.
     let probed = has_readiness_probe(spec.template.spec.as_ref());
-    if probed && service_spec.publish_not_ready_addresses != Some(true) && spec.replicas.unwrap_or(1) > 1 {
-        // In order each pod starts when those before it are ready; all at once nobody is.
-        let hidden = match spec.pod_management_policy.as_deref() {
-            Some("Parallel") => "peers cannot find each other while starting",
-            _ => "a pod that starts finds those before it, but neither itself nor those behind it",
-        };
+    let at_once = spec.pod_management_policy.as_deref() == Some("Parallel") && spec.replicas.unwrap_or(1) > 1;
+    if probed && at_once && service_spec.publish_not_ready_addresses != Some(true) {
         found.push(
             Rule::PeersHidden,
             "spec.template.spec.containers",
-            format!("a readinessProbe, and Service {name} hides pods that are not ready: {hidden}"),
+            format!(
+                "a readinessProbe, and Service {name} hides pods that are not ready: peers that start at once \
+                 (podManagementPolicy: Parallel) cannot find each other"
+            ),
             format!(
                 "set publishNotReadyAddresses: true in Service {name} if pods must reach each other before they are \
                  ready"

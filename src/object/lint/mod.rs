@@ -15,18 +15,22 @@ mod tests;
 pub use storage::{CLASS_AWAITED, CLASS_SIMULATED};
 
 use super::{
-    Object, ObjectKey,
+    Kind, Object, ObjectKey,
+    selector::{self, Labels},
     ttl::{TTL_ANNOTATION, parse_ttl},
 };
 use k8s_openapi::{
     api::{
         apps::v1::StatefulSet,
-        core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, Service},
+        core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, PodTemplateSpec, Service},
         storage::v1::StorageClass,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $rule:ident = $name:literal,)*) => {
@@ -65,6 +69,8 @@ rules! {
     PeersHidden = "peers-hidden-until-ready",
     /// The last pod's name is longer than a label.
     PodNameTooLong = "pod-name-too-long",
+    /// The name of a set's revision is longer than a label's value.
+    RevisionLabelTooLong = "revision-label-too-long",
     /// A bare pod has a name that a set wants for its own.
     PodNameTaken = "pod-name-taken",
     /// Two sets make claims of one name.
@@ -142,6 +148,36 @@ pub struct Lint {
     pub rule: Rule,
 }
 
+/// What stands in the manifests beside the objects, for whom nothing is told but who may be what an object lacks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Neighbour {
+    /// Pods of a kind that is not acted on, a Deployment's for example.
+    Pods {
+        /// Their namespace.
+        namespace: String,
+        /// What they are made of.
+        template: Box<PodTemplateSpec>,
+    },
+    /// Pods of such a kind, of which only the labels are known, or (`None`) not even these.
+    Labels {
+        /// Their namespace.
+        namespace: String,
+        /// Their labels.
+        labels: Option<Labels>,
+    },
+    /// An object with an error: when that is mended, it is there.
+    Broken {
+        /// The object.
+        key: ObjectKey,
+        /// Of a kind that is or makes pods, the pods' labels, if they can be told.
+        labels: Option<Option<Labels>>,
+        /// The storage class of a volume.
+        class: Option<String>,
+    },
+    /// A document that cannot be read: it may declare anything.
+    Unknown,
+}
+
 /// Everything that is declared, by namespace and name.
 #[derive(Debug, Default)]
 struct Declared<'a> {
@@ -151,22 +187,48 @@ struct Declared<'a> {
     claims: BTreeMap<Place<'a>, &'a PersistentVolumeClaim>,
     volumes: Vec<&'a PersistentVolume>,
     classes: BTreeMap<&'a str, &'a StorageClass>,
+    beside: Beside<'a>,
+}
+
+/// What the neighbours are.
+#[derive(Debug, Default)]
+struct Beside<'a> {
+    /// Pods' templates by namespace.
+    templates: BTreeMap<&'a str, Vec<PodShape<'a>>>,
+    /// Objects with an error.
+    broken: BTreeSet<(Kind, Place<'a>)>,
+    /// Classes of volumes with an error.
+    classes: BTreeSet<&'a str>,
+    /// Namespaces with pods whose labels nobody knows.
+    unlabelled: BTreeSet<&'a str>,
+    /// Whether something cannot be read at all.
+    unknown: bool,
 }
 
 /// Namespace and name.
 type Place<'a> = (&'a str, &'a str);
 
 /// The pods that are declared, one by one or by a template: their labels and what they are made of.
+#[derive(Debug, Clone, Copy)]
 struct PodShape<'a> {
-    labels: Option<&'a BTreeMap<String, String>>,
+    labels: Option<&'a Labels>,
     annotations: Option<&'a BTreeMap<String, String>>,
     spec: Option<&'a PodSpec>,
 }
 
+impl PodShape<'_> {
+    fn is_selected(&self, wanted: &Labels) -> bool {
+        self.labels.is_some_and(|labels| selector::matches_map(wanted, labels))
+    }
+}
+
 /// Everything doubtful about objects that are valid one by one, in the objects' order.
-pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
+pub fn lint<'a>(
+    objects: impl IntoIterator<Item = &'a Object>,
+    neighbours: impl IntoIterator<Item = &'a Neighbour>,
+) -> Vec<Lint> {
     let objects: Vec<&Object> = objects.into_iter().collect();
-    let declared = Declared::of(&objects);
+    let declared = Declared { beside: Beside::of(neighbours), ..Declared::of(&objects) };
     let mut lints = Vec::new();
     for object in objects {
         let mut found = Found { key: object.key(), lints: &mut lints };
@@ -178,6 +240,8 @@ pub fn lint<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Vec<Lint> {
                 storage::lint_set(&mut found, set, &declared);
             }
             Object::Service(service) => services::lint(&mut found, service, &declared),
+            // A pod of an export is removed for lack of its owner, who makes another.
+            Object::Pod(pod) if is_owned(pod) => {}
             Object::Pod(pod) => {
                 pods::lint(&mut found, pod, &declared);
                 storage::lint_pod(&mut found, pod, &declared);
@@ -251,22 +315,65 @@ impl<'a> Declared<'a> {
     fn shapes(&self, namespace: &'a str) -> impl Iterator<Item = PodShape<'a>> {
         let sets = self.sets.range((namespace, "")..).take_while(move |((other, _), _)| *other == namespace);
         let pods = self.pods.range((namespace, "")..).take_while(move |((other, _), _)| *other == namespace);
-        let sets = sets.filter_map(|(_, set)| {
-            let template = &set.spec.as_ref()?.template;
-            let metadata = template.metadata.as_ref();
-            Some(PodShape {
-                labels: metadata.and_then(|metadata| metadata.labels.as_ref()),
-                annotations: metadata.and_then(|metadata| metadata.annotations.as_ref()),
-                spec: template.spec.as_ref(),
-            })
-        });
+        let sets = sets.filter_map(|(_, set)| Some(shape(&set.spec.as_ref()?.template)));
         let pods = pods.map(|(_, pod)| PodShape {
             labels: pod.metadata.labels.as_ref(),
             annotations: pod.metadata.annotations.as_ref(),
             spec: pod.spec.as_ref(),
         });
-        sets.chain(pods)
+        sets.chain(pods).chain(self.beside.templates.get(namespace).into_iter().flatten().copied())
     }
+
+    /// Whether an object that is not declared may be so once an error is mended; then nothing is said of its lack.
+    fn may_be(&self, kind: Kind, place: Place<'_>) -> bool {
+        self.beside.unknown || self.beside.broken.contains(&(kind, place))
+    }
+}
+
+impl<'a> Beside<'a> {
+    fn of(neighbours: impl IntoIterator<Item = &'a Neighbour>) -> Beside<'a> {
+        let mut beside = Beside::default();
+        for neighbour in neighbours {
+            match neighbour {
+                Neighbour::Pods { namespace, template } => beside.pods(namespace, shape(template)),
+                Neighbour::Labels { namespace, labels } => beside.labelled(namespace, labels.as_ref()),
+                Neighbour::Broken { key, labels, class } => {
+                    beside.broken.insert((key.kind, (&key.namespace, &key.name)));
+                    beside.classes.extend(class.as_deref());
+                    if let Some(labels) = labels {
+                        beside.labelled(&key.namespace, labels.as_ref());
+                    }
+                }
+                Neighbour::Unknown => beside.unknown = true,
+            }
+        }
+        beside
+    }
+
+    fn labelled(&mut self, namespace: &'a str, labels: Option<&'a Labels>) {
+        match labels {
+            Some(_) => self.pods(namespace, PodShape { labels, annotations: None, spec: None }),
+            None => drop(self.unlabelled.insert(namespace)),
+        }
+    }
+
+    fn pods(&mut self, namespace: &'a str, shape: PodShape<'a>) {
+        self.templates.entry(namespace).or_default().push(shape);
+    }
+}
+
+fn shape(template: &PodTemplateSpec) -> PodShape<'_> {
+    let metadata = template.metadata.as_ref();
+    PodShape {
+        labels: metadata.and_then(|metadata| metadata.labels.as_ref()),
+        annotations: metadata.and_then(|metadata| metadata.annotations.as_ref()),
+        spec: template.spec.as_ref(),
+    }
+}
+
+/// Whether a pod belongs to somebody. Uids of files are dropped, so its owner is never there.
+fn is_owned(pod: &Pod) -> bool {
+    pod.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
 }
 
 fn place(metadata: &ObjectMeta) -> Place<'_> {

@@ -1,6 +1,7 @@
 //! Bare pods: host name and subdomain, which together make a name.
 
 use super::{Declared, Found, Rule, place};
+use crate::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(super) fn lint(found: &mut Found<'_>, pod: &Pod, declared: &Declared<'_>) {
@@ -8,6 +9,9 @@ pub(super) fn lint(found: &mut Found<'_>, pod: &Pod, declared: &Declared<'_>) {
     let Some(subdomain) = spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) else { return };
     let (namespace, name) = place(&pod.metadata);
     if !declared.services.contains_key(&(namespace, subdomain)) {
+        if declared.may_be(Kind::Service, (namespace, subdomain)) {
+            return;
+        }
         return found.push(
             Rule::SubdomainMissing,
             "spec.subdomain",

@@ -25,14 +25,14 @@ pub(super) fn lint(found: &mut Found<'_>, service: &Service, declared: &Declared
         .range((namespace, "")..)
         .take_while(|((other, _), _)| *other == namespace)
         .any(|(_, set)| set.spec.as_ref().is_some_and(|spec| spec.service_name.as_deref() == Some(name)));
-    let matches = |shape: &PodShape<'_>| shape.labels.is_some_and(|labels| selector::matches_map(wanted, labels));
-    let shapes: Vec<PodShape<'_>> = declared.shapes(namespace).filter(matches).collect();
+    let shapes: Vec<PodShape<'_>> = declared.shapes(namespace).filter(|shape| shape.is_selected(wanted)).collect();
     if shapes.is_empty() {
         // Of a set's own Service the set tells.
-        if !governs {
+        let may_be = declared.beside.unknown || declared.beside.unlabelled.contains(namespace);
+        if !governs && !may_be {
             selects_nothing(found, spec, namespace, declared);
         }
-    } else {
+    } else if shapes.iter().all(|shape| shape.spec.is_some()) {
         target_ports(found, spec, &shapes);
         let simulated = |shape: &PodShape<'_>| {
             shape.annotations.is_some_and(|all| all.keys().any(|key| key.starts_with(SIMULATION)))
@@ -75,7 +75,7 @@ fn selects_nothing(found: &mut Found<'_>, spec: &ServiceSpec, namespace: &str, d
     found.push(
         Rule::SelectsNothing,
         "spec.selector",
-        format!("no StatefulSet and no Pod declared in namespace {namespace} has the labels {}", pairs.join(", ")),
+        format!("nothing declared in namespace {namespace} has pods with the labels {}", pairs.join(", ")),
         help,
     );
 }

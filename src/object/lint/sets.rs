@@ -1,10 +1,14 @@
 //! StatefulSets: names of pods and claims, ordinals, and fields that do nothing.
 
-use super::{Declared, Found, Rule, place};
+use super::{Declared, Found, Rule, is_owned, place};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 /// Longest hostname of a pod: it becomes one label of a name (RFC 1035 §2.3.4).
 const LABEL: usize = 63;
+/// Longest value of a label, which each pod's `controller-revision-hash` is: the set's name, a dash and a hash.
+const LABEL_VALUE: usize = 63;
+/// Longest hash of a revision: a number of 32 bits, digit by digit.
+const HASH: usize = 10;
 /// Sets whose claims are compared with those of one other.
 const COMPARED: usize = 1_000;
 
@@ -76,6 +80,7 @@ fn ordinals(set: &StatefulSet) -> (i64, i64) {
 /// The highest ordinal's name must still be a label, and no other pod may have one of the names.
 fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, (start, end): (i64, i64), declared: &Declared<'_>) {
     let last = format!("{set}-{}", (end - 1).max(0));
+    let longest = LABEL_VALUE - 1 - HASH;
     if last.len() > LABEL {
         found.push(
             Rule::PodNameTooLong,
@@ -84,22 +89,34 @@ fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, (start, end): (i
                 "the pod {last} cannot be created: its name has {} characters, a hostname at most {LABEL}",
                 last.len()
             ),
-            format!("shorten the set's name by {} characters", last.len() - LABEL),
+            format!("shorten the set's name by {} characters", set.len().saturating_sub(longest)),
+        );
+    } else if set.len() > longest {
+        found.push(
+            Rule::RevisionLabelTooLong,
+            "metadata.name",
+            format!(
+                "the set's name has {} characters: with the hash of a revision (up to {HASH} characters) it is the value \
+                 of the pods' label controller-revision-hash, which has {LABEL_VALUE} at most, and no pod is created",
+                set.len()
+            ),
+            format!("shorten the set's name to {longest} characters"),
         );
     }
     let prefix = format!("{set}-");
-    let pods = declared.pods.range((namespace, prefix.as_str())..).map(|((other, pod), _)| (*other, *pod));
+    let pods = declared.pods.range((namespace, prefix.as_str())..).filter(|(_, pod)| !is_owned(pod));
+    let pods = pods.map(|((other, name), _)| (*other, *name));
     let pods = pods.take_while(|(other, pod)| *other == namespace && pod.starts_with(&prefix));
     let ours = |pod: &str| {
         let ordinal: Option<i64> = pod.strip_prefix(&prefix).and_then(|digits| digits.parse().ok());
         ordinal.is_some_and(|ordinal| (start..end).contains(&ordinal) && format!("{prefix}{ordinal}") == pod)
     };
-    if let Some((_, pod)) = pods.into_iter().find(|(_, pod)| ours(pod)) {
+    if let Some((_, pod)) = pods.into_iter().find(|(_, name)| ours(name)) {
         found.push(
             Rule::PodNameTaken,
             "metadata.name",
             format!("a bare Pod {pod} is declared, and the set wants to make a pod of that name: it waits for ever"),
-            format!("rename Pod {pod}, or let spec.ordinals.start begin behind it"),
+            format!("rename Pod {pod}, or let spec.ordinals.start begin after it"),
         );
     }
 }

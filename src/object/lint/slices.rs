@@ -1,6 +1,7 @@
 //! EndpointSlices and Endpoints written by hand: which Service they belong to.
 
 use super::{Declared, Found, Rule, place};
+use crate::object::Kind;
 use k8s_openapi::api::{core::v1::Endpoints, discovery::v1::EndpointSlice};
 
 /// The label that names a slice's Service.
@@ -18,6 +19,9 @@ pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Decl
         );
     };
     let Some(service) = declared.services.get(&(namespace, name.as_str())) else {
+        if declared.may_be(Kind::Service, (namespace, name)) {
+            return;
+        }
         return found.push(
             Rule::SliceWithoutService,
             "metadata.labels",

@@ -1,6 +1,7 @@
 //! Claims: classes that are not declared, and claims that nobody declares.
 
 use super::{Declared, Found, Rule, place};
+use crate::object::Kind;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod, PodSpec},
@@ -45,7 +46,8 @@ fn class(found: &mut Found<'_>, field: &str, claim: &PersistentVolumeClaim, decl
         let mut volumes = declared.volumes.iter().filter_map(|volume| volume.spec.as_ref());
         volumes.any(|spec| spec.storage_class_name.as_deref() == Some(name))
     };
-    if !is_there && !has_volume() {
+    let may_be = declared.may_be(Kind::StorageClass, ("", name)) || declared.beside.classes.contains(name);
+    if !is_there && !may_be && !has_volume() {
         found.push(
             Rule::StorageClassMissing,
             field,
@@ -68,7 +70,8 @@ fn claims(
         let Some(source) = &volume.persistent_volume_claim else { continue };
         let name = source.claim_name.as_str();
         // A template's volume takes the place of one of its name.
-        if templates.contains(&volume.name.as_str()) || declared.claims.contains_key(&(namespace, name)) {
+        let is_there = templates.contains(&volume.name.as_str()) || declared.claims.contains_key(&(namespace, name));
+        if is_there || declared.may_be(Kind::PersistentVolumeClaim, (namespace, name)) {
             continue;
         }
         found.push(

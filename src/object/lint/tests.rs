@@ -28,16 +28,21 @@ fn decode(text: &str) -> Object {
 }
 
 /// `rule field: message (help)` of every lint.
-fn lints(manifests: &[String]) -> Vec<String> {
+fn lints(manifests: &[String], neighbours: &[Neighbour]) -> Vec<String> {
     let objects: Vec<Object> = manifests.iter().map(|text| decode(text)).collect();
-    let lints = lint(&objects);
+    let lints = lint(&objects, neighbours);
     lints.iter().map(|lint| format!("{} {}: {} ({})", lint.rule, lint.field, lint.message, lint.help)).collect()
 }
 
 /// Expected are beginnings of the lints, and after `…` a part of them.
 #[track_caller]
 fn check(manifests: &[String], expected: &[&str]) {
-    let found = lints(manifests);
+    check_beside(&[], manifests, expected);
+}
+
+#[track_caller]
+fn check_beside(neighbours: &[Neighbour], manifests: &[String], expected: &[&str]) {
+    let found = lints(manifests, neighbours);
     assert_eq!(found.len(), expected.len(), "{manifests:#?}\n{found:#?}");
     for (lint, expected) in found.iter().zip(expected) {
         let (begins, holds) = expected.split_once('…').unwrap_or((expected, ""));
@@ -95,14 +100,18 @@ fn governing_services() {
         &["selector-mismatch spec.template.metadata.labels…app: b is missing here (add app: b"],
     );
     let probed = plain.replace("{name: a}]", "{name: a, readinessProbe: {}}]");
-    let hidden = "peers-hidden-until-ready spec.template.spec.containers…(set publishNotReadyAddresses: true";
-    check(&[probed.clone(), service(HEADLESS)], &[hidden]);
+    let at_once = probed.replace("replicas: 3,", "replicas: 3, podManagementPolicy: Parallel,");
     check(
-        &[probed.replace("replicas: 3,", "replicas: 3, podManagementPolicy: Parallel,"), service(HEADLESS)],
-        &["peers-hidden-until-ready spec.template.spec.containers…peers cannot find each other while starting"],
+        &[at_once.clone(), service(HEADLESS)],
+        &[
+            "peers-hidden-until-ready spec.template.spec.containers…cannot find each other (set publishNotReadyAddresses: \
+             true",
+        ],
     );
-    check(&[probed.clone(), service(&format!("{HEADLESS}, publishNotReadyAddresses: true"))], &[]);
-    check(&[probed.replace("replicas: 3", "replicas: 1"), service(HEADLESS)], &[]);
+    check(&[at_once.clone(), service(&format!("{HEADLESS}, publishNotReadyAddresses: true"))], &[]);
+    check(&[at_once.replace("replicas: 3", "replicas: 1"), service(HEADLESS)], &[]);
+    // In order, each finds those before it.
+    check(&[probed, service(HEADLESS)], &[]);
 }
 
 /// Manifests of the shapes that Kubernetes' own tutorials have: nothing is told but what is so.
@@ -120,8 +129,6 @@ fn tutorials() {
     let port = "containers: [{name: a, ports: [{name: web, containerPort: 80}]}]";
     let probed = "containers: [{name: a, ports: [{name: client, containerPort: 2181}], readinessProbe: {}}], \
                   volumes: [{name: config, configMap: {name: a}}, {name: conf, emptyDir: {}}]";
-    // A pod of a database asks for itself and its peers before it is ready; this is so in the tutorials, too.
-    let hidden = "peers-hidden-until-ready spec.template.spec.containers…neither itself nor those behind it";
     // Web servers; ZooKeeper and MySQL (one Service for the peers, one for clients); Cassandra (a class of its own).
     check(
         &[service("nginx", "web", "clusterIP: None, ports: [{name: web, port: 80}]"), set("web", "nginx", port, "")],
@@ -133,7 +140,7 @@ fn tutorials() {
             service("zk-cs", "zk", "ports: [{name: client, port: 2181}]"),
             set("zk", "zk-hs", probed, ""),
         ],
-        &[hidden],
+        &[],
     );
     check(
         &[
@@ -141,16 +148,28 @@ fn tutorials() {
             set("cassandra", "cassandra", probed, "storageClassName: fast"),
             owned("{kind: StorageClass, metadata: {name: fast}, provisioner: x}"),
         ],
-        &["unnamed-port spec.ports[0]: port 9042 has no name", hidden],
+        &["unnamed-port spec.ports[0]: port 9042 has no name"],
     );
 }
 
 fn sets() {
     let nginx = service(HEADLESS);
     let long = set("", "").replace("name: web", &format!("name: {}", "w".repeat(62)));
-    check(&[long, nginx.clone()], &["pod-name-too-long metadata.name: the pod wwww…shorten the set's name by 1"]);
+    check(&[long, nginx.clone()], &["pod-name-too-long metadata.name: the pod wwww…shorten the set's name by 10"]);
+    let named = |length: usize| set("", "").replace("name: web", &format!("name: {}", "w".repeat(length)));
+    check(
+        &[named(53), nginx.clone()],
+        &["revision-label-too-long metadata.name: the set's name has 53 characters…shorten the set's name to 52"],
+    );
+    check(&[named(61), nginx.clone()], &["revision-label-too-long"]);
+    check(&[named(52), nginx.clone()], &[]);
     let pod = |name: &str| format!("{{kind: Pod, metadata: {{name: {name}}}, spec: {{}}}}");
     check(&[set("", ""), nginx.clone(), pod("web-2")], &["pod-name-taken metadata.name: a bare Pod web-2"]);
+    // One of an export has an owner that is not there, and goes.
+    let owned_pod = "{kind: Pod, metadata: {name: web-2, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, \
+                     name: web, uid: u}]}, spec: {subdomain: gone, volumes: [{name: v, persistentVolumeClaim: \
+                     {claimName: gone}}]}}";
+    check(&[set("", ""), nginx.clone(), owned(owned_pod)], &[]);
     check(&[set("", ""), nginx.clone(), pod("web-3"), pod("web-02"), pod("web-x"), pod("webs-1")], &[]);
     // A set of ten and more pods beside one named like its second: names stay apart.
     let second = set("", "").replace("name: web", "name: web-1");
@@ -192,9 +211,7 @@ fn services() {
     let (web, nginx) = (set("", ""), service(HEADLESS));
     check(
         &[web.clone(), nginx.clone(), alone("selector: {app: b}")],
-        &[
-            "selects-nothing spec.selector: no StatefulSet and no Pod declared in namespace default has the labels app: b",
-        ],
+        &["selects-nothing spec.selector: nothing declared in namespace default has pods with the labels app: b"],
     );
     check(&[web.clone(), nginx.clone(), alone("selector: {app: a}")], &[]);
     check(&[alone("clusterIP: None")], &[]);
@@ -267,6 +284,58 @@ fn pods_and_slices() {
     );
 }
 
+/// What stands beside the objects: pods of other kinds, and documents with an error.
+fn neighbours() {
+    let selecting =
+        |label: &str| service(&format!("selector: {{app: {label}}}, ports: [{{port: 80, targetPort: http}}]"));
+    let pods = |namespace: &str, port: &str| Neighbour::Pods {
+        namespace: owned(namespace),
+        template: Box::new(
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"labels": {"app": "front"}},
+                "spec": {"containers": [{"name": "a", "ports": [{"name": port, "containerPort": 80}]}]},
+            }))
+            .unwrap(),
+        ),
+    };
+    let nothing = "selects-nothing spec.selector";
+    check_beside(&[pods("default", "http")], &[selecting("front")], &[]);
+    check_beside(&[pods("default", "web")], &[selecting("front")], &["target-port-missing spec.ports[0].targetPort"]);
+    check_beside(&[pods("default", "http")], &[selecting("back")], &[nothing]);
+    check_beside(&[pods("other", "http")], &[selecting("front")], &[nothing]);
+    let labels = |text: Option<&str>| text.map(|text| Labels::from([(owned("app"), owned(text))]));
+    let of = |labels| Neighbour::Labels { namespace: owned("default"), labels };
+    check_beside(&[of(labels(Some("front")))], &[selecting("front")], &[]);
+    check_beside(&[of(labels(Some("front")))], &[selecting("back")], &[nothing]);
+    check_beside(&[of(None)], &[selecting("back")], &[]);
+
+    let broken = |kind: Kind, name: &str, labels| Neighbour::Broken {
+        key: ObjectKey::new(kind, if kind.is_namespaced() { "default" } else { "" }, name),
+        labels,
+        class: (kind == Kind::PersistentVolume).then(|| owned("fast")),
+    };
+    check_beside(&[broken(Kind::StatefulSet, "web", Some(labels(Some("front"))))], &[selecting("front")], &[]);
+    check_beside(&[broken(Kind::Pod, "web", Some(None))], &[selecting("front")], &[]);
+    let governed = [set("", "")];
+    check_beside(&[broken(Kind::Service, "nginx", None)], &governed, &[]);
+    check_beside(&[broken(Kind::Service, "other", None)], &governed, &["governing-service-missing"]);
+    let pod = "{kind: Pod, metadata: {name: p}, spec: {hostname: p, subdomain: s, volumes: [{name: v, \
+               persistentVolumeClaim: {claimName: c}}]}}";
+    let alone: &[&str] = &["subdomain-missing", "claim-missing"];
+    let slice =
+        "{kind: EndpointSlice, metadata: {name: a, labels: {kubernetes.io/service-name: s}}, addressType: IPv4}";
+    let claim = "{kind: PersistentVolumeClaim, metadata: {name: d}, spec: {storageClassName: fast}}";
+    check_beside(&[broken(Kind::Service, "s", None)], &[owned(pod)], &alone[1..]);
+    check_beside(&[broken(Kind::PersistentVolumeClaim, "c", None)], &[owned(pod)], &alone[..1]);
+    check_beside(&[broken(Kind::Service, "s", None)], &[owned(slice)], &[]);
+    check_beside(&[broken(Kind::StorageClass, "fast", None)], &[owned(claim)], &[]);
+    check_beside(&[broken(Kind::PersistentVolume, "v", None)], &[owned(claim)], &[]);
+    // What cannot be read may be any of them; what does not hang on it is told all the same.
+    let all = [owned(pod), owned(slice), owned(claim), set("", ""), selecting("back").replace("nginx", "other")];
+    check_beside(&[Neighbour::Unknown], &all, &[]);
+    check_beside(&[Neighbour::Unknown], &[set("", "").replace("serviceName: nginx, ", "")], &["service-name-empty"]);
+}
+
 fn storage() {
     let nginx = service(HEADLESS);
     let claiming =
@@ -335,6 +404,7 @@ fn every_rule_has_its_rows_and_its_documentation() {
     sets();
     services();
     pods_and_slices();
+    neighbours();
     storage();
     annotations_of_ours();
     annotations_of_the_simulation();
