@@ -79,7 +79,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "object",
             "settings",
             "telemetry",
-            "zone",
         ],
     ),
     ("lib", &[]),

@@ -34,6 +34,7 @@ pub mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use crate::yaml::MAX_DIAGNOSTICS;
 use crate::{
     diagnostic::{self, Diagnostic, Place, Severity, not_shown},
     object::{
@@ -41,7 +42,6 @@ use crate::{
         lint::{self, Lint},
     },
     runtime::simulated::check_annotations,
-    yaml::MAX_DIAGNOSTICS,
 };
 use document::Declared;
 use file::File;
