@@ -81,7 +81,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "object",
             "settings",
             "telemetry",
-            "zone",
         ],
     ),
     ("lib", &[]),

@@ -4,10 +4,9 @@
 use crate::{
     controller::Refusal,
     diagnostic::{Diagnostic, Severity, not_shown},
-    manifest::{KEPT, Manifests},
+    manifest::{KEPT, MAX_DIAGNOSTICS, Manifests},
     object::{FieldError, ObjectKey},
     settings::Settings,
-    yaml::MAX_DIAGNOSTICS,
 };
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -22,7 +22,7 @@ impl<R: PodRuntime> Controller<R> {
             seen.insert(key.clone());
         }
         if let Err(errors) = self.take_declaration(&key, declaration, now) {
-            self.refusals.push(Refusal { key, errors });
+            self.refusals.push(Refusal::new(key, errors));
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::{Controller, endpointslice, endpointslice::Plan};
 use crate::{
-    object::{Kind, Object, ObjectKey},
+    object::{APPLIED, Kind, ORIGIN, Object, ObjectKey},
     records::SERVICE_NAME_LABEL,
     runtime::PodRuntime,
 };
@@ -77,7 +77,7 @@ impl<R: PodRuntime> Controller<R> {
             }
             (None, Some(stored)) => {
                 let declared =
-                    stored.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(super::apply::ORIGIN));
+                    stored.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
                 if !declared {
                     let _ = self.cluster.delete(&at, None, now);
                 }
@@ -234,7 +234,7 @@ fn slice(endpoints: &Endpoints, family: &str, ports: Vec<EndpointPort>) -> Endpo
     let mut labels = of.labels.clone().unwrap_or_default();
     labels.insert(SERVICE_NAME_LABEL.to_owned(), name.clone());
     labels.insert(endpointslice::MANAGED_BY_LABEL.to_owned(), MIRRORED_BY.to_owned());
-    let ours = [super::apply::ORIGIN, super::apply::APPLIED];
+    let ours = [ORIGIN, APPLIED];
     let is_copied = |key: &str| !NOT_COPIED.contains(&key) && !ours.contains(&key);
     let annotations: BTreeMap<String, String> = of
         .annotations

@@ -8,7 +8,7 @@ use crate::{
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use std::{
     collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
     path::Path,
     sync::Arc,
 };
@@ -111,16 +111,32 @@ pub(super) fn complete_selector(object: &mut Object) {
 
 /// A digest of a value: the same for the same value, however it is written, whatever the order of keys.
 pub(super) fn digest(node: &Node) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
     feed(node, &mut hasher);
     hasher.finish()
 }
 
-fn feed(node: &Node, hasher: &mut DefaultHasher) {
+/// FNV-1a, 64 bits.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = (self.0 ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn feed(node: &Node, hasher: &mut Fnv) {
     std::mem::discriminant(&node.value).hash(hasher);
     match &node.value {
         Value::Null => {}
         Value::Bool(value) => value.hash(hasher),
+        Value::SpelledBool { text, .. } => text.hash(hasher),
         Value::Integer(value) => value.hash(hasher),
         Value::Float(value) => value.to_bits().hash(hasher),
         Value::String(value) => value.hash(hasher),

@@ -6,7 +6,7 @@ use super::{
     walk::is_gone,
 };
 use crate::{
-    diagnostic::{Diagnostic, Place, has_error},
+    diagnostic::{Diagnostic, has_error},
     object::{ObjectKey, lint::Neighbour},
     yaml,
 };

@@ -36,6 +36,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+pub use crate::yaml::MAX_DIAGNOSTICS;
 use crate::{
     diagnostic::{self, Diagnostic, Place, Severity, not_shown},
     object::{
@@ -43,7 +44,6 @@ use crate::{
         lint::{self, Lint},
     },
     runtime::simulated::check_annotations,
-    yaml::MAX_DIAGNOSTICS,
 };
 use document::Declared;
 use file::File;

@@ -145,10 +145,7 @@ impl Reader {
             return;
         }
         let (path, text) = self.sources.get(source).map_or((Path::new(""), ""), |(path, text)| (path, &**text));
-        let diagnostic = match severity {
-            Severity::Error => Diagnostic::error(path, message),
-            Severity::Warning => Diagnostic::warning(path, message),
-        };
+        let diagnostic = Diagnostic { severity, ..Diagnostic::error(path, message) };
         self.diagnostics.push((source, diagnostic.at(text, place, width).help(help)));
     }
 
