@@ -323,7 +323,7 @@ fn terminating() {
 fn slices_that_lead_elsewhere() {
     let mut world = World::new(&web(&[]));
     let unselecting = SERVICE.replace(", selector: {app: nginx}", "");
-    world.controller.handle(Event::Apply(decode(&unselecting)), world.now);
+    world.controller.handle(Event::Apply(decode(&unselecting).into()), world.now);
     world.run(SignedDuration::from_secs(1));
     check(&world, &[("web-1.nginx", &["ok endpoint web-1 in slice", "address 10.244.0.3", "answer NOERROR"])]);
     let key = ObjectKey::new(Kind::Pod, "default", "web-1");
@@ -343,7 +343,7 @@ fn slices_that_lead_elsewhere() {
     );
     let fewer = web(&[("replicas: 3", "replicas: 1")]);
     for text in fewer.iter().filter(|text| text.contains("StatefulSet")) {
-        world.controller.handle(Event::Apply(decode(text)), world.now);
+        world.controller.handle(Event::Apply(decode(text).into()), world.now);
     }
     world.run(SignedDuration::from_secs(400));
     check(&world, &[("nginx", &["10.244.0.3 was the address of pod web-1, which is gone"])]);
