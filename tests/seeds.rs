@@ -27,13 +27,12 @@ struct Outcome {
     told: Vec<String>,
 }
 
-fn run(files: &[&str], more: &str) -> Outcome {
+fn run(files: &[&str], more: &str, settings: &Settings) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
     for file in files {
         fs::copy(Path::new("tests/data/seeds").join(file), directory.path().join(file)).unwrap();
     }
     fs::write(directory.path().join("more.yaml"), more).unwrap();
-    let settings = Settings::defaults();
     let mut controller = Controller::new(
         ControllerSettings {
             service_cidrs: settings.service_cidrs.clone(),
@@ -105,7 +104,7 @@ fn run(files: &[&str], more: &str) -> Outcome {
 }
 
 fn check(files: &[&str], more: &str, [pods, claims, names]: [&str; 3], told: &[&str]) {
-    let found = run(files, more);
+    let found = run(files, more, &Settings::defaults());
     assert_eq!([&*found.pods, &*found.claims, &*found.names], [pods, claims, names], "{files:?}");
     assert_eq!(found.told, told, "{files:?}");
 }
@@ -180,6 +179,15 @@ fn the_sets_of_the_last_tutorial() {
         ],
         &[],
     );
+}
+
+/// As upstream does it, which a setting asks for.
+#[test]
+fn a_set_that_waits_for_its_class() {
+    let settings = Settings { provision_undeclared: false, ..Settings::defaults() };
+    let found = run(&["004-a-nginx-web.yaml"], "", &settings);
+    assert_eq!([&*found.pods, &*found.claims, &*found.names], ["web-0(Pending)", "www-web-0=-", ""]);
+    assert_eq!(found.told, ["warning storage-class-missing"]);
 }
 
 #[test]
