@@ -17,6 +17,9 @@ type PortKey = (String, i32, String, String);
 /// The addresses of a subset, and whether each is ready.
 type Addresses<'a> = BTreeMap<AddressKey, (&'a EndpointAddress, bool)>;
 
+/// Addresses, and the ports that they share.
+type Packed<'a> = (Addresses<'a>, Vec<PortKey>);
+
 /// Packs subsets anew (upstream: `RepackSubsets`): ports with the same addresses share a subset, an address stands in it
 /// once, and one that is said to be ready and not ready is not ready. Subsets come in the order of their ports,
 /// addresses in their own; subsets without addresses are left out.
@@ -48,7 +51,7 @@ pub fn repack(subsets: &[EndpointSubset]) -> Vec<EndpointSubset> {
         return subsets.to_vec();
     }
     // Subsets that were given apart may turn out to have the same addresses.
-    let mut same: BTreeMap<Vec<(AddressKey, bool)>, (Addresses<'_>, Vec<PortKey>)> = BTreeMap::new();
+    let mut same: BTreeMap<Vec<(AddressKey, bool)>, Packed<'_>> = BTreeMap::new();
     for (of, ports) in packed {
         let joined = join(&groups, &of);
         let key = joined.iter().map(|(key, (_, ready))| (key.clone(), *ready)).collect();

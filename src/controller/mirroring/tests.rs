@@ -71,7 +71,8 @@ fn what_is_mirrored() {
         endpoints(all)
     };
     let made = ["IPv4 [10.9.0.1 10.9.0.2=two !10.9.0.3] web:8080", "IPv6 [fd00::1] web:8080", "IPv4 [10.9.1.1] "];
-    let rows: [(&str, Option<Endpoints>, Option<Service>, &[&str]); 8] = [
+    type Row<'a> = (&'a str, Option<Endpoints>, Option<Service>, &'a [&'a str]);
+    let rows: [Row<'_>; 8] = [
         ("by hand", Some(given(json!({}))), Some(service(json!({}))), &made),
         ("an alias", Some(given(json!({}))), Some(service(json!({"type": "ExternalName"}))), &made),
         ("no Service", Some(given(json!({}))), None, &[]),

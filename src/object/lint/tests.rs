@@ -277,7 +277,7 @@ fn pods_and_slices() {
     );
     let endpoints = "{kind: Endpoints, metadata: {name: s}}".to_owned();
     check(&[owned(service), endpoints.clone()], &[]);
-    check(&[endpoints.clone()], &["endpoints-without-service metadata.name: no Service s"]);
+    check(std::slice::from_ref(&endpoints), &["endpoints-without-service metadata.name: no Service s"]);
     check(
         &[owned(selecting), pod("a", "").replace("name: a}", "name: a, labels: {app: a}}"), endpoints],
         &["endpoints-beside-selector metadata.name: Service s has a selector"],

@@ -50,7 +50,9 @@ pub fn service_addresses(spec: &ServiceSpec) -> Vec<FieldError> {
 pub(super) fn validate_update(errors: &mut Errors, old: &Service, new: &Service) {
     let (before, after) = (with_addresses(old), with_addresses(new));
     let is = |spec: &ServiceSpec, kind: &str| text(&spec.type_) == kind;
-    if !is(&before, "ExternalName") && !is(&after, "ExternalName") && !(is_headless(&before) && is_headless(&after)) {
+    let is_alias = is(&before, "ExternalName") || is(&after, "ExternalName");
+    let stays_headless = is_headless(&before) && is_headless(&after);
+    if !is_alias && !stays_headless {
         update_addresses(errors, &before, &after);
     }
     if is(&before, "LoadBalancer")
