@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use std::{fs, io::Write, net::TcpStream, process::Command};
 use support::cluster::Home;
 
-const ROUNDS: usize = 5;
-const OBJECTS: usize = 24;
+const ROUNDS: usize = 4;
+const OBJECTS: usize = 16;
 const KINDS: [(Kind, &str); 4] = [
     (Kind::StatefulSet, "/apis/apps/v1/namespaces/NS/statefulsets"),
     (Kind::Service, "/api/v1/namespaces/NS/services"),
@@ -57,6 +57,8 @@ fn files_and_kubectl_apply_give_the_same_objects() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let configured = String::from_utf8_lossy(&output.stdout).matches("configured").count();
+        assert!(round == 0 || configured > OBJECTS / 4, "only {configured} changed\n{said}");
         for (number, object) in objects.iter().enumerate() {
             let [file, kubectl] = [BY_FILE, BY_KUBECTL].map(|namespace| comparable(&server, number, namespace));
             assert_eq!(file, kubectl, "SEED={seed} round {round}, as it was declared: {object}\n{said}");
@@ -66,6 +68,34 @@ fn files_and_kubectl_apply_give_the_same_objects() {
                 [BY_FILE, BY_KUBECTL].iter().for_each(|namespace| patch(&server, number, namespace, &change));
             }
         }
+    }
+}
+
+#[test]
+fn an_edit_while_the_program_is_down_is_an_edit() {
+    let home = Home::kept();
+    let file = |labels: &str| {
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: o1, namespace: by-file, labels: {LABELS}}\n\
+                    spec: {clusterIP: None, selector: {a: b}}\n";
+        support::write(&home.path("manifests/o1.yaml"), &text.replace("LABELS", labels));
+    };
+    fs::create_dir(home.path("manifests")).unwrap();
+    // (what the file says, what a client does then, and the labels afterwards)
+    for (says, change, labels) in [
+        (
+            "a: x, b: x",
+            json!({ "metadata": { "labels": { "mine": "x" } } }),
+            json!({ "a": "x", "b": "x", "mine": "x" }),
+        ),
+        ("b: y1", json!({ "metadata": { "labels": { "b": "z" } } }), json!({ "b": "z", "mine": "x" })),
+        ("b: y1", json!({ "metadata": { "labels": { "c": "x" } } }), json!({ "b": "z", "c": "x", "mine": "x" })),
+        ("b: y1, d: x", json!({}), json!({ "b": "y1", "c": "x", "d": "x", "mine": "x" })),
+    ] {
+        file(says);
+        let server = home.start();
+        patch(&server, 1, BY_FILE, &change);
+        assert_eq!(comparable(&server, 1, BY_FILE)["metadata"]["labels"], labels, "{says}");
+        server.stop();
     }
 }
 

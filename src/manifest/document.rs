@@ -26,6 +26,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 const FURTHER: usize = 3;
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
+
 /// A declared object and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Declared {

@@ -4,9 +4,10 @@
 //! Upstream's CreateThreeWayMergePatch: deletions are what the last version said and the new one does not, changes are
 //! what the live object has otherwise than the new version says. What neither version says is not looked at.
 //!
-//! One thing is done differently. Elements with one merge key (ports 53 of UDP and of TCP) are one element to upstream,
+//! Two things are done differently. Elements with one merge key (ports 53 of UDP and of TCP) are one element to upstream,
 //! which changes the first where the second was meant. Here such a list is merged by the whole key that server-side
-//! apply has for it, and sent as a whole.
+//! apply has for it, and sent as a whole. And what would be deleted from an element that somebody has removed meanwhile
+//! is left out: upstream puts it into the element that comes anew.
 
 use super::{
     PatchError,
@@ -31,7 +32,9 @@ enum Side {
 pub fn apply(original: &Object, modified: &Object, current: &Object, schema: &'static Schema) -> Merged {
     let mut modified = modified.clone();
     settle_duplicates(Some(original), &mut modified, Some(current), Some(schema))?;
-    let patch = difference(original, &modified, current, Some(schema))?;
+    let mut original = original.clone();
+    prune(&mut original, current, Some(schema));
+    let patch = difference(&original, &modified, current, Some(schema))?;
     strategic::merge(current.clone(), patch, Some(schema))
 }
 
@@ -243,6 +246,33 @@ fn combine_lists(
         }
     }
     Ok(())
+}
+
+/// Leaves out elements of merged lists that the live object does not have (any more): nothing is to be deleted there, and
+/// a directive that does would stay in the element that comes anew.
+fn prune(original: &mut Object, current: &Object, schema: Option<&'static Schema>) {
+    let Some(schema) = schema else { return };
+    for (name, value) in original {
+        let Some(field) = schema.field(name) else { continue };
+        match (value, current.get(name)) {
+            (Value::Object(old), Some(Value::Object(live))) if matches!(field.of, Type::Object(_)) => {
+                prune(old, live, field.of.schema());
+            }
+            (Value::Array(old), Some(Value::Array(live))) => {
+                let Some(key) = field.patch.key.filter(|_| field.patch.merges) else { continue };
+                let live = by_key(live, key).unwrap_or_default();
+                // One that cannot be told from the others stays, and is the error that it is.
+                old.retain(|element| element.get(key).is_none_or(|id| live.contains_key(&text(id))));
+                for element in old {
+                    let found = live.get(&text(&element[key])).and_then(|found| found.as_object());
+                    if let (Value::Object(element), Some(found)) = (element, found) {
+                        prune(element, found, field.of.schema());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Puts in the place of each list in which a merge key stands twice, in `modified` or in `current`, what it will be.

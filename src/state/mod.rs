@@ -441,7 +441,10 @@ fn read_named(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>>
     Ok(loaded)
 }
 
-fn read_last_applied(database: &Database) -> Result<Vec<(ObjectKey, Arc<str>)>, Box<dyn std::error::Error>> {
+/// What the manifest of each object said.
+type Versions = Vec<(ObjectKey, Arc<str>)>;
+
+fn read_last_applied(database: &Database) -> Result<Versions, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
     let mut found = Vec::new();
     let table = match transaction.open_table(APPLIED) {
