@@ -261,7 +261,7 @@ fn lines_made_by_chance() {
     let number =
         |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
     let mut lines = Lines::new(number("ZONE_ORACLE_SEED", 11), include_str!("zone_oracle/records.txt"));
-    let mut left = number("ZONE_ORACLE_LINES", 20_000) as usize;
+    let mut left = number("ZONE_ORACLE_LINES", 6_000) as usize;
     let mut differences = Vec::new();
     // What may swallow the lines after it stands in a file of its own, of which only so many are tried.
     let mut alone = left / 200;

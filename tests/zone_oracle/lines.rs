@@ -181,7 +181,7 @@ pub fn is_whole(line: &str) -> bool {
 pub fn is_known(difference: &str) -> bool {
     let Some(line) = difference.strip_prefix("only we refuse `") else { return false };
     let is = |types: &[&str]| types.iter().any(|rtype| line.starts_with(&format!("{rtype} ")));
-    (is(&["WKS", "LOC"]) && line.contains(['+', '-']))
+    (is(&["WKS", "LOC", "NXT"]) && line.contains(['+', '-']))
         || (is(&["WKS"]) && line.contains("is not a port"))
         || (is(&["EUI48", "EUI64"]) && line.contains("with `-` between them"))
         || (is(&["NS"]) && line.contains("has no address in this zone"))

@@ -7,8 +7,8 @@ mod gateway;
 mod location;
 mod mnemonic;
 mod prefixes;
+mod record_types;
 mod service;
-mod types;
 
 use super::entry::Token;
 use crate::{name::Name, wire::rdata::RecordType};
@@ -27,7 +27,7 @@ pub(super) fn parse<'r, 't>(
     tokens: &'r [Token<'t>],
     origin: &Name,
 ) -> Result<Vec<u8>, RdataError<'r, 't>> {
-    let fields = types::fields(rtype);
+    let fields = record_types::fields(rtype);
     let whole = |message: String| (tokens.first(), message);
     let rdata = match tokens {
         [first, rest @ ..] if is_marker(first) && !is_text(rtype, rest) => {

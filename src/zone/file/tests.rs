@@ -128,7 +128,7 @@ fn mistakes_have_their_place() {
               "4:1 warning ns.example.org. A is hidden by the DNAME of example.org."]),
         ("HEADa CNAME b\na RRSIG CNAME 8 3 60 20300101000000 20200101000000 1 @ AAAA",
             &["6:1 warning this zone is signed: its signatures are transferred, and never added to answers"]),
-        ("HEADa SVCB 1 b mandatory=port", &["5:16 error port is mandatory and missing"]),
+        ("HEADa SVCB 1 b mandatory=port", &["5:12 error port is mandatory and missing"]),
         ("HEADa SVCB 1 b color=red", &["5:12 error `color` is no parameter known here"]),
         ("HEADa DS 1 8 2 ABCD", &["5:6 error a digest of type 2 has 32 octets, not 2"]),
         ("HEADa SSHFP 1 3 ABC", &["5:13 error an odd number of hexadecimal digits"]),
@@ -319,7 +319,7 @@ const RARE_TYPES: &[&str] =
 /// of great length.
 #[test]
 fn junk_is_bounded() {
-    let million = 1 << 20;
+    let million = 1 << 17;
     let rows: &[(&str, String)] = &[
         ("words", "a ".repeat(million)),
         ("one word", "a".repeat(2 * million)),
@@ -339,7 +339,7 @@ fn junk_is_bounded() {
     ];
     for (what, text) in rows {
         let (zone, diagnostics) = parse(text);
-        assert!(zone.is_none() || *what == "types", "{what}");
+        assert!(zone.is_none() || matches!(*what, "types"), "{what}");
         assert!(diagnostics.len() <= 2 * (MISTAKES_MAX + 1), "{what}");
         for diagnostic in &diagnostics {
             assert!(diagnostic.message.len() + diagnostic.source_line.len() < 40_000, "{what}");
