@@ -34,7 +34,7 @@ const OF_SETS: &str = "ABCDEFGHOPZ";
 
 /// The table of DNS counts its lines through.
 const DNS: &str = "conformance-dns.md";
-const DNS_LINES: u32 = 276;
+const DNS_LINES: u32 = 283;
 
 /// Short names that the tables use.
 const SHORT: [(&str, &str); 14] = [

@@ -110,7 +110,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("arc_swap", &["zone/publish.rs"]),
     ("clap", &["cli/"]),
     ("hickory_net", &["forward/"]),
-    ("hickory_proto", &["zone/file", "demo/client.rs", "explain/answered.rs", "forward/"]),
+    ("hickory_proto", &["demo/client.rs", "explain/answered.rs", "forward/"]),
     ("imbl", &["zone/"]),
     (
         "k8s_openapi",

@@ -93,7 +93,7 @@ x.wild              A       192.0.2.2
 a.b.*.deep          A       192.0.2.3
 child               NS      ns.child
 child               NS      ns.elsewhere.
-child               DS      1 8 2 abcd
+child               DS      1 8 5 abcd
 ns.child            A       192.0.2.53
 out                 NS      ns.elsewhere.
 tochild             CNAME   host.child

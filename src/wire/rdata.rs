@@ -342,9 +342,13 @@ mod tests {
 
     #[test]
     fn types_by_name_and_number() {
-        for (text, number, shown) in
-            [("a", 1, "A"), ("HTTPS", 65, "HTTPS"), ("nsap-ptr", 23, "NSAP-PTR"), ("type65280", 65280, "TYPE65280"), ("TYPE1", 1, "A")]
-        {
+        for (text, number, shown) in [
+            ("a", 1, "A"),
+            ("HTTPS", 65, "HTTPS"),
+            ("nsap-ptr", 23, "NSAP-PTR"),
+            ("type65280", 65280, "TYPE65280"),
+            ("TYPE1", 1, "A"),
+        ] {
             let rtype = RecordType::parse(text);
             assert_eq!(rtype, Some(RecordType(number)), "{text}");
             assert_eq!(rtype.map(|rtype| rtype.to_string()).as_deref(), Some(shown));

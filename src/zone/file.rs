@@ -16,14 +16,16 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hasher as _},
+    io,
     path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 /// A file of more octets is refused.
 pub const FILE_MAX: u64 = 64 << 20;
-/// No more mistakes of one file are told.
+/// No more mistakes of one file are told, and no more warnings; of the rest it is told how many there are.
 pub const MISTAKES_MAX: usize = 20;
 
 /// What is said in [`Diagnostic::kept`] while a file is broken.
@@ -90,11 +92,24 @@ pub struct ZoneFiles {
 
 #[derive(Debug, Default)]
 struct File {
-    octets: Option<Vec<u8>>,
+    /// What it was like when it was read.
+    print: Option<Fingerprint>,
     /// Files that it includes, as they were when it was read; nothing of those that could not be read.
-    includes: Vec<(PathBuf, Option<Vec<u8>>)>,
+    includes: Vec<(PathBuf, Option<Fingerprint>)>,
     good: Option<StaticZone>,
     diagnostics: Vec<Diagnostic>,
+}
+
+/// The length of a file and a hash of its octets: enough to notice a change, and no copy of a large file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fingerprint(usize, u64);
+
+impl Fingerprint {
+    fn of(octets: &[u8]) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(octets);
+        Fingerprint(octets.len(), hasher.finish())
+    }
 }
 
 impl ZoneFiles {
@@ -142,18 +157,18 @@ impl ZoneFiles {
             let octets = read_bounded(&path);
             let file = self.files.entry(path.clone()).or_default();
             match octets {
-                Ok(octets) if file.octets.as_ref() == Some(&octets) && !file.includes_differ() => {}
+                Ok(octets) if file.print == Some(Fingerprint::of(&octets)) && !file.includes_differ() => {}
                 Ok(octets) => {
                     let mut includes = Vec::new();
                     let mut include = |from: &Path, name: &str| {
                         let path = included_path(&self.directory, from, name)?;
                         let octets = read_bounded(&path);
-                        includes.push((path.clone(), octets.as_ref().ok().cloned()));
+                        includes.push((path.clone(), octets.as_ref().ok().map(|octets| Fingerprint::of(octets))));
                         octets.map(|octets| (path, octets)).map_err(|error| error.to_string())
                     };
                     let (zone, diagnostics) = read::read_with(&path, &octets, &self.built_in, &mut include);
                     file.includes = includes;
-                    file.take(Some(octets), zone, diagnostics);
+                    file.take(Some(Fingerprint::of(&octets)), zone, diagnostics);
                 }
                 Err(error) => {
                     let diagnostic = mistake(&path, format!("the file cannot be read: {error}"));
@@ -190,11 +205,12 @@ impl ZoneFiles {
 impl File {
     /// Whether an included file is another one now.
     fn includes_differ(&self) -> bool {
-        self.includes.iter().any(|(path, before)| read_bounded(path).ok() != *before)
+        let now = |path: &Path| read_bounded(path).ok().map(|octets| Fingerprint::of(&octets));
+        self.includes.iter().any(|(path, before)| now(path) != *before)
     }
 
-    fn take(&mut self, octets: Option<Vec<u8>>, zone: Option<StaticZone>, diagnostics: Vec<Diagnostic>) {
-        self.octets = octets;
+    fn take(&mut self, print: Option<Fingerprint>, zone: Option<StaticZone>, diagnostics: Vec<Diagnostic>) {
+        self.print = print;
         self.diagnostics = diagnostics;
         if zone.is_some() {
             self.good = zone;

@@ -8,15 +8,116 @@ pub struct Lines {
 
 /// Fields that are worth trying anywhere.
 const FIELDS: &[&str] = &[
-    "0", "1", "2", "3", "7", "8", "13", "16", "63", "64", "127", "128", "253", "254", "255", "256", "65535", "65536",
-    "4294967295", "4294967296", "-1", "+1", "00", "007", "0x10", "1h", "1h30m", "1w1", "-", ".", "@", "a", "a.", "a.b",
-    "*", "..", "a..b", "\"\"", "\"a\"", "\"a b\"", "\\097", "\\.", "\\256", "\\", "a\\", "A", "NS", "TYPE1", "TYPE65535",
-    "TYPE65536", "IN", "ab", "abc", "ABCD", "AB CD", "00000000", "AAAA", "AA==", "AA=", "A", "=", "/w==", "192.0.2.1",
-    "192.0.2.256", "1.2.3", "2001:db8::1", "::", "::ffff:1.2.3.4", "1::2::3", "N", "S", "E", "W", "m", "1m", "0.01",
-    "59.999", "1:192.0.2.0/24", "!2:2001:db8::/32", "alpn=h2", "alpn=\"h2,h3\"", "port=53", "mandatory=port",
-    "key65534=a", "no-default-alpn", "ipv4hint=192.0.2.1", "ipv6hint=::1", "key3=\\000\\053", "ech=AAAA", "( )", "(", ")",
-    ";", "\\#", "\\# 0", "\\# 1 00", "RSASHA256", "SHA-256", "PKIX", "20200101000000", "20200101250000", "ZONE|KSK",
-    "00-00-5e-00-53-2a", "0014:4fff:ff20:ee64", "0x4700", "tcp", "smtp", "!a!b!", "!a!b!i", "!(a)!\\\\1!",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "8",
+    "13",
+    "16",
+    "63",
+    "64",
+    "127",
+    "128",
+    "253",
+    "254",
+    "255",
+    "256",
+    "65535",
+    "65536",
+    "4294967295",
+    "4294967296",
+    "-1",
+    "+1",
+    "00",
+    "007",
+    "0x10",
+    "1h",
+    "1h30m",
+    "1w1",
+    "-",
+    ".",
+    "@",
+    "a",
+    "a.",
+    "a.b",
+    "*",
+    "..",
+    "a..b",
+    "\"\"",
+    "\"a\"",
+    "\"a b\"",
+    "\\097",
+    "\\.",
+    "\\256",
+    "\\",
+    "a\\",
+    "A",
+    "NS",
+    "TYPE1",
+    "TYPE65535",
+    "TYPE65536",
+    "IN",
+    "ab",
+    "abc",
+    "ABCD",
+    "AB CD",
+    "00000000",
+    "AAAA",
+    "AA==",
+    "AA=",
+    "A",
+    "=",
+    "/w==",
+    "192.0.2.1",
+    "192.0.2.256",
+    "1.2.3",
+    "2001:db8::1",
+    "::",
+    "::ffff:1.2.3.4",
+    "1::2::3",
+    "N",
+    "S",
+    "E",
+    "W",
+    "m",
+    "1m",
+    "0.01",
+    "59.999",
+    "1:192.0.2.0/24",
+    "!2:2001:db8::/32",
+    "alpn=h2",
+    "alpn=\"h2,h3\"",
+    "port=53",
+    "mandatory=port",
+    "key65534=a",
+    "no-default-alpn",
+    "ipv4hint=192.0.2.1",
+    "ipv6hint=::1",
+    "key3=\\000\\053",
+    "ech=AAAA",
+    "( )",
+    "(",
+    ")",
+    ";",
+    "\\#",
+    "\\# 0",
+    "\\# 1 00",
+    "RSASHA256",
+    "SHA-256",
+    "PKIX",
+    "20200101000000",
+    "20200101250000",
+    "ZONE|KSK",
+    "00-00-5e-00-53-2a",
+    "0014:4fff:ff20:ee64",
+    "0x4700",
+    "tcp",
+    "smtp",
+    "!a!b!",
+    "!a!b!i",
+    "!(a)!\\\\1!",
 ];
 
 impl Lines {
@@ -26,7 +127,8 @@ impl Lines {
     }
 
     pub fn next(&mut self) -> String {
-        let mut line: Vec<String> = self.random.choice(&self.rows).unwrap().iter().map(|field| (*field).to_owned()).collect();
+        let mut line: Vec<String> =
+            self.random.choice(&self.rows).unwrap().iter().map(|field| (*field).to_owned()).collect();
         for _ in 0..self.random.usize(1..3) {
             // The type mostly stays.
             let from = usize::from(line.len() > 1 && self.random.u8(..) > 10);
@@ -47,7 +149,7 @@ impl Lines {
                 line.push("A".to_owned());
             }
         }
-        line.join(" ").to_lowercase_names()
+        line.join(" ")
     }
 
     /// A field with a letter more, less, doubled or exchanged.
@@ -67,18 +169,21 @@ impl Lines {
     }
 }
 
-/// Keeps what lines are compared for apart from what is known: names are lower-cased by us.
-trait LowerCase {
-    fn to_lowercase_names(self) -> String;
+/// Whether a line ends where it ends, whatever its fields are.
+pub fn is_whole(line: &str) -> bool {
+    !line.contains(['(', ')'])
+        && line.replace("\\\\", "").replace("\\\"", "").matches('"').count().is_multiple_of(2)
+        && !line.ends_with('\\')
 }
 
-impl LowerCase for String {
-    fn to_lowercase_names(self) -> String {
-        self
-    }
-}
-
-/// Differences that are meant, each with its reason in `docs/zone-files.md`.
-pub fn is_known(_difference: &str) -> bool {
-    false
+/// Differences that are meant. BIND reads some numbers with functions of C, which take a sign before them and leave what
+/// follows them; and we want the address of a name server, which it was told not to.
+pub fn is_known(difference: &str) -> bool {
+    let Some(line) = difference.strip_prefix("only we refuse `") else { return false };
+    let is = |types: &[&str]| types.iter().any(|rtype| line.starts_with(&format!("{rtype} ")));
+    (is(&["WKS", "LOC", "NXT"]) && line.contains(['+', '-']))
+        || (is(&["WKS"]) && line.contains("is not a port"))
+        || (is(&["EUI48", "EUI64"]) && line.contains("with `-` between them"))
+        || (is(&["NS"]) && line.contains("has no address in this zone"))
+        || line.contains("`RESERVED0` is no record type")
 }

@@ -78,7 +78,11 @@ impl<'r> Index<'r> {
             }
             if let Some(dnames) = types.get(&RecordType::DNAME).filter(|dnames| several(dnames)) {
                 for record in dnames {
-                    reader.error(record, &format!("{owner} has several DNAME records"), "all names below have one alias");
+                    reader.error(
+                        record,
+                        &format!("{owner} has several DNAME records"),
+                        "all names below have one alias",
+                    );
                 }
             }
         }
@@ -149,8 +153,10 @@ impl<'r> Index<'r> {
         for record in records.iter().filter(|record| record.rtype == RecordType::NS) {
             let server = target(record.rtype, &record.rdata).and_then(|name| Name::from_wire(name).ok());
             let Some(server) = server.filter(|server| server.is_within(&soa.owner)) else { continue };
-            let above = || std::iter::successors(server.parent(), Name::parent);
-            if let Some(dname) = above().find(|name| self.has(name, RecordType::DNAME)) {
+            if self.dname_above(&record.owner).is_some() {
+                continue;
+            }
+            if let Some(dname) = self.dname_above(&server) {
                 let message = format!("the name server {server} lies below the DNAME of {dname}");
                 reader.error(record, &message, "name a server elsewhere");
             } else if self.has(&server, RecordType::CNAME) {
@@ -160,6 +166,10 @@ impl<'r> Index<'r> {
                 reader.error(record, &message, "add an A or AAAA record for it");
             }
         }
+    }
+
+    fn dname_above(&self, name: &Name) -> Option<Name> {
+        std::iter::successors(name.parent(), Name::parent).find(|name| self.has(name, RecordType::DNAME))
     }
 
     /// A server below another delegation than its own is found by following that one.

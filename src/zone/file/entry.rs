@@ -102,7 +102,7 @@ impl<'t> Entries<'t> {
                 }
                 Some(')') => return Err(error(place, "this parenthesis was never opened", "remove this `)`")),
                 Some(next) => {
-                    let token = if next == '"' { self.quoted_token()? } else { self.word(has_pairs(&tokens))? };
+                    let token = if next == '"' { self.quoted_token()? } else { self.word(&tokens)? };
                     if tokens.len() < TOKENS_MAX {
                         tokens.push(token);
                     } else if too_many.is_none() {
@@ -145,16 +145,16 @@ impl<'t> Entries<'t> {
         }
     }
 
-    /// A word up to a blank, comment, parenthesis or quote. Where there are pairs, a quote after `=` is part of the word,
+    /// A word of this entry, up to a blank, comment, parenthesis or quote. Where there are pairs, a quote after `=` is part of the word,
     /// which ends with it.
-    fn word(&mut self, pairs: bool) -> Result<Token<'t>, FormError> {
+    fn word(&mut self, entry: &[Token<'t>]) -> Result<Token<'t>, FormError> {
         let (start, place) = (self.at, self.place);
         let mut before = None;
         loop {
             let next = self.peek();
             match next {
                 None | Some(' ' | '\t' | '\r' | '\n' | ';' | '(' | ')') => break,
-                Some('"') if pairs && before == Some('=') => {
+                Some('"') if before == Some('=') && has_pairs(entry) => {
                     let quote = self.place;
                     self.bump();
                     self.quoted(quote)?;
@@ -178,12 +178,14 @@ impl<'t> Entries<'t> {
     }
 }
 
-/// Whether words of what follows these tokens may be `key="value"`, as only those of SVCB and HTTPS are (RFC 9460 §2.1).
+/// Whether words of what follows these tokens may be `key="value"`: those after priority and target of SVCB and HTTPS (RFC
+/// 9460 §2.1).
 fn has_pairs(tokens: &[Token<'_>]) -> bool {
-    // Before the type stand owner, TTL and class at most.
-    tokens.iter().take(4).any(|token| {
+    let of_service = |token: &Token<'_>| {
         matches!(RecordType::parse(token.text), Some(RecordType::SVCB | RecordType::HTTPS)) && !token.quoted
-    })
+    };
+    // Before the type stand owner, TTL and class at most.
+    tokens.iter().take(4).position(of_service).is_some_and(|rtype| tokens.len() >= rtype + 3)
 }
 
 impl<'t> Iterator for Entries<'t> {

@@ -7,8 +7,8 @@ mod gateway;
 mod location;
 mod mnemonic;
 mod prefixes;
+mod record_types;
 mod service;
-mod types;
 
 use super::entry::Token;
 use crate::{name::Name, wire::rdata::RecordType};
@@ -27,12 +27,11 @@ pub(super) fn parse<'r, 't>(
     tokens: &'r [Token<'t>],
     origin: &Name,
 ) -> Result<Vec<u8>, RdataError<'r, 't>> {
-    let fields = types::fields(rtype);
+    let fields = record_types::fields(rtype);
     let whole = |message: String| (tokens.first(), message);
     let rdata = match tokens {
-        // What follows is text where it is no length: TXT may well begin with `\#`.
-        [first, length, digits @ ..] if is_marker(first) && encoding::is_number(length) => {
-            let mut rdata = generic(length, digits)?;
+        [first, rest @ ..] if is_marker(first) && !is_text(rtype, rest) => {
+            let mut rdata = generic(first, rest)?;
             if let Some(fields) = fields {
                 check::wire(fields, &mut rdata)
                     .ok_or_else(|| whole(format!("these octets are no rdata of {rtype}")))?;
@@ -40,7 +39,11 @@ pub(super) fn parse<'r, 't>(
             rdata
         }
         _ => match fields {
-            Some(fields) => by_fields(fields, tokens, origin)?,
+            Some(fields) => {
+                let mut rdata = by_fields(fields, tokens, origin)?;
+                debug_assert_eq!(check::wire(fields, &mut rdata), Some(()), "{rtype}: {rdata:?}");
+                rdata
+            }
             None if rtype.mnemonic().is_some() => {
                 return Err(whole(format!(r"{rtype} has no text form; write its rdata as `\# LENGTH HEX`")));
             }
@@ -62,8 +65,16 @@ fn is_marker(token: &Token<'_>) -> bool {
     token.text == r"\#" && !token.quoted
 }
 
+/// Whether what follows `\#` is no length but more text: TXT may well begin with an escaped `#`.
+fn is_text(rtype: RecordType, rest: &[Token<'_>]) -> bool {
+    rtype == RecordType::TXT && rest.first().is_none_or(|length| encoding::number(length, u32::MAX).is_err())
+}
+
 /// `\# LENGTH HEX…` (RFC 3597 §5).
-fn generic<'r, 't>(length: &'r Token<'t>, digits: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+fn generic<'r, 't>(marker: &'r Token<'t>, rest: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+    let [length, digits @ ..] = rest else {
+        return Err((Some(marker), r"`\#` is followed by a length and hexadecimal digits".to_owned()));
+    };
     let wanted = encoding::number(length, u16::MAX.into())? as usize;
     let rdata = encoding::hex(digits)?;
     if rdata.len() != wanted {

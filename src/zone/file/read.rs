@@ -276,7 +276,10 @@ impl State {
         } else {
             // A wrong owner must not give its records to the one before.
             self.owner = None;
-            self.owner = Some(self.name(&Token { quoted: false, ..first.clone() }).map_err(|(_, message, help)| (first, message, help))?);
+            self.owner = Some(
+                self.name(&Token { quoted: false, ..first.clone() })
+                    .map_err(|(_, message, help)| (first, message, help))?,
+            );
             rest
         };
         self.record(first, fields).map(Line::Record)
@@ -304,9 +307,8 @@ impl State {
         match (&*directive, rest) {
             ("$ORIGIN", [name]) => self.origin = Some(self.name(name)?),
             ("$TTL", [ttl]) => {
-                let seconds = read_ttl(ttl).ok_or_else(|| {
-                    (ttl, format!("`{}` is no TTL", rdata::shown(ttl.text)), "seconds, or 1h30m")
-                })?;
+                let seconds = read_ttl(ttl)
+                    .ok_or_else(|| (ttl, format!("`{}` is no TTL", rdata::shown(ttl.text)), "seconds, or 1h30m"))?;
                 self.default_ttl = Some(self.bounded(ttl, seconds));
             }
             ("$INCLUDE", [file]) => return Ok(Line::Include(file, None)),
@@ -395,7 +397,9 @@ impl State {
                 return Err((fields.last().unwrap_or(first), "the record's type is missing".to_owned(), ""));
             };
             rest = after;
-            if ttl.is_none() && let Some(seconds) = read_ttl(token) {
+            if ttl.is_none()
+                && let Some(seconds) = read_ttl(token)
+            {
                 ttl = Some(self.bounded(token, seconds));
             } else if !token.quoted && class.is_none() && is_class(token.text) {
                 class = Some(token);

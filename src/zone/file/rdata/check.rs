@@ -30,7 +30,7 @@ fn length(field: Field, rdata: &mut [u8], at: usize) -> Option<usize> {
         | Field::Protocol
         | Field::Discovery => fixed(1),
         Field::U16 | Field::Certificate | Field::KeyFlags | Field::Type => fixed(2),
-        Field::U32 | Field::Seconds | Field::Time | Field::Ipv4 => fixed(4),
+        Field::U32 | Field::Seconds | Field::Time | Field::Date | Field::Ipv4 => fixed(4),
         Field::Locator => fixed(8),
         Field::Ipv6 => fixed(16),
         Field::Eui(length) => fixed(length),
@@ -59,7 +59,10 @@ fn length(field: Field, rdata: &mut [u8], at: usize) -> Option<usize> {
         Field::Salt => counted(rest, 0),
         Field::NextHash => counted(rest, 1),
         Field::Types(least) => bitmaps(rest, least),
-        Field::FlatTypes => Some(rest.len()).filter(|length| *length <= 16),
+        // The first bit would say that this is no bitmap (RFC 2535 §5.2).
+        Field::FlatTypes => {
+            Some(rest.len()).filter(|length| *length <= 16 && rest.first().is_none_or(|first| first >> 7 == 0))
+        }
         Field::Ports => Some(rest.len()).filter(|length| *length <= 8192),
         Field::Atma => match rest {
             [0, _, ..] => Some(rest.len()),
@@ -88,6 +91,8 @@ fn length(field: Field, rdata: &mut [u8], at: usize) -> Option<usize> {
             let (tag, key) = (usize::from(*rest.first()?), usize::from(u16_at(rest, 2)?));
             fixed(4 + tag + key).filter(|_| tag > 0 && key > 0)
         }
+        // Other versions than 0 have other fields (RFC 1876 §2).
+        Field::Location if rest.first().is_some_and(|version| *version != 0) => Some(rest.len()),
         Field::Location => location(rest).then_some(16),
         Field::Prefixes => prefixes(rest).then_some(rest.len()),
         Field::Parameters => service::are_parameters(rest).then_some(rest.len()),
@@ -130,8 +135,13 @@ fn location(rdata: &[u8]) -> bool {
     const EQUATOR: u32 = 1 << 31;
     let number = |at: usize| rdata.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
     let size = |octet: u8| octet == 0 || (octet & 15 <= 9 && (1..=9).contains(&(octet >> 4)));
-    let within = |at: usize, degrees: u32| number(at).is_some_and(|angle| angle.abs_diff(EQUATOR) <= degrees * 3_600_000);
-    rdata.len() >= 16 && rdata[0] == 0 && rdata[1..4].iter().all(|octet| size(*octet)) && within(4, 90) && within(8, 180)
+    let within =
+        |at: usize, degrees: u32| number(at).is_some_and(|angle| angle.abs_diff(EQUATOR) <= degrees * 3_600_000);
+    rdata.len() >= 16
+        && rdata[0] == 0
+        && rdata[1..4].iter().all(|octet| size(*octet))
+        && within(4, 90)
+        && within(8, 180)
 }
 
 fn prefixes(octets: &[u8]) -> bool {
@@ -167,15 +177,28 @@ pub(super) fn sound(rtype: RecordType, rdata: &[u8]) -> Result<(), String> {
         RecordType::KEY => {
             // Flags may say that there is no key (RFC 2535 §3.1.2).
             let none = rdata.first().is_some_and(|flags| flags & 0xc0 == 0xc0);
-            if none || rdata.len() > 4 { Ok(()) } else { Err("the key is missing".to_owned()) }
+            match (none, rdata.len() > 4) {
+                (false, false) => Err("the key is missing".to_owned()),
+                (true, true) => Err("the flags say that there is no key".to_owned()),
+                _ => Ok(()),
+            }
+        }
+        RecordType::NSEC3 if rdata.first() == Some(&1) => {
+            let length = rdata.get(4).and_then(|salt| rdata.get(5 + usize::from(*salt)));
+            if length == Some(&20) { Ok(()) } else { Err("a hash of SHA-1 has 20 octets".to_owned()) }
         }
         RecordType::RKEY if !rdata.starts_with(&[0, 0]) => Err("the flags of RKEY are 0".to_owned()),
         RecordType::RRSIG => {
             let labels = rdata.get(3).copied().map_or(0, usize::from);
             let signer = rdata.get(18..).unwrap_or_default();
-            let depth = std::iter::successors(wire_length(signer).map(|end| &signer[..end]), |name| parent(name)).count();
+            let depth =
+                std::iter::successors(wire_length(signer).map(|end| &signer[..end]), |name| parent(name)).count();
             let depth = depth.saturating_sub(1);
-            if depth > labels { Err(format!("the signer has {depth} labels, the name signed {labels}")) } else { Ok(()) }
+            if depth > labels {
+                Err(format!("the signer has {depth} labels, the name signed {labels}"))
+            } else {
+                Ok(())
+            }
         }
         _ => Ok(()),
     }

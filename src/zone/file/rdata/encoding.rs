@@ -8,7 +8,7 @@ use data_encoding::{BASE32HEX_NOPAD, BASE64};
 const DIGITS_MAX: usize = 2 * u16::MAX as usize + 2;
 
 /// Whether a token is a bare decimal number.
-pub(super) fn is_number(token: &Token<'_>) -> bool {
+fn is_number(token: &Token<'_>) -> bool {
     !token.quoted && !token.text.is_empty() && token.text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
@@ -61,7 +61,8 @@ fn joined<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>
 
 /// Octets as pairs of hexadecimal digits, in pieces.
 pub(super) fn hex<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
-    let wrong = |piece: &'r Token<'t>| piece.text.chars().find(|digit| !digit.is_ascii_hexdigit()).map(|at| (piece, at));
+    let wrong =
+        |piece: &'r Token<'t>| piece.text.chars().find(|digit| !digit.is_ascii_hexdigit()).map(|at| (piece, at));
     let digits = joined(pieces)?;
     if let Some((piece, digit)) = pieces.iter().find_map(wrong) {
         return Err((Some(piece), format!("`{digit}` is no hexadecimal digit")));

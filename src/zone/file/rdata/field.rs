@@ -61,8 +61,9 @@ pub(super) enum Field {
     Types(usize),
     /// Record types below 128 to the end, as one bitmap (RFC 2535 §5.2).
     FlatTypes,
-    /// A time of RRSIG.
+    /// A time of RRSIG, and one of SIG, which is no bare number of seconds.
     Time,
+    Date,
     /// Numbers that have names.
     Algorithm,
     Digest,
@@ -195,6 +196,10 @@ impl Field {
                 let what = "a time as YYYYMMDDHHmmSS or seconds since 1970";
                 out.extend(input.parsed(what, encoding::time)?.to_be_bytes());
             }
+            Field::Date => {
+                let date = |text: &str| encoding::time(text).filter(|_| text.len() == 14);
+                out.extend(input.parsed("a time as YYYYMMDDHHmmSS", date)?.to_be_bytes());
+            }
             Field::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
             Field::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
             Field::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
@@ -262,6 +267,9 @@ impl Field {
             _ => {
                 let start = out.len();
                 let token = if self == Field::Tag { input.word("a tag")? } else { input.next("a text")? };
+                if self == Field::Tag && token.text.contains('\\') {
+                    return Err((Some(token), "a tag has letters and digits only".to_owned()));
+                }
                 character_string(token, out)?;
                 self.is_sound(&out[start..]).map_err(|message| (Some(token), message.to_owned()))?;
             }
@@ -346,10 +354,13 @@ impl Field {
         while !input.is_empty() {
             let number = match self {
                 Field::Ports => input.named("a port", mnemonic::SERVICES, most)?,
+                Field::FlatTypes => input.parsed("a record type", |text| {
+                    RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, most))
+                })?,
                 _ => input.parsed("a record type", RecordType::parse)?.0,
             };
-            if number > most {
-                return Err((None, format!("{} is beyond {most}", RecordType(number))));
+            if number > most || (self == Field::FlatTypes && number == 0) {
+                return Err((None, format!("{} is none of the numbers 1 to {most}", RecordType(number))));
             }
             count += 1;
             let [window, bit] = if self == Field::Types(0) || self == Field::Types(1) {

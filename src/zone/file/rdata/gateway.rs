@@ -13,10 +13,7 @@ pub(super) fn form(rdata: &[u8]) -> u8 {
 }
 
 /// `D` and the type of a relay, in one octet (RFC 8777 §4.2).
-pub(super) fn discovery<'r, 't>(
-    input: &mut Input<'r, 't, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), RdataError<'r, 't>> {
+pub(super) fn discovery<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
     let bit = input.number(1)? as u8;
     out.push(bit << 7 | input.number(3)? as u8);
     Ok(())

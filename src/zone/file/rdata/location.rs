@@ -33,11 +33,7 @@ pub(super) fn read<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> 
 }
 
 /// Degrees, maybe minutes, maybe seconds, and a direction; in thousandths of a second.
-fn angle<'r, 't>(
-    input: &mut Input<'r, 't, '_>,
-    most: u32,
-    directions: [&str; 2],
-) -> Result<u32, RdataError<'r, 't>> {
+fn angle<'r, 't>(input: &mut Input<'r, 't, '_>, most: u32, directions: [&str; 2]) -> Result<u32, RdataError<'r, 't>> {
     let mut thousandths = input.number(most)? * 3_600_000;
     let what = format!("`{}` or `{}`", directions[0], directions[1]);
     for part in 0..3 {
@@ -54,9 +50,9 @@ fn angle<'r, 't>(
             1 => decimal(token.text, 3).filter(|seconds| *seconds < 60_000),
             _ => None,
         };
-        thousandths += more.ok_or_else(|| {
-            wrong(format!("`{}` is neither minutes nor seconds nor {what}", shown(token.text)))
-        })? as u32;
+        thousandths += more
+            .ok_or_else(|| wrong(format!("`{}` is neither minutes nor seconds nor {what}", shown(token.text))))?
+            as u32;
     }
     Err((None, format!("{what} is missing")))
 }

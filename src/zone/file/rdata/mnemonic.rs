@@ -29,15 +29,8 @@ pub(super) const ALGORITHMS: Mnemonics = &[
 ];
 
 /// Digests of DS (RFC 4034 §A.2 and the IANA registry).
-pub(super) const DIGESTS: Mnemonics = &[
-    ("SHA-1", 1),
-    ("SHA1", 1),
-    ("SHA-256", 2),
-    ("SHA256", 2),
-    ("GOST", 3),
-    ("SHA-384", 4),
-    ("SHA384", 4),
-];
+pub(super) const DIGESTS: Mnemonics =
+    &[("SHA-1", 1), ("SHA1", 1), ("SHA-256", 2), ("SHA256", 2), ("GOST", 3), ("SHA-384", 4), ("SHA384", 4)];
 
 /// Types of certificates (RFC 4398 §2.1).
 pub(super) const CERTIFICATES: Mnemonics = &[
@@ -77,6 +70,7 @@ const KEY_FLAGS: Mnemonics = &[
     ("FLAG9", 0x0040),
     ("FLAG10", 0x0020),
     ("FLAG11", 0x0010),
+    ("SIG0", 0x0000),
     ("KSK", 0x0001),
 ];
 
@@ -141,23 +135,22 @@ pub(super) fn value(words: Mnemonics, text: &str, most: u16) -> Option<u16> {
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, number)| *number)
 }
 
-/// The flags of a key: a number (hexadecimal after `0x`, octal after `0`), or words joined by `|`.
+/// The flags of a key: a decimal number, else a hexadecimal one (with or without `0x`), or words joined by `|`.
 pub(super) fn key_flags(text: &str) -> Option<u16> {
     if text.starts_with(|first: char| first.is_ascii_digit()) {
-        let (digits, base) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-            Some(digits) => (digits, 16),
-            None if text.len() > 1 && text.starts_with('0') => (text, 8),
-            None => (text, 10),
-        };
-        let plain = digits.bytes().all(|octet| octet.is_ascii_alphanumeric());
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+        let plain = digits.bytes().all(|octet| octet.is_ascii_hexdigit()) && text.len() <= 10;
+        let base = if text.bytes().all(|octet| octet.is_ascii_digit()) { 10 } else { 16 };
         return u16::from_str_radix(digits, base).ok().filter(|_| plain);
     }
     let text = text.strip_suffix('|').unwrap_or(text);
     text.split('|').try_fold(0, |flags, word| Some(flags | key_flag(word)?))
 }
 
+/// A flag, or the first that begins so, as BIND understands it.
 fn key_flag(word: &str) -> Option<u16> {
-    let listed = KEY_FLAGS.iter().find(|(flag, _)| flag.eq_ignore_ascii_case(word)).map(|(_, flag)| *flag);
+    let begins = |flag: &str| flag.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let listed = KEY_FLAGS.iter().find(|(flag, _)| begins(flag)).map(|(_, flag)| *flag);
     // The signatory field: SIG0 to SIG15.
     listed.or_else(|| {
         let (prefix, number) = word.split_at_checked(3)?;

@@ -34,10 +34,7 @@ fn item(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A6: the length of the prefix, what of the address is not in it, and who has the prefix.
-pub(super) fn prefixed<'r, 't>(
-    input: &mut Input<'r, 't, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), RdataError<'r, 't>> {
+pub(super) fn prefixed<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
     let prefix = input.number(128)? as u8;
     out.push(prefix);
     if prefix < 128 {

@@ -55,10 +55,7 @@ fn key(text: &str) -> Option<u16> {
 }
 
 /// Parameters in any order to the end of the record, each once; in octets they stand in the order of their keys.
-pub(super) fn parameters<'r, 't>(
-    input: &mut Input<'r, 't, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), RdataError<'r, 't>> {
+pub(super) fn parameters<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
     let mut found: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
     let mut octets = 0;
     while !input.is_empty() {
@@ -79,6 +76,7 @@ pub(super) fn parameters<'r, 't>(
             return Err(wrong(format!("{name} is given twice")));
         }
     }
+    agree(&found).map_err(|message| (None, message))?;
     for (key, value) in found {
         out.extend(key.to_be_bytes());
         out.extend((value.len() as u16).to_be_bytes());
@@ -108,7 +106,9 @@ fn read(kind: Value, text: &str) -> Option<Vec<u8>> {
             addresses.collect::<Option<Vec<_>>>()?.concat()
         }
         Value::Base64 => encoding::base64_of(text.as_bytes()).filter(|_| plain())?,
-        Value::Groups => text.split(',').map(decimal).collect::<Option<Vec<_>>>()?.into_iter().flat_map(u16::to_be_bytes).collect(),
+        Value::Groups => {
+            text.split(',').map(decimal).collect::<Option<Vec<_>>>()?.into_iter().flat_map(u16::to_be_bytes).collect()
+        }
         Value::Path | Value::Octets => {
             let mut octets = Vec::new();
             encoding::unescaped(text, &mut octets).ok()?;
@@ -174,32 +174,46 @@ fn is_value(key: u16, value: &[u8]) -> bool {
 /// Whether it is a relative URI template with the variable `dns` (RFC 9461 §5).
 fn is_path(value: &[u8]) -> bool {
     let Ok(path) = std::str::from_utf8(value) else { return false };
+    // `{`, maybe an operator, variables with modifiers (RFC 6570 §2).
     let has_dns = |expression: &str| {
         let inner = expression.split_once('}').map_or("", |(inner, _)| inner);
-        inner.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']).split(',').any(|name| name == "dns")
+        let inner = inner.strip_prefix(['+', '#', '.', '/', ';', '?', '&']).unwrap_or(inner);
+        let bare = |name: &str| name.split_once(':').map_or(name, |(name, _)| name).trim_end_matches('*') == "dns";
+        inner.split(',').any(bare)
     };
     path.starts_with('/') && path.split('{').skip(1).any(has_dns)
 }
 
-/// Whether the octets are parameters in the order of their keys, with all that is mandatory among them (RFC 9460 §8), and
-/// `alpn` beside `no-default-alpn` (§7.1.1).
+/// Whether the octets are parameters in the order of their keys that go together.
 pub(super) fn are_parameters(octets: &[u8]) -> bool {
-    let mut keys = Vec::new();
-    let mut mandatory: &[u8] = &[];
+    let mut found: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
     let mut rest = octets;
     while !rest.is_empty() {
         let (Some(key), Some(length)) = (u16_at(rest, 0), u16_at(rest, 2)) else { return false };
         let Some((value, after)) = rest[4..].split_at_checked(usize::from(length)) else { return false };
-        if keys.last().is_some_and(|last| *last >= key) || !is_value(key, value) {
+        if found.last_key_value().is_some_and(|(last, _)| *last >= key) || !is_value(key, value) {
             return false;
         }
-        if key == MANDATORY {
-            mandatory = value;
-        }
-        keys.push(key);
+        found.insert(key, value.to_vec());
         rest = after;
     }
-    let has = |key: u16| keys.binary_search(&key).is_ok();
-    let needed = |pair: &[u8]| u16_at(pair, 0).is_some_and(|key| key != MANDATORY && has(key));
-    mandatory.chunks(2).all(needed) && (has(ALPN) || !has(NO_DEFAULT_ALPN))
+    agree(&found).is_ok()
+}
+
+/// All that is mandatory is there (RFC 9460 §8), and `alpn` beside `no-default-alpn` (§7.1.1).
+fn agree(found: &BTreeMap<u16, Vec<u8>>) -> Result<(), String> {
+    for pair in found.get(&MANDATORY).map_or(&[][..], Vec::as_slice).chunks(2) {
+        match u16_at(pair, 0) {
+            Some(MANDATORY) => return Err("mandatory does not name itself".to_owned()),
+            Some(key) if !found.contains_key(&key) => {
+                let name = NAMED.get(usize::from(key)).map_or(format!("key{key}"), |(name, _)| (*name).to_owned());
+                return Err(format!("{name} is mandatory and missing"));
+            }
+            _ => {}
+        }
+    }
+    if found.contains_key(&NO_DEFAULT_ALPN) && !found.contains_key(&ALPN) {
+        return Err("no-default-alpn stands beside alpn only".to_owned());
+    }
+    Ok(())
 }
