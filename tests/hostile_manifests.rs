@@ -425,7 +425,7 @@ fn check_octets(story: &str, octets: &[u8], expected: &[&str], services: usize) 
     for (said, expected) in said.iter().zip(expected) {
         assert!(said.contains(expected), "{story}: {said}\nlacks {expected}");
     }
-    assert_eq!(world.controller.objects(Kind::Service).count(), services, "{story}");
+    assert_eq!(world.controller.objects(Kind::Service).len(), services, "{story}");
     assert!(begun.elapsed() < TIME, "{story}: {:?}", begun.elapsed());
 }
 
@@ -444,12 +444,28 @@ fn files_put_together_in_every_way() {
             "{{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"type\":\"ExternalName\",\"externalName\":\"example.org\"}}}}"
         )
     };
-    let wide = |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let wide =
+        |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let half = |octets: Vec<u8>| octets[..octets.len() - 1].to_vec();
     let rows: Vec<(&str, Vec<u8>, Vec<&str>, usize)> = vec![
-        ("a mark before each", format!("\u{feff}{}\u{feff}---\n{}---\n\u{feff}{}", quiet("a"), quiet("b"), quiet("c")).into(), vec![], 3),
-        ("a mark and no separator", format!("{}\u{feff}{}", quiet("a"), quiet("b")).into(), vec!["error : a byte order mark stands within a document"], 0),
-        ("no end of a line, then a mark", format!("{}\u{feff}---\n{}", quiet("a").trim_end(), quiet("b")).into(), vec!["error : "], 0),
+        (
+            "a mark before each",
+            format!("\u{feff}{}\u{feff}---\n{}---\n\u{feff}{}", quiet("a"), quiet("b"), quiet("c")).into(),
+            vec![],
+            3,
+        ),
+        (
+            "a mark and no separator",
+            format!("{}\u{feff}{}", quiet("a"), quiet("b")).into(),
+            vec!["error : a byte order mark stands within a document"],
+            0,
+        ),
+        (
+            "no end of a line, then a mark",
+            format!("{}\u{feff}---\n{}", quiet("a").trim_end(), quiet("b")).into(),
+            vec!["error : "],
+            0,
+        ),
         ("carriage returns", two.replace('\n', "\r").into(), vec![], 2),
         ("lines of Windows", two.replace('\n', "\r\n").into(), vec![], 2),
         ("lines of a mainframe", two.replace('\n', "\u{85}").into(), vec![], 2),
@@ -457,11 +473,34 @@ fn files_put_together_in_every_way() {
         ("UTF-16 cut in half", half(wide(&two)), vec!["error : the file is not UTF-16 text"], 0),
         ("JSON", format!("{}{}\n\n{}\u{feff}{}", json("a"), json("b"), json("c"), json("d")).into(), vec![], 4),
         ("JSON behind a separator", format!("---\n{}\n{}", json("a"), json("b")).into(), vec![], 2),
-        ("JSON and something else", format!("{} x\n", json("a")).into(), vec!["error : this stands behind the end of the document"], 1),
-        ("half of a pair", format!("{}---\n\"\\ud800\"\n", quiet("a")).into(), vec!["error : this escape is unknown"], 1),
-        ("a merge of itself", format!("{}x: &x {{<<: *x}}\n", quiet("a")).into(), vec!["error : this alias stands inside"], 0),
+        (
+            "JSON and something else",
+            format!("{} x\n", json("a")).into(),
+            vec!["error : this stands behind the end of the document"],
+            1,
+        ),
+        (
+            "half of a pair",
+            format!("{}---\n\"\\ud800\"\n", quiet("a")).into(),
+            vec!["error : this escape is unknown"],
+            1,
+        ),
+        (
+            "a merge of itself",
+            format!("{}x: &x {{<<: *x}}\n", quiet("a")).into(),
+            vec!["error : this alias stands inside"],
+            0,
+        ),
         ("a document behind the end of one", format!("{}...\n{}", quiet("a"), quiet("b")).into(), vec![], 2),
-        ("a key of every document again", two.replace("kind:", "kind: Service\nkind:").into(), vec!["warning : the key `kind` stands twice, first in line 2", "warning : the key `kind` stands twice, first in line 8"], 2),
+        (
+            "a key of every document again",
+            two.replace("kind:", "kind: Service\nkind:").into(),
+            vec![
+                "warning : the key `kind` stands twice, first in line 2",
+                "warning : the key `kind` stands twice, first in line 8",
+            ],
+            2,
+        ),
     ];
     for (story, octets, expected, services) in rows {
         check_octets(story, &octets, &expected, services);
