@@ -409,7 +409,7 @@ fn booleans_of_old() {
     let rows = ["y", "yes", "on", "n", "no", "off", "Yes", "ON"];
     for word in rows {
         let text = set("other", "1", "").replace("set: other", &format!("set: {word}"));
-        let doubt = format!("warning : `{word}` is taken as text here, but a real cluster reads it as the boolean");
+        let doubt = format!("set: `{word}` is taken as text here, but a real cluster reads it as the boolean");
         check(word, &[("doubtful.yaml", text)], &[&doubt, &doubt], 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Plain text to null, boolean, number or string: YAML 1.2 and what Kubernetes' own YAML reader makes of it.
+//! Plain text to null, boolean, number or string, as the YAML reader of kubectl resolves it.
 
 use super::Value;
 
