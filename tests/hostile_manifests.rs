@@ -388,7 +388,11 @@ fn contradictory_edits() {
             &["error spec.template.metadata.labels", "error spec.template.spec.containers"],
         ),
         ("a tab", changed("  replicas: 2", "\treplicas: 2"), &["error "]),
-        ("one key twice", changed("  replicas: 2", "  replicas: 2\n  replicas: 3"), &["error "]),
+        (
+            "one key twice",
+            changed("  replicas: 2", "  replicas: 3\n  replicas: 2"),
+            &["warning : the key `replicas` stands twice"],
+        ),
         ("binary", "\0\u{1}\u{2}".to_owned(), &["error "]),
         ("text of no meaning", "hello".to_owned(), &["error : a manifest is a mapping"]),
     ];
