@@ -317,7 +317,7 @@ fn edit(kept: &Kept, resource: &str, (from, to): (&str, &str)) -> Outcome {
     let mut apply = |quantity: &str| {
         let mut object = Object::from_json(kept.kind, kept.manifest(resource, quantity)).unwrap();
         object::set_defaults(&mut object);
-        controller.handle(Event::Apply(object), now);
+        controller.handle(Event::Apply(object.into()), now);
         let refusals = controller.turn(now).refusals;
         let stored = controller.object(&key).unwrap().to_json();
         let refusal = refusals.iter().flat_map(|refusal| &refusal.errors).map(ToString::to_string).collect::<Vec<_>>();

@@ -318,6 +318,7 @@ fn controller(ranges: &[&str]) -> Controller<Simulated> {
         records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
         built_in_class: false,
         max_unavailable: false,
+        provision_undeclared: false,
         seed: 1,
     };
     let simulation = SimulationSettings {
@@ -337,7 +338,7 @@ fn change_by_file(ranges: &[&str], first: &Value, second: &Value) -> (Value, Vec
         let mut object = object::from_request(Kind::Service, service("s", spec)).unwrap();
         object::set_defaults(&mut object);
         assert_eq!(object::validate(&object), []);
-        controller.handle(Event::Apply(object), Timestamp::UNIX_EPOCH);
+        controller.handle(Event::Apply(object.into()), Timestamp::UNIX_EPOCH);
         let turn = controller.turn(Timestamp::UNIX_EPOCH);
         let errors: Vec<String> = turn.refusals.iter().flat_map(|r| &r.errors).map(ToString::to_string).collect();
         (controller.object(&key).as_ref().map(Object::to_json).unwrap_or_default()["spec"].clone(), errors)

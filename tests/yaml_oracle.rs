@@ -26,7 +26,7 @@ use std::{
 /// Files of one run of kubectl.
 const BATCH: usize = 500;
 /// Files that are made in a usual run of the test.
-const CASES: usize = 3_000;
+const CASES: usize = 2_000;
 /// What every object begins with.
 const HEAD: &str = "apiVersion: v1\nkind: F\nmetadata: {name: a}\n";
 
@@ -58,7 +58,7 @@ fn we_read_more(ours: &Outcome, theirs: &Outcome) -> bool {
 
 /// We refuse a file of which kubectl passes over a part.
 fn we_are_loud(ours: &Outcome, theirs: &Outcome) -> bool {
-    matches!((ours, theirs), (Outcome::Refused(_), Outcome::Objects(_)))
+    matches!((ours, theirs), (Outcome::Refused(_), Outcome::Objects(_) | Outcome::NoObject(_)))
 }
 
 const DIFFERENCES: [Difference; 10] = [
@@ -107,13 +107,13 @@ const DIFFERENCES: [Difference; 10] = [
     },
     Difference {
         what: "a byte order mark before `---` is skipped, within a document it is refused",
-        is: |text, ours, theirs| {
-            text.contains('\u{feff}') && (we_read_more(ours, theirs) || we_are_loud(ours, theirs))
-        },
+        is: |text, ours, theirs| text.contains('\u{feff}') && (we_read_more(ours, theirs) || we_are_loud(ours, theirs)),
     },
     Difference {
         what: "octets that are no UTF-8 are refused, not replaced",
-        is: |_, ours, theirs| we_are_loud(ours, theirs) && matches!(ours, Outcome::Refused(why) if why.contains("is not UTF-")),
+        is: |_, ours, theirs| {
+            we_are_loud(ours, theirs) && matches!(ours, Outcome::Refused(why) if why.contains("is not UTF-"))
+        },
     },
     Difference {
         what: "limits of depth and of aliases differ",
@@ -215,7 +215,9 @@ fn flat(objects: &[Value]) -> Vec<Value> {
     let mut all = Vec::new();
     for object in objects {
         match object["items"].as_array() {
-            Some(items) if object["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => all.extend(flat(items)),
+            Some(items) if object["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => {
+                all.extend(flat(items))
+            }
             _ => {
                 let mut object = object.clone();
                 // kubectl makes metadata where there are none.
@@ -240,7 +242,7 @@ fn flat(objects: &[Value]) -> Vec<Value> {
 
 fn agree(ours: &Outcome, theirs: &Outcome) -> bool {
     match (ours, theirs) {
-        (Outcome::Refused(_), Outcome::Refused(_)) | (_, Outcome::NoObject(_)) => true,
+        (Outcome::Refused(_), Outcome::Refused(_)) | (Outcome::Objects(_), Outcome::NoObject(_)) => true,
         (Outcome::Objects(ours), Outcome::Objects(theirs)) => {
             let (ours, theirs) = (flat(ours), flat(theirs));
             ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| same(a, b))
@@ -271,10 +273,12 @@ fn compare(files: &[(String, Vec<u8>)]) -> Count {
                 Outcome::NoObject(_) => count.none += 1,
                 Outcome::Objects(_) => count.objects += 1,
             }
-            if agree(&ours, &theirs) {
+            let text = String::from_utf8_lossy(octets);
+            // Behind a document that is no object kubectl reads no further.
+            let is_cut = matches!(theirs, Outcome::NoObject(_)) && text.contains("---");
+            if is_cut || agree(&ours, &theirs) {
                 continue;
             }
-            let text = String::from_utf8_lossy(octets);
             match DIFFERENCES.iter().find(|difference| (difference.is)(&text, &ours, &theirs)) {
                 Some(difference) => *count.differences.entry(difference.what).or_default() += 1,
                 None => count.wrong.push(format!("{name}: {text:?}\n  ours:   {ours:?}\n  theirs: {theirs:?}")),
@@ -314,13 +318,25 @@ const ROWS: [(&str, &str); 60] = [
     ("a merge of itself", "v: &x {a: 1, <<: *x}\n"),
     ("a list of itself", "v: &x [*x]\n"),
     ("a quoted merge", "a: &x {b: 1}\nv: {\"<<\": *x}\n"),
-    ("booleans", "v: [true, True, TRUE, false, tRue, y, Y, yes, Yes, YES, yES, on, On, ON, n, N, no, No, NO, off, OFF]\n"),
+    (
+        "booleans",
+        "v: [true, True, TRUE, false, tRue, y, Y, yes, Yes, YES, yES, on, On, ON, n, N, no, No, NO, off, OFF]\n",
+    ),
     ("quoted booleans", "v: ['yes', \"no\", !!str on, !!bool \"off\"]\n"),
     ("booleans as keys", "v: {y: 1, off: 2}\n"),
     ("nulls", "v: [~, null, Null, NULL, nULL, , '', !!null '']\nw:\n"),
-    ("whole numbers", "v: [0, -0, +1, 0777, 0o17, 0O17, 0x1F, 0X1f, 0b11, 0B11, -0b11, 0b-11, 08, 1_000, 1__0, _1, 1_, 0o8, 0x, 0b, -, +]\n"),
-    ("large numbers", "v: [9223372036854775807, 9223372036854775808, 18446744073709551616, -9223372036854775809, 99999999999999999999999]\n"),
-    ("other numbers", "v: [1.5, .5, 5., 1e3, 1E-3, +.5, -1.5e+3, 1e400, 1.5.5, ., .e1, 1e, 0x1p4, ._5, .5_0, 1_0.5, 1e1_0]\n"),
+    (
+        "whole numbers",
+        "v: [0, -0, +1, 0777, 0o17, 0O17, 0x1F, 0X1f, 0b11, 0B11, -0b11, 0b-11, 08, 1_000, 1__0, _1, 1_, 0o8, 0x, 0b, -, +]\n",
+    ),
+    (
+        "large numbers",
+        "v: [9223372036854775807, 9223372036854775808, 18446744073709551616, -9223372036854775809, 99999999999999999999999]\n",
+    ),
+    (
+        "other numbers",
+        "v: [1.5, .5, 5., 1e3, 1E-3, +.5, -1.5e+3, 1e400, 1.5.5, ., .e1, 1e, 0x1p4, ._5, .5_0, 1_0.5, 1e1_0]\n",
+    ),
     ("no numbers", "v: [1:30, 190:20:30, 1Gi, 500m, 10.0.0.1, 1-2, 0.0.0, inf, nan, Infinity]\n"),
     ("infinity", "v: .inf\n"),
     ("not a number", "v: {a: [.nan]}\n"),
@@ -361,7 +377,10 @@ const ROWS: [(&str, &str); 60] = [
 const FILES: [(&str, &str); 22] = [
     ("several documents", "@---\n@--- # c\n@"),
     ("empty documents", "---\n---\n\n# c\n---\n@---\n"),
-    ("ends of lines of other systems", "apiVersion: v1\r\nkind: F\r\nmetadata: {name: a}\r\nv: |\r\n  a\r\n  b\r\n---\r\n@"),
+    (
+        "ends of lines of other systems",
+        "apiVersion: v1\r\nkind: F\r\nmetadata: {name: a}\r\nv: |\r\n  a\r\n  b\r\n---\r\n@",
+    ),
     ("only carriage returns", "apiVersion: v1\rkind: F\rmetadata: {name: a}\rv: 1\r"),
     ("a mark at the beginning", "\u{feff}@"),
     ("a mark behind a separator", "@---\n\u{feff}@"),
@@ -372,7 +391,10 @@ const FILES: [(&str, &str); 22] = [
     ("a directive", "%YAML 1.1\n---\n@"),
     ("a document behind the end of one", "@...\n@"),
     ("JSON one after another", "JJ\n\nJ\n  J"),
-    ("JSON with what only JSON has", "{\"apiVersion\":\"v1\",\"kind\":\"F\",\"metadata\":{\"name\":\"a\"},\n\"v\"\n:\t\"\\/\\ud83d\\ude00\\ud83d\"}"),
+    (
+        "JSON with what only JSON has",
+        "{\"apiVersion\":\"v1\",\"kind\":\"F\",\"metadata\":{\"name\":\"a\"},\n\"v\"\n:\t\"\\/\\ud83d\\ude00\\ud83d\"}",
+    ),
     ("JSON, then something else", "J x\n"),
     ("JSON behind a separator", "---\nJ\n---\nJ"),
     ("JSON one after another behind a separator", "---\nJ\nJ"),
@@ -408,19 +430,82 @@ fn rows() -> Vec<(String, Vec<u8>)> {
 
 /// Plain, quoted and other scalars that mean something to some reader.
 const SCALARS: [&str; 66] = [
-    "a", "web-0", "a b", "yes", "No", "on", "y", "true", "~", "null", "", "0", "1", "-1", "0777", "0x1F", "0o17", "1_000", "1.5", "1e3",
-    ".5", "1e400", "08", "2026-01-02", "1:30", "a:b", "a#b", "a #c", "http://x/?y=z", "a?", "'it''s'", "\"a\\tb\"", "\"\\u00e9\"", "&x a",
-    "!!str 1", "!!int 1", "!foo a", "[a, b]", "{a: b}", "-a", ":a", "<<", "\"a\n  b\"", "\"a\nb\"", "'a\n\n b'", "!!binary YQ==",
-    "*x", "a: b", "- a", "?", "? a", "-", "'a", "\"a\\qb\"", "\"\\ud800\"", "a\n  b", "a\nb", "[", "]", "{a: [b}", "@a", "`a", "%a", "|", ">", "&x",
+    "a",
+    "web-0",
+    "a b",
+    "yes",
+    "No",
+    "on",
+    "y",
+    "true",
+    "~",
+    "null",
+    "",
+    "0",
+    "1",
+    "-1",
+    "0777",
+    "0x1F",
+    "0o17",
+    "1_000",
+    "1.5",
+    "1e3",
+    ".5",
+    "1e400",
+    "08",
+    "2026-01-02",
+    "1:30",
+    "a:b",
+    "a#b",
+    "a #c",
+    "http://x/?y=z",
+    "a?",
+    "'it''s'",
+    "\"a\\tb\"",
+    "\"\\u00e9\"",
+    "&x a",
+    "!!str 1",
+    "!!int 1",
+    "!foo a",
+    "[a, b]",
+    "{a: b}",
+    "-a",
+    ":a",
+    "<<",
+    "\"a\n  b\"",
+    "\"a\nb\"",
+    "'a\n\n b'",
+    "!!binary YQ==",
+    "*x",
+    "a: b",
+    "- a",
+    "?",
+    "? a",
+    "-",
+    "'a",
+    "\"a\\qb\"",
+    "\"\\ud800\"",
+    "a\n  b",
+    "a\nb",
+    "[",
+    "]",
+    "{a: [b}",
+    "@a",
+    "`a",
+    "%a",
+    "|",
+    ">",
+    "&x",
 ];
 /// How many of them are right nearly everywhere.
 const GOOD: usize = 46;
 
 /// Pieces that mutations put in.
 const PIECES: [&str; 52] = [
-    ":", ": ", "- ", "-", "\n", "\n\n", " ", "  ", "\t", "#", " #", "[", "]", "{", "}", ",", "'", "\"", "|", ">", "|\n", "&x ", "*x", "!!str ",
-    "!a ", "<<: *x", "---\n", "\n---\n", "...\n", "\r", "\r\n", "\u{85}", "\u{2028}", "\u{feff}", "? ", "?", "\\", "\\n", "%", "@", "`", "~", "1", "a",
-    "yes", "é", "😀", "\0", "\u{7f}", "key: v\n", "- - ", "\\u00",
+    ":", ": ", "- ", "-", "\n", "\n\n", " ", "  ", "\t", "#", " #", "[", "]", "{", "}", ",", "'", "\"", "|", ">",
+    "|\n", "&x ", "*x", "!!str ", "!a ", "<<: *x", "---\n", "\n---\n", "...\n", "\r", "\r\n", "\u{85}", "\u{2028}",
+    "\u{feff}", "? ", "?", "\\", "\\n", "%", "@", "`", "~", "1", "a", "yes", "é", "😀", "\0", "\u{7f}", "key: v\n",
+    "- - ", "\\u00",
 ];
 
 /// Writes a value in one of the many forms, at an indentation.
@@ -470,7 +555,8 @@ fn flow(rng: &mut Rng, depth: usize) -> String {
     let gap = |rng: &mut Rng| ["", " ", "\n", "\n  ", "\n    ", " # c\n"][rng.usize(..6)];
     if depth == 0 || rng.u8(..) < 80 {
         let from = if rng.u8(..) < 20 { 12 } else { 9 };
-        return ["a", "1", "yes", "'x y'", "\"z\"", "a:b", "~", "a b", "&x a", "", "-", "*x"][rng.usize(..from)].to_owned();
+        return ["a", "1", "yes", "'x y'", "\"z\"", "a:b", "~", "a b", "&x a", "", "-", "*x"][rng.usize(..from)]
+            .to_owned();
     }
     let mut text = String::new();
     let list = rng.bool();
@@ -482,7 +568,10 @@ fn flow(rng: &mut Rng, depth: usize) -> String {
         text.push_str(gap(rng));
         if !list || rng.u8(..) < 30 {
             let key = ["a", "b", "\"c\"", "'d'", "1"][rng.usize(..5)];
-            text.push_str(&format!("{key}:{}", [" ", "", "\n "][rng.usize(..3).saturating_sub(usize::from(rng.bool()))]));
+            text.push_str(&format!(
+                "{key}:{}",
+                [" ", "", "\n "][rng.usize(..3).saturating_sub(usize::from(rng.bool()))]
+            ));
         }
         text.push_str(&flow(rng, depth - 1));
         text.push_str(gap(rng));
@@ -564,7 +653,9 @@ fn files_of_others() {
             let kind = entry.file_type().unwrap();
             if kind.is_dir() {
                 folders.push(path);
-            } else if kind.is_file() && path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|one| ending == *one)) {
+            } else if kind.is_file()
+                && path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|one| ending == *one))
+            {
                 let octets = fs::read(&path).unwrap();
                 if octets.len() < 1 << 20 {
                     files.push((path.display().to_string(), octets));

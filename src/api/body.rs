@@ -5,7 +5,7 @@ use super::{
     protobuf::{self, DecodeError},
     status::Refused,
 };
-use crate::{diagnostic::Severity, yaml};
+use crate::yaml;
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, header},
@@ -92,8 +92,8 @@ pub fn json(octets: &[u8]) -> Result<Value, Refused> {
 pub fn yaml(octets: &[u8]) -> Result<Value, Refused> {
     let text = std::str::from_utf8(octets).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
     let (documents, diagnostics) = yaml::parse_strict(yaml::Source { path: Path::new("body"), text });
-    if let Some(error) = diagnostics.iter().find(|one| one.severity == Severity::Error) {
-        return Err(Refused::bad_request(format!("the body is no YAML: {}", error.message)));
+    if let Some(error) = yaml::first_error(&diagnostics) {
+        return Err(Refused::bad_request(format!("the body is no YAML: {error}")));
     }
     match documents.as_slice() {
         [document] => Ok(document.to_json()),

@@ -407,7 +407,9 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let access = match &self.node.value {
-            Value::String(name) | Value::SpelledBool { text: name, .. } => Choice { decoder: self, name, content: None },
+            Value::String(name) | Value::SpelledBool { text: name, .. } => {
+                Choice { decoder: self, name, content: None }
+            }
             Value::Mapping(entries) if entries.len() == 1 => {
                 Choice { decoder: self, name: &entries[0].0, content: Some(&entries[0].2) }
             }

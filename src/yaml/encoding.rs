@@ -143,7 +143,8 @@ mod tests {
         low.extend([0xdc, 0x00]);
         let mut large = units("a\rb", "\u{feff}", false, 4);
         large.extend([0, 0, 0x11, 0]);
-        let rows: [(&[u8], &str, (usize, usize), &str); 7] = [
+        type Row<'a> = (&'a [u8], &'a str, (usize, usize), &'a str);
+        let rows: [Row<'_>; 7] = [
             (b"a: 1\nb: \xff\n", "the file is not UTF-8 text", (2, 4), "b: \u{fffd}"),
             (b"a: 1\n\xc3", "the file is not UTF-8 text", (2, 1), "\u{fffd}"),
             (&odd, "the file is not UTF-16 text", (2, 5), "bc: \u{fffd}"),

@@ -50,7 +50,9 @@ impl Fault {
     /// `expected text, found the number 3`, with the repair where it is a matter of quotes.
     pub(super) fn expected(expected: &str, found: &Node) -> Fault {
         let help = match (&found.value, expected) {
-            (Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::SpelledBool { .. }, "text") => "put it in quotes".to_string(),
+            (Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::SpelledBool { .. }, "text") => {
+                "put it in quotes".to_string()
+            }
             (Value::String(text), "a whole number" | "a number") if is_number(text) => {
                 format!("write {text} without quotes")
             }

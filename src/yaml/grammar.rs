@@ -167,8 +167,10 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
     fn document_behind(&mut self, marker: Mark) -> Outcome {
         let next = self.scanner.peek()?;
         let (start, end) = (next.start, next.end);
-        let empty =
-            matches!(next.kind, Kind::DocumentStart | Kind::DocumentEnd | Kind::End | Kind::Version | Kind::TagDirective(..));
+        let empty = matches!(
+            next.kind,
+            Kind::DocumentStart | Kind::DocumentEnd | Kind::End | Kind::Version | Kind::TagDirective(..)
+        );
         if empty {
             return self.document_end(marker);
         }

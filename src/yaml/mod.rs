@@ -18,7 +18,7 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -132,6 +132,11 @@ pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
 /// The same, but a key that stands twice in a mapping is an error.
 pub fn parse_strict(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
     parse::parse(source, Duplicates::Refuse)
+}
+
+/// The message of the first error among what was found.
+pub fn first_error(found: &[Diagnostic]) -> Option<&str> {
+    found.iter().find(|one| one.severity == Severity::Error).map(|one| one.message.as_str())
 }
 
 /// What becomes of a key that stands twice in a mapping.

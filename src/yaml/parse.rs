@@ -180,8 +180,13 @@ impl<'s, 'r> Documents<'s, 'r> {
             };
             let place = Place { line: self.lines_before + index + 1, column: column + 1 };
             let (message, help) = match character {
-                '\0' => ("a NUL character cannot stand in YAML", "remove it; the file may be binary, or UTF-16 without byte order mark"),
-                _ => ("a control character cannot stand in YAML", "remove it, or write it as an escape in double quotes"),
+                '\0' => (
+                    "a NUL character cannot stand in YAML",
+                    "remove it; the file may be binary, or UTF-16 without byte order mark",
+                ),
+                _ => {
+                    ("a control character cannot stand in YAML", "remove it, or write it as an escape in double quotes")
+                }
             };
             self.error(place, 1, message.to_string(), help.to_string());
             return true;
@@ -189,7 +194,14 @@ impl<'s, 'r> Documents<'s, 'r> {
         false
     }
 
-    fn begin(&mut self, flow: bool, properties: Properties, kind: &str, span: Span, content: Content) -> Result<(), Stop> {
+    fn begin(
+        &mut self,
+        flow: bool,
+        properties: Properties,
+        kind: &str,
+        span: Span,
+        content: Content,
+    ) -> Result<(), Stop> {
         let place = span.start.place;
         self.check_tag(properties.tag.as_deref(), kind, place);
         if self.open.len() >= MAX_DEPTH {
@@ -279,10 +291,8 @@ impl<'s, 'r> Documents<'s, 'r> {
 
     /// Puts a value where it belongs: into the list or mapping around it, as a key or as a value.
     fn take(&mut self, finished: Finished) -> Result<(), Stop> {
-        let is_key = matches!(
-            self.open.last(),
-            Some(Open { content: Content::Mapping(OpenMapping { key: None, .. }), .. })
-        );
+        let is_key =
+            matches!(self.open.last(), Some(Open { content: Content::Mapping(OpenMapping { key: None, .. }), .. }));
         if let (false, Value::Float(number)) = (is_key, &finished.node.value)
             && !number.is_finite()
         {
@@ -317,7 +327,8 @@ impl<'s, 'r> Documents<'s, 'r> {
             Value::Float(number) => Some(scalar::float_key(number)),
             Value::Bool(value) => Some(value.to_string()),
             Value::SpelledBool { text, value } => {
-                let message = format!("the key `{text}` is the boolean {value} to a real cluster, and so is `{value}` here");
+                let message =
+                    format!("the key `{text}` is the boolean {value} to a real cluster, and so is `{value}` here");
                 let help = format!("write \"{text}\" for the text");
                 self.report.push(Severity::Warning, place, width, message, help);
                 Some(value.to_string())
@@ -404,7 +415,8 @@ impl<'s, 'r> Documents<'s, 'r> {
             }
         }
         if let Some((first, name)) = replaced {
-            let message = format!("`<<` replaces the key `{name}` of line {}, as it does in a real cluster", first.line);
+            let message =
+                format!("`<<` replaces the key `{name}` of line {}, as it does in a real cluster", first.line);
             let help = "put `<<` above the keys that are to win".to_string();
             self.report.push(Severity::Warning, place, width, message, help);
         }
@@ -512,11 +524,7 @@ impl<'s, 'r> Documents<'s, 'r> {
     /// How many characters a scalar takes on its first line.
     fn width(&self, span: Span) -> usize {
         let (start, end) = (span.start.place, span.end.place);
-        if start.line == end.line {
-            end.column.saturating_sub(start.column).max(1)
-        } else {
-            self.to_end_of_line(start)
-        }
+        if start.line == end.line { end.column.saturating_sub(start.column).max(1) } else { self.to_end_of_line(start) }
     }
 
     fn to_end_of_line(&self, place: Place) -> usize {

@@ -1,4 +1,4 @@
-//! Plain text to null, boolean, number or string: YAML 1.2 and what Kubernetes' own YAML reader makes of it.
+//! Plain text to null, boolean, number or string, as the YAML reader of kubectl resolves it.
 
 use super::Value;
 
@@ -294,9 +294,13 @@ mod tests {
 
     #[test]
     fn times_with_a_tag() {
-        for (text, expected) in
-            [("2026-01-02", true), ("2026-1-2 3:4:5", true), ("2026-01-02T03:04:05Z", true), ("12-1-1", false), ("x", false)]
-        {
+        for (text, expected) in [
+            ("2026-01-02", true),
+            ("2026-1-2 3:4:5", true),
+            ("2026-01-02T03:04:05Z", true),
+            ("12-1-1", false),
+            ("x", false),
+        ] {
             assert_eq!(is_timestamp(text), expected, "{text}");
         }
     }

@@ -87,8 +87,16 @@ fn as_kubectl_reads_it() {
         ("a:\n  b: \"x\n  y\"\n  c: 'x\n\n y\nz'\n", json!([{"a": {"b": "x y", "c": "x\ny z"}}]), &[]),
         ("a: &x {b: 1}\nc: {!!merge <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[]),
         ("a: &x {b: 1}\nc: {b: 2, <<: *x}\n", json!([{"a": {"b": 1}, "c": {"b": 1}}]), &[replaced]),
-        ("a: {b: 1,\n b: 2}\n", json!([{"a": {"b": 2}}]), &["the key `b` stands twice, first in line 1; the last one counts"]),
-        ("y: off\n", json!([{"true": false}]), &["the key `y` is the boolean true to a real cluster, and so is `true` here"]),
+        (
+            "a: {b: 1,\n b: 2}\n",
+            json!([{"a": {"b": 2}}]),
+            &["the key `b` stands twice, first in line 1; the last one counts"],
+        ),
+        (
+            "y: off\n",
+            json!([{"true": false}]),
+            &["the key `y` is the boolean true to a real cluster, and so is `true` here"],
+        ),
         ("a: !foo 1\n", json!([{"a": "1"}]), &["the tag !foo has no meaning here and is ignored"]),
         ("a: !!binary aGk=\nb: !!float 3\n", json!([{"a": "hi", "b": 3.0}]), &[]),
         ("a: x\u{85}  y\u{2028}  z\n", json!([{"a": "x y\u{2028}z"}]), &[]),
@@ -98,7 +106,11 @@ fn as_kubectl_reads_it() {
         ("{\"a\":1}{\"b\":2}\n [3]\t{\n\"c\"\n:\"\\ud800\"}", json!([{"a": 1}, {"b": 2}, [3], {"c": "\u{fffd}"}]), &[]),
         ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what stands behind `---` in its line"]),
         ("%YAML 1.2\n---\na: 1\n", json!([{"a": 1}]), &["kubectl refuses a file with directives such as this one"]),
-        ("%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n", json!([{"a": "1"}]), &["kubectl refuses a file with directives such as this one"]),
+        (
+            "%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n",
+            json!([{"a": "1"}]),
+            &["kubectl refuses a file with directives such as this one"],
+        ),
         ("a: |\n  x", json!([{"a": "x\n"}]), &[]),
     ];
     for (text, expected, messages) in rows {
@@ -112,7 +124,7 @@ fn nothing_is_passed_over() {
         ("{a: 1} b\n", "this stands behind the end of the document"),
         ("# c\n{a: 1}\n{b: 2}\n", "a second document begins here"),
         ("\"a\" b\n", "text stands behind the closing quote"),
-        ("- a\n]\n", "the indentation of this line fits none of the lines above"),
+        ("- a\n]\n", "this line is neither `key: value` nor a list item, or its indentation is wrong"),
         ("a: 1\n\u{feff}b: 2\n", "a byte order mark stands within a document"),
         ("a: b\u{1}\n", "a control character cannot stand in YAML"),
         ("a: \"\\/\"\n", "this escape is unknown"),
@@ -138,7 +150,10 @@ fn nothing_is_passed_over() {
 fn settings_have_each_key_once() {
     let (nodes, found) = parse_strict(source("a: {b: 1, b: 2}\nc: 1\n"));
     assert!(nodes.is_empty());
-    assert_eq!(found[0].to_string(), "t.yaml:1:11: the key `b` stands twice; the first is in line 1 (remove one, or join what stands below them)");
+    assert_eq!(
+        found[0].to_string(),
+        "t.yaml:1:11: the key `b` stands twice; the first is in line 1 (remove one, or join what stands below them)"
+    );
 }
 
 #[test]

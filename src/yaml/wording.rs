@@ -54,7 +54,10 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
         help: help.to_string(),
     };
     match problem {
-        Problem::Tab => Explained { place: tab_near(at, text).unwrap_or(at), ..said("a tab is used for indentation", "indent with spaces") },
+        Problem::Tab => Explained {
+            place: tab_near(at, text).unwrap_or(at),
+            ..said("a tab is used for indentation", "indent with spaces")
+        },
         Problem::OpenQuote => open_quote(at, text),
         Problem::Escape => said(
             "this escape is unknown",
@@ -64,7 +67,10 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
             "a byte order mark stands within a document",
             "put `---` in a line of its own before it if another file begins here; remove it if not",
         ),
-        Problem::Directive => said("a line that begins with `%` is a directive, and this one is unknown", "quote the text if the sign belongs to it"),
+        Problem::Directive => said(
+            "a line that begins with `%` is a directive, and this one is unknown",
+            "quote the text if the sign belongs to it",
+        ),
         Problem::Tag => said("this tag cannot be read", "quote the text if the `!` belongs to it"),
         Problem::AnchorName => said("a name is missing behind `&` or `*`", "quote the text if the sign belongs to it"),
         _ if behind_quote(at, quote_end, text) => {
@@ -87,13 +93,16 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
             "a list cannot begin behind a key on the same line",
             "put each `- ` in a line of its own below the key",
         ),
-        Problem::BlockHeader => said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented"),
+        Problem::BlockHeader => {
+            said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented")
+        }
         Problem::MisplacedKey | Problem::ExpectedKey | Problem::ExpectedEntry => lost_indentation(at, text),
         Problem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
             Some('{' | '[') => said("a second document begins here", "put `---` in a line of its own before it"),
-            _ if text.content(at.line).0.column < at.column => {
-                said("this stands behind the end of the document", "remove it, or put `---` in a line of its own before it")
-            }
+            _ if text.content(at.line).0.column < at.column => said(
+                "this stands behind the end of the document",
+                "remove it, or put `---` in a line of its own before it",
+            ),
             _ => lost_indentation(at, text),
         },
         Problem::ExpectedNode | Problem::ExpectedSeparator => match text.line(at.line).chars().nth(at.column - 1) {

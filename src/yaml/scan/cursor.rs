@@ -88,7 +88,8 @@ impl<'t> Cursor<'t> {
     /// Goes over one character that ends no line, and gives it.
     pub fn advance(&mut self) -> Option<char> {
         let first = self.octet(0);
-        let character = if first.is_ascii() && !self.is_at_end() { char::from(first) } else { self.rest().chars().next()? };
+        let character =
+            if first.is_ascii() && !self.is_at_end() { char::from(first) } else { self.rest().chars().next()? };
         // A mark at the beginning of a line is shown by nobody.
         let shown = self.mark.place.column > 1 || character != BYTE_ORDER_MARK;
         self.offset += character.len_utf8();

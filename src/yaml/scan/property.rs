@@ -38,7 +38,8 @@ impl Scanner<'_> {
             } else {
                 let text = self.tag_text(first.get(1..).unwrap_or("").to_owned())?;
                 // A lone `!` is a tag of its own.
-                (handle, suffix) = if text.is_empty() { (String::new(), "!".to_owned()) } else { ("!".to_owned(), text) };
+                (handle, suffix) =
+                    if text.is_empty() { (String::new(), "!".to_owned()) } else { ("!".to_owned(), text) };
             }
         }
         if !self.cursor.is_separator(0) {
