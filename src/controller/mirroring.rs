@@ -76,8 +76,7 @@ impl<R: PodRuntime> Controller<R> {
                 let _ = self.cluster.create(kept.into(), now);
             }
             (None, Some(stored)) => {
-                let declared =
-                    stored.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
+                let declared = stored.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
                 if !declared {
                     let _ = self.cluster.delete(&at, None, now);
                 }

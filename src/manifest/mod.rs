@@ -273,10 +273,10 @@ impl Manifests {
             let before = self.objects.get(key).map(|origin| origin.path.as_path());
             let owner = claims.iter().find(|(path, _)| Some(*path) == before).or(claims.first());
             let Some(&(winner, declared)) = owner else { continue };
-            let (same, others): (Vec<_>, Vec<_>) = claims
-                .iter()
-                .filter(|(path, _)| *path != winner)
-                .partition(|(_, other)| other.written == declared.written && other.declaration.object == declared.declaration.object);
+            let (same, others): (Vec<_>, Vec<_>) =
+                claims.iter().filter(|(path, _)| *path != winner).partition(|(_, other)| {
+                    other.written == declared.written && other.declaration.object == declared.declaration.object
+                });
             for (loser, other) in others {
                 self.between.push(declared_twice(key, (winner, declared), (loser, other)));
             }
