@@ -4,10 +4,14 @@ use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Not
 use crate::{
     cluster::{claims_of, whole_second},
     object::{Kind, Object, ObjectKey},
-    runtime::{PodRuntime, Report, What},
+    runtime::{self, PodRuntime, Report, What},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodCondition, PodStatus};
+use k8s_openapi::{
+    api::core::v1::{ContainerStateTerminated, Pod, PodCondition, PodStatus},
+    apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta},
+};
+use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// The name of the one node that every started pod is on.
@@ -63,6 +67,7 @@ impl<R: PodRuntime> Controller<R> {
                 };
                 merge_conditions(status, vec![scheduled], now);
                 changed.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
+                hand_status_to_runtime(&mut changed.metadata);
                 if self.cluster.update(changed.into()).is_ok()
                     && let Some(pod) = self.cluster.pod(&key.namespace, &key.name)
                 {
@@ -152,6 +157,7 @@ impl<R: PodRuntime> Controller<R> {
                     }
                 }
                 pod.status = Some(status);
+                hand_status_to_runtime(&mut pod.metadata);
                 // It was just read, so it is there.
                 let _ = self.cluster.update(pod.into());
             }
@@ -224,6 +230,7 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         merge_conditions(status, patch.conditions.unwrap_or_default(), now);
+        take_status_from_runtime(&mut pod.metadata, now);
         let object = Object::Pod(Arc::new(pod));
         // It was just read, so it is there.
         let _ = self.cluster.update(object);
@@ -237,6 +244,35 @@ impl<R: PodRuntime> Controller<R> {
         let key = ObjectKey::new(Kind::Pod, namespace, name);
         self.delete_object(&key, Deletion::default(), now).is_ok()
     }
+}
+
+/// The manager of a status that an event wrote, which no client signed.
+const MANAGER: &str = "headless-dns";
+
+/// From here on the status is what the runtime reports: the entries of those who wrote it before are removed.
+fn hand_status_to_runtime(metadata: &mut ObjectMeta) {
+    if runtime::is_overwritten(metadata)
+        && let Some(entries) = &mut metadata.managed_fields
+    {
+        entries.retain(|entry| entry.subresource.as_deref() != Some(runtime::STATUS));
+    }
+}
+
+/// Records that the status was written by hand, as the API does for its clients, so that a restart knows of it.
+fn take_status_from_runtime(metadata: &mut ObjectMeta, now: Timestamp) {
+    let entries = metadata.managed_fields.get_or_insert_default();
+    entries.retain(|entry| {
+        entry.manager.as_deref() != Some(MANAGER) || entry.subresource.as_deref() != Some(runtime::STATUS)
+    });
+    entries.push(ManagedFieldsEntry {
+        api_version: Some("v1".to_owned()),
+        fields_type: Some("FieldsV1".to_owned()),
+        fields_v1: Some(FieldsV1(json!({"f:status": {}}))),
+        manager: Some(MANAGER.to_owned()),
+        operation: Some("Update".to_owned()),
+        subresource: Some(runtime::STATUS.to_owned()),
+        time: Some(whole_second(now)),
+    });
 }
 
 /// A pod's phase.

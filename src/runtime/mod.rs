@@ -6,8 +6,21 @@ pub mod simulated;
 mod status;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use std::time::Duration;
+
+/// The subresource that writes of a pod's status name in `metadata.managedFields`.
+pub const STATUS: &str = "status";
+
+/// Whether a client wrote the status of the pod with this metadata after the runtime's last report: an entry for the
+/// subresource `status` is in `managedFields`. The runtime itself has no entry, and the controller removes the entries
+/// of others when the runtime takes the status over, so this holds over a restart.
+pub fn is_overwritten(metadata: &ObjectMeta) -> bool {
+    metadata.managed_fields.iter().flatten().any(|entry| entry.subresource.as_deref() == Some(STATUS))
+}
 
 /// Starts and stops pods and reports on them; like a kubelet it owns a pod's status and address.
 ///
@@ -16,7 +29,7 @@ pub trait PodRuntime {
     /// Starts a pod whose claims are bound.
     fn start(&mut self, pod: &Pod, now: Timestamp);
     /// Takes over a pod that an earlier run of this program had started, with the status it had; its address stays
-    /// taken.
+    /// taken. A status that [`is_overwritten`] is left as it is, as after [`PodRuntime::overwritten`].
     fn resume(&mut self, pod: &Pod, now: Timestamp);
     /// Stops a pod within `grace`; a second call may shorten it. A pod that is not known is reported stopped.
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp);

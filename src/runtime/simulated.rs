@@ -16,7 +16,7 @@ use super::{
     PodRuntime, Report, What,
     address::{AddressPool, Exhausted},
     behaviour::{Behaviour, End},
-    status,
+    is_overwritten, status,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -303,8 +303,6 @@ impl Simulated {
                 pod.status = PodStatus::default();
                 self.schedule(pod, Step::Create, now);
             }
-            // Somebody else wrote this: there is no such condition before a container runs.
-            _ if status::condition(&status, "Ready").is_some() => {}
             // It had everything but its image.
             _ if !pod.addresses.is_empty() => {}
             _ => {
@@ -324,10 +322,6 @@ impl Simulated {
         let behaviour = pod.behaviour.clone();
         let ready = status::condition(&pod.status, "Ready").cloned();
         let is_ready = ready.as_ref().is_some_and(|ready| ready.status == "True");
-        // Somebody else wrote this: the simulation gives its own reason for every pod that is not ready.
-        if !is_ready && ready.as_ref().and_then(|ready| ready.reason.as_deref()) != Some(status::NOT_READY) {
-            return;
-        }
         let turned = ready.and_then(|ready| ready.last_transition_time).map_or(now, |time| time.0);
         if let Some((after, _)) = behaviour.end {
             let due = later(later(started, behaviour.start_after), after).max(now);
@@ -382,7 +376,12 @@ impl PodRuntime for Simulated {
             return;
         }
         let status = pod.status.clone().unwrap_or_default();
-        if status.container_statuses.is_none() && status.pod_ip.is_none() && status.phase.as_deref() != Some("Failed") {
+        let overwritten = is_overwritten(&pod.metadata);
+        if !overwritten
+            && status.container_statuses.is_none()
+            && status.pod_ip.is_none()
+            && status.phase.as_deref() != Some("Failed")
+        {
             // It was never told about, so it had not begun.
             return self.start(pod, now);
         }
@@ -395,7 +394,9 @@ impl PodRuntime for Simulated {
                 }
             }
         }
-        self.resume_timers(&mut simulated, now);
+        if !overwritten {
+            self.resume_timers(&mut simulated, now);
+        }
         self.pods.insert(uid, simulated);
     }
 

@@ -15,7 +15,7 @@ use std::{net::IpAddr, time::Duration};
 const NODE_ADDRESS: &str = "192.168.0.1";
 
 /// The reason that a kubelet gives while a container is not ready.
-pub const NOT_READY: &str = "ContainersNotReady";
+const NOT_READY: &str = "ContainersNotReady";
 
 /// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a
 /// container runs.

@@ -5,7 +5,7 @@ use super::*;
 use jiff::ToSpan;
 use k8s_openapi::{
     api::core::v1::{Container, PodCondition, PodSpec},
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time},
 };
 
 type Annotations<'a> = &'a [(&'a str, &'a str)];
@@ -420,6 +420,26 @@ fn a_pod_that_was_stored_before_it_began_starts_anew() {
     assert_eq!(history(&mut simulated, 60_000).len(), 3);
 }
 
+/// As the API records that a client wrote the status.
+fn overwrite(pod: &mut Pod) {
+    let entry = ManagedFieldsEntry { subresource: Some("status".to_owned()), ..ManagedFieldsEntry::default() };
+    pod.metadata.managed_fields = Some(vec![entry]);
+}
+
+/// What a client wrote may be what the simulation itself would have reported; it stays all the same.
+#[test]
+fn a_status_overwritten_with_what_the_simulation_would_say_stays_over_a_restart() {
+    let mut simulated = simulated(&["10.0.0.0/24"]);
+    let mut web = pod("p", &[("evict-after", "5s")]);
+    simulated.start(&web, START);
+    simulated.poll(at(4_000));
+    web.status = Some(simulated.pods["uid-of-p"].status.clone());
+    overwrite(&mut web);
+    let mut restarted = self::simulated(&["10.0.0.0/24"]);
+    restarted.resume(&web, at(4_500));
+    assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new());
+}
+
 #[test]
 fn an_overwritten_status_stays() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
@@ -434,9 +454,11 @@ fn an_overwritten_status_stays() {
     assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
     assert_eq!(simulated.pools[0].in_use(), 1);
 
+    overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
     restarted.resume(&web, at(61_000));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new(), "over a restart too");
+    assert_eq!(restarted.pools[0].in_use(), 1);
 
     simulated.stop(&web, Duration::ZERO, at(61_000));
     assert_eq!(history(&mut simulated, 90_000), ["61000 p stopped"]);
@@ -457,6 +479,7 @@ fn a_status_overwritten_before_a_container_runs_stays_over_a_restart() {
     web.status = Some(status);
     simulated.overwritten(&web, START);
     assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
+    overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
     restarted.resume(&web, at(61_000));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new());
