@@ -14,10 +14,11 @@ use crate::{
     diagnostic::{Diagnostic, Place, Severity},
     name::Name,
 };
+use foldhash::quality::FixedState;
 use std::{
     collections::BTreeMap,
     fs,
-    hash::{DefaultHasher, Hasher as _},
+    hash::{BuildHasher as _, Hasher as _},
     io,
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -106,7 +107,7 @@ struct Fingerprint(usize, u64);
 
 impl Fingerprint {
     fn of(octets: &[u8]) -> Fingerprint {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FixedState::with_seed(0).build_hasher();
         hasher.write(octets);
         Fingerprint(octets.len(), hasher.finish())
     }

@@ -88,7 +88,7 @@ pub(super) fn base64<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataEr
 
 /// The same of one text. Padding stands at the end only.
 pub(super) fn base64_of(digits: &[u8]) -> Option<Vec<u8>> {
-    let end = digits.len().checked_sub(2).unwrap_or_default();
+    let end = digits.len().saturating_sub(2);
     let padded_within = digits[..end].contains(&b'=');
     BASE64.decode(digits).ok().filter(|_| !padded_within)
 }

@@ -151,7 +151,7 @@ fn is_value(key: u16, value: &[u8]) -> bool {
     match value_of(key) {
         Value::Keys => {
             let keys: Vec<&[u8]> = value.chunks(2).collect();
-            !value.is_empty() && value.len() % 2 == 0 && keys.is_sorted_by(|one, next| one < next)
+            !value.is_empty() && value.len().is_multiple_of(2) && keys.is_sorted_by(|one, next| one < next)
         }
         Value::Protocols => {
             let mut rest = value;
@@ -163,9 +163,9 @@ fn is_value(key: u16, value: &[u8]) -> bool {
         }
         Value::Nothing => value.is_empty(),
         Value::Port => value.len() == 2,
-        Value::Ipv4s => !value.is_empty() && value.len() % 4 == 0,
-        Value::Ipv6s => !value.is_empty() && value.len() % 16 == 0,
-        Value::Groups => !value.is_empty() && value.len() % 2 == 0,
+        Value::Ipv4s => !value.is_empty() && value.len().is_multiple_of(4),
+        Value::Ipv6s => !value.is_empty() && value.len().is_multiple_of(16),
+        Value::Groups => !value.is_empty() && value.len().is_multiple_of(2),
         Value::Path => is_path(value),
         Value::Base64 | Value::Octets => true,
     }
