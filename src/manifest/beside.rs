@@ -183,7 +183,9 @@ mod tests {
     #[test]
     fn the_same_value_has_the_same_digest() {
         let rows = [
-            ("{a: 1, b: [x, y]}", "b:\n- x\n- 'y'\na: 1\n", true),
+            ("{a: 1, b: [x, z]}", "b:\n- x\n- 'z'\na: 1\n", true),
+            // A cluster takes the first for a boolean.
+            ("{a: y}", "{a: 'y'}", false),
             ("{a: 1}", "{a: '1'}", false),
             ("{a: 1}", "{a: 1.0}", false),
             ("{a: [x, y]}", "{a: [y, x]}", false),
