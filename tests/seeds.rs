@@ -93,7 +93,7 @@ fn run(files: &[&str], more: &str, settings: &Settings) -> Outcome {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        format!("{severity} {}", one.help.rsplit('[').next().unwrap().trim_end_matches(']'))
+        format!("{severity} {}", one.message.rsplit('[').next().unwrap().trim_end_matches(']'))
     });
     Outcome {
         pods: pods.collect::<Vec<_>>().join(" "),
