@@ -91,8 +91,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["ttl"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "Target", "Transfer"]),
-    ("settings", "wire", &["tsig"]),
+    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "RateLimit", "Target", "Transfer"]),
+    ("settings", "wire", &["cookie", "tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("manifest", "runtime", &["simulated"]),
@@ -105,7 +105,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 /// Crates that could be replaced one day, and the places that would have to know.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["api/", "app/observe/", "http/"]),
-    ("arc_swap", &["zone/publish.rs"]),
+    ("arc_swap", &["wire/cookie.rs", "zone/publish.rs"]),
     ("clap", &["cli/"]),
     ("hickory_net", &["forward/"]),
     ("hickory_proto", &["zone/file", "demo/client.rs", "explain/answered.rs", "forward/"]),
@@ -137,7 +137,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rcgen", &["certificate.rs"]),
     ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
-    ("ring", &["api/openapi/", "certificate.rs", "wire/tsig.rs"]),
+    ("ring", &["api/openapi/", "app/cookies.rs", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),

@@ -13,6 +13,7 @@
 
 mod clock;
 mod control;
+mod cookies;
 mod journal;
 mod observe;
 mod programming;
@@ -47,6 +48,7 @@ use crate::{
     zone::{self, JournalLimits, Reader, Snapshot},
 };
 use clock::Clock;
+use cookies::CookieSecrets;
 use jiff::Timestamp;
 use observe::{Observed, Readiness};
 use scan::Scanner;
@@ -148,7 +150,10 @@ impl Server {
         let system = |what| move |source| StartError::System { what, source };
         let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
             .transferring(settings.transfer.clone())
-            .behind(settings.proxy_protocol.clone());
+            .behind(settings.proxy_protocol.clone())
+            .limiting(&settings.rate_limit);
+        let cookie_secrets = CookieSecrets::new(&settings.cookies).map_err(system("cookies"))?;
+        sockets = sockets.with_cookies(cookie_secrets.cookies());
         let addresses = sockets.addresses();
         let certificate = certificate(&settings).map_err(StartError::Certificate)?;
         if let Some(certificate) = &certificate {
@@ -229,7 +234,7 @@ impl Server {
         let published = control_loop.published();
         let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
         let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
-        let scanner = Scanner::new(&settings, certificate, requests.clone(), Arc::clone(&figures));
+        let scanner = Scanner::new(&settings, (certificate, cookie_secrets), requests.clone(), Arc::clone(&figures));
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {
             addresses,

@@ -1,7 +1,10 @@
 //! The scan thread: reads manifests, static zones and the certificate when told to, and sends what differs to the
 //! control loop.
 
-use super::control::{Due, Request, ask};
+use super::{
+    control::{Due, Request, ask},
+    cookies::CookieSecrets,
+};
 use crate::{
     certificate::Certificate,
     controller::{Event, Refusal},
@@ -96,6 +99,7 @@ pub(super) struct Scanner {
     zone_diagnostics: Vec<Diagnostic>,
     /// Of the encrypted transports, where there are any.
     certificate: Option<Certificate>,
+    cookies: CookieSecrets,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     /// All diagnostics that hold, for whoever asks.
@@ -112,7 +116,7 @@ struct Ending;
 impl Scanner {
     pub(super) fn new(
         settings: &Settings,
-        certificate: Option<Certificate>,
+        (certificate, cookies): (Option<Certificate>, CookieSecrets),
         requests: SyncSender<Request>,
         figures: Arc<ControlFigures>,
     ) -> Scanner {
@@ -122,6 +126,7 @@ impl Scanner {
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,
+            cookies,
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
             requests,
@@ -181,6 +186,7 @@ impl Scanner {
     fn scan(&mut self) -> Result<(), Ending> {
         let wrong = self.certificate.as_mut().and_then(Certificate::refresh);
         telemetry::report(wrong.as_slice());
+        self.cookies.refresh();
         self.scan_zones()?;
         self.scan_manifests()?;
         self.figures.scanned(!has_error(&self.publish_diagnostics()));

@@ -24,7 +24,7 @@ use crate::{
         foreign::{self, Foreign, Uncompressed},
     },
     settings::Forward,
-    wire::{MESSAGE_MAX, Rcode, edns::ExtendedError, query::Query, rdata::RecordType},
+    wire::{MESSAGE_MAX, Rcode, cookie::Cookies, edns::ExtendedError, query::Query, rdata::RecordType},
     zone::Snapshot,
 };
 use cache::{Cache, Kept, Key};
@@ -121,7 +121,9 @@ pub struct Asked {
     /// The reply if nobody else can be asked: REFUSED, or our aliases.
     pub known: Vec<u8>,
     /// What it was answered with.
-    pub request: Request,
+    pub request: Request<'static>,
+    /// What the client's cookie is answered with; `None` takes no notice of it.
+    pub cookies: Option<Arc<Cookies>>,
 }
 
 /// Asks other servers; cheap to clone. Its threads end with the last clone.
@@ -449,7 +451,9 @@ fn busy(asked: &Asked) -> Vec<u8> {
 fn compose(asked: &Asked, aliases: &[u8], foreign: Foreign<'_>) -> Vec<u8> {
     let most = if asked.request.transport.is_stream() { MESSAGE_MAX } else { asked.request.udp_payload_max.into() };
     let mut out = vec![0; most];
-    match foreign::reply(&asked.packet, asked.request, aliases, foreign, &mut out) {
+    let cookies = asked.cookies.as_ref().map(|cookies| cookies.of(asked.source));
+    let request = Request { cookies, ..asked.request };
+    match foreign::reply(&asked.packet, request, aliases, foreign, &mut out) {
         0 => asked.known.clone(),
         length => {
             out.truncate(length);

@@ -62,7 +62,13 @@ fn asked(line: &str) -> Asked {
         panic!("{line} is not to be forwarded")
     };
     out.truncate(length);
-    Asked { source: "192.0.2.200".parse().unwrap(), packet, known: out, request }
+    Asked {
+        source: "192.0.2.200".parse().unwrap(),
+        packet,
+        known: out,
+        request: request.without_cookies(),
+        cookies: None,
+    }
 }
 
 fn ask(forwarder: &Forwarder, line: &str) -> String {

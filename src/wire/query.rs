@@ -1,6 +1,11 @@
 //! What a query says, read by borrowing from its packet.
 
-use super::{HEADER, edns::Edns, rdata::RecordType, u16_at};
+use super::{
+    HEADER,
+    edns::{Edns, cookie_of},
+    rdata::RecordType,
+    u16_at,
+};
 use crate::name::{LABEL_MAX, NAME_MAX};
 
 const QR: u16 = 0x8000;
@@ -17,6 +22,10 @@ pub struct Query<'p> {
     pub question: Option<Question<'p>>,
     /// The OPT record; `None` if there is none or the packet is broken.
     pub edns: Option<Edns>,
+    /// The data of the COOKIE option, of a length that cookies have (RFC 7873 §5.2.2).
+    pub cookie: Option<&'p [u8]>,
+    /// Whether there is a cookie and no question, and nothing is wrong with that (RFC 7873 §5.4).
+    pub only_cookie: bool,
     /// Whether all of the message can be read and makes sense: exactly one question, at most one OPT, in its place.
     pub well_formed: bool,
     /// Whether the last record is a TSIG (RFC 8945 §5.1).
@@ -66,15 +75,25 @@ impl<'p> Query<'p> {
         }
         let header =
             Header { id: u16_at(packet, 0)?, opcode: (flags >> 11) as u8 & 0x0f, recursion_desired: flags & RD != 0 };
-        let mut query =
-            Query { header, question: None, edns: None, well_formed: false, signed: false, last_record: HEADER };
+        let mut query = Query {
+            header,
+            question: None,
+            edns: None,
+            cookie: None,
+            only_cookie: false,
+            well_formed: false,
+            signed: false,
+            last_record: HEADER,
+        };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));
-        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER };
-        query.well_formed = body.questions(questions, &mut query.question).is_some()
+        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER, cookie: None };
+        let readable = body.questions(questions, &mut query.question).is_some()
             && body.records(u32::from(count(1)) + u32::from(count(2)), None).is_some()
-            && body.records(u32::from(additional), Some(&mut query.edns)).is_some()
-            && questions == 1;
+            && body.records(u32::from(additional), Some(&mut query.edns)).is_some();
+        query.well_formed = readable && questions == 1;
+        query.cookie = body.cookie;
+        query.only_cookie = readable && questions == 0 && body.cookie.is_some();
         query.signed = query.well_formed && additional > 0 && body.last == RecordType::TSIG;
         query.last_record = body.last_start;
         Some(query)
@@ -89,6 +108,8 @@ struct Body<'p> {
     last: RecordType,
     /// Where it begins.
     last_start: usize,
+    /// What the OPT holds of it.
+    cookie: Option<&'p [u8]>,
 }
 
 impl<'p> Body<'p> {
@@ -131,7 +152,11 @@ impl<'p> Body<'p> {
             if slot.is_some() || self.packet[owner] != 0 {
                 return None;
             }
-            *slot = Some(Edns::read(u16_at(head, 2)?, [head[4], head[5], head[6], head[7]], rdata)?);
+            let edns = Edns::read(u16_at(head, 2)?, [head[4], head[5], head[6], head[7]], rdata)?;
+            if edns.cookie {
+                self.cookie = cookie_of(rdata);
+            }
+            *slot = Some(edns);
         }
         Some(())
     }
