@@ -96,8 +96,11 @@ impl<'c> Request<'c> {
     }
 
     /// What is said to the client's cookie, if it showed one.
-    fn cookie(&self, query: &Query<'_>) -> Option<Answered> {
-        self.cookies?.answer(query.cookie?)
+    #[inline]
+    fn cookie(&self, query: &Query<'_>, packet: &[u8]) -> Option<Answered> {
+        // Most clients show none.
+        let option = query.cookie(packet)?;
+        self.cookies?.answer(option)
     }
 }
 
@@ -198,7 +201,7 @@ pub fn answer_seen<'s>(
     }
     let echoed = query.question.map(|question| question.octets);
     let nsid = snapshot.identity().filter(|_| query.edns.is_some_and(|edns| edns.nsid)).map(str::as_bytes);
-    let cookie = request.cookie(&query);
+    let cookie = request.cookie(&query, packet);
     let reserved = if query.edns.is_some() {
         OPT_LENGTH + nsid.map_or(0, |nsid| 4 + nsid.len()) + cookie.map_or(0, |_| cookie::OPTION)
     } else {
@@ -208,7 +211,8 @@ pub fn answer_seen<'s>(
     let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
     let mut answering =
         Answering { snapshot, request, with_edns: query.edns.is_some(), response, zone: None, elsewhere: false };
-    let outcome = answering.judge(&query, cookie);
+    let shown = cookie.map_or(Shown::Nothing, |cookie| cookie.shown);
+    let outcome = answering.judge(&query, shown);
     *seen = Seen {
         zone: answering.zone,
         qtype: query.question.map_or(RecordType(0), |question| question.qtype),
@@ -216,7 +220,7 @@ pub fn answer_seen<'s>(
         edns: query.edns.is_some(),
         dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
         truncated: answering.response.is_truncated(),
-        cookie: cookie.map_or(Shown::Nothing, |cookie| cookie.shown),
+        cookie: shown,
     };
     let (elsewhere, transfer) = (answering.elsewhere && query.header.recursion_desired, outcome.transfer);
     if request.forwarding {
@@ -298,14 +302,14 @@ struct Answering<'s, 'o> {
 
 impl<'s> Answering<'s, '_> {
     /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
-    fn judge(&mut self, query: &Query<'_>, cookie: Option<Answered>) -> Outcome<'s> {
+    fn judge(&mut self, query: &Query<'_>, shown: Shown) -> Outcome<'s> {
         if query.edns.is_some_and(|edns| edns.version > VERSION) {
             return Outcome::not_ours(Rcode::BADVERS, None);
         }
         if query.header.opcode != 0 {
             return Outcome::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
         }
-        if let Some(Answered { shown, .. }) = cookie
+        if shown != Shown::Nothing
             && let Some(rcode) = self.about_cookie(query, shown)
         {
             return Outcome::not_ours(rcode, None);
@@ -324,6 +328,7 @@ impl<'s> Answering<'s, '_> {
 
     /// The reply to a client that only wants to know about its cookie (RFC 7873 §5.4), or first has to come with one
     /// (§5.2.3): over UDP alone, as whoever has a connection receives at its address.
+    #[inline(never)]
     fn about_cookie(&self, query: &Query<'_>, shown: Shown) -> Option<Rcode> {
         let required = || {
             query.well_formed

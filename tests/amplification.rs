@@ -200,6 +200,15 @@ fn dig_gets_its_cookie_and_shows_it_again() {
     }
 }
 
+/// A cookie of the server's for this machine.
+fn good_cookie() -> [u8; 24] {
+    let cookies = Cookies::new(vec![Secret::new([3; 16])], at_noon, false);
+    let check = cookies.of("127.0.0.1".parse().unwrap());
+    let good = check.answer(&[9; 8]).unwrap().cookie;
+    assert_eq!(check.answer(&good).unwrap().shown, Shown::Good);
+    good
+}
+
 /// Sends one query so many times and collects the replies.
 fn flood(server: SocketAddr, packet: &[u8], times: usize) -> Vec<Vec<u8>> {
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -208,8 +217,8 @@ fn flood(server: SocketAddr, packet: &[u8], times: usize) -> Vec<Vec<u8>> {
     let mut replies = Vec::new();
     let mut buffer = [0; 4096];
     let mut last = packet.to_vec();
-    // What is answered whatever was asked before: another kind of answer, with a cookie of its own.
-    let marker = query("www.example.com", A, 1, None);
+    // What is answered whatever was asked before, as it shows a good cookie.
+    let marker = query("www.example.com", A, 1, Some(&cookie_option(&good_cookie())));
     for round in 0..times / 50 {
         for _ in 0..50 {
             client.send(packet).unwrap();
@@ -252,10 +261,7 @@ fn a_flood_in_somebodys_name_is_kept_back() {
     for reply in tcp.ask(&vec![(asked, A); 200]) {
         assert_eq!((u16::from(code(&reply)), reply.answers.len()), (0, 100));
     }
-    let cookies = Cookies::new(vec![Secret::new([3; 16])], at_noon, false);
-    let check = cookies.of("127.0.0.1".parse().unwrap());
-    let good = check.answer(&[9; 8]).unwrap().cookie;
-    assert_eq!(check.answer(&good).unwrap().shown, Shown::Good);
+    let good = good_cookie();
     let known = query(asked, A, 1, Some(&cookie_option(&good)));
     let replies = flood(scene.address, &known, FLOOD);
     assert_eq!(replies.iter().filter(|reply| reply.len() > 1000).count(), FLOOD);

@@ -11,11 +11,13 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     // Data plane: no Kubernetes, one direction.
     ("name", &[]),
+    ("connections", &[]),
+    ("accepting", &[]),
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "wire"]),
     ("answer", &["name", "wire", "zone"]),
     ("forward", &["answer", "name", "settings", "wire", "zone"]),
-    ("serve", &["answer", "forward", "name", "settings", "wire", "zone"]),
+    ("serve", &["accepting", "answer", "connections", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
     ("yaml", &["diagnostic"]),
@@ -29,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
     // Seen from outside: nothing here decides anything.
-    ("http", &[]),
+    ("http", &["accepting", "connections"]),
     ("metrics", &["answer", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
@@ -139,10 +141,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redb", &["state/"]),
     ("ring", &["api/openapi/", "app/cookies.rs", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
+    ("rustix", &["app/descriptors.rs"]),
     ("saphyr_parser", &["yaml/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["api/", "app/", "cli/", "forward/", "http/", "serve/"]),
+    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

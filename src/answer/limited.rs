@@ -13,7 +13,7 @@ use crate::wire::{
 /// stands in the reply if it sent one (BADCOOKIE), else over TCP (TC). Returns its length; 0 if there can be none.
 pub fn slipped(packet: &[u8], request: Request<'_>, out: &mut [u8]) -> usize {
     let Some(query) = Query::parse(packet) else { return 0 };
-    let cookie = request.cookie(&query);
+    let cookie = request.cookie(&query, packet);
     let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION));
     let question = query.question.map(|question| question.octets);
     let Some(mut response) = Response::new(out, query.header, question, UDP_MAX_WITHOUT_EDNS, reserved) else {

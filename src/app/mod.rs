@@ -14,6 +14,7 @@
 mod clock;
 mod control;
 mod cookies;
+mod descriptors;
 mod journal;
 mod observe;
 mod programming;
@@ -148,6 +149,9 @@ impl Server {
     /// manifests has been carried out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
+        let most = descriptors::raise();
+        let (settings, lowered) = descriptors::fit(&settings, most);
+        descriptors::tell(&settings, most, &lowered);
         let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
             .transferring(settings.transfer.clone())
             .behind(settings.proxy_protocol.clone())
@@ -211,7 +215,7 @@ impl Server {
         // with their last records, everything else with SERVFAIL until the manifests have been read. Whatever fails,
         // dropping `serving` ends it.
         let serving = sockets
-            .with_forwarder(Forwarder::start(&settings.forward, &addresses)?)
+            .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
         serving.log_queries(settings.log.queries.0);

@@ -12,7 +12,7 @@
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
-use super::Server;
+use super::{Server, descriptors};
 use crate::{
     diagnostic::has_error,
     settings::{Encrypted, Limits, Log, Overrides, Settings},
@@ -64,6 +64,7 @@ impl Server {
 
     /// Changes what can be changed.
     fn take(&mut self, new: Settings) {
+        let (new, _) = descriptors::fit(&new, descriptors::raise());
         let Merged { mut settings, waiting } = merge(&self.settings, new);
         let file = settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
         for key in waiting {

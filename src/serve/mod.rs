@@ -16,7 +16,6 @@ mod batch;
 // The portable loop is not used on Linux, but it is compiled and tested there so that it does not rot.
 #[cfg(all(test, target_os = "linux"))]
 mod batch_portable;
-mod connections;
 mod counters;
 pub mod frame;
 mod https;
@@ -44,12 +43,12 @@ pub use counters::{Counters, PerTransport};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
+    connections::Connections,
     forward::{self, Forwarder},
     settings::{Encrypted, Limits, ProxyProtocol, RateLimit, Transfer},
     wire::cookie::Cookies,
     zone::{Reader, Snapshot},
 };
-use connections::Connections;
 use query_log::QueryLog;
 use rate_limit::RateLimiter;
 use rustls::server::ResolvesServerCert;

@@ -173,6 +173,7 @@ impl Check<'_> {
 
     /// Looks at the data of a COOKIE option, of which [`super::edns::Edns::read`] has checked the length. `None` without
     /// a secret.
+    #[inline(never)]
     pub fn answer(&self, option: &[u8]) -> Option<Answered> {
         let (client, server) = option.split_at_checked(CLIENT)?;
         let secrets = self.cookies.secrets.load();

@@ -22,8 +22,8 @@ pub struct Query<'p> {
     pub question: Option<Question<'p>>,
     /// The OPT record; `None` if there is none or the packet is broken.
     pub edns: Option<Edns>,
-    /// The data of the COOKIE option, of a length that cookies have (RFC 7873 §5.2.2).
-    pub cookie: Option<&'p [u8]>,
+    /// Where the data of the OPT record begins; 0 if there is none.
+    opt: u16,
     /// Whether there is a cookie and no question, and nothing is wrong with that (RFC 7873 §5.4).
     pub only_cookie: bool,
     /// Whether all of the message can be read and makes sense: exactly one question, at most one OPT, in its place.
@@ -79,7 +79,7 @@ impl<'p> Query<'p> {
             header,
             question: None,
             edns: None,
-            cookie: None,
+            opt: 0,
             only_cookie: false,
             well_formed: false,
             signed: false,
@@ -87,16 +87,27 @@ impl<'p> Query<'p> {
         };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));
-        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER, cookie: None };
+        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER, opt: 0 };
         let readable = body.questions(questions, &mut query.question).is_some()
             && body.records(u32::from(count(1)) + u32::from(count(2)), None).is_some()
             && body.records(u32::from(additional), Some(&mut query.edns)).is_some();
         query.well_formed = readable && questions == 1;
-        query.cookie = body.cookie;
-        query.only_cookie = readable && questions == 0 && body.cookie.is_some();
+        query.opt = body.opt;
+        query.only_cookie = readable && questions == 0 && query.edns.is_some_and(|edns| edns.cookie);
         query.signed = query.well_formed && additional > 0 && body.last == RecordType::TSIG;
         query.last_record = body.last_start;
         Some(query)
+    }
+}
+
+impl Query<'_> {
+    /// The data of the COOKIE option, of a length that cookies have (RFC 7873 §5.2.2); `packet` is what was read.
+    pub fn cookie<'p>(&self, packet: &'p [u8]) -> Option<&'p [u8]> {
+        if !self.edns?.cookie {
+            return None;
+        }
+        // Checked when it was read: the first cookie stands before the end of the record's data.
+        cookie_of(packet.get(usize::from(self.opt)..)?)
     }
 }
 
@@ -108,8 +119,8 @@ struct Body<'p> {
     last: RecordType,
     /// Where it begins.
     last_start: usize,
-    /// What the OPT holds of it.
-    cookie: Option<&'p [u8]>,
+    /// Where the data of the OPT begins.
+    opt: u16,
 }
 
 impl<'p> Body<'p> {
@@ -152,11 +163,9 @@ impl<'p> Body<'p> {
             if slot.is_some() || self.packet[owner] != 0 {
                 return None;
             }
-            let edns = Edns::read(u16_at(head, 2)?, [head[4], head[5], head[6], head[7]], rdata)?;
-            if edns.cookie {
-                self.cookie = cookie_of(rdata);
-            }
-            *slot = Some(edns);
+            // A message of a stream has at most so many octets.
+            self.opt = rdata_start as u16;
+            *slot = Some(Edns::read(u16_at(head, 2)?, [head[4], head[5], head[6], head[7]], rdata)?);
         }
         Some(())
     }

@@ -288,7 +288,7 @@ impl<'o> Response<'o> {
         self.push(&[0, 0])?;
         // What does not fit is left out: only the OPT record itself is owed.
         if let Some(cookie) = edns.cookie {
-            self.option(option::COOKIE, &[cookie]);
+            self.cookie(cookie);
         }
         if let Some(nsid) = edns.nsid {
             self.option(option::NSID, &[nsid]);
@@ -309,7 +309,15 @@ impl<'o> Response<'o> {
         Some(())
     }
 
+    /// Few clients show a cookie.
+    #[cold]
+    #[inline(never)]
+    fn cookie(&mut self, cookie: &[u8]) {
+        self.option(option::COOKIE, &[cookie]);
+    }
+
     /// Writes an option of the OPT record, if it fits as a whole.
+    #[inline]
     fn option(&mut self, code: u16, parts: &[&[u8]]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if self.at + 4 + length > self.limit {

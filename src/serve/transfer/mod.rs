@@ -190,9 +190,9 @@ enum Signed {
 
 impl Shared {
     /// The OPT of what is sent to this client, if it sent one.
-    fn opt(&self, client: Client, query: &Query<'_>) -> Option<Opt> {
+    fn opt(&self, client: Client, query: &Query<'_>, message: &[u8]) -> Option<Opt> {
         let edns = query.edns?;
-        let cookies = self.cookies.as_ref().zip(query.cookie);
+        let cookies = self.cookies.as_ref().zip(query.cookie(message));
         let answered = cookies.and_then(|(cookies, option)| cookies.of(client.source.ip()).answer(option));
         let cookie = answered.map(|answered| answered.cookie);
         Some(Opt { udp_payload: self.limits.udp_payload, dnssec_ok: edns.dnssec_ok, cookie })
@@ -201,7 +201,7 @@ impl Shared {
     /// Looks at the signature of a message.
     fn signed(&self, client: Client, message: &[u8], now: u64) -> Option<Signed> {
         let query = Query::parse(message)?;
-        let opt = self.opt(client, &query);
+        let opt = self.opt(client, &query, message);
         Some(match tsig::check(message, query.last_record, self.transfers.keys(), now) {
             Checked::Malformed => Signed::Reply(bare(&query, opt, Rcode::FORMERR, None)),
             Checked::Good(signer) => Signed::Message(tsig::strip(message, query.last_record), signer),
@@ -284,12 +284,12 @@ impl Shared {
             }
             Some(Decision::Error(rcode, error)) => {
                 one_more(&counters.failed);
-                return Some(bare(&query, self.opt(client, &query), rcode, Some(error)));
+                return Some(bare(&query, self.opt(client, &query, message), rcode, Some(error)));
             }
             Some(Decision::Since(zone, known)) => (zone, Some(known)),
             Some(Decision::Current(zone) | Decision::Whole(zone)) => (zone, None),
         };
-        let frame = Frame::new(&query, self.opt(client, &query))?;
+        let frame = Frame::new(&query, self.opt(client, &query, message))?;
         let limit = datagram_limit(message, self.limits.udp_payload).min(room);
         let differences = known.and_then(|known| messages::differences(&zone, known));
         if let Some(reply) = differences.and_then(|records| frame.single(records, limit)) {
@@ -355,7 +355,7 @@ impl Shared {
     ) -> Reply {
         let Some(query) = Query::parse(&message) else { return Reply::Silence };
         let counters = &self.transfers.counters;
-        let opt = self.opt(client, &query);
+        let opt = self.opt(client, &query, &message);
         let decide = |signer: &Option<Signer>| {
             let snapshot = self.reader.load();
             self.transfers.decide(&Asked { client, message: &message, signer: signer.as_ref() }, &query, &snapshot)
