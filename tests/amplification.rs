@@ -235,6 +235,11 @@ fn flood(server: SocketAddr, packet: &[u8], times: usize) -> Vec<Vec<u8>> {
             replies.push(buffer[..length].to_vec());
         }
     }
+    // Replies of other sizes may have gone before those of the last round.
+    client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    while let Ok(length) = client.recv(&mut buffer) {
+        replies.push(buffer[..length].to_vec());
+    }
     replies
 }
 

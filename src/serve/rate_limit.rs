@@ -119,7 +119,7 @@ impl RateLimiter {
             IpAddr::V4(source) => (u128::from(u32::from(source)) | 1 << 127, 32, self.limit.ipv4_prefix),
             IpAddr::V6(source) => (u128::from(source), 128, self.limit.ipv6_prefix),
         };
-        let host = u32::from(width - length.min(width));
+        let host = width - length.min(width);
         bits.checked_shr(host).unwrap_or(0).checked_shl(host).unwrap_or(0)
     }
 

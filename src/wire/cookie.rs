@@ -215,6 +215,9 @@ mod tests {
     use data_encoding::HEXLOWER;
     use proptest::prelude::*;
 
+    /// When, the secrets, who shows which octets; what they are, and what is given.
+    type Row<'a> = (fn() -> u64, &'a [&'a str], &'a str, &'a str, Shown, &'a str);
+
     const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
 
     fn secret(hex: &str) -> Secret {
@@ -244,7 +247,7 @@ mod tests {
         let old = "dd3bdf9344b678b185a6f5cb60fca715";
         let v6 = "2001:db8:220:1:59de:d0f4:8769:82b8";
         #[rustfmt::skip]
-        let rows: &[(fn() -> u64, &[&str], &str, &str, Shown, &str)] = &[
+        let rows: &[Row<'_>] = &[
             (|| 1_559_731_985, &[SECRET], "198.51.100.100", "2464c4abcf10c957",
              Shown::Client, "010000005cf79f111f8130c3eee29480"),
             (|| 1_559_734_385, &[SECRET], "198.51.100.100", "2464c4abcf10c957010000005cf79f111f8130c3eee29480",

@@ -34,7 +34,7 @@ pub(super) enum Ways {
     OtherPort,
     /// First a forged reply with the right id from the right port, that does not know the case of the letters.
     WrongCase,
-    /// First a thousand forged replies with other ids, from its own port.
+    /// First a hundred forged replies with other ids, from its own port.
     ManyForged,
     /// Records of names that nobody asked for stand in each section of its replies.
     Babbling,
@@ -141,7 +141,7 @@ fn serve_udp(socket: &UdpSocket, serving: &Serving, count: &AtomicUsize) {
             Ways::WrongId => drop(socket.send_to(&[&[!packet[0], packet[1]], &forged[2..]].concat(), client)),
             Ways::WrongCase => drop(socket.send_to(&with_other_case(forged), client)),
             Ways::ManyForged => {
-                for guess in 1..=1000_u16 {
+                for guess in 1..=100_u16 {
                     let id = (u16::from_be_bytes([packet[0], packet[1]]) ^ guess).to_be_bytes();
                     let _ = socket.send_to(&[&id, &forged[2..]].concat(), client);
                 }
