@@ -3,12 +3,14 @@
 mod ahead;
 mod dname;
 pub mod foreign;
+mod limited;
 mod reason;
 
 use crate::{
     name::NAME_MAX,
     wire::{
-        MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class,
+        MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class, cookie,
+        cookie::{Answered, Check, Shown},
         edns::{Edns, ExtendedError, OPT_LENGTH, PADDING_BLOCK, VERSION},
         query::{Query, Question},
         rdata::{RecordType, target},
@@ -18,6 +20,7 @@ use crate::{
     zone::{Found, Node, Note, RrsetRef, Snapshot, Zone},
 };
 pub use ahead::look_ahead;
+pub use limited::slipped;
 use reason::{Reason, Text};
 
 /// What a packet came over; it decides the size of the reply.
@@ -63,7 +66,7 @@ impl Transport {
 
 /// What an answer depends on besides the packet and the records.
 #[derive(Debug, Clone, Copy)]
-pub struct Request {
+pub struct Request<'c> {
     /// Where the packet came from.
     pub transport: Transport,
     /// The largest UDP reply sent, and the size advertised in EDNS (512–4096, usually 1232).
@@ -77,12 +80,28 @@ pub struct Request {
     pub transfers: bool,
     /// For how long a stream may be idle, in tenths of a second, told to clients that ask (RFC 7828); 0 tells nothing.
     pub keepalive: u16,
+    /// The cookies of this client; `None` takes no notice of cookies.
+    pub cookies: Option<Check<'c>>,
 }
 
-impl Request {
-    /// A request to a purely authoritative server that transfers nothing.
-    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request {
-        Request { transport, udp_payload_max, rotation, forwarding: false, transfers: false, keepalive: 0 }
+impl<'c> Request<'c> {
+    /// A request to a purely authoritative server that transfers nothing and knows no cookies.
+    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request<'c> {
+        let (forwarding, transfers, keepalive, cookies) = (false, false, 0, None);
+        Request { transport, udp_payload_max, rotation, forwarding, transfers, keepalive, cookies }
+    }
+
+    /// The same without cookies, for whoever keeps it.
+    pub fn without_cookies(self) -> Request<'static> {
+        Request { cookies: None, ..self }
+    }
+
+    /// What is said to the client's cookie, if it showed one.
+    #[inline]
+    fn cookie(&self, query: &Query<'_>, packet: &[u8]) -> Option<Answered> {
+        // Most clients show none.
+        let option = query.cookie(packet)?;
+        self.cookies?.answer(option)
     }
 }
 
@@ -101,6 +120,8 @@ pub struct Seen<'s> {
     pub dnssec_ok: bool,
     /// Whether the reply has TC.
     pub truncated: bool,
+    /// The cookie that the client showed.
+    pub cookie: Shown,
 }
 
 impl Default for Seen<'_> {
@@ -112,6 +133,7 @@ impl Default for Seen<'_> {
             edns: false,
             dnssec_ok: false,
             truncated: false,
+            cookie: Shown::Nothing,
         }
     }
 }
@@ -162,7 +184,7 @@ const SUBSET: ExtendedError<'static> =
 
 /// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics,
 /// allocates nothing for plain queries. With less room in `out` replies are truncated or dropped.
-pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u8]) -> Verdict {
+pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request<'_>, out: &mut [u8]) -> Verdict {
     answer_seen(packet, snapshot, request, out, &mut Seen::default())
 }
 
@@ -170,7 +192,7 @@ pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request, out: &mut [u
 pub fn answer_seen<'s>(
     packet: &[u8],
     snapshot: &'s Snapshot,
-    request: Request,
+    request: Request<'_>,
     out: &mut [u8],
     seen: &mut Seen<'s>,
 ) -> Verdict {
@@ -180,12 +202,18 @@ pub fn answer_seen<'s>(
     }
     let echoed = query.question.map(|question| question.octets);
     let nsid = snapshot.identity().filter(|_| query.edns.is_some_and(|edns| edns.nsid)).map(str::as_bytes);
-    let reserved = if query.edns.is_some() { OPT_LENGTH + nsid.map_or(0, |nsid| 4 + nsid.len()) } else { 0 };
+    let cookie = request.cookie(&query, packet);
+    let reserved = if query.edns.is_some() {
+        OPT_LENGTH + nsid.map_or(0, |nsid| 4 + nsid.len()) + cookie.map_or(0, |_| cookie::OPTION)
+    } else {
+        0
+    };
     let limit = size_limit(request, query.edns);
     let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
     let mut answering =
         Answering { snapshot, request, with_edns: query.edns.is_some(), response, zone: None, elsewhere: false };
-    let outcome = answering.judge(&query);
+    let shown = cookie.map_or(Shown::Nothing, |cookie| cookie.shown);
+    let outcome = answering.judge(&query, shown);
     *seen = Seen {
         zone: answering.zone,
         qtype: query.question.map_or(RecordType(0), |question| question.qtype),
@@ -193,6 +221,7 @@ pub fn answer_seen<'s>(
         edns: query.edns.is_some(),
         dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
         truncated: answering.response.is_truncated(),
+        cookie: shown,
     };
     let (elsewhere, transfer) = (answering.elsewhere && query.header.recursion_desired, outcome.transfer);
     if request.forwarding {
@@ -200,7 +229,7 @@ pub fn answer_seen<'s>(
     }
     let mut text = None;
     let error = outcome.error.map(|reason| reason.write(text.insert(Text::new())));
-    let edns = query.edns.map(|edns| ReplyEdns { nsid, error, ..reply_edns(request, edns) });
+    let edns = query.edns.map(|edns| ReplyEdns { nsid, error, ..reply_edns(request, edns, cookie.as_ref()) });
     let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
     match (elsewhere && request.forwarding, transfer && request.transfers) {
         (true, _) => Verdict::Forward(length),
@@ -210,11 +239,12 @@ pub fn answer_seen<'s>(
 }
 
 /// What the reply says about EDNS besides what depends on its content.
-fn reply_edns(request: Request, edns: Edns) -> ReplyEdns<'static> {
+fn reply_edns<'a>(request: Request<'_>, edns: Edns, cookie: Option<&'a Answered>) -> ReplyEdns<'a> {
     ReplyEdns {
         udp_payload: request.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
         nsid: None,
+        cookie: cookie.map(|cookie| &cookie.cookie[..]),
         keepalive: Some(request.keepalive)
             .filter(|tenths| edns.keepalive && *tenths > 0 && may_keep(request.transport)),
         error: None,
@@ -227,7 +257,7 @@ fn may_keep(transport: Transport) -> bool {
     matches!(transport, Transport::Tcp | Transport::Tls)
 }
 
-fn size_limit(request: Request, edns: Option<Edns>) -> usize {
+fn size_limit(request: Request<'_>, edns: Option<Edns>) -> usize {
     match (request.transport, edns) {
         (Transport::Udp, None) => UDP_MAX_WITHOUT_EDNS,
         (Transport::Udp, Some(edns)) => {
@@ -278,7 +308,7 @@ impl<'n> Followed<'n> {
 
 struct Answering<'s, 'o> {
     snapshot: &'s Snapshot,
-    request: Request,
+    request: Request<'o>,
     with_edns: bool,
     response: Response<'o>,
     /// The zone that answers first.
@@ -289,12 +319,17 @@ struct Answering<'s, 'o> {
 
 impl<'s> Answering<'s, '_> {
     /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
-    fn judge(&mut self, query: &Query<'_>) -> Outcome<'s> {
+    fn judge(&mut self, query: &Query<'_>, shown: Shown) -> Outcome<'s> {
         if query.edns.is_some_and(|edns| edns.version > VERSION) {
             return Outcome::not_ours(Rcode::BADVERS, None);
         }
         if query.header.opcode != 0 {
             return Outcome::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
+        }
+        if shown != Shown::Nothing
+            && let Some(rcode) = self.about_cookie(query, shown)
+        {
+            return Outcome::not_ours(rcode, None);
         }
         let Some(question) = query.question.filter(|_| query.well_formed) else {
             return Outcome::not_ours(Rcode::FORMERR, Some(MALFORMED));
@@ -306,6 +341,22 @@ impl<'s> Answering<'s, '_> {
             return Outcome { transfer: true, ..Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
         }
         self.resolve(question)
+    }
+
+    /// The reply to a client that only wants to know about its cookie (RFC 7873 §5.4), or first has to come with one
+    /// (§5.2.3): over UDP alone, as whoever has a connection receives at its address.
+    #[inline(never)]
+    fn about_cookie(&self, query: &Query<'_>, shown: Shown) -> Option<Rcode> {
+        let required = || {
+            query.well_formed
+                && self.request.transport == Transport::Udp
+                && self.request.cookies.is_some_and(|cookies| cookies.is_required())
+        };
+        match shown {
+            Shown::Bad if query.only_cookie || required() => Some(Rcode::BADCOOKIE),
+            Shown::Client if !query.only_cookie && required() => Some(Rcode::BADCOOKIE),
+            _ => query.only_cookie.then_some(Rcode::NOERROR),
+        }
     }
 
     /// Who this server is, in class CHAOS (RFC 4892), if it has been given a name.

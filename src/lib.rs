@@ -40,10 +40,12 @@ pub mod runtime;
 pub mod state;
 
 // The program around them.
+pub mod accepting;
 pub mod api;
 pub mod app;
 pub mod certificate;
 pub mod cli;
+pub mod connections;
 pub mod demo;
 pub mod http;
 pub mod metrics;

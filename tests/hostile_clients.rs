@@ -12,14 +12,17 @@ use headless_dns::{
     settings::{Encrypted, Limits, Settings},
     zone::{self, Publisher, Snapshot},
 };
+use socket2::{Domain, Socket, Type};
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    process::Command,
     time::{Duration, Instant},
 };
 use support::{
     dns::{A, Udp, code, query},
-    eventually,
+    eventually, have,
+    program::{Program, command},
 };
 use ways::encrypted::{self, Clients};
 
@@ -27,6 +30,14 @@ use ways::encrypted::{self, Clients};
 const PLACES: usize = 8;
 /// What a well-behaved client may have to wait while all places are taken by others, on a busy machine.
 const FAIR: Duration = Duration::from_secs(10);
+
+/// A connection from this address of the machine itself.
+fn connect_from(source: Ipv4Addr, server: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+    socket.connect(&server.into()).unwrap();
+    socket.into()
+}
 
 struct Scene {
     plain: SocketAddr,
@@ -38,12 +49,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        let limits = Limits {
+        Scene::with(Limits {
             tcp_connections_per_source: PLACES,
             tcp_slow: Duration::from_millis(300),
             tcp_idle: Duration::from_millis(300),
             ..Settings::defaults().limits
-        };
+        })
+    }
+
+    fn with(limits: Limits) -> Scene {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut sockets = Sockets::bind(&[free], &limits).unwrap();
         let plain = sockets.addresses()[0];
@@ -138,6 +152,102 @@ fn slow_and_silent_clients_hold_nobody_up() {
         }
     }
     assert!(!scene.serving.failed());
+}
+
+/// Half a message, and a reply that nobody takes, on every place there is, from many addresses: whoever comes then is
+/// served at once, for the oldest that owes something goes.
+#[test]
+fn half_messages_from_everywhere_keep_nobody_off() {
+    const ALL: usize = 60;
+    let patient = Duration::from_secs(60);
+    let limits = Limits {
+        tcp_connections: ALL,
+        tcp_connections_per_source: PLACES,
+        tcp_slow: patient,
+        tcp_idle: patient,
+        tls_handshake: patient,
+        ..Settings::defaults().limits
+    };
+    let mut scene = Scene::with(limits);
+    for (transport, beginning) in [
+        (Transport::Tcp, &b"\0\x1d\x12\x34\x01"[..]),
+        (Transport::Tls, b"\x16\x03\x01\x02\x00\x01"),
+        (Transport::Https, b"\x16\x03\x01\x02\x00\x01"),
+    ] {
+        let address = scene.address(transport);
+        let held: Vec<TcpStream> = (0..3 * ALL)
+            .map(|number| {
+                let mut stream = connect_from(Ipv4Addr::new(127, 0, 1, (number % 10) as u8 + 1), address);
+                let _ = stream.write_all(beginning);
+                stream
+            })
+            .collect();
+        let begun = Instant::now();
+        scene.check_udp();
+        scene.check_stream(transport);
+        // One whose own places are all taken, too.
+        let packet = query(7, "www.example.com", A);
+        if transport == Transport::Tcp {
+            let mut stream = connect_from(Ipv4Addr::new(127, 0, 1, 1), address);
+            stream.set_read_timeout(Some(FAIR)).unwrap();
+            stream.write_all(&[&(packet.len() as u16).to_be_bytes(), &packet[..]].concat()).unwrap();
+            let mut reply = [0; 4];
+            stream.read_exact(&mut reply).unwrap();
+            assert_eq!(reply[2..], packet[..2]);
+        }
+        assert!(begun.elapsed() < FAIR, "{transport:?}: {:?}", begun.elapsed());
+        drop(held);
+    }
+    assert!(scene.serving.counters().evicted.total() > 0);
+    assert_eq!(scene.serving.counters().refused.total(), 0);
+}
+
+/// With few descriptors, and as many strangers at the API and at the metrics as can be had, DNS is served over UDP and TCP,
+/// health is told, and the log stays short.
+#[test]
+fn dns_keeps_its_descriptors() {
+    if !have(&["sh"]) {
+        return;
+    }
+    let binary = command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]).arg(binary.get_program()).args(binary.get_args());
+    for (key, value) in binary.get_envs() {
+        match value {
+            Some(value) => limited.env(key, value),
+            None => limited.env_remove(key),
+        };
+    }
+    limited.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+    let program = Program::start_with(limited, "127.0.0.1:0", &[]);
+    let (api, metrics) =
+        (program.address_behind("Kubernetes API at http://"), program.address_behind("health at http://"));
+    let mut strangers = Vec::new();
+    for address in [api, metrics, program.address] {
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let _ = stream.write_all(b"\0");
+            strangers.push(stream);
+        }
+    }
+    let packet = query(7, "www.example.com", A);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let reply = over_tcp(program.address, &packet).expect("a reply over TCP");
+        assert_eq!(reply[3] & 15, 5);
+        Udp::new(program.address).ask(&[("www.example.com", A)]);
+    }
+    let mut health = TcpStream::connect(metrics).unwrap();
+    health.set_read_timeout(Some(FAIR)).unwrap();
+    health.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    health.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    assert!(begun.elapsed() < FAIR, "{:?}", begun.elapsed());
+    let log = program.stderr();
+    assert!(log.contains("limits.apiConnections is") && log.contains("open files and connections"), "{log}");
+    assert!(log.lines().count() < 60, "{log}");
+    drop(strangers);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn query(random: &mut fastrand::Rng) -> Vec<u8> {
     packet.extend_from_slice(&[0, 0, random.choice([1, 2, 5, 6, 12, 16, 28, 33, 252, 255]).unwrap(), 0, 1]);
     if random.bool() {
         packet[11] = 1;
-        packet.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\x06\0\x0a\0\x02ab");
+        packet.extend_from_slice(b"\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08abcdefgh");
     }
     packet
 }

@@ -11,11 +11,13 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     // Data plane: no Kubernetes, one direction.
     ("name", &[]),
+    ("connections", &[]),
+    ("accepting", &[]),
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "wire"]),
     ("answer", &["name", "wire", "zone"]),
     ("forward", &["answer", "name", "settings", "wire", "zone"]),
-    ("serve", &["answer", "forward", "name", "settings", "wire", "zone"]),
+    ("serve", &["accepting", "answer", "connections", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
     ("yaml", &["diagnostic"]),
@@ -31,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
     // Seen from outside: nothing here decides anything.
-    ("http", &[]),
+    ("http", &["accepting", "connections"]),
     ("metrics", &["answer", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
@@ -93,8 +95,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "Target", "Transfer"]),
-    ("settings", "wire", &["tsig"]),
+    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "RateLimit", "Target", "Transfer"]),
+    ("settings", "wire", &["cookie", "tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("manifest", "runtime", &["simulated"]),
@@ -107,7 +109,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 /// Crates that could be replaced one day, and the places that would have to know.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["api/", "app/observe/", "http/"]),
-    ("arc_swap", &["zone/publish.rs"]),
+    ("arc_swap", &["wire/cookie.rs", "zone/publish.rs"]),
     ("clap", &["cli/"]),
     ("hickory_net", &["forward/"]),
     ("hickory_proto", &["demo/client.rs", "explain/answered.rs", "forward/"]),
@@ -138,11 +140,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rcgen", &["certificate.rs"]),
     ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
-    ("ring", &["api/openapi/", "certificate.rs", "wire/tsig.rs"]),
+    ("ring", &["api/openapi/", "app/cookies.rs", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
+    ("rustix", &["app/descriptors.rs"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["api/", "app/", "cli/", "forward/", "http/", "serve/"]),
+    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

@@ -63,7 +63,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
 });
 
 /// The first octet chooses how it came and what is switched on.
-fn request(choice: u8) -> Request {
+fn request(choice: u8) -> Request<'static> {
     let transport = Transport::ALL[usize::from(choice & 7) % Transport::ALL.len()];
     let request = Request::new(transport, 1232, u32::from(choice));
     Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, keepalive: u16::from(choice & 32), ..request }

@@ -4,7 +4,7 @@ use super::{Request, reply_edns, size_limit};
 use crate::{
     name::wire_length,
     wire::{
-        Rcode, class,
+        Rcode, class, cookie,
         edns::{ExtendedError, OPT_LENGTH},
         query::Query,
         rdata::RecordType,
@@ -66,11 +66,12 @@ impl<'a> Iterator for Uncompressed<'a> {
 
 /// Writes the reply to `packet`; returns its length, 0 if there can be none. `aliases` are our own records that lead to
 /// the name: with them the reply is authoritative, which is said of the first name only (RFC 1035 §4.1.1).
-pub fn reply(packet: &[u8], request: Request, aliases: &[u8], foreign: Foreign<'_>, out: &mut [u8]) -> usize {
+pub fn reply(packet: &[u8], request: Request<'_>, aliases: &[u8], foreign: Foreign<'_>, out: &mut [u8]) -> usize {
     let Some(query) = Query::parse(packet) else { return 0 };
     let echoed = query.question.map(|question| question.octets);
     let asked = query.question.map_or(&[][..], |question| question.name());
-    let reserved = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+    let cookie = request.cookie(&query, packet);
+    let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION));
     let limit = size_limit(request, query.edns);
     let Some(mut response) = Response::new(out, query.header, echoed, limit, reserved) else { return 0 };
     response.recursion_available();
@@ -79,7 +80,7 @@ pub fn reply(packet: &[u8], request: Request, aliases: &[u8], foreign: Foreign<'
     if !whole || foreign.truncated {
         response.truncate();
     }
-    let edns = query.edns.map(|edns| ReplyEdns { error: foreign.error, ..reply_edns(request, edns) });
+    let edns = query.edns.map(|edns| ReplyEdns { error: foreign.error, ..reply_edns(request, edns, cookie.as_ref()) });
     let length = response.finish(foreign.rcode, !aliases.is_empty(), edns);
     copy_checking_disabled(packet, out);
     length

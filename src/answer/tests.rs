@@ -113,7 +113,7 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 /// `name type [class] [tcp] [edns[=size]] [do] [rotation=n]` as a packet and what it comes over.
-pub(crate) fn query(line: &str) -> (Vec<u8>, Request) {
+pub(crate) fn query(line: &str) -> (Vec<u8>, Request<'static>) {
     let mut words = line.split_whitespace();
     let mut request = Request::new(Transport::Udp, 1232, 0);
     let mut body = spelt(words.next().unwrap());

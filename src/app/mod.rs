@@ -14,6 +14,8 @@
 mod advice;
 mod clock;
 mod control;
+mod cookies;
+mod descriptors;
 mod journal;
 mod observe;
 mod programming;
@@ -48,6 +50,7 @@ use crate::{
     zone::{self, JournalLimits, Reader, Snapshot},
 };
 use clock::Clock;
+use cookies::CookieSecrets;
 use jiff::Timestamp;
 use observe::{Observed, Readiness};
 use scan::Scanner;
@@ -147,9 +150,15 @@ impl Server {
     /// manifests has been carried out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         let system = |what| move |source| StartError::System { what, source };
+        let most = descriptors::raise();
+        let (settings, lowered) = descriptors::fit(&settings, most);
+        descriptors::tell(&settings, most, &lowered);
         let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
             .transferring(settings.transfer.clone())
-            .behind(settings.proxy_protocol.clone());
+            .behind(settings.proxy_protocol.clone())
+            .limiting(&settings.rate_limit);
+        let cookie_secrets = CookieSecrets::new(&settings.cookies).map_err(system("cookies"))?;
+        sockets = sockets.with_cookies(cookie_secrets.cookies());
         let addresses = sockets.addresses();
         let certificate = certificate(&settings).map_err(StartError::Certificate)?;
         if let Some(certificate) = &certificate {
@@ -207,7 +216,7 @@ impl Server {
         // with their last records, everything else with SERVFAIL until the manifests have been read. Whatever fails,
         // dropping `serving` ends it.
         let serving = sockets
-            .with_forwarder(Forwarder::start(&settings.forward, &addresses)?)
+            .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
             .serve(reader.clone(), settings.limits.clone())
             .map_err(system("starting the threads that answer"))?;
         serving.log_queries(settings.log.queries.0);
@@ -232,7 +241,7 @@ impl Server {
         let published = control_loop.published();
         let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
         let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
-        let scanner = Scanner::new(&settings, certificate, requests.clone(), Arc::clone(&figures));
+        let scanner = Scanner::new(&settings, (certificate, cookie_secrets), requests.clone(), Arc::clone(&figures));
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
         let mut server = Server {
             addresses,

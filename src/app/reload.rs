@@ -3,6 +3,7 @@
 //! | changes at once                                | takes effect after a restart                          |
 //! |------------------------------------------------|-------------------------------------------------------|
 //! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `proxyProtocol`, `stateDirectory`   |
+//! |                                                | `cookies` (not what is in its file), `rateLimit`      |
 //! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
 //! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `emptyServices`         |
 //! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
@@ -12,7 +13,7 @@
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
-use super::Server;
+use super::{Server, descriptors};
 use crate::{
     diagnostic::has_error,
     settings::{Encrypted, Limits, Log, Overrides, Settings},
@@ -64,6 +65,7 @@ impl Server {
 
     /// Changes what can be changed.
     fn take(&mut self, new: Settings) {
+        let (new, _) = descriptors::fit(&new, descriptors::raise());
         let Merged { mut settings, waiting } = merge(&self.settings, new);
         let file = settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
         for key in waiting {
@@ -113,6 +115,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         listen,
         encrypted,
         proxy_protocol,
+        cookies,
+        rate_limit,
         metrics_listen,
         api_listen,
         api_token_file,
@@ -154,6 +158,8 @@ fn merge(old: &Settings, new: Settings) -> Merged {
         listen: keep("listen", &old.listen, &listen, &mut waiting),
         encrypted: merge_encrypted(&old.encrypted, encrypted, &mut waiting),
         proxy_protocol: keep("proxyProtocol", &old.proxy_protocol, &proxy_protocol, &mut waiting),
+        cookies: keep("cookies", &old.cookies, &cookies, &mut waiting),
+        rate_limit: keep("rateLimit", &old.rate_limit, &rate_limit, &mut waiting),
         metrics_listen: keep("metricsListen", &old.metrics_listen, &metrics_listen, &mut waiting),
         api_listen: keep("apiListen", &old.api_listen, &api_listen, &mut waiting),
         api_token_file: keep("apiTokenFile", &old.api_token_file, &api_token_file, &mut waiting),
@@ -322,6 +328,7 @@ mod tests {
             ("clusterDomain: [cluster.local, k8s.test]\n", &["clusterDomain"]),
             ("ttl: 6\nnegativeTtl: 2\n", &["ttl", "negativeTtl"]),
             ("proxyProtocol: {from: [192.0.2.1]}\n", &["proxyProtocol"]),
+            ("cookies: {required: true}\nrateLimit: {responses: 5}\n", &["cookies", "rateLimit"]),
             ("emptyServices: nodata\n", &["emptyServices"]),
             ("ttls: {replaced: 0}\npodNames: disabled\n", &["ttls", "podNames"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),

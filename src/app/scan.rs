@@ -4,6 +4,7 @@
 use super::{
     advice::Advice,
     control::{Due, Request, ask},
+    cookies::CookieSecrets,
 };
 use crate::{
     certificate::Certificate,
@@ -101,6 +102,7 @@ pub(super) struct Scanner {
     certificate: Option<Certificate>,
     /// What is said of refusals.
     advice: Advice,
+    cookies: CookieSecrets,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     /// All diagnostics that hold, for whoever asks.
@@ -117,7 +119,7 @@ struct Ending;
 impl Scanner {
     pub(super) fn new(
         settings: &Settings,
-        certificate: Option<Certificate>,
+        (certificate, cookies): (Option<Certificate>, CookieSecrets),
         requests: SyncSender<Request>,
         figures: Arc<ControlFigures>,
     ) -> Scanner {
@@ -129,6 +131,7 @@ impl Scanner {
             zone_diagnostics: Vec::new(),
             certificate,
             advice: Advice::new(settings),
+            cookies,
             refused: BTreeMap::new(),
             diagnostics: Arc::default(),
             requests,
@@ -188,6 +191,7 @@ impl Scanner {
     fn scan(&mut self) -> Result<(), Ending> {
         let wrong = self.certificate.as_mut().and_then(Certificate::refresh);
         telemetry::report(wrong.as_slice());
+        self.cookies.refresh();
         self.scan_zones()?;
         self.scan_manifests()?;
         self.figures.scanned(!has_error(&self.publish_diagnostics()));

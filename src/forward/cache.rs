@@ -32,6 +32,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// An answer that is given once and not kept.
+    pub(super) fn passing(said: Said, now: Instant) -> Kept {
+        Kept { said: Arc::new(said), received: now, stale_until: None }
+    }
+
     /// Seconds since it was received.
     pub(super) fn age(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.received).as_secs()).unwrap_or(u32::MAX)

@@ -52,17 +52,19 @@ pub(super) fn zones() -> Snapshot {
     Snapshot::new(Vec::new()).with_static_zones(LOCAL.iter().filter_map(zone).collect()).synced()
 }
 
-/// What the zones say about a name.
+/// What the zones of [`LOCAL`] say about a name.
 pub(super) fn ask(zones: &Snapshot, name: &Name, qtype: u16) -> Option<Said> {
+    Said::read(message(zones, name, qtype)?, "", Bounds { min_ttl: 0, max_ttl: TTL })
+}
+
+/// The reply of zones to a query for a name.
+pub(super) fn message(zones: &Snapshot, name: &Name, qtype: u16) -> Option<Message> {
     let mut message = Message::query();
     message.add_query(Query::query(name.clone(), RecordType::from(qtype)));
     let packet = message.to_vec().ok()?;
     let mut out = vec![0; MESSAGE_MAX];
     match answer(&packet, zones, Request::new(Transport::Tcp, 1232, 0), &mut out) {
-        Verdict::Reply(length) => {
-            let message = Message::from_vec(out.get(..length)?).ok()?;
-            Said::read(message, "", Bounds { min_ttl: 0, max_ttl: TTL })
-        }
+        Verdict::Reply(length) => Message::from_vec(out.get(..length)?).ok(),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ mod local;
 mod places;
 mod routes;
 mod said;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -24,13 +25,13 @@ use crate::{
         foreign::{self, Foreign, Uncompressed},
     },
     settings::Forward,
-    wire::{MESSAGE_MAX, Rcode, edns::ExtendedError, query::Query, rdata::RecordType},
-    zone::Snapshot,
+    wire::{MESSAGE_MAX, Rcode, cookie::Cookies, edns::ExtendedError, query::Query, rdata::RecordType},
+    zone::{Reader, Snapshot},
 };
 use cache::{Cache, Kept, Key};
 use hickory_proto::{
     op::Message,
-    rr::Name,
+    rr::{Name, RecordType as AskedType},
     serialize::binary::{BinDecodable, BinEncodable, BinEncoder, NameEncoding},
 };
 use places::{Place, Places};
@@ -57,6 +58,8 @@ use upstream::Upstream;
 const THREADS: usize = 1;
 /// For how long a lookup that failed is not tried again (RFC 9520 §3.2).
 const FAILED: Duration = Duration::from_secs(1);
+/// Upstreams that are asked one after the other where one's alias leads to a name that another knows.
+const HOPS: usize = 8;
 /// Failures that are remembered at a time.
 const FAILURES: u64 = 10_000;
 
@@ -121,7 +124,9 @@ pub struct Asked {
     /// The reply if nobody else can be asked: REFUSED, or our aliases.
     pub known: Vec<u8>,
     /// What it was answered with.
-    pub request: Request,
+    pub request: Request<'static>,
+    /// What the client's cookie is answered with; `None` takes no notice of it.
+    pub cookies: Option<Arc<Cookies>>,
 }
 
 /// Asks other servers; cheap to clone. Its threads end with the last clone.
@@ -153,10 +158,14 @@ struct Work {
     routes: Routes,
     bounds: Bounds,
     local: Snapshot,
+    /// Our zones, of which no upstream is believed.
+    own: Reader,
     cache: Cache,
     failures: moka::sync::Cache<Key, Failure>,
     lookups: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
     most_lookups: usize,
+    /// How long the upstreams of one name may take, and those that aliases lead to with them.
+    patience: Duration,
     places: Arc<Places>,
     counters: Counters,
 }
@@ -181,11 +190,12 @@ struct Failure {
 }
 
 impl Forwarder {
-    /// Starts its threads; `own` are the addresses that this server listens on. `None` if nobody is to be asked.
+    /// Starts its threads; `own` are the addresses that this server listens on, and `zones` what it answers from itself.
+    /// `None` if nobody is to be asked.
     ///
     /// # Errors
     /// Files that cannot be read, or upstreams that are this server itself.
-    pub fn start(settings: &Forward, own: &[SocketAddr]) -> Result<Option<Forwarder>, ForwardError> {
+    pub fn start(settings: &Forward, own: &[SocketAddr], zones: Reader) -> Result<Option<Forwarder>, ForwardError> {
         if !settings.is_on() {
             return Ok(None);
         }
@@ -203,10 +213,12 @@ impl Forwarder {
             routes,
             bounds: Bounds { min_ttl: settings.min_ttl, max_ttl: settings.max_ttl },
             local: local::zones(),
+            own: zones,
             cache: Cache::new(settings.cache_entries, settings.max_ttl, settings.stale),
             failures,
             lookups: Mutex::default(),
             most_lookups: settings.max_in_flight,
+            patience: settings.timeout * settings.attempts.max(1),
             places: Arc::new(Places::new(settings.max_in_flight)),
             counters: Counters::default(),
         };
@@ -333,17 +345,70 @@ impl Work {
         let upstreams = Arc::clone(upstreams);
         self.handle.spawn(async move {
             let outcome = running.work.ask(&running.key, &upstreams).await;
+            // Who asks from now on looks into the cache, or begins anew: the outcome may be none to be kept.
+            drop(running);
             // Nobody may be waiting any more.
             let _ = tell.send(Some(outcome));
-            drop(running);
         });
         Some(coming)
     }
 
+    /// Asks the upstreams, and where what they may say ends at an alias, whoever knows its target. Nothing that has not been
+    /// scrubbed leaves this function.
+    async fn follow(&self, key: &Key, upstreams: &[Arc<Upstream>]) -> Result<Found, Failure> {
+        let qtype = AskedType::from(key.qtype);
+        let deadline = tokio::time::Instant::now() + self.patience;
+        let (message, who) = self.routes.ask(upstreams, key).await?;
+        let mut found = Found { message, who, ours: false };
+        let mut key = key.clone();
+        let mut chain = Vec::new();
+        for hop in 0.. {
+            let Ok(asked) = Name::from_bytes(&key.name) else {
+                let text = "the name cannot be read".to_owned();
+                return Err(Failure { code: ExtendedError::OTHER, text });
+            };
+            let domain = self.routes.domain(&key.name);
+            let snapshot = self.own.load();
+            let believed = |name: &Name| {
+                let name = wire(name);
+                self.routes.domain(&name) == domain && snapshot.zone_of(&name).is_none()
+            };
+            let Some(next) = scrub::scrub(&mut found.message, &asked, qtype, believed) else { break };
+            chain.append(&mut found.message.answers);
+            key.name = wire(&next).into();
+            if snapshot.zone_of(&key.name).is_some() {
+                if let Some(message) = local::message(&snapshot, &next, key.qtype) {
+                    (found.message.metadata, found.message.answers) = (message.metadata, message.answers);
+                    (found.message.authorities, found.message.edns) = (message.authorities, None);
+                    found.ours = true;
+                }
+                break;
+            }
+            drop(snapshot);
+            if hop == HOPS {
+                break;
+            }
+            // Whoever nobody can be asked of is left to the client: it has the alias.
+            let Some(Route::Upstreams(upstreams)) = self.routes.find(&key.name) else { break };
+            match tokio::time::timeout_at(deadline, self.routes.ask(upstreams, &key)).await {
+                Ok(Ok((message, who))) => {
+                    let queries = std::mem::take(&mut found.message.queries);
+                    found = Found { message, who, ours: false };
+                    found.message.queries = queries;
+                }
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        found.message.answers.splice(0..0, chain);
+        Ok(found)
+    }
+
     async fn ask(&self, key: &Key, upstreams: &[Arc<Upstream>]) -> Outcome {
         self.counters.lookups.fetch_add(1, Ordering::Relaxed);
-        let why = match self.routes.ask(upstreams, key).await {
-            Ok((message, who)) => match Said::read(message, &who, self.bounds) {
+        let why = match self.follow(key, upstreams).await {
+            Ok(Found { message, who, ours }) => match Said::read(message, &who, self.bounds) {
+                // What we know ourselves may be another thing in the next moment.
+                Some(said) if ours => return Outcome::Answer(Kept::passing(said, Instant::now())),
                 // A failure of the upstream's is no better than one of ours.
                 Some(said) if said.rcode != Rcode::NOERROR && said.rcode != Rcode::NXDOMAIN => {
                     let now = Instant::now();
@@ -366,6 +431,20 @@ impl Work {
             }
         }
     }
+}
+
+/// What a lookup found, of which all may be believed.
+struct Found {
+    message: Message,
+    who: String,
+    /// Whether some of it is out of our own zones.
+    ours: bool,
+}
+
+/// A name in wire form and lower case.
+fn wire(name: &Name) -> Vec<u8> {
+    // A name that has been read can be written.
+    name.to_lowercase().to_bytes().unwrap_or_default()
 }
 
 /// A query that is being answered.
@@ -449,7 +528,9 @@ fn busy(asked: &Asked) -> Vec<u8> {
 fn compose(asked: &Asked, aliases: &[u8], foreign: Foreign<'_>) -> Vec<u8> {
     let most = if asked.request.transport.is_stream() { MESSAGE_MAX } else { asked.request.udp_payload_max.into() };
     let mut out = vec![0; most];
-    match foreign::reply(&asked.packet, asked.request, aliases, foreign, &mut out) {
+    let cookies = asked.cookies.as_ref().map(|cookies| cookies.of(asked.source));
+    let request = Request { cookies, ..asked.request };
+    match foreign::reply(&asked.packet, request, aliases, foreign, &mut out) {
         0 => asked.known.clone(),
         length => {
             out.truncate(length);

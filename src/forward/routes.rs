@@ -96,6 +96,18 @@ impl Routes {
         None
     }
 
+    /// The domain that decides who is asked for a name in lower case; empty where nobody is.
+    pub(super) fn domain(&self, name: &[u8]) -> Vec<u8> {
+        let mut domain = Some(name);
+        while let Some(suffix) = domain {
+            if self.by_domain.contains_key(suffix) {
+                return suffix.to_vec();
+            }
+            domain = parent(suffix);
+        }
+        Vec::new()
+    }
+
     /// Asks one upstream after the other until one has an answer, those that are down last. What one refused or failed
     /// to find out is the answer if nobody does better.
     pub(super) async fn ask(&self, upstreams: &[Arc<Upstream>], key: &Key) -> Result<(Message, String), Failure> {

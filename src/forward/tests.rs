@@ -46,7 +46,8 @@ fn settings(fakes: &[&Fake]) -> Forward {
 }
 
 fn start(settings: &Forward) -> Forwarder {
-    Forwarder::start(settings, &[]).unwrap().unwrap()
+    let (_, own) = crate::zone::channel(snapshot());
+    Forwarder::start(settings, &[], own).unwrap().unwrap()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -62,7 +63,13 @@ fn asked(line: &str) -> Asked {
         panic!("{line} is not to be forwarded")
     };
     out.truncate(length);
-    Asked { source: "192.0.2.200".parse().unwrap(), packet, known: out, request }
+    Asked {
+        source: "192.0.2.200".parse().unwrap(),
+        packet,
+        known: out,
+        request: request.without_cookies(),
+        cookies: None,
+    }
 }
 
 fn ask(forwarder: &Forwarder, line: &str) -> String {
@@ -155,6 +162,9 @@ fn upstreams_that_misbehave() {
         (Ways::WrongId, GOOD),
         (Ways::OtherPort, GOOD),
         (Ways::ForgetsCase, GOOD),
+        (Ways::WrongCase, GOOD),
+        (Ways::ManyForged, GOOD),
+        (Ways::Babbling, GOOD),
         (Ways::Dead, "SERVFAIL ra edns=1232 ede=22 \"UP: no answer in time\""),
         (Ways::DeadOverTcp, "SERVFAIL ra edns=1232 ede=22 \"UP: no answer in time\""),
         (Ways::OtherName, "SERVFAIL ra edns=1232 ede=22 \"UP: no answer in time\""),
@@ -328,4 +338,42 @@ fn what_waits_is_bounded() {
     });
     assert!(replies.iter().all(|reply| reply.starts_with("NOERROR ra\nwww.example. 300 A")));
     assert_eq!(forwarder.counters().lookups.load(Ordering::Relaxed), 1);
+}
+
+/// An upstream says more than it was asked, of names that are ours or another's; and where an alias of its leads there,
+/// those who know are asked.
+#[test]
+fn an_upstream_speaks_for_its_own_names_only() {
+    let other = Fake::new("www A 192.0.2.1", Ways::Honest);
+    let fake = Fake::new(
+        "own CNAME web-0.nginx.ns1.svc.cluster.local.\nabsent CNAME none.ns1.svc.cluster.local.\nstub CNAME www.in.example.\n\
+         nowhere CNAME x.localhost.",
+        Ways::Honest,
+    );
+    let stub = Fake::new("www.in A 192.0.2.7\n", Ways::Honest);
+    let zones = vec![(crate::name::Name::parse("in.example").unwrap(), vec![Setting::Plain(stub.address)])];
+    let forwarder = start(&Forward { zones, ..settings(&[&fake]) });
+    // Ours is said by us, and not remembered.
+    for _ in 0..2 {
+        check(
+            &forwarder,
+            "own.example A",
+            "NOERROR ra\nown.example. 300 CNAME web-0.nginx.ns1.svc.cluster.local.\n\
+             web-0.nginx.ns1.svc.cluster.local. 5 A 10.1.0.1",
+        );
+    }
+    assert_eq!(forwarder.counters().cache_hits.load(Ordering::Relaxed), 0);
+    let absent = ask(&forwarder, "absent.example A");
+    assert!(
+        absent.starts_with("NXDOMAIN ra\nabsent.example. 300 CNAME none.ns1.svc.cluster.local.\nauth: cluster.local."),
+        "{absent}"
+    );
+    // Another's is said by that one, and by nobody for a name that is asked of nobody.
+    check(
+        &forwarder,
+        "stub.example A",
+        "NOERROR ra\nstub.example. 300 CNAME www.in.example.\nwww.in.example. 300 A 192.0.2.7",
+    );
+    check(&forwarder, "nowhere.example A", "NOERROR ra\nnowhere.example. 300 CNAME x.localhost.");
+    drop(other);
 }

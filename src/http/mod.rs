@@ -4,12 +4,24 @@
 //! each with one request at a time, a head of so many octets, and nothing that waits for a client for ever.
 
 mod client;
+mod held;
 mod patient;
 
 pub use client::{GetError, get};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use crate::{
+    accepting::Errors,
+    connections::{Admission, Connections, Exchange, Place},
+};
+use axum::{Router, body::Body};
+use held::Held;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -31,7 +43,7 @@ use tokio::{
     runtime::Runtime,
     sync::watch,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -40,6 +52,8 @@ pub type TlsConfig = rustls::ServerConfig;
 
 /// How long a handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long the first request of a connection may take until its head is there, however long later ones may.
+const FIRST: Duration = Duration::from_secs(5);
 /// Largest head of a request, in octets; the same room is for what is read ahead.
 const HEAD: usize = 16 * 1024;
 /// Most header fields of a request.
@@ -52,7 +66,8 @@ const ENDING: Duration = Duration::from_secs(1);
 /// What strangers are allowed.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections in all; more are closed at once.
+    /// Open connections in all; beyond, the one goes that has owed something for longest, then the one that has been idle
+    /// for longest.
     pub connections: usize,
     /// How long a request's head may take, and a connection be idle.
     pub head: Duration,
@@ -72,7 +87,7 @@ impl Limits {
 pub struct Counters {
     /// Connections that are open.
     pub open: AtomicU64,
-    /// Connections turned away because there were too many.
+    /// Connections turned away, or closed for others, because there were too many.
     pub refused: AtomicU64,
     /// Connections closed because their client took nothing of a reply for too long.
     pub slow: AtomicU64,
@@ -173,27 +188,34 @@ fn run(
     runtime.block_on(async {
         let listener = TcpListener::from_std(socket)?;
         let mut connections = JoinSet::new();
+        let places = Arc::new(Connections::new(limits.connections, limits.connections));
+        let mut errors = Errors::default();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    // Dropping the stream closes it.
-                    Ok(_) if connections.len() >= limits.connections => {
-                        counters.refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok((stream, _)) => {
+                    Ok((stream, source)) => {
+                        let admission = places.admit(source.ip());
+                        if !matches!(admission, Admission::Free(_)) {
+                            counters.refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                        // Dropping the stream closes it.
+                        let (Admission::Free(place) | Admission::Evicted(place)) = admission else { continue };
                         counters.open.fetch_add(1, Ordering::Relaxed);
                         // The system may refuse it on a dead connection.
                         let _ = stream.set_nodelay(true);
                         let stream = Patient::new(stream, limits.stalled, Arc::clone(counters));
                         let (routes, limits, stopped) = (routes.clone(), limits.clone(), stopped.clone());
                         match tls {
-                            Some(tls) => connections.spawn(encrypted(stream, tls.clone(), routes, limits, stopped)),
-                            None => connections.spawn(exchange(stream, routes, limits, stopped)),
+                            Some(tls) => connections.spawn(encrypted(stream, place, tls.clone(), routes, limits, stopped)),
+                            None => connections.spawn(exchange(stream, place, routes, limits, stopped)),
                         };
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "accepting an HTTP connection");
-                        tokio::time::sleep(PAUSE).await;
+                        places.evict();
+                        if let Some(count) = errors.count(std::time::Instant::now()) {
+                            tracing::warn!(%error, count, "HTTP connections cannot be accepted");
+                        }
+                        sleep(PAUSE).await;
                     }
                 },
                 Some(outcome) = connections.join_next() => {
@@ -220,6 +242,7 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 
 async fn encrypted(
     stream: Patient<TcpStream>,
+    place: Place,
     tls: TlsAcceptor,
     routes: Router,
     limits: Limits,
@@ -229,32 +252,79 @@ async fn encrypted(
     let accepted = tokio::select! {
         accepted = handshake => accepted,
         () = stop(&mut stopped) => return,
+        () = place.evicted() => return,
     };
     match accepted {
-        Ok(Ok(stream)) => exchange(stream, routes, limits, stopped).await,
+        Ok(Ok(stream)) => exchange(stream, place, routes, limits, stopped).await,
         // Everyday, too: a client that does not know the certificate, or no client at all.
         Ok(Err(error)) => tracing::trace!(%error, "a TLS handshake failed"),
         Err(_) => tracing::trace!("a TLS handshake took too long"),
     }
 }
 
+/// Tells that a request is whole when whoever reads its body has done so.
+#[derive(Debug)]
+struct Whole(Arc<Exchange>);
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        self.0.working();
+    }
+}
+
+/// One response; its connection owes something until the request is whole, and is busy until the response is.
+fn answer(
+    routes: &TowerToHyperService<Router>,
+    request: Request<Incoming>,
+    exchange: Exchange,
+) -> impl Future<Output = Result<Response<Body>, std::convert::Infallible>> + use<> {
+    let exchange = Arc::new(exchange);
+    let whole = Whole(Arc::clone(&exchange));
+    // Without a body all of it is there.
+    let whole = (!request.body().is_end_stream()).then_some(whole);
+    let request = request.map(|body| Body::new(Held { body, _with: whole }));
+    let response = routes.call(request);
+    async move {
+        let mut response = response.await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // Who is not known has no reason to stay.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response.map(|body| Body::new(Held { body, _with: exchange })))
+    }
+}
+
 /// Answers on one connection until it ends.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    place: Place,
     routes: Router,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let stream = TokioIo::new(stream);
+    let asked = AtomicBool::new(false);
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(|request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        answer(&routes, request, place.exchange())
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
-        .serve_connection(stream, TowerToHyperService::new(routes));
+        .serve_connection(stream, service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
+        () = place.evicted() => return,
+        () = async {
+            sleep(FIRST).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        } => return,
         () = stop(&mut stopped) => {
             // What is being answered is answered, and nothing more is read.
             connection.as_mut().graceful_shutdown();

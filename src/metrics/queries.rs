@@ -59,6 +59,19 @@ pub(super) fn write(page: &mut Page<'_>, counted: &Counted, snapshot: &Snapshot)
     page.counter("headless_dns_edns_queries", "Queries with EDNS.", counts(|totals| totals.edns))?;
     page.counter("headless_dns_do_queries", "Queries with the DO bit.", counts(|totals| totals.dnssec_ok))?;
     page.counter("headless_dns_truncated_responses", "Replies with the TC bit.", counts(|totals| totals.truncated))?;
+    const SHOWN: [&str; 3] = ["client", "bad", "good"];
+    let cookies = all.iter().flat_map(|(transport, totals)| {
+        SHOWN.iter().zip(totals.cookies).map(move |(shown, count)| {
+            let mut labels = label("shown", *shown);
+            labels.push(("transport", (*transport).to_owned()));
+            (labels, count as f64)
+        })
+    });
+    page.counter(
+        "headless_dns_cookie_queries",
+        "Queries with a cookie: the client's part alone, a bad one, a good one.",
+        cookies,
+    )?;
     let classes = |of: fn(&Totals) -> &Distribution, ends: &'static [u64], unit: f64| {
         all.iter().map(move |(transport, totals)| row(label("transport", *transport), of(totals), ends, unit))
     };
@@ -91,6 +104,12 @@ fn limits(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
     };
     page.counter("headless_dns_panics", "Queries lost in a panic.", one(&counters.panics))?;
     page.counter("headless_dns_udp_unsent", "UDP replies that the system did not take.", one(&counters.unsent))?;
+    page.counter(
+        "headless_dns_rate_limited",
+        "UDP replies that rateLimit left out, or put a short one in the place of.",
+        [("dropped", &counters.rate_dropped), ("slipped", &counters.rate_slipped)]
+            .map(|(outcome, counter)| (label("outcome", outcome), counter.load(Ordering::Relaxed) as f64)),
+    )?;
     page.gauge("headless_dns_connections", "Open connections of clients.", streams(&counters.open))?;
     page.counter(
         "headless_dns_connections_refused",

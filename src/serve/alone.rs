@@ -1,17 +1,19 @@
 //! One message to its replies without any socket, by the same way as those that come through one: for fuzz targets.
 
 use super::{
-    Shared, https,
+    Beside, Shared, https,
     reply::{Client, Reply},
-    transfer::Transfers,
 };
 use crate::{
     answer::{Seen, Transport, Verdict, answer_seen},
-    settings::{Limits, ProxyProtocol, Transfer},
-    wire::MESSAGE_MAX,
+    settings::{Limits, Transfer},
+    wire::{
+        MESSAGE_MAX,
+        cookie::{Cookies, Secret},
+    },
     zone::Reader,
 };
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::runtime::Runtime;
 
 /// A server that nobody can reach.
@@ -28,8 +30,9 @@ impl Alone {
     /// The system gives no thread.
     pub fn new(reader: Reader, limits: Limits, transfer: Transfer) -> io::Result<Alone> {
         // The thread of the query log ends with its sender.
-        let (shared, _) =
-            Shared::new(reader, limits, answer_seen, (None, Transfers::new(transfer), ProxyProtocol::default()))?;
+        let cookies = Cookies::new(vec![Secret::new([7; 16])], || 1 << 30, false);
+        let beside = Beside { cookies: Some(Arc::new(cookies)), ..Beside::new(transfer) };
+        let (shared, _) = Shared::new(reader, limits, answer_seen, beside)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         Ok(Alone { shared, runtime })
     }
@@ -58,7 +61,7 @@ impl Alone {
     fn datagram(&self, client: Client, message: &[u8]) -> Option<Vec<u8>> {
         let mut reply = vec![0; usize::from(self.shared.limits.udp_payload)];
         let snapshot = self.shared.reader.load();
-        let request = self.shared.request(Transport::Udp, 0);
+        let request = self.shared.request(client, 0);
         let verdict = self.shared.answer_caught(message, &snapshot, request, &mut reply, &mut Seen::default())?;
         let length = match verdict {
             Verdict::Reply(length) | Verdict::Forward(length) => length,

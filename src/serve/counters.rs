@@ -14,6 +14,10 @@ pub struct Counters {
     pub panics: AtomicU64,
     /// UDP replies that the system did not take.
     pub unsent: AtomicU64,
+    /// UDP replies that stayed away because too many went to one network.
+    pub rate_dropped: AtomicU64,
+    /// UDP replies in whose place the client was asked to come again, for the same reason.
+    pub rate_slipped: AtomicU64,
     /// Connections that are open now (a gauge).
     pub open: PerTransport,
     /// Connections turned away because of a limit of their number.

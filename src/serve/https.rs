@@ -6,7 +6,8 @@ mod tests;
 
 use self::exchange::respond;
 pub(super) use self::exchange::respond_to;
-use super::{Counters, Shared, connections::Place, patience::Patient, reply::Client};
+use super::{Counters, Shared, patience::Patient, reply::Client};
+use crate::connections::{Exchange, Place};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -50,22 +51,20 @@ struct Activity {
 }
 
 /// A request that is being answered.
-struct Running(Arc<Activity>);
+struct Running(Arc<Activity>, Exchange);
 
 impl Activity {
     fn begin(self: &Arc<Self>) -> Running {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::AcqRel);
-        self.place.busy();
-        Running(Arc::clone(self))
+        let exchange = self.place.exchange();
+        Running(Arc::clone(self), exchange)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.place.idle();
-        }
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
     }
 }
@@ -86,7 +85,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         service_fn(move |request: hyper::Request<Incoming>| {
             let (running, shared) = (activity.begin(), Arc::clone(&shared));
             async move {
-                let response = respond(request, client, &shared).await;
+                let response = respond(request, client, &shared, || running.1.working()).await;
                 drop(running);
                 Ok::<_, Infallible>(response)
             }

@@ -16,7 +16,6 @@ mod batch;
 // The portable loop is not used on Linux, but it is compiled and tested there so that it does not rot.
 #[cfg(all(test, target_os = "linux"))]
 mod batch_portable;
-mod connections;
 mod counters;
 pub mod frame;
 mod https;
@@ -25,6 +24,7 @@ mod patience;
 pub mod proxy;
 mod query_log;
 mod quic;
+mod rate_limit;
 mod reply;
 #[cfg(target_os = "linux")]
 mod segments;
@@ -43,12 +43,14 @@ pub use counters::{Counters, PerTransport};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
+    connections::Connections,
     forward::{self, Forwarder},
-    settings::{Encrypted, Limits, ProxyProtocol, Transfer},
+    settings::{Encrypted, Limits, ProxyProtocol, RateLimit, Transfer},
+    wire::cookie::Cookies,
     zone::{Reader, Snapshot},
 };
-use connections::Connections;
 use query_log::QueryLog;
+use rate_limit::RateLimiter;
 use rustls::server::ResolvesServerCert;
 use socket::{Bound, BoundEncrypted};
 use statistics::Statistics;
@@ -86,9 +88,34 @@ pub struct Sockets {
     encrypted: Vec<BoundEncrypted>,
     /// Asked for the certificate at each handshake.
     certificate: Option<Arc<dyn ResolvesServerCert>>,
+    beside: Beside,
+}
+
+/// What is asked beside the records.
+#[derive(Debug)]
+struct Beside {
+    /// Who is asked for names outside our zones; `None` for nobody.
     forwarder: Option<Forwarder>,
+    /// Who may have which zones.
     transfers: Transfers,
+    /// Who tells for whom they speak.
     proxies: ProxyProtocol,
+    /// How clients' cookies are made and known; `None` takes no notice of them.
+    cookies: Option<Arc<Cookies>>,
+    /// How many replies over UDP go to one neighbourhood; `None` for no limit.
+    rate_limiter: Option<RateLimiter>,
+}
+
+impl Beside {
+    fn new(transfer: Transfer) -> Beside {
+        Beside {
+            forwarder: None,
+            transfers: Transfers::new(transfer),
+            proxies: ProxyProtocol::default(),
+            cookies: None,
+            rate_limiter: None,
+        }
+    }
 }
 
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
@@ -137,7 +164,7 @@ impl Counted {
 }
 
 /// The signature of [`answer::answer_seen`]; tests and benchmarks put another function in its place.
-pub type Answer = for<'s> fn(&[u8], &'s Snapshot, Request, &mut [u8], &mut Seen<'s>) -> Verdict;
+pub type Answer = for<'s> fn(&[u8], &'s Snapshot, Request<'_>, &mut [u8], &mut Seen<'s>) -> Verdict;
 
 /// What every thread of this room has.
 #[derive(Debug)]
@@ -156,16 +183,15 @@ struct Shared {
     transfers: Transfers,
     /// Who tells for whom they speak.
     proxies: ProxyProtocol,
+    /// How clients' cookies are made and known.
+    cookies: Option<Arc<Cookies>>,
+    rate_limiter: Option<RateLimiter>,
 }
 
 impl Shared {
     /// With the thread that writes the query log.
-    fn new(
-        reader: Reader,
-        limits: Limits,
-        answer: Answer,
-        (forwarder, transfers, proxies): (Option<Forwarder>, Transfers, ProxyProtocol),
-    ) -> io::Result<(Shared, JoinHandle<()>)> {
+    fn new(reader: Reader, limits: Limits, answer: Answer, beside: Beside) -> io::Result<(Shared, JoinHandle<()>)> {
+        let Beside { forwarder, transfers, proxies, cookies, rate_limiter } = beside;
         let (query_log, thread) = QueryLog::start()?;
         let shared = Shared {
             reader,
@@ -179,6 +205,8 @@ impl Shared {
             forwarder,
             transfers,
             proxies,
+            cookies,
+            rate_limiter,
         };
         Ok((shared, thread))
     }
@@ -199,9 +227,7 @@ impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        let transfers = Transfers::new(Transfer::off());
-        let (encrypted, proxies) = (Vec::new(), ProxyProtocol::default());
-        Ok(Sockets { bound, encrypted, certificate: None, forwarder: None, transfers, proxies })
+        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, beside: Beside::new(Transfer::off()) })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -222,17 +248,27 @@ impl Sockets {
 
     /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
     pub fn transferring(self, transfer: Transfer) -> Sockets {
-        Sockets { transfers: Transfers::new(transfer), ..self }
+        Sockets { beside: Beside { transfers: Transfers::new(transfer), ..self.beside }, ..self }
     }
 
     /// The same sockets, to which these proxies pass connections on; without them nobody is asked for whom they speak.
     pub fn behind(self, proxies: ProxyProtocol) -> Sockets {
-        Sockets { proxies, ..self }
+        Sockets { beside: Beside { proxies, ..self.beside }, ..self }
+    }
+
+    /// The same sockets, over which clients get cookies, and are known by them.
+    pub fn with_cookies(self, cookies: Arc<Cookies>) -> Sockets {
+        Sockets { beside: Beside { cookies: Some(cookies), ..self.beside }, ..self }
+    }
+
+    /// The same sockets, from which so many replies over UDP go to one neighbourhood.
+    pub fn limiting(self, limit: &RateLimit) -> Sockets {
+        Sockets { beside: Beside { rate_limiter: RateLimiter::new(limit), ..self.beside }, ..self }
     }
 
     /// Where transfers are counted.
     pub fn transfer_counters(&self) -> Arc<TransferCounters> {
-        Arc::clone(&self.transfers.counters)
+        Arc::clone(&self.beside.transfers.counters)
     }
 
     /// The addresses in fact bound, in the order asked for.
@@ -247,7 +283,7 @@ impl Sockets {
 
     /// The same, with names outside the zones asked for through `forwarder`.
     pub fn with_forwarder(self, forwarder: Option<Forwarder>) -> Sockets {
-        Sockets { forwarder, ..self }
+        Sockets { beside: Beside { forwarder, ..self.beside }, ..self }
     }
 
     /// Starts to answer from what `reader` shows.
@@ -257,8 +293,7 @@ impl Sockets {
 
     /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
     pub fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
-        let others = (self.forwarder, self.transfers, self.proxies);
-        let (shared, query_log_thread) = Shared::new(reader, limits, answer, others)?;
+        let (shared, query_log_thread) = Shared::new(reader, limits, answer, self.beside)?;
         let shared = Arc::new(shared);
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.

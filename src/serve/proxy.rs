@@ -6,8 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Counters, Shared, connections::Place, reply::Client};
-use crate::answer::Transport;
+use super::{Counters, Shared, reply::Client};
+use crate::{answer::Transport, connections::Place};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -5,7 +5,6 @@ mod tests;
 
 use super::{
     Counters, Shared,
-    connections::{Admission, Connections, Place},
     counters::Open,
     frame::{self, Frame},
     reply::{Client, Reply},
@@ -13,6 +12,7 @@ use super::{
 };
 use crate::{
     answer::Transport,
+    connections::{Admission, Connections, Exchange, Place},
     wire::{MESSAGE_MAX, query::Query},
 };
 use quinn::{
@@ -161,10 +161,10 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
             stream = connection.accept_bi() => {
                 // An error means that the client has ended it, in whatever way.
                 let Ok(stream) = stream else { return };
-                place.busy();
                 asked += 1;
                 let client = Client { transport: Transport::Quic, source: connection.remote_address(), agreed: true };
-                streams.spawn(exchange(stream, connection.clone(), client, Arc::clone(&shared)));
+                let state = place.exchange();
+                streams.spawn(exchange(stream, connection.clone(), (client, state), Arc::clone(&shared)));
                 if limits.queries_per_connection != 0 && asked >= limits.queries_per_connection {
                     Counters::count(shared.counters.exhausted.of(Transport::Quic));
                     break code::NO_ERROR;
@@ -175,7 +175,6 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
                     tracing::error!(%error, "a QUIC stream was lost in a panic; please report it");
                 }
                 if streams.is_empty() {
-                    place.idle();
                     deadline = Instant::now() + limits.tcp_idle;
                 }
             }
@@ -184,8 +183,13 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
             () = sleep_until(deadline), if streams.is_empty() => break code::NO_ERROR,
         }
     };
-    // Each is bounded by what a slow client may take.
-    while streams.join_next().await.is_some() {}
+    // Each is bounded by what a slow client may take; where another one needs the place, nobody waits for what is owed.
+    let end = async { while streams.join_next().await.is_some() {} };
+    if reason == code::EXCESSIVE_LOAD {
+        let _ = timeout(DRAIN, end).await;
+    } else {
+        end.await;
+    }
     // The last replies have to arrive before the end of the connection does.
     connection.close(reason, b"");
 }
@@ -204,10 +208,10 @@ enum Fault {
 async fn exchange(
     (mut send, mut receive): (SendStream, RecvStream),
     connection: Connection,
-    client: Client,
+    (client, state): (Client, Exchange),
     shared: Arc<Shared>,
 ) {
-    match replied(&mut send, &mut receive, client, &shared).await {
+    match replied(&mut send, &mut receive, (client, &state), &shared).await {
         Ok(()) => {
             // Until the client has all of it, so that an end of the connection does not come first.
             let _ = send.finish();
@@ -229,7 +233,7 @@ async fn exchange(
 async fn replied(
     send: &mut SendStream,
     receive: &mut RecvStream,
-    client: Client,
+    (client, state): (Client, &Exchange),
     shared: &Shared,
 ) -> Result<(), Fault> {
     let patience = shared.limits.tcp_slow;
@@ -243,8 +247,11 @@ async fn replied(
         Err(ReadToEndError::Read(_)) => return Err(Fault::Cancelled),
     };
     let query = query(&octets).map_err(Fault::Protocol)?;
+    state.working();
     let mut output = Vec::new();
     let write = async |send: &mut SendStream, output: &mut Vec<u8>| {
+        // Now it is the client's turn.
+        state.owes();
         timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| Fault::Cancelled)?;
         output.clear();
         Ok(())
@@ -255,6 +262,7 @@ async fn replied(
             while let Some(reply) = replies.recv().await {
                 frame::append(&mut output, &reply);
                 write(send, &mut output).await?;
+                state.working();
             }
         }
         Reply::Silence => return Err(Fault::Protocol("this is no DNS query")),

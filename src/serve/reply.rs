@@ -4,11 +4,11 @@
 //! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
 //! with one snapshot, and treats the same verdicts in `udp`.
 
-use super::{Counters, Shared, statistics::Tally};
+use super::{Counters, Shared, rate_limit::Limited, statistics::Tally};
 use crate::{
-    answer::{Request, Seen, Transport, Verdict},
+    answer::{Request, Seen, Transport, Verdict, slipped},
     forward::Asked,
-    wire::MESSAGE_MAX,
+    wire::{MESSAGE_MAX, Rcode},
     zone::Snapshot,
 };
 use std::{
@@ -60,7 +60,7 @@ pub(super) struct Later {
     /// `Forward`, `Transfer` or `Signed`.
     pub(super) verdict: Verdict,
     /// What it was answered with.
-    pub(super) request: Request,
+    pub(super) request: Request<'static>,
     /// The message as it came.
     pub(super) message: Vec<u8>,
     /// What to say if nothing better comes; empty for `Signed`.
@@ -81,11 +81,13 @@ pub(super) enum Reply {
 }
 
 impl Shared {
-    /// What is asked of `answer` for a message of this transport.
-    pub(super) fn request(&self, transport: Transport, rotation: u32) -> Request {
+    /// What is asked of `answer` for a message of this client.
+    pub(super) fn request(&self, client: Client, rotation: u32) -> Request<'_> {
         let keepalive = u16::try_from(self.limits.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
         let forwarding = self.forwarder.is_some();
-        Request { keepalive, forwarding, transfers: true, ..Request::new(transport, self.limits.udp_payload, rotation) }
+        let cookies = self.cookies.as_ref().map(|cookies| cookies.of(client.source.ip()));
+        let request = Request::new(client.transport, self.limits.udp_payload, rotation);
+        Request { keepalive, forwarding, transfers: true, cookies, ..request }
     }
 
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
@@ -94,11 +96,19 @@ impl Shared {
         tally: &Tally,
         message: Message<'_>,
         snapshot: &Snapshot,
-        request: Request,
+        request: Request<'_>,
         out: &mut [u8],
     ) -> Option<Verdict> {
         let mut seen = Seen::default();
-        let verdict = self.answer_caught(message.octets, snapshot, request, out, &mut seen);
+        let mut verdict = self.answer_caught(message.octets, snapshot, request, out, &mut seen);
+        if let Some(limiter) = self.rate_limiter.as_ref().filter(|_| message.client.transport == Transport::Udp)
+            && let Some(reply) = verdict
+        {
+            let limited = limiter.judge((message.client.source.ip(), message.since), &seen, reply, out);
+            if limited != Limited::No {
+                verdict = Some(self.limit(message, request, limited, out, &mut seen));
+            }
+        }
         tally.count(message.octets.len(), &seen, verdict);
         if self.query_log.takes(request.rotation) {
             self.query_log.tell(message, &seen, verdict);
@@ -106,12 +116,46 @@ impl Shared {
         verdict
     }
 
+    /// What becomes of a reply of which too many went to its client's neighbourhood.
+    fn limit(
+        &self,
+        message: Message<'_>,
+        request: Request<'_>,
+        limited: Limited,
+        out: &mut [u8],
+        seen: &mut Seen<'_>,
+    ) -> Verdict {
+        let length = if limited == Limited::Slipped { slipped(message.octets, request, out) } else { 0 };
+        let counter = if length > 0 { &self.counters.rate_slipped } else { &self.counters.rate_dropped };
+        if let Some(count) = Counters::count(counter) {
+            let source = message.client.source;
+            tracing::warn!(count, %source, "more replies to one network than rateLimit.responses; some are left out");
+        }
+        if length == 0 {
+            return Verdict::Drop;
+        }
+        seen.truncated = out.get(2).is_some_and(|flags| flags & 2 != 0);
+        seen.rcode = if seen.truncated { Rcode::NOERROR } else { Rcode::BADCOOKIE };
+        Verdict::Reply(length)
+    }
+
+    /// What the forwarder is asked for a message of this client.
+    pub(super) fn to_forward(&self, client: Client, packet: &[u8], known: &[u8], request: Request<'_>) -> Asked {
+        Asked {
+            source: client.source.ip(),
+            packet: packet.to_vec(),
+            known: known.to_vec(),
+            request: request.without_cookies(),
+            cookies: self.cookies.clone(),
+        }
+    }
+
     /// The same without counting.
     pub(super) fn answer_caught<'s>(
         &self,
         packet: &[u8],
         snapshot: &'s Snapshot,
-        request: Request,
+        request: Request<'_>,
         out: &mut [u8],
         seen: &mut Seen<'s>,
     ) -> Option<Verdict> {
@@ -132,8 +176,9 @@ impl Shared {
         REPLY.with_borrow_mut(|reply| {
             // Loaded for each message: what was published before a query was sent is in its answer.
             let snapshot = self.reader.load();
-            let request = self.request(client.transport, fastrand::u32(..));
+            let request = self.request(client, fastrand::u32(..));
             let later = |verdict, refusal: &[u8]| {
+                let request = request.without_cookies();
                 Begun::Later(Later { verdict, request, message: message.to_vec(), refusal: refusal.to_vec() })
             };
             let tally = self.statistics.shared(client.transport);
@@ -159,8 +204,8 @@ impl Shared {
     pub(super) async fn finish(&self, client: Client, later: Later) -> Reply {
         match (later.verdict, &self.forwarder) {
             (Verdict::Forward(_), Some(forwarder)) => {
-                let Later { request, message: packet, refusal: known, .. } = later;
-                Reply::Message(forwarder.answer(Asked { source: client.source.ip(), packet, known, request }).await)
+                let asked = self.to_forward(client, &later.message, &later.refusal, later.request);
+                Reply::Message(forwarder.answer(asked).await)
             }
             (Verdict::Forward(_), None) => Reply::Message(later.refusal),
             (Verdict::Transfer(_), _) => self.transfer(client, later.message, later.refusal, None).await,

@@ -6,7 +6,7 @@
 
 use crate::{
     answer::{Seen, Transport, Verdict},
-    wire::{Rcode, rdata::RecordType},
+    wire::{Rcode, cookie::Shown, rdata::RecordType},
     zone::ZONES_COUNTED,
 };
 use std::{
@@ -44,7 +44,7 @@ pub const TYPES: [RecordType; 22] = [
     RecordType::HINFO,
 ];
 /// The codes told apart, in the order of [`Totals::replies`]; the last place is for all others.
-pub const RCODES: [(Rcode, &str); 7] = [
+pub const RCODES: [(Rcode, &str); 8] = [
     (Rcode::NOERROR, "NOERROR"),
     (Rcode::FORMERR, "FORMERR"),
     (Rcode::SERVFAIL, "SERVFAIL"),
@@ -52,6 +52,7 @@ pub const RCODES: [(Rcode, &str); 7] = [
     (Rcode::NOTIMP, "NOTIMP"),
     (Rcode::REFUSED, "REFUSED"),
     (Rcode::BADVERS, "BADVERS"),
+    (Rcode::BADCOOKIE, "BADCOOKIE"),
 ];
 /// The place of queries that concern no zone of ours; before it stands that of the zones beyond [`ZONES_COUNTED`].
 pub const NO_ZONE: usize = ZONES_COUNTED + 1;
@@ -138,6 +139,8 @@ pub(super) struct Tally {
     edns: Number,
     dnssec_ok: Number,
     truncated: Number,
+    /// By what was shown: a client's part alone, a bad cookie, a good one.
+    cookies: [Number; 3],
     query_sizes: Classes<{ SIZES.len() }>,
     reply_sizes: Classes<{ SIZES.len() }>,
     durations: Classes<{ DURATIONS.len() }>,
@@ -154,6 +157,7 @@ impl Tally {
             edns: Number::default(),
             dnssec_ok: Number::default(),
             truncated: Number::default(),
+            cookies: from_fn(|_| Number::default()),
             query_sizes: Classes::default(),
             reply_sizes: Classes::default(),
             durations: Classes::default(),
@@ -180,6 +184,12 @@ impl Tally {
         }
         if seen.dnssec_ok {
             self.dnssec_ok.add(1, alone);
+        }
+        match seen.cookie {
+            Shown::Nothing => {}
+            Shown::Client => self.cookies[0].add(1, alone),
+            Shown::Bad => self.cookies[1].add(1, alone),
+            Shown::Good => self.cookies[2].add(1, alone),
         }
         if !matches!(verdict, Some(Verdict::Reply(_))) {
             return;
@@ -298,6 +308,8 @@ pub struct Totals {
     pub dnssec_ok: u64,
     /// Replies with TC.
     pub truncated: u64,
+    /// Queries with a cookie: a client's part alone, a bad one, a good one.
+    pub cookies: [u64; 3],
     /// Octets of all messages received; [`SIZES`].
     pub query_sizes: Distribution,
     /// Octets of replies; [`SIZES`].
@@ -322,6 +334,9 @@ impl Totals {
         self.edns += tally.edns.get();
         self.dnssec_ok += tally.dnssec_ok.get();
         self.truncated += tally.truncated.get();
+        for (total, number) in self.cookies.iter_mut().zip(&tally.cookies) {
+            *total += number.get();
+        }
         self.query_sizes.add(&tally.query_sizes);
         self.reply_sizes.add(&tally.reply_sizes);
         self.durations.add(&tally.durations);

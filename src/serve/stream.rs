@@ -2,11 +2,10 @@
 
 use super::{
     Counters, Shared,
-    connections::Place,
     frame::{self, Frame},
     reply::{Begun, Client, Reply},
 };
-use crate::answer::Transport;
+use crate::{answer::Transport, connections::Place};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -90,13 +89,16 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
                 continue;
             }
             Wait::Octets(0) => finished = true,
-            Wait::Octets(_) => place.busy(),
-            Wait::Reply(reply) => send_late(stream, client, shared, reply, &mut output).await?,
+            Wait::Octets(_) => {}
+            Wait::Reply(reply) => send_late(stream, (client, place), shared, reply, &mut output).await?,
         }
         let mut consumed = 0;
         if !closing {
+            if matches!(Frame::first(&input), Frame::Message(_)) {
+                place.busy();
+            }
             let left = (&mut waiting, &mut left);
-            (consumed, closing) = answer_all(stream, client, shared, &input, &mut output, left).await?;
+            (consumed, closing) = answer_all(stream, (client, place), shared, &input, &mut output, left).await?;
             input.drain(..consumed);
         }
         finished |= closing;
@@ -114,6 +116,9 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         } else if consumed > 0 || !begun {
             // A message has begun; its time does not grow with each of its octets.
             (begun, deadline) = (true, now + shared.limits.tcp_slow);
+        }
+        if !input.is_empty() && waiting.is_empty() {
+            place.owes();
         }
         // A client that never pauses would not notice the stop otherwise.
         if end.is_some_and(|end| now >= end) {
@@ -141,7 +146,7 @@ fn room(input: &[u8]) -> usize {
 /// because none is `left`.
 async fn answer_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    client: Client,
+    (client, place): (Client, &Place),
     shared: &Arc<Shared>,
     input: &[u8],
     output: &mut Vec<u8>,
@@ -172,17 +177,17 @@ async fn answer_all<S: AsyncWrite + Unpin>(
             Frame::Incomplete(_) => break,
         }
         if output.len() >= WRITE {
-            write(stream, client, shared, output).await?;
+            write(stream, (client, place), shared, output).await?;
         }
     }
-    write(stream, client, shared, output).await?;
+    write(stream, (client, place), shared, output).await?;
     Ok((consumed, closing))
 }
 
 /// Writes a reply that took longer; the messages of a transfer one after the other.
 async fn send_late<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    client: Client,
+    (client, place): (Client, &Place),
     shared: &Shared,
     reply: Option<Reply>,
     output: &mut Vec<u8>,
@@ -197,18 +202,18 @@ async fn send_late<S: AsyncWrite + Unpin>(
             while let Some(reply) = replies.recv().await {
                 frame::append(output, &reply);
                 if output.len() >= WRITE {
-                    write(stream, client, shared, output).await?;
+                    write(stream, (client, place), shared, output).await?;
                 }
             }
         }
     }
-    write(stream, client, shared, output).await
+    write(stream, (client, place), shared, output).await
 }
 
-/// Writes what has been collected, as long as the client takes it in time.
+/// Writes what has been collected, as long as the client takes it in time and nobody else needs the place meanwhile.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    client: Client,
+    (client, place): (Client, &Place),
     shared: &Shared,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
@@ -220,11 +225,25 @@ async fn write<S: AsyncWrite + Unpin>(
         // TLS keeps what the socket below did not take.
         stream.flush().await
     };
-    let Ok(written) = timeout(shared.limits.tcp_slow, all).await else {
+    let mut stuck = false;
+    let written = tokio::select! {
+        biased;
+        written = timeout(shared.limits.tcp_slow, all) => written,
+        // Only looked at when the client has not taken all of it at once.
+        () = async {
+            stuck = true;
+            place.owes();
+            place.evicted().await;
+        } => return Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    let Ok(written) = written else {
         Counters::count(shared.counters.slow.of(client.transport));
         return Err(io::ErrorKind::TimedOut.into());
     };
     written?;
+    if stuck {
+        place.busy();
+    }
     output.clear();
     Ok(())
 }

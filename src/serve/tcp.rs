@@ -2,7 +2,6 @@
 
 use super::{
     Counters, Shared,
-    connections::{Admission, Connections, Place},
     counters::Open,
     https,
     reply::Client,
@@ -10,7 +9,11 @@ use super::{
     tls,
     udp::is_lasting,
 };
-use crate::answer::Transport;
+use crate::{
+    accepting::Errors,
+    answer::Transport,
+    connections::{Admission, Connections, Place},
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -53,6 +56,7 @@ pub(super) async fn accept(
 ) -> io::Result<()> {
     let transport = speaks.transport();
     let mut tasks = JoinSet::new();
+    let mut errors = Errors::default();
     let mut end = None;
     loop {
         tokio::select! {
@@ -76,7 +80,7 @@ pub(super) async fn accept(
                     }
                 }
                 Err(error) if is_lasting(&error) => return Err(error),
-                Err(error) => after_error(&error, &connections).await,
+                Err(error) => after_error(&error, &connections, &mut errors).await,
             },
             Some(outcome) = tasks.join_next() => {
                 if let Err(error) = outcome && error.is_panic() {
@@ -98,18 +102,20 @@ fn refused(shared: &Shared, Client { transport, source, .. }: Client) {
         tracing::warn!(
             count,
             %source,
-            "a TCP connection was refused: all those allowed (limits.tcpConnections, …PerSource) are busy"
+            "a TCP connection was refused: all those allowed (limits.tcpConnections, …PerSource) wait for answers"
         );
     }
 }
 
-/// What one connection could not do (ECONNABORTED, EPROTO, …) concerns nobody else; without descriptors or memory an
-/// idle connection goes.
-async fn after_error(error: &io::Error, connections: &Connections) {
+/// What one connection could not do (ECONNABORTED, EPROTO, …) concerns nobody else; without descriptors or memory another
+/// one goes.
+async fn after_error(error: &io::Error, connections: &Connections, errors: &mut Errors) {
     use io::ErrorKind as Kind;
     if !matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted) {
         let evicted = connections.evict();
-        tracing::warn!(%error, evicted, "accepting a TCP connection");
+        if let Some(count) = errors.count(std::time::Instant::now()) {
+            tracing::warn!(%error, count, evicted, "TCP connections cannot be accepted");
+        }
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -156,7 +162,7 @@ async fn encrypted(
     mut stopped: watch::Receiver<bool>,
 ) {
     let (Speaks::Tls(acceptor) | Speaks::Https(acceptor)) = &speaks else { return };
-    // Until the handshake is done the place is an idle one: who only opens connections takes nobody's.
+    // Until the handshake is done something is owed: who only opens connections takes nobody's place.
     let handshake = tokio::select! {
         outcome = tls::accept(acceptor, stream, &shared) => outcome,
         () = place.evicted() => return,
@@ -341,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn over_the_limits_idle_connections_go_and_then_newcomers() {
+    fn over_the_limits_idle_connections_go_and_then_those_that_owe() {
         let limits = Limits { tcp_connections_per_source: 2, tcp_slow: Duration::from_secs(20), ..fast_limits() };
         let limits = Limits { tcp_idle: Duration::from_secs(20), ..limits };
         let (serving, address) = testing::serve("127.0.0.1:0", limits);
@@ -363,18 +369,38 @@ mod tests {
             clients.retain_mut(|client| !is_closed(client));
         }
         clients.push(third);
-        let refused = serving.counters().refused.total();
-        // Both that are left begin a message: now nobody is idle.
+        // Both that are left begin a message and do not end it: the newcomer is let in, and one of them goes.
         for client in &mut clients {
             client.write_all(&[frame(&[ECHO, 5]), vec![0, 2, ECHO]].concat()).unwrap();
             assert_eq!(read_reply(client), [ECHO, 5]);
         }
-        assert_eq!(read_to_close(&mut testing::tcp_client(address)), b"");
-        assert_eq!(serving.counters().refused.total(), refused + 1);
-        for client in &mut clients {
-            client.write_all(&[6]).unwrap();
-            assert_eq!(read_reply(client), [ECHO, 6]);
+        let mut newcomer = testing::tcp_client(address);
+        newcomer.write_all(&frame(&[ECHO, 6])).unwrap();
+        assert_eq!(read_reply(&mut newcomer), [ECHO, 6]);
+        while clients.len() == 2 {
+            clients.retain_mut(|client| !is_closed(client));
         }
+        clients[0].write_all(&[7]).unwrap();
+        assert_eq!(read_reply(&mut clients[0]), [ECHO, 7]);
+    }
+
+    /// A reply that nobody takes keeps nobody off, either.
+    #[test]
+    fn whoever_does_not_read_makes_room() {
+        let patient = Duration::from_secs(20);
+        let limits = Limits { tcp_connections: 1, tcp_slow: patient, tcp_idle: patient, ..fast_limits() };
+        let (serving, address) = testing::serve("127.0.0.1:0", limits);
+        let mut deaf = testing::tcp_client(address);
+        deaf.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let query = frame(&vec![ECHO; 60_000]);
+        // Until neither side's buffers take any more.
+        while deaf.write_all(&query).is_ok() {}
+        let begun = Instant::now();
+        let mut client = testing::tcp_client(address);
+        client.write_all(&frame(&[ECHO, 8])).unwrap();
+        assert_eq!(read_reply(&mut client), [ECHO, 8]);
+        assert!(begun.elapsed() < patient / 2, "{:?}", begun.elapsed());
+        assert_eq!(serving.counters().refused.total(), 0);
     }
 
     #[test]

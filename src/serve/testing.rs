@@ -33,7 +33,7 @@ pub(super) const SILENCE: u8 = 3;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
+fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request<'_>, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
     match packet.iter().copied().find(|&octet| octet != 0).unwrap_or(ECHO) {
         PANIC => panic!("a query that panics, for the test"),
         SILENCE => Verdict::Drop,

@@ -7,10 +7,7 @@ use super::{
     reply::{Client, Message},
     statistics::Tally,
 };
-use crate::{
-    answer::{Request, Transport, Verdict, look_ahead},
-    forward::Asked,
-};
+use crate::answer::{Request, Transport, Verdict, look_ahead};
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -66,16 +63,16 @@ fn turn(
         let Some(source) = batch.source(index).filter(|source| may_reply(*source, local, destination)) else {
             continue;
         };
-        let request = shared.request(Transport::Udp, random.u32(..));
         let (octets, reply) = batch.exchange(index);
         // A proxy speaks for another one; the reply goes back the way that the datagram came.
         let Some((source, start)) = shared.sender(source, octets) else { continue };
         let octets = &octets[start..];
         let client = Client { transport: Transport::Udp, source, agreed: false };
+        let request = shared.request(client, random.u32(..));
         match shared.answer(tally, Message { octets, client, since }, &snapshot, request, reply) {
             // The last one only if the request asked for it; then what is written refuses.
             Some(Verdict::Reply(length)) => batch.set_reply(index, length),
-            Some(Verdict::Forward(length)) => forward(socket, shared, (batch, index), (source, start), request, length),
+            Some(Verdict::Forward(length)) => forward(socket, shared, (batch, index), (client, start), request, length),
             Some(verdict @ (Verdict::Transfer(_) | Verdict::Signed)) => {
                 if let Some(length) = shared.datagram(client, &snapshot, verdict, octets, reply) {
                     tally.count_late(&reply[..length]);
@@ -100,15 +97,14 @@ fn forward(
     socket: &Arc<UdpSocket>,
     shared: &Arc<Shared>,
     (batch, index): (&mut Batch, usize),
-    (source, start): (SocketAddr, usize),
-    request: Request,
+    (client, start): (Client, usize),
+    request: Request<'_>,
     known: usize,
 ) {
     let Some(forwarder) = &shared.forwarder else { return batch.set_reply(index, known) };
     let way_back = batch.way_back(index);
     let (packet, reply) = batch.exchange(index);
-    let known = reply.get(..known).unwrap_or_default().to_vec();
-    let asked = Asked { source: source.ip(), packet: packet[start..].to_vec(), known, request };
+    let asked = shared.to_forward(client, &packet[start..], reply.get(..known).unwrap_or_default(), request);
     let (socket, counting) = (Arc::clone(socket), Arc::clone(shared));
     let send = move |reply: Vec<u8>| {
         counting.statistics.shared(Transport::Udp).count_late(&reply);

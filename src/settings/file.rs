@@ -4,6 +4,7 @@ use super::{
     OptionalAddress, Sample, Settings, domains, encrypted,
     forward::FileForward,
     proxy::{self, FileProxyProtocol},
+    rate_limit::{FileCookies, FileRateLimit},
     reverse,
     text::{OneOrMore, Text, Threads, format_duration},
     transfer::FileTransfer,
@@ -33,6 +34,8 @@ pub(super) struct FileSettings {
     pub listen_quic: Option<Vec<Text<SocketAddr>>>,
     pub tls: Option<encrypted::FileTls>,
     pub proxy_protocol: Option<FileProxyProtocol>,
+    pub cookies: Option<FileCookies>,
+    pub rate_limit: Option<FileRateLimit>,
     pub metrics_listen: Option<Text<OptionalAddress>>,
     pub api_listen: Option<Text<OptionalAddress>>,
     pub api_token_file: Option<PathBuf>,
@@ -139,7 +142,7 @@ pub(super) enum EmptyServices {
     Nodata,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A path of the file as seen from the working directory: `config` and `../zones` give `zones`. A directory is only gone
@@ -174,6 +177,8 @@ pub(super) fn apply(
         listen_quic,
         tls,
         proxy_protocol,
+        cookies,
+        rate_limit,
         metrics_listen,
         api_listen,
         api_token_file,
@@ -218,6 +223,12 @@ pub(super) fn apply(
     }
     if let Some(section) = proxy_protocol {
         proxy::apply(&mut checked, &mut settings.proxy_protocol, section);
+    }
+    if let Some(section) = cookies {
+        checked.cookies(settings, directory, section);
+    }
+    if let Some(section) = rate_limit {
+        checked.rate_limit(settings, section);
     }
     if let Some(Text(OptionalAddress(address))) = metrics_listen {
         settings.metrics_listen = address;

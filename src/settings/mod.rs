@@ -8,6 +8,7 @@ mod forward;
 mod observe;
 mod overrides;
 mod proxy;
+mod rate_limit;
 mod reverse;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use forward::{Forward, Upstream, parse_upstream};
 pub use observe::{OptionalAddress, Sample};
 pub use overrides::Overrides;
 pub use proxy::ProxyProtocol;
+pub use rate_limit::{DnsCookies, RateLimit, read_cookie_secrets};
 pub use text::{format_duration, parse_duration, parse_listen};
 pub use transfer::{Permission, Target, Transfer};
 pub use ttls::Ttls;
@@ -51,6 +53,10 @@ pub struct Settings {
     pub encrypted: Encrypted,
     /// Who begins connections and datagrams with a header of the PROXY protocol; nobody by default.
     pub proxy_protocol: ProxyProtocol,
+    /// Cookies, by which clients are known over UDP.
+    pub cookies: DnsCookies,
+    /// How many replies over UDP go to one network; by default any number.
+    pub rate_limit: RateLimit,
     /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
     pub metrics_listen: Option<SocketAddr>,
     /// Where the Kubernetes API is served; `None` for nowhere (`none` in the file).
@@ -209,6 +215,8 @@ impl Settings {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
             encrypted: Encrypted::default(),
             proxy_protocol: ProxyProtocol::default(),
+            cookies: DnsCookies::default(),
+            rate_limit: RateLimit::off(),
             metrics_listen: None,
             api_listen: None,
             api_token_file: None,

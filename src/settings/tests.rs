@@ -6,6 +6,7 @@ use super::encrypted::FileTls;
 use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
 use super::forward::FileForward;
 use super::proxy::FileProxyProtocol;
+use super::rate_limit::{FileCookies, FileRateLimit};
 use super::transfer::{FileJournal, FileTransfer};
 use super::ttls::FileTtls;
 use super::*;
@@ -75,6 +76,16 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         listen_quic: Some(_),
         tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
         proxy_protocol: Some(FileProxyProtocol { from: Some(_) }),
+        cookies: Some(FileCookies { secret_file: Some(_), required: Some(_) }),
+        rate_limit:
+            Some(FileRateLimit {
+                responses: Some(_),
+                window: Some(_),
+                slip: Some(_),
+                ipv4_prefix: Some(_),
+                ipv6_prefix: Some(_),
+                table: Some(_),
+            }),
         metrics_listen: Some(_),
         api_listen: Some(_),
         api_token_file: Some(_),

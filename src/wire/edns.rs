@@ -1,6 +1,6 @@
 //! EDNS (RFC 6891): the OPT record of a query and of a reply, and extended errors (RFC 8914).
 
-use super::u16_at;
+use super::{cookie, u16_at};
 
 /// Octets of an OPT record without options.
 pub const OPT_LENGTH: usize = 11;
@@ -13,6 +13,8 @@ pub const PADDING_BLOCK: usize = 468;
 pub mod option {
     /// The server's name (RFC 5001).
     pub const NSID: u16 = 3;
+    /// Proof of the client's address (RFC 7873).
+    pub const COOKIE: u16 = 10;
     /// How long a stream may be idle (RFC 7828).
     pub const KEEPALIVE: u16 = 11;
     /// Octets without meaning (RFC 7830).
@@ -24,7 +26,7 @@ pub mod option {
 const DO: u16 = 0x8000;
 
 /// What a query's OPT record says. All options are checked for their form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edns {
     /// The largest UDP reply the client takes; less than 512 counts as 512 (RFC 6891 §6.2.3).
     pub udp_payload: u16,
@@ -38,11 +40,32 @@ pub struct Edns {
     pub keepalive: bool,
     /// The client has padded its message, and its reply is to be padded.
     pub padding: bool,
+    /// The client shows a cookie, or asks for one; [`cookie_of`] has it.
+    pub cookie: bool,
+}
+
+/// The data of the first COOKIE option; further ones do not count (RFC 7873 §5.2).
+pub fn cookie_of(rdata: &[u8]) -> Option<&[u8]> {
+    let mut at = 0;
+    loop {
+        let data = rdata.get(at + 4..at + 4 + usize::from(u16_at(rdata, at + 2)?))?;
+        if u16_at(rdata, at)? == option::COOKIE {
+            return Some(data);
+        }
+        at += 4 + data.len();
+    }
+}
+
+/// Whether a COOKIE option may have so many octets: a client's part, and maybe a server's (RFC 7873 §5.2.2).
+fn may_be_cookie(length: u16) -> bool {
+    let length = usize::from(length);
+    length == cookie::CLIENT
+        || length.checked_sub(cookie::CLIENT).is_some_and(|server| cookie::SERVER_ANY.contains(&server))
 }
 
 impl Edns {
     /// Reads the fixed part and the options of an OPT record: its CLASS and TTL fields and its rdata. `None` if an
-    /// option runs over the end (RFC 6891 §6.1.2).
+    /// option runs over the end (RFC 6891 §6.1.2), or the cookie has a length that none has (RFC 7873 §5.2.2).
     pub fn read(class: u16, ttl: [u8; 4], rdata: &[u8]) -> Option<Edns> {
         let mut edns = Edns {
             udp_payload: class.max(512),
@@ -51,6 +74,7 @@ impl Edns {
             nsid: false,
             keepalive: false,
             padding: false,
+            cookie: false,
         };
         let mut at = 0;
         while at < rdata.len() {
@@ -58,6 +82,12 @@ impl Edns {
                 option::NSID => edns.nsid = true,
                 option::KEEPALIVE => edns.keepalive = true,
                 option::PADDING => edns.padding = true,
+                option::COOKIE if !edns.cookie => {
+                    edns.cookie = may_be_cookie(u16_at(rdata, at + 2)?);
+                    if !edns.cookie {
+                        return None;
+                    }
+                }
                 _ => {}
             }
             at += 4 + usize::from(u16_at(rdata, at + 2)?);
@@ -123,8 +153,8 @@ mod tests {
         let ttl = [0, 0, 0x80, 0];
         for (rdata, whole) in [
             (&b""[..], true),
-            (b"\0\x0a\0\0", true),
-            (b"\0\x0a\0\x02ab\xff\xff\0\0", true),
+            (b"\0\x07\0\0", true),
+            (b"\0\x07\0\x02ab\xff\xff\0\0", true),
             (b"\0\x0a\0", false),
             (b"\0\x0a\0\x02a", false),
             (b"\0\x0a\0\x02ab\0", false),
@@ -132,9 +162,24 @@ mod tests {
             assert_eq!(Edns::read(4096, ttl, rdata).is_some(), whole, "{rdata:?}");
         }
         let edns = Edns::read(100, ttl, b"\0\x0c\0\x02ab\0\x03\0\0");
-        let expected =
-            Edns { udp_payload: 512, version: 0, dnssec_ok: true, nsid: true, keepalive: false, padding: true };
+        let expected = Edns { udp_payload: 512, dnssec_ok: true, nsid: true, padding: true, ..Edns::default() };
         assert_eq!(edns, Some(expected));
+    }
+
+    /// RFC 7873 §5.2.2: 8 octets, or 16 to 40; of several options only the first counts.
+    #[test]
+    fn cookies_have_their_lengths() {
+        let option = |length: u8| [&[0, 10, 0, length][..], &vec![7; usize::from(length)]].concat();
+        for length in 0..=60 {
+            let good = length == 8 || (16..=40).contains(&length);
+            let rdata = option(length);
+            assert_eq!(Edns::read(1232, [0; 4], &rdata).is_some_and(|edns| edns.cookie), good, "{length}");
+            assert_eq!(cookie_of(&rdata).map(<[u8]>::len), Some(usize::from(length)));
+        }
+        let two = [&b"\0\x0c\0\x02ab"[..], &option(8), &option(3)].concat();
+        assert!(Edns::read(1232, [0; 4], &two).is_some_and(|edns| edns.cookie));
+        assert_eq!(cookie_of(&two).map(<[u8]>::len), Some(8));
+        assert_eq!(cookie_of(b"\0\x0c\0\x02ab"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The DNS message format: what a query holds, how a reply is written, and rdata in wire form.
 
+pub mod cookie;
 pub mod edns;
 pub mod freshness;
 pub mod query;
@@ -40,6 +41,8 @@ impl Rcode {
     pub const NOTAUTH: Rcode = Rcode(9);
     /// The EDNS version is not implemented (RFC 6891 §6.1.3).
     pub const BADVERS: Rcode = Rcode(16);
+    /// The client has to come again with the cookie of this reply (RFC 7873 §8).
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 /// Query classes (RFC 1035 §3.2.4).

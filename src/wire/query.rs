@@ -1,6 +1,11 @@
 //! What a query says, read by borrowing from its packet.
 
-use super::{HEADER, edns::Edns, rdata::RecordType, u16_at};
+use super::{
+    HEADER,
+    edns::{Edns, cookie_of},
+    rdata::RecordType,
+    u16_at,
+};
 use crate::name::{LABEL_MAX, NAME_MAX};
 
 const QR: u16 = 0x8000;
@@ -17,6 +22,10 @@ pub struct Query<'p> {
     pub question: Option<Question<'p>>,
     /// The OPT record; `None` if there is none or the packet is broken.
     pub edns: Option<Edns>,
+    /// Where the data of the OPT record begins; 0 if there is none.
+    opt: u16,
+    /// Whether there is a cookie and no question, and nothing is wrong with that (RFC 7873 §5.4).
+    pub only_cookie: bool,
     /// Whether all of the message can be read and makes sense: exactly one question, at most one OPT, in its place.
     pub well_formed: bool,
     /// Whether the last record is a TSIG (RFC 8945 §5.1).
@@ -66,18 +75,39 @@ impl<'p> Query<'p> {
         }
         let header =
             Header { id: u16_at(packet, 0)?, opcode: (flags >> 11) as u8 & 0x0f, recursion_desired: flags & RD != 0 };
-        let mut query =
-            Query { header, question: None, edns: None, well_formed: false, signed: false, last_record: HEADER };
+        let mut query = Query {
+            header,
+            question: None,
+            edns: None,
+            opt: 0,
+            only_cookie: false,
+            well_formed: false,
+            signed: false,
+            last_record: HEADER,
+        };
         let count = |section: usize| u16_at(packet, 4 + 2 * section).unwrap_or(0);
         let (questions, additional) = (count(0), count(3));
-        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER };
-        query.well_formed = body.questions(questions, &mut query.question).is_some()
+        let mut body = Body { packet, at: HEADER, last: RecordType(0), last_start: HEADER, opt: 0 };
+        let readable = body.questions(questions, &mut query.question).is_some()
             && body.records(u32::from(count(1)) + u32::from(count(2)), None).is_some()
-            && body.records(u32::from(additional), Some(&mut query.edns)).is_some()
-            && questions == 1;
+            && body.records(u32::from(additional), Some(&mut query.edns)).is_some();
+        query.well_formed = readable && questions == 1;
+        query.opt = body.opt;
+        query.only_cookie = readable && questions == 0 && query.edns.is_some_and(|edns| edns.cookie);
         query.signed = query.well_formed && additional > 0 && body.last == RecordType::TSIG;
         query.last_record = body.last_start;
         Some(query)
+    }
+}
+
+impl Query<'_> {
+    /// The data of the COOKIE option, of a length that cookies have (RFC 7873 §5.2.2); `packet` is what was read.
+    pub fn cookie<'p>(&self, packet: &'p [u8]) -> Option<&'p [u8]> {
+        if !self.edns?.cookie {
+            return None;
+        }
+        // Checked when it was read: the first cookie stands before the end of the record's data.
+        cookie_of(packet.get(usize::from(self.opt)..)?)
     }
 }
 
@@ -89,6 +119,8 @@ struct Body<'p> {
     last: RecordType,
     /// Where it begins.
     last_start: usize,
+    /// Where the data of the OPT begins.
+    opt: u16,
 }
 
 impl<'p> Body<'p> {
@@ -131,6 +163,8 @@ impl<'p> Body<'p> {
             if slot.is_some() || self.packet[owner] != 0 {
                 return None;
             }
+            // A message of a stream has at most so many octets.
+            self.opt = rdata_start as u16;
             *slot = Some(Edns::read(u16_at(head, 2)?, [head[4], head[5], head[6], head[7]], rdata)?);
         }
         Some(())

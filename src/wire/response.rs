@@ -58,6 +58,8 @@ pub struct ReplyEdns<'t> {
     pub dnssec_ok: bool,
     /// This server's name, for a client that asks for it (NSID, RFC 5001).
     pub nsid: Option<&'t [u8]>,
+    /// The cookie of a client that showed one (RFC 7873).
+    pub cookie: Option<&'t [u8]>,
     /// For how long a stream may be idle, in tenths of a second (RFC 7828).
     pub keepalive: Option<u16>,
     /// Why the answer is as it is; its text is cut to what fits.
@@ -285,6 +287,9 @@ impl<'o> Response<'o> {
         let rdlength = self.at;
         self.push(&[0, 0])?;
         // What does not fit is left out: only the OPT record itself is owed.
+        if let Some(cookie) = edns.cookie {
+            self.cookie(cookie);
+        }
         if let Some(nsid) = edns.nsid {
             self.option(option::NSID, &[nsid]);
         }
@@ -304,7 +309,15 @@ impl<'o> Response<'o> {
         Some(())
     }
 
+    /// Few clients show a cookie.
+    #[cold]
+    #[inline(never)]
+    fn cookie(&mut self, cookie: &[u8]) {
+        self.option(option::COOKIE, &[cookie]);
+    }
+
     /// Writes an option of the OPT record, if it fits as a whole.
+    #[inline]
     fn option(&mut self, code: u16, parts: &[&[u8]]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if self.at + 4 + length > self.limit {

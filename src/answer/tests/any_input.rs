@@ -40,7 +40,7 @@ fn check_reply(packet: &[u8], request: Request) {
     }
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
+fn any_request() -> impl Strategy<Value = Request<'static>> {
     (any::<bool>(), 512..=1232u16, any::<u32>()).prop_map(|(udp, udp_payload_max, rotation)| {
         Request::new(if udp { Transport::Udp } else { Transport::Tcp }, udp_payload_max, rotation)
     })

@@ -32,6 +32,12 @@ pub(super) enum Ways {
     WrongId,
     /// First a forged reply from another port, then the right one.
     OtherPort,
+    /// First a forged reply with the right id from the right port, that does not know the case of the letters.
+    WrongCase,
+    /// First a hundred forged replies with other ids, from its own port.
+    ManyForged,
+    /// Records of names that nobody asked for stand in each section of its replies.
+    Babbling,
     /// It answers another question.
     OtherName,
     /// SERVFAIL, as one whose own upstreams are dead.
@@ -133,6 +139,13 @@ fn serve_udp(socket: &UdpSocket, serving: &Serving, count: &AtomicUsize) {
             _ if serving.dead.load(Ordering::SeqCst) => continue,
             Ways::Slow if asked == 0 => continue,
             Ways::WrongId => drop(socket.send_to(&[&[!packet[0], packet[1]], &forged[2..]].concat(), client)),
+            Ways::WrongCase => drop(socket.send_to(&with_other_case(forged), client)),
+            Ways::ManyForged => {
+                for guess in 1..=100_u16 {
+                    let id = (u16::from_be_bytes([packet[0], packet[1]]) ^ guess).to_be_bytes();
+                    let _ = socket.send_to(&[&id, &forged[2..]].concat(), client);
+                }
+            }
             Ways::OtherPort => drop(other.send_to(&forged, client)),
             _ => {}
         }
@@ -190,6 +203,7 @@ fn reply(serving: &Serving, packet: &[u8], transport: Transport) -> Vec<u8> {
             out[3] = if serving.ways == Ways::Failing { 2 } else { 5 };
         }
         Ways::AlwaysCut => out[2] |= 0x02,
+        Ways::Babbling => babble(&mut out),
         Ways::DeadOverTcp if transport == Transport::Udp => out[2] |= 0x02,
         Ways::ForgetsCase if transport == Transport::Udp => {
             let end = out[12..].iter().position(|&octet| octet == 0).unwrap();
@@ -198,6 +212,31 @@ fn reply(serving: &Serving, packet: &[u8], transport: Transport) -> Vec<u8> {
         _ => {}
     }
     out
+}
+
+/// The same with each letter of the question's name in the other case.
+fn with_other_case(mut packet: Vec<u8>) -> Vec<u8> {
+    let end = packet[12..].iter().position(|&octet| octet == 0).unwrap();
+    for letter in packet[12..12 + end].iter_mut().filter(|octet| octet.is_ascii_alphabetic()) {
+        *letter ^= 0x20;
+    }
+    packet
+}
+
+/// Adds `pod.ns1.svc.cluster.local A 6.6.6.6` and `www.bank.test A 6.6.6.6` to each section of a reply without OPT.
+fn babble(out: &mut Vec<u8>) {
+    let records: Vec<u8> = [&b"\x03pod\x03ns1\x03svc\x07cluster\x05local\0"[..], b"\x03www\x04bank\x04test\0"]
+        .iter()
+        .flat_map(|name| [*name, b"\0\x01\0\x01\0\0\x01\x2c\0\x04\x06\x06\x06\x06"].concat())
+        .collect();
+    // What stood in the authority and additional sections is left out, and OPT with it.
+    let mut message = hickory_proto::op::Message::from_vec(out).unwrap();
+    (message.authorities, message.additionals, message.edns) = (Vec::new(), Vec::new(), None);
+    *out = message.to_vec().unwrap();
+    for count in [7, 9, 11] {
+        out[count] += 2;
+        out.extend_from_slice(&records);
+    }
 }
 
 /// NXDOMAIN without any records: what somebody who wants to mislead would send.

@@ -26,13 +26,20 @@ const MESSAGE: &str = "application/dns-message";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Refusal(StatusCode, &'static str);
 
-/// The response to any request.
-pub(super) async fn respond<B>(request: Request<B>, client: Client, shared: &Shared) -> Response<Full<Bytes>>
+/// The response to any request; `whole` is called when all of it is there.
+pub(super) async fn respond<B>(
+    request: Request<B>,
+    client: Client,
+    shared: &Shared,
+    whole: impl FnOnce(),
+) -> Response<Full<Bytes>>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let outcome = match query(request, shared.limits.tcp_slow).await {
+    let received = query(request, shared.limits.tcp_slow).await;
+    whole();
+    let outcome = match received {
         Ok(query) => answer(&query, client, shared).await,
         Err(refusal) => Err(refusal),
     };
@@ -52,7 +59,8 @@ pub(in crate::serve) async fn respond_to(
 ) -> Option<(u16, Vec<u8>)> {
     let request = Request::builder().method(method).uri(uri);
     let request = headers.iter().fold(request, |request, &(name, value)| request.header(name, value));
-    let response = respond(request.body(Full::new(Bytes::copy_from_slice(body))).ok()?, client, shared).await;
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).ok()?;
+    let response = respond(request, client, shared, || {}).await;
     let (head, Ok(body)) = (response.status().as_u16(), response.into_body().collect().await);
     Some((head, body.to_bytes().to_vec()))
 }

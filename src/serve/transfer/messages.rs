@@ -3,8 +3,8 @@
 use crate::{
     name::Name,
     wire::{
-        MESSAGE_MAX, Rcode,
-        edns::{Edns, OPT_LENGTH},
+        MESSAGE_MAX, Rcode, cookie,
+        edns::{ExtendedError, OPT_LENGTH},
         query::{Header, Query},
         response::{Owner, ReplyEdns, Response, Section},
     },
@@ -55,16 +55,44 @@ pub(super) struct Frame {
     question: Vec<u8>,
     /// The question's name as owners are compared with it.
     name: Vec<u8>,
-    edns: Option<Edns>,
-    udp_payload: u16,
+    opt: Option<Opt>,
+}
+
+/// The OPT of replies to a client that sent one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opt {
+    pub(super) udp_payload: u16,
+    pub(super) dnssec_ok: bool,
+    /// For a client that showed a cookie.
+    pub(super) cookie: Option<[u8; cookie::CLIENT + cookie::SERVER]>,
+}
+
+impl Opt {
+    /// What it says besides, maybe why the answer is as it is.
+    pub(super) fn reply<'a>(&'a self, error: Option<ExtendedError<'a>>) -> ReplyEdns<'a> {
+        ReplyEdns {
+            udp_payload: self.udp_payload,
+            dnssec_ok: self.dnssec_ok,
+            nsid: None,
+            cookie: self.cookie.as_ref().map(|cookie| &cookie[..]),
+            keepalive: None,
+            error,
+            block: None,
+        }
+    }
+
+    /// Octets that have to be kept free for it.
+    pub(super) fn length(&self) -> usize {
+        OPT_LENGTH + self.cookie.map_or(0, |_| cookie::OPTION)
+    }
 }
 
 impl Frame {
     /// `None` if the query has no question.
-    pub(super) fn new(query: &Query<'_>, udp_payload: u16) -> Option<Frame> {
+    pub(super) fn new(query: &Query<'_>, opt: Option<Opt>) -> Option<Frame> {
         let question = query.question?;
         let name = Name::from_wire(question.name()).ok()?.as_wire().to_vec();
-        Some(Frame { header: query.header, question: question.octets.to_vec(), name, edns: query.edns, udp_payload })
+        Some(Frame { header: query.header, question: question.octets.to_vec(), name, opt })
     }
 
     /// Writes records until one does not fit into `limit` octets; returns the length of the message and how many were
@@ -76,15 +104,9 @@ impl Frame {
         limit: usize,
         out: &mut [u8],
     ) -> (usize, usize) {
-        let edns = self.edns.filter(|_| first).map(|edns| ReplyEdns {
-            udp_payload: self.udp_payload,
-            dnssec_ok: edns.dnssec_ok,
-            nsid: None,
-            keepalive: None,
-            error: None,
-            block: None,
-        });
-        let reserved = if edns.is_some() { OPT_LENGTH } else { 0 };
+        let opt = self.opt.as_ref().filter(|_| first);
+        let edns = opt.map(|opt| opt.reply(None));
+        let reserved = opt.map_or(0, Opt::length);
         let Some(mut message) = Response::new(out, self.header, Some(&self.question), limit, reserved) else {
             return (0, 0);
         };

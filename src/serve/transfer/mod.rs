@@ -21,15 +21,15 @@ use crate::{
     settings::Transfer,
     wire::{
         MESSAGE_MAX, Rcode,
-        edns::{ExtendedError, OPT_LENGTH},
+        edns::ExtendedError,
         query::{Query, known_serial},
         rdata::RecordType,
-        response::{ReplyEdns, Response},
+        response::Response,
         tsig::{self, Checked, Key, Signer},
     },
     zone::{Snapshot, Zone, serial},
 };
-use messages::{Frame, Messages, Records};
+use messages::{Frame, Messages, Opt, Records};
 use std::{
     net::IpAddr,
     sync::{
@@ -169,19 +169,12 @@ fn one_more(counter: &AtomicU64) {
 }
 
 /// A reply without records.
-fn bare(query: &Query<'_>, udp_payload: u16, rcode: Rcode, error: Option<ExtendedError<'static>>) -> Vec<u8> {
-    let edns = query.edns.map(|edns| ReplyEdns {
-        udp_payload,
-        dnssec_ok: edns.dnssec_ok,
-        nsid: None,
-        keepalive: None,
-        error,
-        block: None,
-    });
-    let room = error.map_or(0, |error| error.length());
-    let mut out = vec![0; 512 + OPT_LENGTH + room];
+fn bare(query: &Query<'_>, opt: Option<Opt>, rcode: Rcode, error: Option<ExtendedError<'static>>) -> Vec<u8> {
+    let edns = opt.as_ref().map(|opt| opt.reply(error));
+    let room = error.map_or(0, |error| error.length()) + opt.as_ref().map_or(0, Opt::length);
+    let mut out = vec![0; 512 + room];
     let question = query.question.map(|question| question.octets);
-    let length = Response::new(&mut out, query.header, question, 512, OPT_LENGTH + room)
+    let length = Response::new(&mut out, query.header, question, 512, room)
         .map_or(0, |message| message.finish(rcode, false, edns));
     out.truncate(length);
     out
@@ -196,19 +189,28 @@ enum Signed {
 }
 
 impl Shared {
+    /// The OPT of what is sent to this client, if it sent one.
+    fn opt(&self, client: Client, query: &Query<'_>, message: &[u8]) -> Option<Opt> {
+        let edns = query.edns?;
+        let cookies = self.cookies.as_ref().zip(query.cookie(message));
+        let answered = cookies.and_then(|(cookies, option)| cookies.of(client.source.ip()).answer(option));
+        let cookie = answered.map(|answered| answered.cookie);
+        Some(Opt { udp_payload: self.limits.udp_payload, dnssec_ok: edns.dnssec_ok, cookie })
+    }
+
     /// Looks at the signature of a message.
     fn signed(&self, client: Client, message: &[u8], now: u64) -> Option<Signed> {
         let query = Query::parse(message)?;
-        let payload = self.limits.udp_payload;
+        let opt = self.opt(client, &query, message);
         Some(match tsig::check(message, query.last_record, self.transfers.keys(), now) {
-            Checked::Malformed => Signed::Reply(bare(&query, payload, Rcode::FORMERR, None)),
+            Checked::Malformed => Signed::Reply(bare(&query, opt, Rcode::FORMERR, None)),
             Checked::Good(signer) => Signed::Message(tsig::strip(message, query.last_record), signer),
             Checked::Bad(failure, mut signer) => {
                 if let Some(count) = Counters::count(&self.transfers.counters.unsigned) {
                     let (source, key) = (client.source, signer.key());
                     tracing::warn!(count, %source, %key, error = failure.name(), "a signature was not accepted");
                 }
-                let mut reply = bare(&query, payload, Rcode::NOTAUTH, None);
+                let mut reply = bare(&query, opt, Rcode::NOTAUTH, None);
                 signer.sign(&mut reply, now);
                 Signed::Reply(reply)
             }
@@ -237,7 +239,7 @@ impl Shared {
                     Signed::Message(message, mut signer) => {
                         let limit = datagram_limit(&message, self.limits.udp_payload).min(out.len());
                         let room = limit.checked_sub(signer.length())?;
-                        let request = self.request(client.transport, fastrand::u32(..));
+                        let request = self.request(client, fastrand::u32(..));
                         let mut reply = match self.answer_caught(
                             &message,
                             snapshot,
@@ -282,12 +284,12 @@ impl Shared {
             }
             Some(Decision::Error(rcode, error)) => {
                 one_more(&counters.failed);
-                return Some(bare(&query, self.limits.udp_payload, rcode, Some(error)));
+                return Some(bare(&query, self.opt(client, &query, message), rcode, Some(error)));
             }
             Some(Decision::Since(zone, known)) => (zone, Some(known)),
             Some(Decision::Current(zone) | Decision::Whole(zone)) => (zone, None),
         };
-        let frame = Frame::new(&query, self.limits.udp_payload)?;
+        let frame = Frame::new(&query, self.opt(client, &query, message))?;
         let limit = datagram_limit(message, self.limits.udp_payload).min(room);
         let differences = known.and_then(|known| messages::differences(&zone, known));
         if let Some(reply) = differences.and_then(|records| frame.single(records, limit)) {
@@ -316,7 +318,7 @@ impl Shared {
             Some(Signed::Message(message, signer)) => (message, signer),
         };
         let mut reply = vec![0; MESSAGE_MAX - signer.length()];
-        let request = self.request(client.transport, fastrand::u32(..));
+        let request = self.request(client, fastrand::u32(..));
         // Counted when it is sent, like all that takes longer.
         let verdict = self.answer_caught(&message, &self.reader.load(), request, &mut reply, &mut Seen::default());
         let mut reply = match verdict {
@@ -332,7 +334,7 @@ impl Shared {
             }
             Some(verdict @ Verdict::Forward(length)) => {
                 reply.truncate(length);
-                let later = Later { verdict, message, refusal: reply, request };
+                let later = Later { verdict, message, refusal: reply, request: request.without_cookies() };
                 match Box::pin(self.finish(client, later)).await {
                     Reply::Message(reply) if reply.len() + signer.length() <= MESSAGE_MAX => reply,
                     other => return other,
@@ -353,7 +355,7 @@ impl Shared {
     ) -> Reply {
         let Some(query) = Query::parse(&message) else { return Reply::Silence };
         let counters = &self.transfers.counters;
-        let payload = self.limits.udp_payload;
+        let opt = self.opt(client, &query, &message);
         let decide = |signer: &Option<Signer>| {
             let snapshot = self.reader.load();
             self.transfers.decide(&Asked { client, message: &message, signer: signer.as_ref() }, &query, &snapshot)
@@ -363,7 +365,7 @@ impl Shared {
         if matches!(decision, Some(Decision::Whole(_) | Decision::Since(..))) {
             let Ok(Ok(turn)) = timeout(TURN, Arc::clone(&self.transfers.running).acquire_owned()).await else {
                 one_more(&counters.failed);
-                return signed_by(&mut signer, bare(&query, payload, Rcode::SERVFAIL, Some(BUSY)));
+                return signed_by(&mut signer, bare(&query, opt, Rcode::SERVFAIL, Some(BUSY)));
             };
             permit = Some(turn);
             // Who had to wait gets the newest version.
@@ -376,18 +378,18 @@ impl Shared {
             }
             Some(Decision::Error(rcode, error)) => {
                 one_more(&counters.failed);
-                return signed_by(&mut signer, bare(&query, payload, rcode, Some(error)));
+                return signed_by(&mut signer, bare(&query, opt, rcode, Some(error)));
             }
             Some(Decision::Whole(zone)) => (zone, None),
             Some(Decision::Since(zone, known)) => (zone, Some(known)),
             Some(Decision::Current(zone)) => {
                 one_more(&counters.current);
-                let reply = Frame::new(&query, payload);
+                let reply = Frame::new(&query, opt);
                 let reply = reply.and_then(|frame| frame.single(messages::only_soa(&zone), MESSAGE_MAX / 2));
                 return reply.map_or(Reply::Silence, |reply| signed_by(&mut signer, reply));
             }
         };
-        let Some(frame) = Frame::new(&query, payload) else { return Reply::Silence };
+        let Some(frame) = Frame::new(&query, opt) else { return Reply::Silence };
         let (sender, receiver) = mpsc::channel(AHEAD);
         let counters = Arc::clone(counters);
         tokio::spawn(async move {

@@ -1,0 +1,39 @@
+//! Errors of accepting connections, of which there can be thousands in a second: told once, then counted.
+
+use std::time::{Duration, Instant};
+
+/// From one line to the next.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Errors of one listener that were not told yet.
+#[derive(Debug, Default)]
+pub struct Errors {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Errors {
+    /// One more; how many there were since the last time that it was to be told, if it is now.
+    pub fn count(&mut self, now: Instant) -> Option<u64> {
+        self.since += 1;
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < PAUSE) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_then_a_count_a_minute() {
+        let (mut errors, begun) = (Errors::default(), Instant::now());
+        let at = |milliseconds| begun + Duration::from_millis(milliseconds);
+        assert_eq!(errors.count(at(0)), Some(1));
+        let told: Vec<_> = (1..=6000).filter_map(|number| errors.count(at(number * 20))).collect();
+        assert_eq!(told, [3000, 3000]);
+    }
+}
