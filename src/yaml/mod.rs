@@ -111,7 +111,13 @@ impl Node {
 /// duplicate keys, nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is
 /// for the caller to limit.
 pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source)
+    parse::parse(source, usize::MAX)
+}
+
+/// The same of a text of a stranger: its values, and those that its aliases stand for, are at most so many; the rest of
+/// the text is not read, and an error says so.
+pub fn parse_values(source: Source<'_>, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, most)
 }
 
 /// What becomes of a field that the type does not have.

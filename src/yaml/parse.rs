@@ -13,10 +13,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
-/// See [`super::parse()`].
-pub(super) fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+/// See [`super::parse()`] and [`super::parse_values`].
+pub(super) fn parse(source: Source<'_>, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
-    let mut report = Report { source, diagnostics: Vec::new(), errors: 0, warnings: 0 };
+    let mut report = Report { source, diagnostics: Vec::new(), errors: 0, warnings: 0, most, values: 0 };
     for chunk in split(source.text) {
         nodes.extend(Document::new(chunk, &mut report).read());
     }
@@ -29,6 +29,9 @@ struct Report<'s> {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
+    /// Most values of the file, and how many there were.
+    most: usize,
+    values: usize,
 }
 
 impl Report<'_> {
@@ -270,6 +273,7 @@ impl<'s, 'r> Document<'s, 'r> {
             return self.too_deep(place);
         }
         self.charge(weight, place)?;
+        self.count(weight / NODE_COST, place)?;
         let value = self.anchors.get(&anchor).map_or(Value::Null, |anchored| anchored.node.value.clone());
         let node = Node { place, width, value };
         self.take(Finished { node, weight, depth, absent: false, merge: false })
@@ -286,6 +290,17 @@ impl<'s, 'r> Document<'s, 'r> {
         Err(Abandoned)
     }
 
+    /// Counts values, where there is a most of them.
+    fn count(&mut self, values: usize, place: Place) -> Result<(), Abandoned> {
+        self.report.values = self.report.values.saturating_add(values);
+        if self.report.values <= self.report.most {
+            return Ok(());
+        }
+        let message = format!("there are more than {} values", self.report.most);
+        self.error(place, 1, message, "write fewer, or apply them in parts".to_string());
+        Err(Abandoned)
+    }
+
     fn too_deep(&mut self, place: Place) -> Result<(), Abandoned> {
         let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
         self.error(place, 1, message, String::new());
@@ -294,6 +309,7 @@ impl<'s, 'r> Document<'s, 'r> {
 
     /// Puts a value where it belongs: into the list or mapping around it, as a key or as a value.
     fn take(&mut self, finished: Finished) -> Result<(), Abandoned> {
+        self.count(1, finished.node.place)?;
         let Some(open) = self.open.last_mut() else {
             self.root = Some(finished.node);
             return Ok(());

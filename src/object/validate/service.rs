@@ -14,9 +14,9 @@ const MAX_AFFINITY: i32 = 86_400;
 pub(super) fn validate(errors: &mut Errors, service: &Service) {
     let spec = service.spec.clone().unwrap_or_default();
     // Upstream allocates addresses before it validates: what is wrong with the addresses is said alone.
-    let before = errors.0.len();
+    let before = errors.count();
     validate_cluster_ips(errors, &spec);
-    if errors.0.len() == before {
+    if errors.count() == before {
         validate_spec(errors, &spec);
     }
 }
