@@ -106,7 +106,9 @@ impl Drop for Share {
 
 impl From<Exhausted> for Refused {
     fn from(_: Exhausted) -> Refused {
-        Refused::too_many("requests and replies take all the memory that they may (limits.apiOctets), please try again later")
+        Refused::too_many(
+            "requests and replies take all the memory that they may (limits.apiOctets), please try again later",
+        )
     }
 }
 

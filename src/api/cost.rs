@@ -134,12 +134,9 @@ mod tests {
         }
         let many = |count| Value::Array(vec![Value::Null; count]);
         let objects = |count| Value::Array(vec![json!({}); count]);
-        for (value, is_taken) in [
-            (many(VALUES - 2), true),
-            (many(VALUES), false),
-            (objects(OBJECTS), true),
-            (objects(OBJECTS + 1), false),
-        ] {
+        for (value, is_taken) in
+            [(many(VALUES - 2), true), (many(VALUES), false), (objects(OBJECTS), true), (objects(OBJECTS + 1), false)]
+        {
             assert_eq!(Cost::of_json(value.to_string().as_bytes()).check().is_ok(), is_taken);
             assert_eq!(Cost::of_value(&value).check().is_ok(), is_taken);
         }

@@ -123,7 +123,11 @@ impl Refused {
 
     /// 413 of what is short and holds too much.
     pub fn too_complex(most: usize, what: &str) -> Refused {
-        Refused::new(413, "RequestEntityTooLarge", format!("the object or the request's body holds more than {most} {what}"))
+        Refused::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("the object or the request's body holds more than {most} {what}"),
+        )
     }
 
     /// 415.

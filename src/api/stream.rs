@@ -122,6 +122,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::api::budget::Budget;
+    use axum::body::HttpBody as _;
     use http_body_util::BodyExt;
 
     #[tokio::test]
