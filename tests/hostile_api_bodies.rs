@@ -130,21 +130,8 @@ fn repeated(one: &str, count: usize) -> String {
 }
 
 fn labels(count: usize) -> Value {
-    (0..count)
-        .map(|index| (format!("l{index:06}xxxxxxxxxxxxxxxxx"), "v"))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .collect::<Map>()
-        .0
-}
-
-/// An object made of pairs.
-struct Map(Value);
-
-impl FromIterator<(String, &'static str)> for Map {
-    fn from_iter<T: IntoIterator<Item = (String, &'static str)>>(pairs: T) -> Map {
-        Map(Value::Object(pairs.into_iter().map(|(name, value)| (name, value.into())).collect()))
-    }
+    let label = |index| (format!("l{index:06}xxxxxxxxxxxxxxxxx"), Value::from("v"));
+    Value::Object((0..count).map(label).collect())
 }
 
 /// A field of protobuf with octets in it.
