@@ -30,7 +30,7 @@ use support::{
 /// Address space that the program has, in KiB.
 const SPACE: u64 = 2 << 20;
 /// What a client that behaves may have to wait, on a busy machine and without optimization.
-const FAIR: Duration = Duration::from_secs(5);
+const FAIR: Duration = Duration::from_secs(10);
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -94,7 +94,10 @@ impl Server {
             while !stopped.load(Ordering::Relaxed) {
                 for path in ["/version", "/api/v1/namespaces/default"] {
                     let begun = Instant::now();
-                    assert_eq!(http::get(api, path).status, 200, "{path}");
+                    let mut stream = TcpStream::connect(api).unwrap();
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+                    assert_eq!(http::read(&mut stream).unwrap().status, 200, "{path}");
                     longest = longest.max(begun.elapsed());
                 }
                 let begun = Instant::now();
@@ -226,19 +229,22 @@ fn many_who_take_nothing_share_what_they_are_told() {
         .map(|index| {
             let mut stream = TcpStream::connect(server.api).unwrap();
             let accept = accepted[index % accepted.len()];
-            write!(stream, "GET {SERVICES}?watch=true HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n").unwrap();
+            write!(stream, "GET {SERVICES}?watch=true HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n")
+                .unwrap();
             stream
         })
         .collect();
     let mut reading = TcpStream::connect(server.api).unwrap();
     reading.set_read_timeout(Some(2 * PATIENCE)).unwrap();
-    write!(reading, "GET {SERVICES}?watch=true HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    write!(reading, "GET {SERVICES}?watch=true HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let bystander = server.asks_meanwhile();
     let mut seen = Vec::new();
+    let begun = Instant::now();
     for round in 0..rounds {
         let change = json!({"metadata": {"annotations": {"round": format!("round-{round}-")}}});
         let reply = server.json("PATCH", &format!("{SERVICES}/a"), &change);
         assert_eq!(reply.status, 200, "{}", reply.body.chars().take(300).collect::<String>());
+        println!("round {round}: {:?}", begun.elapsed());
         // Who reads is told everything meanwhile.
         let wanted = format!("round-{round}-");
         let mut part = vec![0; 1 << 16];

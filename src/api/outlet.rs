@@ -40,7 +40,7 @@ pub struct Outlet {
     log: Arc<Log>,
     budget: Arc<Budget>,
     cut: Arc<AtomicU64>,
-    /// What is told now is of changes behind this version, or of a list of it; and since when.
+    /// What is told now is a list of this version; and since when.
     behind: u64,
     since: Instant,
 }
@@ -48,12 +48,17 @@ pub struct Outlet {
 impl Outlet {
     /// An outlet into a body; `cut` counts clients that are cut off.
     pub fn new(parts: Parts, log: Arc<Log>, budget: Arc<Budget>, cut: Arc<AtomicU64>) -> Outlet {
-        Outlet { parts, buffer: Vec::new(), log, budget, cut, behind: 0, since: Instant::now() }
+        Outlet { parts, buffer: Vec::new(), log, budget, cut, behind: u64::MAX, since: Instant::now() }
     }
 
     /// Objects are held for this client from now on, none of them replaced before this version.
     pub fn begin(&mut self, behind: u64) {
         (self.behind, self.since) = (behind, Instant::now());
+    }
+
+    /// None of the objects that are held is held without being counted any more.
+    pub fn end(&mut self) {
+        self.begin(u64::MAX);
     }
 
     /// Takes text; waits while the client has no room.
@@ -100,11 +105,16 @@ impl Outlet {
 
     /// A share for a text that only this client is told; short ones need none.
     pub async fn room_for(&mut self, text: &str) -> Result<Option<Share>, Gone> {
-        let budget = Arc::clone(&self.budget);
         match text.len() {
             0..=CHUNK => Ok(None),
-            octets => self.room(|| budget.take(octets)).await.map(Some),
+            octets => self.room_of(octets).await.map(Some),
         }
+    }
+
+    /// A share of so many octets, as soon as there is one.
+    pub async fn room_of(&mut self, octets: usize) -> Result<Share, Gone> {
+        let budget = Arc::clone(&self.budget);
+        self.room(|| budget.take(octets)).await
     }
 
     /// Returns when the client has gone.

@@ -243,6 +243,7 @@ impl Watcher {
             self.sink.add("ADDED", Told::Made(object)).await?;
         }
         self.initial = None;
+        self.sink.outlet.end();
         if self.marked {
             let blueprint = self.sink.shape.blueprint();
             let annotations = json!({INITIAL_EVENTS_END: "true", LIST_BLUEPRINT: blueprint});
@@ -279,7 +280,8 @@ impl Watcher {
                 return Ok(false);
             };
             if !read.changes.is_empty() {
-                self.sink.outlet.begin(self.version);
+                // Before and after each change.
+                let _held = self.sink.outlet.room_of(usize::try_from(2 * read.octets).unwrap_or(usize::MAX)).await?;
                 let Some(events) = watched.events(&read.changes).await else { return Ok(false) };
                 for (kind, object) in events {
                     self.sink.add(kind, object).await?;

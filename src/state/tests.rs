@@ -279,6 +279,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
 fn a_later_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
+    store.held.as_ref().unwrap().release().unwrap();
     let transaction = store.database.as_ref().unwrap().begin_write().unwrap();
     transaction.open_table(FORMAT_TABLE).unwrap().insert("version", FORMAT + 1).unwrap();
     transaction.commit().unwrap();
