@@ -132,6 +132,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("libc", &["serve/", "state/volumes/"]),
+    ("rustix", &["state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
     ("hyper", &["api/stream.rs", "http/", "serve/https"]),

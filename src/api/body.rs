@@ -1,6 +1,8 @@
 //! Bodies of requests: read within limits, and decoded by what they say they are.
 
 use super::{
+    budget::Share,
+    cost::{Cost, VALUES},
     openapi::strict,
     protobuf::{self, DecodeError},
     status::Refused,
@@ -28,8 +30,9 @@ pub fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a body, of which something has to come every `slow`, and all of it in [`PATIENCE`].
-pub async fn read(body: Body, slow: Duration) -> Result<Bytes, Refused> {
+/// Reads a body, of which something has to come every `slow`, and all of it in [`PATIENCE`]. What it takes is taken from
+/// the budget as it comes.
+pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes, Refused> {
     let late = |_| Refused::bad_request("the request's body did not come in time");
     let mut body = Limited::new(body, LARGEST);
     let all = async {
@@ -41,6 +44,8 @@ pub async fn read(body: Body, slow: Duration) -> Result<Bytes, Refused> {
                 Refused::too_large(LARGEST)
             })?;
             if let Ok(data) = frame.into_data() {
+                // The list that holds them may be twice as large.
+                share.grow(2 * data.len())?;
                 octets.extend_from_slice(&data);
             }
         }
@@ -58,14 +63,15 @@ pub struct Sent {
     pub duplicates: Vec<String>,
 }
 
-/// A whole object.
-pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
+/// A whole object; what it takes is taken from the budget before it is decoded.
+pub fn object(media_type: &str, octets: &[u8], share: &mut Share) -> Result<Sent, Refused> {
     let json = match media_type {
-        "" | "application/json" | "*/*" => json(octets)?,
-        "application/yaml" => yaml(octets)?,
+        "" | "application/json" | "*/*" => json(octets, share)?,
+        "application/yaml" => yaml(octets, share)?,
         PROTOBUF => protobuf::decode(octets).map_err(|error| match error {
             DecodeError::Unsupported(_) => Refused::unsupported(error.to_string()),
             DecodeError::Malformed(_) => Refused::bad_request(error.to_string()),
+            DecodeError::TooMany(most, what) => Refused::too_complex(most, what),
         })?,
         other => {
             return Err(Refused::unsupported(format!(
@@ -77,6 +83,7 @@ pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
     if !json.is_object() {
         return Err(Refused::bad_request("the request's body is no object"));
     }
+    share.grow_to(Cost::of_value(&json).check()?.memory())?;
     // A YAML reader refuses them itself, and protobuf has no names.
     let is_json = !matches!(media_type, "application/yaml" | PROTOBUF);
     let duplicates = if is_json { strict::duplicate_fields(octets) } else { Vec::new() };
@@ -84,29 +91,39 @@ pub fn object(media_type: &str, octets: &[u8]) -> Result<Sent, Refused> {
 }
 
 /// JSON, whatever it holds.
-pub fn json(octets: &[u8]) -> Result<Value, Refused> {
+pub fn json(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+    share.grow_to(Cost::of_json(octets).check()?.memory())?;
     serde_json::from_slice(octets).map_err(|error| Refused::bad_request(format!("the body is no JSON: {error}")))
 }
 
 /// One YAML document, or JSON, which is YAML.
-pub fn yaml(octets: &[u8]) -> Result<Value, Refused> {
+pub fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+    share.grow_to(Cost::of_octets(octets.len()).memory())?;
     let text = std::str::from_utf8(octets).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
-    let (documents, diagnostics) = yaml::parse_strict(yaml::Source { path: Path::new("body"), text });
+    let (documents, diagnostics) = yaml::parse_values(yaml::Source { path: Path::new("body"), text }, 2 * VALUES);
     if let Some(error) = yaml::first_error(&diagnostics) {
         return Err(Refused::bad_request(format!("the body is no YAML: {error}")));
     }
     match documents.as_slice() {
-        [document] => Ok(document.to_json()),
+        [document] => {
+            let json = document.to_json();
+            share.grow_to(Cost::of_value(&json).check()?.memory())?;
+            Ok(json)
+        }
         _ => Err(Refused::bad_request("the body is not one YAML document")),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::api::budget::Budget;
 
     #[test]
     fn bodies() {
+        let budget = Budget::new(1 << 30);
+        let mut share = budget.take(0).unwrap();
         let rows: [(&str, &str, Result<&str, u16>); 11] = [
             ("", "{\"a\": 1}", Ok("{\"a\":1}")),
             ("application/json", "{\"a\": 1}", Ok("{\"a\":1}")),
@@ -121,7 +138,7 @@ mod tests {
             ("text/plain", "{}", Err(415)),
         ];
         for (media_type, text, expected) in rows {
-            let found = object(media_type, text.as_bytes());
+            let found = object(media_type, text.as_bytes(), &mut share);
             assert_eq!(
                 found.map(|sent| sent.json.to_string()).map_err(|r| r.code),
                 expected.map(str::to_owned),
@@ -129,6 +146,6 @@ mod tests {
             );
         }
         let deep = "[".repeat(100_000);
-        assert!(json(deep.as_bytes()).is_err() && yaml(deep.as_bytes()).is_err());
+        assert!(json(deep.as_bytes(), &mut share).is_err() && yaml(deep.as_bytes(), &mut share).is_err());
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Api,
     path::Place,
     query::{self, Query},
-    read::{list_body, page, reply},
+    read::{holding, list_body, page, reply},
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
@@ -137,6 +137,7 @@ pub async fn delete_all(
     let selection = Selection::new(place, query, kind)?;
     let options = options(query, body)?;
     let page = page(api, &selection, None, None).await?;
+    let share = holding(api, page.objects.len())?;
     for object in &page.objects {
         let write = Write::Delete {
             key: object.key(),
@@ -152,7 +153,7 @@ pub async fn delete_all(
     }
     let metadata = ListMetadata { resource_version: page.resource_version, ..ListMetadata::default() };
     let objects = page.objects.into_iter().map(|object| object.to_json());
-    let body = list_body(&metadata, shape, objects);
+    let body = list_body(api, share, page.resource_version, &metadata, shape, objects);
     let response = ([(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response();
     Ok((response, Warnings::new()))
 }

@@ -6,7 +6,7 @@ use super::{
     handle::Handle,
     path::Place,
     query::Query,
-    read::{Continue, list_body, not_newer, reply, respond},
+    read::{Continue, holding, list_body, not_newer, reply, respond},
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
@@ -122,6 +122,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
     let selection = Selection::new(place, query, Kind::Service)?;
     let start = Continue::of(api, query, Kind::Service)?;
     let (mut parts, newest) = all(&api.handle, place.namespace.clone()).await?;
+    let share = holding(api, parts.iter().map(|parts| 1 + parts.slices.len()).sum())?;
     if let Some(Continue { after, .. }) = &start {
         parts.retain(|parts| parts.name() > (after.namespace.clone(), after.name.clone()));
     }
@@ -144,7 +145,8 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
             Box::new(page.into_iter().map(|(_, object)| object))
         }
     };
-    Ok(warn(respond(StatusCode::OK, list_body(&metadata, shape, objects)), &[DEPRECATED.to_owned()]))
+    let body = list_body(api, share, newest, &metadata, shape, objects);
+    Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
 /// A watch of Endpoints. What was told of each is remembered, without its addresses.

@@ -5,7 +5,13 @@ use crate::{
     cluster::Cluster,
     controller::{Write, WriteError, Written},
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::sync::oneshot;
 
 /// What is asked of the control loop.
@@ -49,6 +55,7 @@ type Unsaved = dyn Fn() -> bool + Send + Sync;
 pub struct Handle {
     requests: Arc<Requests>,
     unsaved: Arc<Unsaved>,
+    stored: Arc<AtomicU64>,
     log: Arc<Log>,
 }
 
@@ -59,13 +66,19 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// A handle of what the loop offers.
+    /// A handle of what the loop offers; `stored` is what its objects weigh ([`Object::weight`](crate::object::Object)).
     pub fn new(
         requests: impl Fn(Ask) -> Result<(), Unavailable> + Send + Sync + 'static,
         unsaved: impl Fn() -> bool + Send + Sync + 'static,
+        stored: Arc<AtomicU64>,
         log: Arc<Log>,
     ) -> Handle {
-        Handle { requests: Arc::new(requests), unsaved: Arc::new(unsaved), log }
+        Handle { requests: Arc::new(requests), unsaved: Arc::new(unsaved), stored, log }
+    }
+
+    /// What all objects take in memory, in octets, by an estimate.
+    pub fn stored_octets(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// The log of changes.

@@ -69,6 +69,8 @@ pub struct Read {
     pub upto: u64,
     /// Whether that is all there is.
     pub is_all: bool,
+    /// What of it may be nobody else's any more by the time it is told, in octets, as the log counts it.
+    pub octets: u64,
 }
 
 impl Log {
@@ -117,14 +119,13 @@ impl Log {
             return Err(Expired { floor: log.floor });
         }
         let start = log.changes.partition_point(|kept| kept.change.resource_version <= version);
-        let mut read = Read { changes: Vec::new(), upto: version.max(newest), is_all: true };
-        let mut held = 0;
+        let mut read = Read { changes: Vec::new(), upto: version.max(newest), is_all: true, octets: 0 };
         for Kept { change, octets } in log.changes.range(start..) {
             if concerns(change) {
                 read.changes.push(change.clone());
-                held += octets;
+                read.octets += octets;
             }
-            if read.changes.len() == most.changes || held > most.octets {
+            if read.changes.len() == most.changes || read.octets > most.octets {
                 return Ok(Read { upto: change.resource_version, is_all: false, ..read });
             }
             read.upto = read.upto.max(change.resource_version);

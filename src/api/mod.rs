@@ -6,6 +6,9 @@
 //!                                             ╰→ write: body ─→ patch / apply / strict ─→ object ─→ handle ─→ reply
 //! ```
 //!
+//! Connections are the API's thread's; requests about objects are carried out by a few others, so that none of them keeps
+//! the rest waiting, and what they take in memory together is bounded ([`budget`]).
+//!
 //! There is one store, the controller's: reads are taken from it between two turns, writes are carried out in it, and
 //! watches follow the log of its changes. Nothing here remembers an object.
 //!
@@ -38,6 +41,8 @@
 mod advice;
 pub mod apply;
 mod body;
+mod budget;
+mod cost;
 mod delete;
 mod derived;
 mod discovery;
@@ -46,6 +51,7 @@ mod handle;
 mod log;
 mod negotiate;
 pub mod openapi;
+mod outlet;
 mod path;
 pub mod protobuf;
 mod query;
@@ -69,14 +75,16 @@ pub use log::{Capacity, Log};
 use crate::{controller::Part, http, object::Kind, patch};
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes, HttpBody as _},
     extract::{Request, State},
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use body::Sent;
+use budget::{Budget, Share};
 use jiff::Timestamp;
 use negotiate::Form;
+use outlet::Outlet;
 use path::{Beneath, Place, Target};
 use query::Query;
 use resource::{GROUPS, Source, Subresource};
@@ -92,11 +100,24 @@ use std::{
     time::Duration,
 };
 use texts::Texts;
-use tokio::sync::{Semaphore, watch as signal};
+use tokio::{
+    runtime::Runtime,
+    sync::{Semaphore, watch as signal},
+    time::timeout,
+};
 use write::Writer;
 
 /// How long a connection may be idle: clients ask again and again on the same one.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Threads that carry out requests about objects.
+const WORKERS: usize = 2;
+/// A body of more octets is carried out only while another thread is left for the others.
+const LARGE: usize = 64 * 1024;
+/// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The same of the deletion of a collection, which deletes one object after the other.
+const DELETION: Duration = Duration::from_secs(600);
 
 /// Of so many connections, how many may be watches: some are left for whoever asks something.
 fn places(connections: usize) -> usize {
@@ -114,6 +135,10 @@ pub struct Options {
     pub connections: usize,
     /// How long a client may take nothing of a reply, or send nothing of a body it has begun.
     pub slow: Duration,
+    /// What requests and replies may take in memory together, in octets, by an estimate.
+    pub octets: usize,
+    /// What all objects together may take in memory, in octets, by an estimate, before no more are let in.
+    pub object_octets: u64,
     /// What `/readyz` says.
     pub problem: Box<Problem>,
     /// Whether creating something makes its namespace, where upstream refuses it.
@@ -135,14 +160,30 @@ struct Api {
     slow: Duration,
     problem: Box<Problem>,
     create_namespaces: bool,
+    object_octets: u64,
+    /// What requests and replies take in memory.
+    budget: Arc<Budget>,
+    /// Those who carry out requests.
+    workers: tokio::runtime::Handle,
+    /// Places of large bodies among them.
+    large: Semaphore,
     /// Places of watches.
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
     overtaken_watches: Arc<AtomicU64>,
+    /// Lists and watches that were cut off.
+    cut: Arc<AtomicU64>,
     /// What watches are told.
     texts: Arc<Texts>,
     /// True once the server is about to end, so that watches end by themselves.
     stopped: signal::Receiver<bool>,
+}
+
+impl Api {
+    /// The way of what is told to a client through these parts.
+    fn outlet(&self, parts: stream::Parts) -> Outlet {
+        Outlet::new(parts, Arc::clone(self.handle.log()), Arc::clone(&self.budget), Arc::clone(&self.cut))
+    }
 }
 
 /// The API being served; dropping it ends it.
@@ -151,6 +192,8 @@ pub struct Serving {
     stop: signal::Sender<bool>,
     serving: http::Serving,
     counters: Counters,
+    /// Ended by a call and not by being dropped, which would wait for what is carried out.
+    workers: Option<Runtime>,
 }
 
 /// What is counted; cheap to clone.
@@ -162,9 +205,26 @@ pub struct Counters {
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
     overtaken_watches: Arc<AtomicU64>,
+    cut: Arc<AtomicU64>,
+    budget: Arc<Budget>,
 }
 
 impl Counters {
+    /// What requests and replies take in memory, in octets, by an estimate.
+    pub fn octets(&self) -> usize {
+        self.budget.taken()
+    }
+
+    /// How often that would have been more than may be, so that a request was refused or a reply had to wait.
+    pub fn refused_octets(&self) -> u64 {
+        self.budget.refused()
+    }
+
+    /// Lists and watches cut off because their client was slow and others needed the room.
+    pub fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+
     /// Watches that are open.
     pub fn watches(&self) -> usize {
         self.places - self.watches.available_permits()
@@ -197,17 +257,28 @@ impl Drop for Serving {
     fn drop(&mut self) {
         // Watches end first; then the connections can.
         self.stop.send_replace(true);
+        if let Some(workers) = self.workers.take() {
+            workers.shutdown_background();
+        }
     }
 }
 
 /// Serves the API on a bound socket.
 pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
     let (stop, stopped) = signal::channel(false);
-    let Options { guard, connections, slow, problem, create_namespaces, tls } = options;
+    let Options { guard, connections, slow, octets, object_octets, problem, create_namespaces, tls } = options;
+    let workers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("api-worker")
+        .enable_time()
+        .build()?;
+    let budget = Budget::new(octets);
     let places = places(connections);
     let watches = Arc::new(Semaphore::new(places));
     let (refused_watches, overtaken_watches) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+    let cut = Arc::<AtomicU64>::default();
     let counted = (Arc::clone(&watches), Arc::clone(&refused_watches), Arc::clone(&overtaken_watches));
+    let counted_octets = (Arc::clone(&cut), Arc::clone(&budget));
     let api = Arc::new(Api {
         handle,
         guard,
@@ -217,37 +288,48 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
         watches,
         refused_watches,
         overtaken_watches,
-        texts: Arc::default(),
+        cut,
+        object_octets,
+        texts: Arc::new(Texts::new(Arc::clone(&budget))),
+        budget,
+        workers: workers.handle().clone(),
+        large: Semaphore::new(WORKERS - 1),
         stopped,
     });
     let routes = Router::new().fallback(answer).with_state(api);
     let limits = http::Limits { connections, head: IDLE, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
     let (watches, refused_watches, overtaken_watches) = counted;
-    let counters = Counters { http: serving.counters(), places, watches, refused_watches, overtaken_watches };
-    Ok(Serving { stop, serving, counters })
+    let (cut, budget) = counted_octets;
+    let http = serving.counters();
+    let counters = Counters { http, places, watches, refused_watches, overtaken_watches, cut, budget };
+    Ok(Serving { stop, serving, counters, workers: Some(workers) })
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    match respond(&api, &head, body).await {
-        Ok(response) => response,
-        Err(mut refused) => {
-            let warnings = std::mem::take(&mut refused.warnings);
-            write::warn(refused.into_response(), &warnings)
-        }
+    let refuse = |mut refused: Refused| {
+        let warnings = std::mem::take(&mut refused.warnings);
+        write::warn(refused.into_response(), &warnings)
+    };
+    let response = respond(&api, head, body).await.unwrap_or_else(refuse);
+    // What is made while it is sent is counted by whoever makes it.
+    let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
+    match if octets > stream::CHUNK { api.budget.take(octets).map(Some) } else { Ok(None) } {
+        Ok(share) => response.map(|body| stream::sliced(body, share)),
+        Err(exhausted) => refuse(exhausted.into()),
     }
 }
 
-async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refused> {
+async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, Refused> {
     api.guard.check(&head.headers)?;
     let target = path::parse(head.uri.path()).ok_or_else(Refused::nowhere)?;
     let target = match target {
-        Target::Objects(place) => return objects(api, &place, head, body).await,
+        Target::Objects(place) => return objects(api, place, head, body).await,
         other if head.method == Method::GET => other,
         _ => return Err(not_allowed()),
     };
-    let accept = || header_text(head, header::ACCEPT);
+    let accept = || header_text(&head, header::ACCEPT);
     let discovery = |plain: Value, groups: &[&str]| {
         let response = match negotiate::form(accept(), |form| [Form::Plain, Form::Aggregated].contains(&form))? {
             Form::Aggregated => {
@@ -272,7 +354,7 @@ async fn respond(api: &Api, head: &Parts, body: Body) -> Result<Response, Refuse
         Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
         Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
         Target::OpenApi(path) => {
-            openapi::document(&path).map(|found| document(found, head)).ok_or_else(Refused::nowhere)
+            openapi::document(&path).map(|found| document(found, &head)).ok_or_else(Refused::nowhere)
         }
         Target::Objects(_) => Err(Refused::nowhere()),
     }
@@ -315,10 +397,40 @@ fn unserved(place: &Place, beneath: &str) -> Refused {
     Refused::not_allowed(format!("{plural}/{beneath} is not supported: {why}"))
 }
 
-/// Requests about objects.
-async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<Response, Refused> {
+/// Requests about objects: read here, carried out by the workers.
+async fn objects(api: &Arc<Api>, place: Place, head: Parts, body: Body) -> Result<Response, Refused> {
+    let mut share = api.budget.take(0)?;
     // It is taken before anything is refused: a client that is still sending would see a broken connection instead.
-    let octets = if head.method == Method::GET { Default::default() } else { body::read(body, api.slow).await? };
+    let octets = match head.method {
+        Method::GET => Bytes::new(),
+        _ => body::read(body, api.slow, &mut share).await?,
+    };
+    let limit = if head.method == Method::DELETE && place.name.is_none() { DELETION } else { DEADLINE };
+    let own = Arc::clone(api);
+    let work = api.workers.spawn(async move {
+        // Nobody closes it.
+        let _place = if octets.len() > LARGE { own.large.acquire().await.ok() } else { None };
+        carry_out(&own, &place, &head, &octets, &mut share).await
+    });
+    // A request whose client has gone is carried out all the same.
+    let abort = work.abort_handle();
+    match timeout(limit, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Refused::internal("the request could not be carried out; the log says why")),
+        Err(_) => {
+            abort.abort();
+            Err(Refused::late(limit))
+        }
+    }
+}
+
+async fn carry_out(
+    api: &Api,
+    place: &Place,
+    head: &Parts,
+    octets: &[u8],
+    share: &mut Share,
+) -> Result<Response, Refused> {
     if let Some(Beneath::Unserved(name)) = place.beneath {
         return Err(unserved(place, name));
     }
@@ -332,7 +444,7 @@ async fn objects(api: &Api, place: &Place, head: &Parts, body: Body) -> Result<R
         return Err(not_allowed());
     };
     let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
-    match change(api, place, kind, &query, head, &octets, shape).await {
+    match change(api, place, kind, &query, head, (octets, share), shape).await {
         Ok((response, mut warnings)) => {
             warnings.extend(deprecated);
             Ok(write::warn(response, &warnings))
@@ -369,7 +481,7 @@ async fn change(
     kind: Kind,
     query: &Query,
     head: &Parts,
-    octets: &[u8],
+    (octets, share): (&[u8], &mut Share),
     shape: Shape,
 ) -> Result<(Response, write::Warnings), Refused> {
     let media_type = body::media_type(&head.headers);
@@ -382,20 +494,20 @@ async fn change(
     let narrow = place.namespace.is_some() || !place.resource.namespaced;
     let (code, (object, warnings)) = match (head.method.clone(), &place.name, beneath) {
         (Method::POST, None, None) if narrow => {
-            let sent = body::object(&media_type, octets)?;
+            let sent = body::object(&media_type, octets, share)?;
             (StatusCode::CREATED, write::create(api, place, kind, query, &writer, sent).await?)
         }
         (Method::PUT, Some(_), Some(Subresource::Scale)) => {
-            let wanted = body::object(&media_type, octets)?.json;
+            let wanted = body::object(&media_type, octets, share)?.json;
             return scale::change(api, place, kind, query, &writer, |_| Ok(wanted.clone())).await;
         }
         (Method::PUT, Some(_), _) => {
-            let (sent, part) = (body::object(&media_type, octets)?, part_of(beneath));
+            let (sent, part) = (body::object(&media_type, octets, share)?, part_of(beneath));
             (StatusCode::OK, write::replace(api, place, kind, part, query, &writer, sent).await?)
         }
         (Method::PATCH, Some(_), _) => match patch_type(&media_type) {
             Some(of) => {
-                let wanted = body::json(octets)?;
+                let wanted = body::json(octets, share)?;
                 let patched = |of_kind: &str, standing: &Value| {
                     patch::patch(of, of_kind, standing, &wanted).map_err(|error| Refused::of_patch(&error))
                 };
@@ -409,14 +521,14 @@ async fn change(
                 (StatusCode::OK, write::modify(api, place, kind, part_of(beneath), query, &writer, change).await?)
             }
             None if media_type == APPLY && beneath.is_none() => {
-                let applied = body::yaml(octets)?;
+                let applied = body::yaml(octets, share)?;
                 let (object, warnings, new) = write::apply(api, place, kind, query, &writer, applied).await?;
                 (if new { StatusCode::CREATED } else { StatusCode::OK }, (object, warnings))
             }
             None => return Err(unsupported_patch(&media_type)),
         },
         (Method::DELETE, name, None) if narrow => {
-            let options = if octets.is_empty() { None } else { Some(body::object(&media_type, octets)?.json) };
+            let options = if octets.is_empty() { None } else { Some(body::object(&media_type, octets, share)?.json) };
             return match name {
                 Some(_) => delete::delete(api, place, kind, query, options.as_ref(), shape).await,
                 None => delete::delete_all(api, place, kind, query, options.as_ref(), shape).await,

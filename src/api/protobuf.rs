@@ -3,6 +3,7 @@
 //! A table for each message says which field has which number and type. What the table does not know is refused and not
 //! dropped. As in upstream's JSON, what is empty or zero is left out, unless the field is optional in Go (a pointer).
 
+use super::cost::{OBJECTS, VALUES};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -18,6 +19,9 @@ pub enum DecodeError {
     /// It is broken (400, BadRequest).
     #[error("the body is no protobuf of Kubernetes: {0}")]
     Malformed(&'static str),
+    /// It holds more values, or objects, than this (413, RequestEntityTooLarge).
+    #[error("the body holds more than {0} {1}")]
+    TooMany(usize, &'static str),
 }
 
 use DecodeError::Malformed;
@@ -125,9 +129,10 @@ const KINDS: &[(&str, &str, &[Field])] = &[("v1", "Namespace", NAMESPACE), ("v1"
 pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
     let envelope = body.strip_prefix(MAGIC).ok_or(Malformed("it does not begin with k8s"))?;
     let (mut named, mut raw) = (Map::new(), None);
+    let mut count = Count::default();
     for field in Wire(envelope) {
         match field? {
-            (1, Payload::Bytes(bytes)) => named = message(bytes, KIND)?,
+            (1, Payload::Bytes(bytes)) => named = message(bytes, KIND, &mut count)?,
             (2, Payload::Bytes(bytes)) => raw = Some(bytes),
             // The encoding and the media type of what is inside; neither is used.
             (3 | 4, Payload::Bytes([])) => {}
@@ -141,7 +146,7 @@ pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
         .find(|(known, name, _)| (*known, *name) == (version, kind))
         .ok_or_else(|| unsupported(version, kind))?;
     let mut object = Map::from_iter([("apiVersion".to_owned(), json!(version)), ("kind".to_owned(), json!(kind))]);
-    object.extend(message(raw.ok_or(Malformed("it holds no object"))?, fields)?);
+    object.extend(message(raw.ok_or(Malformed("it holds no object"))?, fields, &mut count)?);
     Ok(Value::Object(object))
 }
 
@@ -163,17 +168,38 @@ fn unsupported(version: &str, kind: &str) -> DecodeError {
     })
 }
 
-fn message(bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, DecodeError> {
+/// What was made so far: an element takes two octets here, and many times that once it is made.
+#[derive(Default)]
+struct Count {
+    values: usize,
+    objects: usize,
+}
+
+impl Count {
+    fn value(&mut self) -> Result<(), DecodeError> {
+        self.values += 1;
+        if self.values > VALUES { Err(DecodeError::TooMany(VALUES, "values")) } else { Ok(()) }
+    }
+
+    fn object(&mut self) -> Result<(), DecodeError> {
+        self.objects += 1;
+        if self.objects > OBJECTS { Err(DecodeError::TooMany(OBJECTS, "objects")) } else { Ok(()) }
+    }
+}
+
+fn message(bytes: &[u8], fields: &[Field], count: &mut Count) -> Result<Map<String, Value>, DecodeError> {
+    count.object()?;
     let mut object = Map::new();
     for field in Wire(bytes) {
         let (number, payload) = field?;
+        count.value()?;
         let known = fields.iter().find(|(known, ..)| *known == number);
         let (_, name, of) = known.ok_or(Malformed("it has a field that is not known"))?;
         match of {
             Type::List(of) => {
                 let list = object.entry(*name).or_insert_with(|| json!([]));
                 // An element may be empty, which a field may not.
-                let element = value(payload, **of)?
+                let element = value(payload, **of, count)?
                     .unwrap_or_else(|| if matches!(of, Type::Text) { json!("") } else { json!({}) });
                 if let Value::Array(list) = list {
                     list.push(element);
@@ -181,13 +207,13 @@ fn message(bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, DecodeE
             }
             Type::Texts => {
                 let texts = object.entry(*name).or_insert_with(|| json!({}));
-                let (key, value) = entry(payload)?;
+                let (key, value) = entry(payload, count)?;
                 if let Value::Object(texts) = texts {
                     texts.insert(key, Value::String(value));
                 }
             }
             _ => {
-                if let Some(value) = value(payload, *of)? {
+                if let Some(value) = value(payload, *of, count)? {
                     object.insert((*name).to_owned(), value);
                 }
             }
@@ -197,7 +223,7 @@ fn message(bytes: &[u8], fields: &[Field]) -> Result<Map<String, Value>, DecodeE
 }
 
 /// The value of one field; `None` where JSON leaves it out.
-fn value(payload: Payload, of: Type) -> Result<Option<Value>, DecodeError> {
+fn value(payload: Payload, of: Type, count: &mut Count) -> Result<Option<Value>, DecodeError> {
     Ok(match (of, payload) {
         (Type::Text, Payload::Bytes(bytes)) => Some(json!(text(bytes)?)).filter(|value| *value != json!("")),
         (Type::Int, Payload::Number(number)) => Some(json!(signed(number))).filter(|_| number != 0),
@@ -208,19 +234,20 @@ fn value(payload: Payload, of: Type) -> Result<Option<Value>, DecodeError> {
             (Type::Bool, Payload::Number(number)) => json!(number != 0),
             _ => return Err(Malformed("a field is of the wrong type")),
         }),
-        (Type::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields)?)),
-        (Type::Time, Payload::Bytes(bytes)) => time(bytes)?,
+        (Type::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields, count)?)),
+        (Type::Time, Payload::Bytes(bytes)) => time(bytes, count)?,
         (Type::IntOrString, Payload::Bytes(bytes)) => {
-            let parts = message(bytes, &[(1, "type", Type::Int), (2, "int", Type::Int), (3, "text", Type::Text)])?;
+            let fields = &[(1, "type", Type::Int), (2, "int", Type::Int), (3, "text", Type::Text)];
+            let parts = message(bytes, fields, count)?;
             if parts.get("type") == Some(&json!(1)) { parts.get("text").cloned() } else { parts.get("int").cloned() }
         }
         _ => return Err(Malformed("a field is of the wrong type")),
     })
 }
 
-fn entry(payload: Payload) -> Result<(String, String), DecodeError> {
+fn entry(payload: Payload, count: &mut Count) -> Result<(String, String), DecodeError> {
     let Payload::Bytes(bytes) = payload else { return Err(Malformed("a field is of the wrong type")) };
-    let mut entry = message(bytes, &[(1, "key", Type::Text), (2, "value", Type::Text)])?;
+    let mut entry = message(bytes, &[(1, "key", Type::Text), (2, "value", Type::Text)], count)?;
     let mut take = |name| match entry.remove(name) {
         Some(Value::String(text)) => text,
         _ => String::new(),
@@ -228,8 +255,8 @@ fn entry(payload: Payload) -> Result<(String, String), DecodeError> {
     Ok((take("key"), take("value")))
 }
 
-fn time(bytes: &[u8]) -> Result<Option<Value>, DecodeError> {
-    let parts = message(bytes, &[(1, "seconds", Type::Int), (2, "nanos", Type::Int)])?;
+fn time(bytes: &[u8], count: &mut Count) -> Result<Option<Value>, DecodeError> {
+    let parts = message(bytes, &[(1, "seconds", Type::Int), (2, "nanos", Type::Int)], count)?;
     let Some(seconds) = parts.get("seconds").and_then(Value::as_i64) else { return Ok(None) };
     let time = jiff::Timestamp::from_second(seconds).map_err(|_| Malformed("a time is out of range"))?;
     Ok(Some(json!(time.to_string())))

@@ -1,7 +1,10 @@
 //! Reading: one object, and lists of them page by page.
 
 use super::{
-    Api, derived,
+    Api,
+    budget::Share,
+    derived,
+    outlet::{Gone, Outlet},
     path::Place,
     query::Query,
     selection::Selection,
@@ -14,7 +17,7 @@ use crate::{
     object::{Kind, Object, ObjectKey},
 };
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -126,42 +129,64 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
         _ => String::new(),
     };
     let metadata = ListMetadata { resource_version, continue_from, remaining: page.remaining };
-    Ok(respond(StatusCode::OK, list_body(&metadata, shape, page.objects.into_iter().map(|object| object.to_json()))))
+    let share = holding(api, page.objects.len())?;
+    let objects = page.objects.into_iter().map(|object| object.to_json());
+    Ok(respond(StatusCode::OK, list_body(api, share, page.resource_version, &metadata, shape, objects)))
 }
 
 /// A list of what there is none of.
 pub fn nothing(api: &Api, shape: Shape) -> Response {
     let metadata = ListMetadata { resource_version: api.handle.log().newest(), ..ListMetadata::default() };
-    respond(StatusCode::OK, list_body(&metadata, shape, std::iter::empty()))
+    respond(StatusCode::OK, Body::from(shape.list_head(&metadata) + Shape::LIST_END))
 }
 
-/// A list, made while it is sent.
+/// What so many objects take that are held for a client until they are told. The objects themselves are the store's, or
+/// counted by the log.
+pub fn holding(api: &Api, objects: usize) -> Result<Share, Refused> {
+    Ok(api.budget.take(objects * HELD)?)
+}
+
+/// Octets of a list for each object that it holds.
+const HELD: usize = 64;
+
+/// A list, made while it is sent; what it holds was there at a version.
 pub fn list_body(
+    api: &Api,
+    share: Share,
+    version: u64,
     metadata: &ListMetadata,
     shape: Shape,
-    mut objects: impl Iterator<Item = Value> + Send + 'static,
+    objects: impl Iterator<Item = Value> + Send + 'static,
 ) -> Body {
-    let mut head = Some(shape.list_head(metadata));
-    let mut first = true;
-    let mut done = false;
-    stream::parts(move || {
-        if done {
-            return None;
+    let (parts, body) = stream::channel();
+    let mut outlet = api.outlet(parts);
+    outlet.begin(version);
+    let head = shape.list_head(metadata);
+    tokio::spawn(async move {
+        let _share = share;
+        // A body that ends is all that either side has to know of it.
+        let _ = tell_list(&mut outlet, &head, shape, objects).await;
+    });
+    body
+}
+
+async fn tell_list(
+    outlet: &mut Outlet,
+    head: &str,
+    shape: Shape,
+    objects: impl Iterator<Item = Value>,
+) -> Result<(), Gone> {
+    outlet.write(head).await?;
+    for (index, object) in objects.enumerate() {
+        let text = shape.item(object).to_string();
+        let _held = outlet.room_for(&text).await?;
+        if index > 0 {
+            outlet.write(",").await?;
         }
-        let mut part = head.take().unwrap_or_default();
-        while part.len() < stream::CHUNK {
-            let Some(object) = objects.next() else {
-                part.push_str(Shape::LIST_END);
-                done = true;
-                break;
-            };
-            if !std::mem::take(&mut first) {
-                part.push(',');
-            }
-            part.push_str(&shape.item(object).to_string());
-        }
-        Some(Bytes::from(part))
-    })
+        outlet.write(&text).await?;
+    }
+    outlet.write(Shape::LIST_END).await?;
+    outlet.flush().await
 }
 
 /// Where a list goes on; clients see it as opaque text.

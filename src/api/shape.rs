@@ -1,9 +1,10 @@
 //! Objects and lists in the form that a client asked for.
 
-use super::{negotiate::Form, resource::Resource, table};
+use super::{negotiate::Form, resource::Resource, table, texts};
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::{borrow::Cow, sync::Arc};
 
 /// What of an object stands in a Table's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +77,6 @@ impl Shape {
         BASE64.encode(list.to_string().as_bytes())
     }
 
-    /// Whether objects are told as they are.
-    pub fn is_plain(&self) -> bool {
-        matches!(self.form, Form::Plain | Form::Aggregated)
-    }
-
     /// One object.
     pub fn object(&self, object: Value) -> Value {
         match self.form {
@@ -102,6 +98,33 @@ impl Shape {
             }
             _ => self.object(object),
         }
+    }
+
+    /// The same as text around a text that all who watch share, which this says the form of; `object` is asked for where
+    /// more of it is needed. `None` where nothing is shared.
+    pub fn around<'a>(
+        &self,
+        first: bool,
+        object: impl FnOnce() -> Arc<Value>,
+    ) -> Option<(Cow<'a, str>, texts::Form, &'static str)> {
+        let form = match (self.form, self.include) {
+            (Form::Plain | Form::Aggregated, _) => return Some(("".into(), texts::Form::Whole, "")),
+            (Form::Partial, _) => return Some(("".into(), texts::Form::Partial, "")),
+            (Form::Table(_), Include::Nothing) => return None,
+            (Form::Table(_), Include::Metadata) => texts::Form::Partial,
+            (Form::Table(_), Include::Object) => texts::Form::Whole,
+        };
+        let Form::Table(version) = self.form else { return None };
+        let object = object();
+        let columns = if first { table::columns(self.kind) } else { Vec::new() };
+        let cells = Value::Array(table::cells(self.kind, &object, self.now));
+        let metadata = json!({"resourceVersion": version_of(&object)});
+        let columns = Value::Array(columns);
+        let begin = format!(
+            "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":{metadata},\
+             \"columnDefinitions\":{columns},\"rows\":[{{\"cells\":{cells},\"object\":"
+        );
+        Some((begin.into(), form, "}]}"))
     }
 
     /// The object of a BOOKMARK: a version, and what annotations say of it.
@@ -188,4 +211,32 @@ impl Shape {
 
 fn version_of(object: &Value) -> Value {
     object.pointer("/metadata/resourceVersion").cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::api::resource::find;
+
+    #[test]
+    fn a_shared_text_stands_in_the_same_event() {
+        let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "7"},
+            "spec": {"ports": [{"port": 80}], "clusterIP": "None"}});
+        let resource = find("", "services").unwrap();
+        for form in [Form::Plain, Form::Partial, Form::Table("v1")] {
+            for include in ["Object", "Metadata", "None"] {
+                for first in [false, true] {
+                    let shape = Shape::new(form, include, resource, Timestamp::UNIX_EPOCH);
+                    let expected = shape.event(object.clone(), first);
+                    let Some((begin, form, end)) = shape.around(first, || Arc::new(object.clone())) else {
+                        assert_eq!(include, "None");
+                        continue;
+                    };
+                    let shared = if form == texts::Form::Whole { object.clone() } else { table::partial(&object) };
+                    assert_eq!(format!("{begin}{shared}{end}"), expected.to_string());
+                }
+            }
+        }
+    }
 }

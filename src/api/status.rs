@@ -82,6 +82,16 @@ impl Refused {
         )
     }
 
+    /// 403 of an object for which there is no room.
+    pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> Refused {
+        let message = format!(
+            "{} \"{name}\" is forbidden: it takes {growth} octets more (with the pods of a set), and all objects together \
+             would take more than {limit} (limits.apiObjectOctets)",
+            resource.qualified()
+        );
+        Refused::new(403, "Forbidden", message).about(resource.group, resource.plural, name)
+    }
+
     /// 405.
     pub fn not_allowed(message: impl Into<String>) -> Refused {
         Refused::new(405, "MethodNotAllowed", message)
@@ -109,6 +119,15 @@ impl Refused {
     /// 413.
     pub fn too_large(limit: usize) -> Refused {
         Refused::new(413, "RequestEntityTooLarge", format!("the request's body is larger than {limit} octets"))
+    }
+
+    /// 413 of what is short and holds too much.
+    pub fn too_complex(most: usize, what: &str) -> Refused {
+        Refused::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("the object or the request's body holds more than {most} {what}"),
+        )
     }
 
     /// 415.
@@ -152,6 +171,12 @@ impl Refused {
     /// 500.
     pub fn internal(message: impl Into<String>) -> Refused {
         Refused::new(500, "InternalError", message)
+    }
+
+    /// 504 of a request that was not done in time; whether it will be is not known.
+    pub fn late(limit: std::time::Duration) -> Refused {
+        let message = format!("Timeout: the request was not done within {} seconds", limit.as_secs());
+        Refused::new(504, "Timeout", message)
     }
 
     /// 504 of a version that is not there yet.

@@ -2,11 +2,13 @@
 
 use super::{
     Api,
+    budget::Share,
     derived::Derived,
     log::{Capacity, Log},
+    outlet::{Gone, Outlet},
     path::Place,
     query::Query,
-    read::{not_newer, page},
+    read::{holding, not_newer, page},
     resource::Source,
     selection::Selection,
     shape::Shape,
@@ -16,14 +18,11 @@ use super::{
 };
 use crate::{cluster::Change, object::Object};
 use axum::{
-    body::Bytes,
     http::header,
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use std::{
-    fmt::Display,
-    io::Write as _,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, watch},
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
@@ -90,13 +89,15 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
         Refused::too_many("too many watches are open already (limits.apiConnections), please try again later")
     })?;
     let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
-    let (sender, body) = stream::channel();
+    let (parts, body) = stream::channel();
+    let outlet = api.outlet(parts);
     let watcher = Watcher {
         _permit: permit,
         log: Arc::clone(api.handle.log()),
         overtaken: Arc::clone(&api.overtaken_watches),
         stopped: api.stopped.clone(),
-        sink: Sink { sender, shape, texts: Arc::clone(&api.texts), first: true, buffer: Vec::new() },
+        sink: Sink { outlet, shape, texts: Arc::clone(&api.texts), first: true },
+        initial: None,
         version: 0,
         is_following: false,
         marked: matches!(start, Start::Everything(true)),
@@ -106,14 +107,15 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
     match place.resource.source {
         Source::Stored(kind) => {
             let selection = Selection::new(place, query, kind)?;
-            let (initial, version) = match start {
+            let (objects, version) = match start {
                 Start::Behind(version) => (Vec::new(), version),
                 Start::Everything(_) => {
                     let page = page(api, &selection, None, None).await?;
                     (page.objects, page.resource_version)
                 }
             };
-            tokio::spawn(Watcher { version, ..watcher }.run(Stored { initial, selection }));
+            let initial = Some(holding(api, objects.len())?);
+            tokio::spawn(Watcher { version, initial, ..watcher }.run(Stored { initial: objects, selection }));
         }
         Source::Endpoints => {
             let after = match start {
@@ -214,6 +216,8 @@ struct Watcher {
     overtaken: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
     sink: Sink,
+    /// What the objects take that it begins with, until they are told.
+    initial: Option<Share>,
     /// Up to here the client knows everything.
     version: u64,
     /// Whether it was up to date once.
@@ -223,10 +227,6 @@ struct Watcher {
     bookmarks: bool,
     ends: Instant,
 }
-
-/// The client has gone, or is so slow that its connection was ended.
-#[derive(Debug)]
-struct Gone;
 
 impl Watcher {
     async fn run(mut self, mut watched: impl Watched) {
@@ -238,13 +238,16 @@ impl Watcher {
         let mut bell = self.log.bell();
         let mut bookmarks = interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.sink.outlet.begin(self.version);
         for object in watched.initial() {
             self.sink.add("ADDED", Told::Made(object)).await?;
         }
+        self.initial = None;
+        self.sink.outlet.end();
         if self.marked {
             let blueprint = self.sink.shape.blueprint();
             let annotations = json!({INITIAL_EVENTS_END: "true", LIST_BLUEPRINT: blueprint});
-            self.sink.bookmark(self.version, Some(annotations));
+            self.sink.bookmark(self.version, Some(annotations)).await?;
         }
         loop {
             // Before the look: what comes during it rings again.
@@ -252,13 +255,13 @@ impl Watcher {
             if !self.catch_up(watched).await? {
                 return Ok(());
             }
-            self.sink.flush().await?;
+            self.sink.outlet.flush().await?;
             self.is_following = true;
             tokio::select! {
                 rung = bell.changed() => if rung.is_err() { return Ok(()) },
-                _ = bookmarks.tick(), if self.bookmarks => self.sink.bookmark(self.version, None),
+                _ = bookmarks.tick(), if self.bookmarks => self.sink.bookmark(self.version, None).await?,
                 () = sleep_until(self.ends) => return Ok(()),
-                () = self.sink.sender.closed() => return Err(Gone),
+                () = self.sink.outlet.closed() => return Err(Gone),
                 () = stopped(&mut self.stopped) => return Ok(()),
             }
         }
@@ -272,11 +275,13 @@ impl Watcher {
                 if self.is_following {
                     self.overtaken.fetch_add(1, Ordering::Relaxed);
                 }
-                self.sink.put("ERROR", &Refused::expired(message).to_json());
-                self.sink.flush().await?;
+                self.sink.tell("ERROR", &Refused::expired(message).to_json().to_string()).await?;
+                self.sink.outlet.flush().await?;
                 return Ok(false);
             };
             if !read.changes.is_empty() {
+                // Before and after each change.
+                let _held = self.sink.outlet.room_of(usize::try_from(2 * read.octets).unwrap_or(usize::MAX)).await?;
                 let Some(events) = watched.events(&read.changes).await else { return Ok(false) };
                 for (kind, object) in events {
                     self.sink.add(kind, object).await?;
@@ -290,48 +295,50 @@ impl Watcher {
     }
 }
 
-/// Where events go: put together, and sent when the client has room.
+/// Where events go.
 #[derive(Debug)]
 struct Sink {
-    sender: mpsc::Sender<Bytes>,
+    outlet: Outlet,
     shape: Shape,
     texts: Arc<Texts>,
-    /// Whether nothing was sent yet.
+    /// Whether nothing was told yet.
     first: bool,
-    buffer: Vec<u8>,
 }
 
 impl Sink {
     async fn add(&mut self, kind: &str, object: Told) -> Result<(), Gone> {
         let first = std::mem::take(&mut self.first);
-        match object {
-            Told::Stored(object) if self.shape.is_plain() => {
-                let text = self.texts.of(&object, kind == DELETED);
-                self.put(kind, &text);
+        let made = match object {
+            Told::Stored(object) => {
+                let is_deletion = kind == DELETED;
+                let (texts, shape) = (Arc::clone(&self.texts), self.shape);
+                if let Some((begin, form, end)) = shape.around(first, || texts.made(&object, is_deletion)) {
+                    let text = self.outlet.room(|| texts.of(&object, is_deletion, form)).await?;
+                    let _begin = self.outlet.room_for(&begin).await?;
+                    self.outlet.write(&format!("{{\"type\":\"{kind}\",\"object\":")).await?;
+                    for part in [&*begin, &**text, end, "}\n"] {
+                        self.outlet.write(part).await?;
+                    }
+                    return Ok(());
+                }
+                object.to_json()
             }
-            Told::Stored(object) => self.put(kind, &self.shape.event(object.to_json(), first)),
-            Told::Made(object) => self.put(kind, &self.shape.event(object, first)),
-        }
-        if self.buffer.len() >= stream::CHUNK { self.flush().await } else { Ok(()) }
+            Told::Made(object) => object,
+        };
+        let text = self.shape.event(made, first).to_string();
+        let _held = self.outlet.room_for(&text).await?;
+        self.tell(kind, &text).await
     }
 
-    fn bookmark(&mut self, version: u64, annotations: Option<Value>) {
+    async fn bookmark(&mut self, version: u64, annotations: Option<Value>) -> Result<(), Gone> {
         let object = self.shape.bookmark(version, annotations);
-        self.put("BOOKMARK", &object);
+        self.tell("BOOKMARK", &object.to_string()).await
     }
 
-    fn put(&mut self, kind: &str, object: &impl Display) {
-        // A buffer takes everything.
-        let _ = writeln!(self.buffer, "{{\"type\":\"{kind}\",\"object\":{object}}}");
-    }
-
-    /// Waits until the client has room for what was put together.
-    async fn flush(&mut self) -> Result<(), Gone> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let part = Bytes::from(std::mem::take(&mut self.buffer));
-        self.sender.send(part).await.map_err(|_| Gone)
+    async fn tell(&mut self, kind: &str, object: &str) -> Result<(), Gone> {
+        self.outlet.write(&format!("{{\"type\":\"{kind}\",\"object\":")).await?;
+        self.outlet.write(object).await?;
+        self.outlet.write("}\n").await
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     advice::advice,
     apply,
     body::Sent,
+    cost::Cost,
     openapi::{nulls, strict},
     path::Place,
     query::{FieldValidation, Query},
@@ -99,6 +100,8 @@ pub fn check_type(body: &Value, api_version: &str, kind: &str) -> Result<(), Ref
 pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(Object, Warnings), Refused> {
     let resource = place.resource;
     let Sent { mut json, duplicates } = sent;
+    // A patch may have made much of little.
+    Cost::of_object(&json).check()?;
     check_type(&json, &resource.api_version(), resource.kind)?;
     nulls::fill(resource.kind, &mut json);
     let unfit = |why: &str| Refused::bad_request(strict::refusal(resource.kind, why));
@@ -153,6 +156,7 @@ pub async fn create(
 /// Creates an object that is complete but for what the server fills in.
 async fn put_new(api: &Api, place: &Place, object: Object, query: &Query) -> Result<Object, Refused> {
     valid(place, &object)?;
+    fits(api, place, None, &object)?;
     let write = Write::Create { object, with_namespace: api.create_namespaces };
     Ok(carry_out(api, write, query.dry_run).await?.object)
 }
@@ -170,6 +174,16 @@ fn valid(place: &Place, object: &Object) -> Result<(), Refused> {
         object::validate(object)
     };
     if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(place.resource, &name, &errors)) }
+}
+
+/// Whether there is room for what an object takes more than the one that it replaces, with the pods of a set.
+fn fits(api: &Api, place: &Place, standing: Option<&Object>, object: &Object) -> Result<(), Refused> {
+    let growth = object.weight().saturating_sub(standing.map_or(0, Object::weight));
+    if growth == 0 || api.handle.stored_octets().saturating_add(growth) <= api.object_octets {
+        return Ok(());
+    }
+    let name = object.metadata().name.as_deref().unwrap_or_default();
+    Err(Refused::exceeded(place.resource, name, growth, api.object_octets))
 }
 
 /// Carries out a write; what is refused becomes a Status.
@@ -226,6 +240,9 @@ pub async fn modify(
             uid: given(&metadata.uid, &before.uid),
         };
         let pinned = expected.resource_version != before.resource_version;
+        if part == Part::Main {
+            fits(api, place, Some(&standing), &object)?;
+        }
         let object = writer.track(Some(&standing), object, part);
         match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
             Ok(written) => return Ok((written.object, warnings)),
@@ -294,6 +311,7 @@ pub async fn apply(
         let (metadata, before) = (object.metadata(), standing.metadata());
         let expected = Preconditions { resource_version: metadata.resource_version.clone(), uid: metadata.uid.clone() };
         let pinned = metadata.resource_version != before.resource_version;
+        fits(api, place, Some(&standing), &object)?;
         match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
             Ok(written) => return Ok((written.object, warnings, false)),
             Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,

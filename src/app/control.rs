@@ -24,6 +24,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::{Duration, Instant},
@@ -123,7 +124,7 @@ impl Control {
     }
 
     /// The handle for the API, with the log that its watches follow.
-    pub(super) fn api(&self, log: Arc<Log>) -> Handle {
+    pub(super) fn api(&self, log: Arc<Log>, stored: Arc<AtomicU64>) -> Handle {
         let (requests, health) = (self.requests.clone(), self.health.clone());
         let ask = move |ask| {
             requests.try_send(Request::Api(ask)).map_err(|error| match error {
@@ -131,7 +132,7 @@ impl Control {
                 TrySendError::Disconnected(_) => Unavailable::Ended,
             })
         };
-        Handle::new(ask, move || health.as_ref().is_some_and(Health::is_unsaved), log)
+        Handle::new(ask, move || health.as_ref().is_some_and(Health::is_unsaved), stored, log)
     }
 
     /// Whether something that should be in the state directory is not, because the disk is full or fails. The log says
@@ -212,6 +213,8 @@ pub(super) struct Loop {
     since: Option<Instant>,
     /// Where the API's watches read; `None` without an API.
     log: Option<Arc<Log>>,
+    /// What all objects weigh, where there is an API that asks for it.
+    stored: Arc<AtomicU64>,
 }
 
 impl Loop {
@@ -235,14 +238,16 @@ impl Loop {
             published,
             since: None,
             log: None,
+            stored: Arc::default(),
         }
     }
 
-    /// Keeps a log of changes from now on, for watches.
-    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> Arc<Log> {
+    /// Keeps a log of changes from now on, for watches, and count of what all objects weigh.
+    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<Log>, Arc<AtomicU64>) {
+        self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
         let log = Arc::new(Log::keeping(capacity, self.controller.cluster().resource_version()));
         self.log = Some(Arc::clone(&log));
-        log
+        (log, Arc::clone(&self.stored))
     }
 
     /// Tells of each publication, by its generation.
@@ -401,6 +406,12 @@ impl Loop {
     /// Keeps count of objects.
     fn count(&self, changes: &[Change]) {
         for change in changes {
+            if self.log.is_some() {
+                let weight = |object: &Option<Object>| object.as_ref().map_or(0, Object::weight);
+                // Nobody else writes it.
+                let standing = self.stored.load(Ordering::Relaxed).saturating_add(weight(&change.after));
+                self.stored.store(standing.saturating_sub(weight(&change.before)), Ordering::Relaxed);
+            }
             match (&change.before, &change.after) {
                 (None, Some(_)) => self.figures.objects(change.key.kind, 1),
                 (Some(_), None) => self.figures.objects(change.key.kind, -1),

@@ -272,11 +272,13 @@ impl Server {
             let serving = observe::serve(listener, observed, connections);
             server.http = Some(serving.map_err(system("starting the HTTP thread"))?);
         }
-        if let (Some(listener), Some(log)) = (api_listener, log) {
+        if let (Some(listener), Some((log, stored))) = (api_listener, log) {
             let options = api::Options {
                 guard: Guard { token },
                 connections: server.settings.limits.api_connections,
                 slow: server.settings.limits.api_slow,
+                octets: server.settings.limits.api_octets,
+                object_octets: server.settings.limits.api_object_octets,
                 problem: Box::new({
                     let (readiness, reader) = (server.readiness.clone(), server.reader.clone());
                     move || readiness.problem(&reader)
@@ -284,7 +286,7 @@ impl Server {
                 create_namespaces: server.settings.api_create_namespaces,
                 tls: api_tls,
             };
-            let serving = api::serve(listener, server.control.api(log), options);
+            let serving = api::serve(listener, server.control.api(log, stored), options);
             let serving = serving.map_err(system("starting the API's thread"))?;
             // Set only once, here.
             let _ = server.api_counters.set(serving.counters());
@@ -332,6 +334,9 @@ impl Server {
                     watches: counters.watches(),
                     refused_watches: counters.refused_watches(),
                     overtaken_watches: counters.overtaken_watches(),
+                    cut: counters.cut(),
+                    octets: counters.octets(),
+                    refused_octets: counters.refused_octets(),
                 }),
             }
         };

@@ -235,6 +235,8 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         api_connections,
         api_changes,
         api_change_octets,
+        api_octets,
+        api_object_octets,
         api_slow,
         lame_duck,
     } = new;
@@ -262,6 +264,8 @@ fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> L
         api_connections: keep("limits.apiConnections", &old.api_connections, &api_connections, waiting),
         api_changes: keep("limits.apiChanges", &old.api_changes, &api_changes, waiting),
         api_change_octets: keep("limits.apiChangeOctets", &old.api_change_octets, &api_change_octets, waiting),
+        api_octets: keep("limits.apiOctets", &old.api_octets, &api_octets, waiting),
+        api_object_octets: keep("limits.apiObjectOctets", &old.api_object_octets, &api_object_octets, waiting),
         api_slow: keep("limits.apiSlow", &old.api_slow, &api_slow, waiting),
         lame_duck,
     }

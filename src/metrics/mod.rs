@@ -54,6 +54,12 @@ pub struct ApiFigures {
     pub refused_watches: u64,
     /// Watches that were ended because they fell behind what is kept of changes.
     pub overtaken_watches: u64,
+    /// Lists and watches that were cut off because their client was slow.
+    pub cut: u64,
+    /// What requests and replies take in memory, in octets, by an estimate.
+    pub octets: usize,
+    /// How often that would have been too much.
+    pub refused_octets: u64,
 }
 
 /// Where the figures come from.
@@ -165,7 +171,8 @@ impl All {
             one(f64::from(u8::from(degraded))),
         )?;
         page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
-        if let Some(ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches }) = api {
+        if let Some(figures) = api {
+            let ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches, .. } = figures;
             let (open, watching) = ("headless_dns_api_connections", "headless_dns_api_watches");
             page.gauge(open, "Open connections to apiListen.", one(connections as f64))?;
             page.counter(
@@ -188,6 +195,21 @@ impl All {
                 "headless_dns_api_watches_overtaken",
                 "Watches ended because they fell behind what is kept of changes (limits.apiChanges, apiChangeOctets).",
                 one(overtaken_watches as f64),
+            )?;
+            page.counter(
+                "headless_dns_api_cut_off",
+                "Lists and watches cut off because their client was slow and others needed the memory.",
+                one(figures.cut as f64),
+            )?;
+            page.gauge(
+                "headless_dns_api_memory_bytes",
+                "What requests and replies take in memory, by an estimate.",
+                one(figures.octets as f64),
+            )?;
+            page.counter(
+                "headless_dns_api_memory_refused",
+                "Requests refused, and replies that had to wait, because of limits.apiOctets.",
+                one(figures.refused_octets as f64),
             )?;
         }
         let Some(http) = self.sources.http.get() else { return Ok(()) };

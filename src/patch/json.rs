@@ -10,6 +10,27 @@ const OPERATIONS: usize = 10_000;
 /// How many bytes `copy` may make in one patch, as upstream: copying a list into itself again and again doubles it.
 const COPIED: usize = 3 << 20;
 
+/// How many values an operation may move or look at, all operations of one patch together. An element that is put at
+/// the front of a list moves all others: ten thousand of them in a list of thousands are still let through.
+const STEPS: usize = 20_000_000;
+
+/// What a patch has cost so far.
+#[derive(Debug, Default)]
+struct Work {
+    copied: usize,
+    steps: usize,
+}
+
+impl Work {
+    fn step(&mut self, values: usize) -> Result<(), PatchError> {
+        self.steps = self.steps.saturating_add(values);
+        if self.steps <= STEPS {
+            return Ok(());
+        }
+        Err(PatchError::unprocessable(format!("the patch moves more than {STEPS} values of lists and objects")))
+    }
+}
+
 /// One operation. Members that RFC 6902 does not know are ignored, as it says.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -95,20 +116,20 @@ pub fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError> {
         return Err(PatchError::malformed(format!("a JSON patch has at most {OPERATIONS} operations, not {count}")));
     }
     let mut document = original.clone();
-    let mut copied = 0;
+    let mut work = Work::default();
     for (number, operation) in operations.iter().enumerate() {
         let operation = Operation::deserialize(operation)
             .map_err(|error| PatchError::malformed(format!("operation {number} of the JSON patch: {error}")))?;
-        carry_out(&mut document, operation, &mut copied)
+        carry_out(&mut document, operation, &mut work)
             .map_err(|error| PatchError::unprocessable(format!("operation {number} of the JSON patch: {error}")))?;
     }
     Ok(document)
 }
 
-fn carry_out(document: &mut Value, operation: Operation, copied: &mut usize) -> Result<(), PatchError> {
+fn carry_out(document: &mut Value, operation: Operation, work: &mut Work) -> Result<(), PatchError> {
     match operation {
-        Operation::Add { path, value } => add(document, &path, value),
-        Operation::Remove { path } => remove(document, &path).map(drop),
+        Operation::Add { path, value } => add(document, &path, value, work),
+        Operation::Remove { path } => remove(document, &path, work).map(drop),
         Operation::Replace { path, value } => {
             fits(&path, &value)?;
             *descend(document, &path.tokens).ok_or_else(|| path.missing())? = value;
@@ -119,17 +140,19 @@ fn carry_out(document: &mut Value, operation: Operation, copied: &mut usize) -> 
                 let message = format!("{} cannot be moved into itself", from.text);
                 return Err(PatchError::unprocessable(message));
             }
-            let value = remove(document, &from)?;
-            add(document, &path, value)
+            let value = remove(document, &from, work)?;
+            // How deep it is has to be looked at anew in each place.
+            work.step(count(&value))?;
+            add(document, &path, value, work)
         }
         Operation::Copy { from, path } => {
             let value = from.get(document)?;
-            *copied += size(value);
-            if *copied > COPIED {
+            work.copied += size(value);
+            if work.copied > COPIED {
                 return Err(PatchError::unprocessable(format!("the patch copies more than {COPIED} bytes")));
             }
             let value = value.clone();
-            add(document, &path, value)
+            add(document, &path, value, work)
         }
         Operation::Test { path, value } => {
             // As upstream: nothing is as good as null.
@@ -150,7 +173,7 @@ fn fits(path: &Pointer, value: &Value) -> Result<(), PatchError> {
     Err(PatchError::unprocessable(format!("the object would be nested deeper than {DEPTH} levels")))
 }
 
-fn add(document: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchError> {
+fn add(document: &mut Value, path: &Pointer, value: Value, work: &mut Work) -> Result<(), PatchError> {
     fits(path, &value)?;
     match path.parent(document)? {
         None => *document = value,
@@ -160,6 +183,7 @@ fn add(document: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchEr
         Some((Value::Array(items), token)) => {
             let at = if token == "-" { Some(items.len()) } else { index(token) };
             let at = at.filter(|at| *at <= items.len()).ok_or_else(|| path.missing())?;
+            work.step(items.len() - at)?;
             items.insert(at, value);
         }
         Some(_) => return Err(path.missing()),
@@ -167,14 +191,29 @@ fn add(document: &mut Value, path: &Pointer, value: Value) -> Result<(), PatchEr
     Ok(())
 }
 
-fn remove(document: &mut Value, path: &Pointer) -> Result<Value, PatchError> {
+fn remove(document: &mut Value, path: &Pointer, work: &mut Work) -> Result<Value, PatchError> {
     let removed = match path.parent(document)? {
         None => Some(document.take()),
         Some((Value::Object(fields), name)) => fields.remove(name),
-        Some((Value::Array(items), token)) => index(token).filter(|at| *at < items.len()).map(|at| items.remove(at)),
+        Some((Value::Array(items), token)) => match index(token).filter(|at| *at < items.len()) {
+            Some(at) => {
+                work.step(items.len() - at)?;
+                Some(items.remove(at))
+            }
+            None => None,
+        },
         Some(_) => None,
     };
     removed.ok_or_else(|| path.missing())
+}
+
+/// How many values there are in a value, and itself.
+fn count(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(fields) => fields.values().map(count).sum(),
+        _ => 0,
+    }
 }
 
 /// About how many bytes a value takes.
@@ -187,17 +226,18 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Equal as RFC 6902 has it: numbers by their value, so that 1.0 is 1.
-fn is_equal(left: &Value, right: &Value) -> bool {
-    match (left, right) {
+/// Equal as RFC 6902 has it: numbers by their value, so that 1.0 is 1. Goes by what the patch holds, which is looked at
+/// once, and not by what the object holds, which may be looked at by every operation.
+fn is_equal(found: &Value, expected: &Value) -> bool {
+    match (found, expected) {
         (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| is_equal(left, right))
         }
         (Value::Object(left), Value::Object(right)) => {
-            let same = |(name, value)| right.get(name).is_some_and(|other| is_equal(value, other));
-            left.len() == right.len() && left.iter().all(|(name, value): (&String, &Value)| same((name, value)))
+            let same = |(name, value): (&String, &Value)| left.get(name).is_some_and(|found| is_equal(found, value));
+            left.len() == right.len() && right.iter().all(same)
         }
-        _ => left == right,
+        _ => found == expected,
     }
 }

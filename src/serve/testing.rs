@@ -63,6 +63,8 @@ pub(super) fn fast_limits() -> Limits {
         api_connections: 16,
         api_changes: 100,
         api_change_octets: 16 << 20,
+        api_octets: 256 << 20,
+        api_object_octets: 256 << 20,
         api_slow: Duration::from_secs(10),
         lame_duck: Duration::ZERO,
     }

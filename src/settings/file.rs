@@ -99,6 +99,8 @@ pub(super) struct FileLimits {
     pub api_connections: Option<usize>,
     pub api_changes: Option<usize>,
     pub api_change_octets: Option<u64>,
+    pub api_octets: Option<usize>,
+    pub api_object_octets: Option<u64>,
     pub api_slow: Option<Text<Duration>>,
     pub lame_duck: Option<Text<Duration>>,
 }
@@ -508,6 +510,8 @@ impl Checked<'_> {
             api_connections,
             api_changes,
             api_change_octets,
+            api_octets,
+            api_object_octets,
             api_slow,
             lame_duck,
         } = limits;
@@ -551,6 +555,12 @@ impl Checked<'_> {
         }
         if let Some(octets) = api_change_octets {
             into.api_change_octets = self.range("limits.apiChangeOctets", octets, 1 << 24, 1 << 40);
+        }
+        if let Some(octets) = api_octets {
+            into.api_octets = self.range("limits.apiOctets", octets, 1 << 28, 1 << 40);
+        }
+        if let Some(octets) = api_object_octets {
+            into.api_object_octets = self.range("limits.apiObjectOctets", octets, 1 << 20, 1 << 40);
         }
         self.duration("limits.apiSlow", api_slow, &mut into.api_slow, SECOND / 10, 300 * SECOND);
         self.duration("limits.lameDuck", lame_duck, &mut into.lame_duck, Duration::ZERO, 600 * SECOND);

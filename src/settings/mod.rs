@@ -181,6 +181,10 @@ pub struct Limits {
     pub api_changes: usize,
     /// What the old versions of objects in these changes take in memory, roughly; default 128 MiB.
     pub api_change_octets: u64,
+    /// What requests and replies of the API take in memory together, in octets, roughly; default 512 MiB.
+    pub api_octets: usize,
+    /// What all objects take in memory, in octets, roughly, before the API lets no more in; default 1 GiB.
+    pub api_object_octets: u64,
     /// How long a client of the API may take nothing of a reply, or send nothing of a body it has begun; default 10 s.
     pub api_slow: Duration,
     /// How long queries are still answered after SIGTERM; default 0 s.
@@ -267,6 +271,8 @@ impl Settings {
                 api_connections: 2048,
                 api_changes: 10_000,
                 api_change_octets: 128 << 20,
+                api_octets: 512 << 20,
+                api_object_octets: 1 << 30,
                 api_slow: Duration::from_secs(10),
                 lame_duck: Duration::ZERO,
             },

@@ -150,6 +150,8 @@ fn the_shipped_file_shows_every_key_with_its_default() {
                 api_connections: Some(_),
                 api_changes: Some(_),
                 api_change_octets: Some(_),
+                api_octets: Some(_),
+                api_object_octets: Some(_),
                 api_slow: Some(_),
                 lame_duck: Some(_),
             }),

@@ -20,8 +20,11 @@
 //! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
 //! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
 //!
+//! A file is left to the octet as it is until everything in it has been read ([`held`]).
+//!
 //! What pods write lies beside the file, in directories ([`volumes`]).
 
+mod held;
 mod objects;
 pub mod volumes;
 
@@ -30,16 +33,19 @@ use crate::{
     name::Name,
     object::{Kind, LastApplied, Object, ObjectKey},
 };
+use held::Held;
 use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
+    TableError, WriteTransaction, backends::FileBackend,
 };
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fmt, fs, io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Once},
+    thread,
 };
 use volumes::Plan;
 
@@ -98,6 +104,16 @@ pub enum StateError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file has no octet in it, which this program never leaves behind.
+    #[error(
+        "{file} is empty: a store was there, and what was in it is lost (the disk was full or failed, or somebody emptied \
+         it); put a copy from before in its place, or, to start with an empty cluster (pods get new addresses, claims new \
+         volumes), remove the file or name another directory with --state-dir"
+    )]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
     /// A later version of this program wrote the file.
     #[error(
         "{file} has format {found}, and this version knows formats up to {FORMAT}; use the version that wrote it, \
@@ -148,6 +164,8 @@ pub struct Store {
     open: Open,
     /// `None` after an error of the disk: then it has to be opened anew.
     database: Option<Database>,
+    /// The file, where it is left as it is until all of it was read.
+    held: Option<Held>,
     pending: Pending,
 }
 
@@ -176,19 +194,34 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Store, StateError> {
         make_directory(directory)?;
         make_file(directory)?;
-        refuse_later_format(&directory.join(FILE))?;
-        Store::open_with(directory, Box::new(|file| Database::builder().set_cache_size(CACHE).create(file)))
+        let file = directory.join(FILE);
+        if fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0) {
+            return Err(StateError::Empty { file });
+        }
+        let held = hold(&file)?;
+        let shared = held.clone();
+        let database = guarded(&file, || {
+            let opened = Database::builder().set_cache_size(CACHE).create_with_backend(shared);
+            opened.map_err(|error| refused(&file, error))
+        })?;
+        let open: Open = Box::new(|file| Database::builder().set_cache_size(CACHE).create(file));
+        Store::checked(Store { file, open, database: Some(database), held: Some(held), pending: Pending::default() })
     }
 
+    /// With its format looked at.
+    fn checked(store: Store) -> Result<Store, StateError> {
+        if let Some(database) = &store.database {
+            guarded(&store.file, || check_format(&store.file, database))?;
+        }
+        Ok(store)
+    }
+
+    #[cfg(test)]
     fn open_with(directory: &Path, open: Open) -> Result<Store, StateError> {
         make_directory(directory)?;
         let file = directory.join(FILE);
         let database = guarded(&file, || open(&file).map_err(|error| refused(&file, error)))?;
-        if let Err(error) = guarded(&file, || check_format(&file, &database)) {
-            close(database);
-            return Err(error);
-        }
-        Ok(Store { file, open, database: Some(database), pending: Pending::default() })
+        Store::checked(Store { file, open, database: Some(database), held: None, pending: Pending::default() })
     }
 
     /// The file.
@@ -211,7 +244,8 @@ impl Store {
         self.read(read_named)
     }
 
-    /// Reads the objects that [`Store::load_named`] left out, in order of their keys.
+    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is changed from the first
+    /// [`Store::commit`] behind it on.
     pub fn load_rest(&self, named: &Loaded) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))
     }
@@ -261,10 +295,20 @@ impl Store {
         if !self.has_pending() {
             return Ok(());
         }
+        if let Some(held) = self.held.take()
+            && let Err(error) = held.release()
+        {
+            // It has to be opened anew, as after any other error of the disk.
+            self.database.take().into_iter().for_each(close);
+            return Err(self.unwritten(error));
+        }
         let database = match self.database.take() {
             Some(database) => database,
             // What is not pending was only in that file; a new one would lack it.
             None if !self.file.exists() => return Err(self.unwritten("the file has gone")),
+            None if fs::metadata(&self.file).is_ok_and(|metadata| metadata.len() == 0) => {
+                return Err(self.unwritten("the file was emptied"));
+            }
             // Between an error and this call another process may have taken it.
             None => (self.open)(&self.file).map_err(|error| match refused(&self.file, error) {
                 StateError::Open { source, .. } => self.unwritten(source),
@@ -272,7 +316,7 @@ impl Store {
                 other => other,
             })?,
         };
-        match catch_unwind(AssertUnwindSafe(|| write(&database, &self.pending))) {
+        match quietly(|| write(&database, &self.pending)) {
             Ok(Ok(())) => {
                 self.database = Some(database);
                 self.pending = Pending::default();
@@ -282,7 +326,7 @@ impl Store {
                 close(database);
                 Err(self.unwritten(problem))
             }
-            Err(_) => {
+            Err(Panicked) => {
                 close(database);
                 Err(self.unwritten("its pages contradict each other"))
             }
@@ -353,12 +397,49 @@ fn make_file(directory: &Path) -> Result<(), StateError> {
 
 /// Reading a damaged file may make the store's library panic; that is an error like any other here.
 fn guarded<T>(file: &Path, read: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(file, "its pages contradict each other")))
+    quietly(read).unwrap_or_else(|Panicked| Err(damaged(file, "its pages contradict each other")))
+}
+
+/// What was called panicked.
+struct Panicked;
+
+thread_local! {
+    /// Whether a panic of this thread is an error that is told in our own words.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls the store's library. What it says in a panic tells people nothing and looks like the end of this program, so
+/// nobody sees it.
+fn quietly<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    static HOOK: Once = Once::new();
+    // A hook cannot be changed from a thread that panics.
+    if !thread::panicking() {
+        HOOK.call_once(|| {
+            let others = take_hook();
+            set_hook(Box::new(move |panic| {
+                if !IS_QUIET.get() {
+                    others(panic);
+                }
+            }));
+        });
+    }
+    let before = IS_QUIET.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(call)).map_err(|_| Panicked);
+    IS_QUIET.set(before);
+    outcome
+}
+
+/// The file, which stays as it is until all of it was read.
+fn hold(file: &Path) -> Result<Held, StateError> {
+    let opened = |source| StateError::Open { path: file.to_owned(), source };
+    let handle = fs::File::options().read(true).write(true).open(file).map_err(opened)?;
+    let backend = FileBackend::new(handle).map_err(|error| refused(file, error))?;
+    Held::new(backend).map_err(opened)
 }
 
 /// Closing writes, and so it may panic over a damaged file as well. Everything committed is on disk already.
 fn close(database: Database) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    let _ = quietly(|| drop(database));
 }
 
 fn damaged(file: &Path, problem: impl fmt::Display) -> StateError {
@@ -375,20 +456,6 @@ fn refused(file: &Path, error: DatabaseError) -> StateError {
         }
         DatabaseError::Storage(StorageError::Io(_)) => damaged(file, "it is no state file, or only a part of one"),
         other => damaged(file, other),
-    }
-}
-
-/// Refuses a file of a later format before it is opened for writing, which changes it. One that was not closed properly
-/// cannot be looked at in this way.
-fn refuse_later_format(file: &Path) -> Result<(), StateError> {
-    let looked = guarded(file, || {
-        let database = ReadOnlyDatabase::open(file).map_err(|error| refused(file, error))?;
-        found_format(file, &database)
-    });
-    match looked {
-        Ok(Some(found)) if found > FORMAT => Err(StateError::Newer { file: file.to_owned(), found }),
-        // Whatever else is wrong is told when it is opened.
-        _ => Ok(()),
     }
 }
 

@@ -239,6 +239,55 @@ fn files_that_are_none_are_refused_and_left_alone() {
 }
 
 #[test]
+fn an_empty_file_is_no_new_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    fs::write(&file, "").unwrap();
+    let error = Store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, StateError::Empty { .. }), "{error}");
+    for part in ["cluster.redb is empty", "--state-dir", "remove the file"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(fs::metadata(&file).unwrap().len(), 0);
+    fs::remove_file(&file).unwrap();
+    Store::open(directory.path()).unwrap();
+}
+
+/// Also one that was not closed, which the library repairs before it can be read.
+#[test]
+fn a_file_is_left_to_the_octet_until_something_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let mut store = Store::open(directory.path()).unwrap();
+    store.commit(&[stored(&service("nginx")), stored(&pod("web-0", "10.0.0.2"))], 1, &[]).unwrap();
+    let open = fs::read(&file).unwrap();
+    drop(store);
+    let closed = fs::read(&file).unwrap();
+    assert_ne!(open, closed);
+    for before in [open, closed] {
+        fs::write(&file, &before).unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.load().unwrap().objects.len(), 2);
+        drop(store);
+        assert!(fs::read(&file).unwrap() == before);
+        store = Store::open(directory.path()).unwrap();
+        store.commit(&[stored(&service("other"))], 2, &[]).unwrap();
+        drop(store);
+        assert_eq!(Store::open(directory.path()).unwrap().load().unwrap().objects.len(), 3);
+    }
+}
+
+#[test]
+fn a_panic_of_the_library_is_an_error_of_ours() {
+    let told = guarded(Path::new("cluster.redb"), || -> Result<(), StateError> {
+        assert!(IS_QUIET.get());
+        panic!("index out of bounds in a library")
+    });
+    assert!(told.unwrap_err().to_string().contains("its pages contradict each other"));
+    assert!(!IS_QUIET.get());
+}
+
+#[test]
 fn flipped_bytes_are_told_or_do_not_matter() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
@@ -264,6 +313,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
             Ok(found) => assert_eq!(found, expected, "seed {seed}, octet {start}"),
             Err(_) => refused += 1,
         }
+        assert!(fs::read(&file).unwrap() == contents, "seed {seed}: nothing was changed");
     }
     assert!(refused > 3, "{refused}");
 }
@@ -272,6 +322,7 @@ fn flipped_bytes_are_told_or_do_not_matter() {
 fn a_later_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
+    store.held.as_ref().unwrap().release().unwrap();
     let transaction = store.database.as_ref().unwrap().begin_write().unwrap();
     transaction.open_table(FORMAT_TABLE).unwrap().insert("version", FORMAT + 1).unwrap();
     transaction.commit().unwrap();

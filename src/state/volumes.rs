@@ -29,6 +29,11 @@
 
 mod disk;
 mod host;
+#[cfg(unix)]
+mod opened;
+#[cfg(not(unix))]
+#[path = "volumes/named.rs"]
+mod opened;
 mod tracker;
 
 pub use disk::{VolumeError, Volumes};

@@ -126,12 +126,18 @@ impl Node {
 /// resolved; nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
 /// the caller to limit.
 pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source, Duplicates::LastCounts)
+    parse::parse(source, Duplicates::LastCounts, usize::MAX)
 }
 
 /// The same, but a key that stands twice in a mapping is an error.
 pub fn parse_strict(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source, Duplicates::Refuse)
+    parse::parse(source, Duplicates::Refuse, usize::MAX)
+}
+
+/// As [`parse_strict`], of a text of a stranger: its values, and those that its aliases stand for, are at most so many;
+/// the rest of the text is not read, and an error says so.
+pub fn parse_values(source: Source<'_>, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, Duplicates::Refuse, most)
 }
 
 /// The message of the first error among what was found.

@@ -19,10 +19,10 @@ const YAML_TAG: &str = "tag:yaml.org,2002:";
 /// Most characters of a key that a message shows.
 const SHOWN_KEY: usize = 60;
 
-/// See [`super::parse()`].
-pub(super) fn parse(source: Source<'_>, duplicates: Duplicates) -> (Vec<Node>, Vec<Diagnostic>) {
+/// Reads the documents of a text of `most` values at most; see [`super::parse()`].
+pub(super) fn parse(source: Source<'_>, duplicates: Duplicates, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
-    let mut report = Report { source, duplicates, diagnostics: Vec::new(), errors: 0, warnings: 0 };
+    let mut report = Report { source, duplicates, diagnostics: Vec::new(), errors: 0, warnings: 0, most, values: 0 };
     for chunk in split(source.text) {
         nodes.append(&mut Documents::new(chunk, &mut report).read());
     }
@@ -36,6 +36,9 @@ struct Report<'s> {
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
+    /// Most values of the file, and how many there were.
+    most: usize,
+    values: usize,
 }
 
 impl Report<'_> {
@@ -266,6 +269,7 @@ impl<'s, 'r> Documents<'s, 'r> {
             return self.too_deep(place);
         }
         self.charge(weight, place)?;
+        self.count(weight / NODE_COST, place)?;
         let anchored = self.anchors.get(name).and_then(Option::as_ref);
         let value = anchored.map_or(Value::Null, |anchored| anchored.node.value.clone());
         let node = Node { place, width, value };
@@ -283,6 +287,17 @@ impl<'s, 'r> Documents<'s, 'r> {
         Err(Stop::Refused)
     }
 
+    /// Counts values, where there is a most of them.
+    fn count(&mut self, values: usize, place: Place) -> Result<(), Stop> {
+        self.report.values = self.report.values.saturating_add(values);
+        if self.report.values <= self.report.most {
+            return Ok(());
+        }
+        let message = format!("there are more than {} values", self.report.most);
+        self.error(place, 1, message, "write fewer, or apply them in parts".to_string());
+        Err(Stop::Refused)
+    }
+
     fn too_deep(&mut self, place: Place) -> Result<(), Stop> {
         let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
         self.error(place, 1, message, String::new());
@@ -291,6 +306,7 @@ impl<'s, 'r> Documents<'s, 'r> {
 
     /// Puts a value where it belongs: into the list or mapping around it, as a key or as a value.
     fn take(&mut self, finished: Finished) -> Result<(), Stop> {
+        self.count(1, finished.node.place)?;
         let is_key =
             matches!(self.open.last(), Some(Open { content: Content::Mapping(OpenMapping { key: None, .. }), .. }));
         if let (false, Value::Float(number)) = (is_key, &finished.node.value)

@@ -10,12 +10,22 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fmt,
 };
 
 /// Faults that are told of one body; upstream stops there too.
 pub const MAX_FAULTS: usize = 100;
+/// Longest path that a fault repeats, in octets: the names on it are the client's.
+const MAX_PATH: usize = 1024;
+
+/// A fault of a field, with its path.
+fn fault(what: &str, path: &str) -> String {
+    match path.len() {
+        0..=MAX_PATH => format!("{what} \"{path}\""),
+        octets => format!("{what} \"{}… ({octets} octets)\"", &path[..path.floor_char_boundary(MAX_PATH)]),
+    }
+}
 
 /// Fields that the kind does not have, in the order of the body: `unknown field "spec.serviceNam"`.
 pub fn unknown_fields(kind: &str, body: &Value) -> Vec<String> {
@@ -98,7 +108,7 @@ fn find_unknown(of: &Type, value: &Value, path: &mut String, found: &mut Vec<Str
                 push(path, key);
                 match schema.field(key) {
                     Some(field) => find_unknown(&field.of, inner, path, found),
-                    None if found.len() < MAX_FAULTS => found.push(format!("unknown field \"{path}\"")),
+                    None if found.len() < MAX_FAULTS => found.push(fault("unknown field", path)),
                     None => {}
                 }
                 path.truncate(before);
@@ -280,17 +290,17 @@ impl<'de> Visitor<'de> for Duplicates<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
+        // Whether a field was told already: each is told once, however often it stands there.
+        let mut seen: HashMap<String, bool> = HashMap::new();
         while let Some(key) = map.next_key::<String>()? {
             self.within(|path| push(path, &key), || map.next_value_seed(self))?;
-            if !seen.insert(key.clone()) && self.found.borrow().len() < MAX_FAULTS {
-                let fault =
-                    self.within(|path| push(path, &key), || format!("duplicate field \"{}\"", self.path.borrow()));
-                // Each is told once, however often the field stands there.
-                let mut found = self.found.borrow_mut();
-                if !found.contains(&fault) {
-                    found.push(fault);
-                }
+            let Some(is_told) = seen.get_mut(&key) else {
+                seen.insert(key, false);
+                continue;
+            };
+            if !std::mem::replace(is_told, true) && self.found.borrow().len() < MAX_FAULTS {
+                let fault = self.within(|path| push(path, &key), || fault("duplicate field", &self.path.borrow()));
+                self.found.borrow_mut().push(fault);
             }
         }
         Ok(())

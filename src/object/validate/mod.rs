@@ -23,13 +23,37 @@ pub use service::service_addresses;
 /// one manifest or one request can make the simulation hold.
 pub const MAX_REPLICAS: i32 = 100_000;
 
-/// Errors in the order in which they are found.
+/// Most errors that are told of one object; the others are counted.
+pub const MAX_ERRORS: usize = 100;
+/// Longest text of a value that an error repeats, in octets.
+const MAX_VALUE: usize = 1024;
+
+/// Errors in the order in which they are found, bounded in number and size.
 #[derive(Debug, Default)]
-pub(crate) struct Errors(pub Vec<FieldError>);
+pub(crate) struct Errors {
+    told: Vec<FieldError>,
+    found: usize,
+}
 
 impl Errors {
+    /// How many there are, told or not.
+    pub fn count(&self) -> usize {
+        self.found
+    }
+    /// The errors, and at the end how many more there are.
+    fn finish(mut self) -> Vec<FieldError> {
+        let more = self.found - self.told.len();
+        if more > 0 {
+            let message = format!("only the first {MAX_ERRORS} are told");
+            self.told.push(FieldError { field: format!("and {more} more errors"), message });
+        }
+        self.told
+    }
     fn push(&mut self, field: impl Into<String>, message: String) {
-        self.0.push(FieldError { field: field.into(), message });
+        self.found += 1;
+        if self.told.len() < MAX_ERRORS {
+            self.told.push(FieldError { field: shortened(field.into()), message });
+        }
     }
     /// `Required value[: detail]`.
     pub fn required(&mut self, field: impl Into<String>, detail: &str) {
@@ -41,7 +65,7 @@ impl Errors {
     }
     /// `Invalid value: VALUE: detail`.
     pub fn invalid(&mut self, field: impl Into<String>, value: impl Into<Value>, detail: &str) {
-        self.push(field, with_detail(&format!("Invalid value: {}", value.into()), detail));
+        self.push(field, with_detail(&format!("Invalid value: {}", shown(value)), detail));
     }
     /// One [`Errors::invalid`] for each message.
     pub fn each(&mut self, field: &str, value: &str, messages: Vec<String>) {
@@ -51,16 +75,16 @@ impl Errors {
     }
     /// `Duplicate value: VALUE`.
     pub fn duplicate(&mut self, field: impl Into<String>, value: impl Into<Value>) {
-        self.push(field, format!("Duplicate value: {}", value.into()));
+        self.push(field, format!("Duplicate value: {}", shown(value)));
     }
     /// `Not found: VALUE`.
     pub fn not_found(&mut self, field: impl Into<String>, value: &str) {
-        self.push(field, format!("Not found: {}", Value::from(value)));
+        self.push(field, format!("Not found: {}", shown(value)));
     }
     /// `Unsupported value: VALUE: supported values: "a", "b"`.
     pub fn unsupported(&mut self, field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) {
         let listed: Vec<String> = supported.iter().map(|value| format!("\"{value}\"")).collect();
-        self.push(field, format!("Unsupported value: {}: supported values: {}", value.into(), listed.join(", ")));
+        self.push(field, format!("Unsupported value: {}: supported values: {}", shown(value), listed.join(", ")));
     }
     /// `Too many: N: must have at most LIMIT items`.
     pub fn too_many(&mut self, field: impl Into<String>, count: usize, limit: usize) {
@@ -90,6 +114,21 @@ impl Errors {
             _ => {}
         }
     }
+}
+
+/// A value as errors repeat it.
+fn shown(value: impl Into<Value>) -> String {
+    shortened(value.into().to_string())
+}
+
+/// A text that nobody would read to its end is cut, with its length.
+fn shortened(mut text: String) -> String {
+    let octets = text.len();
+    if octets > MAX_VALUE {
+        text.truncate(text.floor_char_boundary(MAX_VALUE));
+        text.push_str(&format!("… ({octets} octets)"));
+    }
+    text
 }
 
 fn with_detail(kind: &str, detail: &str) -> String {
@@ -139,18 +178,20 @@ pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
             errors.invalid(field, text.0.as_str(), error);
         }
     });
-    errors.0
+    errors.finish()
 }
 
 /// What upstream's validation says to a new, defaulted object: every error, in upstream's order. Quantities that
 /// cannot be read come alone, since upstream never gets as far as validating such an object.
 pub fn validate(object: &Object) -> Vec<FieldError> {
-    let mut errors = Errors(malformed_quantities(object));
-    if errors.0.is_empty() {
-        metadata::validate(&mut errors, object);
-        validate_body(&mut errors, object);
+    let malformed = malformed_quantities(object);
+    if !malformed.is_empty() {
+        return malformed;
     }
-    errors.0
+    let mut errors = Errors::default();
+    metadata::validate(&mut errors, object);
+    validate_body(&mut errors, object);
+    errors.finish()
 }
 
 fn validate_body(errors: &mut Errors, object: &Object) {
@@ -171,7 +212,7 @@ fn validate_body(errors: &mut Errors, object: &Object) {
 pub fn validate_max_unavailable(max_unavailable: &IntOrString) -> Vec<FieldError> {
     let mut errors = Errors::default();
     statefulset::validate_max_unavailable(&mut errors, max_unavailable);
-    errors.0
+    errors.finish()
 }
 
 /// What upstream's validation says to replacing `old` by `new` (both defaulted): immutable fields, and all of
@@ -180,10 +221,11 @@ pub fn validate_max_unavailable(max_unavailable: &IntOrString) -> Vec<FieldError
 /// Fields that the API server fills in from the old object when the new one leaves them out (clusterIP, a pod's
 /// nodeName, a claim's volumeName) count as unchanged when they are empty.
 pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
-    let mut errors = Errors(malformed_quantities(new));
-    if !errors.0.is_empty() {
-        return errors.0;
+    let malformed = malformed_quantities(new);
+    if !malformed.is_empty() {
+        return malformed;
     }
+    let mut errors = Errors::default();
     metadata::validate_update(&mut errors, old, new);
     // An equal quantity in another writing is no change.
     let rewritten = super::defaults::written_as(old, new);
@@ -205,7 +247,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
         }
         (_, new) => validate_body(&mut errors, new),
     }
-    errors.0
+    errors.finish()
 }
 
 /// What upstream says to a changed immutable field.

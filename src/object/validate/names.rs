@@ -80,7 +80,7 @@ pub fn label_value(text: &str) -> Vec<String> {
 /// A qualified name (`name` or `prefix/name`): keys of labels and annotations, condition types.
 pub fn qualified_name(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
-    let parts: Vec<&str> = text.split('/').collect();
+    let parts: Vec<&str> = text.splitn(3, '/').collect();
     let name = match parts.as_slice() {
         [name] => name,
         [prefix, name] => {

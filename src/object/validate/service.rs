@@ -18,13 +18,13 @@ const MAX_AFFINITY: i32 = 86_400;
 pub(super) fn validate(errors: &mut Errors, service: &Service) {
     let spec = with_addresses(service);
     // Upstream allocates addresses before it validates: what is wrong with the addresses is said alone.
-    let before = errors.0.len();
+    let before = errors.count();
     validate_cluster_ips(errors, &spec);
-    if errors.0.len() == before {
+    if errors.count() == before {
         validate_count(errors, &spec);
         validate_wanted_node_ports(errors, &spec);
     }
-    if errors.0.len() == before {
+    if errors.count() == before {
         validate_spec(errors, &spec);
     }
 }

@@ -27,7 +27,7 @@ pub struct VolumeError {
 ///
 /// Only this program writes beside the volumes; somebody who can put links into the state directory itself has its
 /// power anyway. Below the root of declared paths others write as well: links that lie there are followed only within
-/// it, but whoever exchanges a directory for a link in the very moment of its use must be trusted.
+/// it, and who exchanges a directory for a link in the very moment of its use gets an error.
 #[derive(Debug)]
 pub struct Volumes {
     /// The state directory; without one, volumes have no directories of their own.
@@ -116,10 +116,10 @@ impl Volumes {
                 self.led_out.remove(place);
                 match work {
                     Work::Append { line, times } => {
-                        let file = directory.join(STARTS);
-                        append(&file, line, *times).map_err(failed(&file))
+                        let appended = directory.append_to(STARTS).and_then(|file| append(&file, line, *times));
+                        appended.map_err(failed(&directory.path.join(STARTS)))
                     }
-                    Work::Empty => empty(&directory).map_err(failed(&directory)),
+                    Work::Empty => directory.empty().map_err(failed(&directory.path)),
                     Work::Make | Work::Remove => Ok(()),
                 }
             }
@@ -153,7 +153,9 @@ impl Volumes {
             Work::Append { line, times } => {
                 make(root, &directory).map_err(failed(&directory))?;
                 let file = directory.join(STARTS);
-                append(&file, line, *times).map_err(failed(&file))
+                let mut options = OpenOptions::new();
+                let opened = open_unlinked(options.append(true).create(true), &file);
+                opened.and_then(|opened| append(&opened, line, *times)).map_err(failed(&file))
             }
             Work::Empty => make(root, &directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
             Work::Remove => remove(root, &directory).map_err(failed(&directory)),
@@ -193,7 +195,7 @@ fn is_plain(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
-fn invalid(message: &str) -> io::Error {
+pub(super) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
@@ -205,7 +207,7 @@ fn is_own(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn empty(directory: &Path) -> io::Result<()> {
+pub(super) fn empty(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         // The type of a link is that of the link.
@@ -218,13 +220,10 @@ fn empty(directory: &Path) -> io::Result<()> {
 }
 
 /// All lines, or none of them.
-fn append(path: &Path, line: &str, times: u32) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    let file = open_unlinked(&mut options, path)?;
+pub(super) fn append(file: &File, line: &str, times: u32) -> io::Result<()> {
     let before = file.metadata()?.len();
     let write = || {
-        let mut out = BufWriter::new(&file);
+        let mut out = BufWriter::new(file);
         (0..times).try_for_each(|_| writeln!(out, "{line}"))?;
         out.flush()
     };
@@ -239,7 +238,7 @@ fn append(path: &Path, line: &str, times: u32) -> io::Result<()> {
 /// Opens an ordinary file that has this one name: neither a link to another place, nor another place's file under a
 /// second name, nor a pipe that would have us wait.
 #[cfg(unix)]
-fn open_unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(super) fn open_unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
     let metadata = file.metadata()?;
@@ -250,7 +249,7 @@ fn open_unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open_unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+pub(super) fn open_unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(invalid("this is no ordinary file; move it away")),
         _ => options.open(path),

@@ -3,7 +3,10 @@
 //! A path has to be at or below the root twice: as it is written, which the [`Tracker`](super::Tracker) decides without a
 //! look at the disk, and again, with all links followed, each time something is done in it.
 
-use super::Place;
+use super::{
+    Place,
+    opened::{Opened, lineage},
+};
 use k8s_openapi::api::core::v1::PersistentVolume;
 use std::{
     fmt, fs, io,
@@ -38,8 +41,8 @@ impl fmt::Display for Fallback {
 
 /// What a declared path turned out to be.
 pub(super) enum Found {
-    /// A directory below the root; the path has no links in it.
-    Directory(PathBuf),
+    /// A directory below the root.
+    Directory(Opened),
     /// It is not there, and its type does not let it be made.
     Missing(PathBuf),
     /// It must not be used, and why.
@@ -81,8 +84,11 @@ impl HostRoot {
         (own, Some(Fallback { volume: name.to_owned(), path: path.to_owned(), reason }))
     }
 
-    /// Looks a declared path up, with all links followed; makes what is missing of it if `make` says so. Nothing outside
-    /// the root, and nothing in the state directory, is touched.
+    /// Looks a declared path up and opens it; makes what is missing of it if `make` says so. Nothing outside the root, and
+    /// nothing in the state directory, is touched.
+    ///
+    /// Links are followed first, in a look at where the path leads. What it leads to is then opened part by part with no
+    /// link among them, so that nothing that is exchanged meanwhile leads elsewhere.
     pub(super) fn find(&self, path: &str, make: bool, state: Option<&Path>) -> io::Result<Found> {
         let Some(beneath) = self.beneath(path) else { return Ok(Found::Refused(self.outside())) };
         if make {
@@ -95,7 +101,9 @@ impl HostRoot {
         let state = state.map(true_path).transpose()?;
         let is_state = |path: &Path| state.as_ref().is_some_and(|state| path.starts_with(state));
         let mut found = root.clone();
-        for part in beneath.components() {
+        let mut parts = beneath.components();
+        let mut missing = Vec::new();
+        while let Some(part) = parts.next() {
             let next = found.join(part);
             if is_state(&next) {
                 return Ok(Found::Refused(self.is_the_state()));
@@ -103,9 +111,8 @@ impl HostRoot {
             let metadata = match fs::symlink_metadata(&next) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(Found::Missing(next)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir(&next)?;
-                    found = next;
-                    continue;
+                    missing = [part].into_iter().chain(parts).map(|part| PathBuf::from(part.as_os_str())).collect();
+                    break;
                 }
                 outcome => outcome?,
             };
@@ -123,10 +130,27 @@ impl HostRoot {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
         }
-        if is_state(&found) || state.is_some_and(|state| state.starts_with(&found)) {
+        let whole = missing.iter().fold(found.clone(), |path, part| path.join(part));
+        if is_state(&whole) || state.as_ref().is_some_and(|state| state.starts_with(&whole)) {
             return Ok(Found::Refused(self.is_the_state()));
         }
-        Ok(Found::Directory(found))
+        let lineage = state.as_deref().map(lineage).unwrap_or_default();
+        let mut opened = Opened::root(&root)?;
+        for part in found.strip_prefix(&root).unwrap_or(Path::new("")).components() {
+            opened = opened.enter(part.as_os_str().as_ref())?;
+            // Whatever it is called by now.
+            if lineage.first() == Some(&opened.identity()?) {
+                return Ok(Found::Refused(self.is_the_state()));
+            }
+        }
+        for part in &missing {
+            opened.make(part)?;
+            opened = opened.enter(part)?;
+        }
+        if lineage.contains(&opened.identity()?) {
+            return Ok(Found::Refused(self.is_the_state()));
+        }
+        Ok(Found::Directory(opened))
     }
 
     /// What of an absolute path is below the root, as it is written.

@@ -287,3 +287,50 @@ fn what_is_owed_is_not_done_where_it_is_not_allowed_any_more() {
         assert_eq!((home.found(), volumes.take_fallbacks().len()), (vec![OWN_EMPTY.to_owned()], 1));
     }
 }
+
+/// A directory on the way is exchanged for a link to somebody else's directory, and back, as fast as that goes, while
+/// lines are written into it and it is emptied. `HEADLESS_DNS_WALL=1` plays it for 100,000 exchanges.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_exchange_leads_outside() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let exchanges = if std::env::var("HEADLESS_DNS_WALL").as_deref() == Ok("1") { 100_000 } else { 3000 };
+    let home = Home::new();
+    let (there, link) = (home.path("root/x"), home.path("root/link"));
+    fs::create_dir_all(there.join("sub")).unwrap();
+    fs::create_dir_all(home.path("outside/sub")).unwrap();
+    fs::write(home.path("outside/sub/data"), "precious").unwrap();
+    symlink(home.path("outside"), &link).unwrap();
+    let exchanging = std::thread::spawn(move || {
+        for _ in 0..exchanges {
+            renameat_with(CWD, &there, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+        }
+    });
+    let place = Place::from("pv-1").at(home.path("root/x/sub").to_str().unwrap(), false);
+    let deeper = Place::from("pv-1").at(home.path("root/x/sub/new").to_str().unwrap(), true);
+    let mut volumes = Volumes::new(None, Some(home.root("root")));
+    let (mut rounds, mut failed) = (0, 0);
+    while !exchanging.is_finished() {
+        let mut plan = Plan::default();
+        plan.add(&place, Work::Append { line: "web-0".to_owned(), times: 1 });
+        plan.add(&deeper, Work::Append { line: "web-0".to_owned(), times: 1 });
+        plan.add(&place, Work::Empty);
+        failed += usize::from(!volumes.carry_out(plan).is_empty());
+        volumes.retry();
+        rounds += 1;
+    }
+    exchanging.join().unwrap();
+    println!("{exchanges} exchanges, {rounds} rounds, {failed} met one");
+    let mut outside: Vec<PathBuf> = Vec::new();
+    let mut open = vec![home.path("outside")];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            open.extend(path.is_dir().then(|| path.clone()));
+            outside.push(path);
+        }
+    }
+    outside.sort();
+    assert_eq!(outside, ["outside/data", "outside/sub", "outside/sub/data"].map(|path| home.path(path)));
+    assert_eq!(fs::read_to_string(home.path("outside/sub/data")).unwrap(), "precious");
+}

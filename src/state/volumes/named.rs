@@ -1,0 +1,62 @@
+//! A declared directory where the system cannot hold it open: it is named by its path each time.
+
+use super::disk::{empty, invalid, open_unlinked};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// What tells a directory from all others: its path, as nothing else does here.
+type Identity = PathBuf;
+
+/// A directory.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Where it was found; without links then.
+    pub path: PathBuf,
+}
+
+impl Opened {
+    /// A directory by its path; what is above it is trusted.
+    pub fn root(path: &Path) -> io::Result<Opened> {
+        Ok(Opened { path: path.to_owned() })
+    }
+
+    /// What is in it under a name, if that is a directory and no link.
+    pub fn enter(&self, name: &Path) -> io::Result<Opened> {
+        let path = self.path.join(name);
+        match fs::symlink_metadata(&path)?.is_dir() {
+            true => Ok(Opened { path }),
+            false => Err(invalid("it is no directory, or became a link; move it away")),
+        }
+    }
+
+    /// Makes a directory in it, if there is nothing of that name.
+    pub fn make(&self, name: &Path) -> io::Result<()> {
+        match fs::create_dir(self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// What tells it from all others.
+    pub fn identity(&self) -> io::Result<Identity> {
+        Ok(self.path.clone())
+    }
+
+    /// Opens an ordinary file in it, to append to it; makes it if it is not there.
+    pub fn append_to(&self, name: &str) -> io::Result<File> {
+        open_unlinked(OpenOptions::new().append(true).create(true), &self.path.join(name))
+    }
+
+    /// Removes everything in it.
+    pub fn empty(&self) -> io::Result<()> {
+        empty(&self.path)
+    }
+}
+
+/// The identities of a directory and of all above it.
+pub(super) fn lineage(path: &Path) -> Vec<Identity> {
+    path.ancestors().map(Path::to_owned).collect()
+}
