@@ -82,6 +82,14 @@ impl Parts {
         made.unwrap_or_default()
     }
 
+    /// How many objects it holds.
+    fn held(&self) -> usize {
+        match self {
+            Parts::Stored(_) => 1,
+            Parts::Made { slices, .. } => 1 + slices.len(),
+        }
+    }
+
     fn name(&self) -> Name {
         let metadata = match self {
             Parts::Stored(endpoints) => &endpoints.metadata,
@@ -122,7 +130,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
     let selection = Selection::new(place, query, Kind::Service)?;
     let start = Continue::of(api, query, Kind::Service)?;
     let (mut parts, newest) = all(&api.handle, place.namespace.clone()).await?;
-    let share = holding(api, parts.iter().map(|parts| 1 + parts.slices.len()).sum())?;
+    let share = holding(api, parts.iter().map(Parts::held).sum())?;
     if let Some(Continue { after, .. }) = &start {
         parts.retain(|parts| parts.name() > (after.namespace.clone(), after.name.clone()));
     }

@@ -43,7 +43,7 @@ fn with_addresses(service: &Service) -> ServiceSpec {
 pub fn service_addresses(spec: &ServiceSpec) -> Vec<FieldError> {
     let mut errors = Errors::default();
     validate_cluster_ips(&mut errors, spec);
-    errors.0
+    errors.finish()
 }
 
 /// The new version is one that addresses and ports have been allocated to.
