@@ -15,7 +15,7 @@ use crate::{
     diagnostic::{Diagnostic, Place, Severity, has_error, not_shown},
     object::{
         Declaration, FieldError, Kind, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour, mark_empty_selector,
-        set_defaults, validate,
+        set_defaults, validate, validate_counted,
     },
     yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
 };
@@ -92,6 +92,11 @@ impl Report {
         if *count <= MAX_DIAGNOSTICS {
             self.shown.push(make());
         }
+    }
+
+    /// Counts errors that nothing but their number is known of, beside as many as are shown.
+    fn count_errors(&mut self, untold: usize) {
+        *self.counts.entry(Severity::Error).or_default() += untold;
     }
 
     /// Whether some are only counted, so that finding lines to show would be in vain.
@@ -318,7 +323,7 @@ impl Reader<'_> {
         }
         set_defaults(&mut object);
         let key = object.key();
-        let errors = validate(&object);
+        let (errors, untold) = validate_counted(&object);
         let broken = !errors.is_empty();
         let source = self.source;
         for FieldError { field, message } in errors {
@@ -328,6 +333,7 @@ impl Reader<'_> {
                 diagnostic.field(field).object(named.clone())
             });
         }
+        self.report.count_errors(untold);
         if broken {
             return;
         }

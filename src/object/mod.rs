@@ -16,7 +16,7 @@ pub use declaration::{APPLIED, Declaration, LastApplied, ORIGIN, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, set_defaults};
-pub use validate::{validate, validate_max_unavailable, validate_update};
+pub use validate::{validate, validate_counted, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},

@@ -40,9 +40,14 @@ impl Errors {
     pub fn count(&self) -> usize {
         self.found
     }
+    /// How many were found beyond those that are told.
+    fn untold(&self) -> usize {
+        self.found - self.told.len()
+    }
+
     /// The errors, and at the end how many more there are.
     fn finish(mut self) -> Vec<FieldError> {
-        let more = self.found - self.told.len();
+        let more = self.untold();
         if more > 0 {
             let message = format!("only the first {MAX_ERRORS} are told");
             self.told.push(FieldError { field: format!("and {more} more errors"), message });
@@ -184,14 +189,33 @@ pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
 /// What upstream's validation says to a new, defaulted object: every error, in upstream's order. Quantities that
 /// cannot be read come alone, since upstream never gets as far as validating such an object.
 pub fn validate(object: &Object) -> Vec<FieldError> {
+    match errors_of(object) {
+        Ok(errors) => errors.finish(),
+        Err(malformed) => malformed,
+    }
+}
+
+/// As [`validate`], with the number of errors beyond the first [`MAX_ERRORS`] beside them instead of in a last one.
+pub fn validate_counted(object: &Object) -> (Vec<FieldError>, usize) {
+    match errors_of(object) {
+        Ok(errors) => {
+            let untold = errors.untold();
+            (errors.told, untold)
+        }
+        Err(malformed) => (malformed, 0),
+    }
+}
+
+/// The errors, or those of quantities that cannot be read, beside which nothing else is said.
+fn errors_of(object: &Object) -> Result<Errors, Vec<FieldError>> {
     let malformed = malformed_quantities(object);
     if !malformed.is_empty() {
-        return malformed;
+        return Err(malformed);
     }
     let mut errors = Errors::default();
     metadata::validate(&mut errors, object);
     validate_body(&mut errors, object);
-    errors.finish()
+    Ok(errors)
 }
 
 fn validate_body(errors: &mut Errors, object: &Object) {
