@@ -12,30 +12,32 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Data plane: no Kubernetes, one direction.
     ("name", &[]),
     ("wire", &["name"]),
-    ("zone", &["diagnostic", "name", "wire"]),
+    ("zone", &["diagnostic", "name", "regular_file", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("forward", &["answer", "name", "settings", "wire", "zone"]),
+    ("forward", &["answer", "name", "regular_file", "settings", "wire", "zone"]),
     ("serve", &["answer", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
+    // Every file that a person names is read there.
+    ("regular_file", &[]),
     ("yaml", &["diagnostic"]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "runtime", "yaml"]),
+    ("manifest", &["diagnostic", "object", "regular_file", "runtime", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
     ("records", &["name", "object", "wire", "zone"]),
     ("controller", &["cluster", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
-    ("state", &["cluster", "name", "object"]),
+    ("state", &["cluster", "name", "object", "regular_file"]),
     // Seen from outside: nothing here decides anything.
     ("http", &[]),
     ("metrics", &["answer", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
-    ("settings", &["diagnostic", "name", "wire", "yaml"]),
-    ("certificate", &["diagnostic", "settings"]),
+    ("settings", &["diagnostic", "name", "regular_file", "wire", "yaml"]),
+    ("certificate", &["diagnostic", "regular_file", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
     ("api", &["cluster", "controller", "http", "object", "patch", "yaml"]),
     (
@@ -56,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "name",
             "object",
             "records",
+            "regular_file",
             "runtime",
             "serve",
             "settings",
@@ -65,7 +68,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "settings", "yaml"]),
+    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "regular_file", "settings", "yaml"]),
     (
         "cli",
         &[
@@ -79,6 +82,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "manifest",
             "name",
             "object",
+            "regular_file",
             "settings",
             "telemetry",
         ],
@@ -129,7 +133,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "yaml/",
         ],
     ),
-    ("libc", &["serve/", "state/volumes/"]),
+    ("libc", &["regular_file.rs", "serve/", "state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
     ("hyper", &["api/stream.rs", "http/", "serve/https"]),

@@ -29,6 +29,7 @@ use crate::{
     cluster::Change,
     name::Name,
     object::{Kind, LastApplied, Object, ObjectKey},
+    regular_file,
 };
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
@@ -176,6 +177,8 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Store, StateError> {
         make_directory(directory)?;
         make_file(directory)?;
+        let file = directory.join(FILE);
+        regular_file::look(&file).map_err(|source| StateError::Open { path: file, source })?;
         refuse_later_format(&directory.join(FILE))?;
         Store::open_with(directory, Box::new(|file| Database::builder().set_cache_size(CACHE).create(file)))
     }
