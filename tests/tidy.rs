@@ -345,6 +345,24 @@ fn crates_are_named_where_they_belong() {
     none(broken);
 }
 
+/// What a person names may be a pipe or a device: it is read in one room only.
+#[test]
+fn files_are_read_in_one_room() {
+    /// What reads a file, whatever it is.
+    const READING: [&str; 4] = ["fs::read(", "read_to_string(", "File::open", "pem_file_iter"];
+    /// Files that no person names: the kernel's, and what lies in the state directory.
+    const OWN: [&str; 3] = ["regular_file.rs", "metrics/process.rs", "state/"];
+    let mut broken = Vec::new();
+    for file in files("src", &["rs"]).iter().filter(|file| !file.is_test()) {
+        let code = file.code();
+        let found = READING.iter().find(|reading| code.contains(**reading));
+        if let Some(reading) = found.filter(|_| !OWN.iter().any(|own| file.path.starts_with(own))) {
+            broken.push(format!("src/{}: `{reading}`: take crate::regular_file", file.path));
+        }
+    }
+    none(broken);
+}
+
 #[test]
 fn nothing_is_left_undone() {
     let mut broken = Vec::new();

@@ -89,11 +89,7 @@ impl Signals {
 }
 
 /// The thread of the server. Whoever does not listen any more has ended the process.
-fn serve(
-    start: impl FnOnce() -> Result<Server, StartError>,
-    orders: &Receiver<Order>,
-    tell: &mpsc::Sender<Told>,
-) {
+fn serve(start: impl FnOnce() -> Result<Server, StartError>, orders: &Receiver<Order>, tell: &mpsc::Sender<Told>) {
     let say = |told| drop(tell.blocking_send(told));
     let mut server = match start() {
         Ok(server) => server,
@@ -174,8 +170,8 @@ async fn end(
             Ok(Some(Told::Stopped)) => return Ok(()),
             Ok(other) => return Err(other.unwrap_or(Told::Failed)),
             Err(_) => {
-                let doing = if lame_duck.is_some() { "stopped" } else { "finished a start or a re-reading" };
-                tracing::error!(?patience, "the server has not {doing} in this time, perhaps because of a disk that does not answer; ending all the same");
+                let what = if lame_duck.is_some() { "the stop" } else { "a start or a re-reading" };
+                tracing::error!(?patience, "{what} does not end; perhaps a disk does not answer: ending all the same");
                 return Err(Told::Failed);
             }
         }

@@ -73,7 +73,8 @@ fn document(settings: &Settings, server: Option<&str>) -> Result<Value, Box<Diag
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    regular_file::read(path, LARGEST).map_err(|error| Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}"))))
+    regular_file::read(path, LARGEST)
+        .map_err(|error| Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}"))))
 }
 
 /// The address by which this machine reaches it.

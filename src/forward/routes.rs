@@ -244,8 +244,8 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::fs;
     use crate::settings::parse_upstream;
+    use std::fs;
 
     fn wire(name: &str) -> Vec<u8> {
         Name::parse(name).unwrap().as_wire().to_vec()

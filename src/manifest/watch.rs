@@ -277,6 +277,27 @@ mod tests {
         });
     }
 
+    /// Directories that links lead to are watched, those below them as well, and none of the kernel's.
+    #[cfg(unix)]
+    #[test]
+    fn behind_links() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let (directory, other) = (root.path().join("manifests"), root.path().join("other"));
+        fs::create_dir(&directory).unwrap();
+        fs::create_dir_all(other.join("below")).unwrap();
+        symlink(&other, directory.join("link")).unwrap();
+        symlink(&directory, other.join("circle")).unwrap();
+        symlink("/proc", directory.join("processes")).unwrap();
+        let found = walk::directories(&directory);
+        let found: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(&directory).unwrap().display().to_string()).collect();
+        assert_eq!(found, ["", "link", "link/below"]);
+        let (_watch, hinted) = hints(&directory, NEVER);
+        expect_hint(&hinted, "a file behind the link", || fs::write(other.join("web.yaml"), "a").unwrap());
+        expect_hint(&hinted, "a file below it", || fs::write(other.join("below/web.yaml"), "a").unwrap());
+    }
+
     #[test]
     fn reading_gives_none() {
         let root = tempfile::tempdir().unwrap();

@@ -119,7 +119,9 @@ fn exchanged_all_the_time() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let beside = kinds.at("beside");
-            for target in ["pipe", "/dev/zero", "file"].into_iter().cycle().take_while(|_| !done.load(Ordering::Relaxed)) {
+            for target in
+                ["pipe", "/dev/zero", "file"].into_iter().cycle().take_while(|_| !done.load(Ordering::Relaxed))
+            {
                 symlink(target, &beside).unwrap();
                 fs::rename(&beside, &path).unwrap();
             }

@@ -185,7 +185,10 @@ impl Checked<'_> {
             };
             let (field, text) = match (secret, secret_file) {
                 (Some(secret), None) => (format!("{field}.secret"), Ok(secret)),
-                (None, Some(file)) => (format!("{field}.secretFile"), regular_file::read_text(&beside(directory, &file), SECRET_FILE_LARGEST)),
+                (None, Some(file)) => (
+                    format!("{field}.secretFile"),
+                    regular_file::read_text(&beside(directory, &file), SECRET_FILE_LARGEST),
+                ),
                 _ => {
                     let message = format!("the key {name} needs either a secret or a secretFile");
                     self.refuse(&field, message, "make one with `openssl rand -base64 32`");
