@@ -80,7 +80,7 @@ fn home() -> TempDir {
             "settings.yaml",
             "listen: ['127.0.0.1:0']\nlistenTls: ['127.0.0.1:0']\napiListen: 127.0.0.1:0\nmetricsListen: 127.0.0.1:0\n\
              tls: {certificate: cert.pem, key: key.pem}\napiTokenFile: token\n\
-             forward: {to: [system, 'tls://192.0.2.53#dns.test'], resolvConf: resolv.conf, caFile: ca.pem}\n\
+             forward: {to: [system, 'tls://192.0.2.53#dns.test'], resolvConf: resolv.conf, caFile: ca.pem, timeout: 10ms}\n\
              transfer: {keys: [{name: k, secretFile: tsig.key}]}\n",
         ),
     ] {
