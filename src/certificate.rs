@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{diagnostic::Diagnostic, settings::CertificateSource};
+use crate::{diagnostic::Diagnostic, regular_file, settings::CertificateSource};
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -18,14 +18,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
 /// Largest file that is read, in octets; a chain has some thousand.
-const LARGEST: u64 = 1 << 20;
+pub const LARGEST: u64 = 1 << 20;
 /// What goes on when the files that are there now are of no use.
 const KEPT: &str = "clients are still shown the certificate that was read before";
 
@@ -153,17 +152,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
         let help = match error.kind() {
             io::ErrorKind::NotFound => "put it there, or name another one in `tls` of the settings",
             io::ErrorKind::PermissionDenied => "let the user that this program runs as read it",
+            io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => "name the right file in `tls` of the settings",
             _ => "",
         };
         Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}")).help(help))
     };
-    let mut contents = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut contents)).map_err(refused)?;
-    if contents.len() as u64 > LARGEST {
-        let message = format!("the file has more than {} KiB, which no certificate has", LARGEST >> 10);
-        return Err(Box::new(Diagnostic::error(path, message).help("name the right file in `tls` of the settings")));
-    }
-    Ok(contents)
+    regular_file::read(path, LARGEST).map_err(refused)
 }
 
 fn hashes(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {

@@ -29,6 +29,7 @@ pub mod diagnostic;
 pub mod manifest;
 pub mod object;
 pub mod patch;
+pub mod regular_file;
 pub mod yaml;
 
 // Control plane.

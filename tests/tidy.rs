@@ -14,30 +14,32 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("connections", &[]),
     ("accepting", &[]),
     ("wire", &["name"]),
-    ("zone", &["diagnostic", "name", "wire"]),
+    ("zone", &["diagnostic", "name", "regular_file", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("forward", &["answer", "name", "settings", "wire", "zone"]),
+    ("forward", &["answer", "name", "regular_file", "settings", "wire", "zone"]),
     ("serve", &["accepting", "answer", "connections", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
     ("diagnostic", &[]),
+    // Every file that a person names is read there.
+    ("regular_file", &[]),
     ("yaml", &["diagnostic"]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "runtime", "yaml"]),
+    ("manifest", &["diagnostic", "object", "regular_file", "runtime", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
     ("records", &["name", "object", "wire", "zone"]),
     ("controller", &["cluster", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
-    ("state", &["cluster", "name", "object"]),
+    ("state", &["cluster", "name", "object", "regular_file"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections"]),
     ("metrics", &["answer", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
-    ("settings", &["diagnostic", "name", "wire", "yaml"]),
-    ("certificate", &["diagnostic", "settings"]),
+    ("settings", &["diagnostic", "name", "regular_file", "wire", "yaml"]),
+    ("certificate", &["diagnostic", "regular_file", "settings"]),
     ("telemetry", &["diagnostic", "settings"]),
     ("api", &["cluster", "controller", "http", "object", "patch", "yaml"]),
     (
@@ -58,6 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "name",
             "object",
             "records",
+            "regular_file",
             "runtime",
             "serve",
             "settings",
@@ -67,7 +70,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "settings", "yaml"]),
+    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "regular_file", "settings", "yaml"]),
     (
         "cli",
         &[
@@ -81,6 +84,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "manifest",
             "name",
             "object",
+            "regular_file",
             "settings",
             "telemetry",
         ],
@@ -131,8 +135,8 @@ const CRATES: &[(&str, &[&str])] = &[
             "yaml/",
         ],
     ),
-    ("libc", &["serve/", "state/volumes/"]),
-    ("rustix", &["state/volumes/"]),
+    ("libc", &["regular_file.rs", "serve/", "state/volumes/"]),
+    ("rustix", &["app/descriptors.rs", "state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),
     ("hyper", &["api/stream.rs", "http/", "serve/https"]),
@@ -143,7 +147,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("redb", &["state/"]),
     ("ring", &["api/openapi/", "app/cookies.rs", "certificate.rs", "wire/tsig.rs"]),
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
-    ("rustix", &["app/descriptors.rs"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
     ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/"]),
@@ -340,6 +343,24 @@ fn crates_are_named_where_they_belong() {
             if named && !places.iter().any(|place| file.path.starts_with(place)) {
                 broken.push(format!("src/{}: the crate `{name}` is named in {places:?} only", file.path));
             }
+        }
+    }
+    none(broken);
+}
+
+/// What a person names may be a pipe or a device: it is read in one room only.
+#[test]
+fn files_are_read_in_one_room() {
+    /// What reads a file, whatever it is.
+    const READING: [&str; 4] = ["fs::read(", "read_to_string(", "File::open", "pem_file_iter"];
+    /// Files that no person names: the kernel's, and what lies in the state directory.
+    const OWN: [&str; 3] = ["regular_file.rs", "metrics/process.rs", "state/"];
+    let mut broken = Vec::new();
+    for file in files("src", &["rs"]).iter().filter(|file| !file.is_test()) {
+        let code = file.code();
+        let found = READING.iter().find(|reading| code.contains(**reading));
+        if let Some(reading) = found.filter(|_| !OWN.iter().any(|own| file.path.starts_with(own))) {
+            broken.push(format!("src/{}: `{reading}`: take crate::regular_file", file.path));
         }
     }
     none(broken);

@@ -1,12 +1,14 @@
 //! The bearer token of the API, from its file.
 
-use crate::diagnostic::Diagnostic;
-use std::{fs::File, io::Read, path::Path};
+use crate::{diagnostic::Diagnostic, regular_file};
+use std::path::Path;
 
 /// Shortest token that is taken, in octets: nobody can guess one.
 const SHORTEST: usize = 16;
 /// Longest token, in octets.
-const LONGEST: u64 = 4096;
+const LONGEST: usize = 4096;
+/// Largest file that is read, in octets: a token and a line's end.
+const LARGEST_FILE: u64 = 4098;
 
 /// Reads the token of the API.
 ///
@@ -17,12 +19,11 @@ pub fn read_token(path: &Path) -> Result<String, Box<Diagnostic>> {
         let help = "make one with `head -c 32 /dev/urandom | base64 > FILE` and let only this user read it";
         Box::new(Diagnostic::error(path, message).help(help))
     };
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text));
-    read.map_err(|error| wrong(format!("the API's token cannot be read: {error}")))?;
+    let text = regular_file::read_text(path, LARGEST_FILE);
+    let text = text.map_err(|error| wrong(format!("the API's token cannot be read: {error}")))?;
     let token = text.trim();
     let is_token = token.bytes().all(|octet| octet.is_ascii_graphic());
-    if !is_token || token.len() < SHORTEST || text.len() as u64 > LONGEST {
+    if !is_token || !(SHORTEST..=LONGEST).contains(&token.len()) {
         return Err(wrong(format!("the API's token must be {SHORTEST} to {LONGEST} printable characters on one line")));
     }
     Ok(token.to_owned())

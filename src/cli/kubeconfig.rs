@@ -3,13 +3,14 @@
 use super::{EXIT_CONFIGURATION, EXIT_OK, arguments::Flags, overrides, say, settings};
 use crate::{
     app::read_token,
+    certificate::LARGEST,
     diagnostic::{self, Diagnostic},
+    regular_file,
     settings::{CertificateSource, Settings},
 };
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::{
-    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
 };
@@ -72,7 +73,8 @@ fn document(settings: &Settings, server: Option<&str>) -> Result<Value, Box<Diag
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    fs::read(path).map_err(|error| Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}"))))
+    regular_file::read(path, LARGEST)
+        .map_err(|error| Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}"))))
 }
 
 /// The address by which this machine reaches it.
@@ -89,6 +91,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_kubectl_is_told() {

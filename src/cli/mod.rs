@@ -9,11 +9,12 @@ mod wait;
 
 use crate::{
     diagnostic::{self, Diagnostic},
+    regular_file,
     settings::{Overrides, Settings},
 };
 use arguments::{Arguments, Command, Flags};
 use clap::Parser as _;
-use std::{ffi::OsString, fs, io, io::Write as _, process::ExitCode};
+use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
 
 /// Everything is fine.
 pub const EXIT_OK: u8 = 0;
@@ -85,7 +86,7 @@ fn settings(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), u8> {
 
 /// Whether the settings file is there but this user may not read it.
 fn may_not_be_read(overrides: &Overrides) -> bool {
-    let file = Settings::file(overrides).map(fs::File::open);
+    let file = Settings::file(overrides).map(|file| regular_file::open(&file));
     matches!(file, Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied)
 }
 

@@ -38,17 +38,16 @@ pub(super) fn serve(flags: &Flags) -> u8 {
             return EXIT_INTERNAL;
         }
     };
-    match Server::start(settings) {
-        Ok(server) => {
-            say(&banner(&server));
-            signals.run(server.with_overrides(overrides))
-        }
-        Err(error) => {
-            let (diagnostic, code) = explain(&error);
-            diagnostic::print(&[diagnostic]);
-            code
-        }
-    }
+    let start = || {
+        let server = Server::start(settings)?;
+        say(&banner(&server));
+        Ok(server.with_overrides(overrides))
+    };
+    signals.run(start).unwrap_or_else(|error| {
+        let (diagnostic, code) = explain(&error);
+        diagnostic::print(&[diagnostic]);
+        code
+    })
 }
 
 /// Why the server did not start, what to do about it, and the exit code.

@@ -18,18 +18,20 @@ mod tables;
 
 use crate::{
     cli::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_PERMISSION},
-    yaml,
+    regular_file, yaml,
 };
 use player::{Player, Stop};
 use screen::Screen;
 use std::{
-    fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
 /// The exit code when an expectation failed.
 pub const EXIT_FAILED: u8 = 1;
+
+/// Largest scenario, and largest manifest that one names, in octets.
+const LARGEST_FILE: u64 = 16 << 20;
 
 /// Whether `pause` steps wait for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub fn play_all(files: &[PathBuf], pauses: Pauses) -> u8 {
 /// Plays one file.
 fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> u8 {
     let mut screen = Screen::new(out);
-    let text = match fs::read_to_string(file) {
+    let text = match regular_file::read_text(file, LARGEST_FILE) {
         Ok(text) => text,
         Err(error) => {
             screen.bad(&format!("{}: {error}", file.display()));

@@ -1,6 +1,7 @@
 //! Plays one scenario against a fresh server in this process.
 
 use super::{
+    LARGEST_FILE,
     client::{Client, QueryError, Reply, reverse},
     condition::{Difference, Observed, Remembered, differences, disorder, remember},
     files::{FileError, ManifestFiles},
@@ -17,12 +18,12 @@ use crate::{
     diagnostic::{Diagnostic, Severity},
     name::Name,
     object::{Kind, Object, ObjectKey},
+    regular_file,
     settings::Settings,
 };
 use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -154,7 +155,8 @@ impl<'a, 's> Player<'a, 's> {
             (Some(text), _) => text.clone(),
             (None, Some(from)) => {
                 let path = self.directory.join(from);
-                fs::read_to_string(&path).map_err(|error| Stop::Scenario(format!("{}: {error}", path.display())))?
+                regular_file::read_text(&path, LARGEST_FILE)
+                    .map_err(|error| Stop::Scenario(format!("{}: {error}", path.display())))?
             }
             (None, None) => String::new(),
         };

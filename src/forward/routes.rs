@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     name::{Name, parent},
+    regular_file,
     settings::{self, Forward},
     wire::{Rcode, edns::ExtendedError},
 };
@@ -18,7 +19,6 @@ use rustls::{
 };
 use std::{
     collections::HashMap,
-    fs,
     net::{IpAddr, SocketAddr, UdpSocket},
     path::Path,
     sync::Arc,
@@ -29,6 +29,8 @@ use std::{
 const SYSTEM_MOST: usize = 16;
 /// The largest resolv.conf that is read, in octets.
 const RESOLV_CONF_LARGEST: u64 = 1 << 16;
+/// The largest file of certificates that is read, in octets; those of all known authorities have a fifth of a MiB.
+const CA_FILE_LARGEST: u64 = 4 << 20;
 /// From one trial query to a server that is down to the next.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -176,11 +178,7 @@ fn named(upstreams: &[settings::Upstream], resolv_conf: &Path) -> Result<Vec<set
 /// The `nameserver` lines of a resolv.conf.
 fn system(path: &Path) -> Result<Vec<settings::Upstream>, ForwardError> {
     let refused = |reason: String| ForwardError::ResolvConf { path: path.to_path_buf(), reason };
-    let length = fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
-    if length > RESOLV_CONF_LARGEST {
-        return Err(refused(format!("it is larger than {} KiB", RESOLV_CONF_LARGEST >> 10)));
-    }
-    let text = fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    let text = regular_file::read_text(path, RESOLV_CONF_LARGEST).map_err(|error| refused(error.to_string()))?;
     let found: Vec<settings::Upstream> = text
         .lines()
         .filter_map(|line| {
@@ -240,7 +238,8 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
     };
     let refused = |reason: String| ForwardError::CaFile { path: path.to_path_buf(), reason };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refused(error.to_string()))? {
+    let text = regular_file::read(path, CA_FILE_LARGEST).map_err(|error| refused(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| refused(error.to_string()))?;
         roots.add(certificate).map_err(|error| refused(error.to_string()))?;
     }
@@ -258,6 +257,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::settings::parse_upstream;
+    use std::fs;
 
     fn wire(name: &str) -> Vec<u8> {
         Name::parse(name).unwrap().as_wire().to_vec()

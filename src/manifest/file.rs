@@ -8,15 +8,9 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, has_error},
     object::{ObjectKey, lint::Neighbour},
-    yaml,
+    regular_file, yaml,
 };
-use std::{
-    collections::HashSet,
-    fs,
-    io::{self, Read},
-    path::Path,
-    time::Instant,
-};
+use std::{collections::HashSet, path::Path, time::Instant};
 
 /// Whether a file was there when it was to be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +67,7 @@ impl File {
 
     /// Reads the file again and takes its contents over if they changed.
     pub fn read(&mut self, path: &Path, now: Instant) -> Presence {
-        let bytes = match contents(path) {
+        let bytes = match regular_file::read(path, MAX_FILE_SIZE) {
             Ok(bytes) => bytes,
             Err(error) if is_gone(&error) => return Presence::Gone,
             Err(error) => {
@@ -134,15 +128,4 @@ impl File {
         }
         self.diagnostics = diagnostics;
     }
-}
-
-/// A file's contents, bounded.
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs::File::open(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} MiB", MAX_FILE_SIZE >> 20)));
-    }
-    Ok(bytes)
 }

@@ -7,7 +7,7 @@
 //!   once gave is withdrawn only by a version without errors.
 //! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
 //!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
-//! * A file or directory that cannot be read keeps its objects.
+//! * A file or directory that cannot be read, or has become a pipe, a socket or a device, keeps its objects.
 //! * Of a file or directory that could not be read yet since the start nobody knows what it declares
 //!   ([`Manifests::completeness`]): what an earlier run took from manifests stays until all have been read.
 //! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
@@ -18,8 +18,8 @@
 //!
 //! # Limits
 //!
-//! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_DEPTH`](walk::MAX_DEPTH)
-//! sub-directories; depth of nesting and growth by aliases are limited by [`crate::yaml`].
+//! [`MAX_FILE_SIZE`] for one file, [`MAX_FILES`](walk::MAX_FILES) files, [`MAX_ENTRIES`](walk::MAX_ENTRIES) entries of
+//! directories, [`MAX_DEPTH`](walk::MAX_DEPTH) sub-directories; depth of nesting and growth by aliases are limited by [`crate::yaml`].
 
 mod beside;
 mod document;
@@ -234,7 +234,13 @@ impl Manifests {
                 let from = self.files.range::<Path, _>((Bound::Included(below), Bound::Unbounded));
                 kept.extend(from.map(|(path, _)| path).take_while(|path| path.starts_with(below)).cloned());
             };
-            if listing.missing {
+            if let Some(what) = listing.special {
+                // Nothing can be told of what was there, and nothing is read meanwhile.
+                self.missing.entry(directory.clone()).or_insert(now);
+                keep(&directory);
+                let message = format!("it is {what}, and neither a directory nor a regular file: waiting for one");
+                self.between.push(Diagnostic::error(&directory, message).kept("what it declared before keeps running"));
+            } else if listing.missing {
                 let since = *self.missing.entry(directory.clone()).or_insert(now);
                 let message = "the directory does not exist: waiting for it";
                 let mut diagnostic = Diagnostic::warning(&directory, message);

@@ -289,6 +289,34 @@ fn unreadable_keeps_everything() {
     scene.expect_errors(&["larger than 16 MiB"]);
 }
 
+/// What is no regular file any more keeps its objects; what never was one is told, and nobody waits for it.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices() {
+    use std::{os::unix::fs::symlink, process::Command};
+    let mut scene = Scene::new();
+    scene.write("a.yaml", service("a"));
+    scene.write("b.yaml", service("b"));
+    scene.expect(&["a", "b"], &[]);
+    fs::remove_file(scene.path("a.yaml")).unwrap();
+    assert!(Command::new("mkfifo").arg(scene.path("a.yaml")).status().unwrap().success());
+    symlink("/dev/zero", scene.path("zero.yaml")).unwrap();
+    symlink("/dev/zero", scene.path("zero.txt")).unwrap();
+    symlink("/proc", scene.path("processes")).unwrap();
+    scene.write("b.yaml", "");
+    scene.remove("b.yaml");
+    scene.write("c.yaml", service("c"));
+    scene.expect(&["c"], &["b"]);
+    let special = "and neither a directory nor a regular file";
+    scene.expect_errors(&[
+        &format!("a.yaml:0:0 : cannot be read: it is a pipe, {special}"),
+        &format!("processes:0:0 : cannot be read: it is part of /proc or /sys, which the kernel makes up, {special}"),
+        &format!("zero.yaml:0:0 : cannot be read: it is a device, {special}"),
+    ]);
+    scene.remove("a.yaml");
+    scene.expect(&[], &["a"]);
+}
+
 #[test]
 fn declared_twice() {
     let mut scene = Scene::new();

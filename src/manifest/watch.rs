@@ -4,8 +4,10 @@
 //! re-scan, which compares contents; so nothing is lost when events are lost, it only takes until the next tick of the
 //! clock.
 
+use super::walk;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event};
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -136,7 +138,7 @@ struct Armed {
     directories: Vec<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     /// Each watched path with the identity of what was there when the watch was set.
-    watched: Vec<(PathBuf, RecursiveMode, Identity)>,
+    watched: BTreeMap<PathBuf, Identity>,
     complained: bool,
 }
 
@@ -145,31 +147,34 @@ type Identity = (u64, u64);
 
 impl Armed {
     fn new(directories: Vec<PathBuf>, watcher: Option<RecommendedWatcher>) -> Armed {
-        Armed { directories, watcher, watched: Vec::new(), complained: false }
+        Armed { directories, watcher, watched: BTreeMap::new(), complained: false }
     }
 
-    /// Watches what is there now: each directory with everything below it, and the directory above it (or the nearest
-    /// one that exists), so that its coming, going and replacement are noticed.
+    /// Watches what is there now: each directory and those below it in which manifests are looked for, and the directory
+    /// above it (or the nearest one that exists), so that its coming, going and replacement are noticed. The system is
+    /// not asked for everything below a directory, since it would follow a link to `/proc` or `/` through all of it.
     fn renew(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted = wanted(&self.directories);
-        self.watched.retain(|old| {
-            let keep = wanted.contains(old);
+        self.watched.retain(|path, identity| {
+            let keep = wanted.get(path) == Some(identity);
             if !keep {
                 // A directory that is gone has taken its watch with it.
-                let _ = watcher.unwatch(&old.0);
+                let _ = watcher.unwatch(path);
             }
             keep
         });
-        for new in wanted {
-            if self.watched.contains(&new) {
+        for (path, identity) in wanted {
+            if self.watched.contains_key(&path) {
                 continue;
             }
-            match watcher.watch(&new.0, new.1) {
-                Ok(()) => self.watched.push(new),
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(path, identity);
+                }
                 Err(error) => {
                     if !self.complained {
-                        tracing::warn!(path = %new.0.display(), %error, "not watched; changes are found by re-scanning");
+                        tracing::warn!(path = %path.display(), %error, "not watched; changes are found by re-scanning");
                         self.complained = true;
                     }
                 }
@@ -178,26 +183,15 @@ impl Armed {
     }
 }
 
-fn wanted(directories: &[PathBuf]) -> Vec<(PathBuf, RecursiveMode, Identity)> {
-    let mut wanted: Vec<(PathBuf, RecursiveMode, Identity)> = Vec::new();
-    let mut add = |path: PathBuf, mode: RecursiveMode, identity: Identity| {
-        // A path has one watch; the one that sees more wins.
-        match wanted.iter_mut().find(|known| known.0 == path) {
-            Some(known) if mode == RecursiveMode::Recursive => known.1 = mode,
-            Some(_) => {}
-            None => wanted.push((path, mode, identity)),
-        }
-    };
-    for directory in directories {
-        if let Some(identity) = identity(directory) {
-            add(directory.clone(), RecursiveMode::Recursive, identity);
-        }
-        let above = directory.ancestors().skip(1).find_map(|above| Some((above.to_owned(), identity(above)?)));
-        if let Some((above, identity)) = above {
-            add(above, RecursiveMode::NonRecursive, identity);
-        }
-    }
-    wanted
+fn wanted(directories: &[PathBuf]) -> BTreeMap<PathBuf, Identity> {
+    let identified = |path: PathBuf| identity(&path).map(|identity| (path, identity));
+    directories
+        .iter()
+        .flat_map(|directory| {
+            let above = directory.ancestors().skip(1).map(Path::to_owned).find_map(identified);
+            walk::directories(directory).into_iter().filter_map(identified).chain(above)
+        })
+        .collect()
 }
 
 #[cfg(unix)]
@@ -281,6 +275,27 @@ mod tests {
             symlink("..2", directory.join("..data_tmp")).unwrap();
             fs::rename(directory.join("..data_tmp"), directory.join("..data")).unwrap();
         });
+    }
+
+    /// Directories that links lead to are watched, those below them as well, and none of the kernel's.
+    #[cfg(unix)]
+    #[test]
+    fn behind_links() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let (directory, other) = (root.path().join("manifests"), root.path().join("other"));
+        fs::create_dir(&directory).unwrap();
+        fs::create_dir_all(other.join("below")).unwrap();
+        symlink(&other, directory.join("link")).unwrap();
+        symlink(&directory, other.join("circle")).unwrap();
+        symlink("/proc", directory.join("processes")).unwrap();
+        let found = walk::directories(&directory);
+        let found: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(&directory).unwrap().display().to_string()).collect();
+        assert_eq!(found, ["", "link", "link/below"]);
+        let (_watch, hinted) = hints(&directory, NEVER);
+        expect_hint(&hinted, "a file behind the link", || fs::write(other.join("web.yaml"), "a").unwrap());
+        expect_hint(&hinted, "a file below it", || fs::write(other.join("below/web.yaml"), "a").unwrap());
     }
 
     #[test]

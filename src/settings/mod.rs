@@ -29,6 +29,7 @@ pub use ttls::Ttls;
 use crate::{
     diagnostic::{Diagnostic, has_error},
     name::Name,
+    regular_file,
     yaml::{self, Source},
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -411,15 +412,12 @@ fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
         let help = match error.kind() {
             io::ErrorKind::NotFound => "name an existing file with --config, or leave it out for the defaults",
             io::ErrorKind::PermissionDenied => "let this user read it",
+            io::ErrorKind::InvalidInput => "name a regular file with --config",
             _ => "",
         };
         Box::new(Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help))
     };
-    if fs::metadata(path).map_err(refused)?.len() > LARGEST_FILE {
-        let message = format!("settings are at most {} KiB", LARGEST_FILE >> 10);
-        return Err(Box::new(Diagnostic::error(path, message)));
-    }
-    let octets = fs::read(path).map_err(refused)?;
+    let octets = regular_file::read(path, LARGEST_FILE).map_err(refused)?;
     String::from_utf8(octets).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let line = good.lines().count().max(1);

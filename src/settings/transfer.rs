@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     name::Name,
+    regular_file,
     wire::tsig::{Algorithm, Key},
 };
 use data_encoding::BASE64;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::{
-    fs,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -185,7 +185,10 @@ impl Checked<'_> {
             };
             let (field, text) = match (secret, secret_file) {
                 (Some(secret), None) => (format!("{field}.secret"), Ok(secret)),
-                (None, Some(file)) => (format!("{field}.secretFile"), fs::read_to_string(beside(directory, &file))),
+                (None, Some(file)) => (
+                    format!("{field}.secretFile"),
+                    regular_file::read_text(&beside(directory, &file), SECRET_FILE_LARGEST),
+                ),
                 _ => {
                     let message = format!("the key {name} needs either a secret or a secretFile");
                     self.refuse(&field, message, "make one with `openssl rand -base64 32`");
@@ -245,5 +248,7 @@ impl Checked<'_> {
     }
 }
 
+/// The largest file with a secret, in octets.
+const SECRET_FILE_LARGEST: u64 = 64 << 10;
 /// A secret of fewer octets (128 bits) gets a warning.
 const SHORT_SECRET: usize = 16;

@@ -32,6 +32,7 @@ use crate::{
     cluster::Change,
     name::Name,
     object::{Kind, LastApplied, Object, ObjectKey},
+    regular_file,
 };
 use held::Held;
 use redb::{
@@ -195,6 +196,7 @@ impl Store {
         make_directory(directory)?;
         make_file(directory)?;
         let file = directory.join(FILE);
+        regular_file::look(&file).map_err(|source| StateError::Open { path: file.clone(), source })?;
         if fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0) {
             return Err(StateError::Empty { file });
         }

@@ -13,6 +13,7 @@ use super::{Rrset, zone::FileRecords};
 use crate::{
     diagnostic::{Diagnostic, Place, Severity},
     name::Name,
+    regular_file,
 };
 use foldhash::quality::FixedState;
 use std::{
@@ -155,7 +156,7 @@ impl ZoneFiles {
     fn read_files(&mut self, paths: Vec<PathBuf>) {
         self.files.retain(|path, _| paths.contains(path));
         for path in paths {
-            let octets = read_bounded(&path);
+            let octets = regular_file::read(&path, FILE_MAX);
             let file = self.files.entry(path.clone()).or_default();
             match octets {
                 Ok(octets) if file.print == Some(Fingerprint::of(&octets)) && !file.includes_differ() => {}
@@ -163,7 +164,7 @@ impl ZoneFiles {
                     let mut includes = Vec::new();
                     let mut include = |from: &Path, name: &str| {
                         let path = included_path(&self.directory, from, name)?;
-                        let octets = read_bounded(&path);
+                        let octets = regular_file::read(&path, FILE_MAX);
                         includes.push((path.clone(), octets.as_ref().ok().map(|octets| Fingerprint::of(octets))));
                         octets.map(|octets| (path, octets)).map_err(|error| error.to_string())
                     };
@@ -206,7 +207,7 @@ impl ZoneFiles {
 impl File {
     /// Whether an included file is another one now.
     fn includes_differ(&self) -> bool {
-        let now = |path: &Path| read_bounded(path).ok().map(|octets| Fingerprint::of(&octets));
+        let now = |path: &Path| regular_file::read(path, FILE_MAX).ok().map(|octets| Fingerprint::of(&octets));
         self.includes.iter().any(|(path, before)| now(path) != *before)
     }
 
@@ -253,14 +254,6 @@ fn zone_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > FILE_MAX {
-        return Err(io::Error::other(format!("it has {length} octets, more than {FILE_MAX}")));
-    }
-    fs::read(path)
 }
 
 /// An error about the whole file.

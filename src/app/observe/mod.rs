@@ -11,6 +11,7 @@ pub(super) use readiness::Readiness;
 
 use super::Control;
 use crate::{
+    diagnostic::Severity,
     http,
     metrics::{CONTENT_TYPE, Metrics},
     name::Name,
@@ -25,6 +26,9 @@ use axum::{
 };
 use std::{io, sync::Arc};
 use tokio::sync::{Semaphore, watch};
+
+/// How many diagnostics are told to who asks why the server is not ready.
+const TOLD: usize = 20;
 
 /// What the routes look at.
 #[derive(Debug)]
@@ -86,11 +90,16 @@ async fn healthz() -> Response {
     text(StatusCode::OK, "ok")
 }
 
-/// Ready: every name is answered for, and the server is to stay.
+/// Ready: every name is answered for, and the server is to stay. If not, why, and what of the files stands in the way.
 async fn readyz(State(observed): State<Arc<Observed>>) -> Response {
     match observed.readiness.problem(&observed.reader) {
         None => text(StatusCode::OK, "ok"),
-        Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, problem),
+        Some(problem) => {
+            let found = observed.control.diagnostics().unwrap_or_default();
+            let wrong = found.iter().filter(|one| one.severity != Severity::Note).take(TOLD);
+            let lines = wrong.map(|one| format!("\n{}: {}", one.file.display(), one.message));
+            text(StatusCode::SERVICE_UNAVAILABLE, problem.to_owned() + &lines.collect::<String>())
+        }
     }
 }
 
