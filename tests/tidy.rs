@@ -14,11 +14,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("forward", &["answer", "name", "settings", "wire", "zone"]),
+    ("forward", &["answer", "escape", "name", "settings", "wire", "zone"]),
     ("serve", &["answer", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
-    ("diagnostic", &[]),
-    ("yaml", &["diagnostic"]),
+    ("escape", &[]),
+    ("diagnostic", &["escape"]),
+    ("yaml", &["diagnostic", "escape"]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
@@ -26,18 +27,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
-    ("records", &["name", "object", "wire", "zone"]),
-    ("controller", &["cluster", "object", "patch", "records", "runtime", "zone"]),
-    ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
+    ("records", &["escape", "name", "object", "wire", "zone"]),
+    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "zone"]),
+    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object"]),
     // Seen from outside: nothing here decides anything.
     ("http", &[]),
-    ("metrics", &["answer", "http", "object", "serve", "zone"]),
+    ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "wire", "yaml"]),
     ("certificate", &["diagnostic", "settings"]),
-    ("telemetry", &["diagnostic", "settings"]),
-    ("api", &["cluster", "controller", "http", "object", "patch", "yaml"]),
+    ("telemetry", &["diagnostic", "escape", "settings"]),
+    ("api", &["cluster", "controller", "escape", "http", "object", "patch", "yaml"]),
     (
         "app",
         &[
@@ -48,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "controller",
             "diagnostic",
+            "escape",
             "explain",
             "forward",
             "http",
@@ -65,7 +67,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "settings", "yaml"]),
+    ("demo", &["app", "cli", "controller", "diagnostic", "escape", "name", "object", "settings", "yaml"]),
     (
         "cli",
         &[
@@ -74,6 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "certificate",
             "demo",
             "diagnostic",
+            "escape",
             "explain",
             "http",
             "manifest",

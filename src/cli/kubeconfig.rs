@@ -4,6 +4,7 @@ use super::{EXIT_CONFIGURATION, EXIT_OK, arguments::Flags, overrides, say, setti
 use crate::{
     app::read_token,
     diagnostic::{self, Diagnostic},
+    escape::visible_json,
     settings::{CertificateSource, Settings},
 };
 use data_encoding::BASE64;
@@ -27,7 +28,7 @@ pub(super) fn kubeconfig(flags: &Flags, server: Option<&str>) -> u8 {
     match document(&settings, server) {
         // JSON is YAML, and kubectl reads both.
         Ok(document) => {
-            say(&format!("{document:#}\n"));
+            say(&(visible_json(&format!("{document:#}")) + "\n"));
             EXIT_OK
         }
         Err(wrong) => {
