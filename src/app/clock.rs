@@ -85,7 +85,7 @@ mod tests {
             (8_400, 7_600, 7_700, 0),
             (8_600, 7_800, 7_800, 0),
             (9_000, 8_200, 8_200, 0),
-            (9_001, 7_201, 8_201, 0),
+            (9_200, 7_401, 8_300, 0),
         ];
         for (passed, says, told, by) in rows {
             let at = clock.advance(wall + SignedDuration::from_millis(says), begin + Duration::from_millis(passed));

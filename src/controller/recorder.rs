@@ -159,3 +159,35 @@ fn last_seen(event: &Event) -> Timestamp {
     let time = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
     time.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn messages_are_one_line_that_can_be_shown() {
+        let rows = [
+            ("create Pod web-0 in StatefulSet web successful", "create Pod web-0 in StatefulSet web successful"),
+            ("\u{1b}[31m\u{202e}a\nb", "\\u{1b}[31m\\u{202e}a\\nb"),
+        ];
+        let now = Timestamp::UNIX_EPOCH;
+        for (message, expected) in rows {
+            let (mut cluster, mut recorder) = (Cluster::new(0), Recorder::default());
+            let namespace = json!({"metadata": {"name": "default"}});
+            cluster.create(Object::from_json(Kind::Namespace, namespace).unwrap(), now).unwrap();
+            let service = json!({"metadata": {"name": "a", "namespace": "default", "uid": "u"}});
+            let about = Object::from_json(Kind::Service, service).unwrap();
+            for _ in 0..2 {
+                let message = message.to_owned();
+                let at_most_every = SignedDuration::ZERO;
+                let note = Note { component: "test", warning: true, reason: "Test", message, at_most_every };
+                recorder.record(&mut cluster, &about, note, now);
+            }
+            let events: Vec<_> = cluster.of_kind(Kind::Event).map(Object::to_json).collect();
+            assert_eq!(events.len(), 1, "the same again is counted: {events:?}");
+            assert_eq!((&events[0]["message"], &events[0]["count"]), (&json!(expected), &json!(2)));
+        }
+    }
+}

@@ -434,7 +434,7 @@ mod tests {
              \"spec.serviceNam\""
         );
         assert_eq!(warning(&faults[0]), r#"299 - "unknown field \"spec.serviceNam\"""#);
-        assert_eq!(warning("a\r\nb\\ü"), r#"299 - "a??b\\?""#);
+        assert_eq!(warning("a\r\nb\\ü"), r#"299 - "a\\u{d}\\nb\\?""#);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
