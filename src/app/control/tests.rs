@@ -172,7 +172,7 @@ fn a_clock_that_was_ahead_delays_nothing() {
             break status;
         }
         assert!(Instant::now() < end, "{status}");
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::yield_now();
     };
     assert!(status.to_string().contains("2026-01-01T00:00:"), "{status}");
     assert!(!status.to_string().contains("2027-"), "{status}");
