@@ -1,5 +1,6 @@
 //! A message for a person about something they wrote: place, field, what is kept meanwhile, what to do.
 
+use crate::escape::{is_unsafe, visible};
 use anstyle::{AnsiColor, Style};
 use std::{
     cmp::Reverse,
@@ -343,26 +344,6 @@ impl Paint {
             Colour::Ansi => write!(out, "{style}{text}{style:#}"),
         };
     }
-}
-
-/// Whether a character would change the terminal, or how the text around it is read.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
-/// The text with control characters and characters that turn the direction of writing written out as `\u{1b}`.
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            _ if is_unsafe(character) => out.extend(character.escape_unicode()),
-            _ => out.push(character),
-        }
-    }
-    out
 }
 
 /// What is shown of a line: the text, the blank text that leads to the caret, and the number of carets.

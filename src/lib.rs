@@ -24,8 +24,9 @@ pub mod serve;
 pub mod wire;
 pub mod zone;
 
-// From text to objects.
+// From text to objects, and to people.
 pub mod diagnostic;
+pub mod escape;
 pub mod manifest;
 pub mod object;
 pub mod patch;

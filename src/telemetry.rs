@@ -2,16 +2,24 @@
 
 use crate::{
     diagnostic::{Colour, Diagnostic, Severity, render_all},
+    escape::{visible, visible_json},
     settings::Log,
 };
+use anstyle::Style;
 use std::{
+    fmt,
     io::{self, Write},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
-use tracing_subscriber::EnvFilter;
+use tracing::field::Field;
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt,
+    fmt::format::{Writer, debug_fn},
+};
 
 /// Why the logs could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +46,19 @@ static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::ne
 /// Sets up the logs of the process.
 pub fn init(log: &Log) -> Result<(), LogError> {
     let filter = parse(&log.filter)?;
-    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt();
     // A handle fails only when there are no logs any more, and so nobody to tell it.
     let (outcome, set): (_, Box<dyn Fn(EnvFilter) + Send + Sync>) = if log.json {
-        let subscriber = subscriber.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+        let subscriber = subscriber
+            .with_writer(|| JsonLines)
+            .json()
+            .flatten_event(true)
+            .with_env_filter(filter)
+            .with_filter_reloading();
         let handle = subscriber.reload_handle();
         (subscriber.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
     } else {
+        let subscriber = subscriber.with_writer(io::stderr).fmt_fields(debug_fn(write_field).delimited(" "));
         let subscriber = subscriber.with_ansi(colour()).with_env_filter(filter).with_filter_reloading();
         let handle = subscriber.reload_handle();
         (subscriber.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
@@ -54,6 +68,31 @@ pub fn init(log: &Log) -> Result<(), LogError> {
     // The logs are set up only once, and so is this.
     let _ = SET_FILTER.set(set);
     Ok(())
+}
+
+/// Writes a field of a text log; each is one line, whoever its text comes from.
+fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = visible(&format!("{value:?}"));
+    let (name, equals) = (Style::new().italic(), Style::new().dimmed());
+    match field.name() {
+        "message" => out.write_str(&text),
+        field if out.has_ansi_escapes() => write!(out, "{name}{field}{name:#}{equals}={equals:#}{text}"),
+        field => write!(out, "{field}={text}"),
+    }
+}
+
+/// Standard error for events in JSON, of which each is written in one piece.
+struct JsonLines;
+
+impl Write for JsonLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().lock().write_all(visible_json(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Logs by another filter from now on. Where the logs are not set up (in a test or a demo) nothing changes.

@@ -16,13 +16,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "regular_file", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("forward", &["answer", "name", "regular_file", "settings", "wire", "zone"]),
+    ("forward", &["answer", "escape", "name", "regular_file", "settings", "wire", "zone"]),
     ("serve", &["accepting", "answer", "connections", "forward", "name", "settings", "wire", "zone"]),
     // From text to objects.
-    ("diagnostic", &[]),
+    ("diagnostic", &["escape"]),
     // Every file that a person names is read there.
     ("regular_file", &[]),
-    ("yaml", &["diagnostic"]),
+    ("yaml", &["diagnostic", "escape"]),
+    ("escape", &[]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
@@ -30,18 +31,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
-    ("records", &["name", "object", "wire", "zone"]),
-    ("controller", &["cluster", "object", "patch", "records", "runtime", "zone"]),
-    ("explain", &["answer", "cluster", "controller", "name", "object", "records", "wire", "zone"]),
+    ("records", &["escape", "name", "object", "wire", "zone"]),
+    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "zone"]),
+    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object", "regular_file"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections"]),
-    ("metrics", &["answer", "http", "object", "serve", "zone"]),
+    ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
     ("settings", &["diagnostic", "name", "regular_file", "wire", "yaml"]),
     ("certificate", &["diagnostic", "regular_file", "settings"]),
-    ("telemetry", &["diagnostic", "settings"]),
-    ("api", &["cluster", "controller", "http", "object", "patch", "yaml"]),
+    ("telemetry", &["diagnostic", "escape", "settings"]),
+    ("api", &["cluster", "controller", "escape", "http", "object", "patch", "yaml"]),
     (
         "app",
         &[
@@ -52,6 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "controller",
             "diagnostic",
+            "escape",
             "explain",
             "forward",
             "http",
@@ -70,7 +72,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("demo", &["app", "cli", "controller", "diagnostic", "name", "object", "regular_file", "settings", "yaml"]),
+    ("demo", &["app", "cli", "controller", "diagnostic", "escape", "name", "object", "regular_file", "settings", "yaml"]),
     (
         "cli",
         &[
@@ -79,6 +81,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "certificate",
             "demo",
             "diagnostic",
+            "escape",
             "explain",
             "http",
             "manifest",

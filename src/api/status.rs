@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     controller::WriteError,
+    escape::visible_lines,
     object::{FieldError, Kind, ObjectKey},
     patch::PatchError,
 };
@@ -33,7 +34,7 @@ pub struct Refused {
 
 impl Refused {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refused {
-        Refused { code, reason, message: message.into(), details: Box::default(), warnings: Vec::new() }
+        Refused { code, reason, message: visible_lines(&message.into()), details: Box::default(), warnings: Vec::new() }
     }
 
     /// The same with sentences beside it, of a body that was read before it was refused.

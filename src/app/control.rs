@@ -2,6 +2,7 @@
 //! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
 
 use super::{
+    clock::Reading,
     journal::{Health, Journal, Reply},
     programming,
     scan::{self, Scan},
@@ -18,7 +19,7 @@ use crate::{
     settings::Simulation,
     zone::{Publisher, Snapshot, file::StaticZone},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashSet,
     path::PathBuf,
@@ -285,20 +286,22 @@ impl Loop {
     }
 
     /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
-    pub(super) fn run(mut self, requests: &Receiver<Request>, mut now: impl FnMut() -> Timestamp) {
+    pub(super) fn run(mut self, requests: &Receiver<Request>, mut clock: impl FnMut() -> Reading) {
         if self.wake_at.is_some() {
-            self.wake_at = self.turn(now(), Vec::new());
+            let at = self.now(clock());
+            self.wake_at = self.turn(at, Vec::new());
         }
         loop {
-            let Some(batch) = next_batch(requests, patience(self.wake_at, now())) else { return };
+            let at = self.now(clock());
+            let Some(batch) = next_batch(requests, patience(self.wake_at, at)) else { return };
             let mut asked = Vec::with_capacity(batch.len());
-            let at = now();
+            let at = self.now(clock());
             self.happened(overdue(self.wake_at, at));
             for request in batch {
                 match request {
                     // The last turn, so that what was asked before the stop is carried out and written down.
                     Request::Stop => {
-                        self.turn(now(), asked);
+                        self.turn(at, asked);
                         return;
                     }
                     request => asked.extend(self.take(request, at)),
@@ -306,6 +309,18 @@ impl Loop {
             }
             self.wake_at = self.turn(at, asked);
         }
+    }
+
+    /// What time it is; if the clock was set back, everything that waits for a time follows, and a turn is due now.
+    fn now(&mut self, reading: Reading) -> Timestamp {
+        let Reading { at, set_back } = reading;
+        if set_back.is_positive() {
+            let by = format!("{:#}", SignedDuration::from_millis(set_back.as_millis().try_into().unwrap_or(i64::MAX)));
+            tracing::warn!(by, now = %at, "the clock was set back; timers go on as if it had not been");
+            self.controller.clock_set_back(set_back, at);
+            self.wake_at = Some(at);
+        }
+        at
     }
 
     /// Takes a request; what it gets as a reply is decided after the turn.

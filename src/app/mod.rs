@@ -295,7 +295,7 @@ impl Server {
         server.control_thread = Some(
             Builder::new()
                 .name("control".to_owned())
-                .spawn(move || control_loop.run(&requested, move || clock.now()))
+                .spawn(move || control_loop.run(&requested, move || clock.read()))
                 .map_err(system("starting the control thread"))?,
         );
         server.scan_thread = Some(

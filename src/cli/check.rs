@@ -5,6 +5,7 @@ use crate::{
     app::{Rehearsal, StartError, read_token},
     certificate::Certificate,
     diagnostic::{self, Diagnostic, Severity, has_error, has_warning},
+    escape::visible,
     manifest::Manifests,
     settings::Settings,
 };
@@ -100,7 +101,7 @@ fn not_acted_on(manifests: &Manifests) -> String {
 
 /// One line: what was read, and how it is.
 fn summary(settings: &Settings, rehearsal: &Rehearsal, found: &[Diagnostic]) -> String {
-    let file = settings.file.as_ref().map_or("built-in settings".into(), |file| file.display().to_string());
+    let file = settings.file.as_ref().map_or("built-in settings".into(), |file| visible(&file.display().to_string()));
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let outcome = diagnostic::summary(found);
     let (files, objects) = rehearsal.manifests().counts();

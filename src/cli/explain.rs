@@ -8,6 +8,7 @@ use super::{
 use crate::{
     app::Rehearsal,
     diagnostic::{self, Diagnostic},
+    escape::{visible, visible_json},
     explain::{Explanation, Question},
     http::{self, GetError},
 };
@@ -39,12 +40,16 @@ pub(super) fn explain(flags: &Flags, wanted: &Wanted) -> u8 {
     };
     // Programs that read the output are not to meet a sentence in it.
     if let Some(first) = first {
-        if wanted.output == Output::Text && !wanted.short { say(&format!("{first}\n")) } else { eprintln!("{first}") }
+        if wanted.output == Output::Text && !wanted.short {
+            say(&format!("{first}\n"))
+        } else {
+            eprintln!("{}", visible(&first))
+        }
     }
     match wanted.output {
         _ if wanted.short => say(&explanation.short()),
         Output::Text => say(&explanation.to_string()),
-        Output::Json => say(&format!("{}\n", serde_json::to_string_pretty(&explanation).unwrap_or_default())),
+        Output::Json => say(&(visible_json(&serde_json::to_string_pretty(&explanation).unwrap_or_default()) + "\n")),
     }
     if explanation.resolves() { EXIT_OK } else { EXIT_ABSENT }
 }

@@ -5,6 +5,7 @@ use crate::{
     app::read_token,
     certificate::LARGEST,
     diagnostic::{self, Diagnostic},
+    escape::visible_json,
     regular_file,
     settings::{CertificateSource, Settings},
 };
@@ -28,7 +29,7 @@ pub(super) fn kubeconfig(flags: &Flags, server: Option<&str>) -> u8 {
     match document(&settings, server) {
         // JSON is YAML, and kubectl reads both.
         Ok(document) => {
-            say(&format!("{document:#}\n"));
+            say(&(visible_json(&format!("{document:#}")) + "\n"));
             EXIT_OK
         }
         Err(wrong) => {

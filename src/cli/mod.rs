@@ -9,6 +9,7 @@ mod wait;
 
 use crate::{
     diagnostic::{self, Diagnostic},
+    escape::visible_lines,
     regular_file,
     settings::{Overrides, Settings},
 };
@@ -44,7 +45,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way, too, on standard output; a closed pipe there is no mistake.
-            let _ = error.print();
+            let text = error.render().to_string();
+            let _ = match visible_lines(&text) {
+                // An argument may be anything, and stands in the message as it is.
+                shown if shown != text => io::stderr().write_all(shown.as_bytes()),
+                _ => error.print(),
+            };
             return if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
         }
     };
@@ -93,5 +99,5 @@ fn may_not_be_read(overrides: &Overrides) -> bool {
 /// Writes on standard output at once. Nobody may be reading (`headless-dns | head -1`), which is no reason to stop.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(visible_lines(text).as_bytes()).and_then(|()| out.flush());
 }

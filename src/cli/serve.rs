@@ -5,6 +5,7 @@ use crate::{
     answer::Transport,
     app::{Server, Signals, StartError},
     diagnostic::{self, Diagnostic},
+    escape::visible,
     name::Name,
     object::{Kind, Object},
     settings::Settings,
@@ -132,7 +133,7 @@ fn banner(server: &Server) -> String {
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
     let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let directories: Vec<String> = settings.manifests.iter().map(|path| path.display().to_string()).collect();
+    let directories: Vec<String> = settings.manifests.iter().map(|path| visible(&path.display().to_string())).collect();
     let domains: Vec<String> = settings.cluster_domains().map(|domain| bare(&domain.to_string())).collect();
     let _ = writeln!(
         out,
@@ -144,13 +145,13 @@ fn banner(server: &Server) -> String {
     );
     let zones = static_zones(server, settings);
     let named = if zones.is_empty() { "none".to_string() } else { zones.join(", ") };
-    let _ = writeln!(out, "static zones: {named} from {}", settings.zones.display());
+    let _ = writeln!(out, "static zones: {named} from {}", visible(&settings.zones.display().to_string()));
     let _ = match server.upstreams() {
         upstreams if upstreams.is_empty() => writeln!(out, "other names: refused"),
         upstreams => writeln!(out, "other names: asked of {}", upstreams.join(", ")),
     };
     let _ = match &settings.state_directory {
-        Some(directory) => writeln!(out, "state: {}", directory.display()),
+        Some(directory) => writeln!(out, "state: {}", visible(&directory.display().to_string())),
         None => writeln!(out, "state: in memory only"),
     };
     let question = question(&services, &sets, &bare(&settings.cluster_domain.to_string()));

@@ -3,6 +3,7 @@
 use super::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_TIMED_OUT, EXIT_USAGE, Flags, say};
 use crate::{
     diagnostic::{self, Diagnostic},
+    escape::visible,
     http::{self, GetError},
 };
 use serde::Deserialize;
@@ -119,7 +120,7 @@ fn reached(body: &[u8], wanted: &Wanted) -> u8 {
     let addresses = found.addresses.iter().map(ToString::to_string);
     let mut out = String::new();
     for line in found.names.iter().cloned().chain(addresses) {
-        let _ = writeln!(out, "{line}");
+        let _ = writeln!(out, "{}", visible(&line));
     }
     say(&out);
     EXIT_OK
@@ -131,7 +132,7 @@ fn so_far(body: &[u8], wanted: &Wanted) -> Option<String> {
 }
 
 fn text(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).trim().escape_debug().to_string()
+    String::from_utf8_lossy(body).trim().to_owned()
 }
 
 fn fail(code: u8, message: String, help: &str) -> u8 {

@@ -408,6 +408,16 @@ impl Cluster {
         Ok(Deleted::Gone)
     }
 
+    /// Moves the time at which a pod that is being deleted goes, or at which another object was deleted: the clock that
+    /// gave it was set back. Nothing happens to an object that is not being deleted.
+    pub fn move_deletion(&mut self, key: &ObjectKey, to: Timestamp) {
+        let stored = self.objects.get(key).filter(|stored| stored.metadata().deletion_timestamp.is_some());
+        if let Some(mut object) = stored.cloned() {
+            object.metadata_mut().deletion_timestamp = Some(whole_second(to));
+            self.store(key, Some(object));
+        }
+    }
+
     /// The one place where the map, the indexes and the log change, together.
     fn store(&mut self, key: &ObjectKey, after: Option<Object>) {
         self.resource_version += 1;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cluster::whole_second,
     object::{Kind, Object, ObjectKey},
-    runtime::PodRuntime,
+    runtime::{PodRuntime, SetBack},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
@@ -56,6 +56,12 @@ impl Binding {
     /// When it has something to do even if nothing happens.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.wake_at
+    }
+
+    /// The clock was set back: what is due follows.
+    pub fn clock_set_back(&mut self, set_back: &SetBack) {
+        let all = self.undeclared.values_mut().chain(&mut self.wake_at);
+        all.for_each(|at| *at = set_back.due(*at));
     }
 
     /// A volume came, changed or went: counts who bears which class.

@@ -9,6 +9,7 @@ pub mod volume;
 mod admission;
 mod apply;
 mod binding;
+mod clock;
 mod declare;
 mod deletion;
 mod distribute;
@@ -256,7 +257,10 @@ impl<R: PodRuntime> Controller<R> {
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
         // Cheap to clone.
         self.cluster.restore(objects.clone(), resource_version);
-        self.recorder.restore(&objects);
+        self.recorder.restore(&objects, now);
+        self.move_restored_times(&objects, now);
+        let objects: Vec<Object> =
+            objects.iter().filter_map(|object| self.cluster.get(&object.key()).cloned()).collect();
         for object in &objects {
             if let Object::Pod(pod) = object {
                 self.resume_pod(pod, now);

@@ -1,6 +1,6 @@
 //! What is to be looked at again, and when: a queue without duplicates, timers, and back-off after failures.
 
-use crate::object::ObjectKey;
+use crate::{object::ObjectKey, runtime::SetBack};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -125,6 +125,12 @@ impl Queue {
     /// From now on pods go before all others, or nobody does.
     pub fn pods_first(&mut self, pods_first: bool) {
         self.pods_first = pods_first;
+    }
+
+    /// The clock was set back: timers follow.
+    pub fn clock_set_back(&mut self, set_back: &SetBack) {
+        self.due.values_mut().for_each(|at| *at = set_back.due(*at));
+        self.timers = self.due.iter().map(|(work, at)| (*at, work.clone())).collect();
     }
 
     /// When the next timer is due.

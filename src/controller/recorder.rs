@@ -3,7 +3,9 @@
 
 use crate::{
     cluster::{Cluster, whole_second},
+    escape::visible,
     object::{Kind, Object, ObjectKey},
+    runtime::SetBack,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
@@ -38,7 +40,8 @@ type Identity = (String, String, String);
 /// The events that stand, found by what they say.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    standing: HashMap<Identity, ObjectKey>,
+    /// Each with when it was last seen, by the clock as it is now: the event itself may say otherwise.
+    standing: HashMap<Identity, (ObjectKey, Timestamp)>,
     by_age: BTreeSet<(Timestamp, ObjectKey)>,
     /// The nanosecond that named the latest event.
     latest: i128,
@@ -46,11 +49,13 @@ pub struct Recorder {
 
 impl Recorder {
     /// Takes up the events among the objects that an earlier run left.
-    pub fn restore(&mut self, objects: &[Object]) {
+    pub fn restore(&mut self, objects: &[Object], now: Timestamp) {
         for object in objects {
             if let Object::Event(event) = object {
-                self.standing.insert(identity(event), object.key());
-                self.by_age.insert((last_seen(event), object.key()));
+                // The clock may have been ahead in the earlier run.
+                let seen = last_seen(event).min(now);
+                self.standing.insert(identity(event), (object.key(), seen));
+                self.by_age.insert((seen, object.key()));
                 let instant = object.metadata().name.as_deref().and_then(|name| name.rsplit_once('.'));
                 let instant = instant.and_then(|(_, hex)| i128::from_str_radix(hex, 16).ok());
                 self.latest = self.latest.max(instant.unwrap_or(0));
@@ -62,11 +67,11 @@ impl Recorder {
     pub fn record(&mut self, cluster: &mut Cluster, about: &Object, note: Note<'_>, now: Timestamp) {
         let metadata = about.metadata();
         let uid = metadata.uid.clone().unwrap_or_default();
-        let identity = (uid.clone(), note.reason.to_owned(), note.message.clone());
-        if let Some(key) = self.standing.get(&identity).cloned()
+        let message = visible(&note.message);
+        let identity = (uid.clone(), note.reason.to_owned(), message.clone());
+        if let Some((key, seen)) = self.standing.get(&identity).cloned()
             && let Some(Object::Event(standing)) = cluster.get(&key)
         {
-            let seen = last_seen(standing);
             if !note.at_most_every.is_zero() && now.duration_since(seen) < note.at_most_every {
                 return;
             }
@@ -74,7 +79,8 @@ impl Recorder {
             event.count = Some(event.count.unwrap_or(1).saturating_add(1));
             event.last_timestamp = Some(whole_second(now));
             self.by_age.remove(&(seen, key.clone()));
-            self.by_age.insert((last_seen(&event), key));
+            self.by_age.insert((last_seen(&event), key.clone()));
+            self.standing.insert(identity, (key, last_seen(&event)));
             // The event was just read, so it is there.
             let _ = cluster.update(event.into());
             return;
@@ -97,7 +103,7 @@ impl Recorder {
             },
             type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
             reason: Some(note.reason.to_owned()),
-            message: Some(note.message),
+            message: Some(message),
             source: Some(EventSource { component: Some(note.component.to_owned()), host: None }),
             reporting_component: Some(note.component.to_owned()),
             reporting_instance: Some(String::new()),
@@ -114,7 +120,7 @@ impl Recorder {
         event.metadata.name = Some(key.name.clone());
         let age = last_seen(&event);
         if cluster.create(Object::Event(Arc::new(event)), now).is_ok() {
-            self.standing.insert(identity, key.clone());
+            self.standing.insert(identity, (key.clone(), age));
             self.by_age.insert((age, key));
         }
     }
@@ -131,6 +137,13 @@ impl Recorder {
         }
     }
 
+    /// The clock was set back: ages stay what they are, whatever the events say.
+    pub fn clock_set_back(&mut self, set_back: &SetBack) {
+        self.standing.values_mut().for_each(|(_, seen)| *seen = set_back.due(*seen));
+        self.by_age =
+            std::mem::take(&mut self.by_age).into_iter().map(|(seen, key)| (set_back.due(seen), key)).collect();
+    }
+
     /// When the next event is to go.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.by_age.first().map(|(seen, _)| seen.saturating_add(KEPT).unwrap_or(*seen))
@@ -145,4 +158,36 @@ fn identity(event: &Event) -> Identity {
 fn last_seen(event: &Event) -> Timestamp {
     let time = event.last_timestamp.as_ref().or(event.metadata.creation_timestamp.as_ref());
     time.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn messages_are_one_line_that_can_be_shown() {
+        let rows = [
+            ("create Pod web-0 in StatefulSet web successful", "create Pod web-0 in StatefulSet web successful"),
+            ("\u{1b}[31m\u{202e}a\nb", "\\u{1b}[31m\\u{202e}a\\nb"),
+        ];
+        let now = Timestamp::UNIX_EPOCH;
+        for (message, expected) in rows {
+            let (mut cluster, mut recorder) = (Cluster::new(0), Recorder::default());
+            let namespace = json!({"metadata": {"name": "default"}});
+            cluster.create(Object::from_json(Kind::Namespace, namespace).unwrap(), now).unwrap();
+            let service = json!({"metadata": {"name": "a", "namespace": "default", "uid": "u"}});
+            let about = Object::from_json(Kind::Service, service).unwrap();
+            for _ in 0..2 {
+                let message = message.to_owned();
+                let at_most_every = SignedDuration::ZERO;
+                let note = Note { component: "test", warning: true, reason: "Test", message, at_most_every };
+                recorder.record(&mut cluster, &about, note, now);
+            }
+            let events: Vec<_> = cluster.of_kind(Kind::Event).map(Object::to_json).collect();
+            assert_eq!(events.len(), 1, "the same again is counted: {events:?}");
+            assert_eq!((&events[0]["message"], &events[0]["count"]), (&json!(expected), &json!(2)));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod classes;
+mod clock;
 mod edits;
 mod expected;
 mod forms;

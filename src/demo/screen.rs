@@ -1,6 +1,7 @@
 //! What a demo prints: steps, pods as they change, answers as dig writes them, and differences; in colour on a terminal.
 
 use super::{client::Reply, condition::Difference, observe::PodView};
+use crate::escape::visible_lines;
 use anstyle::{AnsiColor, Style};
 use std::{
     collections::BTreeSet,
@@ -52,7 +53,7 @@ impl<'a> Screen<'a> {
     fn line(&mut self, style: Style, text: &str) {
         let _ = match text {
             "" => writeln!(self.out),
-            _ => writeln!(self.out, "{style}{text}{style:#}"),
+            _ => writeln!(self.out, "{style}{}{style:#}", visible_lines(text)),
         };
     }
 

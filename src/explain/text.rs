@@ -1,6 +1,7 @@
 //! An explanation as people read it.
 
 use super::{Explanation, Level, Status};
+use crate::escape::visible;
 use std::fmt::{self, Display};
 
 /// Columns before the text of a step.
@@ -39,11 +40,12 @@ impl Status {
 
 impl Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} {}, asked by a pod of namespace {}", self.asked, self.record_type, self.namespace)?;
+        let question = format!("{} {}, asked by a pod of namespace {}", self.asked, self.record_type, self.namespace);
+        writeln!(f, "{}", visible(&question))?;
         for (index, tried) in self.tries.iter().enumerate() {
             line(f, "", if index == 0 { "search" } else { "" }, &format!("{} {}", tried.name, tried.outcome))?;
         }
-        writeln!(f, "{}", self.name)?;
+        writeln!(f, "{}", visible(&self.name))?;
         for step in &self.steps {
             line(f, step.status.word(), step.level.word(), &step.text)?;
         }
@@ -62,8 +64,8 @@ impl Explanation {
     /// Only what DNS says.
     pub fn short(&self) -> String {
         match self.answer.records.as_slice() {
-            [] => format!("{} {}\n", self.name, self.answer.outcome()),
-            records => records.iter().map(|record| format!("{record}\n")).collect(),
+            [] => visible(&format!("{} {}", self.name, self.answer.outcome())) + "\n",
+            records => records.iter().map(|record| visible(record) + "\n").collect(),
         }
     }
 
@@ -93,12 +95,11 @@ impl Explanation {
     }
 }
 
-/// A status, a level and a text that is broken between words. Control characters, which a name may hold, are shown
-/// escaped.
+/// A status, a level and a text that is broken between words.
 fn line(f: &mut fmt::Formatter<'_>, status: &str, level: &str, text: &str) -> fmt::Result {
     write!(f, "  {status:<5} {level:<13}")?;
     let mut column = MARGIN;
-    for (index, word) in text.split(' ').enumerate() {
+    for (index, word) in visible(text).split(' ').enumerate() {
         let width = word.chars().count();
         if index > 0 && column + 1 + width > WIDTH {
             write!(f, "\n{:MARGIN$}", "")?;
@@ -107,9 +108,7 @@ fn line(f: &mut fmt::Formatter<'_>, status: &str, level: &str, text: &str) -> fm
             f.write_str(" ")?;
             column += 1;
         }
-        for letter in word.chars() {
-            if letter.is_control() { write!(f, "{}", letter.escape_default())? } else { write!(f, "{letter}")? }
-        }
+        f.write_str(word)?;
         column += width;
     }
     writeln!(f)

@@ -2,6 +2,7 @@
 
 use crate::{
     answer::foreign::Foreign,
+    escape::visible,
     wire::{Rcode, TTL_MAX, edns::ExtendedError},
 };
 use hickory_proto::{
@@ -107,7 +108,7 @@ impl Said {
 fn explanation(octets: &[u8], who: &str) -> Option<(u16, String)> {
     let (code, text) = octets.split_first_chunk()?;
     let text = String::from_utf8_lossy(text);
-    let text = text.trim_end_matches('\0');
+    let text = visible(text.trim_end_matches('\0'));
     let text = &text[..text.floor_char_boundary(EXPLANATION)];
     Some((u16::from_be_bytes(*code), format!("{who}: {text}")))
 }

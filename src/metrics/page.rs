@@ -1,5 +1,6 @@
 //! One page of metrics under way: families of rows, each written with its name, help and type once.
 
+use crate::escape::visible;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
     metrics::{MetricType, histogram::Histogram},
@@ -14,7 +15,7 @@ pub(super) struct Page<'e>(pub(super) DescriptorEncoder<'e>);
 
 /// One label.
 pub(super) fn label(name: &'static str, value: impl Into<String>) -> Labels {
-    vec![(name, value.into())]
+    vec![(name, visible(&value.into()))]
 }
 
 impl Page<'_> {

@@ -1,7 +1,7 @@
 //! Notes about names besides their records, told only when they differ from what was told before.
 
 use super::HashMap;
-use crate::{name::Name, zone::Note};
+use crate::{escape::visible, name::Name, zone::Note};
 use std::sync::Arc;
 
 /// What was told of names, and what is to be told next.
@@ -57,6 +57,7 @@ pub fn present(reason: &str) -> Note {
 }
 
 fn shortened(reason: &str, room: usize) -> String {
+    let reason = &*visible(reason);
     if reason.len() <= room {
         return reason.to_owned();
     }

@@ -2,8 +2,11 @@
 
 pub mod address;
 pub mod behaviour;
+mod set_back;
 pub mod simulated;
 mod status;
+
+pub use set_back::SetBack;
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -40,6 +43,9 @@ pub trait PodRuntime {
     fn poll(&mut self, now: Timestamp) -> Vec<Report>;
     /// When something is due next.
     fn next_due(&self) -> Option<Timestamp>;
+    /// The clock was set back: what is due, and what statuses say, follows. Nothing is reported of it, since the
+    /// controller moves the statuses that it has in the same way.
+    fn clock_set_back(&mut self, set_back: &SetBack);
 }
 
 /// What the runtime tells about one pod.

@@ -13,7 +13,7 @@
 
 pub use super::behaviour::check_annotations;
 use super::{
-    PodRuntime, Report, What,
+    PodRuntime, Report, SetBack, What,
     address::{AddressPool, Exhausted},
     behaviour::{Behaviour, End},
     is_overwritten, status,
@@ -457,6 +457,16 @@ impl PodRuntime for Simulated {
         let timer = self.timers.first_key_value().map(|((due, _), _)| *due);
         let stranger = self.strangers.front().map(|(due, _)| *due);
         timer.into_iter().chain(stranger).min()
+    }
+
+    fn clock_set_back(&mut self, set_back: &SetBack) {
+        let timers = std::mem::take(&mut self.timers).into_iter();
+        self.timers = timers.map(|((at, asked), step)| ((set_back.due(at), asked), step)).collect();
+        for pod in self.pods.values_mut() {
+            pod.timers.values_mut().for_each(|(at, _)| *at = set_back.due(*at));
+            set_back.status(&mut pod.status);
+        }
+        self.strangers.iter_mut().for_each(|(at, _)| *at = set_back.due(*at));
     }
 }
 

@@ -5,7 +5,10 @@ use super::{
     fault::{At, Fault, Kind, Located, suggest},
     path::join,
 };
-use crate::diagnostic::{Diagnostic, Place, Severity, visible};
+use crate::{
+    diagnostic::{Diagnostic, Place, Severity},
+    escape::visible,
+};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess,
     VariantAccess, Visitor, value::BorrowedStrDeserializer,

@@ -8,7 +8,10 @@ use super::{
     split::{Chunk, split},
     wording,
 };
-use crate::diagnostic::{Diagnostic, Place, Severity, lines, visible};
+use crate::{
+    diagnostic::{Diagnostic, Place, Severity, lines},
+    escape::visible,
+};
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},

@@ -27,6 +27,8 @@ pub enum Operation {
     Restart {
         loses_last_turn: bool,
     },
+    /// Somebody sets the clock forward by so many seconds, or back, while the program runs or between two runs.
+    SetClock(i32, bool),
     /// Milliseconds pass.
     Wait(u32),
     /// Nobody does anything until nothing happens any more.
@@ -174,6 +176,10 @@ fn operation(rng: &mut Rng) -> Operation {
         65..=70 => Operation::Restart { loses_last_turn: rng.bool() },
         71..=73 => Operation::Rest,
         74..=76 => Operation::Note(set, rng.u8(..)),
+        77..=80 => {
+            let seconds = pick(rng, &[2, 60, 3600, 31_536_000]);
+            Operation::SetClock(if rng.bool() { seconds } else { -seconds }, rng.u8(..4) == 0)
+        }
         _ => Operation::Wait(match rng.u8(..4) {
             0 => 0,
             1 => rng.u32(..200),

@@ -299,8 +299,30 @@ impl World {
                 });
             }
             Operation::Restart { loses_last_turn } => return self.restart(loses_last_turn),
+            Operation::SetClock(seconds, restarts) => return self.set_clock(seconds, restarts),
             Operation::Wait(time) => return self.wait(SignedDuration::from_millis(time.into())),
             Operation::Rest => return self.rest().map(|_| ()),
+        }
+        self.settle()
+    }
+
+    /// What is due comes after the same real time when the clock was set back, and at once when it was set forward.
+    fn set_clock(&mut self, seconds: i32, restarts: bool) -> Checked {
+        let by = SignedDuration::from_secs(seconds.into());
+        let due = self.wake_at.map(|at| at.duration_since(self.now));
+        self.now += by;
+        if restarts {
+            // Times that are in the future now are written anew.
+            self.wake_at = Some(self.now);
+            return self.restart(false);
+        }
+        if by.is_negative() {
+            self.controller.clock_set_back(by.abs(), self.now);
+            self.turn()?;
+            let due_now = self.wake_at.map(|at| at.duration_since(self.now));
+            if due_now > due.map(|due| due + SignedDuration::from_secs(1)) {
+                return Err(format!("[clock] what was due in {due:?} is due in {due_now:?}"));
+            }
         }
         self.settle()
     }

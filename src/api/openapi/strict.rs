@@ -2,9 +2,12 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
-use crate::object::{
-    quantity::{MALFORMED, Precision, canonical},
-    schema::{Field, Schema, Type},
+use crate::{
+    escape::visible,
+    object::{
+        quantity::{MALFORMED, Precision, canonical},
+        schema::{Field, Schema, Type},
+    },
 };
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -90,7 +93,9 @@ fn go_value(value: &Value) -> String {
 pub fn warning(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     // Control characters could end the header, and nothing beyond ASCII may stand in one.
-    for letter in text.chars().map(|letter| if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' }) {
+    for letter in
+        visible(text).chars().map(|letter| if letter.is_ascii_graphic() || letter == ' ' { letter } else { '?' })
+    {
         if matches!(letter, '"' | '\\') {
             quoted.push('\\');
         }
@@ -439,7 +444,7 @@ mod tests {
              \"spec.serviceNam\""
         );
         assert_eq!(warning(&faults[0]), r#"299 - "unknown field \"spec.serviceNam\"""#);
-        assert_eq!(warning("a\r\nb\\ü"), r#"299 - "a??b\\?""#);
+        assert_eq!(warning("a\r\nb\\ü"), r#"299 - "a\\u{d}\\nb\\?""#);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -12,7 +12,10 @@ use crate::{
     zone::{self, Rrset},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// All records but SOA, by owner and type.
 type Published = BTreeMap<(String, RecordType), Rrset>;
@@ -131,4 +134,48 @@ fn names_of_an_earlier_run_are_published_first_and_stay() {
         let ttl = |published: &Published| published.get(&(owner.to_owned(), rtype)).map(Rrset::ttl);
         assert_eq!([ttl(&first), ttl(&settled)], [Some(at_first), Some(then)], "{owner}");
     }
+}
+
+/// The clock is a year ahead when pods are made, and then right again.
+#[test]
+fn a_clock_that_was_ahead_delays_nothing() {
+    let settings = settings();
+    let mut run = beginning(&settings);
+    run.controller.runtime_mut().set_delays(Duration::from_millis(300), Duration::ZERO, Duration::ZERO);
+    let is_ahead = Arc::new(AtomicBool::new(true));
+    let wall = |begun: Instant| "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + begun.elapsed();
+    let (begun, year) = (Instant::now(), SignedDuration::from_hours(8766));
+    let clock = {
+        let (is_ahead, mut was_ahead) = (Arc::clone(&is_ahead), true);
+        move || match is_ahead.load(Ordering::Relaxed) {
+            true => Reading { at: wall(begun) + year, set_back: SignedDuration::ZERO },
+            false => {
+                let set_back = if std::mem::take(&mut was_ahead) { year } else { SignedDuration::ZERO };
+                Reading { at: wall(begun), set_back }
+            }
+        }
+    };
+    let (requests, requested) = channel();
+    let control_loop = std::thread::spawn(move || run.run(&requested, clock));
+    let pod = json!({"metadata": {"name": "one", "namespace": "default"},
+                     "spec": {"containers": [{"name": "a", "image": "a"}]}});
+    let mut pod = Object::from_json(Kind::Pod, pod).unwrap();
+    object::set_defaults(&mut pod);
+    let events = vec![Event::Apply(pod.clone().into()), Event::Loaded];
+    ask(&requests, |reply| Request::Events(events, Instant::now(), Due::Published, reply)).unwrap();
+    is_ahead.store(false, Ordering::Relaxed);
+    let end = Instant::now() + Duration::from_secs(20);
+    let status = loop {
+        let found = ask(&requests, |reply| Request::Object(pod.key(), reply)).unwrap();
+        let status = found.map(|found| found.to_json()["status"].clone()).unwrap_or_default();
+        if status["phase"] == "Running" {
+            break status;
+        }
+        assert!(Instant::now() < end, "{status}");
+        std::thread::yield_now();
+    };
+    assert!(status.to_string().contains("2026-01-01T00:00:"), "{status}");
+    assert!(!status.to_string().contains("2027-"), "{status}");
+    requests.send(Request::Stop).unwrap();
+    control_loop.join().unwrap();
 }

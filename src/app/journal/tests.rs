@@ -14,7 +14,6 @@ use crate::{
     state::volumes::{STARTS, Work},
     zone::{self, Snapshot},
 };
-use jiff::Timestamp;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -358,7 +357,8 @@ fn a_slow_disk_delays_no_publication() {
     let (requests, requested) = control::channel();
     let mut control_loop = Loop::new(controller, publisher, scans, surroundings(&settings), Arc::default());
     control_loop.record_in(bench.journal.take().unwrap());
-    let thread = std::thread::spawn(move || control_loop.run(&requested, Timestamp::now));
+    let mut clock = crate::app::clock::Clock::new();
+    let thread = std::thread::spawn(move || control_loop.run(&requested, move || clock.read()));
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);
         requests

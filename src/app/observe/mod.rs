@@ -12,6 +12,7 @@ pub(super) use readiness::Readiness;
 use super::Control;
 use crate::{
     diagnostic::Severity,
+    escape::visible_lines,
     http,
     metrics::{CONTENT_TYPE, Metrics},
     name::Name,
@@ -74,7 +75,7 @@ pub(super) fn serve(listener: http::Listener, observed: Observed, connections: u
 
 /// Plain text with a status.
 fn text(status: StatusCode, text: impl Into<String>) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.into() + "\n").into_response()
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], visible_lines(&text.into()) + "\n").into_response()
 }
 
 async fn metrics(State(observed): State<Arc<Observed>>) -> Response {

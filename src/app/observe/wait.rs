@@ -1,7 +1,10 @@
 //! Waiting for a Service to have so many addresses in DNS: a long poll for gangs that start together.
 
 use super::{Observed, text};
-use crate::{name::Name, records::reverse_name, settings::parse_duration, wire::rdata::RecordType, zone::Snapshot};
+use crate::{
+    escape::visible, name::Name, records::reverse_name, settings::parse_duration, wire::rdata::RecordType,
+    zone::Snapshot,
+};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
@@ -118,7 +121,7 @@ impl Waiting {
         let is_label = |text: &str| text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
         let base = base.ok().filter(|_| is_label(namespace) && is_label(name));
         let base = base.ok_or_else(|| {
-            format!("service: `{}` is no name of a Service; write namespace/name", asked.service.escape_debug())
+            format!("service: `{}` is no name of a Service; write namespace/name", visible(&asked.service))
         })?;
         let timeout = asked.timeout.as_deref().map_or(Ok(DEFAULT), parse_duration);
         let timeout = timeout.map_err(|problem| format!("timeout: {problem}"))?;
