@@ -3,7 +3,7 @@
 //! What stands at a path may be anything: a named pipe that nobody writes to, a device without end, a socket, a file of
 //! the kernel's that shows this program's own memory. Only regular files are read, also through symbolic links. The look
 //! before the opening keeps devices and pipes from noticing us; the look at what was opened is the one that counts,
-//! since somebody may have exchanged the file between the two.
+//! since somebody may have exchanged the file between the two. `/dev/null` is an empty file to whoever names it.
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +97,7 @@ fn admit(metadata: &Metadata) -> io::Result<()> {
     let what = if metadata.is_dir() { Some("a directory") } else { special(metadata) };
     match what {
         None => Ok(()),
+        Some(_) if is_null(metadata) => Ok(()),
         Some(what) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, and no regular file"))),
     }
 }
@@ -118,6 +119,19 @@ fn special_kind(kind: fs::FileType) -> &'static str {
 #[cfg(not(unix))]
 fn special_kind(_: fs::FileType) -> &'static str {
     "of a special kind"
+}
+
+/// Whether it is the device that has nothing in it.
+#[cfg(unix)]
+fn is_null(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    let is_same = |null: Metadata| null.file_type().is_char_device() && null.rdev() == metadata.rdev();
+    metadata.file_type().is_char_device() && fs::metadata("/dev/null").is_ok_and(is_same)
+}
+
+#[cfg(not(unix))]
+fn is_null(_: &Metadata) -> bool {
+    false
 }
 
 /// Whether it lies on a file system of the kernel's: such files call themselves regular, some have no end or show secrets

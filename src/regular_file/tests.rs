@@ -31,7 +31,17 @@ impl Kinds {
         fs::write(at("latin1"), b"\xe4").unwrap();
         fs::create_dir(at("directory")).unwrap();
         assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
-        let links = ["file", "pipe", "directory", "nowhere", "/dev/zero", "/proc/self/environ", "/proc/kcore", "/proc"];
+        let links = [
+            "file",
+            "pipe",
+            "directory",
+            "nowhere",
+            "/dev/zero",
+            "/dev/null",
+            "/proc/self/environ",
+            "/proc/kcore",
+            "/proc",
+        ];
         for target in links {
             symlink(target, at(&format!("to-{}", target.rsplit('/').next().unwrap()))).unwrap();
         }
@@ -69,6 +79,7 @@ fn what_is_read() {
         ("to-pipe", "it is a pipe, and no regular file"),
         ("socket", "it is a socket, and no regular file"),
         ("to-zero", "it is a device, and no regular file"),
+        ("to-null", "0 octets"),
         ("to-environ", "it is part of /proc or /sys, which the kernel makes up, and no regular file"),
         ("to-proc", "it is a directory, and no regular file"),
         ("to-nowhere", "No such file or directory (os error 2)"),

@@ -611,7 +611,7 @@ fn files_and_variables_that_cannot_be_read() {
     assert_eq!(load(latin)[0].message, "line 2 is not UTF-8");
     let large = directory.path().join("large.yaml");
     fs::write(&large, "#".repeat(1_100_000)).unwrap();
-    assert_eq!(load(large)[0].message, "settings are at most 1024 KiB");
+    assert_eq!(load(large)[0].message, "the settings cannot be read: it is larger than 1 MiB");
 
     let wrong =
         Overrides::default().or_environment(|name| (name == "HEADLESS_DNS_LISTEN").then(|| "x,127.0.0.1:1".into()));
