@@ -252,4 +252,13 @@ fn a_running_server_shows_statuses_names_and_refusals() {
         let status: serde_json::Value = serde_json::from_str(body).unwrap();
         check(what, status["message"].as_str().unwrap());
     }
+    let invalid = format!(
+        "{{\"metadata\": {{\"name\": {JSON}, \"labels\": {{\"a\": {JSON}}}}}, \"spec\": {{\"ports\": [{{\"port\": 80}}]}}}}"
+    );
+    let reply = send(api, services, "application/json", &invalid);
+    let status: serde_json::Value = serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap();
+    check("name in details", status["details"]["name"].as_str().unwrap());
+    let causes = status["details"]["causes"].as_array().unwrap();
+    assert!(causes.len() >= 2, "{status}");
+    causes.iter().for_each(|cause| check("cause", cause["message"].as_str().unwrap()));
 }

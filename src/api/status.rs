@@ -251,7 +251,7 @@ impl Refused {
             "reason": self.reason,
         });
         if !self.details.is_null() {
-            status["details"] = Value::clone(&self.details);
+            status["details"] = shown(&self.details);
         }
         status["code"] = self.code.into();
         status
@@ -261,6 +261,16 @@ impl Refused {
 /// The resource of a kind in the store.
 pub fn resource_of(kind: Kind) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| resource.stored() == Some(kind))
+}
+
+/// The same with all texts as they may be shown: kubectl prints names and causes as they are.
+fn shown(details: &Value) -> Value {
+    match details {
+        Value::String(text) => Value::String(visible_lines(text)),
+        Value::Array(all) => all.iter().map(shown).collect(),
+        Value::Object(fields) => fields.iter().map(|(field, value)| (field.clone(), shown(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 fn sentence(error: &FieldError) -> String {
