@@ -72,7 +72,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "zone",
         ],
     ),
-    ("demo", &["app", "cli", "controller", "diagnostic", "escape", "name", "object", "regular_file", "settings", "yaml"]),
+    (
+        "demo",
+        &["app", "cli", "controller", "diagnostic", "escape", "name", "object", "regular_file", "settings", "yaml"],
+    ),
     (
         "cli",
         &[
