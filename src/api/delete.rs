@@ -8,6 +8,7 @@ use super::{
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
+    watch::Told,
     write::{Warnings, carry_out, check_type},
 };
 use crate::{
@@ -152,7 +153,7 @@ pub async fn delete_all(
         }
     }
     let metadata = ListMetadata { resource_version: page.resource_version, ..ListMetadata::default() };
-    let objects = page.objects.into_iter().map(|object| object.to_json());
+    let objects = page.objects.into_iter().map(Told::Stored);
     let body = list_body(api, share, page.resource_version, &metadata, shape, objects);
     let response = ([(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response();
     Ok((response, Warnings::new()))

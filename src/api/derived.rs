@@ -153,7 +153,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
             Box::new(page.into_iter().map(|(_, object)| object))
         }
     };
-    let body = list_body(api, share, newest, &metadata, shape, objects);
+    let body = list_body(api, share, newest, &metadata, shape, objects.map(Told::Made));
     Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
@@ -208,8 +208,8 @@ fn service_of(change: &Change) -> Option<Name> {
 }
 
 impl Watched for Derived {
-    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter()
+    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter().map(Told::Made)
     }
 
     fn concerns(&self, change: &Change) -> bool {

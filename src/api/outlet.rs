@@ -103,12 +103,19 @@ impl Outlet {
         }
     }
 
-    /// A share for a text that only this client is told; short ones need none.
-    pub async fn room_for(&mut self, text: &str) -> Result<Option<Share>, Gone> {
-        match text.len() {
-            0..=CHUNK => Ok(None),
-            octets => self.room_of(octets).await.map(Some),
-        }
+    /// A text that only this client is told, and its share. Who waits for room has no text meanwhile: it is made, its
+    /// length is seen, and it is made anew once there is room for it. Short ones need none.
+    pub async fn text(&mut self, make: impl Fn() -> String) -> Result<(String, Share), Gone> {
+        let budget = Arc::clone(&self.budget);
+        let mut needed = 0;
+        self.room(|| {
+            let mut share = budget.take(needed)?;
+            let text = make();
+            needed = if text.len() > CHUNK { text.len() } else { 0 };
+            share.grow_to(needed)?;
+            Ok((text, share))
+        })
+        .await
     }
 
     /// A share of so many octets, as soon as there is one.

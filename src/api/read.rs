@@ -11,6 +11,7 @@ use super::{
     shape::{ListMetadata, Shape},
     status::Refused,
     stream,
+    watch::Told,
 };
 use crate::{
     cluster::Cluster,
@@ -130,7 +131,7 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
     };
     let metadata = ListMetadata { resource_version, continue_from, remaining: page.remaining };
     let share = holding(api, page.objects.len())?;
-    let objects = page.objects.into_iter().map(|object| object.to_json());
+    let objects = page.objects.into_iter().map(Told::Stored);
     Ok(respond(StatusCode::OK, list_body(api, share, page.resource_version, &metadata, shape, objects)))
 }
 
@@ -156,7 +157,7 @@ pub fn list_body(
     version: u64,
     metadata: &ListMetadata,
     shape: Shape,
-    objects: impl Iterator<Item = Value> + Send + 'static,
+    objects: impl Iterator<Item = Told> + Send + 'static,
 ) -> Body {
     let (parts, body) = stream::channel();
     let mut outlet = api.outlet(parts);
@@ -174,12 +175,15 @@ async fn tell_list(
     outlet: &mut Outlet,
     head: &str,
     shape: Shape,
-    objects: impl Iterator<Item = Value>,
+    objects: impl Iterator<Item = Told>,
 ) -> Result<(), Gone> {
     outlet.write(head).await?;
     for (index, object) in objects.enumerate() {
-        let text = shape.item(object).to_string();
-        let _held = outlet.room_for(&text).await?;
+        let made = || match &object {
+            Told::Stored(object) => object.to_json(),
+            Told::Made(object) => object.clone(),
+        };
+        let (text, _share) = outlet.text(|| shape.item(made()).to_string()).await?;
         if index > 0 {
             outlet.write(",").await?;
         }

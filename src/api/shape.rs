@@ -4,7 +4,7 @@ use super::{negotiate::Form, resource::Resource, table, texts};
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 /// What of an object stands in a Table's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,31 +100,32 @@ impl Shape {
         }
     }
 
-    /// The same as text around a text that all who watch share, which this says the form of; `object` is asked for where
-    /// more of it is needed. `None` where nothing is shared.
-    pub fn around<'a>(
-        &self,
-        first: bool,
-        object: impl FnOnce() -> Arc<Value>,
-    ) -> Option<(Cow<'a, str>, texts::Form, &'static str)> {
-        let form = match (self.form, self.include) {
-            (Form::Plain | Form::Aggregated, _) => return Some(("".into(), texts::Form::Whole, "")),
-            (Form::Partial, _) => return Some(("".into(), texts::Form::Partial, "")),
-            (Form::Table(_), Include::Nothing) => return None,
-            (Form::Table(_), Include::Metadata) => texts::Form::Partial,
-            (Form::Table(_), Include::Object) => texts::Form::Whole,
-        };
-        let Form::Table(version) = self.form else { return None };
+    /// Which text of an object stands in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
+    /// `None` where none does.
+    pub fn shared(&self) -> Option<texts::Form> {
+        match (self.form, self.include) {
+            (Form::Plain | Form::Aggregated, _) | (Form::Table(_), Include::Object) => Some(texts::Form::Whole),
+            (Form::Partial, _) | (Form::Table(_), Include::Metadata) => Some(texts::Form::Partial),
+            (Form::Table(_), Include::Nothing) => None,
+        }
+    }
+
+    /// What stands before the shared text; `object` is asked for where it tells of it.
+    pub fn begin(&self, first: bool, object: impl FnOnce() -> Arc<Value>) -> String {
+        let Form::Table(version) = self.form else { return String::new() };
         let object = object();
-        let columns = if first { table::columns(self.kind) } else { Vec::new() };
+        let columns = Value::Array(if first { table::columns(self.kind) } else { Vec::new() });
         let cells = Value::Array(table::cells(self.kind, &object, self.now));
         let metadata = json!({"resourceVersion": version_of(&object)});
-        let columns = Value::Array(columns);
-        let begin = format!(
+        format!(
             "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":{metadata},\
              \"columnDefinitions\":{columns},\"rows\":[{{\"cells\":{cells},\"object\":"
-        );
-        Some((begin.into(), form, "}]}"))
+        )
+    }
+
+    /// What stands behind it.
+    pub fn end(&self) -> &'static str {
+        if matches!(self.form, Form::Table(_)) { "}]}" } else { "" }
     }
 
     /// The object of a BOOKMARK: a version, and what annotations say of it.
@@ -229,11 +230,15 @@ mod tests {
                 for first in [false, true] {
                     let shape = Shape::new(form, include, resource, Timestamp::UNIX_EPOCH);
                     let expected = shape.event(object.clone(), first);
-                    let Some((begin, form, end)) = shape.around(first, || Arc::new(object.clone())) else {
-                        assert_eq!(include, "None");
-                        continue;
+                    let shared = match shape.shared() {
+                        Some(texts::Form::Whole) => object.clone(),
+                        Some(texts::Form::Partial) => table::partial(&object),
+                        None => {
+                            assert_eq!(include, "None");
+                            continue;
+                        }
                     };
-                    let shared = if form == texts::Form::Whole { object.clone() } else { table::partial(&object) };
+                    let (begin, end) = (shape.begin(first, || Arc::new(object.clone())), shape.end());
                     assert_eq!(format!("{begin}{shared}{end}"), expected.to_string());
                 }
             }

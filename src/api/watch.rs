@@ -145,8 +145,8 @@ pub enum Told {
 
 /// What a watch is about: what is there at its beginning, and what a change means to it.
 pub trait Watched: Send + 'static {
-    /// Objects to begin with, made when they are told.
-    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static;
+    /// Objects to begin with.
+    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static;
     /// Whether a change may mean something.
     fn concerns(&self, change: &Change) -> bool;
     /// What changes mean, in order: types and objects. `None` if nobody can say any more.
@@ -161,8 +161,8 @@ struct Stored {
 }
 
 impl Watched for Stored {
-    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter().map(|object| object.to_json())
+    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter().map(Told::Stored)
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -180,7 +180,7 @@ impl Watched for Stored {
 struct Nothing;
 
 impl Watched for Nothing {
-    fn initial(&mut self) -> impl Iterator<Item = Value> + Send + 'static {
+    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
         std::iter::empty()
     }
 
@@ -240,7 +240,7 @@ impl Watcher {
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.sink.outlet.begin(self.version);
         for object in watched.initial() {
-            self.sink.add("ADDED", Told::Made(object)).await?;
+            self.sink.add("ADDED", object).await?;
         }
         self.initial = None;
         self.sink.outlet.end();
@@ -308,25 +308,24 @@ struct Sink {
 impl Sink {
     async fn add(&mut self, kind: &str, object: Told) -> Result<(), Gone> {
         let first = std::mem::take(&mut self.first);
-        let made = match object {
-            Told::Stored(object) => {
-                let is_deletion = kind == DELETED;
-                let (texts, shape) = (Arc::clone(&self.texts), self.shape);
-                if let Some((begin, form, end)) = shape.around(first, || texts.made(&object, is_deletion)) {
-                    let text = self.outlet.room(|| texts.of(&object, is_deletion, form)).await?;
-                    let _begin = self.outlet.room_for(&begin).await?;
-                    self.outlet.write(&format!("{{\"type\":\"{kind}\",\"object\":")).await?;
-                    for part in [&*begin, &**text, end, "}\n"] {
-                        self.outlet.write(part).await?;
-                    }
-                    return Ok(());
-                }
-                object.to_json()
+        let (texts, shape, is_deletion) = (Arc::clone(&self.texts), self.shape, kind == DELETED);
+        if let Told::Stored(object) = &object
+            && let Some(form) = shape.shared()
+        {
+            let text = self.outlet.room(|| texts.of(object, is_deletion, form)).await?;
+            let around = || shape.begin(first, || texts.made(object, is_deletion));
+            let (begin, _share) = self.outlet.text(around).await?;
+            self.outlet.write(&format!("{{\"type\":\"{kind}\",\"object\":")).await?;
+            for part in [&*begin, &**text, shape.end(), "}\n"] {
+                self.outlet.write(part).await?;
             }
-            Told::Made(object) => object,
+            return Ok(());
+        }
+        let made = || match &object {
+            Told::Stored(object) => object.to_json(),
+            Told::Made(object) => object.clone(),
         };
-        let text = self.shape.event(made, first).to_string();
-        let _held = self.outlet.room_for(&text).await?;
+        let (text, _share) = self.outlet.text(|| shape.event(made(), first).to_string()).await?;
         self.tell(kind, &text).await
     }
 
