@@ -17,7 +17,9 @@ use std::{
 /// Most files that are read in all directories together.
 pub const MAX_FILES: usize = 65_536;
 /// Most entries of one directory and all below it that are looked at, manifests or not.
-pub const MAX_ENTRIES: usize = 262_144;
+pub const MAX_ENTRIES: usize = 131_072;
+/// Most directories that are watched of one and all below it; changes in others are found by re-scanning.
+pub const MAX_WATCHED: usize = 4096;
 /// Deepest sub-directory.
 pub const MAX_DEPTH: usize = 32;
 
@@ -132,7 +134,7 @@ fn walk(directory: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, listing: &
     }
 }
 
-/// The directories in which [`list`] looks for manifests, each by one path: those of `root` first.
+/// The first [`MAX_WATCHED`] directories in which [`list`] looks for manifests, each by one path: those least deep.
 pub(super) fn directories(root: &Path) -> Vec<PathBuf> {
     let (mut found, mut seen, mut entries) = (Vec::new(), BTreeSet::new(), 0);
     let mut next = vec![root.to_owned()];
@@ -156,6 +158,9 @@ pub(super) fn directories(root: &Path) -> Vec<PathBuf> {
                 }
             }
             found.push(directory);
+            if found.len() == MAX_WATCHED {
+                return found;
+            }
         }
         next = below;
     }
