@@ -228,6 +228,8 @@ fn a_running_server_shows_statuses_names_and_refusals() {
 
     let reply = http::get(observed, "/wait?service=%1b%5b31mMARK%e2%80%ae&timeout=1ms");
     check("wait", &reply.body);
+    let reply = http::get(observed, &format!("/explain?name={name}"));
+    check("explain as JSON", &reply.body);
     let reply = http::get(observed, "/explain?name=a&type=%1b%5b31mMARK%e2%80%ae");
     check("explain over HTTP", &reply.body);
     let page = http::get(observed, "/metrics").body;

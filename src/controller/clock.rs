@@ -36,8 +36,9 @@ impl<R: PodRuntime> Controller<R> {
         for key in keys {
             match self.cluster.get(key) {
                 Some(Object::Pod(pod)) => {
-                    let mut moved = Pod::clone(pod);
-                    if moved.status.as_mut().is_some_and(|status| set_back.status(status)) {
+                    let mut status = pod.status.clone();
+                    if status.as_mut().is_some_and(|status| set_back.status(status)) {
+                        let moved = Pod { status, ..Pod::clone(pod) };
                         // The pod was just read, so it is there.
                         let _ = self.cluster.update(moved.into());
                     }

@@ -1,11 +1,10 @@
 //! Why a name gets its answer, as JSON: what `headless-dns explain` asks for.
 
 use super::{Observed, text};
-use crate::explain::Question;
+use crate::{escape::visible_json, explain::Question};
 use axum::{
-    Json,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -43,7 +42,11 @@ pub(super) async fn explain(
     let control = observed.control.clone();
     // The loop may be busy with a turn, and this thread has others to serve meanwhile.
     match tokio::task::spawn_blocking(move || control.explain(question)).await {
-        Ok(Ok(Ok(explanation))) => Json(explanation).into_response(),
+        Ok(Ok(Ok(explanation))) => {
+            // As curl shows it.
+            let json = visible_json(&serde_json::to_string(&explanation).unwrap_or_default());
+            ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+        }
         Ok(Ok(Err(error))) => text(StatusCode::BAD_REQUEST, error.to_string()),
         Ok(Err(_)) | Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the server is ending"),
     }
