@@ -5,11 +5,10 @@ use super::{
     file::{Checked, SECOND, beside},
     text::Text,
 };
-use crate::wire::cookie::Secret;
+use crate::{regular_file, wire::cookie::Secret};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use std::{
-    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -85,16 +84,8 @@ const SECRETS: usize = 3;
 /// # Errors
 /// What is wrong with the file, as the end of a sentence.
 pub fn read_cookie_secrets(path: &Path) -> Result<Vec<Secret>, String> {
-    let read = || -> io::Result<String> {
-        // A pipe could keep us waiting for ever.
-        if !path.metadata()?.is_file() {
-            return Err(io::Error::other("it is no file"));
-        }
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|error| format!("the secrets cannot be read: {error}"))?;
+    let text = regular_file::read_text(path, LARGEST);
+    let text = text.map_err(|error| format!("the secrets cannot be read: {error}"))?;
     let mut secrets = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let octets = HEXLOWER_PERMISSIVE.decode(line.trim().as_bytes()).ok().and_then(|octets| octets.try_into().ok());
