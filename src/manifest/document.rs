@@ -310,9 +310,10 @@ impl Reader<'_> {
             let message = "generateName makes a new object every time; a manifest declares one that has a name";
             return self.error(node, "metadata.generateName", message, "set metadata.name instead");
         }
-        let mut stripped = strip(node);
-        nulls::fill(kind, &mut stripped);
-        let (mut object, warnings) = match self.typed(kind, &stripped) {
+        let stripped = strip(node);
+        // An edit has to see that null was written: it removes what a creation stores as the empty text.
+        let filled = nulls::filled(kind, &stripped);
+        let (mut object, warnings) = match self.typed(kind, filled.as_ref().unwrap_or(&stripped)) {
             Ok(decoded) => decoded,
             Err(errors) => return self.take(errors, &named),
         };

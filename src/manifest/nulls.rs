@@ -8,8 +8,25 @@ use crate::{
 /// Fields that are maps of texts wherever they stand in a document of a served kind.
 const MAPS: [&str; 6] = ["annotations", "labels", "matchLabels", "nodeSelector", "parameters", "volumeAttributes"];
 
-/// Puts the empty text in the place of null in the document's maps of texts.
-pub(super) fn fill(kind: Kind, node: &mut Node) {
+/// The document with the empty text in the place of null in its maps of texts; `None` where it has no null.
+pub(super) fn filled(kind: Kind, node: &Node) -> Option<Node> {
+    has_null(node).then(|| {
+        let mut node = node.clone();
+        fill(kind, &mut node);
+        node
+    })
+}
+
+fn has_null(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => true,
+        Value::Mapping(entries) => entries.iter().any(|(.., node)| has_null(node)),
+        Value::Sequence(items) => items.iter().any(has_null),
+        _ => false,
+    }
+}
+
+fn fill(kind: Kind, node: &mut Node) {
     if kind == Kind::Service
         && let Some(spec) = entry(node, "spec")
         && let Some(selector) = entry(spec, "selector")
@@ -74,9 +91,9 @@ mod tests {
             (Kind::Pod, "spec: {containers: [{image: }]}", "spec.containers[0].image", false),
         ];
         for (kind, text, path, filled) in rows {
-            let (mut documents, _) = parse(Source { path: Path::new("x"), text });
-            fill(kind, &mut documents[0]);
-            let found = &yaml::find(&documents[0], path).unwrap().value;
+            let (documents, _) = parse(Source { path: Path::new("x"), text });
+            let node = super::filled(kind, &documents[0]).unwrap();
+            let found = &yaml::find(&node, path).unwrap().value;
             assert_eq!(*found, if filled { Value::String(String::new()) } else { Value::Null }, "{text}");
         }
     }

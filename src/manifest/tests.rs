@@ -755,6 +755,11 @@ fn what_a_document_says_is_kept_as_it_is_written() {
             service("namespace: b, labels: null", "selector: {}, clusterIP: ~, externalIPs: [], ports: [{port: 1}]"),
             r#"{"annotations":{},"labels":null,"name":"a","namespace":"b"},"spec":{"clusterIP":null,"externalIPs":[],"ports":[{"port":1}],"selector":{}}}"#,
         ),
+        // To create it, an entry without a value is the empty text; to edit it, it is null.
+        (
+            service("labels: {x: , z: w}", "selector: {app: null}, ports: [{port: 1}]"),
+            r#"{"annotations":{},"labels":{"x":null,"z":"w"},"name":"a","namespace":"default"},"spec":{"ports":[{"port":1}],"selector":{"app":null}}}"#,
+        ),
         // What only a server writes, notes of who applied, and fields that the kind does not have.
         (
             service(

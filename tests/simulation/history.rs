@@ -1,6 +1,6 @@
 //! What happens in a history: its setting and its operations, both made from a seed and nothing else.
 
-use crate::manifests::{Behaviour, Ports, Selects, ServiceManifest, SetManifest, Strategy};
+use crate::manifests::{Behaviour, Form, Ports, Selects, ServiceManifest, SetManifest, Strategy};
 use fastrand::Rng;
 use headless_dns::controller::Cascade;
 
@@ -67,7 +67,7 @@ pub enum ServiceEdit {
     Selects(Selects),
     Ports(Ports),
     // Upstream refuses this for a service that exists.
-    IsHeadless(bool),
+    Form(Form),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,19 +133,20 @@ impl Setting {
             service_name: "peers",
             selects_widely,
         });
-        let service = |namespace, name, is_headless, publishes_not_ready, selects, ports| ServiceManifest {
+        let headless = |is_headless| if is_headless { Form::Headless } else { Form::ClusterIp };
+        let service = |namespace, name, form, publishes_not_ready, selects, ports| ServiceManifest {
             namespace,
             name,
-            is_headless,
+            form,
             publishes_not_ready,
             selects,
             ports,
         };
         let services = vec![
-            service("default", "peers", true, rng.u8(..4) == 0, Selects::Everybody, Ports::Named),
-            service("default", "front", false, false, Selects::App("a"), Ports::Two),
-            service("default", "one", rng.bool(), true, Selects::Pod("a-1"), Ports::ByName),
-            service("other", "peers", rng.u8(..4) > 0, false, Selects::App("a"), Ports::ByName),
+            service("default", "peers", Form::Headless, rng.u8(..4) == 0, Selects::Everybody, Ports::Named),
+            service("default", "front", Form::ClusterIp, false, Selects::App("a"), Ports::Two),
+            service("default", "one", headless(rng.bool()), true, Selects::Pod("a-1"), Ports::ByName),
+            service("other", "peers", headless(rng.u8(..4) > 0), false, Selects::App("a"), Ports::ByName),
         ];
         Setting {
             sets: sets.into(),
@@ -226,13 +227,16 @@ fn set_edit(rng: &mut Rng) -> SetEdit {
 
 fn service_edit(rng: &mut Rng) -> ServiceEdit {
     let selectors = [Selects::Nobody, Selects::Everybody, Selects::App("a"), Selects::App("a-1"), Selects::Pod("a-0")];
-    match rng.u8(..10) {
+    match rng.u8(..12) {
         0..=3 => ServiceEdit::PublishesNotReady(rng.bool()),
         4..=6 => ServiceEdit::Selects(pick(rng, &selectors)),
         7..=8 => {
             let all = [Ports::None, Ports::Unnamed, Ports::Named, Ports::ByName, Ports::Two];
             ServiceEdit::Ports(pick(rng, &all))
         }
-        _ => ServiceEdit::IsHeadless(rng.bool()),
+        _ => {
+            let forms = [Form::Headless, Form::ClusterIp, Form::NodePort, Form::ExternalName];
+            ServiceEdit::Form(pick(rng, &forms))
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! that select their pods, and a bare pod that may hold a name of a set's.
 
 use headless_dns::object::{self, Kind, Object, ObjectKey};
+use k8s_openapi::api::core::v1::ServiceSpec;
 use serde_json::{Value, json};
 
 /// How the pods of a template behave (annotations that the simulated runtime reads).
@@ -154,12 +155,33 @@ pub enum Selects {
     Pod(&'static str),
 }
 
+/// What a Service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Headless,
+    ClusterIp,
+    NodePort,
+    ExternalName,
+}
+
+impl Form {
+    /// The form of a stored Service.
+    pub fn of(spec: &ServiceSpec) -> Form {
+        match (spec.type_.as_deref(), spec.cluster_ip.as_deref()) {
+            (Some("ExternalName"), _) => Form::ExternalName,
+            (Some("NodePort"), _) => Form::NodePort,
+            (_, Some("None")) => Form::Headless,
+            _ => Form::ClusterIp,
+        }
+    }
+}
+
 /// A Service's manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceManifest {
     pub namespace: &'static str,
     pub name: &'static str,
-    pub is_headless: bool,
+    pub form: Form,
     pub publishes_not_ready: bool,
     pub selects: Selects,
     pub ports: Ports,
@@ -173,7 +195,7 @@ impl ServiceManifest {
     pub fn object(&self) -> Object {
         let ports = match self.ports {
             // Only a headless service may do without.
-            Ports::None if self.is_headless => json!([]),
+            Ports::None if self.form == Form::Headless => json!([]),
             Ports::None | Ports::Unnamed => json!([{"port": 80}]),
             Ports::Named => json!([{"name": "web", "port": 80}]),
             Ports::ByName => json!([{"name": "web", "port": 80, "targetPort": "web"}]),
@@ -185,8 +207,14 @@ impl ServiceManifest {
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": {"publishNotReadyAddresses": self.publishes_not_ready, "ports": ports},
         });
-        if self.is_headless {
-            service["spec"]["clusterIP"] = json!("None");
+        match self.form {
+            Form::ClusterIp => {}
+            Form::Headless => service["spec"]["clusterIP"] = json!("None"),
+            Form::NodePort => service["spec"]["type"] = json!("NodePort"),
+            Form::ExternalName => {
+                service["spec"]["type"] = json!("ExternalName");
+                service["spec"]["externalName"] = json!("www.example.test");
+            }
         }
         match self.selects {
             Selects::Nobody => {}

@@ -59,7 +59,8 @@ struct Endpoint {
 /// Slices and zones against pods and services.
 pub fn check(mirror: &Mirror, zones: &Snapshot) -> Checked {
     for service in mirror.services() {
-        if has_selector(service) {
+        // An alias keeps the slices of what it was before.
+        if has_selector(service) && !is_alias(service) {
             slices_are_right(mirror, service)?;
         }
     }
@@ -103,6 +104,10 @@ fn rebuild(mirror: &Mirror) -> Snapshot {
 
 fn has_selector(service: &Service) -> bool {
     service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty())
+}
+
+fn is_alias(service: &Service) -> bool {
+    service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName")
 }
 
 fn families(service: &Service) -> Vec<String> {
@@ -212,6 +217,10 @@ fn wanted(mirror: &Mirror) -> Lines {
     for service in mirror.services() {
         let base = format!("{}.{}.svc.cluster.local.", name(&service.metadata), namespace(&service.metadata));
         let spec = service.spec.clone().unwrap_or_default();
+        if is_alias(service) {
+            lines.insert(format!("{base} CNAME {}.", spec.external_name.unwrap_or_default()));
+            continue;
+        }
         let cluster_ips: Vec<String> = spec.cluster_ips.unwrap_or_default();
         let is_headless = cluster_ips == ["None"];
         let address = |owner: &str, ip: &str| {

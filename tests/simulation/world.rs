@@ -3,7 +3,7 @@
 use crate::{
     history::{Fault, History, Operation, ServiceEdit, SetEdit, Setting, What},
     lifecycle::{self, Asked},
-    manifests::{Behaviour, SetManifest, Strategy, foreign_pod},
+    manifests::{Behaviour, Form, SetManifest, Strategy, foreign_pod},
     mirror::{Mirror, is_terminating, name, namespace},
     names, standing,
 };
@@ -404,9 +404,9 @@ impl World {
                 }
             }
             Some(Object::Service(stored)) => {
-                let is_headless = stored.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some("None"));
+                let Some(spec) = &stored.spec else { return };
                 for service in self.setting.services.iter_mut().filter(|service| service.key() == *key) {
-                    service.is_headless = is_headless;
+                    service.form = Form::of(spec);
                 }
             }
             _ => {}
@@ -443,7 +443,7 @@ impl World {
             ServiceEdit::PublishesNotReady(publishes) => manifest.publishes_not_ready = publishes,
             ServiceEdit::Selects(selects) => manifest.selects = selects,
             ServiceEdit::Ports(ports) => manifest.ports = ports,
-            ServiceEdit::IsHeadless(is_headless) => manifest.is_headless = is_headless,
+            ServiceEdit::Form(form) => manifest.form = form,
         }
         let object = manifest.object();
         if self.declared.contains(&object.key()) { self.apply(object) } else { Ok(()) }
@@ -692,11 +692,15 @@ fn is_forbidden(stored: &Object, declared: &Object) -> bool {
             fixed(stored) != fixed(declared)
         }
         (Object::Service(stored), Object::Service(declared)) => {
-            let headless = |service: &k8s_openapi::api::core::v1::Service| {
-                service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None")
-            };
-            // The other way round the service just keeps its `None`.
-            !headless(stored) && headless(declared)
+            let form = |service: &k8s_openapi::api::core::v1::Service| service.spec.as_ref().map(Form::of);
+            match (form(stored), form(declared)) {
+                // An alias lets go of everything, so every other form is reached by way of it.
+                (Some(Form::ExternalName), _) | (_, Some(Form::ExternalName)) => false,
+                (Some(Form::Headless), Some(Form::NodePort)) => true,
+                // The other way round the service just keeps its `None`.
+                (before, Some(Form::Headless)) => before != Some(Form::Headless),
+                _ => false,
+            }
         }
         _ => false,
     }
