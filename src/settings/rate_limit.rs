@@ -161,7 +161,7 @@ mod tests {
                 (got, _) => panic!("{text}: {got:?}"),
             }
         }
-        assert!(read_cookie_secrets(directory.path()).unwrap_err().contains("no file"));
+        assert!(read_cookie_secrets(directory.path()).unwrap_err().contains("it is a directory"));
         assert!(read_cookie_secrets(&directory.path().join("none")).unwrap_err().contains("cannot be read"));
     }
 }
