@@ -34,7 +34,7 @@
 //! protobuf       decode(body: &[u8]) -> Result<Value, String>                        Namespace and Service
 //! ```
 //!
-//! The structure of the kinds is [`object::schema`](crate::object::schema), patches are [`patch`](crate::patch).
+//! The structure of the kinds is [`object::schema`](crate::object::schema), patches are [`patch`].
 //!
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
