@@ -1,7 +1,7 @@
 //! The structure of the served kinds: fields, their types, and how lists and maps are merged.
 //!
 //! It drives four things: what `kubectl explain` shows, which fields are unknown, strategic merge patches, and
-//! server-side apply. `structure.py` writes the text that it is read from out of the k8s-openapi crate.
+//! server-side apply. `tools/openapi-structure.py` writes the text that it is read from, out of the k8s-openapi crate.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -176,7 +176,7 @@ impl Type {
     }
 }
 
-/// Reads the text that `structure.py` describes.
+/// Reads the text that `tools/openapi-structure.py` describes.
 fn read(text: &'static str) -> BTreeMap<&'static str, Schema> {
     let mut schemas: Vec<Schema> = Vec::new();
     for line in text.lines() {

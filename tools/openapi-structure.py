@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/object/structure.txt: the fields of the served kinds, from the sources of the k8s-openapi crate.
+"""Writes structure.txt: the fields of the served kinds, from the sources of the k8s-openapi crate that is built with.
 
-    python3 src/object/structure.py ~/.cargo/registry/src/*/k8s-openapi-0.29.0 > src/object/structure.txt
+    python3 tools/openapi-structure.py            writes it
+    python3 tools/openapi-structure.py --check    tells whether it is up to date, by its exit code
 
 The crate's types are generated from upstream's own description; its `schemars` text gives the names, types and which
 fields are required, its merge functions give the types of lists. Descriptions are left out. `object::schema` reads it:
@@ -13,12 +14,14 @@ fields are required, its merge functions give the types of lists. Descriptions a
 server-side apply, `set` and `map=KEYS` its types of lists, `granular` an object that is not atomic though its definition
 is; `merge[=KEY]` merges a list in a strategic merge patch, where `retain` allows for `$retainKeys`.
 """
+import difflib
+import glob
 import json
 import os
 import re
+import subprocess
 import sys
 
-VERSION = "v1_36"
 ROOTS = """
 api.apps.v1.ControllerRevision api.apps.v1.StatefulSet api.autoscaling.v1.Scale
 api.core.v1.Endpoints api.core.v1.Event api.core.v1.Namespace api.core.v1.PersistentVolume
@@ -124,7 +127,16 @@ def camel(name):
     return {"resource_id": "resourceID"}.get(name) or re.sub(r"_([a-z])", lambda m: m[1].upper(), name.rstrip("_"))
 
 
-def main(crate):
+def origin():
+    """The folder of the crate's sources and the version of Kubernetes, both as Cargo has them."""
+    metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--locked", "--format-version", "1"]))
+    package = next(package for package in metadata["packages"] if package["name"] == "k8s-openapi")
+    features = next(node["features"] for node in metadata["resolve"]["nodes"] if node["id"] == package["id"])
+    version = next(feature for feature in features if re.fullmatch(r"v1_\d+", feature))
+    return os.path.dirname(package["manifest_path"]), version
+
+
+def structures(crate):
     done, wanted = {}, list(ROOTS)
     while wanted:
         definition = wanted.pop()
@@ -139,9 +151,26 @@ def main(crate):
             # The crate requires it; upstream's description does not.
             need = "!" if name in structure.get("required", []) and name != "metadata" else ""
             lines.append(f"  {name}{need} {typed(node, wanted)}{merging(definition, name, merges.get(name))}")
+    text = []
     for definition in sorted(done):
         atomic = " atomic" if definition.split(".")[-1] in ATOMIC else ""
-        print(definition + atomic, *done[definition], sep="\n")
+        text += [definition + atomic, *done[definition]]
+    return "\n".join(text) + "\n"
 
 
-main(sys.argv[1])
+def main():
+    global VERSION
+    crate, VERSION = origin()
+    path = glob.glob("src/**/structure.txt", recursive=True)[0]
+    written = structures(crate)
+    with open(path) as file:
+        before = file.read()
+    if "--check" not in sys.argv:
+        with open(path, "w") as file:
+            file.write(written)
+    elif written != before:
+        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), written.splitlines(True), path, "made anew"))
+        sys.exit(f"{path} is not what tools/openapi-structure.py writes: run it")
+
+
+main()
