@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "regular_file", "runtime", "yaml"]),
+    ("manifest", &["diagnostic", "object", "regular_file", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
     ("runtime", &[]),
@@ -109,7 +109,6 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("settings", "wire", &["cookie", "tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
-    ("manifest", "runtime", &["simulated"]),
     ("explain", "controller", &["statefulset"]),
     ("explain", "records", &["SERVICE_NAME_LABEL", "reverse_name"]),
     ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),

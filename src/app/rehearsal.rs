@@ -1,7 +1,7 @@
 //! What a fresh start would give: the control plane under a simulated clock, in this thread, without sockets, disk or
 //! memory of an earlier run.
 
-use super::{StartError, advice::Advice, controller_settings, simulated, surroundings, zones};
+use super::{StartError, advice::Advice, controller_settings, scan, simulated, surroundings, zones};
 use crate::{
     controller::{Controller, Event},
     diagnostic::{self, Diagnostic},
@@ -69,8 +69,7 @@ impl Rehearsal {
         if let Some(files) = files {
             snapshot = snapshot.with_static_zones(files);
         }
-        let mut manifests =
-            Manifests::new(settings.manifests.clone()).provisioning_undeclared(settings.provision_undeclared);
+        let mut manifests = scan::manifests(settings);
         let applied = manifests.scan().applied;
         diagnostics.extend(manifests.diagnostics());
 

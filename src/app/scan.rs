@@ -13,6 +13,7 @@ use crate::{
     manifest::{Completeness, Manifests},
     metrics::ControlFigures,
     object::ObjectKey,
+    runtime::simulated::check_annotations,
     settings::Settings,
     telemetry,
     zone::file::ZoneFiles,
@@ -116,6 +117,13 @@ pub(super) struct Scanner {
 /// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
 struct Ending;
 
+/// The manifests that the settings name, looked at as the runtime and the volumes of these settings would take them.
+pub(super) fn manifests(settings: &Settings) -> Manifests {
+    Manifests::new(settings.manifests.clone())
+        .provisioning_undeclared(settings.provision_undeclared)
+        .checking_annotations(check_annotations)
+}
+
 impl Scanner {
     pub(super) fn new(
         settings: &Settings,
@@ -125,8 +133,7 @@ impl Scanner {
     ) -> Scanner {
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         Scanner {
-            manifests: Manifests::new(settings.manifests.clone())
-                .provisioning_undeclared(settings.provision_undeclared),
+            manifests: manifests(settings),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,

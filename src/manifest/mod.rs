@@ -43,7 +43,6 @@ use crate::{
         Declaration, FieldError, ObjectKey,
         lint::{self, Lint},
     },
-    runtime::simulated::check_annotations,
 };
 use document::Declared;
 use file::File;
@@ -112,7 +111,11 @@ pub struct Manifests {
     parsed: document::Parsed,
     /// Whether undeclared StorageClasses are provisioned, which makes a note of what is a warning else.
     provision_undeclared: bool,
+    check_annotations: AnnotationCheck,
 }
+
+/// What is wrong with a pod's annotations for the runtime that is to run it: pairs of a key and a sentence.
+pub type AnnotationCheck = fn(&BTreeMap<String, String>) -> Vec<(String, String)>;
 
 impl Manifests {
     /// The directories are read at the first [`Manifests::scan`]; they need not exist yet. A file may stand for a
@@ -130,7 +133,13 @@ impl Manifests {
             reported: HashSet::new(),
             parsed: document::Parsed::default(),
             provision_undeclared: true,
+            check_annotations: |_| Vec::new(),
         }
+    }
+
+    /// Warns of what the runtime finds wrong with the annotations of pods; unless this is called, nothing is.
+    pub fn checking_annotations(self, check_annotations: AnnotationCheck) -> Manifests {
+        Manifests { check_annotations, ..self }
     }
 
     /// Says whether claims of undeclared StorageClasses get simulated volumes, as they do unless this is called.
@@ -310,7 +319,7 @@ impl Manifests {
         self.uncounted.clear();
         let objects = || self.objects.values().map(|origin| &origin.declared.declaration.object);
         let mut lints = lint::lint(objects(), self.files.values().flat_map(File::neighbours));
-        lints.extend(lint::lint_simulation(objects(), check_annotations));
+        lints.extend(lint::lint_simulation(objects(), self.check_annotations));
         let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
         for lint in lints {
             let Some(Origin { path, declared }) = self.objects.get(&lint.key) else { continue };
