@@ -6,8 +6,9 @@ use headless_dns::{
     name::Name,
     zone::{Delta, Note, Snapshot, ZoneSpec, file},
 };
+use headless_dns_fuzz::{message, mutate};
 use hickory_proto::op::Message;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::{path::Path, sync::LazyLock};
 
 const ZONE: &[u8] = br#"$TTL 5
@@ -68,6 +69,10 @@ fn request(choice: u8) -> Request<'static> {
     let request = Request::new(transport, 1232, u32::from(choice));
     Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, keepalive: u16::from(choice & 32), ..request }
 }
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, |input, random| message::after(1, input, random))
+});
 
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, packet)) = input.split_first() else { return };

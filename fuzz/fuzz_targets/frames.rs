@@ -3,7 +3,8 @@
 #![no_main]
 
 use headless_dns::serve::{frame::Frame, proxy::Header};
-use libfuzzer_sys::fuzz_target;
+use headless_dns_fuzz::{frames, mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 /// All messages of a stream, and whether it ends with an empty one, after which nothing is read.
 fn messages(octets: &[u8]) -> (Vec<Vec<u8>>, bool) {
@@ -19,6 +20,10 @@ fn messages(octets: &[u8]) -> (Vec<Vec<u8>>, bool) {
     }
     (found, false)
 }
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, frames::change)
+});
 
 fuzz_target!(|input: &[u8]| {
     let mut end = 0;

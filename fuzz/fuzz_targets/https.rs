@@ -7,8 +7,9 @@ use headless_dns::{
     settings::{Settings, Transfer},
     zone::{self, Snapshot, ZoneSpec},
 };
+use headless_dns_fuzz::{http, mutate};
 use hickory_proto::op::Message;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
 const STATUSES: [u16; 9] = [200, 400, 404, 405, 406, 408, 413, 415, 500];
 
@@ -51,6 +52,10 @@ fn parts(input: &[u8]) -> Option<([&[u8]; 2], Vec<(&[u8], &[u8])>, &[u8])> {
     }
     Some((first, fields, rest))
 }
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, http::change_doh)
+});
 
 fuzz_target!(|input: &[u8]| {
     let Some(([method, uri], fields, body)) = parts(input) else { return };

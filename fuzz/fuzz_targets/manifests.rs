@@ -14,8 +14,9 @@ use headless_dns::{
     wire::rdata::RecordType,
     zone::{Snapshot, ZoneSpec},
 };
+use headless_dns_fuzz::{mutate, yaml};
 use jiff::{SignedDuration, Timestamp};
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::{
     fs,
     path::PathBuf,
@@ -80,6 +81,10 @@ fn is_large(json: &serde_json::Value) -> bool {
     json["spec"]["replicas"].as_i64().is_some_and(|replicas| replicas > 20)
 }
 
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, yaml::change)
+});
+
 fuzz_target!(|octets: &[u8]| {
     if octets.len() > LARGEST {
         return;
@@ -95,8 +100,7 @@ fuzz_target!(|octets: &[u8]| {
     }
 
     let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let mut snapshot =
-        Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa"), spec("ip6.arpa")]).synced();
+    let mut snapshot = Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa"), spec("ip6.arpa")]).synced();
     let mut controller = controller();
     for declared in applied {
         controller.handle(Event::Apply(declared), now);
@@ -112,12 +116,7 @@ fuzz_target!(|octets: &[u8]| {
 });
 
 /// Lets half a minute pass.
-fn run(
-    controller: &mut Controller<Simulated>,
-    manifests: &Manifests,
-    snapshot: &mut Snapshot,
-    now: &mut Timestamp,
-) {
+fn run(controller: &mut Controller<Simulated>, manifests: &Manifests, snapshot: &mut Snapshot, now: &mut Timestamp) {
     let end = *now + SignedDuration::from_secs(30);
     let mut changes = 0;
     loop {

@@ -2,7 +2,12 @@
 #![no_main]
 
 use headless_dns::{name::Name, wire::query::Query};
-use libfuzzer_sys::fuzz_target;
+use headless_dns_fuzz::{message, mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, message::change)
+});
 
 fuzz_target!(|packet: &[u8]| {
     let Some(query) = Query::parse(packet) else { return };

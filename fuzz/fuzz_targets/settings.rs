@@ -5,7 +5,8 @@ use headless_dns::{
     diagnostic::{self, Colour},
     settings::{Overrides, Settings},
 };
-use libfuzzer_sys::fuzz_target;
+use headless_dns_fuzz::{mutate, yaml};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::{fs, path::PathBuf, sync::LazyLock};
 
 /// One file for each process, in memory where there is such a place.
@@ -13,6 +14,10 @@ static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     let shared = PathBuf::from("/dev/shm");
     let directory = if shared.is_dir() { shared } else { std::env::temp_dir() };
     directory.join(format!("headless-dns-fuzz-settings-{}.yaml", std::process::id()))
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, yaml::change)
 });
 
 fuzz_target!(|octets: &[u8]| {

@@ -14,8 +14,9 @@ use headless_dns::{
     },
     zone::{self, Delta, JournalLimits, Rrset, Snapshot, ZoneSpec, file},
 };
+use headless_dns_fuzz::{message, mutate};
 use hickory_proto::{op::Message, rr::RecordType as HickoryType};
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::{
     net::SocketAddr,
     path::Path,
@@ -86,6 +87,10 @@ impl World {
 thread_local! {
     static WORLD: World = World::new();
 }
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate(data, size, max_size, seed, |input, random| message::after(2, input, random))
+});
 
 fuzz_target!(|input: &[u8]| WORLD.with(|world| run(world, input)));
 

@@ -39,6 +39,7 @@
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
 mod advice;
+mod alone;
 pub mod apply;
 mod body;
 mod budget;
@@ -68,6 +69,7 @@ mod texts;
 mod watch;
 mod write;
 
+pub use alone::Alone;
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
 pub use log::{Capacity, Log};
@@ -180,6 +182,28 @@ struct Api {
 }
 
 impl Api {
+    fn new(handle: Handle, options: Options, workers: tokio::runtime::Handle, stopped: signal::Receiver<bool>) -> Api {
+        let Options { guard, connections, slow, octets, object_octets, problem, create_namespaces, .. } = options;
+        let budget = Budget::new(octets);
+        Api {
+            handle,
+            guard,
+            slow,
+            problem,
+            create_namespaces,
+            object_octets,
+            workers,
+            large: Semaphore::new(WORKERS - 1),
+            watches: Arc::new(Semaphore::new(places(connections))),
+            refused_watches: Arc::default(),
+            overtaken_watches: Arc::default(),
+            cut: Arc::default(),
+            texts: Arc::new(Texts::new(Arc::clone(&budget))),
+            budget,
+            stopped,
+        }
+    }
+
     /// The way of what is told to a client through these parts.
     fn outlet(&self, parts: stream::Parts) -> Outlet {
         Outlet::new(parts, Arc::clone(self.handle.log()), Arc::clone(&self.budget), Arc::clone(&self.cut))
@@ -266,43 +290,25 @@ impl Drop for Serving {
 /// Serves the API on a bound socket.
 pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
     let (stop, stopped) = signal::channel(false);
-    let Options { guard, connections, slow, octets, object_octets, problem, create_namespaces, tls } = options;
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("api-worker")
         .enable_time()
         .build()?;
-    let budget = Budget::new(octets);
-    let places = places(connections);
-    let watches = Arc::new(Semaphore::new(places));
-    let (refused_watches, overtaken_watches) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-    let cut = Arc::<AtomicU64>::default();
-    let counted = (Arc::clone(&watches), Arc::clone(&refused_watches), Arc::clone(&overtaken_watches));
-    let counted_octets = (Arc::clone(&cut), Arc::clone(&budget));
-    let api = Arc::new(Api {
-        handle,
-        guard,
-        slow,
-        problem,
-        create_namespaces,
-        watches,
-        refused_watches,
-        overtaken_watches,
-        cut,
-        object_octets,
-        texts: Arc::new(Texts::new(Arc::clone(&budget))),
-        budget,
-        workers: workers.handle().clone(),
-        large: Semaphore::new(WORKERS - 1),
-        stopped,
-    });
-    let routes = Router::new().fallback(answer).with_state(api);
+    let (tls, connections, slow) = (options.tls.clone(), options.connections, options.slow);
+    let api = Arc::new(Api::new(handle, options, workers.handle().clone(), stopped));
+    let routes = Router::new().fallback(answer).with_state(Arc::clone(&api));
     let limits = http::Limits { connections, head: IDLE, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
-    let (watches, refused_watches, overtaken_watches) = counted;
-    let (cut, budget) = counted_octets;
-    let http = serving.counters();
-    let counters = Counters { http, places, watches, refused_watches, overtaken_watches, cut, budget };
+    let counters = Counters {
+        http: serving.counters(),
+        places: places(connections),
+        watches: Arc::clone(&api.watches),
+        refused_watches: Arc::clone(&api.refused_watches),
+        overtaken_watches: Arc::clone(&api.overtaken_watches),
+        cut: Arc::clone(&api.cut),
+        budget: Arc::clone(&api.budget),
+    };
     Ok(Serving { stop, serving, counters, workers: Some(workers) })
 }
 
