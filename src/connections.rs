@@ -5,6 +5,10 @@
 //! taken, the one goes that has owed for longest, then the one that has been idle for longest; only those that wait for us
 //! stay. So clients that are slow on purpose only make room for one another.
 
+mod memory;
+
+pub use memory::{Exhausted, Memory, Share};
+
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -23,6 +27,8 @@ pub struct Connections {
     per_source: usize,
     epoch: Instant,
     table: Mutex<Table>,
+    /// What the messages of all may take; `None` where that is counted elsewhere.
+    memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +50,8 @@ struct Entry {
     /// a time.
     exchanges: Mutex<(usize, usize)>,
     evicted: Notify,
+    /// Whether it has to end because it holds more memory than others.
+    has_to_go: AtomicBool,
 }
 
 const IDLE: u64 = 0;
@@ -94,6 +102,8 @@ pub struct Place {
     connections: Arc<Connections>,
     entry: Arc<Entry>,
     id: u64,
+    /// What the connection itself holds, beside its messages.
+    share: Mutex<Share>,
 }
 
 /// What came of asking for a place.
@@ -110,7 +120,12 @@ pub enum Admission {
 impl Connections {
     /// None yet; at most `total` at a time, `per_source` of one address.
     pub fn new(total: usize, per_source: usize) -> Connections {
-        Connections { total, per_source, epoch: Instant::now(), table: Mutex::default() }
+        Connections { total, per_source, epoch: Instant::now(), table: Mutex::default(), memory: None }
+    }
+
+    /// The same, whose messages share this memory.
+    pub fn sharing(self, memory: &Arc<Memory>) -> Connections {
+        Connections { memory: Some(Arc::clone(memory)), ..self }
     }
 
     /// Asks for a place. RFC 7766 §6.2.2 and §6.2.3: beyond a limit another connection goes, of the same source when it is
@@ -143,12 +158,14 @@ impl Connections {
         table.next += 1;
         let state = AtomicU64::new(self.now() << 2 | OWING);
         let (source_told, exchanges, left) = (OnceLock::new(), Mutex::default(), Notify::new());
-        let entry = Arc::new(Entry { source: source_told, state, exchanges, evicted: left });
+        let has_to_go = AtomicBool::new(false);
+        let entry = Arc::new(Entry { source: source_told, state, exchanges, evicted: left, has_to_go });
         table.open.insert(id, Arc::clone(&entry));
         if let Some(source) = source {
             table.count(&entry, source);
         }
-        let place = Place { connections: Arc::clone(self), entry, id };
+        let share = Mutex::new(Share::new(self.memory.as_ref(), &entry));
+        let place = Place { connections: Arc::clone(self), entry, id, share };
         if evicted { Admission::Evicted(place) } else { Admission::Free(place) }
     }
 
@@ -256,14 +273,33 @@ impl Place {
             connections: Arc::clone(&self.connections),
             entry: Arc::clone(&self.entry),
             working: AtomicBool::new(false),
+            share: self.share(),
         };
         exchange.entry.count(exchange.connections.now(), |(_, owing)| *owing += 1);
         exchange
     }
 
+    /// What the connection itself holds in memory from now on, in octets.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn hold(&self, octets: usize) -> Result<(), Exhausted> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).hold(octets)
+    }
+
+    /// What a message of this connection holds in memory: nothing yet.
+    pub fn share(&self) -> Share {
+        Share::new(self.connections.memory.as_ref(), &self.entry)
+    }
+
     /// Returns when the connection has to close for another.
     pub async fn evicted(&self) {
         self.entry.evicted.notified().await;
+    }
+
+    /// Whether that is because it holds more memory than others, so that it should end at once.
+    pub fn has_to_go(&self) -> bool {
+        self.entry.has_to_go.load(Ordering::Relaxed)
     }
 }
 
@@ -273,9 +309,18 @@ pub struct Exchange {
     connections: Arc<Connections>,
     entry: Arc<Entry>,
     working: AtomicBool,
+    share: Share,
 }
 
 impl Exchange {
+    /// What the message and its reply hold in memory from now on, in octets.
+    ///
+    /// # Errors
+    /// There is no room for more.
+    pub fn hold(&mut self, octets: usize) -> Result<(), Exhausted> {
+        self.share.hold(octets)
+    }
+
     /// It is whole, and waits for us.
     pub fn working(&self) {
         if !self.working.swap(true, Ordering::AcqRel) {

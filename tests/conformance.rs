@@ -118,15 +118,42 @@ fn every_test_that_is_named_is_there() {
             let tests: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
             assert!(!tests.is_empty() || proofs.trim() == "—", "{table}: no test in {row}");
             for test in tests {
-                let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{table}: {test} is no file::name"));
-                let path = SHORT.iter().find(|(short, _)| *short == file).map_or(file, |(_, path)| path);
-                let source = fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{table}: no {path}"));
-                assert!(declares(&source, name), "{table}: {path} has no test {name}");
+                check_named(&table, test);
                 named += 1;
             }
         }
     }
     assert!(named > 100, "only {named} tests are named");
+}
+
+/// Checks that a test is there, which a table names as `file::name`.
+fn check_named(table: &str, test: &str) {
+    let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{table}: {test} is no file::name"));
+    let path = SHORT.iter().find(|(short, _)| *short == file).map_or(file, |(_, path)| path);
+    let source = fs::read_to_string(root().join(path)).unwrap_or_else(|_| panic!("{table}: no {path}"));
+    assert!(declares(&source, name), "{table}: {path} has no test {name}");
+}
+
+/// Each limit names the test that meets it, or says why there is none.
+#[test]
+fn every_limit_has_its_test() {
+    let text = fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let (mut limits, mut has_tests) = (0, false);
+    for line in text.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        match (line.starts_with('|'), *cells.last().unwrap()) {
+            (false, _) => has_tests = false,
+            (true, "Test") => has_tests = true,
+            (true, last) if has_tests && !line.starts_with("|---") => {
+                let tests: Vec<&str> = last.split('`').skip(1).step_by(2).collect();
+                assert!(!tests.is_empty() || last.starts_with("none: "), "limits.md: no test in {line}");
+                tests.iter().for_each(|test| check_named("limits.md", test));
+                limits += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(limits > 50, "only {limits} limits are read");
 }
 
 /// Whether a source has this test: a function with its attribute, or a line of a macro that makes one of each.

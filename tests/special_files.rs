@@ -149,6 +149,41 @@ fn commands_end() {
     }
 }
 
+/// Every file, one octet larger than it may be.
+#[test]
+fn files_beyond_their_limit() {
+    const CHECK: &[&str] = &["--config", "settings.yaml", "check"];
+    const SERVE: &[&str] = &["--config", "settings.yaml", "serve", "--state-dir", "none"];
+    const DEMO: &[&str] = &["demo", "scenario/demo.yaml"];
+    let rows: [(&str, &[&str], u64); 12] = [
+        ("zones/a.zone", CHECK, 64 << 20),
+        ("zones/more/hosts", CHECK, 64 << 20),
+        ("manifests/web.yaml", CHECK, 16 << 20),
+        ("settings.yaml", CHECK, 1 << 20),
+        ("cert.pem", CHECK, 1 << 20),
+        ("key.pem", SERVE, 1 << 20),
+        ("token", CHECK, 4098),
+        ("tsig.key", CHECK, 64 << 10),
+        ("resolv.conf", SERVE, 64 << 10),
+        ("ca.pem", SERVE, 4 << 20),
+        ("scenario/demo.yaml", DEMO, 16 << 20),
+        ("scenario/web.yaml", DEMO, 16 << 20),
+    ];
+    let home = home();
+    for (file, arguments, limit) in rows {
+        let (path, aside) = (home.path().join(file), home.path().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        fs::File::create(&path).unwrap().set_len(limit + 1).unwrap();
+        let mut command = command();
+        command.current_dir(home.path()).args(arguments);
+        let ended = run(command);
+        let output = ended.stderr + &ended.stdout;
+        assert_eq!(ended.status.code(), Some(78), "{file}: {output}");
+        assert!(output.contains("larger than"), "{file}: {output}");
+        fs::rename(&aside, &path).unwrap();
+    }
+}
+
 fn expect(program: &Program, name: &str, expected: ResponseCode) {
     let mut client = Udp::new(program.address);
     eventually(&format!("{expected} for {name}"), || match dns::code(&client.ask(&[(name, A)])[0]) {

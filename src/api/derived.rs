@@ -3,6 +3,7 @@
 
 use super::{
     Api,
+    budget::Share,
     handle::Handle,
     path::Place,
     query::Query,
@@ -39,7 +40,7 @@ pub const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discover
 type Name = (String, String);
 
 /// The Endpoints of a name, or what they are made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Parts {
     Stored(Arc<Endpoints>),
     Made { service: Arc<Service>, slices: Vec<Arc<EndpointSlice>> },
@@ -157,41 +158,71 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
     Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
-/// A watch of Endpoints. What was told of each is remembered, without its addresses.
+/// What was told last of an object, without its addresses: the Service that it was made for, which the store has as well.
+#[derive(Debug)]
+struct Last {
+    parts: Parts,
+    annotations: Option<Value>,
+}
+
+impl Last {
+    fn new(parts: Parts, object: &Value) -> Last {
+        let parts = match parts {
+            Parts::Made { service, .. } => Parts::Made { service, slices: Vec::new() },
+            stored => stored,
+        };
+        Last { parts, annotations: object["metadata"].get("annotations").cloned() }
+    }
+
+    /// The object as it was, of this version.
+    fn json(self, version: u64) -> Value {
+        let mut object = self.parts.json();
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("subsets");
+        }
+        if let Some(annotations) = self.annotations {
+            object["metadata"]["annotations"] = annotations;
+        }
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+        object
+    }
+}
+
+/// A watch of Endpoints, which remembers what it has told.
 #[derive(Debug)]
 pub struct Derived {
     handle: Handle,
     selection: Selection,
-    initial: Vec<Value>,
+    initial: Vec<Parts>,
     /// What the client has.
-    told: BTreeMap<Name, Value>,
+    told: BTreeMap<Name, Last>,
+    /// What that takes.
+    share: Share,
 }
+
+/// Octets of the memory of a watch for each object that was told.
+const TOLD: usize = 512;
 
 impl Derived {
     /// A watch from a version on, or with what is there; and the version from which it goes on.
     pub async fn begin(api: &Api, place: &Place, query: &Query, after: Option<u64>) -> Result<(Derived, u64), Refused> {
         let selection = Selection::new(place, query, Kind::Service)?;
         let (parts, version) = all(&api.handle, place.namespace.clone()).await?;
-        let mut derived = Derived { handle: api.handle.clone(), selection, initial: Vec::new(), told: BTreeMap::new() };
+        // All of them are held until they are told.
+        let share = api.budget.take(parts.len() * TOLD)?;
+        let mut told = BTreeMap::new();
+        let mut initial = Vec::new();
         for parts in parts {
             let object = parts.json();
-            if derived.selection.takes_derived(&object) {
-                derived.told.insert(parts.name(), without_addresses(&object));
+            if selection.takes_derived(&object) {
+                told.insert(parts.name(), Last::new(parts.clone(), &object));
                 if after.is_none() {
-                    derived.initial.push(object);
+                    initial.push(parts);
                 }
             }
         }
-        Ok((derived, after.unwrap_or(version)))
+        Ok((Derived { handle: api.handle.clone(), selection, initial, told, share }, after.unwrap_or(version)))
     }
-}
-
-fn without_addresses(object: &Value) -> Value {
-    let mut kept = object.clone();
-    if let Some(fields) = kept.as_object_mut() {
-        fields.remove("subsets");
-    }
-    kept
 }
 
 /// The Service that a changed object belongs to.
@@ -209,7 +240,7 @@ fn service_of(change: &Change) -> Option<Name> {
 
 impl Watched for Derived {
     fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter().map(Told::Made)
+        std::mem::take(&mut self.initial).into_iter().map(|parts| Told::Made(parts.json()))
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -226,16 +257,15 @@ impl Watched for Derived {
         };
         let mut events = Vec::new();
         for (parts, name) in self.handle.read(look).await.ok()? {
-            let object = parts.map(|parts| parts.json()).filter(|object| self.selection.takes_derived(object));
-            match (object, self.told.remove(&name)) {
-                (Some(object), before) => {
-                    self.told.insert(name, without_addresses(&object));
+            let object = parts.map(|parts| (parts.json(), parts));
+            match (object.filter(|(object, _)| self.selection.takes_derived(object)), self.told.remove(&name)) {
+                (Some((object, parts)), before) => {
+                    self.told.insert(name, Last::new(parts, &object));
+                    // Without room for more the watch ends, and the client comes again.
+                    self.share.grow_to(self.told.len() * TOLD).ok()?;
                     events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, Told::Made(object)));
                 }
-                (None, Some(mut before)) => {
-                    before["metadata"]["resourceVersion"] = version.to_string().into();
-                    events.push(("DELETED", Told::Made(before)));
-                }
+                (None, Some(before)) => events.push(("DELETED", Told::Made(before.json(version)))),
                 (None, None) => {}
             }
         }

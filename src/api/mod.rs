@@ -105,6 +105,7 @@ use texts::Texts;
 use tokio::{
     runtime::Runtime,
     sync::{Semaphore, watch as signal},
+    task::JoinHandle,
     time::timeout,
 };
 use write::Writer;
@@ -321,8 +322,8 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let response = respond(&api, head, body).await.unwrap_or_else(refuse);
     // What is made while it is sent is counted by whoever makes it.
     let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
-    match if octets > stream::CHUNK { api.budget.take(octets).map(Some) } else { Ok(None) } {
-        Ok(share) => response.map(|body| stream::sliced(body, share)),
+    match if octets > http::CHUNK { api.budget.take(octets).map(Some) } else { Ok(None) } {
+        Ok(share) => response.map(|body| http::sliced(body, share)),
         Err(exhausted) => refuse(exhausted.into()),
     }
 }
@@ -419,6 +420,11 @@ async fn objects(api: &Arc<Api>, place: Place, head: Parts, body: Body) -> Resul
         carry_out(&own, &place, &head, &octets, &mut share).await
     });
     // A request whose client has gone is carried out all the same.
+    within(limit, work).await
+}
+
+/// What a request comes to, if that is soon enough; else it is given up.
+async fn within<T>(limit: Duration, work: JoinHandle<Result<T, Refused>>) -> Result<T, Refused> {
     let abort = work.abort_handle();
     match timeout(limit, work).await {
         Ok(Ok(outcome)) => outcome,
@@ -569,4 +575,26 @@ fn unsupported_patch(media_type: &str) -> Refused {
         "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
          application/merge-patch+json, application/strategic-merge-patch+json, {APPLY} ({media_type} is not among them)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_given_up() {
+        let held = Arc::new(());
+        let for_ever = Arc::clone(&held);
+        let work = tokio::spawn(async move {
+            let _for_ever = for_ever;
+            std::future::pending::<Result<(), Refused>>().await
+        });
+        let refused = within(Duration::from_millis(1), work).await;
+        assert_eq!(refused.map_err(|refused| refused.code), Err(504));
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+        let done = within(DEADLINE, tokio::spawn(async { Ok(7) })).await;
+        assert_eq!(done.map_err(|refused| refused.code), Ok(7));
+    }
 }

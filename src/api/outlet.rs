@@ -6,8 +6,9 @@
 use super::{
     budget::{Budget, Exhausted, Share},
     log::Log,
-    stream::{CHUNK, Parts},
+    stream::Parts,
 };
+use crate::http::CHUNK;
 use axum::body::Bytes;
 use std::{
     sync::{

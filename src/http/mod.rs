@@ -6,8 +6,10 @@
 mod client;
 mod held;
 mod patient;
+mod sliced;
 
 pub use client::{GetError, get};
+pub use sliced::{CHUNK, sliced};
 
 use crate::{
     accepting::Errors,

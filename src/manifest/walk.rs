@@ -166,3 +166,27 @@ pub(super) fn directories(root: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn directories_are_neither_too_deep_nor_too_many() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = |depth| root.path().join("d/".repeat(depth));
+        fs::create_dir_all(deep(MAX_DEPTH + 1)).unwrap();
+        for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
+            fs::write(deep(depth).join("a.yaml"), "").unwrap();
+        }
+        let found = list(root.path(), &mut BTreeSet::new());
+        assert_eq!(found.files, [deep(MAX_DEPTH).join("a.yaml")]);
+        let told = found.unreadable.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>();
+        assert_eq!(told, ["sub-directories are nested deeper than 32"]);
+        for number in 0..MAX_WATCHED {
+            fs::create_dir(root.path().join(number.to_string())).unwrap();
+        }
+        assert_eq!(directories(root.path()).len(), MAX_WATCHED);
+    }
+}

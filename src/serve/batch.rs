@@ -1,4 +1,5 @@
-//! Many datagrams with one system call: recvmmsg and sendmmsg over fixed buffers (Linux). The only file with `unsafe`.
+//! Many datagrams with one system call: recvmmsg and sendmmsg over fixed buffers (Linux). The only file of the
+//! library with `unsafe`.
 #![allow(unsafe_code)]
 
 use super::segments::{self, Reply};

@@ -1,7 +1,7 @@
 //! What is counted in this room, for metrics and for logs that a flood must not fill.
 
 use super::Shared;
-use crate::answer::Transport;
+use crate::{answer::Transport, connections::Place};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -22,7 +22,7 @@ pub struct Counters {
     pub open: PerTransport,
     /// Connections turned away because of a limit of their number.
     pub refused: PerTransport,
-    /// Idle connections closed early to make room.
+    /// Connections closed early to make room: for others, or because their messages held more memory than theirs.
     pub evicted: PerTransport,
     /// Handshakes of TLS and QUIC that came to nothing: too slow, nothing in common, no TLS.
     pub handshakes: PerTransport,
@@ -43,6 +43,22 @@ impl Counters {
     pub(super) fn count(counter: &AtomicU64) -> Option<u64> {
         let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
         count.is_power_of_two().then_some(count)
+    }
+}
+
+impl Shared {
+    /// Counts a connection at its end if it has to end because it held most.
+    pub(super) fn count_large(&self, transport: Transport, place: &Place) {
+        if place.has_to_go()
+            && let Some(count) = Counters::count(self.counters.evicted.of(transport))
+        {
+            tracing::warn!(
+                count,
+                "messages on their way over streams take all the memory that they may; the {} connection with most of \
+                 them was closed",
+                transport.name()
+            );
+        }
     }
 }
 

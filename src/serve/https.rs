@@ -34,6 +34,8 @@ const HEAD: u32 = 16 << 10;
 const FIELDS: usize = 64;
 /// What of replies may wait in memory for one stream of HTTP/2; the rest waits until the client takes it.
 const SEND: usize = 64 << 10;
+/// What a client may have sent of one body, and of all bodies of a connection, before it is read.
+const RECEIVE: (u32, u32) = (64 << 10, 128 << 10);
 /// Streams that a client may reset before they are looked at (CVE-2023-44487).
 const RESETS: usize = 20;
 /// Streams that we reset for mistakes of the client, such as too many of them at a time.
@@ -51,14 +53,13 @@ struct Activity {
 }
 
 /// A request that is being answered.
-struct Running(Arc<Activity>, Exchange);
+struct Running(Arc<Activity>);
 
 impl Activity {
-    fn begin(self: &Arc<Self>) -> Running {
+    fn begin(self: &Arc<Self>) -> (Running, Exchange) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::AcqRel);
-        let exchange = self.place.exchange();
-        Running(Arc::clone(self), exchange)
+        (Running(Arc::clone(self)), self.place.exchange())
     }
 }
 
@@ -83,9 +84,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = {
         let (activity, shared) = (Arc::clone(&activity), Arc::clone(&shared));
         service_fn(move |request: hyper::Request<Incoming>| {
-            let (running, shared) = (activity.begin(), Arc::clone(&shared));
+            let ((running, exchange), shared) = (activity.begin(), Arc::clone(&shared));
             async move {
-                let response = respond(request, client, &shared, || running.1.working()).await;
+                let response = respond(request, client, &shared, Some(exchange)).await;
                 drop(running);
                 Ok::<_, Infallible>(response)
             }
@@ -115,7 +116,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     break;
                 }
             }
-            () = activity.place.evicted() => break,
+            // What it holds is needed now.
+            () = activity.place.evicted() => match activity.place.has_to_go() {
+                true => return shared.count_large(client.transport, &activity.place),
+                false => break,
+            },
             _ = stopped.changed() => break,
             () = sleep_until(deadline) => {
                 if activity.running.load(Ordering::Acquire) == 0 {
@@ -145,6 +150,8 @@ fn builder(limits: &crate::settings::Limits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.https_streams)
         .max_header_list_size(HEAD)
         .max_send_buf_size(SEND)
+        .initial_stream_window_size(RECEIVE.0)
+        .initial_connection_window_size(RECEIVE.1)
         .max_pending_accept_reset_streams(RESETS)
         .max_local_error_reset_streams(MISTAKES);
     builder

@@ -43,7 +43,7 @@ pub use counters::{Counters, PerTransport};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
-    connections::Connections,
+    connections::{Connections, Memory},
     forward::{self, Forwarder},
     settings::{Encrypted, Limits, ProxyProtocol, RateLimit, Transfer},
     wire::cookie::Cookies,
@@ -68,6 +68,10 @@ use tls::Handshakes;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
 use transfer::Transfers;
 pub use transfer::{Notifier, TransferCounters};
+
+/// What messages on their way over streams take in memory together, in octets, before the connection goes that holds most:
+/// queries that are not whole, or wait for an upstream, and replies that the client has not taken.
+const IN_FLIGHT: usize = 128 << 20;
 
 /// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
@@ -348,8 +352,10 @@ fn listen(
     stopped: &watch::Receiver<bool>,
 ) -> io::Result<()> {
     let limits = &shared.limits;
-    let over_tcp = Arc::new(Connections::new(limits.tcp_connections, limits.tcp_connections_per_source));
-    let over_quic = Arc::new(Connections::new(limits.quic_connections, limits.quic_connections_per_source));
+    let memory = Memory::new(IN_FLIGHT);
+    let places = |total, per_source| Arc::new(Connections::new(total, per_source).sharing(&memory));
+    let over_tcp = places(limits.tcp_connections, limits.tcp_connections_per_source);
+    let over_quic = places(limits.quic_connections, limits.quic_connections_per_source);
     runtime.block_on(async {
         let mut accepting = JoinSet::new();
         for listener in listeners {

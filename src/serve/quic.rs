@@ -16,8 +16,8 @@ use crate::{
     wire::{MESSAGE_MAX, query::Query},
 };
 use quinn::{
-    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
+    Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
 };
 use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 use tokio::{
@@ -28,10 +28,12 @@ use tokio::{
 
 /// Octets of a query with its length in front.
 const QUERY: usize = 2 + MESSAGE_MAX;
-/// What all streams of a connection may have sent before it is read: a few of the largest queries.
-const RECEIVE: u32 = 4 * QUERY as u32;
+/// What all streams of a connection may have sent before it is read: two of the largest queries.
+const RECEIVE: u32 = 2 * QUERY as u32;
 /// What of replies may be on its way to one client.
-const SEND: u64 = 256 << 10;
+const SEND: u64 = 128 << 10;
+/// What a stream takes beside its messages.
+const STREAM: usize = 4096;
 /// Connections that wait for their handshake to begin, and what of them may wait in memory.
 const INCOMING: usize = 256;
 const INCOMING_OCTETS: u64 = 1 << 20;
@@ -183,12 +185,14 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
             () = sleep_until(deadline), if streams.is_empty() => break code::NO_ERROR,
         }
     };
+    shared.count_large(Transport::Quic, &place);
     // Each is bounded by what a slow client may take; where another one needs the place, nobody waits for what is owed.
     let end = async { while streams.join_next().await.is_some() {} };
-    if reason == code::EXCESSIVE_LOAD {
-        let _ = timeout(DRAIN, end).await;
-    } else {
-        end.await;
+    match reason {
+        // What it holds is needed now.
+        code::EXCESSIVE_LOAD if place.has_to_go() => {}
+        code::EXCESSIVE_LOAD => drop(timeout(DRAIN, end).await),
+        _ => end.await,
     }
     // The last replies have to arrive before the end of the connection does.
     connection.close(reason, b"");
@@ -208,10 +212,10 @@ enum Fault {
 async fn exchange(
     (mut send, mut receive): (SendStream, RecvStream),
     connection: Connection,
-    (client, state): (Client, Exchange),
+    (client, mut state): (Client, Exchange),
     shared: Arc<Shared>,
 ) {
-    match replied(&mut send, &mut receive, (client, &state), &shared).await {
+    match replied(&mut send, &mut receive, (client, &mut state), &shared).await {
         Ok(()) => {
             // Until the client has all of it, so that an end of the connection does not come first.
             let _ = send.finish();
@@ -233,7 +237,7 @@ async fn exchange(
 async fn replied(
     send: &mut SendStream,
     receive: &mut RecvStream,
-    (client, state): (Client, &Exchange),
+    (client, state): (Client, &mut Exchange),
     shared: &Shared,
 ) -> Result<(), Fault> {
     let patience = shared.limits.tcp_slow;
@@ -241,19 +245,17 @@ async fn replied(
         Counters::count(shared.counters.slow.of(Transport::Quic));
         Fault::Stream(code::EXCESSIVE_LOAD)
     };
-    let octets = match timeout(patience, receive.read_to_end(QUERY)).await.map_err(slow)? {
-        Ok(octets) => octets,
-        Err(ReadToEndError::TooLong) => return Err(Fault::Protocol("a stream has one query")),
-        Err(ReadToEndError::Read(_)) => return Err(Fault::Cancelled),
-    };
+    let octets = timeout(patience, received(receive, state)).await.map_err(slow)??;
     let query = query(&octets).map_err(Fault::Protocol)?;
     state.working();
     let mut output = Vec::new();
-    let write = async |send: &mut SendStream, output: &mut Vec<u8>| {
+    // What is written counts until the client has all of it.
+    let write = async |send: &mut SendStream, state: &mut Exchange, output: &mut Vec<u8>| {
+        state.hold(STREAM + output.capacity()).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
         // Now it is the client's turn.
         state.owes();
         timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| Fault::Cancelled)?;
-        output.clear();
+        *output = Vec::new();
         Ok(())
     };
     match shared.reply(client, query).await {
@@ -261,14 +263,28 @@ async fn replied(
         Reply::Messages(mut replies) => {
             while let Some(reply) = replies.recv().await {
                 frame::append(&mut output, &reply);
-                write(send, &mut output).await?;
+                write(send, state, &mut output).await?;
                 state.working();
             }
         }
         Reply::Silence => return Err(Fault::Protocol("this is no DNS query")),
         Reply::Lost => return Err(Fault::Stream(code::INTERNAL_ERROR)),
     }
-    write(send, &mut output).await
+    write(send, state, &mut output).await
+}
+
+/// All octets that the client sends on a stream; at most one query.
+async fn received(receive: &mut RecvStream, state: &mut Exchange) -> Result<Vec<u8>, Fault> {
+    let mut octets = Vec::new();
+    state.hold(STREAM).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
+    while let Some(chunk) = receive.read_chunk(QUERY + 1, true).await.map_err(|_| Fault::Cancelled)? {
+        octets.extend_from_slice(&chunk.bytes);
+        if octets.len() > QUERY {
+            return Err(Fault::Protocol("a stream has one query"));
+        }
+        state.hold(STREAM + octets.capacity()).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
+    }
+    Ok(octets)
 }
 
 /// The query in all that came on a stream; what RFC 9250 §4.2.1 and §5.5.2 forbid is an error.

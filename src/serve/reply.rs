@@ -80,6 +80,17 @@ pub(super) enum Reply {
     Messages(mpsc::Receiver<Vec<u8>>),
 }
 
+impl Reply {
+    /// What it holds in memory; of a transfer its messages are made one by one.
+    pub(super) fn octets(&self) -> usize {
+        match self {
+            Reply::Message(reply) => reply.capacity(),
+            Reply::Messages(_) => MESSAGE_MAX,
+            Reply::Silence | Reply::Lost => 0,
+        }
+    }
+}
+
 impl Shared {
     /// What is asked of `answer` for a message of this client.
     pub(super) fn request(&self, client: Client, rotation: u32) -> Request<'_> {

@@ -5,7 +5,10 @@ use super::{
     frame::{self, Frame},
     reply::{Begun, Client, Reply},
 };
-use crate::{answer::Transport, connections::Place};
+use crate::{
+    answer::Transport,
+    connections::{Exhausted, Place, Share},
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -25,14 +28,20 @@ pub(super) const DRAIN: Duration = Duration::from_millis(100);
 /// How long a connection that we end is still read, so that the last reply is not lost to a reset.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// What a query that is waited for takes beside its octets.
+const WAITER: usize = 2048;
+
 /// Replies of one connection that may be waited for at a time; beyond, no more queries are read (RFC 7766 §6.2.1.1).
 const WAITING: usize = 64;
+
+/// A reply that was waited for, and what it holds.
+type Late = (Reply, Share);
 
 /// Why a wait ended.
 enum Wait {
     Octets(usize),
     /// One that took longer than others, or nothing if it was lost.
-    Reply(Option<Reply>),
+    Reply(Option<Late>),
     TimedOut,
     Evicted,
     Stopped,
@@ -50,6 +59,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (mut input, mut output) = (Vec::new(), Vec::new());
+    let mut received = place.share();
     // Queries that may still be asked.
     let mut left = match shared.limits.queries_per_connection {
         0 => u64::MAX,
@@ -89,7 +99,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
                 continue;
             }
             Wait::Octets(0) => finished = true,
-            Wait::Octets(_) => {}
+            Wait::Octets(_) => received.hold(large(&input)).map_err(out_of_memory)?,
             Wait::Reply(reply) => send_late(stream, (client, place), shared, reply, &mut output).await?,
         }
         let mut consumed = 0;
@@ -109,6 +119,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         if input.is_empty() {
             input.shrink_to(KEPT);
             output.shrink_to(KEPT);
+            received.hold(0).map_err(out_of_memory)?;
             (begun, deadline) = (false, now + shared.limits.tcp_idle);
             if waiting.is_empty() {
                 place.idle();
@@ -129,8 +140,18 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         _ if closing => linger(stream, &mut input).await,
         // Nothing is left to be said or read, and closing, which follows, says that as well.
         Transport::Tcp if finished => Ok(()),
-        _ => stream.shutdown().await,
+        // The end of TLS has to be written, which a client that takes nothing would put off for ever.
+        _ => timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(())),
     }
+}
+
+/// What a buffer counts: nothing, unless it is large.
+fn large(buffer: &Vec<u8>) -> usize {
+    if buffer.capacity() > 2 * READ { buffer.capacity() } else { 0 }
+}
+
+fn out_of_memory(_: Exhausted) -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
 }
 
 /// Room to read into: what is missing for the next message, as far as that is known.
@@ -150,7 +171,7 @@ async fn answer_all<S: AsyncWrite + Unpin>(
     shared: &Arc<Shared>,
     input: &[u8],
     output: &mut Vec<u8>,
-    (waiting, left): (&mut JoinSet<Reply>, &mut u64),
+    (waiting, left): (&mut JoinSet<Late>, &mut u64),
 ) -> io::Result<(usize, bool)> {
     let mut consumed = 0;
     let mut closing = false;
@@ -161,8 +182,13 @@ async fn answer_all<S: AsyncWrite + Unpin>(
             Frame::Message(message) => {
                 let begun = shared.begin(client, message, |reply| frame::append(output, reply));
                 if let Begun::Later(later) = begun {
-                    let shared = Arc::clone(shared);
-                    waiting.spawn(async move { shared.finish(client, later).await });
+                    let (shared, mut share) = (Arc::clone(shared), place.share());
+                    share.hold(WAITER + message.len()).map_err(out_of_memory)?;
+                    waiting.spawn(async move {
+                        let reply = shared.finish(client, later).await;
+                        let held = share.hold(WAITER + reply.octets());
+                        (held.map_or(Reply::Lost, |()| reply), share)
+                    });
                 }
                 *left -= 1;
                 if *left == 0 {
@@ -189,13 +215,13 @@ async fn send_late<S: AsyncWrite + Unpin>(
     stream: &mut S,
     (client, place): (Client, &Place),
     shared: &Shared,
-    reply: Option<Reply>,
+    late: Option<Late>,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
-    if let Some(reply) = &reply {
+    if let Some((reply, _)) = &late {
         shared.count_late(client, reply);
     }
-    match reply {
+    match late.map(|(reply, _)| reply) {
         None | Some(Reply::Silence | Reply::Lost) => {}
         Some(Reply::Message(reply)) => frame::append(output, &reply),
         Some(Reply::Messages(mut replies)) => {
@@ -225,6 +251,7 @@ async fn write<S: AsyncWrite + Unpin>(
         // TLS keeps what the socket below did not take.
         stream.flush().await
     };
+    let octets = output.capacity();
     let mut stuck = false;
     let written = tokio::select! {
         biased;
@@ -233,7 +260,9 @@ async fn write<S: AsyncWrite + Unpin>(
         () = async {
             stuck = true;
             place.owes();
-            place.evicted().await;
+            if place.hold(octets).is_ok() {
+                place.evicted().await;
+            }
         } => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let Ok(written) = written else {
@@ -243,6 +272,7 @@ async fn write<S: AsyncWrite + Unpin>(
     written?;
     if stuck {
         place.busy();
+        place.hold(0).map_err(out_of_memory)?;
     }
     output.clear();
     Ok(())

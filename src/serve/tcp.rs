@@ -147,7 +147,11 @@ async fn connection(
         }
     };
     match speaks {
-        Speaks::Plain => ended(client, exchange(&mut stream, client, &place, &shared, stopped).await),
+        Speaks::Plain => {
+            let outcome = exchange(&mut stream, client, &place, &shared, stopped).await;
+            shared.count_large(client.transport, &place);
+            ended(client, outcome);
+        }
         // Elsewhere, so that a connection without TLS takes no memory for it.
         speaks => Box::pin(encrypted(stream, speaks, client, place, shared, stopped)).await,
     }
@@ -171,7 +175,9 @@ async fn encrypted(
     match (handshake, speaks) {
         (Ok(mut stream), Speaks::Tls(_)) => {
             let client = Client { agreed: stream.get_ref().1.alpn_protocol().is_some(), ..client };
-            ended(client, exchange(&mut stream, client, &place, &shared, stopped).await);
+            let outcome = exchange(&mut stream, client, &place, &shared, stopped).await;
+            shared.count_large(client.transport, &place);
+            ended(client, outcome);
         }
         (Ok(stream), _) => https::serve(stream, client, place, shared, stopped).await,
         (Err(error), _) => {

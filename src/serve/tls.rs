@@ -21,6 +21,9 @@ const DOH: &[&[u8]] = &[b"h2", b"http/1.1"];
 /// ALPN of DNS over QUIC (RFC 9250 §4.1.1); QUIC demands one.
 const DOQ: &[&[u8]] = &[b"doq"];
 
+/// What of replies may wait encrypted for one client, in octets; one part of a reply more (16 KiB) is begun.
+const UNSENT: usize = 16 << 10;
+
 /// How the encrypted transports shake hands.
 #[derive(Clone)]
 pub(super) struct Handshakes {
@@ -53,5 +56,7 @@ pub(super) async fn accept<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unp
     stream: S,
     shared: &Shared,
 ) -> io::Result<TlsStream<S>> {
-    timeout(shared.limits.tls_handshake, acceptor.accept(stream)).await?
+    let mut stream = timeout(shared.limits.tls_handshake, acceptor.accept(stream)).await??;
+    stream.get_mut().1.set_buffer_limit(Some(UNSENT));
+    Ok(stream)
 }

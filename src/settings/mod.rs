@@ -180,11 +180,11 @@ pub struct Limits {
     pub api_connections: usize,
     /// Changes that are kept for watches of the API, of all kinds together; default 10,000.
     pub api_changes: usize,
-    /// What the old versions of objects in these changes take in memory, roughly; default 128 MiB.
+    /// What the old versions of objects in these changes take in memory, roughly; default 64 MiB.
     pub api_change_octets: u64,
-    /// What requests and replies of the API take in memory together, in octets, roughly; default 512 MiB.
+    /// What requests and replies of the API take in memory together, in octets, roughly; default 256 MiB.
     pub api_octets: usize,
-    /// What all objects take in memory, in octets, roughly, before the API lets no more in; default 1 GiB.
+    /// What all objects take in memory, in octets, roughly, before the API lets no more in; default 512 MiB.
     pub api_object_octets: u64,
     /// How long a client of the API may take nothing of a reply, or send nothing of a body it has begun; default 10 s.
     pub api_slow: Duration,
@@ -271,9 +271,9 @@ impl Settings {
                 http_connections: 256,
                 api_connections: 2048,
                 api_changes: 10_000,
-                api_change_octets: 128 << 20,
-                api_octets: 512 << 20,
-                api_object_octets: 1 << 30,
+                api_change_octets: 64 << 20,
+                api_octets: 256 << 20,
+                api_object_octets: 512 << 20,
                 api_slow: Duration::from_secs(10),
                 lame_duck: Duration::ZERO,
             },

@@ -20,14 +20,18 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::State,
+    body::HttpBody as _,
+    extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
 use std::{io, sync::Arc};
 use tokio::sync::{Semaphore, watch};
 
+/// What pages may take in memory together that their clients have not taken yet, in octets.
+const PAGES: usize = 32 << 20;
 /// How many diagnostics are told to who asks why the server is not ready.
 const TOLD: usize = 20;
 
@@ -67,11 +71,30 @@ pub(super) fn serve(listener: http::Listener, observed: Observed, connections: u
         .route("/wait", get(wait::wait))
         .route("/explain", get(explain::explain))
         .fallback(nothing)
-        .with_state(Arc::clone(&observed));
+        .with_state(Arc::clone(&observed))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(PAGES)), bounded));
     let serving = listener.serve("http", routes, http::Limits::new(connections))?;
     observed.metrics.set_http(serving.counters());
     Ok(serving)
 }
+
+/// A page in slices that counts until its client has taken it; where too many are taken slowly, others are refused the
+/// larger ones.
+async fn bounded(State(pages): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
+    let share = match u32::try_from(octets) {
+        Ok(_) if octets <= http::CHUNK => None,
+        Ok(octets) => match pages.try_acquire_many_owned(octets) {
+            Ok(share) => Some(share),
+            Err(_) => return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
+        },
+        Err(_) => return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
+    };
+    response.map(|body| http::sliced(body, share))
+}
+
+const TOO_MANY: &str = "pages that nobody takes hold all the memory that they may; ask again later";
 
 /// Plain text with a status.
 fn text(status: StatusCode, text: impl Into<String>) -> Response {
@@ -106,4 +129,32 @@ async fn readyz(State(observed): State<Arc<Observed>>) -> Response {
 
 async fn nothing() -> Response {
     text(StatusCode::NOT_FOUND, "here are /metrics, /healthz, /readyz, /wait and /explain")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use axum::body::Body;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    #[tokio::test]
+    async fn pages_that_nobody_takes_are_bounded() {
+        let pages = Arc::new(Semaphore::new(PAGES));
+        let routes = Router::new()
+            .route("/large", get(async || "x".repeat(PAGES / 3)))
+            .route("/small", get(async || "ok"))
+            .layer(from_fn_with_state(Arc::clone(&pages), bounded));
+        let service = TowerToHyperService::new(routes);
+        let ask = async |path: &str| service.call(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let mut untaken = Vec::new();
+        for (path, expected) in [("/large", 200), ("/large", 200), ("/large", 200), ("/large", 503), ("/small", 200)] {
+            let response = ask(path).await;
+            assert_eq!(response.status().as_u16(), expected, "{path}");
+            untaken.push(response);
+        }
+        drop(untaken);
+        assert_eq!((ask("/large").await.status().as_u16(), pages.available_permits()), (200, PAGES));
+    }
 }

@@ -1,6 +1,7 @@
 //! One request of DNS over HTTPS and its response: where the query is in it, and which status tells what.
 
 use crate::{
+    connections::Exchange,
     serve::{
         Counters, Shared,
         reply::{Client, Reply},
@@ -13,6 +14,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::{Body, Buf, Bytes},
     header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
 };
 use std::{error::Error, time::Duration};
 use tokio::time::timeout;
@@ -26,21 +28,42 @@ const MESSAGE: &str = "application/dns-message";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Refusal(StatusCode, &'static str);
 
-/// The response to any request; `whole` is called when all of it is there.
+/// Too much waits in memory.
+const TOO_MUCH: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many messages are on their way; ask again");
+/// What a request takes beside its octets, and each of its header fields.
+const REQUEST: usize = 4096;
+const FIELD: usize = 150;
+
+/// A reply that the client has not taken yet, and what counts it.
+struct Untaken {
+    octets: Vec<u8>,
+    _exchange: Exchange,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// The response to any request. The exchange is told when all of it is there, and what it holds until the client has taken
+/// the reply.
 pub(super) async fn respond<B>(
     request: Request<B>,
     client: Client,
     shared: &Shared,
-    whole: impl FnOnce(),
+    mut exchange: Option<Exchange>,
 ) -> Response<Full<Bytes>>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let received = query(request, shared.limits.tcp_slow).await;
-    whole();
+    let received = query(request, shared.limits.tcp_slow, exchange.as_mut()).await;
+    if let Some(exchange) = &exchange {
+        exchange.working();
+    }
     let outcome = match received {
-        Ok(query) => answer(&query, client, shared).await,
+        Ok(query) => answer(query, client, shared, exchange).await,
         Err(refusal) => Err(refusal),
     };
     outcome.unwrap_or_else(|refusal| {
@@ -60,13 +83,18 @@ pub(in crate::serve) async fn respond_to(
     let request = Request::builder().method(method).uri(uri);
     let request = headers.iter().fold(request, |request, &(name, value)| request.header(name, value));
     let request = request.body(Full::new(Bytes::copy_from_slice(body))).ok()?;
-    let response = respond(request, client, shared, || {}).await;
+    let response = respond(request, client, shared, None).await;
     let (head, Ok(body)) = (response.status().as_u16(), response.into_body().collect().await);
     Some((head, body.to_bytes().to_vec()))
 }
 
-async fn answer(query: &[u8], client: Client, shared: &Shared) -> Result<Response<Full<Bytes>>, Refusal> {
-    let reply = match shared.reply(client, query).await {
+async fn answer(
+    query: Bytes,
+    client: Client,
+    shared: &Shared,
+    exchange: Option<Exchange>,
+) -> Result<Response<Full<Bytes>>, Refusal> {
+    let reply = match shared.reply(client, &query).await {
         Reply::Message(reply) => Some(reply),
         // A response is one message; there is nothing that says how a transfer goes over HTTPS.
         Reply::Messages(mut replies) => replies.recv().await,
@@ -79,7 +107,15 @@ async fn answer(query: &[u8], client: Client, shared: &Shared) -> Result<Respons
         0 => HeaderValue::from_static("max-age=0, no-store"),
         seconds => HeaderValue::try_from(format!("max-age={seconds}")).map_err(|_| NOTHING)?,
     };
-    let mut response = Response::new(Full::new(Bytes::from(reply)));
+    let reply = match exchange {
+        None => Bytes::from(reply),
+        Some(mut exchange) => {
+            exchange.hold(REQUEST + reply.capacity()).map_err(|_| TOO_MUCH)?;
+            exchange.owes();
+            Bytes::from_owner(Untaken { octets: reply, _exchange: exchange })
+        }
+    };
+    let mut response = Response::new(Full::new(reply));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MESSAGE));
     response.headers_mut().insert(CACHE_CONTROL, control);
     Ok(response)
@@ -102,13 +138,13 @@ fn refuse(Refusal(status, sentence): Refusal) -> Response<Full<Bytes>> {
 
 /// The DNS message in a request. The body is read in any case: clients that are refused while they still send see a
 /// broken stream in place of the status.
-async fn query<B>(request: Request<B>, patience: Duration) -> Result<Bytes, Refusal>
+async fn query<B>(request: Request<B>, patience: Duration, exchange: Option<&mut Exchange>) -> Result<Bytes, Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
-    let body = match timeout(patience, whole(body)).await {
+    let body = match timeout(patience, whole(body, octets(&head), exchange)).await {
         Ok(body) => body,
         Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
     };
@@ -138,20 +174,30 @@ const TOO_LARGE: Refusal = Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message
 /// So much of a body that is too large is still received, and let go.
 const RECEIVED_MAX: usize = 1 << 20;
 
-/// All of a body.
-async fn whole<B>(body: B) -> Result<Bytes, Refusal>
+/// What the head of a request holds in memory, roughly.
+fn octets(head: &Parts) -> usize {
+    let target = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    let fields = head.headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len());
+    REQUEST + target + fields.sum::<usize>()
+}
+
+/// All of a body; with a head of so many octets it counts for the exchange.
+async fn whole<B>(body: B, head: usize, mut exchange: Option<&mut Exchange>) -> Result<Bytes, Refusal>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut body = std::pin::pin!(body);
     let (mut message, mut received) = (Vec::new(), 0);
+    let mut hold = |octets| exchange.as_mut().map_or(Ok(()), |exchange| exchange.hold(octets)).map_err(|_| TOO_MUCH);
+    hold(head)?;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the query did not arrive whole"))?;
         let Ok(mut data) = frame.into_data() else { continue };
         received += data.remaining();
         if received <= MESSAGE_MAX {
             message.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+            hold(head + message.capacity())?;
         } else if received > RECEIVED_MAX {
             break;
         }

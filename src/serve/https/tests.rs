@@ -83,7 +83,7 @@ fn what_each_request_gets() {
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let what = format!("{method} {} {header}", &url[..url.len().min(60)]);
-        let response = testing::run(respond(request, client, &serving.shared, || {}));
+        let response = testing::run(respond(request, client, &serving.shared, None));
         assert_eq!(response.status(), expected, "{what}");
         assert_eq!(response.headers().contains_key(ALLOW), expected == 405, "{what}");
         let kind = response.headers()[CONTENT_TYPE].to_str().unwrap();

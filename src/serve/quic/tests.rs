@@ -6,7 +6,7 @@ use super::{
     *,
 };
 use crate::settings::Limits;
-use quinn::{ClientConfig, ConnectionError, ReadError, crypto::rustls::QuicClientConfig};
+use quinn::{ClientConfig, ConnectionError, ReadError, ReadToEndError, crypto::rustls::QuicClientConfig};
 use rustls::version::TLS13;
 use std::net::SocketAddr;
 

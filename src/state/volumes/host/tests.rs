@@ -334,3 +334,17 @@ fn no_exchange_leads_outside() {
     assert_eq!(outside, ["outside/data", "outside/sub", "outside/sub/data"].map(|path| home.path(path)));
     assert_eq!(fs::read_to_string(home.path("outside/sub/data")).unwrap(), "precious");
 }
+
+#[test]
+fn a_tower_of_directories_is_left_to_people() {
+    for (depth, is_emptied) in [(200, true), (201, false)] {
+        let home = Home::new();
+        let tower = home.path("root/x").join("d/".repeat(depth));
+        fs::create_dir_all(&tower).unwrap();
+        let place = Place::from("pv-1").at(home.path("root/x").to_str().unwrap(), false);
+        let mut plan = Plan::default();
+        plan.add(&place, Work::Empty);
+        let troubles = Volumes::new(None, Some(home.root("root"))).carry_out(plan);
+        assert_eq!((troubles.is_empty(), tower.exists()), (is_emptied, !is_emptied), "{depth}");
+    }
+}
