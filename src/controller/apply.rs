@@ -142,7 +142,9 @@ impl<R: PodRuntime> Controller<R> {
     pub(super) fn settle_withdrawn_namespaces(&mut self, now: Timestamp) {
         for name in std::mem::take(&mut self.withdrawn_namespaces) {
             let key = ObjectKey::new(Kind::Namespace, "", &name);
-            let Some(stored) = self.cluster.get(&key) else { continue };
+            if self.cluster.get(&key).is_none() {
+                continue;
+            }
             let declared = |object: &Object| {
                 object.metadata().deletion_timestamp.is_none()
                     && object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN))
@@ -152,14 +154,13 @@ impl<R: PodRuntime> Controller<R> {
                 let _ = self.delete_object(&key, deletion, now);
                 continue;
             }
-            let mut kept = stored.clone();
-            if let Some(annotations) = &mut kept.metadata_mut().annotations {
-                annotations.remove(ORIGIN);
-                annotations.remove(APPLIED);
-            }
             self.last_applied.forget(&key);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(kept);
+            self.cluster.edit(&key, |kept| {
+                if let Some(annotations) = &mut kept.metadata_mut().annotations {
+                    annotations.remove(ORIGIN);
+                    annotations.remove(APPLIED);
+                }
+            });
         }
     }
 

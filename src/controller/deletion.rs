@@ -67,9 +67,9 @@ impl<R: PodRuntime> Controller<R> {
             standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
         finalizers.extend(wanted.map(str::to_owned));
         if finalizers != standing {
-            let mut object = stored.clone();
-            object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
-            self.cluster.update(object)?;
+            self.cluster.edit(key, |object| {
+                object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+            });
             if self.cluster.get(key).is_none() {
                 return Ok(Deleted::Gone);
             }

@@ -31,11 +31,9 @@ impl<R: PodRuntime> Controller<R> {
     /// Takes an owner out of its dependents' references.
     fn orphan_dependents(&mut self, owner: &Object) {
         let uid = owner.metadata().uid.clone().unwrap_or_default();
-        let dependents: Vec<Object> = self.cluster.dependents(&uid).cloned().collect();
-        for mut dependent in dependents {
-            remove_references(&mut dependent, |reference| reference.uid == uid);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(dependent);
+        let dependents: Vec<ObjectKey> = self.cluster.dependents(&uid).map(Object::key).collect();
+        for dependent in dependents {
+            self.cluster.edit(&dependent, |object| remove_references(object, |reference| reference.uid == uid));
         }
     }
 
@@ -78,16 +76,13 @@ impl<R: PodRuntime> Controller<R> {
         }
         let key = object.key();
         if solid {
-            let mut kept = object.clone();
             let gone: Vec<String> = references
                 .iter()
                 .filter(|reference| self.owner_state(namespace, reference) != Owner::Stays)
                 .map(|reference| reference.uid.clone())
                 .collect();
             if !gone.is_empty() {
-                remove_references(&mut kept, |reference| gone.contains(&reference.uid));
-                // It was just read, so it is there.
-                let _ = self.cluster.update(kept);
+                self.cluster.edit(&key, |kept| remove_references(kept, |reference| gone.contains(&reference.uid)));
             }
             return;
         }
@@ -99,11 +94,11 @@ impl<R: PodRuntime> Controller<R> {
             .any(|dependent| dependent.metadata().deletion_timestamp.is_some() && has_finalizer(dependent, FOREGROUND));
         if waiting && in_circle {
             // Each would wait for the other for ever.
-            let mut unblocked = object.clone();
-            for reference in unblocked.metadata_mut().owner_references.iter_mut().flatten() {
-                reference.block_owner_deletion = Some(false);
-            }
-            let _ = self.cluster.update(unblocked);
+            self.cluster.edit(&key, |unblocked| {
+                for reference in unblocked.metadata_mut().owner_references.iter_mut().flatten() {
+                    reference.block_owner_deletion = Some(false);
+                }
+            });
         }
         let cascade = if has_finalizer(object, ORPHAN) {
             Cascade::Orphan
@@ -143,16 +138,15 @@ impl<R: PodRuntime> Controller<R> {
 
     /// Takes a finalizer away; the object goes with its last one.
     pub(super) fn remove_finalizer(&mut self, key: &ObjectKey, finalizer: &str) {
-        let Some(mut object) = self.cluster.get(key).cloned() else { return };
-        let metadata = object.metadata_mut();
-        if let Some(finalizers) = &mut metadata.finalizers {
-            finalizers.retain(|standing| standing != finalizer);
-            if finalizers.is_empty() {
-                metadata.finalizers = None;
+        self.cluster.edit(key, |object| {
+            let metadata = object.metadata_mut();
+            if let Some(finalizers) = &mut metadata.finalizers {
+                finalizers.retain(|standing| standing != finalizer);
+                if finalizers.is_empty() {
+                    metadata.finalizers = None;
+                }
             }
-        }
-        // It was just read, so it is there.
-        let _ = self.cluster.update(object);
+        });
     }
 }
 

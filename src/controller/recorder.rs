@@ -70,19 +70,18 @@ impl Recorder {
         let message = visible(&note.message);
         let identity = (uid.clone(), note.reason.to_owned(), message.clone());
         if let Some((key, seen)) = self.standing.get(&identity).cloned()
-            && let Some(Object::Event(standing)) = cluster.get(&key)
+            && cluster.get(&key).is_some()
         {
             if !note.at_most_every.is_zero() && now.duration_since(seen) < note.at_most_every {
                 return;
             }
-            let mut event = Event::clone(standing);
-            event.count = Some(event.count.unwrap_or(1).saturating_add(1));
-            event.last_timestamp = Some(whole_second(now));
+            cluster.edit_event(&key.namespace, &key.name, |event| {
+                event.count = Some(event.count.unwrap_or(1).saturating_add(1));
+                event.last_timestamp = Some(whole_second(now));
+            });
             self.by_age.remove(&(seen, key.clone()));
-            self.by_age.insert((last_seen(&event), key.clone()));
-            self.standing.insert(identity, (key, last_seen(&event)));
-            // The event was just read, so it is there.
-            let _ = cluster.update(event.into());
+            self.by_age.insert((whole_second(now).0, key.clone()));
+            self.standing.insert(identity, (key, whole_second(now).0));
             return;
         }
         let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());

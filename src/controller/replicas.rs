@@ -16,7 +16,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        apps::v1::{ControllerRevision, StatefulSet},
+        apps::v1::StatefulSet,
         core::v1::{PersistentVolumeClaim, Pod},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
@@ -53,13 +53,8 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         // Errors never lose the status (upstream's performUpdate): it is written although the pass is tried again.
-        if set.status.as_ref() != Some(&plan.status)
-            && let Some(standing) = self.cluster.stateful_set(&work.key.namespace, &work.key.name)
-        {
-            let mut changed = StatefulSet::clone(standing);
-            changed.status = Some(plan.status);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(changed.into());
+        if set.status.as_ref() != Some(&plan.status) {
+            self.cluster.edit_stateful_set(&work.key.namespace, &work.key.name, |set| set.status = Some(plan.status));
         }
         match result {
             Ok(()) => self.queue.forget(&work),
@@ -182,22 +177,21 @@ impl<R: PodRuntime> Controller<R> {
         };
         let adopted: Vec<Arc<Pod>> = if deleting { Vec::new() } else { orphans().collect() };
         for pod in released {
-            let mut pod = Pod::clone(&pod);
-            if let Some(references) = &mut pod.metadata.owner_references {
-                references.retain(|reference| reference.uid != uid);
-                if references.is_empty() {
-                    pod.metadata.owner_references = None;
+            self.cluster.edit_pod(namespace, pod.metadata.name.as_deref().unwrap_or_default(), |pod| {
+                if let Some(references) = &mut pod.metadata.owner_references {
+                    references.retain(|reference| reference.uid != uid);
+                    if references.is_empty() {
+                        pod.metadata.owner_references = None;
+                    }
                 }
-            }
-            // It was just read, so it is there.
-            let _ = self.cluster.update(pod.into());
+            });
         }
         for pod in adopted {
-            let mut pod = Pod::clone(&pod);
-            pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            let _ = self.cluster.update(pod.into());
-            claimed.extend(self.cluster.pod(namespace, &name).cloned());
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            self.cluster.edit_pod(namespace, name, |pod| {
+                pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            });
+            claimed.extend(self.cluster.pod(namespace, name).cloned());
         }
         claimed
     }
@@ -210,15 +204,14 @@ impl<R: PodRuntime> Controller<R> {
             Object::ControllerRevision(revision)
                 if revision.metadata.deletion_timestamp.is_none() && selects(wanted, &revision.metadata) =>
             {
-                Some(revision.clone())
+                revision.metadata.name.clone()
             }
             _ => None,
         });
-        for revision in orphans.collect::<Vec<_>>() {
-            let mut revision = ControllerRevision::clone(&revision);
-            revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
-            // It was just read, so it is there.
-            let _ = self.cluster.update(revision.into());
+        for name in orphans.collect::<Vec<_>>() {
+            self.cluster.edit_revision(namespace, &name, |revision| {
+                revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            });
         }
     }
 
@@ -307,10 +300,10 @@ impl<R: PodRuntime> Controller<R> {
                 }
             }
             Action::RenumberRevision { name, revision } => {
-                let found = self.cluster.revision(namespace, &name).ok_or(Carried::Stop)?;
-                let mut changed = ControllerRevision::clone(found);
-                changed.revision = revision;
-                self.cluster.update(changed.into()).map_err(|_| Carried::Stop)?;
+                if self.cluster.revision(namespace, &name).is_none() {
+                    return Err(Carried::Stop);
+                }
+                self.cluster.edit_revision(namespace, &name, |stored| stored.revision = revision);
             }
             Action::DeleteRevision { name } => {
                 let key = ObjectKey::new(Kind::ControllerRevision, namespace, name);
