@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use headless_dns::{
-    controller::{Controller, ControllerSettings, Effort, Event},
+    controller::{Cascade, Controller, ControllerSettings, Effort, Event, Write},
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -88,7 +88,7 @@ fn converged(sets: usize, replicas: usize) -> Controller<Simulated> {
 fn recreation(controller: &mut Controller<Simulated>, pod: &str) -> (Effort, (usize, usize)) {
     let before = controller.effort();
     let pod = ObjectKey::new(Kind::Pod, "default", pod);
-    controller.handle(Event::Delete { key: pod, grace_seconds: None, cascade: Default::default() }, now());
+    controller.write(Write::delete(pod, None, Cascade::Background), false, now()).unwrap();
     let changes = settle(controller, now());
     let after = controller.effort();
     let effort = Effort {

@@ -4,7 +4,7 @@
 
 use super::{
     Controller, Refusal, admission,
-    apply::{Declarer, is_stand_in, plain, stable_hash},
+    apply::{is_stand_in, plain, stable_hash},
 };
 use crate::{
     object::{self, APPLIED, Declaration, FieldError, ORIGIN, Object, ObjectKey},
@@ -67,7 +67,7 @@ impl<R: PodRuntime> Controller<R> {
         let is_unchanged = self.last_applied.get(key).is_none() && was_applied_by_first_version(stored, declaration);
         if !is_unchanged {
             let merged = self.merge_edit(key, stored, declaration)?;
-            let errors = self.replace(stored, merged, Declarer::Manifest);
+            let errors = self.replace(stored, merged);
             if !errors.is_empty() {
                 return Err(errors);
             }

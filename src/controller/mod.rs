@@ -43,7 +43,6 @@ use crate::{
     zone::Delta,
 };
 use binding::Binding;
-use deletion::Deletion;
 use expected::Expected;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -60,7 +59,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// next one, after what was done has been published.
 const WORK_PER_TURN: usize = 4_000;
 
-/// Everything that can happen to the controller from outside.
+/// What manifests and their load say, and faults that are played by hand. What clients say is a [`Write`].
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A manifest declares this object: create it, or merge what the manifest says into it as client-side
@@ -68,23 +67,10 @@ pub enum Event {
     /// whatever was changed or deleted since. The namespace is made if it does not exist; an object that is being
     /// deleted is made anew once it is gone.
     Apply(Declaration),
-    /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it
-    /// leaves out of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated
-    /// addresses stay.
-    Replace(Object),
     /// No manifest declares this object any more: delete it, with background cascade unless its annotation [`CASCADE`]
     /// says `orphan`. Objects that no manifest declared are left alone.
     Withdraw(ObjectKey),
-    /// Somebody deletes an object, as kubectl delete does.
-    Delete {
-        /// Which.
-        key: ObjectKey,
-        /// Seconds of grace for a pod; `None` takes the pod's own; 0 removes it at once.
-        grace_seconds: Option<i64>,
-        /// What becomes of what it owns.
-        cascade: Cascade,
-    },
-    /// Somebody overwrites fields of a pod's status (phase, the Ready condition); what is `None` or empty stays.
+    /// Overwrites fields of a pod's status (phase, the Ready condition); what is `None` or empty stays.
     PatchPodStatus(ObjectKey, Box<PodStatus>),
     /// All manifests have been read once: what is not here does not exist.
     Loaded,
@@ -303,11 +289,7 @@ impl<R: PodRuntime> Controller<R> {
         self.begin(now);
         match event {
             Event::Apply(declaration) => self.declare(declaration, now),
-            Event::Replace(object) => self.apply(object, now),
             Event::Withdraw(key) => self.withdraw(&key, now),
-            Event::Delete { key, grace_seconds, cascade } => {
-                self.delete_asked(key, Deletion { grace_seconds, cascade }, now);
-            }
             Event::PatchPodStatus(key, patch) => self.patch_pod_status(key, *patch, now),
             Event::Loaded => {
                 self.withdraw_undeclared(now);
