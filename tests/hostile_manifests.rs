@@ -20,7 +20,7 @@ use headless_dns::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    fmt::Write,
+    fmt::Write as _,
     fs,
     path::Path,
     time::{Duration, Instant},

@@ -260,7 +260,7 @@ impl World {
                 .pods_of_service(service)
                 .into_iter()
                 .filter(|pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some()))
-                .filter(|pod| !replicas::has_ended(pod))
+                .filter(|pod| !statefulset::has_ended(pod))
                 .map(|pod| (pod.metadata.name.clone().unwrap(), pod))
                 .collect();
             assert_eq!(endpoints.keys().collect::<Vec<_>>(), pods.keys().collect::<Vec<_>>());

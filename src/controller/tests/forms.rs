@@ -2,7 +2,7 @@
 //! that a fresh start with the same objects gives.
 
 use super::*;
-use crate::controller::mirroring::MIRRORED_BY;
+use crate::controller::endpointslicemirroring::MIRRORED_BY;
 use std::net::IpAddr;
 
 const FORMS: [&str; 11] = [

@@ -1,11 +1,11 @@
 //! Owners and dependents, by upstream's `garbagecollector.go`: who has lost all owners goes, who is deleted in the
 //! foreground waits for its dependents, who is orphaned lets them go.
 
-use super::{
-    Cascade, Controller,
-    deletion::{Deletion, FOREGROUND, ORPHAN},
-};
 use crate::{
+    controller::{
+        Cascade, Controller,
+        deletion::{Deletion, FOREGROUND, ORPHAN},
+    },
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 impl<R: PodRuntime> Controller<R> {
     /// Looks at one object as an owner that is going, and as a dependent whose owners may be gone.
-    pub(super) fn collect_garbage(&mut self, key: &ObjectKey, now: Timestamp) {
+    pub fn collect_garbage(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(object) = self.cluster.get(key).cloned() else { return };
         if object.metadata().deletion_timestamp.is_some() {
             if has_finalizer(&object, ORPHAN) {
@@ -130,14 +130,14 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether one of an object's owners is known to be gone or going.
-    pub(super) fn lacks_owner(&self, object: &Object) -> bool {
+    pub fn lacks_owner(&self, object: &Object) -> bool {
         let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
         let references = object.metadata().owner_references.iter().flatten();
         references.into_iter().any(|reference| self.owner_state(namespace, reference) != Owner::Stays)
     }
 
     /// Takes a finalizer away; the object goes with its last one.
-    pub(super) fn remove_finalizer(&mut self, key: &ObjectKey, finalizer: &str) {
+    pub fn remove_finalizer(&mut self, key: &ObjectKey, finalizer: &str) {
         self.cluster.edit(key, |object| {
             let metadata = object.metadata_mut();
             if let Some(finalizers) = &mut metadata.finalizers {

@@ -1,9 +1,9 @@
 //! Pods: started when their claims are bound, stopped when they are deleted, and what the runtime reports of them.
 
-use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Note, replicas::has_ended};
 use crate::{
     cluster::{claims_of, whole_second},
-    object::{Kind, ObjectKey},
+    controller::{Controller, Refusal, deletion::Deletion, recorder::EventSpec, statefulset::has_ended},
+    object::{FieldError, Kind, ObjectKey},
     runtime::{self, PodRuntime, Report, What},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,7 @@ pub const NODE: &str = "headless-dns";
 
 impl<R: PodRuntime> Controller<R> {
     /// Starts a pod when all its claims are bound; removes a deleted one that was never started.
-    pub(super) fn reconcile_pod(&mut self, key: &ObjectKey, now: Timestamp) {
+    pub fn reconcile_pod(&mut self, key: &ObjectKey, now: Timestamp) {
         // Claims that were made together with the pod are bound first, so that no pod is told to wait for an instant.
         self.bind_volumes(now);
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name).cloned() else { return };
@@ -49,7 +49,7 @@ impl<R: PodRuntime> Controller<R> {
                 });
                 if is_new {
                     let component = "default-scheduler";
-                    let note = Note {
+                    let note = EventSpec {
                         component,
                         warning: true,
                         reason: "FailedScheduling",
@@ -95,12 +95,12 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether the runtime has this pod.
-    pub(super) fn runs(&self, pod: &Pod) -> bool {
+    pub fn runs(&self, pod: &Pod) -> bool {
         pod.metadata.uid.as_ref().is_some_and(|uid| self.running.contains(uid))
     }
 
     /// Tells the runtime what a change of a pod means to it.
-    pub(super) fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
+    pub fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
         // A pod of the same name may have taken the place of another one within one turn only by going first.
         match (before, after) {
             (Some(before), None) => {
@@ -128,7 +128,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Takes over a pod that an earlier run had started.
-    pub(super) fn resume_pod(&mut self, pod: &Pod, now: Timestamp) {
+    pub fn resume_pod(&mut self, pod: &Pod, now: Timestamp) {
         if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
             self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
             self.runtime.resume(pod, now);
@@ -136,7 +136,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Carries out what the runtime reports; reports of pods that are gone are left out.
-    pub(super) fn take_report(&mut self, report: Report, now: Timestamp) {
+    pub fn take_report(&mut self, report: Report, now: Timestamp) {
         let key = ObjectKey::new(Kind::Pod, report.namespace, report.name);
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name) else { return };
         if pod.metadata.uid.as_deref() != Some(report.uid.as_str()) {
@@ -167,10 +167,10 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Somebody plays a fault by hand: what is set in `patch` overwrites the pod's status.
-    pub(super) fn patch_pod_status(&mut self, key: ObjectKey, patch: PodStatus, now: Timestamp) {
+    pub fn patch_pod_status(&mut self, key: ObjectKey, patch: PodStatus, now: Timestamp) {
         if self.cluster.get(&key).is_none() {
             let message = format!("pods \"{}\" not found", key.name);
-            self.refusals.push(Refusal::new(key, vec![plain(message)]));
+            self.refusals.push(Refusal::new(key, vec![FieldError::of_object(message)]));
             return;
         }
         self.cluster.edit_pod(&key.namespace, &key.name, |pod| {
@@ -183,7 +183,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Deletes a pod for a controller; whether it was there.
-    pub(super) fn delete_pod(&mut self, namespace: &str, name: &str, now: Timestamp) -> bool {
+    pub fn delete_pod(&mut self, namespace: &str, name: &str, now: Timestamp) -> bool {
         let key = ObjectKey::new(Kind::Pod, namespace, name);
         self.delete_object(&key, Deletion::default(), now).is_ok()
     }

@@ -52,7 +52,7 @@ impl<R: PodRuntime> Controller<R> {
                 return Err(errors);
             }
         }
-        self.cluster.create(declared, now).map_err(|error| vec![plain(error.to_string())])
+        self.cluster.create(declared, now).map_err(|error| vec![FieldError::of_object(error.to_string())])
     }
 
     /// Puts a declared version in the place of the stored one.
@@ -72,7 +72,7 @@ impl<R: PodRuntime> Controller<R> {
         admission::pack_subsets(&mut merged);
         match self.cluster.update(merged) {
             Ok(_) => Vec::new(),
-            Err(error) => vec![plain(error.to_string())],
+            Err(error) => vec![FieldError::of_object(error.to_string())],
         }
     }
 
@@ -162,11 +162,6 @@ impl<R: PodRuntime> Controller<R> {
     }
 }
 
-/// An error that belongs to no field.
-pub fn plain(message: String) -> FieldError {
-    FieldError { field: String::new(), message }
-}
-
 /// The declared version with what the declarer does not own taken from the stored one.
 fn merge(stored: &Object, declared: Object) -> Object {
     let mut merged = declared;
@@ -225,9 +220,4 @@ fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
         }
         _ => {}
     }
-}
-
-/// FNV-1a, 64 bits: the same in every run and every build, which the standard library's hasher does not promise.
-pub fn stable_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

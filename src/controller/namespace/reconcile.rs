@@ -1,13 +1,13 @@
 //! Namespaces: those that every cluster has, those that are made when something is declared in one, and how one that is
 //! deleted is emptied before it goes (upstream's `namespaced_resources_deleter.go`).
 
-use super::{
-    Controller, admission,
-    deletion::Deletion,
-    queue::{Reconciler, Work},
-};
 use crate::{
     cluster::{Cluster, resource_name, whole_second},
+    controller::{
+        Controller, admission,
+        deletion::Deletion,
+        queue::{Reconciler, Work},
+    },
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -28,7 +28,7 @@ const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 impl<R: PodRuntime> Controller<R> {
     /// Makes the namespaces that every cluster has, where they are missing.
-    pub(super) fn create_system_namespaces(&mut self, now: Timestamp) {
+    pub fn create_system_namespaces(&mut self, now: Timestamp) {
         for name in SYSTEM {
             if self.cluster.namespace("", name).is_none() {
                 self.create_namespace(name, now);
@@ -37,7 +37,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Makes a namespace of this name; nothing if it exists.
-    pub(super) fn create_namespace(&mut self, name: &str, now: Timestamp) {
+    pub fn create_namespace(&mut self, name: &str, now: Timestamp) {
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let mut object = Object::Namespace(Arc::new(Namespace { metadata, ..Namespace::default() }));
         admission::admit(&mut object);
@@ -46,14 +46,14 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether nothing can be created in a namespace because it is being deleted.
-    pub(super) fn is_terminating(&self, namespace: &str) -> bool {
+    pub fn is_terminating(&self, namespace: &str) -> bool {
         let found = self.cluster.namespace("", namespace);
         found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 
     /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
     /// it is empty.
-    pub(super) fn empty_namespace(&mut self, key: &ObjectKey, now: Timestamp) {
+    pub fn empty_namespace(&mut self, key: &ObjectKey, now: Timestamp) {
         let namespace = self.cluster.namespace("", &key.name);
         let Some(deleted) = namespace.and_then(|namespace| namespace.metadata.deletion_timestamp.as_ref()) else {
             return;
