@@ -10,7 +10,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 
 use headless_dns::{
-    controller::{Controller, ControllerSettings, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, Write},
     diagnostic::Severity,
     manifest::Manifests,
     name::Name,
@@ -187,7 +187,8 @@ fn measure(pods: usize, per_set: usize) -> String {
         let started = spent();
         plane
             .controller
-            .handle(Event::Delete { key: pod, grace_seconds: None, cascade: Default::default() }, plane.now);
+            .write(Write::delete(pod, None, Cascade::Background), false, plane.now)
+            .expect("the pod is there");
         plane.settle();
         costs.push(spent() - started);
         let successor = plane.snapshot.lookup(&name, headless_dns::wire::rdata::RecordType::A);

@@ -5,7 +5,7 @@ mod support;
 
 use headless_dns::{
     app::{Control, Server},
-    controller::{Cascade, Event},
+    controller::{Cascade, Write},
     object::{Kind, Object, ObjectKey},
     settings::Settings,
 };
@@ -187,9 +187,7 @@ fn delete_pod(truth: &Truth, control: &Control, ordinal: usize) -> usize {
     let mut recreations = 0;
     while Instant::now() < end && !truth.is_over() {
         let old = eventually(&format!("{key} is ready"), || address_of(control, &key).ok_or("it is not"));
-        let delete = Event::Delete { key: key.clone(), grace_seconds: Some(0), cascade: Cascade::Background };
-        let refusals = control.send(delete).unwrap();
-        assert!(refusals.is_empty(), "{refusals:?}");
+        control.write(Write::delete(key.clone(), Some(0), Cascade::Background)).unwrap().unwrap();
         // The very next query.
         let name = &truth.names[ordinal];
         let reply = client.ask(&[(name, A)]).remove(0);

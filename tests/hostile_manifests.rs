@@ -9,7 +9,7 @@
 mod support;
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, Write},
     diagnostic::Severity,
     manifest::{GRACE, Manifests, walk::MAX_FILES},
     name::Name,
@@ -20,7 +20,7 @@ use headless_dns::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    fmt::Write,
+    fmt::Write as _,
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -222,14 +222,8 @@ fn check(story: &str, files: &[(&str, String)], expected: &[&str], pods: usize) 
     let all = world.controller.cluster().pods().count();
     assert_eq!(all, 2 + pods, "{story}");
     // It can still be worked with.
-    world.controller.handle(
-        Event::Delete {
-            key: ObjectKey::new(Kind::Pod, "default", "web-1"),
-            grace_seconds: None,
-            cascade: Cascade::Background,
-        },
-        world.now,
-    );
+    let delete = Write::delete(ObjectKey::new(Kind::Pod, "default", "web-1"), None, Cascade::Background);
+    world.controller.write(delete, false, world.now).unwrap();
     world.run(SignedDuration::from_secs(30));
     let after = world.pod_uids();
     assert_eq!(after[0], before[0], "{story}");

@@ -5,14 +5,14 @@ mod support;
 
 use headless_dns::{
     app::Server,
-    controller::{Cascade, Event},
+    controller::{Cascade, Write},
     object::{Kind, ObjectKey},
     settings::Settings,
 };
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
+    io::{Read, Write as _},
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     time::{Duration, Instant},
@@ -257,7 +257,7 @@ fn changes_are_in_dns_within_milliseconds() {
     let before = metrics(http);
     for round in 0..30 {
         let key = ObjectKey::new(Kind::Pod, "default", format!("web-{}", round % 10));
-        server.control().send(Event::Delete { key, grace_seconds: Some(0), cascade: Cascade::Background }).unwrap();
+        server.control().write(Write::delete(key, Some(0), Cascade::Background)).unwrap().unwrap();
         assert_eq!(wait_for(http, "service=nginx&ready=10").0, 200);
     }
     let page = metrics(http);

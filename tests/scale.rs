@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use headless_dns::{
-    controller::{Controller, ControllerSettings, Effort, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, WorkCounters, Write},
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -85,13 +85,13 @@ fn converged(sets: usize, replicas: usize) -> Controller<Simulated> {
 }
 
 /// What it takes to make one pod anew: the effort, and what changed.
-fn recreation(controller: &mut Controller<Simulated>, pod: &str) -> (Effort, (usize, usize)) {
+fn recreation(controller: &mut Controller<Simulated>, pod: &str) -> (WorkCounters, (usize, usize)) {
     let before = controller.effort();
     let pod = ObjectKey::new(Kind::Pod, "default", pod);
-    controller.handle(Event::Delete { key: pod, grace_seconds: None, cascade: Default::default() }, now());
+    controller.write(Write::delete(pod, None, Cascade::Background), false, now()).unwrap();
     let changes = settle(controller, now());
     let after = controller.effort();
-    let effort = Effort {
+    let effort = WorkCounters {
         reconciles: after.reconciles - before.reconciles,
         pods_of_sets: after.pods_of_sets - before.pods_of_sets,
         slice_plans: after.slice_plans - before.slice_plans,

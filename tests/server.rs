@@ -5,7 +5,7 @@ mod support;
 
 use headless_dns::{
     app::{Server, StartError},
-    controller::{Cascade, Event},
+    controller::{Cascade, Write},
     object::{Kind, ObjectKey},
     settings::{Overrides, Settings},
 };
@@ -216,8 +216,7 @@ fn volumes(state: &Path) -> BTreeMap<String, Vec<String>> {
 
 fn delete(server: &Server, kind: Kind, name: &str) {
     let key = ObjectKey::new(kind, "default", name);
-    let event = Event::Delete { key, grace_seconds: None, cascade: Cascade::Background };
-    assert_eq!(server.control().send(event).unwrap(), []);
+    server.control().write(Write::delete(key, None, Cascade::Background)).unwrap().unwrap();
 }
 
 fn eventually_gone(server: &Server, name: &str) {

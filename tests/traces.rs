@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, Write},
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write,
+    fmt::Write as _,
     fs,
     time::Duration,
 };
@@ -97,11 +97,12 @@ impl World {
         edit(&mut json);
         let mut object = Object::from_json(kind, json).unwrap();
         object::set_defaults(&mut object);
-        self.event(Event::Replace(object));
+        self.controller.write(Write::replace(object), false, self.now).unwrap();
     }
 
     fn delete(&mut self, kind: Kind, name: &str, grace_seconds: Option<i64>, cascade: Cascade) {
-        self.event(Event::Delete { key: World::key(kind, name), grace_seconds, cascade });
+        let delete = Write::delete(World::key(kind, name), grace_seconds, cascade);
+        self.controller.write(delete, false, self.now).unwrap();
     }
 
     fn command(&mut self, step: &Step) {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{self, Ask, Handle, Log, Unavailable},
     cluster::{Change, Cluster},
-    controller::{Controller, Event, Refusal, Turn, WriteError, Written},
+    controller::{Controller, Event, Refusal, Turn, Write, WriteError, Written},
     diagnostic::Diagnostic,
     explain::{self, Explanation, Question, QuestionError, Surroundings},
     metrics::ControlFigures,
@@ -122,6 +122,16 @@ impl Control {
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
         let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Instant::now(), Due::Durable, reply))?;
         if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
+    }
+
+    /// Carries out a client's write, publishes what comes of it and puts it on disk before it returns, as
+    /// [`Control::send`] does. Not to be called on a thread of an asynchronous runtime.
+    pub fn write(&self, write: Write) -> Result<Result<Written, WriteError>, SendError> {
+        let (reply, replied) = oneshot::channel();
+        self.requests.send(Request::Api(Ask::Write(Box::new(write), false, reply))).map_err(|_| Ended)?;
+        let outcome = replied.blocking_recv().map_err(|_| Ended)?;
+        let is_unsaved = outcome.is_ok() && self.health.as_ref().is_some_and(Health::is_unsaved);
+        if is_unsaved { Err(SendError::NotStored) } else { Ok(outcome) }
     }
 
     /// The handle for the API, with the log that its watches follow.
@@ -512,8 +522,7 @@ fn next_batch(requests: &Receiver<Request>, patience: Option<Duration>) -> Optio
 fn key_of(event: &Event) -> Option<ObjectKey> {
     match event {
         Event::Apply(declaration) => Some(declaration.object.key()),
-        Event::Replace(object) => Some(object.key()),
-        Event::Withdraw(key) | Event::Delete { key, .. } | Event::PatchPodStatus(key, _) => Some(key.clone()),
+        Event::Withdraw(key) | Event::PatchPodStatus(key, _) => Some(key.clone()),
         Event::Loaded | Event::LoadedInPart => None,
     }
 }

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, StatefulSet},
-        core::v1::{Endpoints, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+        core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
         storage::v1::StorageClass,
     },
@@ -56,7 +56,7 @@ pub enum Deleted {
 
 /// All objects; one owner, never behind a lock.
 ///
-/// Every write goes through [`Cluster::create`], [`Cluster::update`] and [`Cluster::delete`], which keep what
+/// Every write goes through [`Cluster::create`], [`Cluster::update`] (or [`Cluster::edit`]) and [`Cluster::delete`], which keep what
 /// upstream's API server keeps (uid, resourceVersion, generation, timestamps, finalizers), the indexes, and the log of
 /// changes.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Default for Cluster {
 }
 
 macro_rules! getters {
-    ($($(#[$doc:meta])* $get:ident, $list:ident, $kind:ident;)*) => {$(
+    ($($(#[$doc:meta])* $get:ident, $list:ident, $edit:ident, $kind:ident;)*) => {$(
         $(#[$doc])*
         pub fn $get(&self, namespace: &str, name: &str) -> Option<&Arc<$kind>> {
             match self.objects.get(&ObjectKey::new(Kind::$kind, namespace, name)) {
@@ -89,6 +89,13 @@ macro_rules! getters {
                 Object::$kind(object) => Some(object),
                 _ => None,
             })
+        }
+        /// [`Cluster::edit`] for that kind.
+        pub fn $edit(&mut self, namespace: &str, name: &str, change: impl FnOnce(&mut $kind)) -> bool {
+            let Some(stored) = self.$get(namespace, name) else { return false };
+            let mut object = <$kind>::clone(stored);
+            change(&mut object);
+            self.update(object.into()) == Ok(true)
         }
     )*};
 }
@@ -131,25 +138,27 @@ impl Cluster {
 
     getters! {
         /// A namespace; the first argument is empty.
-        namespace, namespaces, Namespace;
+        namespace, namespaces, edit_namespace, Namespace;
         /// A service.
-        service, services, Service;
+        service, services, edit_service, Service;
         /// A pod.
-        pod, pods, Pod;
+        pod, pods, edit_pod, Pod;
         /// A volume; the first argument is empty.
-        volume, volumes, PersistentVolume;
+        volume, volumes, edit_volume, PersistentVolume;
         /// A claim.
-        claim, claims, PersistentVolumeClaim;
+        claim, claims, edit_claim, PersistentVolumeClaim;
         /// A set.
-        stateful_set, stateful_sets, StatefulSet;
+        stateful_set, stateful_sets, edit_stateful_set, StatefulSet;
         /// A revision.
-        revision, revisions, ControllerRevision;
+        revision, revisions, edit_revision, ControllerRevision;
         /// A class; the first argument is empty.
-        storage_class, storage_classes, StorageClass;
+        storage_class, storage_classes, edit_storage_class, StorageClass;
         /// A slice.
-        slice, slices, EndpointSlice;
+        slice, slices, edit_slice, EndpointSlice;
         /// Endpoints that are stored.
-        endpoints, all_endpoints, Endpoints;
+        endpoints, all_endpoints, edit_endpoints, Endpoints;
+        /// An event about an object.
+        event, events, edit_event, Event;
     }
 
     /// One object.
@@ -362,6 +371,14 @@ impl Cluster {
             self.store(&key, None);
         }
         Ok(true)
+    }
+
+    /// Changes an object where it is stored, as [`Cluster::update`] does. Whether it is there and `change` made a
+    /// difference; an object that is not there stays so.
+    pub fn edit(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Object)) -> bool {
+        let Some(mut object) = self.objects.get(key).cloned() else { return false };
+        change(&mut object);
+        self.update(object) == Ok(true)
     }
 
     /// Deletes an object by upstream's rules: with finalizers or (for a pod) a grace period it is only marked. `grace`

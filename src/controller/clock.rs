@@ -6,7 +6,6 @@ use crate::{
     runtime::{PodRuntime, SetBack},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 
 impl<R: PodRuntime> Controller<R> {
     /// The clock was set back by `by`, and it is `now`. Whatever was due is due after the same real time as before, and
@@ -38,9 +37,7 @@ impl<R: PodRuntime> Controller<R> {
                 Some(Object::Pod(pod)) => {
                     let mut status = pod.status.clone();
                     if status.as_mut().is_some_and(|status| set_back.status(status)) {
-                        let moved = Pod { status, ..Pod::clone(pod) };
-                        // The pod was just read, so it is there.
-                        let _ = self.cluster.update(moved.into());
+                        self.cluster.edit_pod(&key.namespace, &key.name, |pod| pod.status = status);
                     }
                 }
                 Some(Object::Namespace(_)) => {}

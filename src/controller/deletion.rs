@@ -1,6 +1,6 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
-use super::{Cascade, Controller, Refusal, apply::plain};
+use super::{Cascade, Controller};
 use crate::{
     cluster::{Deleted, StoreError},
     object::{Kind, ObjectKey},
@@ -38,17 +38,6 @@ impl Default for Deletion {
 }
 
 impl<R: PodRuntime> Controller<R> {
-    /// Somebody's own wish, which is refused with upstream's words where it cannot be met.
-    pub(super) fn delete_asked(&mut self, key: ObjectKey, deletion: Deletion, now: Timestamp) {
-        if let Some(refusal) = indelible(&key) {
-            self.refusals.push(Refusal::new(key, vec![plain(refusal)]));
-            return;
-        }
-        if let Err(error) = self.delete_object(&key, deletion, now) {
-            self.refusals.push(error.into());
-        }
-    }
-
     /// Deletes an object: the finalizer of the cascade first, then as the store does it.
     pub(super) fn delete_object(
         &mut self,
@@ -67,9 +56,9 @@ impl<R: PodRuntime> Controller<R> {
             standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
         finalizers.extend(wanted.map(str::to_owned));
         if finalizers != standing {
-            let mut object = stored.clone();
-            object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
-            self.cluster.update(object)?;
+            self.cluster.edit(key, |object| {
+                object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+            });
             if self.cluster.get(key).is_none() {
                 return Ok(Deleted::Gone);
             }

@@ -3,36 +3,32 @@
 
 pub mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
+mod garbage;
+mod missing_names;
+mod namespace;
+mod pod;
+mod service;
 pub mod statefulset;
 pub mod volume;
 
 mod admission;
-mod apply;
-mod binding;
 mod clock;
-mod declare;
 mod deletion;
-mod distribute;
-mod expected;
-mod garbage;
-mod last_applied;
-mod mirroring;
-mod namespace;
-mod pod;
+mod dispatch;
+mod manifests;
 mod queue;
 mod recorder;
-mod replicas;
-mod service_address;
-mod service_form;
-mod slices;
+mod registry;
+mod stable_hash;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::object::ORIGIN;
-pub use apply::CASCADE;
 pub use pod::NODE;
+pub use registry::CASCADE;
 pub use write::{Part, Preconditions, Write, WriteError, Written};
 
 use crate::{
@@ -42,25 +38,23 @@ use crate::{
     runtime::PodRuntime,
     zone::Delta,
 };
-use binding::Binding;
-use deletion::Deletion;
-use expected::Expected;
+use endpointslice::SliceUpdate;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
-use last_applied::LastVersions;
+use manifests::LastVersions;
+use missing_names::MissingNames;
 use queue::{Queue, Reconciler, Work};
-use recorder::{Note, Recorder};
-use service_address::ServiceAddresses;
-use slices::Concern;
-use statefulset::Census;
+use recorder::{EventSpec, Recorder};
+use service::ServiceAddresses;
+use statefulset::DirtyPods;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// How many pieces of work one turn does at most, each counted as often as it changed an object; the rest is done in the
 /// next one, after what was done has been published.
 const WORK_PER_TURN: usize = 4_000;
 
-/// Everything that can happen to the controller from outside.
+/// What manifests and their load say, and faults that are played by hand. What clients say is a [`Write`].
 #[derive(Debug, Clone)]
 pub enum Event {
     /// A manifest declares this object: create it, or merge what the manifest says into it as client-side
@@ -68,23 +62,10 @@ pub enum Event {
     /// whatever was changed or deleted since. The namespace is made if it does not exist; an object that is being
     /// deleted is made anew once it is gone.
     Apply(Declaration),
-    /// A client read an object, changed it, and sends the whole (defaulted, valid in itself); or creates one. What it
-    /// leaves out of labels, annotations, finalizers, owner references or spec is gone; status, uid and allocated
-    /// addresses stay.
-    Replace(Object),
     /// No manifest declares this object any more: delete it, with background cascade unless its annotation [`CASCADE`]
     /// says `orphan`. Objects that no manifest declared are left alone.
     Withdraw(ObjectKey),
-    /// Somebody deletes an object, as kubectl delete does.
-    Delete {
-        /// Which.
-        key: ObjectKey,
-        /// Seconds of grace for a pod; `None` takes the pod's own; 0 removes it at once.
-        grace_seconds: Option<i64>,
-        /// What becomes of what it owns.
-        cascade: Cascade,
-    },
-    /// Somebody overwrites fields of a pod's status (phase, the Ready condition); what is `None` or empty stays.
+    /// Overwrites fields of a pod's status (phase, the Ready condition); what is `None` or empty stays.
     PatchPodStatus(ObjectKey, Box<PodStatus>),
     /// All manifests have been read once: what is not here does not exist.
     Loaded,
@@ -143,7 +124,7 @@ pub struct Turn {
 
 /// How much was done since the start: what a change costs, told without a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Effort {
+pub struct WorkCounters {
     /// Passes of any reconciler over an object.
     pub reconciles: usize,
     /// Pods that were looked at for their set.
@@ -192,15 +173,15 @@ pub struct Controller<R> {
     queue: Queue,
     recorder: Recorder,
     addresses: ServiceAddresses,
-    binding: Binding,
+    binding: volume::Binding,
     built_in_class: bool,
     /// By the uid of their sets.
-    censuses: HashMap<String, Census>,
-    expected: Expected,
-    effort: Effort,
+    dirty_pods: HashMap<String, DirtyPods>,
+    missing_names: MissingNames,
+    counters: WorkCounters,
     max_unavailable: bool,
     /// Services (namespace, name) whose slices are to be planned at the end of the turn.
-    services: BTreeMap<(String, String), Concern>,
+    services: BTreeMap<(String, String), SliceUpdate>,
     /// Names (namespace, name) whose mirrored slices are to be planned at the end of the turn.
     mirrors: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
@@ -230,11 +211,11 @@ impl<R: PodRuntime> Controller<R> {
             queue: Queue::default(),
             recorder: Recorder::default(),
             addresses: ServiceAddresses::new(&settings.service_cidrs),
-            binding: Binding::new(settings.provision_undeclared),
+            binding: volume::Binding::new(settings.provision_undeclared),
             built_in_class: settings.built_in_class,
-            censuses: HashMap::new(),
-            expected: Expected::default(),
-            effort: Effort::default(),
+            dirty_pods: HashMap::new(),
+            missing_names: MissingNames::default(),
+            counters: WorkCounters::default(),
             services: BTreeMap::new(),
             mirrors: BTreeSet::new(),
             max_unavailable: settings.max_unavailable,
@@ -303,11 +284,7 @@ impl<R: PodRuntime> Controller<R> {
         self.begin(now);
         match event {
             Event::Apply(declaration) => self.declare(declaration, now),
-            Event::Replace(object) => self.apply(object, now),
             Event::Withdraw(key) => self.withdraw(&key, now),
-            Event::Delete { key, grace_seconds, cascade } => {
-                self.delete_asked(key, Deletion { grace_seconds, cascade }, now);
-            }
             Event::PatchPodStatus(key, patch) => self.patch_pod_status(key, *patch, now),
             Event::Loaded => {
                 self.withdraw_undeclared(now);
@@ -384,7 +361,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     fn reconcile(&mut self, work: Work, now: Timestamp) {
-        self.effort.reconciles += 1;
+        self.counters.reconciles += 1;
         match work.reconciler {
             Reconciler::StatefulSet => self.reconcile_set(work, now),
             Reconciler::Pod => self.reconcile_pod(&work.key, now),
@@ -395,7 +372,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Records an event about an object, if it is there.
-    fn tell(&mut self, key: &ObjectKey, note: Note<'_>, now: Timestamp) {
+    fn tell(&mut self, key: &ObjectKey, note: EventSpec<'_>, now: Timestamp) {
         if let Some(about) = self.cluster.get(key).cloned() {
             self.recorder.record(&mut self.cluster, &about, note, now);
         }
@@ -417,8 +394,8 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// How much was done since the start.
-    pub fn effort(&self) -> Effort {
-        self.effort
+    pub fn effort(&self) -> WorkCounters {
+        self.counters
     }
 
     /// What runs the pods.

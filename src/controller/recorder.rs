@@ -15,13 +15,13 @@ use std::{
 };
 
 /// How long an event is kept (upstream's `--event-ttl`).
-const KEPT: SignedDuration = SignedDuration::from_hours(1);
+const EVENT_TTL: SignedDuration = SignedDuration::from_hours(1);
 /// How many events are kept at most; beyond that the oldest go first.
-const MOST: usize = 50_000;
+const EVENTS_MAX: usize = 50_000;
 
-/// What is told.
+/// What an event says.
 #[derive(Debug, Clone)]
-pub struct Note<'a> {
+pub struct EventSpec<'a> {
     /// The controller that tells it (`statefulset-controller`).
     pub component: &'static str,
     /// Warning rather than Normal.
@@ -64,25 +64,24 @@ impl Recorder {
     }
 
     /// Tells something about an object.
-    pub fn record(&mut self, cluster: &mut Cluster, about: &Object, note: Note<'_>, now: Timestamp) {
+    pub fn record(&mut self, cluster: &mut Cluster, about: &Object, note: EventSpec<'_>, now: Timestamp) {
         let metadata = about.metadata();
         let uid = metadata.uid.clone().unwrap_or_default();
         let message = visible(&note.message);
         let identity = (uid.clone(), note.reason.to_owned(), message.clone());
         if let Some((key, seen)) = self.standing.get(&identity).cloned()
-            && let Some(Object::Event(standing)) = cluster.get(&key)
+            && cluster.get(&key).is_some()
         {
             if !note.at_most_every.is_zero() && now.duration_since(seen) < note.at_most_every {
                 return;
             }
-            let mut event = Event::clone(standing);
-            event.count = Some(event.count.unwrap_or(1).saturating_add(1));
-            event.last_timestamp = Some(whole_second(now));
+            cluster.edit_event(&key.namespace, &key.name, |event| {
+                event.count = Some(event.count.unwrap_or(1).saturating_add(1));
+                event.last_timestamp = Some(whole_second(now));
+            });
             self.by_age.remove(&(seen, key.clone()));
-            self.by_age.insert((last_seen(&event), key.clone()));
-            self.standing.insert(identity, (key, last_seen(&event)));
-            // The event was just read, so it is there.
-            let _ = cluster.update(event.into());
+            self.by_age.insert((whole_second(now).0, key.clone()));
+            self.standing.insert(identity, (key, whole_second(now).0));
             return;
         }
         let namespace = metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
@@ -127,7 +126,7 @@ impl Recorder {
 
     /// Removes what is older than an hour, and the oldest beyond the limit.
     pub fn expire(&mut self, cluster: &mut Cluster, now: Timestamp) {
-        while self.by_age.len() > MOST || self.next_due().is_some_and(|due| due <= now) {
+        while self.by_age.len() > EVENTS_MAX || self.next_due().is_some_and(|due| due <= now) {
             let Some((_, key)) = self.by_age.pop_first() else { return };
             if let Some(Object::Event(event)) = cluster.get(&key) {
                 self.standing.remove(&identity(event));
@@ -146,7 +145,7 @@ impl Recorder {
 
     /// When the next event is to go.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.by_age.first().map(|(seen, _)| seen.saturating_add(KEPT).unwrap_or(*seen))
+        self.by_age.first().map(|(seen, _)| seen.saturating_add(EVENT_TTL).unwrap_or(*seen))
     }
 }
 
@@ -182,7 +181,7 @@ mod tests {
             for _ in 0..2 {
                 let message = message.to_owned();
                 let at_most_every = SignedDuration::ZERO;
-                let note = Note { component: "test", warning: true, reason: "Test", message, at_most_every };
+                let note = EventSpec { component: "test", warning: true, reason: "Test", message, at_most_every };
                 recorder.record(&mut cluster, &about, note, now);
             }
             let events: Vec<_> = cluster.of_kind(Kind::Event).map(Object::to_json).collect();

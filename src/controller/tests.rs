@@ -152,7 +152,25 @@ impl World {
     }
 
     fn delete(&mut self, key: ObjectKey, grace_seconds: Option<i64>, cascade: Cascade) {
-        self.event(Event::Delete { key, grace_seconds, cascade });
+        self.write(Write::delete(key, grace_seconds, cascade));
+    }
+
+    /// A client creates an object, or puts it in the place of the stored one.
+    fn put(&mut self, object: Object) {
+        let exists = self.controller.object(&object.key()).is_some();
+        self.write(if exists { Write::replace(object) } else { Write::Create { object, with_namespace: true } });
+    }
+
+    /// What a client sends; that it was refused is kept beside what was refused of manifests.
+    fn write(&mut self, write: Write) {
+        let key = match &write {
+            Write::Create { object, .. } | Write::Update { object, .. } => object.key(),
+            Write::Delete { key, .. } => key.clone(),
+        };
+        if let Err(error) = self.controller.write(write, false, self.now) {
+            self.refusals
+                .push(Refusal::new(key, vec![FieldError { field: String::new(), message: error.to_string() }]));
+        }
     }
 
     /// The program ends between two turns and starts again with what it had stored.
@@ -242,7 +260,7 @@ impl World {
                 .pods_of_service(service)
                 .into_iter()
                 .filter(|pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some()))
-                .filter(|pod| !replicas::has_ended(pod))
+                .filter(|pod| !statefulset::has_ended(pod))
                 .map(|pod| (pod.metadata.name.clone().unwrap(), pod))
                 .collect();
             assert_eq!(endpoints.keys().collect::<Vec<_>>(), pods.keys().collect::<Vec<_>>());
@@ -419,7 +437,7 @@ fn disturb(world: &mut World, random: &mut fastrand::Rng) -> String {
             let mut json = world.controller.object(&pod).unwrap().to_json();
             let label = ["nginx", "else"][random.usize(..2)];
             json["metadata"]["labels"]["app"] = json!(label);
-            world.event(Event::Replace(Object::from_json(Kind::Pod, json).unwrap()));
+            world.put(Object::from_json(Kind::Pod, json).unwrap());
             format!("label {pod} app={label}")
         }
         _ => "wait".to_owned(),
@@ -432,7 +450,7 @@ fn history(seed: u64, steps: usize) {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut told = Vec::new();
     // A client's object: no restart withdraws it.
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     world.apply(service("nginx"));
     world.apply(service("other"));
     world.event(Event::Loaded);
@@ -504,7 +522,7 @@ fn random_histories_keep_every_invariant_and_converge() {
 /// A world in which a set of some replicas, its service and a class have converged.
 fn converged(replicas: i32) -> World {
     let mut world = World::new(7);
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     world.apply(service("nginx"));
     world.apply(stateful_set("web", replicas, "nginx:1", "OrderedReady", true));
     world.event(Event::Loaded);
@@ -552,7 +570,7 @@ fn what_a_client_changed_lasts_until_the_file_changes() {
     let mut world = converged(2);
     let mut json = world.controller.object(&key(Kind::StatefulSet, "web")).unwrap().to_json();
     json["spec"]["replicas"] = json!(3);
-    world.event(Event::Replace(decode(json)));
+    world.put(decode(json));
     world.apply(stateful_set("web", 2, "nginx:1", "OrderedReady", true));
     world.run(Duration::from_secs(5));
     assert_eq!(world.names(), ["web-0", "web-1", "web-2"]);
@@ -767,16 +785,16 @@ fn a_finalizer_keeps_a_stopped_pod() {
     let with = |world: &World, finalizers: Value| {
         let mut json = world.controller.object(&key(Kind::Pod, "web-0")).unwrap().to_json();
         json["metadata"]["finalizers"] = finalizers;
-        Event::Replace(Object::from_json(Kind::Pod, json).unwrap())
+        Object::from_json(Kind::Pod, json).unwrap()
     };
-    let event = with(&world, json!(["example.com/keep"]));
-    world.event(event);
+    let kept = with(&world, json!(["example.com/keep"]));
+    world.put(kept);
     let first = uid(&world, Kind::Pod, "web-0");
     world.delete(key(Kind::Pod, "web-0"), None, Cascade::Background);
     world.run(Duration::from_secs(60));
     assert_eq!(uid(&world, Kind::Pod, "web-0"), first, "E12");
-    let event = with(&world, Value::Null);
-    world.event(event);
+    let released = with(&world, Value::Null);
+    world.put(released);
     world.run(Duration::from_secs(5));
     assert!(uid(&world, Kind::Pod, "web-0").is_some_and(|second| Some(second) != first));
 }
@@ -791,7 +809,7 @@ fn a_deleted_claim_of_a_waiting_pod_comes_back() {
     world.delete(key(Kind::PersistentVolumeClaim, "data-web-0"), None, Cascade::Background);
     world.run(Duration::from_secs(5));
     assert!(uid(&world, Kind::PersistentVolumeClaim, "data-web-0").is_some_and(|second| second != first), "E14");
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     world.run(Duration::from_secs(5));
     assert_eq!(uid(&world, Kind::Pod, "web-0"), pod);
     assert!(is_ready(world.pod("web-0").unwrap()), "K8: a class that comes later binds, and the pod starts");
@@ -859,13 +877,13 @@ fn owners_in_a_circle_can_be_deleted() {
         }
         let mut object = Object::from_json(Kind::ControllerRevision, json).unwrap();
         object.metadata_mut().namespace = Some("default".to_owned());
-        Event::Replace(object)
+        object
     };
-    world.event(revision("a", None));
+    world.put(revision("a", None));
     let a = uid(&world, Kind::ControllerRevision, "a").unwrap();
-    world.event(revision("b", Some(("a", &a))));
+    world.put(revision("b", Some(("a", &a))));
     let b = uid(&world, Kind::ControllerRevision, "b").unwrap();
-    world.event(revision("a", Some(("b", &b))));
+    world.put(revision("a", Some(("b", &b))));
     world.turn();
     assert_eq!(world.controller.objects(Kind::ControllerRevision).len(), 2);
     world.delete(key(Kind::ControllerRevision, "a"), None, Cascade::Foreground);
@@ -901,7 +919,7 @@ fn the_class_brought_along_stands_in_for_a_declared_one() {
 #[test]
 fn the_volumes_of_an_adopted_pod_are_not_changed() {
     let mut world = World::new(13);
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     world.apply(json!({"apiVersion": "v1", "kind": "Pod",
                        "metadata": {"name": "web-0", "labels": {"app": "nginx", "set": "web"}},
                        "spec": {"containers": [{"name": "a", "image": "a"}]}}));

@@ -2,7 +2,6 @@
 
 use super::{
     Cascade, Controller, admission,
-    apply::Declarer,
     deletion::{Deletion, indelible},
     endpoints::derived,
 };
@@ -33,17 +32,29 @@ pub enum Write {
         /// What must hold of the stored one.
         expected: Preconditions,
     },
-    /// No such object any more.
+    /// Deletes an object, as kubectl delete does.
     Delete {
         /// Which.
         key: ObjectKey,
         /// Seconds of grace for a pod; `None` takes the pod's own; 0 removes it at once.
         grace_seconds: Option<i64>,
-        /// What becomes of what it owns; `None` leaves it to the finalizers that it has.
+        /// What becomes of what it owns.
         cascade: Cascade,
         /// What must hold of the stored one.
         expected: Preconditions,
     },
+}
+
+impl Write {
+    /// Everything but the status of an object, whatever the version of the stored one.
+    pub fn replace(object: Object) -> Write {
+        Write::Update { object, part: Part::Main, expected: Preconditions::default() }
+    }
+
+    /// Deletes an object, whatever its version.
+    pub fn delete(key: ObjectKey, grace_seconds: Option<i64>, cascade: Cascade) -> Write {
+        Write::Delete { key, grace_seconds, cascade, expected: Preconditions::default() }
+    }
 }
 
 /// What of an object is written.
@@ -229,21 +240,27 @@ impl<R: PodRuntime> Controller<R> {
                 Some(_) => {}
             }
         }
-        self.own(&mut object)?;
+        self.own(&mut object, None)?;
         self.create_declared(object, now).map_err(|errors| WriteError::Invalid(key, errors))
     }
 
     fn update_whole(&mut self, stored: &Object, mut object: Object) -> Result<(), WriteError> {
-        self.own(&mut object)?;
-        let errors = self.replace(stored, object, Declarer::Client);
+        self.own(&mut object, Some(stored))?;
+        let errors = self.replace(stored, object);
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(stored.key(), errors)) }
     }
 
-    /// What a client cannot say: that its object comes from a manifest, and what the gates leave out.
-    fn own(&self, object: &mut Object) -> Result<(), WriteError> {
-        if let Some(annotations) = &mut object.metadata_mut().annotations {
-            annotations.remove(ORIGIN);
-            annotations.remove(APPLIED);
+    /// What no client decides: whether its object comes from a manifest, and what the feature gates leave out.
+    fn own(&self, object: &mut Object, stored: Option<&Object>) -> Result<(), WriteError> {
+        for name in [ORIGIN, APPLIED] {
+            let kept = stored.and_then(|stored| stored.metadata().annotations.as_ref()?.get(name));
+            match (kept, &mut object.metadata_mut().annotations) {
+                (Some(kept), annotations) => {
+                    annotations.get_or_insert_default().insert(name.to_owned(), kept.clone());
+                }
+                (None, Some(annotations)) => drop(annotations.remove(name)),
+                (None, None) => {}
+            }
         }
         let errors = admission::decide_max_unavailable(object, self.max_unavailable);
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(object.key(), errors)) }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::{Control, Ended, SendError, Server, StartError},
-    controller::{Cascade, Event, Refusal},
+    controller::{Cascade, Event, Refusal, Write},
     diagnostic::{Diagnostic, Severity},
     name::Name,
     object::{Kind, Object, ObjectKey},
@@ -244,7 +244,10 @@ impl<'a, 's> Player<'a, 's> {
         let grace = delete.grace.map(|grace| format!(" with {grace} s of grace")).unwrap_or_default();
         self.screen.act(&format!("delete pod {}{grace}", delete.pod));
         let key = pod_key(&delete.pod);
-        self.send(Event::Delete { key, grace_seconds: delete.grace, cascade: Cascade::Background })
+        let outcome = self.control.write(Write::delete(key.clone(), delete.grace, Cascade::Background))?;
+        self.show_changes(&self.observe()?.pods);
+        let errors: Vec<String> = outcome.err().iter().map(|error| format!("{key}: {error}")).collect();
+        self.refusals(None, &errors)
     }
 
     fn fail_pod(&mut self, fail: &FailPod) -> Result<(), Stop> {

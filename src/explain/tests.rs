@@ -5,7 +5,7 @@
 use super::{form::Form, *};
 use crate::{
     answer::{Request, Transport, Verdict, answer},
-    controller::{Cascade, Controller, ControllerSettings, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, Write},
     object::{Kind, Object, ObjectKey, set_defaults},
     records::RecordSettings,
     runtime::simulated::{Simulated, SimulationSettings},
@@ -291,8 +291,7 @@ fn not_ready() {
 fn terminating() {
     let mut world = World::new(&web(&[("containers: [", "terminationGracePeriodSeconds: 300, containers: [")]));
     let key = ObjectKey::new(Kind::Pod, "default", "web-1");
-    let delete = Event::Delete { key, grace_seconds: None, cascade: Cascade::Background };
-    world.controller.handle(delete, world.now);
+    world.controller.write(Write::delete(key, None, Cascade::Background), false, world.now).unwrap();
     world.run(SignedDuration::from_secs(1));
     check(
         &world,
@@ -327,8 +326,7 @@ fn slices_that_lead_elsewhere() {
     world.run(SignedDuration::from_secs(1));
     check(&world, &[("web-1.nginx", &["ok endpoint web-1 in slice", "address 10.244.0.3", "answer NOERROR"])]);
     let key = ObjectKey::new(Kind::Pod, "default", "web-1");
-    let delete = Event::Delete { key, grace_seconds: Some(0), cascade: Cascade::Background };
-    world.controller.handle(delete, world.now);
+    world.controller.write(Write::delete(key, Some(0), Cascade::Background), false, world.now).unwrap();
     world.run(SignedDuration::from_secs(200));
     let astray = "warn endpoint 10.244.0.3 is not the address of pod web-1, which has 10.244.0.5";
     let advice = "give Service default/nginx its selector again";

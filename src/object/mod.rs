@@ -171,6 +171,13 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl FieldError {
+    /// An error that belongs to no field but to the whole object.
+    pub fn of_object(message: String) -> FieldError {
+        FieldError { field: String::new(), message }
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.message)

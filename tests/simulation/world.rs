@@ -9,7 +9,7 @@ use crate::{
 };
 use headless_dns::{
     cluster::Change,
-    controller::{Cascade, Controller, ControllerSettings, Event, Turn, volume::built_in_class},
+    controller::{Cascade, Controller, ControllerSettings, Event, Turn, Write, volume::built_in_class},
     object::{Kind, ORIGIN, Object, ObjectKey},
     runtime::simulated::{Simulated, SimulationSettings},
     zone::Snapshot,
@@ -129,6 +129,11 @@ impl World {
         self.controller.handle(event, self.now);
     }
 
+    /// What a client sends. It may be refused: what it means may be gone meanwhile.
+    fn write(&mut self, write: Write) {
+        let _ = self.controller.write(write, false, self.now);
+    }
+
     /// Sends every declared manifest, as a scan of the directory does, and says that this was all.
     fn load(&mut self) {
         let mut objects: Vec<Object> = self.setting.sets.iter().map(SetManifest::object).collect();
@@ -141,7 +146,7 @@ impl World {
             self.event(Event::Apply(object.into()));
         }
         if self.controller.object(&Object::from(built_in_class()).key()).is_none() {
-            self.event(Event::Replace(built_in_class().into()));
+            self.write(Write::Create { object: built_in_class().into(), with_namespace: false });
         }
         self.event(Event::Loaded);
     }
@@ -255,11 +260,11 @@ impl World {
                 let pod = self.pod_key(set, ordinal);
                 let key = ObjectKey::new(Kind::PersistentVolumeClaim, pod.namespace, format!("data-{}", pod.name));
                 self.asked.deletions.insert(key.clone());
-                self.event(Event::Delete { key, grace_seconds: None, cascade: Cascade::Background });
+                self.write(Write::delete(key, None, Cascade::Background));
             }
             Operation::DeleteSet(set, cascade) => {
                 let key = self.setting.sets[set].key();
-                self.event(Event::Delete { key, grace_seconds: None, cascade });
+                self.write(Write::delete(key, None, cascade));
             }
             Operation::Fault(set, ordinal, fault) => {
                 self.event(Event::PatchPodStatus(self.pod_key(set, ordinal), Box::new(status_of(fault))));
@@ -346,14 +351,14 @@ impl World {
 
     fn delete_pod(&mut self, key: ObjectKey, grace_seconds: Option<i64>) {
         self.asked.deletions.insert(key.clone());
-        self.event(Event::Delete { key, grace_seconds, cascade: Cascade::Background });
+        self.write(Write::delete(key, grace_seconds, Cascade::Background));
     }
 
     /// A client reads an object, changes it, and sends it back.
     fn replace(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Object)) {
         if let Some(mut object) = self.controller.object(key) {
             change(&mut object);
-            self.event(Event::Replace(object));
+            self.write(Write::replace(object));
         }
     }
 

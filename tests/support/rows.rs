@@ -20,7 +20,7 @@
 //! A line that begins with `?` looks at what stands: see [`World::look`].
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event},
+    controller::{Cascade, Controller, ControllerSettings, Event, Write},
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
@@ -329,8 +329,15 @@ impl World {
         self.controller.handle(event, self.now);
     }
 
+    /// What a client sends; that it was refused is written down.
+    fn write(&mut self, key: ObjectKey, write: Write) {
+        if self.controller.write(write, false, self.now).is_err() {
+            self.log.push(format!("!!{}/{}", key.kind.name(), key.name));
+        }
+    }
+
     fn delete(&mut self, key: ObjectKey, grace_seconds: Option<i64>, cascade: Cascade) {
-        self.event(Event::Delete { key, grace_seconds, cascade });
+        self.write(key.clone(), Write::delete(key, grace_seconds, cascade));
     }
 
     /// Changes a stored object as a client does.
@@ -341,7 +348,7 @@ impl World {
         let mut object = Object::from_json(kind, json).unwrap();
         object::set_defaults(&mut object);
         assert_eq!(object::validate(&object), [], "{}", object.key());
-        self.event(Event::Replace(object));
+        self.write(object.key(), Write::replace(object));
     }
 
     fn edit_set(&mut self, set: &str, edit: impl FnOnce(&mut Value)) {

@@ -1,10 +1,9 @@
-//! Who a pod of a set is: its ordinal, its names, its labels, and the pod object that is made of a template.
+//! Who a pod of a set is: its ordinal, its names, its labels.
 
-use super::claims;
 use k8s_openapi::{
     api::{
         apps::v1::{StatefulSet, StatefulSetSpec},
-        core::v1::{Pod, PodTemplateSpec},
+        core::v1::Pod,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
@@ -112,35 +111,8 @@ fn controller_reference(api_version: &str, kind: &str, owner: &ObjectMeta) -> Ow
     }
 }
 
-/// The pod of an ordinal, made from the template of a revision. Labels, annotations and finalizers come from the
-/// template; hostname and subdomain are set here and never again, as they cannot change in a running pod.
-pub fn new_pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str, ordinal: i64) -> Pod {
-    let pod_name = pod_name(set, ordinal);
-    let metadata = template.metadata.clone().unwrap_or_default();
-    let mut pod_spec = template.spec.clone().unwrap_or_default();
-    pod_spec.hostname = Some(pod_name.clone());
-    pod_spec.subdomain = spec(set).service_name.clone().filter(|service| !service.is_empty());
-    pod_spec.volumes = claims::volumes(set, ordinal, pod_spec.volumes);
-    let mut labels = metadata.labels.unwrap_or_default();
-    labels.insert(REVISION_LABEL.to_owned(), revision.to_owned());
-    insert_identity(&mut labels, &pod_name, ordinal);
-    Pod {
-        metadata: ObjectMeta {
-            name: Some(pod_name),
-            generate_name: Some(format!("{}-", set_name(set))),
-            namespace: set.metadata.namespace.clone(),
-            labels: Some(labels),
-            annotations: metadata.annotations.filter(|annotations| !annotations.is_empty()),
-            finalizers: metadata.finalizers.filter(|finalizers| !finalizers.is_empty()),
-            owner_references: Some(vec![set_reference(set)]),
-            ..ObjectMeta::default()
-        },
-        spec: Some(pod_spec),
-        status: None,
-    }
-}
-
-fn insert_identity(labels: &mut BTreeMap<String, String>, pod_name: &str, ordinal: i64) {
+/// Puts the labels of a pod's identity among its labels.
+pub fn insert_identity(labels: &mut BTreeMap<String, String>, pod_name: &str, ordinal: i64) {
     labels.insert(POD_NAME_LABEL.to_owned(), pod_name.to_owned());
     labels.insert(POD_INDEX_LABEL.to_owned(), ordinal.to_string());
 }

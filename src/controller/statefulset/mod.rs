@@ -1,140 +1,30 @@
-//! What a StatefulSet wants done now: a pure plan from what is observed.
+//! The StatefulSet controller. What a set wants done now is a pure plan from what is observed.
 //!
-//! A plan never assumes that a step succeeds: it is made anew from what is there, every time something changes.
+//! A plan never assumes that a step succeeds: it is made again from what is there, every time something changes.
 
 mod canonical;
-mod census;
 mod claims;
+mod dirty_pods;
 mod health;
 mod identity;
 mod max_unavailable;
-mod pass;
+mod new_pod;
+mod plan;
+mod reconcile;
 mod revision;
 mod status;
+mod update;
 
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod simulation;
 
-pub use census::{AtRest, Census};
+pub use dirty_pods::{CleanPods, DirtyPods};
 pub use identity::{
     Ordinals, POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal, ordinal_of, revision as revision_of,
 };
+pub use plan::{Action, Observed, Plan};
+pub use reconcile::{has_ended, parent_and_ordinal};
 pub use revision::HASH_LABEL;
-
-use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus},
-    core::v1::{PersistentVolumeClaim, Pod},
-};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-/// Everything a plan depends on.
-#[derive(Debug, Clone)]
-pub struct Observed<'a> {
-    /// The set, defaulted.
-    pub set: &'a StatefulSet,
-    /// The pods that the set controls (adoption and release are done before), terminating ones included, in any order.
-    pub pods: Vec<&'a Arc<Pod>>,
-    /// Pods of the namespace that hold a name of the set without being controlled by it. While one does, its ordinal
-    /// waits without an event, so look again when it goes.
-    pub foreign_pods: Vec<&'a str>,
-    /// The namespace's claims that have a name of the set's, by name, terminating ones included.
-    pub claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>>,
-    /// If given, `pods`, `foreign_pods` and `claims` are only those of ordinals that are not at rest, and of pods that
-    /// the spec does not ask for: the plan is the same.
-    pub at_rest: Option<AtRest<'a>>,
-    /// The revisions that the set controls.
-    pub revisions: Vec<&'a Arc<ControllerRevision>>,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// What is to be done, in this order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
-    /// The steps.
-    pub actions: Vec<Action>,
-    /// The status to write when it differs from the one that stands.
-    pub status: StatefulSetStatus,
-    /// When to look again though nothing happens (minReadySeconds).
-    pub recheck_after: Option<Duration>,
-}
-
-/// One step. Objects are complete but for what the store allocates (uid, resourceVersion, creationTimestamp).
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Store a new revision.
-    CreateRevision(Box<ControllerRevision>),
-    /// Give an existing revision a new number.
-    RenumberRevision {
-        /// Its name.
-        name: String,
-        /// Its new number.
-        revision: i64,
-    },
-    /// Remove a revision beyond the history limit.
-    DeleteRevision {
-        /// Its name.
-        name: String,
-    },
-    /// Create a claim (event SuccessfulCreate).
-    CreateClaim {
-        /// The claim.
-        claim: Box<PersistentVolumeClaim>,
-        /// The pod it is for.
-        pod: String,
-    },
-    /// Replace a claim's labels or owner references.
-    UpdateClaim(Box<PersistentVolumeClaim>),
-    /// Create a pod (event SuccessfulCreate).
-    CreatePod(Box<Pod>),
-    /// Repair a pod's identity in place (event SuccessfulUpdate).
-    UpdatePod(Box<Pod>),
-    /// Delete a pod (event SuccessfulDelete).
-    DeletePod {
-        /// Its name.
-        name: String,
-        /// Its uid: another pod of that name is not meant.
-        uid: String,
-    },
-    /// Tell something about the set (event Warning); nothing is to be retried.
-    Warn {
-        /// The event's reason.
-        reason: &'static str,
-        /// The event's message, as upstream words it.
-        message: String,
-    },
-    /// Something could not be done (event Warning with this reason: FailedCreate, FailedDelete, FailedUpdate); retried
-    /// with back-off.
-    Fail {
-        /// The event's reason.
-        reason: &'static str,
-        /// The event's message, as upstream words it.
-        message: String,
-    },
-}
-
-/// Plans one pass, as upstream's `stateful_set_control.go` does (v1.36).
-///
-/// A set whose rollout has `maxUnavailable` is taken for one of a cluster with the feature gate
-/// `MaxUnavailableStatefulSet`; admission drops the field where the gate is off.
-///
-/// A set that is being deleted gets its status and nothing else.
-pub fn plan(observed: &Observed<'_>) -> Plan {
-    let revisions = revision::revisions(observed.set, &observed.revisions);
-    if observed.set.metadata.deletion_timestamp.is_some() {
-        let status = status::status(observed, &revisions);
-        return Plan { status, recheck_after: status::next_availability(observed), ..Plan::default() };
-    }
-    let live = [revisions.current.name.as_str(), revisions.update.name.as_str()]
-        .into_iter()
-        .chain(observed.pods.iter().map(|pod| identity::revision(pod)));
-    let past = revision::truncate(observed.set, &observed.revisions, live);
-
-    let mut plan = pass::run(observed, &revisions);
-    plan.actions.splice(0..0, revisions.actions);
-    plan.actions.extend(past);
-    plan
-}
+pub use update::plan;

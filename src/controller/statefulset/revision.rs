@@ -1,6 +1,6 @@
 //! Revisions of a set's template: which one is current, which one is wanted, which ones are past.
 
-use super::{Action, canonical, identity};
+use super::{canonical, identity, plan::Action};
 use crate::object::{APPLIED, ORIGIN};
 use k8s_openapi::{
     api::{

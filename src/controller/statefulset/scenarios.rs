@@ -373,7 +373,7 @@ fn an_empty_set_leaves_counts_out() {
 fn revisions_are_reused_and_truncated() {
     let mut simulation = Simulation::new(with(web(1), |spec| spec.revision_history_limit = Some(2)));
     let numbers = |simulation: &Simulation| {
-        let tag = |revision: &super::ControllerRevision| {
+        let tag = |revision: &k8s_openapi::api::apps::v1::ControllerRevision| {
             let image = &revision.data.as_ref().unwrap().0["spec"]["template"]["spec"]["containers"][0]["image"];
             image.as_str().unwrap().rsplit(':').next().unwrap().to_owned()
         };

@@ -124,7 +124,7 @@ impl Simulation {
             pods: self.pods.values().collect(),
             foreign_pods: self.foreign_pods.iter().map(String::as_str).collect(),
             claims: self.claims.iter().map(|(name, claim)| (name.as_str(), claim)).collect(),
-            at_rest: None,
+            clean: None,
             revisions: self.revisions.values().collect(),
             now: self.now,
         })

@@ -1,6 +1,6 @@
 //! The status of a set, counted from its pods.
 
-use super::{Observed, health, identity, revision::Revisions};
+use super::{health, identity, plan::Observed, revision::Revisions};
 use k8s_openapi::api::{apps::v1::StatefulSetStatus, core::v1::Pod};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ pub fn status(observed: &Observed<'_>, revisions: &Revisions<'_>) -> StatefulSet
         let members = observed.pods.iter().filter(|pod| is_member(observed, pod));
         i32::try_from(members.filter(|pod| counts(pod)).count()).unwrap_or(i32::MAX)
     };
-    // Pods at rest count as everything, but as current only when no rollout is on.
-    let resting = observed.at_rest.map_or(0, |at_rest| at_rest.count);
+    // Clean pods count as everything, but as current only when no rollout is on.
+    let resting = observed.clean.map_or(0, |clean| clean.count);
     let resting_current = if revisions.current.name == revisions.update.name { resting } else { 0 };
     let at = |revision: &str, pod: &Pod| !health::is_terminating(pod) && identity::revision(pod) == revision;
     StatefulSetStatus {

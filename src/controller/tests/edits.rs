@@ -51,7 +51,7 @@ impl World {
             }
             Create(text) => {
                 key = Some(decode(read(text)).key());
-                self.event(Event::Replace(decode(read(text))));
+                self.put(decode(read(text)));
             }
             Client(_) => {}
             Restart => self.restart(),
@@ -74,7 +74,7 @@ impl World {
 /// Plays a story; the object is as expected at these places, `null` where there is nothing.
 fn check(story: &str, steps: &[Step], expected: &[(&str, Value)]) -> World {
     let mut world = World::new(1);
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     let mut key = None;
     for step in steps {
         match step {
@@ -375,7 +375,7 @@ fn as_of_first_version(world: &mut World, files: &[Value]) {
     world.last_applied.clear();
     for file in files {
         let object = decode(file.clone());
-        let hash = format!("{:016x}", apply::stable_hash(object.to_json().to_string().as_bytes()));
+        let hash = format!("{:016x}", stable_hash::stable_hash(object.to_json().to_string().as_bytes()));
         let stored = world.stored.get_mut(&object.key()).unwrap();
         stored.metadata_mut().annotations.as_mut().unwrap().insert(APPLIED.to_owned(), hash);
     }
@@ -388,7 +388,7 @@ fn a_store_of_the_first_version_is_taken_over() {
     let files =
         [set.clone(), read(service!("clusterIP: None, selector: {app: web}, ports: [{port: 53}]")), read(CLAIM)];
     let mut world = World::new(1);
-    world.event(Event::Replace(decode(built_in())));
+    world.put(decode(built_in()));
     for file in &files {
         world.apply(file.clone());
     }
@@ -432,7 +432,7 @@ fn what_was_applied_goes_with_the_object() {
     world.turn();
     assert!(world.last_applied.is_empty());
     // Another of its name is a client's, until a file declares it.
-    world.event(Event::Replace(decode(read(service!("selector: {a: c}, ports: [{name: c, port: 54}]")))));
+    world.put(decode(read(service!("selector: {a: c}, ports: [{name: c, port: 54}]"))));
     world.turn();
     assert!(world.last_applied.is_empty());
     world.apply(file());

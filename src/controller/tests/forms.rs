@@ -2,7 +2,7 @@
 //! that a fresh start with the same objects gives.
 
 use super::*;
-use crate::controller::mirroring::MIRRORED_BY;
+use crate::controller::endpointslicemirroring::MIRRORED_BY;
 use std::net::IpAddr;
 
 const FORMS: [&str; 11] = [
@@ -63,7 +63,7 @@ fn flips(seed: u64) {
             0 => world.apply(endpoints(name, &mut random)),
             1 => world.event(Event::Withdraw(key(Kind::Endpoints, name))),
             2 => world.event(Event::Withdraw(key(Kind::Service, name))),
-            3 => world.event(Event::Replace(decode(form(name, FORMS[random.usize(..FORMS.len())])))),
+            3 => world.put(decode(form(name, FORMS[random.usize(..FORMS.len())]))),
             _ => world.apply(form(name, FORMS[random.usize(..FORMS.len())])),
         }
         if random.bool() {

@@ -131,7 +131,7 @@ fn a_finalizer_holds_it_and_is_told() {
     world.run(Duration::from_secs(5));
     assert!(!world.content("team").contains(&"Pod team/later".to_owned()));
     held["metadata"]["finalizers"] = json!([]);
-    world.event(Event::Replace(decode(held)));
+    world.put(decode(held));
     world.run(Duration::from_secs(5));
     assert_eq!(
         world.content("team").iter().filter(|key| key.starts_with("Pod ")).collect::<Vec<_>>(),

@@ -1,6 +1,6 @@
 //! Storage classes: which one a claim has, which one is the default, and the one that this program brings along.
 
-use super::Observed;
+use super::plan::Observed;
 use k8s_openapi::{
     api::{
         core::v1::{PersistentVolume, PersistentVolumeClaim},

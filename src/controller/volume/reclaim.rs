@@ -1,8 +1,8 @@
 //! What becomes of a volume whose claim is gone: it is kept, deleted or scrubbed, as its policy says.
 
 use super::{
-    BOUND_BY_CONTROLLER, PROVISIONED_BY,
-    binding::{Binder, has_annotation, name, volume_phase},
+    binder::{Binder, has_annotation, name, volume_phase},
+    plan::{BOUND_BY_CONTROLLER, PROVISIONED_BY},
 };
 use k8s_openapi::api::core::v1::PersistentVolume;
 

@@ -208,7 +208,7 @@ fn line(action: &Action) -> String {
         format!(
             "{} {} {claim}{}{kept}",
             name_of(&volume.metadata),
-            super::binding::volume_phase(volume),
+            super::binder::volume_phase(volume),
             notes(&volume.metadata)
         )
     };

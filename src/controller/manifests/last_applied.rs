@@ -1,8 +1,8 @@
 //! The versions of manifests that were applied last: what an edit is compared with. They stand beside the objects and
 //! not in them, so that no client sees, changes or loses them, and are kept over a restart in the same transactions.
 
-use super::Controller;
 use crate::{
+    controller::Controller,
     object::{LastApplied, ObjectKey},
     runtime::PodRuntime,
 };
@@ -13,7 +13,7 @@ use std::{
 
 /// By the object's key.
 #[derive(Debug, Default)]
-pub(super) struct LastVersions {
+pub struct LastVersions {
     versions: HashMap<ObjectKey, Arc<str>>,
     changed: BTreeMap<ObjectKey, Option<Arc<str>>>,
 }

@@ -1,7 +1,10 @@
 //! Why a name has no address, in words. No times and no counters, so that the same cause has the same words.
 
-use super::super::{endpointslice, replicas::has_ended};
-use crate::{object::selector, records::Expectation};
+use crate::{
+    controller::{endpointslice, statefulset::has_ended},
+    object::selector,
+    records::Expectation,
+};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, Service};
 use std::collections::BTreeMap;
 

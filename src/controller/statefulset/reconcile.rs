@@ -1,30 +1,34 @@
 //! One StatefulSet: adopts and releases, observes, plans, carries out, writes the status.
 
 use super::{
-    Controller, admission,
-    pod::phase,
-    queue::{Reconciler, Work},
-    recorder::Note,
-    statefulset::{self, Action, AtRest, Census, Observed},
-    write::WriteError,
+    dirty_pods::{CleanPods, DirtyPods},
+    plan::{Action, Observed, Plan},
+    update,
 };
 use crate::{
     cluster::StoreError,
+    controller::{
+        Controller, admission,
+        pod::phase,
+        queue::{Reconciler, Work},
+        recorder::EventSpec,
+        write::WriteError,
+    },
     object::{self, FieldError, Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        apps::v1::{ControllerRevision, StatefulSet},
+        apps::v1::StatefulSet,
         core::v1::{PersistentVolumeClaim, Pod},
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Sets of more pods have a census.
-const LARGE: usize = if cfg!(test) { 2 } else { 256 };
+/// Of sets of more pods it is remembered which are dirty.
+const LARGE_SET_PODS: usize = if cfg!(test) { 2 } else { 256 };
 
 /// One pass failed; it was told in an event where upstream tells it, and is tried again later.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ struct Failed;
 
 impl<R: PodRuntime> Controller<R> {
     /// One pass over a set.
-    pub(super) fn reconcile_set(&mut self, work: Work, now: Timestamp) {
+    pub fn reconcile_set(&mut self, work: Work, now: Timestamp) {
         let Some(set) = self.cluster.stateful_set(&work.key.namespace, &work.key.name).cloned() else {
             self.queue.forget(&work);
             return;
@@ -53,13 +57,8 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         // Errors never lose the status (upstream's performUpdate): it is written although the pass is tried again.
-        if set.status.as_ref() != Some(&plan.status)
-            && let Some(standing) = self.cluster.stateful_set(&work.key.namespace, &work.key.name)
-        {
-            let mut changed = StatefulSet::clone(standing);
-            changed.status = Some(plan.status);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(changed.into());
+        if set.status.as_ref() != Some(&plan.status) {
+            self.cluster.edit_stateful_set(&work.key.namespace, &work.key.name, |set| set.status = Some(plan.status));
         }
         match result {
             Ok(()) => self.queue.forget(&work),
@@ -70,59 +69,60 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Plans a pass: over the pods that are not at rest where a census knows them, else over all.
-    fn plan_set(&mut self, set: &Arc<StatefulSet>, now: Timestamp) -> statefulset::Plan {
+    /// Plans a pass: over the dirty pods where they are known, else over all.
+    fn plan_set(&mut self, set: &Arc<StatefulSet>, now: Timestamp) -> Plan {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        if let Some(census) = self.censuses.remove(uid)
-            && let Some((plan, census)) = self.plan_restless(set, census, now)
+        if let Some(dirty_pods) = self.dirty_pods.remove(uid)
+            && let Some((plan, dirty_pods)) = self.plan_dirty(set, dirty_pods, now)
         {
-            self.censuses.insert(uid.to_owned(), census);
+            self.dirty_pods.insert(uid.to_owned(), dirty_pods);
             return plan;
         }
         let candidates: Vec<Arc<Pod>> = self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(pod_of).collect();
         let pods = self.claim_pods(set, candidates);
-        self.effort.pods_of_sets += pods.len();
-        let plan = statefulset::plan(&self.observe(set, &pods, None, now));
+        self.counters.pods_of_sets += pods.len();
+        let plan = update::plan(&self.observe(set, &pods, None, now));
         let (start, end) = ordinals(set);
         let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        if held.max(pods.len()) > LARGE && set.metadata.deletion_timestamp.is_none() {
+        if held.max(pods.len()) > LARGE_SET_PODS && set.metadata.deletion_timestamp.is_none() {
             let foreign = self.foreign_pods(set, None).into_iter().map(str::to_owned);
             let names = pods.iter().filter_map(|pod| pod.metadata.name.clone()).chain(foreign);
             let revision = plan.status.update_revision.as_deref().unwrap_or_default();
-            self.censuses.insert(uid.to_owned(), Census::new(set, revision, names));
+            self.dirty_pods.insert(uid.to_owned(), DirtyPods::new(set, revision, names));
         }
         plan
     }
 
-    /// The plan that looks only at what the census does not call at rest; `None` if the census is no longer about this
-    /// set as it is now.
-    fn plan_restless(
+    /// The plan that looks only at the dirty pods; `None` if what is known of them is no longer about this set as it is
+    /// now.
+    fn plan_dirty(
         &mut self,
         set: &Arc<StatefulSet>,
-        mut census: Census,
+        mut dirty_pods: DirtyPods,
         now: Timestamp,
-    ) -> Option<(statefulset::Plan, Census)> {
+    ) -> Option<(Plan, DirtyPods)> {
         let status = set.status.as_ref();
-        if !census.fits(set, status.and_then(|status| status.update_revision.as_deref())) {
+        if !dirty_pods.fits(set, status.and_then(|status| status.update_revision.as_deref())) {
             return None;
         }
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let pod = |name: &str| self.cluster.pod(namespace, name);
         let own = |pod: &Pod| controls(uid, &pod.metadata);
-        self.effort.pods_of_sets += census.refresh(set, pod, own, |name| self.cluster.claim(namespace, name), now);
-        let candidates: Vec<Arc<Pod>> = census.names(set).filter_map(|name| pod(&name).cloned()).collect();
+        self.counters.pods_of_sets +=
+            dirty_pods.refresh(set, pod, own, |name| self.cluster.claim(namespace, name), now);
+        let candidates: Vec<Arc<Pod>> = dirty_pods.names(set).filter_map(|name| pod(&name).cloned()).collect();
         let pods = self.claim_pods(set, candidates);
-        self.effort.pods_of_sets += pods.len();
-        let plan = statefulset::plan(&self.observe(set, &pods, Some(census.at_rest()), now));
+        self.counters.pods_of_sets += pods.len();
+        let plan = update::plan(&self.observe(set, &pods, Some(dirty_pods.clean()), now));
         #[cfg(test)]
         {
             let all: Vec<Arc<Pod>> = self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(pod_of).collect();
             let all = self.claim_pods(set, all);
-            let whole = statefulset::plan(&self.observe(set, &all, None, now));
-            assert_eq!(plan, whole, "the census of {:?} is wrong: {census:?}", set.metadata.name);
+            let whole = update::plan(&self.observe(set, &all, None, now));
+            assert_eq!(plan, whole, "the dirty pods of {:?} are wrong: {dirty_pods:?}", set.metadata.name);
         }
-        census.fits(set, plan.status.update_revision.as_deref()).then_some((plan, census))
+        dirty_pods.fits(set, plan.status.update_revision.as_deref()).then_some((plan, dirty_pods))
     }
 
     /// What a plan depends on.
@@ -130,7 +130,7 @@ impl<R: PodRuntime> Controller<R> {
         &'a self,
         set: &'a Arc<StatefulSet>,
         pods: &'a [Arc<Pod>],
-        at_rest: Option<AtRest<'a>>,
+        clean: Option<CleanPods<'a>>,
         now: Timestamp,
     ) -> Observed<'a> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -141,10 +141,10 @@ impl<R: PodRuntime> Controller<R> {
         });
         Observed {
             set,
-            foreign_pods: self.foreign_pods(set, at_rest),
+            foreign_pods: self.foreign_pods(set, clean),
             pods: pods.iter().collect(),
-            claims: self.claims_of_set(set, pods, at_rest),
-            at_rest,
+            claims: self.claims_of_set(set, pods, clean),
+            clean,
             revisions: revisions.collect(),
             now,
         }
@@ -182,22 +182,21 @@ impl<R: PodRuntime> Controller<R> {
         };
         let adopted: Vec<Arc<Pod>> = if deleting { Vec::new() } else { orphans().collect() };
         for pod in released {
-            let mut pod = Pod::clone(&pod);
-            if let Some(references) = &mut pod.metadata.owner_references {
-                references.retain(|reference| reference.uid != uid);
-                if references.is_empty() {
-                    pod.metadata.owner_references = None;
+            self.cluster.edit_pod(namespace, pod.metadata.name.as_deref().unwrap_or_default(), |pod| {
+                if let Some(references) = &mut pod.metadata.owner_references {
+                    references.retain(|reference| reference.uid != uid);
+                    if references.is_empty() {
+                        pod.metadata.owner_references = None;
+                    }
                 }
-            }
-            // It was just read, so it is there.
-            let _ = self.cluster.update(pod.into());
+            });
         }
         for pod in adopted {
-            let mut pod = Pod::clone(&pod);
-            pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
-            let name = pod.metadata.name.clone().unwrap_or_default();
-            let _ = self.cluster.update(pod.into());
-            claimed.extend(self.cluster.pod(namespace, &name).cloned());
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            self.cluster.edit_pod(namespace, name, |pod| {
+                pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            });
+            claimed.extend(self.cluster.pod(namespace, name).cloned());
         }
         claimed
     }
@@ -210,20 +209,19 @@ impl<R: PodRuntime> Controller<R> {
             Object::ControllerRevision(revision)
                 if revision.metadata.deletion_timestamp.is_none() && selects(wanted, &revision.metadata) =>
             {
-                Some(revision.clone())
+                revision.metadata.name.clone()
             }
             _ => None,
         });
-        for revision in orphans.collect::<Vec<_>>() {
-            let mut revision = ControllerRevision::clone(&revision);
-            revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
-            // It was just read, so it is there.
-            let _ = self.cluster.update(revision.into());
+        for name in orphans.collect::<Vec<_>>() {
+            self.cluster.edit_revision(namespace, &name, |revision| {
+                revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            });
         }
     }
 
     /// Pods that hold a name of the set without being controlled by it.
-    fn foreign_pods<'a>(&'a self, set: &StatefulSet, at_rest: Option<AtRest<'_>>) -> Vec<&'a str> {
+    fn foreign_pods<'a>(&'a self, set: &StatefulSet, clean: Option<CleanPods<'_>>) -> Vec<&'a str> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
@@ -231,9 +229,9 @@ impl<R: PodRuntime> Controller<R> {
         let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         let is_foreign = |pod: &Pod| !controls(uid, &pod.metadata);
         // A set of few replicas asks for each name; others of the namespace may begin with the same letters.
-        if held <= 64 || at_rest.is_some() {
-            let taken: Box<dyn Iterator<Item = i64>> = match at_rest {
-                Some(at_rest) => Box::new(at_rest.taken.iter().copied()),
+        if held <= 64 || clean.is_some() {
+            let taken: Box<dyn Iterator<Item = i64>> = match clean {
+                Some(clean) => Box::new(clean.taken.iter().copied()),
                 None => Box::new(start..end),
             };
             return taken
@@ -261,7 +259,7 @@ impl<R: PodRuntime> Controller<R> {
         &'a self,
         set: &StatefulSet,
         pods: &[Arc<Pod>],
-        at_rest: Option<AtRest<'_>>,
+        clean: Option<CleanPods<'_>>,
     ) -> BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
@@ -274,9 +272,9 @@ impl<R: PodRuntime> Controller<R> {
             let mut add = |claim: &'a Arc<PersistentVolumeClaim>| {
                 claims.insert(claim.metadata.name.as_deref().unwrap_or_default(), claim);
             };
-            if held <= 64 || at_rest.is_some() {
+            if held <= 64 || clean.is_some() {
                 let of_pods = pods.iter().filter_map(|pod| parent_and_ordinal(pod.metadata.name.as_deref()?));
-                for ordinal in interesting(start..end, at_rest).chain(of_pods.map(|(_, ordinal)| ordinal)) {
+                for ordinal in interesting(start..end, clean).chain(of_pods.map(|(_, ordinal)| ordinal)) {
                     if let Some(claim) = self.cluster.claim(namespace, &format!("{prefix}{ordinal}")) {
                         add(claim);
                     }
@@ -307,10 +305,10 @@ impl<R: PodRuntime> Controller<R> {
                 }
             }
             Action::RenumberRevision { name, revision } => {
-                let found = self.cluster.revision(namespace, &name).ok_or(Carried::Stop)?;
-                let mut changed = ControllerRevision::clone(found);
-                changed.revision = revision;
-                self.cluster.update(changed.into()).map_err(|_| Carried::Stop)?;
+                if self.cluster.revision(namespace, &name).is_none() {
+                    return Err(Carried::Stop);
+                }
+                self.cluster.edit_revision(namespace, &name, |stored| stored.revision = revision);
             }
             Action::DeleteRevision { name } => {
                 let key = ObjectKey::new(Kind::ControllerRevision, namespace, name);
@@ -409,7 +407,7 @@ impl<R: PodRuntime> Controller<R> {
 
     fn succeed(&mut self, set: &Arc<StatefulSet>, verb: &str, what: String, end: &str, now: Timestamp) {
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        let note = Note {
+        let note = EventSpec {
             component: COMPONENT,
             warning: false,
             reason: &format!("Successful{verb}"),
@@ -420,7 +418,8 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     fn warn(&mut self, set: &Arc<StatefulSet>, reason: &str, message: String, now: Timestamp) {
-        let note = Note { component: COMPONENT, warning: true, reason, message, at_most_every: SignedDuration::ZERO };
+        let note =
+            EventSpec { component: COMPONENT, warning: true, reason, message, at_most_every: SignedDuration::ZERO };
         self.recorder.record(&mut self.cluster, &Object::StatefulSet(set.clone()), note, now);
     }
 
@@ -431,7 +430,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// The sets that a change of a pod concerns: its controller, and the set whose name its own name holds.
-    pub(super) fn queue_sets_of_pod(&mut self, key: &ObjectKey, pods: [Option<&Pod>; 2]) {
+    pub fn queue_sets_of_pod(&mut self, key: &ObjectKey, pods: [Option<&Pod>; 2]) {
         let owners = pods.into_iter().flatten().flat_map(|pod| pod.metadata.owner_references.iter().flatten());
         let mut names: Vec<String> = owners
             .filter(|reference| reference.controller == Some(true) && reference.kind == Kind::StatefulSet.name())
@@ -443,8 +442,8 @@ impl<R: PodRuntime> Controller<R> {
         names.dedup();
         for name in names {
             if let Some(set) = self.cluster.stateful_set(&key.namespace, &name) {
-                if let Some(census) = set.metadata.uid.as_ref().and_then(|uid| self.censuses.get_mut(uid)) {
-                    census.touch(&key.name);
+                if let Some(dirty_pods) = set.metadata.uid.as_ref().and_then(|uid| self.dirty_pods.get_mut(uid)) {
+                    dirty_pods.touch(&key.name);
                 }
                 let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
                 self.queue.add(Work::new(Reconciler::StatefulSet, set));
@@ -454,13 +453,13 @@ impl<R: PodRuntime> Controller<R> {
 
     /// The sets that a claim of this name may belong to: `data-web-0` is `data` of `web`, or `d` of … any set whose
     /// name ends there.
-    pub(super) fn queue_sets_of_claim(&mut self, key: &ObjectKey) {
+    pub fn queue_sets_of_claim(&mut self, key: &ObjectKey) {
         let Some((stem, _)) = parent_and_ordinal(&key.name) else { return };
         for (at, _) in stem.match_indices('-') {
             let name = &stem[at + 1..];
             if let Some(set) = self.cluster.stateful_set(&key.namespace, name) {
-                if let Some(census) = set.metadata.uid.as_ref().and_then(|uid| self.censuses.get_mut(uid)) {
-                    census.touch(&key.name[at + 1..]);
+                if let Some(dirty_pods) = set.metadata.uid.as_ref().and_then(|uid| self.dirty_pods.get_mut(uid)) {
+                    dirty_pods.touch(&key.name[at + 1..]);
                 }
                 let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, name);
                 self.queue.add(Work::new(Reconciler::StatefulSet, set));
@@ -534,9 +533,9 @@ fn reference_to(set: &StatefulSet) -> OwnerReference {
 }
 
 /// The ordinals that are to be looked at.
-fn interesting<'a>(all: std::ops::Range<i64>, at_rest: Option<AtRest<'a>>) -> Box<dyn Iterator<Item = i64> + 'a> {
-    match at_rest {
-        Some(at_rest) => Box::new(at_rest.restless.iter().copied()),
+fn interesting<'a>(all: std::ops::Range<i64>, clean: Option<CleanPods<'a>>) -> Box<dyn Iterator<Item = i64> + 'a> {
+    match clean {
+        Some(clean) => Box::new(clean.dirty.iter().copied()),
         None => Box::new(all),
     }
 }

@@ -6,8 +6,12 @@
 mod ordinals;
 mod reason;
 
-use super::{Controller, endpointslice, replicas::parent_and_ordinal};
-use crate::{object::Kind, records::Expectation, runtime::PodRuntime};
+use crate::{
+    controller::{Controller, endpointslice, statefulset::parent_and_ordinal},
+    object::Kind,
+    records::Expectation,
+    runtime::PodRuntime,
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},
@@ -23,13 +27,13 @@ type Key = (String, String);
 
 /// What was told to `records`, and what is to be looked at again.
 #[derive(Debug, Default)]
-pub struct Expected {
+pub struct MissingNames {
     pods: BTreeSet<Key>,
     sets: BTreeSet<Key>,
     /// Services whose slices were planned: if they have no endpoint, the reason may be another one now.
     pub services: BTreeSet<Key>,
     /// By pods that are not there yet, or there and without their name.
-    told: HashMap<Key, Told>,
+    told: HashMap<Key, PodExpectation>,
     /// Hostname and pod of each of those, by their Service: several may share a hostname, and the first one speaks.
     by_service: HashMap<Key, BTreeSet<(String, String)>>,
     /// Pods about to be replaced, by namespace.
@@ -39,13 +43,13 @@ pub struct Expected {
 
 /// What one pod should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
+struct PodExpectation {
     service: String,
     hostname: String,
     expectation: Expectation,
 }
 
-impl Expected {
+impl MissingNames {
     /// Something happened to a pod, or to what its name depends on.
     pub fn touch_pod(&mut self, namespace: &str, name: &str) {
         self.pods.insert((namespace.to_owned(), name.to_owned()));
@@ -77,8 +81,9 @@ impl Expected {
     }
 
     /// Remembers what a pod should have; the Services' hostnames about which there may be something else to say now.
-    fn remember(&mut self, key: &Key, told: Option<Told>) -> Vec<(Key, String)> {
-        let at = |told: &Told| ((key.0.clone(), told.service.clone()), (told.hostname.clone(), key.1.clone()));
+    fn remember(&mut self, key: &Key, told: Option<PodExpectation>) -> Vec<(Key, String)> {
+        let at =
+            |told: &PodExpectation| ((key.0.clone(), told.service.clone()), (told.hostname.clone(), key.1.clone()));
         let mut changed = Vec::new();
         let before = match &told {
             Some(told) => self.told.insert(key.clone(), told.clone()),
@@ -115,8 +120,8 @@ impl Expected {
 
 impl<R: PodRuntime> Controller<R> {
     /// A Service is another one: what is said of its pods may be, too.
-    pub(super) fn expect_of_service(&mut self, key: &Key, before: Option<&Service>, after: Option<&Service>) {
-        let told = self.expected.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
+    pub fn expect_of_service(&mut self, key: &Key, before: Option<&Service>, after: Option<&Service>) {
+        let told = self.missing_names.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
         let mut pods: Vec<String> = told.collect();
         let selector = |service: Option<&Service>| service.and_then(|service| service.spec.as_ref()?.selector.clone());
         if let Some(before) = before
@@ -126,22 +131,22 @@ impl<R: PodRuntime> Controller<R> {
             pods.extend(selected.filter_map(|pod| pod.metadata.name.clone()));
         }
         for pod in pods {
-            self.expected.touch_pod(&key.0, &pod);
+            self.missing_names.touch_pod(&key.0, &pod);
         }
-        self.expected.services.insert(key.clone());
+        self.missing_names.services.insert(key.clone());
     }
 
     /// Tells `records` of a slice.
-    pub(super) fn record_slice(&mut self, namespace: &str, name: &str, slice: Option<&EndpointSlice>) {
-        let expected = &self.expected;
-        self.records.slice_with(namespace, name, slice, |endpoint| expected.is_leaving(namespace, endpoint));
+    pub fn record_slice(&mut self, namespace: &str, name: &str, slice: Option<&EndpointSlice>) {
+        let missing_names = &self.missing_names;
+        self.records.slice_with(namespace, name, slice, |endpoint| missing_names.is_leaving(namespace, endpoint));
     }
 
     /// Tells `records` what is still to come, as far as it changed. To be called when the slices are as they should be.
-    pub(super) fn expect_names(&mut self) {
-        let mut pods = std::mem::take(&mut self.expected.pods);
+    pub fn expect_names(&mut self) {
+        let mut pods = std::mem::take(&mut self.missing_names.pods);
         let mut sets: BTreeMap<Key, Vec<String>> =
-            std::mem::take(&mut self.expected.sets).into_iter().map(|key| (key, Vec::new())).collect();
+            std::mem::take(&mut self.missing_names.sets).into_iter().map(|key| (key, Vec::new())).collect();
         for (namespace, pod) in &pods {
             if let Some((set, _)) = parent_and_ordinal(pod) {
                 sets.entry((namespace.clone(), set.to_owned())).or_default().push(pod.clone());
@@ -152,12 +157,12 @@ impl<R: PodRuntime> Controller<R> {
             let more = self.look_at_set(key, &touched);
             pods.extend(more.into_iter().map(|pod| (namespace.clone(), pod)));
         }
-        self.effort.names_expected += pods.len();
+        self.counters.names_expected += pods.len();
         let mut slices: BTreeSet<Key> = BTreeSet::new();
         for key in pods {
             let pod = self.cluster.pod(&key.0, &key.1).cloned();
             let is_leaving = pod.as_ref().is_some_and(|pod| self.is_about_to_be_replaced(pod));
-            if self.expected.set_leaving(&key, is_leaving) {
+            if self.missing_names.set_leaving(&key, is_leaving) {
                 let of_pod = self.cluster.slices_of_pod(&key.0, &key.1);
                 slices.extend(of_pod.map(|slice| (key.0.clone(), slice.to_owned())));
             }
@@ -165,8 +170,8 @@ impl<R: PodRuntime> Controller<R> {
                 Some(pod) => self.told_of_pod(pod),
                 None => self.told_of_missing(&key),
             };
-            for (service, hostname) in self.expected.remember(&key, told) {
-                let expectation = self.expected.expectation(&service, &hostname);
+            for (service, hostname) in self.missing_names.remember(&key, told) {
+                let expectation = self.missing_names.expectation(&service, &hostname);
                 self.records.expect(&service.0, &service.1, &hostname, expectation);
             }
         }
@@ -175,7 +180,7 @@ impl<R: PodRuntime> Controller<R> {
                 self.record_slice(&namespace, &name, Some(&slice));
             }
         }
-        for (namespace, name) in std::mem::take(&mut self.expected.services) {
+        for (namespace, name) in std::mem::take(&mut self.missing_names.services) {
             let lacks = self.records.lacks_endpoints(&namespace, &name);
             let reason = self.cluster.service(&namespace, &name).filter(|_| lacks).map(|service| {
                 let selects_any = self.cluster.selects_any_pod(service);
@@ -190,7 +195,7 @@ impl<R: PodRuntime> Controller<R> {
         let (namespace, name) = (&key.0, &key.1);
         let set = self.cluster.stateful_set(namespace, name).filter(|set| set.metadata.deletion_timestamp.is_none());
         let exists = |pod: &str| self.cluster.pod(namespace, pod).is_some();
-        let old = self.expected.known_sets.remove(&key);
+        let old = self.missing_names.known_sets.remove(&key);
         let new = set.map(|set| SetView::of(set));
         let mut pods = Vec::new();
         let (old, new) = match (old, new) {
@@ -198,7 +203,7 @@ impl<R: PodRuntime> Controller<R> {
             (old, new) => {
                 if let Some(old) = old {
                     pods.extend(old.missing_pods());
-                    let leaving = self.expected.leaving.get(namespace).into_iter().flatten();
+                    let leaving = self.missing_names.leaving.get(namespace).into_iter().flatten();
                     pods.extend(leaving.filter(|pod| old.ordinal(pod).is_some()).cloned());
                 }
                 (None, new)
@@ -222,7 +227,7 @@ impl<R: PodRuntime> Controller<R> {
             _ => pods.extend(of_set()),
         }
         pods.extend(new.follow(old, touched, exists));
-        self.expected.known_sets.insert(key, new);
+        self.missing_names.known_sets.insert(key, new);
         pods
     }
 
@@ -232,12 +237,12 @@ impl<R: PodRuntime> Controller<R> {
         let owners = pod.metadata.owner_references.iter().flatten();
         let mut owners = owners.filter(|owner| owner.controller == Some(true));
         let Some(owner) = owners.find(|owner| owner.kind == Kind::StatefulSet.name()) else { return false };
-        let set = self.expected.known_sets.get(&(namespace.to_owned(), owner.name.clone()));
+        let set = self.missing_names.known_sets.get(&(namespace.to_owned(), owner.name.clone()));
         set.is_some_and(|set| set.uid == owner.uid && set.will_replace(pod))
     }
 
     /// What a pod should have and has not.
-    fn told_of_pod(&self, pod: &Arc<Pod>) -> Option<Told> {
+    fn told_of_pod(&self, pod: &Arc<Pod>) -> Option<PodExpectation> {
         let spec = pod.spec.as_ref()?;
         let not_empty = |text: &&String| !text.is_empty();
         let hostname = spec.hostname.as_ref().filter(not_empty)?;
@@ -245,19 +250,19 @@ impl<R: PodRuntime> Controller<R> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let service = self.cluster.service(namespace, service_name);
         let expectation = reason::of_pod(pod, service.map(|service| &**service))?;
-        Some(Told { service: service_name.clone(), hostname: hostname.clone(), expectation })
+        Some(PodExpectation { service: service_name.clone(), hostname: hostname.clone(), expectation })
     }
 
     /// What a pod should have that its set has not created yet.
-    fn told_of_missing(&self, key: &Key) -> Option<Told> {
+    fn told_of_missing(&self, key: &Key) -> Option<PodExpectation> {
         let (parent, _) = parent_and_ordinal(&key.1)?;
-        let set = self.expected.known_sets.get(&(key.0.clone(), parent.to_owned()))?;
+        let set = self.missing_names.known_sets.get(&(key.0.clone(), parent.to_owned()))?;
         let ordinal = set.ordinal(&key.1)?;
         let before = set.before(ordinal)?;
         let before = before.and_then(|ordinal| self.cluster.pod(&key.0, &set.pod_name(ordinal)));
         let blocking = before.filter(|pod| !endpointslice::is_ready(pod)).and_then(|pod| pod.metadata.name.as_deref());
         let reason = reason::not_created(&key.0, parent, &key.1, set.in_order, blocking);
         let expectation = Expectation { reason, hidden: false };
-        Some(Told { service: set.service.clone(), hostname: key.1.clone(), expectation })
+        Some(PodExpectation { service: set.service.clone(), hostname: key.1.clone(), expectation })
     }
 }

@@ -1,11 +1,11 @@
 //! Owners and dependents, by upstream's `garbagecollector.go`: who has lost all owners goes, who is deleted in the
 //! foreground waits for its dependents, who is orphaned lets them go.
 
-use super::{
-    Cascade, Controller,
-    deletion::{Deletion, FOREGROUND, ORPHAN},
-};
 use crate::{
+    controller::{
+        Cascade, Controller,
+        deletion::{Deletion, FOREGROUND, ORPHAN},
+    },
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 impl<R: PodRuntime> Controller<R> {
     /// Looks at one object as an owner that is going, and as a dependent whose owners may be gone.
-    pub(super) fn collect_garbage(&mut self, key: &ObjectKey, now: Timestamp) {
+    pub fn collect_garbage(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(object) = self.cluster.get(key).cloned() else { return };
         if object.metadata().deletion_timestamp.is_some() {
             if has_finalizer(&object, ORPHAN) {
@@ -31,11 +31,9 @@ impl<R: PodRuntime> Controller<R> {
     /// Takes an owner out of its dependents' references.
     fn orphan_dependents(&mut self, owner: &Object) {
         let uid = owner.metadata().uid.clone().unwrap_or_default();
-        let dependents: Vec<Object> = self.cluster.dependents(&uid).cloned().collect();
-        for mut dependent in dependents {
-            remove_references(&mut dependent, |reference| reference.uid == uid);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(dependent);
+        let dependents: Vec<ObjectKey> = self.cluster.dependents(&uid).map(Object::key).collect();
+        for dependent in dependents {
+            self.cluster.edit(&dependent, |object| remove_references(object, |reference| reference.uid == uid));
         }
     }
 
@@ -78,16 +76,13 @@ impl<R: PodRuntime> Controller<R> {
         }
         let key = object.key();
         if solid {
-            let mut kept = object.clone();
             let gone: Vec<String> = references
                 .iter()
                 .filter(|reference| self.owner_state(namespace, reference) != Owner::Stays)
                 .map(|reference| reference.uid.clone())
                 .collect();
             if !gone.is_empty() {
-                remove_references(&mut kept, |reference| gone.contains(&reference.uid));
-                // It was just read, so it is there.
-                let _ = self.cluster.update(kept);
+                self.cluster.edit(&key, |kept| remove_references(kept, |reference| gone.contains(&reference.uid)));
             }
             return;
         }
@@ -99,11 +94,11 @@ impl<R: PodRuntime> Controller<R> {
             .any(|dependent| dependent.metadata().deletion_timestamp.is_some() && has_finalizer(dependent, FOREGROUND));
         if waiting && in_circle {
             // Each would wait for the other for ever.
-            let mut unblocked = object.clone();
-            for reference in unblocked.metadata_mut().owner_references.iter_mut().flatten() {
-                reference.block_owner_deletion = Some(false);
-            }
-            let _ = self.cluster.update(unblocked);
+            self.cluster.edit(&key, |unblocked| {
+                for reference in unblocked.metadata_mut().owner_references.iter_mut().flatten() {
+                    reference.block_owner_deletion = Some(false);
+                }
+            });
         }
         let cascade = if has_finalizer(object, ORPHAN) {
             Cascade::Orphan
@@ -135,24 +130,23 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether one of an object's owners is known to be gone or going.
-    pub(super) fn lacks_owner(&self, object: &Object) -> bool {
+    pub fn lacks_owner(&self, object: &Object) -> bool {
         let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
         let references = object.metadata().owner_references.iter().flatten();
         references.into_iter().any(|reference| self.owner_state(namespace, reference) != Owner::Stays)
     }
 
     /// Takes a finalizer away; the object goes with its last one.
-    pub(super) fn remove_finalizer(&mut self, key: &ObjectKey, finalizer: &str) {
-        let Some(mut object) = self.cluster.get(key).cloned() else { return };
-        let metadata = object.metadata_mut();
-        if let Some(finalizers) = &mut metadata.finalizers {
-            finalizers.retain(|standing| standing != finalizer);
-            if finalizers.is_empty() {
-                metadata.finalizers = None;
+    pub fn remove_finalizer(&mut self, key: &ObjectKey, finalizer: &str) {
+        self.cluster.edit(key, |object| {
+            let metadata = object.metadata_mut();
+            if let Some(finalizers) = &mut metadata.finalizers {
+                finalizers.retain(|standing| standing != finalizer);
+                if finalizers.is_empty() {
+                    metadata.finalizers = None;
+                }
             }
-        }
-        // It was just read, so it is there.
-        let _ = self.cluster.update(object);
+        });
     }
 }
 

@@ -1,13 +1,14 @@
 //! Claims, volumes and classes: runs the binder's plan over those that are not settled, and carries it out.
 
 use super::{
-    Controller,
-    deletion::Deletion,
-    recorder::Note,
-    volume::{self, Action, Observed},
+    binder,
+    class::borne_class,
+    matching::claim_class,
+    plan::{Action, CLAIM_PROTECTION, Observed},
 };
 use crate::{
     cluster::whole_second,
+    controller::{Controller, admission, deletion::Deletion, recorder::EventSpec},
     object::{Kind, Object, ObjectKey},
     runtime::{PodRuntime, SetBack},
 };
@@ -19,7 +20,7 @@ use std::{
 };
 
 /// Upstream looks at unbound claims every 15 s and tells each time; here something else may look oftener.
-const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(15);
+const EVENT_INTERVAL: SignedDuration = SignedDuration::from_secs(15);
 /// How long a claim waits for its class, or a volume of it, to be declared, before a volume is simulated: they may stand
 /// further below in the file that a client applies, object by object.
 const AWAITED: SignedDuration = SignedDuration::from_secs(1);
@@ -66,7 +67,7 @@ impl Binding {
 
     /// A volume came, changed or went: counts who bears which class.
     pub fn bears(&mut self, before: Option<&PersistentVolume>, after: Option<&PersistentVolume>) {
-        let class = |volume: Option<&PersistentVolume>| volume.map_or("", volume::borne_class).to_owned();
+        let class = |volume: Option<&PersistentVolume>| volume.map_or("", borne_class).to_owned();
         let (before, after) = (class(before), class(after));
         if before == after {
             return;
@@ -139,7 +140,7 @@ impl Binding {
 
 impl<R: PodRuntime> Controller<R> {
     /// One pass of the binder, if anything concerns it. Returns whether it did something.
-    pub(super) fn bind_volumes(&mut self, now: Timestamp) -> bool {
+    pub fn bind_volumes(&mut self, now: Timestamp) -> bool {
         let mut passes = 0;
         if self.binding.wake_at.is_some_and(|at| at <= now) {
             (self.binding.wake_at, self.binding.due) = (None, true);
@@ -188,7 +189,7 @@ impl<R: PodRuntime> Controller<R> {
         }
         let mut stand_ins = BTreeMap::new();
         for claim in claims.iter().filter_map(|(namespace, name)| self.cluster.claim(namespace, name)) {
-            let class = volume::claim_class(claim);
+            let class = claim_class(claim);
             if self.cluster.storage_class("", class).is_none()
                 && let Some(is_due) = self.binding.stands_in(class, now)
             {
@@ -206,7 +207,7 @@ impl<R: PodRuntime> Controller<R> {
                 .collect(),
             stand_ins,
         };
-        volume::plan(&observed)
+        binder::plan(&observed)
     }
 
     fn carry_out_binding(&mut self, action: Action, now: Timestamp) {
@@ -219,7 +220,7 @@ impl<R: PodRuntime> Controller<R> {
             Action::CreateVolume(mut volume) => {
                 stamp_phase(&mut volume, now);
                 let mut object = Object::PersistentVolume(Arc::from(volume));
-                super::admission::admit(&mut object);
+                admission::admit(&mut object);
                 let _ = self.cluster.create(object, now);
             }
             Action::UpdateVolume(mut volume) => {
@@ -233,12 +234,12 @@ impl<R: PodRuntime> Controller<R> {
             Action::VolumeEvent { volume, reason, message, warning } => {
                 let key = ObjectKey::new(Kind::PersistentVolume, "", volume);
                 let component = "persistentvolume-controller";
-                self.tell(&key, Note { component, warning, reason, message, at_most_every: TOLD_EVERY }, now);
+                self.tell(&key, EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL }, now);
             }
             Action::ClaimEvent { claim: (namespace, name), reason, message, warning } => {
                 let key = ObjectKey::new(Kind::PersistentVolumeClaim, namespace, name);
                 let component = "persistentvolume-controller";
-                let note = Note { component, warning, reason, message, at_most_every: TOLD_EVERY };
+                let note = EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL };
                 self.tell(&key, note, now);
             }
         }
@@ -247,13 +248,13 @@ impl<R: PodRuntime> Controller<R> {
     /// A claim that is being deleted goes when no started pod uses it. The plan keeps it while any pod names it; but a
     /// pod that was never started has not touched the data (upstream counts scheduled pods only), and waits for the
     /// claim to be made anew.
-    pub(super) fn release_claim(&mut self, key: &ObjectKey) {
+    pub fn release_claim(&mut self, key: &ObjectKey) {
         let Some(claim) = self.cluster.claim(&key.namespace, &key.name) else { return };
         let started = |pod: &Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         if claim.metadata.deletion_timestamp.is_some()
             && !self.cluster.pods_of_claim(&key.namespace, &key.name).any(started)
         {
-            self.remove_finalizer(key, volume::CLAIM_PROTECTION);
+            self.remove_finalizer(key, CLAIM_PROTECTION);
         }
     }
 }

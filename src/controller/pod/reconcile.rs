@@ -1,9 +1,9 @@
 //! Pods: started when their claims are bound, stopped when they are deleted, and what the runtime reports of them.
 
-use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Note, replicas::has_ended};
 use crate::{
     cluster::{claims_of, whole_second},
-    object::{Kind, Object, ObjectKey},
+    controller::{Controller, Refusal, deletion::Deletion, recorder::EventSpec, statefulset::has_ended},
+    object::{FieldError, Kind, ObjectKey},
     runtime::{self, PodRuntime, Report, What},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -12,14 +12,14 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta},
 };
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// The name of the one node that every started pod is on.
 pub const NODE: &str = "headless-dns";
 
 impl<R: PodRuntime> Controller<R> {
     /// Starts a pod when all its claims are bound; removes a deleted one that was never started.
-    pub(super) fn reconcile_pod(&mut self, key: &ObjectKey, now: Timestamp) {
+    pub fn reconcile_pod(&mut self, key: &ObjectKey, now: Timestamp) {
         // Claims that were made together with the pod are bound first, so that no pod is told to wait for an instant.
         self.bind_volumes(now);
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name).cloned() else { return };
@@ -34,8 +34,6 @@ impl<R: PodRuntime> Controller<R> {
         if matches!(phase(&pod), Some("Failed" | "Succeeded")) {
             return;
         }
-        let mut changed = Pod::clone(&pod);
-        let status = changed.status.get_or_insert_default();
         match self.why_not_scheduled(&pod) {
             Some(message) => {
                 let reason = Some("Unschedulable".to_owned());
@@ -46,10 +44,12 @@ impl<R: PodRuntime> Controller<R> {
                     message: Some(message.clone()),
                     ..PodCondition::default()
                 };
-                merge_conditions(status, vec![scheduled], now);
-                if self.cluster.update(changed.into()) == Ok(true) {
+                let is_new = self.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+                    merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
+                });
+                if is_new {
                     let component = "default-scheduler";
-                    let note = Note {
+                    let note = EventSpec {
                         component,
                         warning: true,
                         reason: "FailedScheduling",
@@ -65,12 +65,12 @@ impl<R: PodRuntime> Controller<R> {
                     status: "True".to_owned(),
                     ..PodCondition::default()
                 };
-                merge_conditions(status, vec![scheduled], now);
-                changed.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
-                hand_status_to_runtime(&mut changed.metadata);
-                if self.cluster.update(changed.into()).is_ok()
-                    && let Some(pod) = self.cluster.pod(&key.namespace, &key.name)
-                {
+                self.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+                    merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
+                    pod.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
+                    hand_status_to_runtime(&mut pod.metadata);
+                });
+                if let Some(pod) = self.cluster.pod(&key.namespace, &key.name) {
                     self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
                     self.runtime.start(pod, now);
                 }
@@ -95,12 +95,12 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether the runtime has this pod.
-    pub(super) fn runs(&self, pod: &Pod) -> bool {
+    pub fn runs(&self, pod: &Pod) -> bool {
         pod.metadata.uid.as_ref().is_some_and(|uid| self.running.contains(uid))
     }
 
     /// Tells the runtime what a change of a pod means to it.
-    pub(super) fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
+    pub fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
         // A pod of the same name may have taken the place of another one within one turn only by going first.
         match (before, after) {
             (Some(before), None) => {
@@ -128,7 +128,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Takes over a pod that an earlier run had started.
-    pub(super) fn resume_pod(&mut self, pod: &Pod, now: Timestamp) {
+    pub fn resume_pod(&mut self, pod: &Pod, now: Timestamp) {
         if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
             self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
             self.runtime.resume(pod, now);
@@ -136,7 +136,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Carries out what the runtime reports; reports of pods that are gone are left out.
-    pub(super) fn take_report(&mut self, report: Report, now: Timestamp) {
+    pub fn take_report(&mut self, report: Report, now: Timestamp) {
         let key = ObjectKey::new(Kind::Pod, report.namespace, report.name);
         let Some(pod) = self.cluster.pod(&key.namespace, &key.name) else { return };
         if pod.metadata.uid.as_deref() != Some(report.uid.as_str()) {
@@ -144,22 +144,7 @@ impl<R: PodRuntime> Controller<R> {
         }
         match report.what {
             What::Status(reported) => {
-                let mut pod = Pod::clone(pod);
-                let before = pod.status.take().unwrap_or_default();
-                let mut status = *reported;
-                // The scheduler's condition and the class of service are the control plane's.
-                status.qos_class = status.qos_class.or(before.qos_class);
-                let conditions = status.conditions.get_or_insert_default();
-                for condition in before.conditions.into_iter().flatten() {
-                    let own = condition.type_ == "PodScheduled";
-                    if own && conditions.iter().all(|other| other.type_ != condition.type_) {
-                        conditions.insert(0, condition);
-                    }
-                }
-                pod.status = Some(status);
-                hand_status_to_runtime(&mut pod.metadata);
-                // It was just read, so it is there.
-                let _ = self.cluster.update(pod.into());
+                self.cluster.edit_pod(&key.namespace, &key.name, |pod| take_status(pod, *reported));
             }
             What::Stopped => {
                 self.running.remove(&report.uid);
@@ -174,76 +159,98 @@ impl<R: PodRuntime> Controller<R> {
     /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object
     /// goes): it is not ready, and its address, which another pod may get now, is nobody's endpoint.
     fn end_held(&mut self, key: &ObjectKey, now: Timestamp) {
-        let Some(pod) = self.cluster.pod(&key.namespace, &key.name).filter(|pod| !has_ended(pod)) else { return };
-        let mut pod = Pod::clone(pod);
-        let status = pod.status.get_or_insert_default();
-        status.phase = Some("Succeeded".to_owned());
-        let completed = |type_: &str| PodCondition {
-            type_: type_.to_owned(),
-            status: "False".to_owned(),
-            reason: Some("PodCompleted".to_owned()),
-            ..PodCondition::default()
-        };
-        merge_conditions(status, vec![completed("Ready"), completed("ContainersReady")], now);
-        for container in status.container_statuses.iter_mut().flatten() {
-            container.ready = false;
-            container.started = Some(false);
-            let state = container.state.get_or_insert_default();
-            let started_at = state.running.take().and_then(|running| running.started_at);
-            state.waiting = None;
-            state.terminated.get_or_insert_with(|| ContainerStateTerminated {
-                reason: Some("Completed".to_owned()),
-                started_at,
-                finished_at: Some(whole_second(now)),
-                container_id: container.container_id.clone(),
-                ..ContainerStateTerminated::default()
-            });
-        }
-        // It was just read, so it is there.
-        let _ = self.cluster.update(pod.into());
+        self.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+            if !has_ended(pod) {
+                end(pod.status.get_or_insert_default(), now);
+            }
+        });
     }
 
     /// Somebody plays a fault by hand: what is set in `patch` overwrites the pod's status.
-    pub(super) fn patch_pod_status(&mut self, key: ObjectKey, patch: PodStatus, now: Timestamp) {
-        let Some(pod) = self.cluster.pod(&key.namespace, &key.name) else {
+    pub fn patch_pod_status(&mut self, key: ObjectKey, patch: PodStatus, now: Timestamp) {
+        if self.cluster.get(&key).is_none() {
             let message = format!("pods \"{}\" not found", key.name);
-            self.refusals.push(Refusal::new(key, vec![plain(message)]));
+            self.refusals.push(Refusal::new(key, vec![FieldError::of_object(message)]));
             return;
-        };
-        let mut pod = Pod::clone(pod);
-        let status = pod.status.get_or_insert_default();
-        let overwrite = |field: &mut Option<String>, value: Option<String>| {
-            if value.is_some() {
-                *field = value;
-            }
-        };
-        overwrite(&mut status.phase, patch.phase);
-        overwrite(&mut status.reason, patch.reason);
-        overwrite(&mut status.message, patch.message);
-        overwrite(&mut status.pod_ip, patch.pod_ip);
-        status.pod_ips = patch.pod_ips.or(status.pod_ips.take());
-        for container in patch.container_statuses.into_iter().flatten() {
-            let standing = status.container_statuses.get_or_insert_default();
-            match standing.iter_mut().find(|other| other.name == container.name) {
-                Some(other) => *other = container,
-                None => standing.push(container),
-            }
         }
-        merge_conditions(status, patch.conditions.unwrap_or_default(), now);
-        take_status_from_runtime(&mut pod.metadata, now);
-        let object = Object::Pod(Arc::new(pod));
-        // It was just read, so it is there.
-        let _ = self.cluster.update(object);
+        self.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+            overwrite(pod.status.get_or_insert_default(), patch, now);
+            take_status_from_runtime(&mut pod.metadata, now);
+        });
         if let Some(pod) = self.cluster.pod(&key.namespace, &key.name) {
             self.runtime.overwritten(pod, now);
         }
     }
 
     /// Deletes a pod for a controller; whether it was there.
-    pub(super) fn delete_pod(&mut self, namespace: &str, name: &str, now: Timestamp) -> bool {
+    pub fn delete_pod(&mut self, namespace: &str, name: &str, now: Timestamp) -> bool {
         let key = ObjectKey::new(Kind::Pod, namespace, name);
         self.delete_object(&key, Deletion::default(), now).is_ok()
     }
+}
+
+/// Takes over what the runtime reports.
+fn take_status(pod: &mut Pod, mut reported: PodStatus) {
+    let before = pod.status.take().unwrap_or_default();
+    // The scheduler's condition and the class of service are the control plane's.
+    reported.qos_class = reported.qos_class.or(before.qos_class);
+    let conditions = reported.conditions.get_or_insert_default();
+    for condition in before.conditions.into_iter().flatten() {
+        let own = condition.type_ == "PodScheduled";
+        if own && conditions.iter().all(|other| other.type_ != condition.type_) {
+            conditions.insert(0, condition);
+        }
+    }
+    pod.status = Some(reported);
+    hand_status_to_runtime(&mut pod.metadata);
+}
+
+/// The status of a pod whose containers have ended, each with success.
+fn end(status: &mut PodStatus, now: Timestamp) {
+    status.phase = Some("Succeeded".to_owned());
+    let completed = |type_: &str| PodCondition {
+        type_: type_.to_owned(),
+        status: "False".to_owned(),
+        reason: Some("PodCompleted".to_owned()),
+        ..PodCondition::default()
+    };
+    merge_conditions(status, vec![completed("Ready"), completed("ContainersReady")], now);
+    for container in status.container_statuses.iter_mut().flatten() {
+        container.ready = false;
+        container.started = Some(false);
+        let state = container.state.get_or_insert_default();
+        let started_at = state.running.take().and_then(|running| running.started_at);
+        state.waiting = None;
+        state.terminated.get_or_insert_with(|| ContainerStateTerminated {
+            reason: Some("Completed".to_owned()),
+            started_at,
+            finished_at: Some(whole_second(now)),
+            container_id: container.container_id.clone(),
+            ..ContainerStateTerminated::default()
+        });
+    }
+}
+
+/// Overwrites the fields of a status that are set in `patch`.
+fn overwrite(status: &mut PodStatus, patch: PodStatus, now: Timestamp) {
+    let overwrite = |field: &mut Option<String>, value: Option<String>| {
+        if value.is_some() {
+            *field = value;
+        }
+    };
+    overwrite(&mut status.phase, patch.phase);
+    overwrite(&mut status.reason, patch.reason);
+    overwrite(&mut status.message, patch.message);
+    overwrite(&mut status.pod_ip, patch.pod_ip);
+    status.pod_ips = patch.pod_ips.or(status.pod_ips.take());
+    for container in patch.container_statuses.into_iter().flatten() {
+        let stored = status.container_statuses.get_or_insert_default();
+        match stored.iter_mut().find(|other| other.name == container.name) {
+            Some(other) => *other = container,
+            None => stored.push(container),
+        }
+    }
+    merge_conditions(status, patch.conditions.unwrap_or_default(), now);
 }
 
 /// The manager of a status that an event wrote, which no client signed.

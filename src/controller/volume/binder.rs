@@ -1,8 +1,10 @@
 //! One look at every volume and every claim: binds, provisions, and keeps phases true.
 
 use super::{
-    Action, BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, Observed, PROVISIONED_BY, VOLUME_PROTECTION, class,
-    matching,
+    class, matching,
+    plan::{
+        Action, BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, Observed, PROVISIONED_BY, VOLUME_PROTECTION,
+    },
 };
 use k8s_openapi::{
     api::{
@@ -24,6 +26,21 @@ type ClaimKey = (String, String);
 
 /// The provisioner of classes whose volumes are made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// Plans one pass, by upstream's `pv_controller.go` and the two protection controllers (v1.36). Objects come in the
+/// state they end in, volumes before claims; `status.lastPhaseTransitionTime` is absent where the phase has changed,
+/// for the store to fill in.
+///
+/// Events about a claim that must wait are part of every plan, as upstream repeats them at every look: count equal
+/// ones, and do not look again because of them.
+///
+/// Any provisioner but `kubernetes.io/no-provisioner` is simulated: its volume is there at once.
+pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
+    let mut binder = Binder::new(observed);
+    binder.sync_volumes();
+    binder.sync_claims();
+    binder.into_actions()
+}
 
 /// All claims and volumes as they are and as they are to become.
 pub struct Binder<'a> {

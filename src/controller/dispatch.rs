@@ -4,13 +4,12 @@
 use super::{
     Controller,
     deletion::{FOREGROUND, ORPHAN},
-    endpointslice,
+    endpointslice::{self, SliceUpdate, service_of},
+    endpointslicemirroring::mirrored_name,
     garbage::{has_finalizer, kind_of},
-    mirroring::mirrored_name,
     pod::phase,
     queue::{Reconciler, Work},
-    replicas::has_ended,
-    slices::{Concern, service_of},
+    statefulset::has_ended,
 };
 use crate::{
     cluster::claims_of,
@@ -51,7 +50,7 @@ impl<R: PodRuntime> Controller<R> {
                 self.record_slice(&key.namespace, &key.name, slice);
                 if !self.planning_slices {
                     let services = [before, after].into_iter().flatten().filter_map(service_of);
-                    self.services.extend(services.map(|service| (service, Concern::All)));
+                    self.services.extend(services.map(|service| (service, SliceUpdate::All)));
                     self.mirrors.extend([before, after].into_iter().flatten().filter_map(mirrored_name));
                 }
             }
@@ -60,9 +59,9 @@ impl<R: PodRuntime> Controller<R> {
             Kind::PersistentVolume => self.notice_volume(key, before, after),
             Kind::StorageClass => self.binding.class(),
             Kind::StatefulSet => {
-                self.expected.touch_set(&key.namespace, &key.name);
+                self.missing_names.touch_set(&key.namespace, &key.name);
                 if let (Some(before), None) = (before, after) {
-                    self.censuses.remove(before.metadata().uid.as_deref().unwrap_or_default());
+                    self.dirty_pods.remove(before.metadata().uid.as_deref().unwrap_or_default());
                 }
                 self.queue.add(Work::new(Reconciler::StatefulSet, key.clone()));
             }
@@ -136,13 +135,13 @@ impl<R: PodRuntime> Controller<R> {
         }
         self.mirrors.insert((key.namespace.clone(), key.name.clone()));
         if after.is_some() {
-            self.services.insert((key.namespace.clone(), key.name.clone()), Concern::All);
+            self.services.insert((key.namespace.clone(), key.name.clone()), SliceUpdate::All);
         }
     }
 
     fn notice_pod(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
         self.tell_runtime(before, after, now);
-        self.expected.touch_pod(&key.namespace, &key.name);
+        self.missing_names.touch_pod(&key.namespace, &key.name);
         self.notice_addresses(&key.namespace, before, after);
         self.queue_sets_of_pod(key, [before, after]);
         let labels = |pod: Option<&Pod>| pod.and_then(|pod| pod.metadata.labels.clone());

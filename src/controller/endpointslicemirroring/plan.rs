@@ -3,8 +3,13 @@
 //! Mirrored are the Endpoints of a Service without selector. A subset becomes a slice for each family of its addresses;
 //! the slices belong to the Endpoints and go with them.
 
-use super::{Controller, endpointslice, endpointslice::Plan};
 use crate::{
+    controller::{
+        Controller,
+        endpoints::{derive, has_endpoints},
+        endpointslice::{self, Plan},
+        service::family,
+    },
     object::{APPLIED, Kind, ORIGIN, Object, ObjectKey},
     records::SERVICE_NAME_LABEL,
     runtime::PodRuntime,
@@ -37,9 +42,9 @@ pub const MAX_ENDPOINTS: usize = 1000;
 
 impl<R: PodRuntime> Controller<R> {
     /// Mirrors the Endpoints of every name that something concerned since the last turn.
-    pub(super) fn plan_mirrors(&mut self, now: Timestamp) {
+    pub fn plan_mirrors(&mut self, now: Timestamp) {
         for (namespace, name) in std::mem::take(&mut self.mirrors) {
-            self.expected.services.insert((namespace.clone(), name.clone()));
+            self.missing_names.services.insert((namespace.clone(), name.clone()));
             let existing: Vec<&Arc<EndpointSlice>> =
                 self.cluster.slices_of_service(&namespace, &name).filter(|slice| is_mirrored(slice)).collect();
             let endpoints = self.cluster.endpoints(&namespace, &name);
@@ -57,14 +62,7 @@ impl<R: PodRuntime> Controller<R> {
     /// A Service that selects pods no more keeps its Endpoints as they are at this moment, as upstream leaves them; they
     /// are stored now, and no longer made of its slices. Those of a Service that has gone go with it, but for those that
     /// a file declares: they wait for another Service of the name.
-    pub(super) fn keep_endpoints(
-        &mut self,
-        key: &ObjectKey,
-        before: &Service,
-        after: Option<&Service>,
-        now: Timestamp,
-    ) {
-        use super::endpoints::{derive, has_endpoints};
+    pub fn keep_endpoints(&mut self, key: &ObjectKey, before: &Service, after: Option<&Service>, now: Timestamp) {
         let at = ObjectKey::new(Kind::Endpoints, &key.namespace, &key.name);
         let stored = self.cluster.endpoints(&key.namespace, &key.name);
         match (after, stored) {
@@ -86,7 +84,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Endpoints that were stored for a Service give way to those that are made of its pods.
-    pub(super) fn drop_stored_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {
+    pub fn drop_stored_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {
         if self.cluster.endpoints(namespace, name).is_some() {
             let _ = self.cluster.delete(&ObjectKey::new(Kind::Endpoints, namespace, name), None, now);
         }
@@ -191,7 +189,7 @@ fn by_family(subset: &EndpointSubset) -> BTreeMap<&'static str, Vec<Endpoint>> {
     let not_ready = subset.not_ready_addresses.iter().flatten().map(|address| (address, false));
     let mut families: BTreeMap<&'static str, Vec<Endpoint>> = BTreeMap::new();
     let known = ready.chain(not_ready).filter_map(|(address, is_ready)| {
-        let family = super::service_form::family(address.ip.parse::<IpAddr>().ok()?);
+        let family = family(address.ip.parse::<IpAddr>().ok()?);
         Some((family, endpoint(address, is_ready)))
     });
     for (family, endpoint) in known.take(MAX_ENDPOINTS) {

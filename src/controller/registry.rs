@@ -1,12 +1,11 @@
 //! How another version of an object becomes the stored one, and what happens when a manifest is withdrawn.
 
 use super::{
-    Cascade, Controller, Refusal, admission,
+    Cascade, Controller, admission,
     deletion::{Deletion, indelible},
     volume,
 };
 use crate::{
-    cluster::StoreError,
     object::{self, APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -23,46 +22,7 @@ pub(super) fn is_stand_in(class: &StorageClass) -> bool {
     volume::is_built_in(class) && !declared
 }
 
-/// Who declares an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Declarer {
-    /// A file whose edit is merged into the stored object already.
-    Manifest,
-    /// A client that read the stored object, changed it and sends the whole: what it leaves out is gone, but for the
-    /// notes where the object comes from, which no client writes.
-    Client,
-}
-
 impl<R: PodRuntime> Controller<R> {
-    /// Creates or replaces an object as a client sends it.
-    pub(super) fn apply(&mut self, mut object: Object, now: Timestamp) {
-        let key = object.key();
-        let errors = admission::decide_max_unavailable(&mut object, self.max_unavailable);
-        if !errors.is_empty() {
-            return self.refusals.push(Refusal::new(key, errors));
-        }
-        let errors = match self.cluster.get(&key).cloned() {
-            Some(Object::StorageClass(stored)) if is_stand_in(&stored) => {
-                // Whoever creates a class of this name means theirs, not the one that stood in for it.
-                if let Err(error) = self.cluster.delete(&key, Some(0), now) {
-                    return self.refusals.push(Refusal::new(key, vec![plain(error.to_string())]));
-                }
-                self.create_declared(object, now).err().unwrap_or_default()
-            }
-            Some(stored) => self.replace(&stored, object, Declarer::Client),
-            None if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) => vec![plain(format!(
-                "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
-                crate::cluster::resource_name(key.kind),
-                key.name,
-                key.namespace
-            ))],
-            None => self.create_declared(object, now).err().unwrap_or_default(),
-        };
-        if !errors.is_empty() {
-            self.refusals.push(Refusal::new(key, errors));
-        }
-    }
-
     /// Whether objects can be created in a namespace; one that does not exist is made.
     pub(super) fn namespace_takes(&mut self, namespace: &str, now: Timestamp) -> bool {
         match self.cluster.namespace("", namespace) {
@@ -92,12 +52,12 @@ impl<R: PodRuntime> Controller<R> {
                 return Err(errors);
             }
         }
-        self.cluster.create(declared, now).map_err(|error| vec![plain(error.to_string())])
+        self.cluster.create(declared, now).map_err(|error| vec![FieldError::of_object(error.to_string())])
     }
 
     /// Puts a declared version in the place of the stored one.
-    pub(super) fn replace(&mut self, stored: &Object, declared: Object, by: Declarer) -> Vec<FieldError> {
-        let mut merged = merge(stored, declared, by);
+    pub(super) fn replace(&mut self, stored: &Object, declared: Object) -> Vec<FieldError> {
+        let mut merged = merge(stored, declared);
         // As upstream: what cannot be allocated is said before anything else is looked at.
         if let (Object::Service(before), Object::Service(service)) = (stored, &mut merged) {
             let errors = self.addresses.change_form(&stored.key(), before, Arc::make_mut(service));
@@ -112,7 +72,7 @@ impl<R: PodRuntime> Controller<R> {
         admission::pack_subsets(&mut merged);
         match self.cluster.update(merged) {
             Ok(_) => Vec::new(),
-            Err(error) => vec![plain(error.to_string())],
+            Err(error) => vec![FieldError::of_object(error.to_string())],
         }
     }
 
@@ -142,7 +102,9 @@ impl<R: PodRuntime> Controller<R> {
     pub(super) fn settle_withdrawn_namespaces(&mut self, now: Timestamp) {
         for name in std::mem::take(&mut self.withdrawn_namespaces) {
             let key = ObjectKey::new(Kind::Namespace, "", &name);
-            let Some(stored) = self.cluster.get(&key) else { continue };
+            if self.cluster.get(&key).is_none() {
+                continue;
+            }
             let declared = |object: &Object| {
                 object.metadata().deletion_timestamp.is_none()
                     && object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN))
@@ -152,14 +114,13 @@ impl<R: PodRuntime> Controller<R> {
                 let _ = self.delete_object(&key, deletion, now);
                 continue;
             }
-            let mut kept = stored.clone();
-            if let Some(annotations) = &mut kept.metadata_mut().annotations {
-                annotations.remove(ORIGIN);
-                annotations.remove(APPLIED);
-            }
             self.last_applied.forget(&key);
-            // It was just read, so it is there.
-            let _ = self.cluster.update(kept);
+            self.cluster.edit(&key, |kept| {
+                if let Some(annotations) = &mut kept.metadata_mut().annotations {
+                    annotations.remove(ORIGIN);
+                    annotations.remove(APPLIED);
+                }
+            });
         }
     }
 
@@ -201,32 +162,13 @@ impl<R: PodRuntime> Controller<R> {
     }
 }
 
-/// An error that belongs to no field.
-pub fn plain(message: String) -> FieldError {
-    FieldError { field: String::new(), message }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Refusal {
-        let message = error.to_string();
-        let (StoreError::AlreadyExists(key) | StoreError::NotFound(key) | StoreError::NoName(key)) = error;
-        Refusal::new(key, vec![plain(message)])
-    }
-}
-
 /// The declared version with what the declarer does not own taken from the stored one.
-fn merge(stored: &Object, declared: Object, by: Declarer) -> Object {
+fn merge(stored: &Object, declared: Object) -> Object {
     let mut merged = declared;
     let standing = stored.metadata();
     let metadata = merged.metadata_mut();
     metadata.generate_name.clone_from(&standing.generate_name);
     metadata.managed_fields = metadata.managed_fields.take().or_else(|| standing.managed_fields.clone());
-    if by == Declarer::Client {
-        let own = metadata.annotations.get_or_insert_default();
-        let notes =
-            standing.annotations.iter().flatten().filter(|(name, _)| [ORIGIN, APPLIED].contains(&name.as_str()));
-        own.extend(notes.map(|(name, value)| (name.clone(), value.clone())));
-    }
     tidy(&mut metadata.annotations, &standing.annotations);
     tidy(&mut metadata.finalizers, &standing.finalizers);
     tidy(&mut metadata.owner_references, &standing.owner_references);
@@ -278,9 +220,4 @@ fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
         }
         _ => {}
     }
-}
-
-/// FNV-1a, 64 bits: the same in every run and every build, which the standard library's hasher does not promise.
-pub fn stable_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,7 +1,8 @@
 //! Services to EndpointSlices: runs the planner for each Service that something concerns, and carries its plan out.
 
-use super::{Controller, endpointslice};
+use super::plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, Plan, SERVICE_NAME_LABEL, plan_changed};
 use crate::{
+    controller::Controller,
     object::{Kind, Object, ObjectKey, selector},
     runtime::PodRuntime,
 };
@@ -12,35 +13,28 @@ use k8s_openapi::api::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Label of a slice: which service it belongs to.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Label of a slice: who keeps it.
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-/// Our own name in that label, which is upstream's: only such slices are touched.
-const MANAGER: &str = "endpointslice-controller.k8s.io";
-
 impl<R: PodRuntime> Controller<R> {
     /// Plans the slices of every Service that was concerned since the last turn. This is done once at the end of a
     /// turn, so that a thousand changed pods cost one plan, and what is published is always the state the turn ends
     /// with.
-    pub(super) fn plan_slices(&mut self, now: Timestamp) {
+    pub fn plan_slices(&mut self, now: Timestamp) {
         for ((namespace, name), concern) in std::mem::take(&mut self.services) {
-            self.expected.services.insert((namespace.clone(), name.clone()));
+            self.missing_names.services.insert((namespace.clone(), name.clone()));
             let Some(service) = self.cluster.service(&namespace, &name).cloned() else { continue };
             if !has_endpoints_of_pods(&service) {
                 continue;
             }
             self.drop_stored_endpoints(&namespace, &name, now);
-            self.effort.slice_plans += 1;
+            self.counters.slice_plans += 1;
             let plan = match self.plan_of_changed(&service, &concern) {
                 Some((plan, pods)) => {
-                    self.effort.pods_of_services += pods;
+                    self.counters.pods_of_services += pods;
                     plan
                 }
                 None => {
                     let pods = self.cluster.pods_of_service(&service);
-                    self.effort.pods_of_services += pods.len();
-                    endpointslice::plan(&service, &pods, &self.managed_slices(&service))
+                    self.counters.pods_of_services += pods.len();
+                    plan::plan(&service, &pods, &self.managed_slices(&service))
                 }
             };
             self.write_slices(&namespace, plan, now);
@@ -51,7 +45,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Writes what a plan says about a namespace's slices.
-    pub(super) fn write_slices(&mut self, namespace: &str, plan: endpointslice::Plan, now: Timestamp) {
+    pub fn write_slices(&mut self, namespace: &str, plan: Plan, now: Timestamp) {
         for name in plan.delete {
             // What the plan saw is still so; nothing came between.
             let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, namespace, name), None, now);
@@ -71,19 +65,19 @@ impl<R: PodRuntime> Controller<R> {
 
 impl<R: PodRuntime> Controller<R> {
     /// The plan that is made from what changed, if that is possible and worth it, and how many pods that are.
-    fn plan_of_changed(&self, service: &Service, concern: &Concern) -> Option<(endpointslice::Plan, usize)> {
-        let Concern::Pods(names) = concern else { return None };
+    fn plan_of_changed(&self, service: &Service, concern: &SliceUpdate) -> Option<(Plan, usize)> {
+        let SliceUpdate::Pods(names) = concern else { return None };
         let (namespace, name) = names_of(service);
         let slices = self.cluster.count_slices_of_service(namespace, name);
         // A small Service is planned as a whole as quickly.
-        if !cfg!(test) && (slices <= 2 || names.len() > slices * endpointslice::MAX_ENDPOINTS / 8) {
+        if !cfg!(test) && (slices <= 2 || names.len() > slices * MAX_ENDPOINTS / 8) {
             return None;
         }
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref())?;
         let selects = |pod: &&Arc<Pod>| {
             pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels))
         };
-        let changed: endpointslice::Changed<'_> =
+        let changed: Changed<'_> =
             names.iter().map(|name| (name.as_str(), self.cluster.pod(namespace, name).filter(selects))).collect();
         // In order of their names, as all of them are.
         let holding: BTreeSet<&str> = names.iter().flat_map(|pod| self.cluster.slices_of_pod(namespace, pod)).collect();
@@ -92,14 +86,18 @@ impl<R: PodRuntime> Controller<R> {
             .filter_map(|slice| self.cluster.slice(namespace, slice))
             .filter(|slice| is_managed(slice))
             .filter(|slice| {
-                slice.metadata.labels.as_ref().is_some_and(|all| all.get(SERVICE_NAME).is_some_and(|at| at == name))
+                slice
+                    .metadata
+                    .labels
+                    .as_ref()
+                    .is_some_and(|all| all.get(SERVICE_NAME_LABEL).is_some_and(|at| at == name))
             })
             .collect();
-        let plan = endpointslice::plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
+        let plan = plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
         #[cfg(test)]
         {
             let pods = self.cluster.pods_of_service(service);
-            let whole = endpointslice::plan(service, &pods, &self.managed_slices(service));
+            let whole = plan::plan(service, &pods, &self.managed_slices(service));
             assert_eq!(plan, whole, "{namespace}/{name} after a change of {names:?}");
         }
         Some((plan, names.len()))
@@ -111,10 +109,10 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// A pod of these Services changed: their slices are planned at the end of the turn.
-    pub(super) fn concern_services(&mut self, namespace: &str, services: Vec<String>, pod: &str) {
+    pub fn concern_services(&mut self, namespace: &str, services: Vec<String>, pod: &str) {
         for service in services {
             let concern = self.services.entry((namespace.to_owned(), service));
-            if let Concern::Pods(names) = concern.or_insert_with(|| Concern::Pods(BTreeSet::new()))
+            if let SliceUpdate::Pods(names) = concern.or_insert_with(|| SliceUpdate::Pods(BTreeSet::new()))
                 && !names.contains(pod)
             {
                 names.insert(pod.to_owned());
@@ -125,7 +123,7 @@ impl<R: PodRuntime> Controller<R> {
 
 /// What of a Service changed since its slices were planned.
 #[derive(Debug)]
-pub enum Concern {
+pub enum SliceUpdate {
     /// The pods of these names.
     Pods(BTreeSet<String>),
     /// Itself, or its slices, or nothing is known.
@@ -148,7 +146,7 @@ pub fn has_endpoints_of_pods(service: &Service) -> bool {
 pub fn service_of(object: &Object) -> Option<(String, String)> {
     match object {
         Object::EndpointSlice(slice) if is_managed(slice) => {
-            let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
+            let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
             Some((slice.metadata.namespace.clone()?, service.clone()))
         }
         _ => None,
@@ -156,5 +154,10 @@ pub fn service_of(object: &Object) -> Option<(String, String)> {
 }
 
 fn is_managed(slice: &EndpointSlice) -> bool {
-    slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
+    slice
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(MANAGED_BY_LABEL))
+        .is_some_and(|manager| manager == MANAGED_BY)
 }

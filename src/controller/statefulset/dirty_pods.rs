@@ -1,9 +1,10 @@
 //! What is remembered of a set's pods from one pass to the next, so that a change of one pod of a hundred thousand does
 //! not have all of them looked at again.
 //!
-//! A pod is at rest when a pass would do nothing with it: a member in its place, available, at the update revision,
-//! with its identity, its volumes and its claims as they should be. Nothing makes it restless but a change of the pod,
-//! of one of its claims, of the set's spec, or of the update revision; each of them is told to the census, or ends it.
+//! A pod is clean when a pass would do nothing with it: a member in its place, available, at the update revision,
+//! with its identity, its volumes and its claims as they should be. It becomes dirty only by a change of the pod,
+//! of one of its claims, of the set's spec, or of the update revision; [`DirtyPods::touch`] is called for the first two, and
+//! the others end what is remembered ([`DirtyPods::fits`]).
 
 use super::{
     claims::{self, Ownership},
@@ -21,15 +22,15 @@ use std::{
     sync::Arc,
 };
 
-/// The pods of one set, the resting ones only by their number.
+/// The pods of one set; the clean ones only by their number.
 #[derive(Debug)]
-pub struct Census {
+pub struct DirtyPods {
     generation: Option<i64>,
-    /// The revision at which pods are at rest.
+    /// The revision at which pods are clean.
     revision: String,
     ordinals: Ordinals,
-    restless: BTreeSet<i64>,
-    /// Those of the restless whose name some pod has, be it another set's.
+    dirty: BTreeSet<i64>,
+    /// Those of the dirty whose name some pod has, be it another set's.
     taken: BTreeSet<i64>,
     /// Names of the set's pods that have no ordinal, or one beyond those that the spec asks for.
     others: BTreeSet<String>,
@@ -37,27 +38,27 @@ pub struct Census {
     touched: HashSet<String>,
 }
 
-/// The part of a set's pods that is at rest, in place of these pods.
+/// The part of a set's pods that is clean, in place of these pods.
 #[derive(Debug, Clone, Copy)]
-pub struct AtRest<'a> {
-    /// The ordinals that are not, in order.
-    pub restless: &'a BTreeSet<i64>,
+pub struct CleanPods<'a> {
+    /// The ordinals that are not clean, in order.
+    pub dirty: &'a BTreeSet<i64>,
     /// Those of them whose name some pod has.
     pub taken: &'a BTreeSet<i64>,
-    /// How many are.
+    /// How many are clean.
     pub count: i32,
 }
 
-impl Census {
+impl DirtyPods {
     /// Nothing is known of any ordinal yet but its name: all of `names` (the set's pods, and others that have a name of
     /// the set's) are to be looked at.
-    pub fn new(set: &StatefulSet, update_revision: &str, names: impl Iterator<Item = String>) -> Census {
+    pub fn new(set: &StatefulSet, update_revision: &str, names: impl Iterator<Item = String>) -> DirtyPods {
         let ordinals = Ordinals::of(set);
-        Census {
+        DirtyPods {
             generation: set.metadata.generation,
             revision: update_revision.to_owned(),
             ordinals,
-            restless: (ordinals.start..ordinals.end).collect(),
+            dirty: (ordinals.start..ordinals.end).collect(),
             taken: BTreeSet::new(),
             others: BTreeSet::new(),
             touched: names.collect(),
@@ -94,11 +95,11 @@ impl Census {
             let found = any.filter(|pod| own(pod));
             match identity::ordinal(set, &name).filter(|ordinal| self.ordinals.contains(*ordinal)) {
                 Some(ordinal) => {
-                    if found.is_some_and(|pod| is_at_rest(set, &self.revision, pod, ordinal, &claim, now)) {
-                        self.restless.remove(&ordinal);
+                    if found.is_some_and(|pod| is_clean(set, &self.revision, pod, ordinal, &claim, now)) {
+                        self.dirty.remove(&ordinal);
                         self.taken.remove(&ordinal);
                     } else {
-                        self.restless.insert(ordinal);
+                        self.dirty.insert(ordinal);
                         if any.is_some() {
                             self.taken.insert(ordinal);
                         } else {
@@ -119,16 +120,16 @@ impl Census {
         in_range.chain(self.others.iter().cloned())
     }
 
-    /// What a pass takes instead of the pods at rest.
-    pub fn at_rest(&self) -> AtRest<'_> {
+    /// What a pass takes instead of the clean pods.
+    pub fn clean(&self) -> CleanPods<'_> {
         let all = usize::try_from(self.ordinals.end - self.ordinals.start).unwrap_or(0);
-        let count = i32::try_from(all.saturating_sub(self.restless.len())).unwrap_or(i32::MAX);
-        AtRest { restless: &self.restless, taken: &self.taken, count }
+        let count = i32::try_from(all.saturating_sub(self.dirty.len())).unwrap_or(i32::MAX);
+        CleanPods { dirty: &self.dirty, taken: &self.taken, count }
     }
 }
 
 /// Whether a pass would do nothing with the pod, and count it as everything there is to count.
-fn is_at_rest<'a>(
+fn is_clean<'a>(
     set: &StatefulSet,
     update_revision: &str,
     pod: &Pod,

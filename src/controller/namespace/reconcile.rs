@@ -1,13 +1,13 @@
 //! Namespaces: those that every cluster has, those that are made when something is declared in one, and how one that is
 //! deleted is emptied before it goes (upstream's `namespaced_resources_deleter.go`).
 
-use super::{
-    Controller, admission,
-    deletion::Deletion,
-    queue::{Reconciler, Work},
-};
 use crate::{
-    cluster::{resource_name, whole_second},
+    cluster::{Cluster, resource_name, whole_second},
+    controller::{
+        Controller, admission,
+        deletion::Deletion,
+        queue::{Reconciler, Work},
+    },
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -28,7 +28,7 @@ const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 impl<R: PodRuntime> Controller<R> {
     /// Makes the namespaces that every cluster has, where they are missing.
-    pub(super) fn create_system_namespaces(&mut self, now: Timestamp) {
+    pub fn create_system_namespaces(&mut self, now: Timestamp) {
         for name in SYSTEM {
             if self.cluster.namespace("", name).is_none() {
                 self.create_namespace(name, now);
@@ -37,7 +37,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Makes a namespace of this name; nothing if it exists.
-    pub(super) fn create_namespace(&mut self, name: &str, now: Timestamp) {
+    pub fn create_namespace(&mut self, name: &str, now: Timestamp) {
         let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let mut object = Object::Namespace(Arc::new(Namespace { metadata, ..Namespace::default() }));
         admission::admit(&mut object);
@@ -46,16 +46,18 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// Whether nothing can be created in a namespace because it is being deleted.
-    pub(super) fn is_terminating(&self, namespace: &str) -> bool {
+    pub fn is_terminating(&self, namespace: &str) -> bool {
         let found = self.cluster.namespace("", namespace);
         found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 
     /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
     /// it is empty.
-    pub(super) fn empty_namespace(&mut self, key: &ObjectKey, now: Timestamp) {
-        let Some(namespace) = self.cluster.namespace("", &key.name).cloned() else { return };
-        let Some(deleted) = &namespace.metadata.deletion_timestamp else { return };
+    pub fn empty_namespace(&mut self, key: &ObjectKey, now: Timestamp) {
+        let namespace = self.cluster.namespace("", &key.name);
+        let Some(deleted) = namespace.and_then(|namespace| namespace.metadata.deletion_timestamp.as_ref()) else {
+            return;
+        };
         let begin = deleted.0.saturating_add(GRACE).unwrap_or(now);
         if now < begin {
             return self.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), begin);
@@ -69,17 +71,15 @@ impl<R: PodRuntime> Controller<R> {
             self.delete_content(&sets, now);
             self.delete_content(&others, now);
         }
-        let mut emptied = Namespace::clone(&namespace);
-        if self.cluster.in_namespace(&key.name).next().is_none() {
-            emptied.spec.get_or_insert_default().finalizers = None;
+        let remaining = Remaining::of(&self.cluster, &key.name);
+        if remaining.is_nothing() {
+            self.cluster.edit_namespace("", &key.name, |emptied| {
+                emptied.spec.get_or_insert_default().finalizers = None;
+            });
         } else {
-            self.tell_what_remains(&mut emptied, now);
+            self.cluster.edit_namespace("", &key.name, |namespace| remaining.write(namespace, now));
             let again = now.saturating_add(COUNTED_EVERY).unwrap_or(now);
             self.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), again);
-        }
-        if emptied != *namespace {
-            // It was just read, so it is there.
-            let _ = self.cluster.update(emptied.into());
         }
     }
 
@@ -91,20 +91,37 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
     }
+}
 
-    /// Writes into the status what keeps the namespace from going.
-    fn tell_what_remains(&self, namespace: &mut Namespace, now: Timestamp) {
-        let name = namespace.metadata.name.clone().unwrap_or_default();
-        let (mut resources, mut finalizers) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
-        for object in self.cluster.in_namespace(&name) {
+/// What keeps a namespace from going, counted.
+#[derive(Debug, Default)]
+struct Remaining {
+    /// By `resource.group`.
+    resources: BTreeMap<String, usize>,
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Remaining {
+    fn of(cluster: &Cluster, namespace: &str) -> Remaining {
+        let mut remaining = Remaining::default();
+        for object in cluster.in_namespace(namespace) {
             let resource = resource_name(object.kind());
             // Upstream writes resource and group with a point between them, also where the group is empty.
             let resource = if resource.contains('.') { resource.to_owned() } else { format!("{resource}.") };
-            *resources.entry(resource).or_default() += 1;
+            *remaining.resources.entry(resource).or_default() += 1;
             for finalizer in object.metadata().finalizers.iter().flatten() {
-                *finalizers.entry(finalizer.clone()).or_default() += 1;
+                *remaining.finalizers.entry(finalizer.clone()).or_default() += 1;
             }
         }
+        remaining
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// Writes it into the namespace's status.
+    fn write(&self, namespace: &mut Namespace, now: Timestamp) {
         let listed = |counts: &BTreeMap<String, usize>, verb: &str| {
             let counted = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances"));
             counted.collect::<Vec<_>>().join(", ")
@@ -128,13 +145,13 @@ impl<R: PodRuntime> Controller<R> {
         for (condition, reason, message) in fine {
             tell(condition, false, reason, message.to_owned());
         }
-        let message = format!("Some resources are remaining: {}", listed(&resources, "has"));
+        let message = format!("Some resources are remaining: {}", listed(&self.resources, "has"));
         tell("NamespaceContentRemaining", true, "SomeResourcesRemain", message);
-        if finalizers.is_empty() {
+        if self.finalizers.is_empty() {
             let message = "All content-preserving finalizers finished".to_owned();
             tell("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", message);
         } else {
-            let remaining = listed(&finalizers, "in");
+            let remaining = listed(&self.finalizers, "in");
             let message = format!("Some content in the namespace has finalizers remaining: {remaining}");
             tell("NamespaceFinalizersRemaining", true, "SomeFinalizersRemain", message);
         }

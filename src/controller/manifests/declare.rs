@@ -2,11 +2,8 @@
 //! set, what its last version said and it does not say any more is removed, and everything else stays as clients and
 //! controllers left it.
 
-use super::{
-    Controller, Refusal, admission,
-    apply::{Declarer, is_stand_in, plain, stable_hash},
-};
 use crate::{
+    controller::{Controller, Refusal, admission, registry::is_stand_in, stable_hash::stable_hash},
     object::{self, APPLIED, Declaration, FieldError, ORIGIN, Object, ObjectKey},
     patch,
     runtime::PodRuntime,
@@ -16,7 +13,7 @@ use serde_json::Value;
 
 impl<R: PodRuntime> Controller<R> {
     /// A manifest declares an object: creates it, or carries out the edit.
-    pub(super) fn declare(&mut self, declaration: Declaration, now: Timestamp) {
+    pub fn declare(&mut self, declaration: Declaration, now: Timestamp) {
         let key = declaration.object.key();
         if let Some(seen) = &mut self.declared {
             seen.insert(key.clone());
@@ -44,7 +41,9 @@ impl<R: PodRuntime> Controller<R> {
             }
             Some(Object::StorageClass(stored)) if is_stand_in(&stored) => {
                 // Whoever declares a class of this name means theirs, not the one that stood in for it.
-                self.cluster.delete(key, Some(0), now).map_err(|error| vec![plain(error.to_string())])?;
+                self.cluster
+                    .delete(key, Some(0), now)
+                    .map_err(|error| vec![FieldError::of_object(error.to_string())])?;
             }
             Some(stored) => return self.edit(key, &stored, &declaration),
             None if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) => {
@@ -67,7 +66,7 @@ impl<R: PodRuntime> Controller<R> {
         let is_unchanged = self.last_applied.get(key).is_none() && was_applied_by_first_version(stored, declaration);
         if !is_unchanged {
             let merged = self.merge_edit(key, stored, declaration)?;
-            let errors = self.replace(stored, merged, Declarer::Manifest);
+            let errors = self.replace(stored, merged);
             if !errors.is_empty() {
                 return Err(errors);
             }
@@ -83,7 +82,7 @@ impl<R: PodRuntime> Controller<R> {
         stored: &Object,
         declaration: &Declaration,
     ) -> Result<Object, Vec<FieldError>> {
-        let unfit = |error: &dyn std::fmt::Display| vec![plain(error.to_string())];
+        let unfit = |error: &dyn std::fmt::Display| vec![FieldError::of_object(error.to_string())];
         let modified: Value = serde_json::from_str(&declaration.written).map_err(|error| unfit(&error))?;
         let current = stored.to_json();
         let last = self.last_applied.get(key).map(|last| serde_json::from_str::<Value>(last));

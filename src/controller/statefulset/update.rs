@@ -1,13 +1,14 @@
-//! One pass over a set's pods: the retained ones upwards, then the condemned ones downwards, then one step of the
-//! rollout.
+//! The plan of a set, as upstream's `stateful_set_control.go` makes it (v1.36): one pass over its pods, the retained ones
+//! upwards, then the condemned ones downwards, then one step of the rollout.
 
 use super::{
-    Action, Observed, Plan,
     claims::{self, Ownership, Retention},
     health,
     identity::{self, Ordinals},
     max_unavailable,
-    revision::{Revision, Revisions},
+    new_pod::new_pod,
+    plan::{Action, Observed, Plan},
+    revision::{self, Revision, Revisions},
     status,
 };
 use crate::object::{self, FieldError, Object};
@@ -42,8 +43,31 @@ struct Pass<'a> {
     creations: usize,
 }
 
+/// Plans one pass.
+///
+/// A set whose rollout has `maxUnavailable` is taken for one of a cluster with the feature gate
+/// `MaxUnavailableStatefulSet`; admission drops the field where the gate is off.
+///
+/// A set that is being deleted gets its status and nothing else.
+pub fn plan(observed: &Observed<'_>) -> Plan {
+    let revisions = revision::revisions(observed.set, &observed.revisions);
+    if observed.set.metadata.deletion_timestamp.is_some() {
+        let status = status::status(observed, &revisions);
+        return Plan { status, recheck_after: status::next_availability(observed), ..Plan::default() };
+    }
+    let live = [revisions.current.name.as_str(), revisions.update.name.as_str()]
+        .into_iter()
+        .chain(observed.pods.iter().map(|pod| identity::revision(pod)));
+    let past = revision::truncate(observed.set, &observed.revisions, live);
+
+    let mut plan = run(observed, &revisions);
+    plan.actions.splice(0..0, revisions.actions);
+    plan.actions.extend(past);
+    plan
+}
+
 /// Plans the pass. The counts of the status are those from before it, but for the pods that the rollout takes.
-pub fn run(observed: &Observed<'_>, revisions: &Revisions<'_>) -> Plan {
+fn run(observed: &Observed<'_>, revisions: &Revisions<'_>) -> Plan {
     let mut pass = Pass::new(observed, revisions);
     let mut status = status::status(observed, revisions);
     if pass.tend_pods() {
@@ -70,11 +94,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The ordinals that the spec asks for, without those at rest, with which there is nothing to do: their pods are
+    /// The ordinals that the spec asks for, without the clean ones, with which there is nothing to do: their pods are
     /// there, available, and at the update revision.
     fn retained(&self) -> Box<dyn DoubleEndedIterator<Item = i64> + 'a> {
-        match self.observed.at_rest {
-            Some(at_rest) => Box::new(at_rest.restless.iter().copied()),
+        match self.observed.clean {
+            Some(clean) => Box::new(clean.dirty.iter().copied()),
             None => Box::new(self.ordinals.start..self.ordinals.end),
         }
     }
@@ -229,7 +253,7 @@ impl<'a> Pass<'a> {
         };
         let is_old = ordinal < self.ordinals.start + i64::from(old);
         let Revision { name, template } = if is_old { &self.revisions.current } else { &self.revisions.update };
-        identity::new_pod(set, template, name, ordinal)
+        new_pod(set, template, name, ordinal)
     }
 
     /// Plans the claims of a pod that are missing; the errors of those that cannot be had.

@@ -1,0 +1,3 @@
+//! The namespace controller: empties a namespace that is deleted before it goes.
+
+mod reconcile;
