@@ -6,8 +6,12 @@
 mod ordinals;
 mod reason;
 
-use super::{Controller, endpointslice, replicas::parent_and_ordinal};
-use crate::{object::Kind, records::Expectation, runtime::PodRuntime};
+use super::{Controller, endpointslice};
+use crate::{
+    object::{Kind, statefulset::parent_and_ordinal},
+    records::Expectation,
+    runtime::PodRuntime,
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},

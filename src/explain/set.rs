@@ -1,9 +1,9 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
 use super::{LOOKED_AT, Level, form::Place, pod, walk::Walk};
-use crate::{
-    controller::statefulset::{Ordinals, ordinal},
-    object::{Kind, Object},
+use crate::object::{
+    Kind, Object,
+    statefulset::{self, Ordinals, parent_and_ordinal},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Event};
 use std::sync::Arc;
@@ -20,9 +20,9 @@ fn range(ordinals: Ordinals) -> String {
 /// One line about a set.
 fn described(set: &StatefulSet) -> String {
     let (namespace, name) = pod::place(&set.metadata);
-    let spec = set.spec.clone().unwrap_or_default();
+    let spec = statefulset::spec(set);
     let status = set.status.clone().unwrap_or_default();
-    let replicas = spec.replicas.unwrap_or(1);
+    let replicas = statefulset::replicas(set);
     let policy = spec.pod_management_policy.as_deref().unwrap_or("OrderedReady");
     let current = status.current_revision.unwrap_or_default();
     let revision = match status.update_revision.filter(|update| !update.is_empty() && *update != current) {
@@ -43,9 +43,8 @@ fn described(set: &StatefulSet) -> String {
 impl Walk<'_> {
     /// The set whose pod bears this name, and the pod's ordinal.
     pub(super) fn set_of_pod(&self, namespace: &str, pod: &str) -> Option<(Arc<StatefulSet>, i64)> {
-        let (name, _) = pod.rsplit_once('-')?;
-        let set = self.cluster.stateful_set(namespace, name)?;
-        Some((Arc::clone(set), ordinal(set, pod)?))
+        let (name, ordinal) = parent_and_ordinal(pod)?;
+        Some((Arc::clone(self.cluster.stateful_set(namespace, name)?), ordinal))
     }
 
     /// The first set that names the Service as its own.

@@ -18,9 +18,7 @@ mod scenarios;
 mod simulation;
 
 pub use census::{AtRest, Census};
-pub use identity::{
-    Ordinals, POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal, ordinal_of, revision as revision_of,
-};
+pub use identity::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, revision as revision_of};
 pub use revision::HASH_LABEL;
 
 use jiff::Timestamp;
