@@ -111,7 +111,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("cli", "answer", &["Transport"]),
     ("manifest", "runtime", &["simulated"]),
     ("explain", "controller", &["statefulset"]),
-    ("explain", "records", &["SERVICE_NAME_LABEL", "reverse_name"]),
+    ("explain", "records", &["SERVICE_NAME_LABEL", "name_schema", "reverse_name"]),
     ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),
     ("demo", "cli", &["EXIT_CONFIGURATION", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PERMISSION"]),
 ];

@@ -1,9 +1,12 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
-use super::{LOOKED_AT, Level, form::Place, pod, walk::Walk};
-use crate::object::{
-    Kind, Object,
-    statefulset::{self, Ordinals, parent_and_ordinal},
+use super::{LOOKED_AT, Level, pod, walk::Walk};
+use crate::{
+    object::{
+        Kind, Object,
+        statefulset::{self, Ordinals, parent_and_ordinal},
+    },
+    records::name_schema::ServiceName,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Event};
 use std::sync::Arc;
@@ -48,7 +51,7 @@ impl Walk<'_> {
     }
 
     /// The first set that names the Service as its own.
-    pub(super) fn governed_set(&self, place: &Place) -> Option<Arc<StatefulSet>> {
+    pub(super) fn governed_set(&self, place: &ServiceName) -> Option<Arc<StatefulSet>> {
         let sets = self.cluster.named(Kind::StatefulSet, &place.namespace, "").take(LOOKED_AT);
         let mut sets = sets.filter_map(|object| match object {
             Object::StatefulSet(set) => Some(set),
@@ -58,7 +61,7 @@ impl Walk<'_> {
     }
 
     /// Tells about a set; false where the name cannot exist because of it. `ordinal` is that of the pod asked for.
-    pub(super) fn set(&mut self, set: &StatefulSet, place: &Place, ordinal: Option<i64>) -> bool {
+    pub(super) fn set(&mut self, set: &StatefulSet, place: &ServiceName, ordinal: Option<i64>) -> bool {
         let text = described(set);
         let (namespace, name) = pod::place(&set.metadata);
         let governing = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
@@ -66,7 +69,7 @@ impl Walk<'_> {
             self.fail(Level::StatefulSet, format!("{text}; its pods' names lie below Service `{governing}`"));
             let pod = ordinal.map(|ordinal| format!("{name}-{ordinal}")).unwrap_or_default();
             if self.cluster.service(namespace, &governing).is_some() {
-                self.propose([format!("{pod}.{governing}.{namespace}.svc.{}", place.domain)]);
+                self.propose([format!("{pod}.{}", place.sibling(&*governing))]);
             }
             self.advise(format!(
                 "ask for {pod}.{governing}, or recreate the StatefulSet with serviceName: {} (it cannot be changed)",
@@ -98,7 +101,7 @@ impl Walk<'_> {
                 }
                 let last = (ordinals.end > ordinals.start).then(|| {
                     let near = ordinal.clamp(ordinals.start, ordinals.end - 1);
-                    format!("{name}-{near}.{}.{namespace}.svc.{}", place.service, place.domain)
+                    format!("{name}-{near}.{place}")
                 });
                 self.propose(last);
                 false
