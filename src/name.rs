@@ -152,6 +152,14 @@ impl Name {
     }
 }
 
+/// Whether `text` is a label of a host name (RFC 1123 §2.1): 1–63 letters, digits and hyphens, no hyphen at either end.
+pub fn is_host_label(text: &str) -> bool {
+    (1..=LABEL_MAX).contains(&text.len())
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// Length of the uncompressed name at the beginning of `octets`, its root label included; `None` if there is none of at
 /// most 255 octets.
 pub fn wire_length(octets: &[u8]) -> Option<usize> {

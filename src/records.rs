@@ -22,6 +22,7 @@
 
 mod declared;
 mod domains;
+pub mod name_schema;
 mod notes;
 mod reverse;
 mod tally;
@@ -44,6 +45,7 @@ use k8s_openapi::api::{
     core::v1::Service,
     discovery::v1::{Endpoint, EndpointSlice},
 };
+use name_schema::{FixedName, address_label};
 use notes::Notes;
 use std::{collections::BTreeSet, net::IpAddr};
 use tally::{Rdata, Record, Tally};
@@ -154,7 +156,7 @@ impl Records {
         let RecordSettings { cluster_domain, further_domains, ttls, pod_names, pointers, empty_services_exist } =
             settings;
         let mut tally = Tally::default();
-        if let Ok(owner) = cluster_domain.child(b"dns-version") {
+        if let Ok(owner) = FixedName::Version.in_domain(&cluster_domain) {
             let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION).into(), ttl: ttls.other };
             tally.add(&owner, RecordType::TXT, record);
         }
@@ -238,12 +240,10 @@ impl Records {
 
     /// Somebody in the namespace has this address from now on, or one fewer has it.
     pub fn holder(&mut self, namespace: &str, address: IpAddr, holds: bool) {
-        if !self.pod_names || !view::is_label(namespace) {
+        if !self.pod_names {
             return;
         }
-        let address_label = dashed(address);
-        let labels = [address_label.as_bytes(), namespace.as_bytes(), b"pod"];
-        if let Ok(owner) = self.domains.first().descendant(&labels) {
+        if let Some(owner) = name_schema::pod_address_name(self.domains.first(), namespace, address) {
             let direction = if holds { Direction::Add } else { Direction::Remove };
             self.count_address(direction, &owner, address, self.ttls.pods);
         }
@@ -286,7 +286,7 @@ impl Records {
 
     /// The name of a Service: the one that stands here already, so that it is there once.
     fn base(&self, namespace: &str, name: &str) -> Option<Name> {
-        let base = base_name(self.domains.first(), namespace, name)?;
+        let base = name_schema::service_name(self.domains.first(), namespace, name)?;
         Some(self.services.get_key_value(&base).map_or(base, |(known, _)| known.clone()))
     }
 
@@ -375,7 +375,7 @@ impl Records {
                         self.count_pointer(direction, *address, name, rank, ttls.ptr);
                     }
                     None if headless => {
-                        let Ok(name) = base.child(dashed(*address).as_bytes()) else { continue };
+                        let Ok(name) = base.child(address_label(*address).as_bytes()) else { continue };
                         self.count_address(direction, &name, *address, ttls.pods);
                         self.count_pointer(direction, *address, &name, rank::DASHED, ttls.ptr);
                         self.count_ports(direction, base, &name, ports, ttls.srv);
@@ -424,26 +424,7 @@ impl Records {
 /// `_port._proto` below a Service, if the port has a name and there is room for it.
 fn port_name(base: &Name, port: &PortView) -> Option<Name> {
     let name = port.name.as_ref()?;
-    base.descendant(&[name.as_bytes(), port.protocol.as_bytes()]).ok()
-}
-
-/// `<name>.<namespace>.svc.<cluster domain>`; `None` where one of them is no label, as only a hand-fed source can have
-/// it.
-fn base_name(cluster_domain: &Name, namespace: &str, name: &str) -> Option<Name> {
-    if !view::is_label(namespace) || !view::is_label(name) {
-        return None;
-    }
-    cluster_domain.descendant(&[name.as_bytes(), namespace.as_bytes(), b"svc"]).ok()
-}
-
-/// The label of an endpoint without hostname: `10-1-2-3`, `2001-db8--1`; a label cannot end in a hyphen, so `fd00::` is
-/// `fd00--0`.
-fn dashed(address: IpAddr) -> String {
-    let mut label = address.to_string().replace(['.', ':'], "-");
-    if label.ends_with('-') {
-        label.push('0');
-    }
-    label
+    name_schema::port_name(base, name, &port.protocol)
 }
 
 #[cfg(test)]

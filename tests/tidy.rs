@@ -110,7 +110,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("explain", "controller", &["statefulset"]),
-    ("explain", "records", &["SERVICE_NAME_LABEL", "reverse_name"]),
+    ("explain", "records", &["SERVICE_NAME_LABEL", "name_schema", "reverse_name"]),
     ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),
     ("demo", "cli", &["EXIT_CONFIGURATION", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PERMISSION"]),
 ];

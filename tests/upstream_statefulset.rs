@@ -56,6 +56,13 @@ stories! {
         apply web 2 => A0 U0
         ? nth:Pod/web-0=1 nth:Pod/xweb-2=1 Pod/xweb-2/metadata/ownerReferences=- Pod/web-1/metadata/ownerReferences=-
     "
+    an_orphan_with_a_leading_zero "isMemberOf, where upstream adopts it and cannot rename it: it is left as it is" "
+        pod web-01 app=nginx; run 1s => C01:0 R01
+        apply web 2 => C0:1 R0 C1:1 R1
+        ? Pod/web-01/metadata/ownerReferences=- nth:Pod/web-01=1 replicas=2 ready=2
+        scale 0 => T1 G1 T0 G0
+        ? nth:Pod/web-01=1 replicas=0
+    "
     adopts_matching_orphans "should adopt matching orphans and release non-matching pods" "
         apply web 1 => C0:1 R0
         label web-0 app=else => L0

@@ -3,7 +3,7 @@
 use super::{AHEAD, StartError, serial_of};
 use crate::{
     name::Name,
-    records::{RecordSettings, Ttls},
+    records::{RecordSettings, Ttls, name_schema::FixedName},
     settings::{self, Settings},
     zone::ZoneSpec,
 };
@@ -31,9 +31,9 @@ pub(super) fn specs(
     let spec = |origin: &Name, domain: &Name, empty_names| {
         Ok::<ZoneSpec, StartError>(ZoneSpec {
             origin: origin.clone(),
-            name_server: domain.child(b"dns")?.child(b"ns")?,
+            name_server: FixedName::NameServer.in_domain(domain)?,
             name_server_addresses: name_server_addresses.clone(),
-            mailbox: domain.child(b"hostmaster")?,
+            mailbox: FixedName::Mailbox.in_domain(domain)?,
             serial: serial(origin),
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
@@ -42,9 +42,9 @@ pub(super) fn specs(
     };
     let mut specs = Vec::new();
     for domain in settings.cluster_domains() {
-        let mut empty_names = vec![domain.child(b"svc")?];
+        let mut empty_names = vec![FixedName::Services.in_domain(domain)?];
         if settings.pod_names {
-            empty_names.push(domain.child(b"pod")?);
+            empty_names.push(FixedName::PodAddresses.in_domain(domain)?);
         }
         specs.push(spec(domain, domain, empty_names)?);
     }

@@ -7,7 +7,10 @@ use crate::{
     diagnostic::{self, Diagnostic},
     escape::visible,
     name::Name,
-    object::{Kind, Object},
+    object::{
+        Kind, Object,
+        statefulset::{self, Ordinals},
+    },
     settings::Settings,
     telemetry,
 };
@@ -183,9 +186,8 @@ fn question(services: &[Object], sets: &[Object], domain: &str) -> String {
         let namespace = set.metadata.namespace.as_deref().unwrap_or("default");
         let spec = set.spec.as_ref()?;
         let service = spec.service_name.as_deref().filter(|name| is_there(namespace, name))?;
-        let first = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0);
-        let name = set.metadata.name.as_deref()?;
-        (spec.replicas != Some(0)).then(|| format!("{name}-{first}.{service}.{namespace}.svc.{domain}"))
+        let pod = statefulset::pod_name(set, Ordinals::of(set).range().next()?);
+        Some(format!("{pod}.{service}.{namespace}.svc.{domain}"))
     });
     let of_service = || {
         let key = services.first()?.key();

@@ -135,7 +135,7 @@ pub(super) fn disorder(condition: &Condition, pods: &[PodView]) -> Option<Differ
 }
 
 /// A set's pods by ordinal.
-fn members<'a>(set: &Named, pods: &'a [PodView]) -> Vec<(u32, &'a PodView)> {
+fn members<'a>(set: &Named, pods: &'a [PodView]) -> Vec<(i64, &'a PodView)> {
     let mut members: Vec<_> = pods.iter().filter_map(|pod| pod.ordinal_in(set).map(|ordinal| (ordinal, pod))).collect();
     members.sort_by_key(|(ordinal, _)| *ordinal);
     members

@@ -1,7 +1,7 @@
 //! What a scenario looks at: pods, claims and statuses, reduced to the few fields that are shown and compared.
 
 use super::scenario::{ClaimField, ClaimState, Named, PodField, PodState, StatusField};
-use crate::object::Object;
+use crate::object::{Object, statefulset::ordinal_of};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
@@ -94,9 +94,9 @@ impl PodView {
     }
 
     /// The number at the end of the name, if the rest is `set`.
-    pub(super) fn ordinal_in(&self, set: &Named) -> Option<u32> {
+    pub(super) fn ordinal_in(&self, set: &Named) -> Option<i64> {
         let same = self.named.namespace == set.namespace;
-        self.named.name.strip_prefix(&set.name)?.strip_prefix('-')?.parse().ok().filter(|_| same)
+        ordinal_of(&set.name, &self.named.name).filter(|_| same)
     }
 }
 

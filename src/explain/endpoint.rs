@@ -1,7 +1,12 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{Level, SLICES, form::Place, near, service, walk::Walk};
-use crate::{cluster::Cluster, name::Name, wire::rdata::RecordType};
+use super::{Level, SLICES, near, service, walk::Walk};
+use crate::{
+    cluster::Cluster,
+    name::Name,
+    records::name_schema::{ServiceName, address_label},
+    wire::rdata::RecordType,
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},
@@ -27,7 +32,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(cluster: &Cluster, service: &Service, place: &Place) -> Tally {
+    pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> Tally {
         let mut tally = Tally::default();
         let unready_too = service::publishes_unready(service);
         for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SLICES) {
@@ -123,16 +128,12 @@ fn astray(cluster: &Cluster, namespace: &str, endpoint: &Endpoint) -> Option<Str
 }
 
 fn label(endpoint: &Endpoint) -> Option<String> {
-    endpoint.hostname.clone().or_else(|| endpoint.addresses.first().map(|address| dashed(address)))
+    endpoint.hostname.clone().or_else(|| endpoint.addresses.iter().find_map(|address| label_of_text(address)))
 }
 
-/// An address as the label of an endpoint without host name.
-fn dashed(address: &str) -> String {
-    let mut label = address.replace(['.', ':'], "-");
-    if label.ends_with('-') {
-        label.push('0');
-    }
-    label
+/// The label of an endpoint without hostname; `None` of a text that is not an address.
+fn label_of_text(address: &str) -> Option<String> {
+    address.parse().ok().map(address_label)
 }
 
 fn conditions(endpoint: &Endpoint) -> String {
@@ -148,7 +149,7 @@ fn conditions(endpoint: &Endpoint) -> String {
 
 impl Walk<'_> {
     /// `<hostname>.<service>.<namespace>.svc`.
-    pub(super) fn endpoint_name(&mut self, name: &Name, place: &Place, hostname: &str) {
+    pub(super) fn endpoint_name(&mut self, name: &Name, place: &ServiceName, hostname: &str) {
         self.ok(
             Level::Name,
             format!("{hostname}, an endpoint of Service {} in namespace {}", place.service, place.namespace),
@@ -156,7 +157,7 @@ impl Walk<'_> {
         let Some(service) = self.service(place, &format!("{hostname}.")) else { return };
         if service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("ExternalName")) {
             self.fail(Level::Service, "an ExternalName Service is an alias: there are no names below it");
-            return self.advise(format!("ask for {}.{}.svc.{}", place.service, place.namespace, place.domain));
+            return self.advise(format!("ask for {place}"));
         }
         let set = self.set_of_pod(&place.namespace, hostname);
         if let Some((set, ordinal)) = &set
@@ -199,10 +200,10 @@ impl Walk<'_> {
     }
 
     /// An endpoint whose host name, or address with dashes, is this label.
-    fn endpoint_like(&self, place: &Place, wanted: &str) -> Option<(Arc<EndpointSlice>, Endpoint)> {
+    fn endpoint_like(&self, place: &ServiceName, wanted: &str) -> Option<(Arc<EndpointSlice>, Endpoint)> {
         let is_wanted = |endpoint: &&Endpoint| match &endpoint.hostname {
             Some(hostname) => hostname.eq_ignore_ascii_case(wanted),
-            None => endpoint.addresses.iter().any(|address| dashed(address) == wanted),
+            None => endpoint.addresses.iter().any(|address| label_of_text(address).as_deref() == Some(wanted)),
         };
         let mut slices = self.cluster.slices_of_service(&place.namespace, &place.service).take(SLICES);
         slices.find_map(|slice| {
@@ -212,7 +213,7 @@ impl Walk<'_> {
     }
 
     /// A pod and whether it is answered for below this Service.
-    pub(super) fn pod_of_service(&mut self, pod: &Pod, place: &Place) {
+    pub(super) fn pod_of_service(&mut self, pod: &Pod, place: &ServiceName) {
         let (namespace, name) = super::pod::place(&pod.metadata);
         let Some(service) = self.cluster.service(namespace, &place.service).map(Arc::clone) else { return };
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
@@ -260,7 +261,7 @@ impl Walk<'_> {
         }
     }
 
-    fn selector_missing(&mut self, place: &Place) {
+    fn selector_missing(&mut self, place: &ServiceName) {
         self.advise(format!(
             "give Service {}/{} a selector that matches the pods' labels",
             place.namespace, place.service
@@ -268,7 +269,7 @@ impl Walk<'_> {
     }
 
     /// Whether the pod's host name and subdomain make it a name below this Service.
-    fn bears_the_name(&mut self, pod: &Pod, place: &Place) -> bool {
+    fn bears_the_name(&mut self, pod: &Pod, place: &ServiceName) -> bool {
         let spec = pod.spec.clone().unwrap_or_default();
         let hostname = spec.hostname.unwrap_or_default();
         match spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) {
@@ -281,7 +282,7 @@ impl Walk<'_> {
                         place.service
                     ),
                 );
-                self.propose([format!("{hostname}.{subdomain}.{}.svc.{}", place.namespace, place.domain)]);
+                self.propose([format!("{hostname}.{}", place.sibling(subdomain))]);
                 self.advise(format!(
                     "ask for {hostname}.{subdomain}, or make spec.subdomain (a StatefulSet's spec.serviceName) {}",
                     place.service
@@ -294,9 +295,8 @@ impl Walk<'_> {
                     "it has no hostname and subdomain of its own, so its only name is its address with dashes",
                 );
                 let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-                self.propose(address.map(|address| {
-                    format!("{}.{}.{}.svc.{}", dashed(&address), place.service, place.namespace, place.domain)
-                }));
+                let label = address.and_then(|address| label_of_text(&address));
+                self.propose(label.map(|label| format!("{label}.{place}")));
                 self.advise(format!("set spec.hostname, and spec.subdomain: {}", place.service));
                 false
             }
@@ -304,7 +304,7 @@ impl Walk<'_> {
     }
 
     /// One endpoint and whether it is answered for.
-    fn endpoint(&mut self, service: &Service, slice: &EndpointSlice, endpoint: &Endpoint, place: &Place) {
+    fn endpoint(&mut self, service: &Service, slice: &EndpointSlice, endpoint: &Endpoint, place: &ServiceName) {
         let slice = slice.metadata.name.as_deref().unwrap_or_default();
         let text = format!(
             "{} in slice {slice}: {}; address {}",
@@ -334,7 +334,7 @@ impl Walk<'_> {
     }
 
     /// What to do about a slice that leads elsewhere than to its pods.
-    pub(super) fn advise_correcting(&mut self, service: &Service, place: &Place) {
+    pub(super) fn advise_correcting(&mut self, service: &Service, place: &ServiceName) {
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let (namespace, name) = (&place.namespace, &place.service);
         if selector.is_none_or(|selector| selector.is_empty()) {
@@ -348,12 +348,12 @@ impl Walk<'_> {
     }
 
     /// Neither pod nor endpoint nor set.
-    fn nothing_like(&mut self, service: &Service, place: &Place, hostname: &str) {
+    fn nothing_like(&mut self, service: &Service, place: &ServiceName, hostname: &str) {
         self.fail(
             Level::Pod,
             format!("there is no pod {hostname} in namespace {}, and no StatefulSet makes one", place.namespace),
         );
-        let base = format!("{}.{}.svc.{}", place.service, place.namespace, place.domain);
+        let base = format!("{place}");
         let governed = self.governed_set(place);
         if let Some(set) = &governed
             && let Some((_, digits)) = hostname.rsplit_once('-')

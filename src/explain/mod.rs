@@ -6,7 +6,6 @@
 
 mod answered;
 mod endpoint;
-mod form;
 mod near;
 mod pod;
 mod reverse;
@@ -24,7 +23,7 @@ pub use search::NDOTS;
 
 use crate::{
     cluster::Cluster,
-    name::{Name, NameError},
+    name::{Name, NameError, is_host_label},
     records::reverse_name,
     wire::rdata::RecordType,
     zone::Snapshot,
@@ -88,7 +87,7 @@ impl Question {
         if name.len() > NAME_TEXT_MAX {
             return Err(QuestionError::Long);
         }
-        if !search::is_label(namespace) {
+        if !is_host_label(namespace) {
             return Err(QuestionError::Namespace(namespace.chars().take(64).collect()));
         }
         Ok(Question {

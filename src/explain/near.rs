@@ -1,7 +1,7 @@
 //! Names that are written like one that does not exist.
 
 use super::LOOKED_AT;
-use crate::{cluster::Cluster, name::Name, object::Kind};
+use crate::{cluster::Cluster, name::Name, object::Kind, records::name_schema::ServiceName};
 
 /// How many letters may differ, by the length of what was written.
 fn tolerance(text: &str) -> usize {
@@ -27,7 +27,7 @@ pub(super) fn services(cluster: &Cluster, front: &[&str], domain: &Name) -> Vec<
     let mut found = Vec::new();
     let mut add = |pod: Option<&str>, service: &str, namespace: &str| {
         let pod = pod.map(|pod| format!("{pod}.")).unwrap_or_default();
-        found.push(format!("{pod}{service}.{namespace}.svc.{domain}"));
+        found.push(format!("{pod}{}", ServiceName::new(service, namespace, domain)));
     };
     match *front {
         [service, namespace] if exists(namespace, service) => add(None, service, namespace),

@@ -1,8 +1,9 @@
 //! The way back: from an address to the pod or Service that has it.
 
-use super::{LOOKED_AT, Level, form::Form, walk::Walk};
+use super::{LOOKED_AT, Level, walk::Walk};
 use crate::{
     name::Name,
+    records::name_schema::{Form, ServiceName, address_label, address_of_label},
     wire::rdata::RecordType,
     zone::{Found, Zone},
 };
@@ -25,7 +26,7 @@ impl Walk<'_> {
             self.fail(Level::Records, format!("there is no {} here, but PTR", self.rtype));
         }
         let (rtype, domains) = (self.rtype, &self.surroundings.domains);
-        let Some((target, form)) = targets.first().map(|target| (target.clone(), Form::of(target, domains))) else {
+        let Some((target, form)) = targets.first().map(|target| (target.clone(), Form::parse(target, domains))) else {
             return;
         };
         // The way there is told as for the name itself.
@@ -86,11 +87,8 @@ impl Walk<'_> {
             );
             return self.advise("declare a headless Service (clusterIP: None) that selects the pod's labels");
         };
-        let place = super::form::Place {
-            namespace: namespace.to_owned(),
-            service: governing.clone(),
-            domain: self.surroundings.domains.first().cloned().unwrap_or_else(Name::root),
-        };
+        let domain = self.surroundings.domains.first().cloned().unwrap_or_else(Name::root);
+        let place = ServiceName::new(governing, namespace, &domain);
         self.pod_of_service(pod, &place);
     }
 
@@ -103,18 +101,19 @@ impl Walk<'_> {
         if !self.namespace(namespace, None) {
             return;
         }
-        let text = match address.matches('-').count() {
-            3 => address.replace('-', "."),
-            _ => address.replace('-', ":"),
-        };
-        match text.parse::<IpAddr>() {
-            Ok(address) => {
+        match address_of_label(address) {
+            Some(written) if address_label(written) != address => {
+                let label = address_label(written);
+                self.fail(Level::Name, format!("the name of the address {written} is written {label}"));
+                self.propose(name.parent().map(|above| format!("{label}.{above}")));
+            }
+            Some(address) => {
                 self.fail(
                     Level::Records,
                     format!("no pod of namespace {namespace} is answered for by its address {address}"),
                 );
             }
-            Err(_) => {
+            None => {
                 self.fail(Level::Name, format!("`{address}` is no address with dashes, such as 10-244-0-3"));
             }
         }

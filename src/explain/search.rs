@@ -1,15 +1,14 @@
 //! Which names a resolver tries for the one that was typed: the search list that a kubelet writes for a pod.
 
 use super::{Answer, Question, QuestionError, Surroundings, Try, answered::Asking};
-use crate::{name::Name, wire::rdata::RecordType};
+use crate::{
+    name::Name,
+    records::name_schema::{FixedName, namespace_name},
+    wire::rdata::RecordType,
+};
 
 /// A name with at least so many dots is tried as it is first (`options ndots:5`, which a kubelet writes).
 pub const NDOTS: usize = 5;
-
-/// Whether `text` can be a namespace.
-pub(super) fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
-}
 
 /// The tries up to the first that is answered with records, and the names they are of. A name that has become too long
 /// is not sent.
@@ -52,9 +51,9 @@ pub(super) fn candidates(question: &Question, surroundings: &Surroundings, typed
     }
     let mut suffixes = Vec::new();
     if let Some(domain) = surroundings.domains.first()
-        && let Ok(svc) = domain.child(b"svc")
+        && let Ok(svc) = FixedName::Services.in_domain(domain)
     {
-        suffixes.extend(svc.child(question.namespace.as_bytes()));
+        suffixes.extend(namespace_name(domain, &question.namespace));
         suffixes.extend([svc, domain.clone()]);
     }
     let below = suffixes.iter().filter_map(|suffix| join(typed, suffix));

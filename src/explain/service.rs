@@ -1,7 +1,12 @@
 //! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
 
-use super::{LOOKED_AT, Level, endpoint::Tally, form::Place, near, walk::Walk};
-use crate::{name::Name, object::Kind, wire::rdata::RecordType};
+use super::{LOOKED_AT, Level, endpoint::Tally, near, walk::Walk};
+use crate::{
+    name::Name,
+    object::Kind,
+    records::name_schema::{ServiceName, underscored},
+    wire::rdata::RecordType,
+};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,7 +29,7 @@ pub(super) fn publishes_unready(service: &Service) -> bool {
 }
 
 /// One line about a Service.
-fn described(service: &Service, place: &Place) -> String {
+fn described(service: &Service, place: &ServiceName) -> String {
     let spec = service.spec.clone().unwrap_or_default();
     let mut parts = Vec::new();
     if is_alias(&spec) {
@@ -60,7 +65,7 @@ fn port_text(port: &k8s_openapi::api::core::v1::ServicePort) -> String {
 
 impl Walk<'_> {
     /// The Service of a place, told about; or where its absence ends the way. `front` is what stands before its name.
-    pub(super) fn service(&mut self, place: &Place, front: &str) -> Option<Arc<Service>> {
+    pub(super) fn service(&mut self, place: &ServiceName, front: &str) -> Option<Arc<Service>> {
         if !self.namespace(&place.namespace, Some((&place.service, &place.domain, front))) {
             return None;
         }
@@ -76,11 +81,11 @@ impl Walk<'_> {
         let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
         let nearest = near::nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
-            self.propose([format!("{front}{nearest}.{}.svc.{}", place.namespace, place.domain)]);
+            self.propose([format!("{front}{}", place.sibling(nearest))]);
         }
         let elsewhere: Vec<String> = self
             .namespaces_of(&place.service)
-            .map(|namespace| format!("{front}{}.{namespace}.svc.{}", place.service, place.domain))
+            .map(|namespace| format!("{front}{}", ServiceName::new(&*place.service, namespace, &place.domain)))
             .collect();
         for name in &elsewhere {
             self.advise(format!("a Service {} exists in another namespace: ask for {name}", place.service));
@@ -95,7 +100,7 @@ impl Walk<'_> {
             ));
             let pod = if front.is_empty() { format!("{}-0.", place.service) } else { front.to_owned() };
             if self.cluster.service(&place.namespace, &governing).is_some() {
-                self.propose([format!("{pod}{governing}.{}.svc.{}", place.namespace, place.domain)]);
+                self.propose([format!("{pod}{}", place.sibling(governing))]);
             }
         }
         self.advise(format!(
@@ -106,7 +111,7 @@ impl Walk<'_> {
     }
 
     /// `<service>.<namespace>.svc`.
-    pub(super) fn service_name(&mut self, name: &Name, place: &Place) {
+    pub(super) fn service_name(&mut self, name: &Name, place: &ServiceName) {
         self.ok(Level::Name, format!("the name of Service {} in namespace {}", place.service, place.namespace));
         let Some(service) = self.service(place, "") else { return self.pod_named_like(place) };
         let spec = service.spec.clone().unwrap_or_default();
@@ -128,11 +133,11 @@ impl Walk<'_> {
     }
 
     /// The name of a Service that does not exist may be a pod's.
-    fn pod_named_like(&mut self, place: &Place) {
+    fn pod_named_like(&mut self, place: &ServiceName) {
         let Some(pod) = self.cluster.pod(&place.namespace, &place.service) else { return };
         let subdomain = pod.spec.as_ref().and_then(|spec| spec.subdomain.clone());
         if let Some(subdomain) = subdomain {
-            let full = format!("{}.{subdomain}.{}.svc.{}", place.service, place.namespace, place.domain);
+            let full = format!("{}.{}", place.service, place.sibling(subdomain));
             self.advise(format!("{} is a pod, and its name lies below its Service: ask for {full}", place.service));
             self.propose([full]);
         }
@@ -150,7 +155,7 @@ impl Walk<'_> {
         }
     }
 
-    fn headless_name(&mut self, name: &Name, service: &Service, place: &Place) {
+    fn headless_name(&mut self, name: &Name, service: &Service, place: &ServiceName) {
         let governed = self.governed_set(place);
         if let Some(set) = &governed {
             self.set(set, place, None);
@@ -169,7 +174,7 @@ impl Walk<'_> {
         self.why_no_endpoint(service, place, &tally);
     }
 
-    fn endpoints(&mut self, service: &Service, place: &Place, tally: &Tally) {
+    fn endpoints(&mut self, service: &Service, place: &ServiceName, tally: &Tally) {
         match tally.hidden.is_empty() {
             true => self.ok(Level::Endpoint, tally.to_string()),
             false => self.warn(Level::Endpoint, format!("{tally}; left out: {}", tally.hidden_text())),
@@ -181,7 +186,7 @@ impl Walk<'_> {
     }
 
     /// No endpoint of a Service is answered for: because of its selector, or because of each of its pods.
-    fn why_no_endpoint(&mut self, service: &Service, place: &Place, tally: &Tally) {
+    fn why_no_endpoint(&mut self, service: &Service, place: &ServiceName, tally: &Tally) {
         if service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_none_or(|selector| selector.is_empty()) {
             if tally.all() == 0 {
                 self.advise(format!(
@@ -212,7 +217,7 @@ impl Walk<'_> {
     }
 
     /// Which labels pods of the namespace have that nearly match.
-    pub(super) fn selector_advice(&mut self, service: &Service, place: &Place) {
+    pub(super) fn selector_advice(&mut self, service: &Service, place: &ServiceName) {
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
         let pairs: Vec<String> = selector.iter().map(|(key, value)| format!("{key}: {value}")).collect();
         self.advise(format!(
@@ -223,7 +228,7 @@ impl Walk<'_> {
         ));
     }
 
-    pub(super) fn advise_publishing(&mut self, place: &Place) {
+    pub(super) fn advise_publishing(&mut self, place: &ServiceName) {
         self.advise(format!(
             "set publishNotReadyAddresses: true in Service {}/{} if its pods are to be found before they are ready",
             place.namespace, place.service
@@ -275,7 +280,7 @@ impl Walk<'_> {
     }
 
     /// `_tcp.<service>.<namespace>.svc`, which never has records.
-    pub(super) fn protocol_name(&mut self, name: &Name, place: &Place, protocol: &str) {
+    pub(super) fn protocol_name(&mut self, name: &Name, place: &ServiceName, protocol: &str) {
         self.ok(
             Level::Name,
             format!("the name above the {protocol} ports of Service {}: it has no records", place.service),
@@ -288,7 +293,7 @@ impl Walk<'_> {
     }
 
     /// `_<port>._<protocol>.<service>.<namespace>.svc`.
-    pub(super) fn port_name(&mut self, name: &Name, place: &Place, port: &str, protocol: &str) {
+    pub(super) fn port_name(&mut self, name: &Name, place: &ServiceName, port: &str, protocol: &str) {
         self.ok(Level::Name, format!("port {port} ({protocol}) of Service {}", place.service));
         let Some(service) = self.service(place, &format!("_{port}._{protocol}.")) else { return };
         let spec = service.spec.clone().unwrap_or_default();
@@ -333,7 +338,7 @@ impl Walk<'_> {
         self.why_no_endpoint(&service, place, &tally);
     }
 
-    fn port_missing(&mut self, service: &Service, place: &Place, port: &str, protocol: &str) {
+    fn port_missing(&mut self, service: &Service, place: &ServiceName, port: &str, protocol: &str) {
         let ports: Vec<_> = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten()).collect();
         let unnamed: Vec<_> = ports.iter().filter(|port| port.name.as_deref().unwrap_or_default().is_empty()).collect();
         let all: Vec<String> = ports.iter().map(|port| port_text(port)).collect();
@@ -357,9 +362,9 @@ impl Walk<'_> {
             ));
         }
         let names = ports.iter().filter_map(|port| {
-            let name = port.name.as_deref().filter(|name| !name.is_empty())?.to_ascii_lowercase();
-            let protocol = port.protocol.as_deref().unwrap_or("TCP").to_ascii_lowercase();
-            Some(format!("_{name}._{protocol}.{}.{}.svc.{}", place.service, place.namespace, place.domain))
+            let name = underscored(port.name.as_deref()?)?;
+            let protocol = underscored(port.protocol.as_deref().unwrap_or("TCP"))?;
+            Some(format!("{name}.{protocol}.{place}"))
         });
         self.propose(names.collect::<Vec<_>>());
     }

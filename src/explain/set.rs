@@ -1,9 +1,12 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
-use super::{LOOKED_AT, Level, form::Place, pod, walk::Walk};
+use super::{LOOKED_AT, Level, pod, walk::Walk};
 use crate::{
-    controller::statefulset::{Ordinals, ordinal},
-    object::{Kind, Object},
+    object::{
+        Kind, Object,
+        statefulset::{self, Ordinals, parent_and_ordinal},
+    },
+    records::name_schema::ServiceName,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Event};
 use std::sync::Arc;
@@ -20,9 +23,9 @@ fn range(ordinals: Ordinals) -> String {
 /// One line about a set.
 fn described(set: &StatefulSet) -> String {
     let (namespace, name) = pod::place(&set.metadata);
-    let spec = set.spec.clone().unwrap_or_default();
+    let spec = statefulset::spec(set);
     let status = set.status.clone().unwrap_or_default();
-    let replicas = spec.replicas.unwrap_or(1);
+    let replicas = statefulset::replicas(set);
     let policy = spec.pod_management_policy.as_deref().unwrap_or("OrderedReady");
     let current = status.current_revision.unwrap_or_default();
     let revision = match status.update_revision.filter(|update| !update.is_empty() && *update != current) {
@@ -43,13 +46,12 @@ fn described(set: &StatefulSet) -> String {
 impl Walk<'_> {
     /// The set whose pod bears this name, and the pod's ordinal.
     pub(super) fn set_of_pod(&self, namespace: &str, pod: &str) -> Option<(Arc<StatefulSet>, i64)> {
-        let (name, _) = pod.rsplit_once('-')?;
-        let set = self.cluster.stateful_set(namespace, name)?;
-        Some((Arc::clone(set), ordinal(set, pod)?))
+        let (name, ordinal) = parent_and_ordinal(pod)?;
+        Some((Arc::clone(self.cluster.stateful_set(namespace, name)?), ordinal))
     }
 
     /// The first set that names the Service as its own.
-    pub(super) fn governed_set(&self, place: &Place) -> Option<Arc<StatefulSet>> {
+    pub(super) fn governed_set(&self, place: &ServiceName) -> Option<Arc<StatefulSet>> {
         let sets = self.cluster.named(Kind::StatefulSet, &place.namespace, "").take(LOOKED_AT);
         let mut sets = sets.filter_map(|object| match object {
             Object::StatefulSet(set) => Some(set),
@@ -59,7 +61,7 @@ impl Walk<'_> {
     }
 
     /// Tells about a set; false where the name cannot exist because of it. `ordinal` is that of the pod asked for.
-    pub(super) fn set(&mut self, set: &StatefulSet, place: &Place, ordinal: Option<i64>) -> bool {
+    pub(super) fn set(&mut self, set: &StatefulSet, place: &ServiceName, ordinal: Option<i64>) -> bool {
         let text = described(set);
         let (namespace, name) = pod::place(&set.metadata);
         let governing = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
@@ -67,7 +69,7 @@ impl Walk<'_> {
             self.fail(Level::StatefulSet, format!("{text}; its pods' names lie below Service `{governing}`"));
             let pod = ordinal.map(|ordinal| format!("{name}-{ordinal}")).unwrap_or_default();
             if self.cluster.service(namespace, &governing).is_some() {
-                self.propose([format!("{pod}.{governing}.{namespace}.svc.{}", place.domain)]);
+                self.propose([format!("{pod}.{}", place.sibling(&*governing))]);
             }
             self.advise(format!(
                 "ask for {pod}.{governing}, or recreate the StatefulSet with serviceName: {} (it cannot be changed)",
@@ -99,7 +101,7 @@ impl Walk<'_> {
                 }
                 let last = (ordinals.end > ordinals.start).then(|| {
                     let near = ordinal.clamp(ordinals.start, ordinals.end - 1);
-                    format!("{name}-{near}.{}.{namespace}.svc.{}", place.service, place.domain)
+                    format!("{name}-{near}.{place}")
                 });
                 self.propose(last);
                 false

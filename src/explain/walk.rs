@@ -1,16 +1,16 @@
 //! The walk itself: stage after stage, until one of them is where it ends.
 
-use super::{Answer, LOOKED_AT, Level, Status, Step, Surroundings, form::Form, near};
+use super::{Answer, LOOKED_AT, Level, Status, Step, Surroundings, near};
 use crate::{
+    answer::ALIASES_MAX,
     cluster::Cluster,
     name::Name,
     object::Kind,
+    records::name_schema::{FixedName, Form, ServiceName},
     wire::rdata::RecordType,
     zone::{Found, Node, Snapshot, Zone},
 };
 
-/// Most names of aliases that are followed; [`crate::answer`] has its own limit.
-const ALIASES: usize = 8;
 /// Most names that are proposed.
 const NEAR: usize = 3;
 
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
         let service = |namespace: &str, service: &str| self.cluster.service(namespace, service).is_some();
         let namespace = |namespace: &str| self.cluster.namespace("", namespace).is_some();
         let domains = &self.surroundings.domains;
-        match Form::of(name, domains) {
+        match Form::parse(name, domains) {
             Form::Endpoint(place, _) | Form::Port(place, ..) | Form::Protocol(place, _) => {
                 match (service(&place.namespace, &place.service), namespace(&place.namespace)) {
                     (true, _) => 8,
@@ -118,10 +118,10 @@ impl<'a> Walk<'a> {
                 _ if self.namespaces_of(&place.service).next().is_some() => 6,
                 _ => 1,
             },
-            Form::Fixed(_) | Form::Version | Form::Reverse(_) => 6,
-            Form::Namespace(name) if namespace(&name) => 6,
+            Form::Fixed(..) | Form::Reverse(_) => 6,
+            Form::Namespace(name, _) | Form::PodNamespace(name, _) if namespace(&name) => 6,
             Form::PodAddress(..) | Form::Elsewhere => 2,
-            Form::Namespace(_) | Form::Unknown => 1,
+            Form::Namespace(..) | Form::PodNamespace(..) | Form::Unknown => 1,
         }
     }
 
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
     pub(super) fn name(&mut self, name: &Name) {
         let Some(zone) = self.snapshot.zone_of(name.as_wire()) else { return self.outside(name) };
         let serial = zone.serial();
-        let form = Form::of(name, &self.surroundings.domains);
+        let form = Form::parse(name, &self.surroundings.domains);
         if !zone.is_fed() {
             self.ok(Level::Zone, format!("{} is a static zone of this server, serial {serial}", zone.origin()));
             return self.static_name(zone, name);
@@ -142,9 +142,18 @@ impl<'a> Walk<'a> {
             );
         }
         match form {
-            Form::Fixed(what) => self.fixed(zone, name, what),
-            Form::Version => self.fixed(zone, name, "the version of the DNS specification, as TXT"),
-            Form::Namespace(namespace) => {
+            Form::Fixed(fixed, _) => self.fixed(zone, name, fixed_text(fixed)),
+            Form::PodNamespace(namespace, _) => {
+                self.ok(
+                    Level::Name,
+                    "the name above the addresses of a namespace's pods: it has no records of its own",
+                );
+                if self.namespace(&namespace, None) {
+                    self.fail(Level::Records, format!("no record stands at {name}: names of addresses lie below it"));
+                    self.advise(format!("ask for <address with dashes>.{name}, such as 10-244-0-3.{name}"));
+                }
+            }
+            Form::Namespace(namespace, _) => {
                 let form = "the name above the Services of a namespace: it has no records of its own";
                 self.ok(Level::Name, form);
                 if self.namespace(&namespace, None) {
@@ -156,7 +165,7 @@ impl<'a> Walk<'a> {
             Form::Endpoint(place, hostname) => self.endpoint_name(name, &place, &hostname),
             Form::Protocol(place, protocol) => self.protocol_name(name, &place, &protocol),
             Form::Port(place, port, protocol) => self.port_name(name, &place, &port, &protocol),
-            Form::PodAddress(address, namespace) => self.pod_address(zone, name, &address, &namespace),
+            Form::PodAddress(address, namespace, _) => self.pod_address(zone, name, &address, &namespace),
             Form::Reverse(address) => self.reverse(name, address),
             Form::Unknown | Form::Elsewhere => self.unknown(zone, name),
         }
@@ -243,7 +252,7 @@ impl<'a> Walk<'a> {
         if let Some((service, domain, front)) = service {
             let elsewhere: Vec<String> = self
                 .namespaces_of(service)
-                .map(|namespace| format!("{front}{service}.{namespace}.svc.{domain}"))
+                .map(|namespace| format!("{front}{}", ServiceName::new(service, namespace, domain)))
                 .collect();
             self.propose(elsewhere);
         }
@@ -265,8 +274,8 @@ impl<'a> Walk<'a> {
     /// Follows an alias to its target.
     pub(super) fn alias(&mut self, target: &Name) {
         self.aliases += 1;
-        if self.aliases > ALIASES {
-            return self.fail(Level::Alias, format!("more than {ALIASES} aliases, one after the other"));
+        if self.aliases >= ALIASES_MAX {
+            return self.fail(Level::Alias, format!("{ALIASES_MAX} aliases lead here: no more of them are followed"));
         }
         if self.rtype == RecordType::CNAME {
             return;
@@ -303,5 +312,16 @@ impl<'a> Walk<'a> {
                 step.status = Status::Warn;
             }
         }
+    }
+}
+
+/// What a name is for that every cluster domain has.
+fn fixed_text(name: FixedName) -> &'static str {
+    match name {
+        FixedName::Domain => "the cluster's domain itself",
+        FixedName::Services => "the name above all Services",
+        FixedName::PodAddresses => "the name above all pods' addresses",
+        FixedName::Version => "the version of the DNS specification, as TXT",
+        FixedName::NameServer | FixedName::AboveNameServer | FixedName::Mailbox => "a name of this name server",
     }
 }

@@ -8,6 +8,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 mod size;
+pub mod statefulset;
 pub mod subset;
 pub mod ttl;
 pub mod validate;

@@ -4,8 +4,10 @@
 //! the name, as long as the name has no address.
 
 use super::{
-    Entry, Records, base_name, notes, port_name,
-    view::{PortView, ServiceView, Shape, is_label},
+    Entry, Records,
+    name_schema::{endpoint_name, namespace_name, pod_namespace_name, service_name, service_of},
+    notes, port_name,
+    view::{PortView, ServiceView, Shape},
 };
 use crate::{name::Name, wire::rdata::RecordType, zone::Note};
 
@@ -30,10 +32,8 @@ pub(super) struct Declared {
 impl Records {
     /// From now on a hostname is expected below a Service, or no longer.
     pub fn expect(&mut self, namespace: &str, service: &str, hostname: &str, expectation: Option<Expectation>) {
-        let hostname = hostname.to_ascii_lowercase();
-        let base = self.base(namespace, service).filter(|_| is_label(&hostname));
-        let Some(base) = base else { return };
-        let Ok(owner) = base.child(hostname.as_bytes()) else { return };
+        let Some(base) = self.base(namespace, service) else { return };
+        let Some(owner) = endpoint_name(&base, hostname) else { return };
         let mut entry = self.services.remove(&base).unwrap_or_default();
         match expectation {
             Some(expectation) => {
@@ -60,7 +60,7 @@ impl Records {
 
     /// Whether a Service is there and has no endpoint with an address, so that a reason for it would be told.
     pub fn lacks_endpoints(&self, namespace: &str, service: &str) -> bool {
-        let base = base_name(self.domains.first(), namespace, service);
+        let base = service_name(self.domains.first(), namespace, service);
         let entry = base.and_then(|base| self.services.get(&base));
         entry.is_some_and(|entry| entry.listed == 0 && entry.service.is_some())
     }
@@ -91,11 +91,11 @@ impl Records {
         if exists == existed {
             return;
         }
-        for below in [&b"svc"[..], b"pod"].into_iter().take(if self.pod_names { 2 } else { 1 }) {
-            if let Ok(owner) = self.domains.first().descendant(&[namespace.as_bytes(), below]) {
-                let reason = format!("{namespace} is a namespace, and its own name has no records");
-                self.notes.set(owner, exists.then(|| notes::present(&reason)));
-            }
+        let domain = self.domains.first();
+        let below_pod = pod_namespace_name(domain, namespace).filter(|_| self.pod_names);
+        for owner in namespace_name(domain, namespace).into_iter().chain(below_pod) {
+            let reason = format!("{namespace} is a namespace, and its own name has no records");
+            self.notes.set(owner, exists.then(|| notes::present(&reason)));
         }
     }
 
@@ -121,7 +121,7 @@ impl Records {
         if self.tally.has(owner, RecordType::A) || self.tally.has(owner, RecordType::AAAA) {
             return None;
         }
-        let (namespace, name) = namespace_and_name(base);
+        let (namespace, name) = service_of(base);
         let shape = self.services.get(base).and_then(|entry| entry.service.as_ref()).map(|service| &service.shape);
         let because = match shape {
             None => format!("; there is no Service {namespace}/{name}"),
@@ -140,7 +140,7 @@ impl Records {
 
 /// Why a Service's name has no address; nothing if it has one. `exists`: whether it is a name without address, or none.
 fn note_of_service(entry: &Entry, service: &ServiceView, exists: bool) -> Option<Note> {
-    let (namespace, name) = namespace_and_name(&service.base);
+    let (namespace, name) = service_of(&service.base);
     let reason = match &service.shape {
         Shape::ExternalName { target: Some(_) } => return None,
         Shape::ExternalName { target: None } => {
@@ -166,13 +166,6 @@ fn note_of_service(entry: &Entry, service: &ServiceView, exists: bool) -> Option
         }
     };
     Some(Note { exists, ..notes::absent(&reason, "") })
-}
-
-/// What a Service's name ([`base_name`]) was made of.
-fn namespace_and_name(base: &Name) -> (&str, &str) {
-    let mut labels = base.labels().map(|label| str::from_utf8(label).unwrap_or_default());
-    let name = labels.next().unwrap_or_default();
-    (labels.next().unwrap_or_default(), name)
 }
 
 fn ports(service: &ServiceView) -> &[PortView] {

@@ -1,7 +1,7 @@
-//! The name under which an address is looked up backwards.
+//! The name under which an address is looked up backwards, written and read.
 
 use crate::name::Name;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `4.3.2.1.in-addr.arpa` of 1.2.3.4 (RFC 1035 §3.5), 32 nibbles below `ip6.arpa` of an IPv6 address (RFC 3596 §2.5).
 pub fn reverse_name(address: IpAddr) -> Name {
@@ -32,6 +32,28 @@ pub fn reverse_name(address: IpAddr) -> Name {
     Name::from_wire(&wire).unwrap_or_else(|_| Name::root())
 }
 
+/// The address that a complete reverse name stands for (RFC 1035 §3.5, RFC 3596 §2.5).
+pub fn address_of_reverse_name(name: &Name) -> Option<IpAddr> {
+    let labels: Vec<&str> = name.labels().map(|label| std::str::from_utf8(label).unwrap_or_default()).collect();
+    match labels.as_slice() {
+        [a, b, c, d, "in-addr", "arpa"] => {
+            let octet = |text: &&str| text.parse::<u8>().ok().filter(|octet| octet.to_string() == **text);
+            Some(Ipv4Addr::new(octet(d)?, octet(c)?, octet(b)?, octet(a)?).into())
+        }
+        [nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
+            let mut address = 0u128;
+            for nibble in nibbles.iter().rev() {
+                if nibble.len() != 1 {
+                    return None;
+                }
+                address = address << 4 | u128::from_str_radix(nibble, 16).ok()?;
+            }
+            Some(Ipv6Addr::from(address).into())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +66,9 @@ mod tests {
             ("2001:db8::567:89ab", "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa."),
         ];
         for (address, expected) in rows {
-            assert_eq!(reverse_name(address.parse().expect("an address")).to_string(), expected);
+            let address = address.parse().expect("an address");
+            assert_eq!(reverse_name(address).to_string(), expected);
+            assert_eq!(address_of_reverse_name(&reverse_name(address)), Some(address));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What of a Service and of a slice matters for names; two objects with the same view give the same records.
 
+use super::name_schema::{endpoint_name, underscored};
 use crate::{
     name::Name,
     object::ttl::{TTL_ANNOTATION, parse_ttl},
@@ -124,10 +125,9 @@ impl Shape {
 impl PortView {
     /// `None` for what has no number, and for a protocol that is no label with `_` before it.
     fn new(name: Option<&str>, protocol: Option<&str>, number: Option<i32>) -> Option<PortView> {
-        let label = |text: &str| (is_label(text) && text.len() < 63).then(|| format!("_{}", text.to_ascii_lowercase()));
         Some(PortView {
-            name: name.and_then(label),
-            protocol: label(protocol.filter(|protocol| !protocol.is_empty()).unwrap_or("TCP"))?,
+            name: name.and_then(underscored),
+            protocol: underscored(protocol.filter(|protocol| !protocol.is_empty()).unwrap_or("TCP"))?,
             number: u16::try_from(number?).ok()?,
         })
     }
@@ -176,13 +176,12 @@ impl EndpointView {
     fn new(endpoint: &Endpoint, service: &Name, is_ipv6: bool, leaving: bool) -> Option<EndpointView> {
         let mut addresses = parse_addresses(&endpoint.addresses);
         addresses.retain(|address| address.is_ipv6() == is_ipv6);
-        let hostname = endpoint.hostname.as_deref().filter(|hostname| is_label(hostname));
         let conditions = endpoint.conditions.as_ref();
         (!addresses.is_empty()).then(|| EndpointView {
             // Unset means ready (discovery/v1, EndpointConditions).
             ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
             leaving: leaving || conditions.and_then(|conditions| conditions.terminating) == Some(true),
-            name: hostname.and_then(|hostname| service.child(hostname.as_bytes()).ok()),
+            name: endpoint.hostname.as_deref().and_then(|hostname| endpoint_name(service, hostname)),
             addresses: addresses.into(),
         })
     }
@@ -225,12 +224,4 @@ fn external_name(text: &str) -> Option<Name> {
         return None;
     }
     Name::parse(text).ok()
-}
-
-/// Whether `text` is a label of a host name (RFC 1123 §2.1): 1–63 letters, digits and hyphens, no hyphen at either end.
-pub fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }

@@ -2,7 +2,11 @@
 
 use super::{Observed, text};
 use crate::{
-    escape::visible, name::Name, records::reverse_name, settings::parse_duration, wire::rdata::RecordType,
+    escape::visible,
+    name::Name,
+    records::{name_schema, reverse_name},
+    settings::parse_duration,
+    wire::rdata::RecordType,
     zone::Snapshot,
 };
 use axum::{
@@ -116,10 +120,7 @@ struct Waiting {
 impl Waiting {
     fn new(asked: &Asked, cluster_domain: &Name) -> Result<Waiting, String> {
         let (namespace, name) = asked.service.split_once('/').unwrap_or(("default", &asked.service));
-        let labels = [b"svc".as_slice(), namespace.as_bytes(), name.as_bytes()];
-        let base = labels.iter().try_fold(cluster_domain.clone(), |name, label| name.child(label));
-        let is_label = |text: &str| text.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-        let base = base.ok().filter(|_| is_label(namespace) && is_label(name));
+        let base = name_schema::service_name(cluster_domain, namespace, name);
         let base = base.ok_or_else(|| {
             format!("service: `{}` is no name of a Service; write namespace/name", visible(&asked.service))
         })?;

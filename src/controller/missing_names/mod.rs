@@ -7,8 +7,8 @@ mod ordinals;
 mod reason;
 
 use crate::{
-    controller::{Controller, endpointslice, statefulset::parent_and_ordinal},
-    object::Kind,
+    controller::{Controller, endpointslice},
+    object::{Kind, statefulset::parent_and_ordinal},
     records::Expectation,
     runtime::PodRuntime,
 };

@@ -1,6 +1,6 @@
 //! Which pods a set has not created yet, the lowest ones, kept up to date pod by pod; and which ones it will replace.
 
-use crate::controller::statefulset;
+use crate::{controller::statefulset::revision_of, object::statefulset};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::collections::BTreeSet;
 
@@ -134,7 +134,7 @@ impl SetView {
         if !(self.start..self.end).contains(&ordinal) {
             return true;
         }
-        let is_old = !self.update_revision.is_empty() && statefulset::revision_of(pod) != self.update_revision;
+        let is_old = !self.update_revision.is_empty() && revision_of(pod) != self.update_revision;
         is_old && self.rollout_from.is_some_and(|from| ordinal >= from)
     }
 }

@@ -21,10 +21,8 @@ mod scenarios;
 mod simulation;
 
 pub use dirty_pods::{CleanPods, DirtyPods};
-pub use identity::{
-    Ordinals, POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, ordinal, ordinal_of, revision as revision_of,
-};
+pub use identity::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL, revision as revision_of};
 pub use plan::{Action, Observed, Plan};
-pub use reconcile::{has_ended, parent_and_ordinal};
+pub use reconcile::has_ended;
 pub use revision::HASH_LABEL;
 pub use update::plan;

@@ -14,7 +14,10 @@ use crate::{
         recorder::EventSpec,
         write::WriteError,
     },
-    object::{self, FieldError, Kind, Object, ObjectKey},
+    object::{
+        self, FieldError, Kind, Object, ObjectKey,
+        statefulset::{Ordinals, ordinal_of, parent_and_ordinal, parse_ordinal},
+    },
     runtime::PodRuntime,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -82,9 +85,8 @@ impl<R: PodRuntime> Controller<R> {
         let pods = self.claim_pods(set, candidates);
         self.counters.pods_of_sets += pods.len();
         let plan = update::plan(&self.observe(set, &pods, None, now));
-        let (start, end) = ordinals(set);
-        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        if held.max(pods.len()) > LARGE_SET_PODS && set.metadata.deletion_timestamp.is_none() {
+        let ordinals = Ordinals::of(set);
+        if ordinals.count().max(pods.len()) > LARGE_SET_PODS && set.metadata.deletion_timestamp.is_none() {
             let foreign = self.foreign_pods(set, None).into_iter().map(str::to_owned);
             let names = pods.iter().filter_map(|pod| pod.metadata.name.clone()).chain(foreign);
             let revision = plan.status.update_revision.as_deref().unwrap_or_default();
@@ -159,8 +161,7 @@ impl<R: PodRuntime> Controller<R> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let Some(wanted) = set.spec.as_ref().map(|spec| &spec.selector) else { return Vec::new() };
         let matches = |pod: &Pod| {
-            let is_member = parent_and_ordinal(pod.metadata.name.as_deref().unwrap_or_default())
-                .is_some_and(|(parent, _)| parent == name);
+            let is_member = ordinal_of(name, pod.metadata.name.as_deref().unwrap_or_default()).is_some();
             is_member && selects(wanted, &pod.metadata)
         };
         let deleting = set.metadata.deletion_timestamp.is_some();
@@ -225,14 +226,13 @@ impl<R: PodRuntime> Controller<R> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let (start, end) = ordinals(set);
-        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let ordinals = Ordinals::of(set);
         let is_foreign = |pod: &Pod| !controls(uid, &pod.metadata);
         // A set of few replicas asks for each name; others of the namespace may begin with the same letters.
-        if held <= 64 || clean.is_some() {
+        if ordinals.count() <= 64 || clean.is_some() {
             let taken: Box<dyn Iterator<Item = i64>> = match clean {
                 Some(clean) => Box::new(clean.taken.iter().copied()),
-                None => Box::new(start..end),
+                None => Box::new(ordinals.range()),
             };
             return taken
                 .map(|ordinal| format!("{name}-{ordinal}"))
@@ -248,9 +248,7 @@ impl<R: PodRuntime> Controller<R> {
                 Object::Pod(pod) if is_foreign(pod) => pod.metadata.name.as_deref(),
                 _ => None,
             })
-            .filter(|pod| {
-                parent_and_ordinal(pod).is_some_and(|(parent, number)| parent == name && (start..end).contains(&number))
-            })
+            .filter(|pod| ordinal_of(name, pod).is_some_and(|ordinal| ordinals.contains(ordinal)))
             .collect()
     }
 
@@ -264,17 +262,16 @@ impl<R: PodRuntime> Controller<R> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         let name = set.metadata.name.as_deref().unwrap_or_default();
         let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
-        let (start, end) = ordinals(set);
-        let held = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let ordinals = Ordinals::of(set);
         let mut claims: BTreeMap<&'a str, &'a Arc<PersistentVolumeClaim>> = BTreeMap::new();
         for template in templates {
             let prefix = format!("{}-{name}-", template.metadata.name.as_deref().unwrap_or_default());
             let mut add = |claim: &'a Arc<PersistentVolumeClaim>| {
                 claims.insert(claim.metadata.name.as_deref().unwrap_or_default(), claim);
             };
-            if held <= 64 || clean.is_some() {
+            if ordinals.count() <= 64 || clean.is_some() {
                 let of_pods = pods.iter().filter_map(|pod| parent_and_ordinal(pod.metadata.name.as_deref()?));
-                for ordinal in interesting(start..end, clean).chain(of_pods.map(|(_, ordinal)| ordinal)) {
+                for ordinal in interesting(ordinals.range(), clean).chain(of_pods.map(|(_, ordinal)| ordinal)) {
                     if let Some(claim) = self.cluster.claim(namespace, &format!("{prefix}{ordinal}")) {
                         add(claim);
                     }
@@ -283,7 +280,11 @@ impl<R: PodRuntime> Controller<R> {
             }
             for object in self.cluster.named(Kind::PersistentVolumeClaim, namespace, &prefix) {
                 if let Object::PersistentVolumeClaim(claim) = object
-                    && claim.metadata.name.as_deref().is_some_and(|claim| is_ordinal(&claim[prefix.len()..]))
+                    && claim
+                        .metadata
+                        .name
+                        .as_deref()
+                        .is_some_and(|claim| parse_ordinal(&claim[prefix.len()..]).is_some())
                 {
                     add(claim);
                 }
@@ -545,25 +546,6 @@ fn pod_of(object: &Object) -> Option<Arc<Pod>> {
         Object::Pod(pod) => Some(pod.clone()),
         _ => None,
     }
-}
-
-/// First ordinal and the one behind the last.
-fn ordinals(set: &StatefulSet) -> (i64, i64) {
-    let spec = set.spec.as_ref();
-    let start = spec.and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
-    let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
-    (i64::from(start), i64::from(start) + i64::from(replicas))
-}
-
-/// `web-a-12` is ordinal 12 of `web-a` (upstream's statefulPodRegex: the greedy part before the last dash and its
-/// digits).
-pub fn parent_and_ordinal(name: &str) -> Option<(&str, i64)> {
-    let (parent, digits) = name.rsplit_once('-')?;
-    (is_ordinal(digits)).then(|| digits.parse().ok().map(|ordinal| (parent, ordinal)))?
-}
-
-fn is_ordinal(digits: &str) -> bool {
-    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// Whether a pod has ended.

@@ -1,6 +1,7 @@
 //! StatefulSets: names of pods and claims, ordinals, and fields that do nothing.
 
 use super::{Declared, Found, Rule, is_owned, place};
+use crate::object::statefulset::{Ordinals, ordinal_of};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 /// Longest hostname of a pod: it becomes one label of a name (RFC 1035 §2.3.4).
@@ -14,7 +15,8 @@ const COMPARED: usize = 1_000;
 
 pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
     let Some(spec) = &set.spec else { return };
-    let (start, end) = ordinals(set);
+    let ordinals = Ordinals::of(set);
+    let Ordinals { start, end } = ordinals;
     let (namespace, name) = place(&set.metadata);
     if end - 1 > i64::from(i32::MAX) {
         found.push(
@@ -24,7 +26,7 @@ pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared
             "lower spec.ordinals.start",
         );
     }
-    pod_names(found, namespace, name, (start, end), declared);
+    pod_names(found, namespace, name, ordinals, declared);
     claim_names(found, set, declared);
     let rolling_update = spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
     if let Some(partition) = rolling_update.and_then(|rolling_update| rolling_update.partition)
@@ -69,17 +71,9 @@ pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared
     }
 }
 
-/// The first ordinal, and one more than the last.
-fn ordinals(set: &StatefulSet) -> (i64, i64) {
-    let spec = set.spec.as_ref();
-    let start = spec.and_then(|spec| spec.ordinals.as_ref()).and_then(|ordinals| ordinals.start).unwrap_or(0);
-    let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1);
-    (start.into(), i64::from(start) + i64::from(replicas))
-}
-
 /// The highest ordinal's name must still be a label, and no other pod may have one of the names.
-fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, (start, end): (i64, i64), declared: &Declared<'_>) {
-    let last = format!("{set}-{}", (end - 1).max(0));
+fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, ordinals: Ordinals, declared: &Declared<'_>) {
+    let last = format!("{set}-{}", (ordinals.end - 1).max(0));
     let longest = LABEL_VALUE - 1 - HASH;
     if last.len() > LABEL {
         found.push(
@@ -107,10 +101,7 @@ fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, (start, end): (i
     let pods = declared.pods.range((namespace, prefix.as_str())..).filter(|(_, pod)| !is_owned(pod));
     let pods = pods.map(|((other, name), _)| (*other, *name));
     let pods = pods.take_while(|(other, pod)| *other == namespace && pod.starts_with(&prefix));
-    let ours = |pod: &str| {
-        let ordinal: Option<i64> = pod.strip_prefix(&prefix).and_then(|digits| digits.parse().ok());
-        ordinal.is_some_and(|ordinal| (start..end).contains(&ordinal) && format!("{prefix}{ordinal}") == pod)
-    };
+    let ours = |pod: &str| ordinal_of(set, pod).is_some_and(|ordinal| ordinals.contains(ordinal));
     if let Some((_, pod)) = pods.into_iter().find(|(_, name)| ours(name)) {
         found.push(
             Rule::PodNameTaken,
@@ -129,15 +120,15 @@ fn claim_names(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>
         let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
         templates.map(|claim| format!("{}-{name}", place(&claim.metadata).1)).collect()
     };
-    let (own, (start, end)) = (prefixes(set), ordinals(set));
+    let (own, ordinals) = (prefixes(set), Ordinals::of(set));
     if own.is_empty() {
         return;
     }
     // Each pair once: at the later of the two.
     let before = declared.sets.range((namespace, "")..(namespace, name)).take(COMPARED);
     for ((_, other_name), other) in before {
-        let (other_start, other_end) = ordinals(other);
-        let both = start.max(other_start)..end.min(other_end);
+        let others = Ordinals::of(other);
+        let both = ordinals.start.max(others.start)..ordinals.end.min(others.end);
         let shared = prefixes(other).into_iter().find(|prefix| own.contains(prefix));
         if let Some(prefix) = shared.filter(|_| !both.is_empty()) {
             found.push(
