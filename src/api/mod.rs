@@ -48,6 +48,7 @@ mod derived;
 mod discovery;
 pub mod guard;
 mod handle;
+mod limits;
 mod log;
 mod negotiate;
 pub mod openapi;
@@ -70,6 +71,7 @@ mod write;
 
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
+pub use limits::ApiLimits;
 pub use log::{Capacity, Log};
 
 use crate::{controller::Part, http, object::Kind, patch};
@@ -131,14 +133,8 @@ type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
 pub struct Options {
     /// Who may ask.
     pub guard: Guard,
-    /// Open connections in all; watches may take all but an eighth of them.
-    pub connections: usize,
-    /// How long a client may take nothing of a reply, or send nothing of a body it has begun.
-    pub slow: Duration,
-    /// What requests and replies may take in memory together, in octets, by an estimate.
-    pub octets: usize,
-    /// What all objects together may take in memory, in octets, by an estimate, before no more are let in.
-    pub object_octets: u64,
+    /// How much it may take.
+    pub limits: ApiLimits,
     /// What `/readyz` says.
     pub problem: Box<Problem>,
     /// Whether creating something makes its namespace, where upstream refuses it.
@@ -266,13 +262,14 @@ impl Drop for Serving {
 /// Serves the API on a bound socket.
 pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
     let (stop, stopped) = signal::channel(false);
-    let Options { guard, connections, slow, octets, object_octets, problem, create_namespaces, tls } = options;
+    let Options { guard, limits, problem, create_namespaces, tls } = options;
+    let ApiLimits { api_connections: connections, api_octets, api_object_octets, api_slow, .. } = limits;
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("api-worker")
         .enable_time()
         .build()?;
-    let budget = Budget::new(octets);
+    let budget = Budget::new(api_octets);
     let places = places(connections);
     let watches = Arc::new(Semaphore::new(places));
     let (refused_watches, overtaken_watches) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
@@ -282,14 +279,14 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
     let api = Arc::new(Api {
         handle,
         guard,
-        slow,
+        slow: api_slow,
         problem,
         create_namespaces,
         watches,
         refused_watches,
         overtaken_watches,
         cut,
-        object_octets,
+        object_octets: api_object_octets,
         texts: Arc::new(Texts::new(Arc::clone(&budget))),
         budget,
         workers: workers.handle().clone(),
@@ -297,7 +294,7 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
         stopped,
     });
     let routes = Router::new().fallback(answer).with_state(api);
-    let limits = http::Limits { connections, head: IDLE, stalled: slow };
+    let limits = http::Limits { connections, head: IDLE, stalled: api_slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
     let (watches, refused_watches, overtaken_watches) = counted;
     let (cut, budget) = counted_octets;

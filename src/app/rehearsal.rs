@@ -8,7 +8,7 @@ use crate::{
     explain::{self, Explanation, Question, QuestionError, Surroundings},
     manifest::{Completeness, Manifests},
     runtime::simulated::Simulated,
-    settings::Settings,
+    settings::{Settings, UndeclaredStorageClasses},
     zone::{Snapshot, file::ZoneFiles},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -69,8 +69,8 @@ impl Rehearsal {
         if let Some(files) = files {
             snapshot = snapshot.with_static_zones(files);
         }
-        let mut manifests =
-            Manifests::new(settings.manifests.clone()).provisioning_undeclared(settings.provision_undeclared);
+        let mut manifests = Manifests::new(settings.manifests.clone())
+            .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision);
         let applied = manifests.scan().applied;
         diagnostics.extend(manifests.diagnostics());
 

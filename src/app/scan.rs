@@ -13,7 +13,7 @@ use crate::{
     manifest::{Completeness, Manifests},
     metrics::ControlFigures,
     object::ObjectKey,
-    settings::Settings,
+    settings::{Settings, UndeclaredStorageClasses},
     telemetry,
     zone::file::ZoneFiles,
 };
@@ -126,7 +126,7 @@ impl Scanner {
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         Scanner {
             manifests: Manifests::new(settings.manifests.clone())
-                .provisioning_undeclared(settings.provision_undeclared),
+                .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,

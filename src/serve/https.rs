@@ -130,7 +130,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let _ = timeout(PATIENCE, connection).await;
 }
 
-fn builder(limits: &crate::settings::Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &super::Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -2,7 +2,7 @@
 
 use super::{Observed, text};
 use crate::{
-    escape::visible, name::Name, records::reverse_name, settings::parse_duration, wire::rdata::RecordType,
+    duration::parse_duration, escape::visible, name::Name, records::reverse_name, wire::rdata::RecordType,
     zone::Snapshot,
 };
 use axum::{
