@@ -56,3 +56,4 @@ pub mod http;
 pub mod metrics;
 pub mod settings;
 pub mod telemetry;
+pub mod write_timeout;

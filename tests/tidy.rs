@@ -15,11 +15,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("options", &["duration", "name"]),
     ("connections", &[]),
     ("accepting", &[]),
+    ("write_timeout", &[]),
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "regular_file", "wire"]),
     ("answer", &["name", "wire", "zone"]),
     ("forward", &["answer", "escape", "name", "options", "regular_file", "wire", "zone"]),
-    ("serve", &["accepting", "answer", "connections", "forward", "name", "options", "wire", "zone"]),
+    ("serve", &["accepting", "answer", "connections", "forward", "name", "options", "wire", "write_timeout", "zone"]),
     // From text to objects.
     ("diagnostic", &["escape"]),
     // Every file that a person names is read there.
@@ -38,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object", "regular_file"]),
     // Seen from outside: nothing here decides anything.
-    ("http", &["accepting", "connections"]),
+    ("http", &["accepting", "connections", "write_timeout"]),
     ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
     ("api", &["cluster", "controller", "escape", "http", "object", "options", "patch", "yaml"]),
     // The program around them.
@@ -189,7 +190,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/"]),
+    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/", "write_timeout.rs"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

@@ -5,13 +5,13 @@
 
 mod client;
 mod held;
-mod patient;
 
 pub use client::{GetError, get};
 
 use crate::{
     accepting::Errors,
     connections::{Admission, Connections, Exchange, Place},
+    write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
 use held::Held;
@@ -26,7 +26,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use patient::Patient;
 use std::{
     io,
     net::SocketAddr,
@@ -203,7 +202,11 @@ fn run(
                         counters.open.fetch_add(1, Ordering::Relaxed);
                         // The system may refuse it on a dead connection.
                         let _ = stream.set_nodelay(true);
-                        let stream = Patient::new(stream, limits.stalled, Arc::clone(counters));
+                        let slow = Arc::clone(counters);
+                        let stream = WriteTimeout::new(stream, limits.stalled)
+                            .on_timeout(move || {
+                                slow.slow.fetch_add(1, Ordering::Relaxed);
+                            });
                         let (routes, limits, stopped) = (routes.clone(), limits.clone(), stopped.clone());
                         match tls {
                             Some(tls) => connections.spawn(encrypted(stream, place, tls.clone(), routes, limits, stopped)),
@@ -241,7 +244,7 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 async fn encrypted(
-    stream: Patient<TcpStream>,
+    stream: WriteTimeout<TcpStream>,
     place: Place,
     tls: TlsAcceptor,
     routes: Router,

@@ -6,8 +6,11 @@ mod tests;
 
 use self::exchange::respond;
 pub(super) use self::exchange::respond_to;
-use super::{Counters, Shared, patience::Patient, reply::Client};
-use crate::connections::{Exchange, Place};
+use super::{Counters, Shared, reply::Client};
+use crate::{
+    connections::{Exchange, Place},
+    write_timeout::WriteTimeout,
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -92,7 +95,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         })
     };
     let builder = builder(&limits);
-    let stream = TokioIo::new(Patient::new(stream, limits.tcp_slow));
+    let stream = TokioIo::new(WriteTimeout::new(stream, limits.tcp_slow));
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut deadline = Instant::now() + limits.tcp_idle;
     loop {
@@ -100,7 +103,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             outcome = connection.as_mut() => {
                 // Errors of one connection are everyday; nobody can do anything about them.
                 if let Err(error) = outcome {
-                    if Patient::<S>::was_lost(error.as_ref()) {
+                    if WriteTimeout::<S>::is_cause(error.as_ref()) {
                         Counters::count(shared.counters.slow.of(client.transport));
                     }
                     tracing::trace!(%error, "an HTTPS connection ended");

@@ -21,7 +21,6 @@ pub mod frame;
 mod https;
 mod options;
 mod pace;
-mod patience;
 pub mod proxy;
 mod query_log;
 mod quic;
