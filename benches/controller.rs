@@ -16,7 +16,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     zone::{Rrset, RrsetRef, Snapshot, ZoneSpec},
 };
 use jiff::Timestamp;
@@ -86,9 +86,7 @@ impl Plane {
         };
         let runtime = Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-            start_after: Duration::ZERO,
-            ready_after: Duration::ZERO,
-            stop_after: Duration::ZERO,
+            delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
         });
         let zone = |origin: &Name| ZoneSpec {
             origin: origin.clone(),

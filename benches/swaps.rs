@@ -19,7 +19,10 @@ mod load;
 #[path = "peers/zone.rs"]
 mod zone;
 
-use headless_dns::{serve::Sockets, settings::Settings, zone::channel};
+use headless_dns::{
+    serve::{Limits, Sockets},
+    zone::channel,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -114,8 +117,7 @@ fn serve(pods: usize) {
     // The last one is the large Service.
     slices.pop();
     let (mut publisher, reader) = channel(cluster::empty().apply(&records.take()));
-    let mut limits = Settings::defaults().limits;
-    limits.udp_threads = 1;
+    let limits = Limits { udp_threads: 1, ..Limits::default() };
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let address = sockets.addresses()[0];
     let _serving = sockets.serve_with(reader, limits, headless_dns::answer::answer_seen).unwrap();

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{diagnostic::Diagnostic, regular_file, settings::CertificateSource};
+use crate::{diagnostic::Diagnostic, regular_file};
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -19,7 +19,7 @@ use rustls::{
 };
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -27,6 +27,20 @@ use std::{
 pub const LARGEST: u64 = 1 << 20;
 /// What goes on when the files that are there now are of no use.
 const KEPT: &str = "clients are still shown the certificate that was read before";
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CertificateSource {
+    /// PEM files, which are read again when they change.
+    Files {
+        /// The certificate, and those that lead to its root.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// Made at the start for these names and addresses, and signed by itself.
+    SelfSigned(Vec<String>),
+}
 
 /// A certificate with its key, and where they come from.
 #[derive(Debug)]

@@ -26,9 +26,11 @@ pub mod zone;
 
 // From text to objects, and to people.
 pub mod diagnostic;
+pub mod duration;
 pub mod escape;
 pub mod manifest;
 pub mod object;
+pub mod options;
 pub mod patch;
 pub mod regular_file;
 pub mod yaml;
@@ -49,7 +51,9 @@ pub mod certificate;
 pub mod cli;
 pub mod connections;
 pub mod demo;
+pub mod exit;
 pub mod http;
 pub mod metrics;
 pub mod settings;
 pub mod telemetry;
+pub mod write_timeout;

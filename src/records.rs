@@ -245,7 +245,7 @@ impl Records {
         }
         if let Some(owner) = name_schema::pod_address_name(self.domains.first(), namespace, address) {
             let direction = if holds { Direction::Add } else { Direction::Remove };
-            self.count_address(direction, &owner, address, self.ttls.pods);
+            self.count_address(direction, &owner, address, self.ttls.seconds(self.ttls.pods));
         }
     }
 
@@ -329,19 +329,19 @@ impl Records {
                     let record = Record {
                         rank: rank::FIRST,
                         rdata: Rdata::from_slice(target.as_wire()),
-                        ttl: ttls.external_name,
+                        ttl: ttls.seconds(ttls.external_name),
                     };
                     self.count(direction, base, RecordType::CNAME, record);
                 }
             }
             Shape::ClusterIp { addresses, ports, .. } => {
                 for address in addresses.iter() {
-                    self.count_address(direction, base, *address, ttls.cluster_ip);
-                    self.count_pointer(direction, *address, base, rank::FIRST, ttls.ptr);
+                    self.count_address(direction, base, *address, ttls.seconds(ttls.cluster_ip));
+                    self.count_pointer(direction, *address, base, rank::FIRST, ttls.seconds(ttls.ptr));
                 }
                 // The target of an SRV record is a name with an address (RFC 2782).
                 if !addresses.is_empty() {
-                    self.count_ports(direction, base, base, ports, ttls.srv);
+                    self.count_ports(direction, base, base, ports, ttls.seconds(ttls.srv));
                 }
             }
         }
@@ -362,23 +362,23 @@ impl Records {
             if let Some(name) = &endpoint.name
                 && headless
             {
-                self.count_ports(direction, base, name, ports, ttls.srv);
+                self.count_ports(direction, base, name, ports, ttls.seconds(ttls.srv));
             }
             for address in endpoint.addresses.iter() {
                 if headless {
-                    self.count_address(direction, base, *address, ttls.headless);
+                    self.count_address(direction, base, *address, ttls.seconds(ttls.headless));
                 }
                 match &endpoint.name {
                     Some(name) => {
                         let rank = if headless { rank::HOSTNAME } else { rank::HOSTNAME_BEHIND_ADDRESS };
-                        self.count_address(direction, name, *address, ttls.pods);
-                        self.count_pointer(direction, *address, name, rank, ttls.ptr);
+                        self.count_address(direction, name, *address, ttls.seconds(ttls.pods));
+                        self.count_pointer(direction, *address, name, rank, ttls.seconds(ttls.ptr));
                     }
                     None if headless => {
                         let Ok(name) = base.child(address_label(*address).as_bytes()) else { continue };
-                        self.count_address(direction, &name, *address, ttls.pods);
-                        self.count_pointer(direction, *address, &name, rank::DASHED, ttls.ptr);
-                        self.count_ports(direction, base, &name, ports, ttls.srv);
+                        self.count_address(direction, &name, *address, ttls.seconds(ttls.pods));
+                        self.count_pointer(direction, *address, &name, rank::DASHED, ttls.seconds(ttls.ptr));
+                        self.count_ports(direction, base, &name, ports, ttls.seconds(ttls.srv));
                     }
                     None => {}
                 }

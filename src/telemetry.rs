@@ -3,9 +3,10 @@
 use crate::{
     diagnostic::{Colour, Diagnostic, Severity, render_all},
     escape::{visible, visible_json},
-    settings::Log,
+    options::{self, Written, options},
 };
 use anstyle::Style;
+use serde::Deserialize;
 use std::{
     fmt,
     io::{self, Write},
@@ -20,6 +21,49 @@ use tracing_subscriber::{
     field::MakeExt,
     fmt::format::{Writer, debug_fn},
 };
+
+options! {
+    /// What is logged, and in which form.
+    #[derive(Eq)]
+    pub struct LogOptions {
+        /// A tracing filter: `info`, `debug`, `headless_dns::serve=trace`, …
+        pub filter: String = "info".to_owned();
+        /// The form of each event.
+        pub format: LogFormat = LogFormat::Text;
+        /// Which queries are logged.
+        #[serde(deserialize_with = "options::text")]
+        pub queries: QuerySample = QuerySample(0);
+    }
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object in each line.
+    Json,
+}
+
+/// Which queries are logged: one of so many, 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuerySample(pub u32);
+
+impl Written for QuerySample {
+    const EXPECTED: &str = "none, all, or a part such as 1/100";
+    fn read(text: &str) -> Result<QuerySample, String> {
+        let refused = || format!("`{text}` is no part of the queries; write none, all, or one of so many as 1/100");
+        match text {
+            "none" => Ok(QuerySample(0)),
+            "all" => Ok(QuerySample(1)),
+            _ => match text.strip_prefix("1/").map(str::parse) {
+                Some(Ok(every @ 1..)) => Ok(QuerySample(every)),
+                _ => Err(refused()),
+            },
+        }
+    }
+}
 
 /// Why the logs could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +88,11 @@ static TEXT: AtomicBool = AtomicBool::new(false);
 static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Sets up the logs of the process.
-pub fn init(log: &Log) -> Result<(), LogError> {
+pub fn init(log: &LogOptions) -> Result<(), LogError> {
     let filter = parse(&log.filter)?;
     let subscriber = tracing_subscriber::fmt();
     // A handle fails only when there are no logs any more, and so nobody to tell it.
-    let (outcome, set): (_, Box<dyn Fn(EnvFilter) + Send + Sync>) = if log.json {
+    let (outcome, set): (_, Box<dyn Fn(EnvFilter) + Send + Sync>) = if log.format == LogFormat::Json {
         let subscriber = subscriber
             .with_writer(|| JsonLines)
             .json()
@@ -64,7 +108,7 @@ pub fn init(log: &Log) -> Result<(), LogError> {
         (subscriber.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
     };
     outcome.map_err(|_| LogError::Twice)?;
-    TEXT.store(!log.json, Ordering::Relaxed);
+    TEXT.store(log.format == LogFormat::Text, Ordering::Relaxed);
     // The logs are set up only once, and so is this.
     let _ = SET_FILTER.set(set);
     Ok(())
@@ -141,11 +185,28 @@ pub fn report(diagnostics: &[Diagnostic]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Sample;
+
+    #[test]
+    fn parts_of_the_queries() {
+        let rows = [
+            ("none", Some(0)),
+            ("all", Some(1)),
+            ("1/1", Some(1)),
+            ("1/100", Some(100)),
+            ("1/0", None),
+            ("2/100", None),
+            ("1/", None),
+            ("1/5000000000", None),
+            ("off", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(QuerySample::read(text).ok(), expected.map(QuerySample), "{text}");
+        }
+    }
 
     #[test]
     fn a_filter_that_is_none_is_explained() {
-        let init = init(&Log { filter: "headless_dns=loud".to_owned(), json: false, queries: Sample(0) });
+        let init = init(&LogOptions { filter: "headless_dns=loud".to_owned(), ..LogOptions::default() });
         for outcome in [init, set_filter("headless_dns=loud")] {
             let error = outcome.expect_err("not a level");
             assert!(error.to_string().contains("headless_dns=loud"), "{error}");

@@ -7,8 +7,7 @@ mod support;
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
-    serve::{Serving, Sockets},
-    settings::{RateLimit, Settings},
+    serve::{Limits, RateLimit, Serving, Sockets},
     wire::{
         cookie::{Cookies, Secret, Shown},
         rdata::{self, RecordType},
@@ -148,7 +147,7 @@ struct Scene {
 }
 
 fn serve(required: bool, limit: RateLimit) -> Scene {
-    let limits = Settings::defaults().limits;
+    let limits = Limits::default();
     let cookies = Cookies::new(vec![Secret::new([3; 16])], at_noon, required);
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let sockets = sockets.with_cookies(Arc::new(cookies)).limiting(&limit);
@@ -170,7 +169,7 @@ fn dig_gets_its_cookie_and_shows_it_again() {
         return;
     }
     const ASKED: [&str; 2] = ["web-7.nginx.default.svc.cluster.local", "A"];
-    let scene = serve(false, RateLimit::off());
+    let scene = serve(false, RateLimit::default());
     for way in ["+notcp", "+tcp"] {
         let (cookie, judged) = cookie_of(&dig(scene.address, &["+cookie", way, ASKED[0], ASKED[1]]));
         assert_eq!((cookie.len(), judged.as_str()), (48, "(good)"), "{way}");
@@ -190,7 +189,7 @@ fn dig_gets_its_cookie_and_shows_it_again() {
     let nothing = dig(scene.address, &["+header-only", "+cookie"]);
     assert_eq!((nothing.status.as_str(), cookie_of(&nothing).1.as_str()), ("NOERROR", "(good)"), "{nothing}");
 
-    let strict = serve(true, RateLimit::off());
+    let strict = serve(true, RateLimit::default());
     let refused = dig(strict.address, &["+cookie", "+nobadcookie", ASKED[0], ASKED[1]]);
     assert_eq!((refused.status.as_str(), refused.answer.len()), ("BADCOOKIE", 0), "{refused}");
     // dig comes again with what it got; over TCP, and without any cookie, nothing is asked for.
@@ -246,7 +245,7 @@ fn flood(server: SocketAddr, packet: &[u8], times: usize) -> Vec<Vec<u8>> {
 #[test]
 fn a_flood_in_somebodys_name_is_kept_back() {
     const FLOOD: usize = 1000;
-    let limit = RateLimit { responses: 40, window: Duration::from_secs(60), slip: 4, ..RateLimit::off() };
+    let limit = RateLimit { responses: 40, window: Duration::from_secs(60), slip: 4, ..RateLimit::default() };
     let asked = "nginx.default.svc.cluster.local";
     let scene = serve(false, limit.clone());
     let plain = query(asked, A, 1, Some(b""));
@@ -280,7 +279,7 @@ fn a_flood_in_somebodys_name_is_kept_back() {
 /// Nobody is limited unless the settings say so.
 #[test]
 fn without_a_setting_there_is_no_limit() {
-    let scene = serve(false, RateLimit::off());
+    let scene = serve(false, RateLimit::default());
     let packet = query("web-7.nginx.default.svc.cluster.local", A, 1, None);
     assert_eq!(flood(scene.address, &packet, 1000).len(), 1000);
 }

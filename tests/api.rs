@@ -3,10 +3,7 @@
 
 mod support;
 
-use headless_dns::{
-    app::Server,
-    settings::{CertificateSource, Settings},
-};
+use headless_dns::{app::Server, certificate::CertificateSource, settings::Settings};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -452,7 +449,7 @@ fn over_https_with_a_token() {
     std::fs::write(&token, "0123456789abcdef\n").unwrap();
     let cluster = Cluster::start_with(|settings| {
         settings.api_token_file = Some(token);
-        settings.encrypted.certificate = Some(CertificateSource::SelfSigned(vec!["127.0.0.1".to_owned()]));
+        settings.tls = Some(CertificateSource::SelfSigned(vec!["127.0.0.1".to_owned()]));
         settings.api_create_namespaces = true;
     });
     let url = format!("https://{}/api/v1/namespaces/made/services", cluster.address);

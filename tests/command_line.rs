@@ -51,13 +51,53 @@ fn exit_codes() {
 }
 
 #[test]
-fn the_environment_is_heeded_and_its_mistakes_are_told() {
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut command = command();
-    command.current_dir(directory.path()).arg("check").env("HEADLESS_DNS_LISTEN", "127.0.0.1:1,nowhere");
-    let ended = run(command);
-    assert_eq!(ended.status.code(), Some(78));
-    assert!(ended.stderr.contains("HEADLESS_DNS_LISTEN: `nowhere` is no address"), "{}", ended.stderr);
+    for folder in ["manifests", "zones", "one", "two"] {
+        std::fs::create_dir(directory.path().join(folder)).expect("a folder");
+    }
+    for file in ["a.yaml", "b.yaml"] {
+        let text = "manifests: [of-file]\nzones: zones\ntls: {selfSigned: [a.test]}\nlistenTls: [\"127.0.0.1:0\"]\n";
+        std::fs::write(directory.path().join(file), text).expect("a file");
+    }
+    // Variables without HEADLESS_DNS_, arguments, exit code, and what is said.
+    type Row<'r> = (&'r [(&'r str, &'r str)], &'r [&'r str], i32, &'r str);
+    let rows: &[Row<'_>] = &[
+        (&[("LISTEN", "127.0.0.1:1,nowhere")], &["check"], 78, "HEADLESS_DNS_LISTEN: `nowhere` is no address"),
+        (&[("LISTEN", "127.0.0.1:1, [::1]:2,")], &["check"], 0, "no errors"),
+        (&[("LISTEN", "nowhere")], &["check", "--listen", "127.0.0.1:1"], 0, "no errors"),
+        (&[("LISTEN", "nowhere")], &["version"], 0, "headless-dns 0."),
+        (&[("LISTEN", "nowhere")], &["--help"], 0, "HEADLESS_DNS_LISTEN"),
+        (&[("LISTEN", "nowhere")], &["check", "--listen", "also"], 64, "`also` is no address"),
+        (&[("LISTEN", "")], &["check"], 0, "no errors"),
+        (&[("LISTEN_QUIC", "127.0.0.1:1")], &["check"], 78, "no certificate for listenQuic"),
+        (&[("LISTEN_TLS", "127.0.0.1")], &["check"], 78, "HEADLESS_DNS_LISTEN_TLS: `127.0.0.1` is no address"),
+        (&[("LISTEN_HTTPS", "x")], &["check"], 78, "HEADLESS_DNS_LISTEN_HTTPS: `x`"),
+        (&[("METRICS_LISTEN", "9153")], &["check"], 78, "HEADLESS_DNS_METRICS_LISTEN: `9153` is no address"),
+        (&[("API_LISTEN", "192.0.2.1:1")], &["check"], 78, "nothing protects the API"),
+        (&[("API_LISTEN", "192.0.2.1:1")], &["check", "--api-listen", "none"], 0, "no errors"),
+        (&[("FORWARD", "system, nobody")], &["check"], 78, "HEADLESS_DNS_FORWARD: `nobody` is no upstream"),
+        (&[("CLUSTER_DOMAIN", "a.b, c.d,")], &["check"], 0, "no errors"),
+        (&[("CLUSTER_DOMAIN", "b, a.b")], &["check"], 78, "lie one within the other"),
+        (&[("MANIFESTS", "one:two")], &["check"], 0, "0 manifest files"),
+        (&[("MANIFESTS", "one:three")], &["check"], 0, "three: the directory does not exist"),
+        (&[("MANIFESTS", "three")], &["--manifests", "four", "check"], 0, "four: the directory does not exist"),
+        (&[("ZONES", "three")], &["check"], 0, "three: there is no such directory"),
+        (&[("CONFIG", "a.yaml")], &["check"], 0, "of-file: the directory does not exist"),
+        (&[("CONFIG", "a.yaml"), ("MANIFESTS", "three")], &["check"], 0, "three: the directory does not exist"),
+        (&[("CONFIG", "a.yaml")], &["check", "--config", "b.yaml"], 0, "b.yaml: "),
+        (&[("CONFIG", "none.yaml")], &["check"], 78, "none.yaml: the settings cannot be read"),
+        (&[("STATE_DIR", "none")], &["check"], 0, "no errors"),
+    ];
+    for (variables, arguments, code, said) in rows {
+        let mut command = command();
+        command.current_dir(directory.path()).args(*arguments);
+        command.envs(variables.iter().map(|(name, value)| (format!("HEADLESS_DNS_{name}"), value)));
+        let ended = run(command);
+        let all = format!("{variables:?} {arguments:?}\n{}\n---\n{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.status.code(), Some(*code), "{all}");
+        assert!(ended.stdout.contains(said) || ended.stderr.contains(said), "{all}");
+    }
 }
 
 #[test]

@@ -82,8 +82,8 @@ fn check_service(server: &Server) {
 #[test]
 fn watchers_that_read_nothing_are_cut_off() {
     let mut home = Home::new();
-    home.settings.limits.api_slow = Duration::from_millis(300);
-    home.settings.limits.api_changes = 100;
+    home.settings.limits.api.api_slow = Duration::from_millis(300);
+    home.settings.limits.api.api_changes = 100;
     let server = home.start();
     make(&server, "big");
     let silent: Vec<TcpStream> = (0..3).map(|_| watch(&server)).collect();
@@ -115,8 +115,8 @@ fn watchers_that_read_nothing_are_cut_off() {
 fn old_versions_of_large_objects_are_not_kept_for_long() {
     const LARGE: usize = 250_000;
     let mut home = Home::new();
-    home.settings.limits.api_change_octets = 64 * LARGE as u64;
-    home.settings.limits.api_slow = PATIENCE;
+    home.settings.limits.api.api_change_octets = 64 * LARGE as u64;
+    home.settings.limits.api.api_slow = PATIENCE;
     let server = home.start();
     make(&server, "big");
     let slow = watch(&server);
@@ -142,7 +142,7 @@ fn old_versions_of_large_objects_are_not_kept_for_long() {
 #[test]
 fn bodies_that_do_not_come_are_given_up() {
     let mut home = Home::new();
-    home.settings.limits.api_slow = Duration::from_millis(300);
+    home.settings.limits.api.api_slow = Duration::from_millis(300);
     let server = home.start();
     // Nothing of the body, its beginning, and less than was said.
     for (length, body) in [(100, ""), (100, "{"), (3 << 20, "{\"metadata\": {\"name\": \"a\"")] {
@@ -274,7 +274,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
 #[test]
 fn crowds_leave_room_and_nothing_behind() {
     let mut home = Home::new();
-    home.settings.limits.api_connections = 16;
+    home.settings.limits.api.api_connections = 16;
     let server = home.start();
     for round in 0..3 {
         let mut watches: Vec<TcpStream> = (0..14).map(|_| watch(&server)).collect();

@@ -8,8 +8,7 @@ mod ways;
 
 use headless_dns::{
     answer::Transport,
-    serve::{Serving, Sockets},
-    settings::{Encrypted, Limits, Settings},
+    serve::{Encrypted, Limits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},
 };
 use socket2::{Domain, Socket, Type};
@@ -53,7 +52,7 @@ impl Scene {
             tcp_connections_per_source: PLACES,
             tcp_slow: Duration::from_millis(300),
             tcp_idle: Duration::from_millis(300),
-            ..Settings::defaults().limits
+            ..Limits::default()
         })
     }
 
@@ -62,7 +61,7 @@ impl Scene {
         let mut sockets = Sockets::bind(&[free], &limits).unwrap();
         let plain = sockets.addresses()[0];
         let (certificate, clients) = encrypted::pair();
-        let listen = Encrypted { tls: vec![free], https: vec![free], quic: vec![free], certificate: None };
+        let listen = Encrypted { listen_tls: vec![free], listen_https: vec![free], listen_quic: vec![free] };
         sockets.bind_encrypted(&listen, certificate).unwrap();
         let encrypted = sockets.encrypted_addresses();
         let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()).synced());
@@ -166,7 +165,7 @@ fn half_messages_from_everywhere_keep_nobody_off() {
         tcp_slow: patient,
         tcp_idle: patient,
         tls_handshake: patient,
-        ..Settings::defaults().limits
+        ..Limits::default()
     };
     let mut scene = Scene::with(limits);
     for (transport, beginning) in [

@@ -15,7 +15,7 @@ use headless_dns::{
     name::Name,
     object::{Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     yaml,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -56,9 +56,11 @@ impl World {
         };
         let runtime = Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-            start_after: Duration::from_millis(50),
-            ready_after: Duration::from_millis(50),
-            stop_after: Duration::from_millis(50),
+            delays: Delays {
+                start_after: Duration::from_millis(50),
+                ready_after: Duration::from_millis(50),
+                stop_after: Duration::from_millis(50),
+            },
         });
         let directory = tempfile::tempdir().unwrap();
         World {

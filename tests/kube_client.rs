@@ -453,7 +453,7 @@ async fn check_expired(stream: impl Stream<Item = Result<WatchEvent<Pod>, Error>
 #[tokio::test(flavor = "multi_thread")]
 async fn versions_expire_and_watchers_list_again() {
     let mut home = Home::new();
-    home.settings.limits.api_changes = 100;
+    home.settings.limits.api.api_changes = 100;
     let server = home.start();
     let pods: Api<Pod> = Api::default_namespaced(client(&server));
     pods.create(&PostParams::default(), &pod("first")).await.unwrap();

@@ -276,7 +276,7 @@ fn changes_are_in_dns_within_milliseconds() {
 #[test]
 fn strangers_at_http_harm_no_query() {
     let mut home = Home::new();
-    home.settings.limits.http_connections = 8;
+    home.settings.limits.program.http_connections = 8;
     write(&home.path("manifests/web.yaml"), &web(1, "", ""));
     let (server, http) = home.start();
     assert_eq!(wait_for(http, "service=nginx").0, 200);
@@ -333,7 +333,7 @@ fn strangers_at_http_harm_no_query() {
 #[test]
 fn those_who_wait_leave_room() {
     let mut home = Home::new();
-    home.settings.limits.http_connections = 8;
+    home.settings.limits.program.http_connections = 8;
     let (server, http) = home.start();
     let ask = || {
         let mut stream = TcpStream::connect(http).unwrap();

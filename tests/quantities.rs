@@ -14,7 +14,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
 };
 use serde_json::{Value, json};
 use std::{
@@ -62,7 +62,7 @@ impl Api {
     fn start() -> Api {
         let mut home = Home::new();
         // The recording's claims stay unbound.
-        home.settings.provision_undeclared = false;
+        home.settings.undeclared_storage_classes = headless_dns::settings::UndeclaredStorageClasses::Wait;
         Api { server: home.start(), _home: home }
     }
 
@@ -307,9 +307,7 @@ fn edit(kept: &Kept, resource: &str, (from, to): (&str, &str)) -> Outcome {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        start_after: Duration::ZERO,
-        ready_after: Duration::ZERO,
-        stop_after: Duration::ZERO,
+        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
     });
     let mut controller = Controller::new(settings, runtime);
     let now = "2026-11-30T16:00:00Z".parse().unwrap();

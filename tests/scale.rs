@@ -8,7 +8,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -25,9 +25,7 @@ fn controller() -> Controller<Simulated> {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-        start_after: Duration::ZERO,
-        ready_after: Duration::ZERO,
-        stop_after: Duration::ZERO,
+        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
     });
     Controller::new(settings, runtime)
 }

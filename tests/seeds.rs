@@ -9,7 +9,7 @@ use headless_dns::{
     object::Kind,
     records::RecordSettings,
     runtime::simulated::{Simulated, SimulationSettings},
-    settings::Settings,
+    settings::{Settings, UndeclaredStorageClasses},
     wire::rdata::RecordType,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -36,21 +36,19 @@ fn run(files: &[&str], more: &str, settings: &Settings) -> Outcome {
     let mut controller = Controller::new(
         ControllerSettings {
             service_cidrs: settings.service_cidrs.clone(),
-            records: RecordSettings::new(settings.cluster_domain.clone(), settings.ttl),
+            records: RecordSettings::new(settings.cluster_domain.first.clone(), settings.ttl),
             built_in_class: settings.default_storage_class,
-            provision_undeclared: settings.provision_undeclared,
-            max_unavailable: settings.max_unavailable,
+            provision_undeclared: settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision,
+            max_unavailable: settings.max_unavailable_stateful_set,
             seed: 1,
         },
         Simulated::new(SimulationSettings {
             pod_cidrs: settings.pod_cidrs.clone(),
-            start_after: settings.simulation.start_after,
-            ready_after: settings.simulation.ready_after,
-            stop_after: settings.simulation.stop_after,
+            delays: settings.simulation.clone(),
         }),
     );
-    let mut manifests =
-        Manifests::new(vec![directory.path().to_owned()]).provisioning_undeclared(settings.provision_undeclared);
+    let mut manifests = Manifests::new(vec![directory.path().to_owned()])
+        .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision);
     let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let end = now + SignedDuration::from_mins(5);
     for object in manifests.scan().applied {
@@ -184,7 +182,7 @@ fn the_sets_of_the_last_tutorial() {
 /// As upstream does it, which a setting asks for.
 #[test]
 fn a_set_that_waits_for_its_class() {
-    let settings = Settings { provision_undeclared: false, ..Settings::defaults() };
+    let settings = Settings { undeclared_storage_classes: UndeclaredStorageClasses::Wait, ..Settings::defaults() };
     let found = run(&["004-a-nginx-web.yaml"], "", &settings);
     assert_eq!([&*found.pods, &*found.claims, &*found.names], ["web-0(Pending)", "www-web-0=-", ""]);
     assert_eq!(found.told, ["warning storage-class-missing"]);

@@ -10,7 +10,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -323,9 +323,7 @@ fn controller(ranges: &[&str]) -> Controller<Simulated> {
     };
     let simulation = SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        start_after: Duration::ZERO,
-        ready_after: Duration::ZERO,
-        stop_after: Duration::ZERO,
+        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
     };
     Controller::new(settings, Simulated::new(simulation))
 }

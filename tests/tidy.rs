@@ -9,15 +9,18 @@ use std::{
 
 /// Which rooms of `src/` a room may import. `docs/architecture.md` draws the same.
 const ROOMS: &[(&str, &[&str])] = &[
-    // Data plane: no Kubernetes, one direction.
+    // Data plane: no Kubernetes, one direction. Each room owns the options that it obeys.
     ("name", &[]),
+    ("duration", &[]),
+    ("options", &["duration", "name"]),
     ("connections", &[]),
     ("accepting", &[]),
+    ("write_timeout", &[]),
     ("wire", &["name"]),
     ("zone", &["diagnostic", "name", "regular_file", "wire"]),
     ("answer", &["name", "wire", "zone"]),
-    ("forward", &["answer", "escape", "name", "regular_file", "settings", "wire", "zone"]),
-    ("serve", &["accepting", "answer", "connections", "forward", "name", "settings", "wire", "zone"]),
+    ("forward", &["answer", "escape", "name", "options", "regular_file", "wire", "zone"]),
+    ("serve", &["accepting", "answer", "connections", "forward", "name", "options", "wire", "write_timeout", "zone"]),
     // From text to objects.
     ("diagnostic", &["escape"]),
     // Every file that a person names is read there.
@@ -27,33 +30,53 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "regular_file", "yaml"]),
+    ("manifest", &["diagnostic", "object", "options", "regular_file", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &[]),
-    ("records", &["escape", "name", "object", "wire", "zone"]),
+    ("runtime", &["options"]),
+    ("records", &["escape", "name", "object", "options", "wire", "zone"]),
     ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
     ("state", &["cluster", "name", "object", "regular_file"]),
     // Seen from outside: nothing here decides anything.
-    ("http", &["accepting", "connections"]),
+    ("http", &["accepting", "connections", "write_timeout"]),
     ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
-    // The program around them; `cli` is imported for its exit codes.
-    ("settings", &["diagnostic", "name", "regular_file", "wire", "yaml"]),
-    ("certificate", &["diagnostic", "regular_file", "settings"]),
-    ("telemetry", &["diagnostic", "escape", "settings"]),
-    ("api", &["cluster", "controller", "escape", "http", "object", "patch", "yaml"]),
+    ("api", &["cluster", "controller", "escape", "http", "object", "options", "patch", "yaml"]),
+    // The program around them.
+    ("exit", &[]),
+    ("certificate", &["diagnostic", "regular_file"]),
+    ("telemetry", &["diagnostic", "escape", "options"]),
+    (
+        "settings",
+        &[
+            "api",
+            "certificate",
+            "diagnostic",
+            "forward",
+            "manifest",
+            "name",
+            "options",
+            "records",
+            "regular_file",
+            "runtime",
+            "serve",
+            "telemetry",
+            "wire",
+            "yaml",
+        ],
+    ),
     (
         "app",
         &[
             "answer",
             "api",
             "certificate",
-            "cli",
             "cluster",
             "controller",
             "diagnostic",
+            "duration",
             "escape",
+            "exit",
             "explain",
             "forward",
             "http",
@@ -74,7 +97,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "demo",
-        &["app", "cli", "controller", "diagnostic", "escape", "name", "object", "regular_file", "settings", "yaml"],
+        &["app", "controller", "diagnostic", "escape", "exit", "name", "object", "regular_file", "settings", "yaml"],
     ),
     (
         "cli",
@@ -84,7 +107,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "certificate",
             "demo",
             "diagnostic",
+            "duration",
             "escape",
+            "exit",
             "explain",
             "http",
             "manifest",
@@ -105,21 +130,31 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
-    ("serve", "settings", &["Encrypted", "Limits", "ProxyProtocol", "RateLimit", "Target", "Transfer"]),
+    // Only what can be set.
+    ("settings", "api", &["ApiLimits"]),
+    ("settings", "certificate", &["CertificateSource"]),
+    ("settings", "forward", &["ForwardOptions", "parse_upstream", "parse_upstreams", "self"]),
+    ("settings", "manifest", &["watch"]),
+    ("settings", "records", &["Ttls"]),
+    ("settings", "runtime", &["simulated"]),
+    (
+        "settings",
+        "serve",
+        &["Encrypted", "Limits", "NotifyTarget", "Permission", "ProxyProtocol", "RateLimit", "TransferPolicy", "self"],
+    ),
+    ("settings", "telemetry", &["LogOptions"]),
     ("settings", "wire", &["cookie", "tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("explain", "controller", &["statefulset"]),
     ("explain", "records", &["SERVICE_NAME_LABEL", "name_schema", "reverse_name"]),
-    ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),
-    ("demo", "cli", &["EXIT_CONFIGURATION", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PERMISSION"]),
 ];
 
 /// Crates that could be replaced one day, and the places that would have to know.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["api/", "app/observe/", "http/"]),
     ("arc_swap", &["wire/cookie.rs", "zone/publish.rs"]),
-    ("clap", &["cli/"]),
+    ("clap", &["cli/", "settings/overrides.rs"]),
     ("hickory_net", &["forward/"]),
     ("hickory_proto", &["demo/client.rs", "explain/answered.rs", "forward/"]),
     ("imbl", &["zone/"]),
@@ -154,7 +189,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls", &["certificate.rs", "forward/", "http/", "serve/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
-    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/"]),
+    ("tokio", &["api/", "app/", "cli/", "connections.rs", "forward/", "http/", "serve/", "write_timeout.rs"]),
     ("tracing_subscriber", &["telemetry.rs", "settings/"]),
 ];
 

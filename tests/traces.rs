@@ -12,7 +12,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -75,9 +75,11 @@ impl World {
         };
         let runtime = Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-            start_after: Duration::from_millis(20),
-            ready_after: Duration::from_millis(300),
-            stop_after: Duration::from_millis(300),
+            delays: Delays {
+                start_after: Duration::from_millis(20),
+                ready_after: Duration::from_millis(300),
+                stop_after: Duration::from_millis(300),
+            },
         });
         let now = "2026-11-21T02:00:00Z".parse().unwrap();
         World { controller: Controller::new(settings, runtime), now, shown: BTreeMap::new() }

@@ -2,8 +2,7 @@
 
 use crate::{cluster::empty, floor, zone};
 use headless_dns::{
-    serve::Sockets,
-    settings::Settings,
+    serve::{Limits, Sockets},
     zone::{Snapshot, channel},
 };
 use hickory_server::{
@@ -78,7 +77,7 @@ fn hickory() {
 }
 
 fn run(snapshot: Snapshot, answer: headless_dns::serve::Answer, took: Option<Duration>) {
-    let mut limits = Settings::defaults().limits;
+    let mut limits = Limits::default();
     limits.udp_threads = 1;
     // All clients of a benchmark have one address.
     (limits.tcp_connections, limits.tcp_connections_per_source) = (10_000, 10_000);

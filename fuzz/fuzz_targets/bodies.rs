@@ -4,7 +4,7 @@
 #![no_main]
 
 use headless_dns::{
-    api::{Alone, Ask, Capacity, Guard, Handle, Log, Options},
+    api::{Alone, ApiLimits, Ask, Capacity, Guard, Handle, Log, Options},
     controller::{Controller, ControllerSettings, Event},
     name::Name,
     records::RecordSettings,
@@ -74,10 +74,13 @@ fn api() -> Alone {
     let handle = Handle::new(ask, || false, Arc::default(), log);
     let options = Options {
         guard: Guard::default(),
-        connections: 8,
-        slow: Duration::from_secs(5),
-        octets: BUDGET,
-        object_octets: BUDGET as u64,
+        limits: ApiLimits {
+            api_connections: 8,
+            api_slow: Duration::from_secs(5),
+            api_octets: BUDGET,
+            api_object_octets: BUDGET as u64,
+            ..ApiLimits::default()
+        },
         problem: Box::new(|| None),
         create_namespaces: true,
         tls: None,

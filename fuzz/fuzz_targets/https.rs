@@ -3,8 +3,7 @@
 
 use headless_dns::{
     name::Name,
-    serve::Alone,
-    settings::{Settings, Transfer},
+    serve::{Alone, Limits, TransferPolicy},
     zone::{self, Snapshot, ZoneSpec},
 };
 use headless_dns_fuzz::{http, mutate};
@@ -27,7 +26,7 @@ thread_local! {
             empty_names: vec![],
         };
         let (_, reader) = zone::channel(Snapshot::new(vec![spec]).synced());
-        Alone::new(reader, Settings::defaults().limits, Transfer::off()).expect("a thread")
+        Alone::new(reader, Limits::default(), TransferPolicy::default()).expect("a thread")
     };
 }
 

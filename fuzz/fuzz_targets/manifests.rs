@@ -10,7 +10,7 @@ use headless_dns::{
     name::Name,
     object::lint,
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     wire::rdata::RecordType,
     zone::{Snapshot, ZoneSpec},
 };
@@ -67,12 +67,7 @@ fn controller() -> Controller<Simulated> {
     let time = Duration::from_millis(50);
     Controller::new(
         settings,
-        Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
-            start_after: time,
-            ready_after: time,
-            stop_after: time,
-        }),
+        Simulated::new(SimulationSettings { pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")], delays: Delays { start_after: time, ready_after: time, stop_after: time } }),
     )
 }
 

@@ -5,8 +5,7 @@
 use headless_dns::{
     answer::Transport,
     name::Name,
-    serve::Alone,
-    settings::{Permission, Settings, Transfer},
+    serve::{Alone, Limits, Permission, TransferPolicy},
     wire::{
         query::Query,
         rdata::{self, RecordType},
@@ -77,9 +76,9 @@ impl World {
             Permission { from: None, key: Some(name("own")) },
             Permission { from: Some("192.0.2.0/24".parse().expect("a range")), key: Some(name("other")) },
         ];
-        let transfer = Transfer { to, keys: keys[..2].to_vec(), ..Transfer::off() };
+        let transfer = TransferPolicy { to, keys: keys[..2].to_vec(), ..TransferPolicy::default() };
         let (_, reader) = zone::channel(snapshot());
-        let server = Alone::new(reader, Settings::defaults().limits, transfer).expect("a thread");
+        let server = Alone::new(reader, Limits::default(), transfer).expect("a thread");
         World { server, keys }
     }
 }

@@ -49,6 +49,7 @@ mod derived;
 mod discovery;
 pub mod guard;
 mod handle;
+mod limits;
 mod log;
 mod negotiate;
 pub mod openapi;
@@ -72,6 +73,7 @@ mod write;
 pub use alone::Alone;
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
+pub use limits::ApiLimits;
 pub use log::{Capacity, Log};
 
 use crate::{controller::Part, http, object::Kind, patch};
@@ -134,14 +136,8 @@ type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
 pub struct Options {
     /// Who may ask.
     pub guard: Guard,
-    /// Open connections in all; watches may take all but an eighth of them.
-    pub connections: usize,
-    /// How long a client may take nothing of a reply, or send nothing of a body it has begun.
-    pub slow: Duration,
-    /// What requests and replies may take in memory together, in octets, by an estimate.
-    pub octets: usize,
-    /// What all objects together may take in memory, in octets, by an estimate, before no more are let in.
-    pub object_octets: u64,
+    /// How much it may take.
+    pub limits: ApiLimits,
     /// What `/readyz` says.
     pub problem: Box<Problem>,
     /// Whether creating something makes its namespace, where upstream refuses it.
@@ -184,18 +180,18 @@ struct Api {
 
 impl Api {
     fn new(handle: Handle, options: Options, workers: tokio::runtime::Handle, stopped: signal::Receiver<bool>) -> Api {
-        let Options { guard, connections, slow, octets, object_octets, problem, create_namespaces, .. } = options;
-        let budget = Budget::new(octets);
+        let Options { guard, limits, problem, create_namespaces, .. } = options;
+        let budget = Budget::new(limits.api_octets);
         Api {
             handle,
             guard,
-            slow,
+            slow: limits.api_slow,
             problem,
             create_namespaces,
-            object_octets,
+            object_octets: limits.api_object_octets,
             workers,
             large: Semaphore::new(WORKERS - 1),
-            watches: Arc::new(Semaphore::new(places(connections))),
+            watches: Arc::new(Semaphore::new(places(limits.api_connections))),
             refused_watches: Arc::default(),
             overtaken_watches: Arc::default(),
             cut: Arc::default(),
@@ -296,7 +292,7 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
         .thread_name("api-worker")
         .enable_time()
         .build()?;
-    let (tls, connections, slow) = (options.tls.clone(), options.connections, options.slow);
+    let (tls, connections, slow) = (options.tls.clone(), options.limits.api_connections, options.limits.api_slow);
     let api = Arc::new(Api::new(handle, options, workers.handle().clone(), stopped));
     let routes = Router::new().fallback(answer).with_state(Arc::clone(&api));
     let limits = http::Limits { connections, head: IDLE, stalled: slow };

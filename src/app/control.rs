@@ -15,8 +15,7 @@ use crate::{
     explain::{self, Explanation, Question, QuestionError, Surroundings},
     metrics::ControlFigures,
     object::{Kind, Object, ObjectKey},
-    runtime::simulated::Simulated,
-    settings::Simulation,
+    runtime::simulated::{Delays, Simulated},
     zone::{Publisher, Snapshot, file::StaticZone},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -82,7 +81,7 @@ pub(super) enum Request {
     Events(Vec<Event>, Instant, Due, SyncSender<Vec<Refusal>>),
     Zones(Vec<StaticZone>, SyncSender<()>),
     /// Pods that start from now on behave so.
-    Simulation(Simulation),
+    Simulation(Delays),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
@@ -185,8 +184,8 @@ impl Control {
     }
 
     /// Has pods that start from now on behave so.
-    pub(super) fn simulate(&self, simulation: Simulation) -> Result<(), Ended> {
-        self.requests.send(Request::Simulation(simulation)).map_err(|_| Ended)
+    pub(super) fn simulate(&self, delays: Delays) -> Result<(), Ended> {
+        self.requests.send(Request::Simulation(delays)).map_err(|_| Ended)
     }
 
     /// Hints to the scan thread, for a watch.
@@ -349,8 +348,8 @@ impl Loop {
                 self.publish(next);
                 Some(Asked::Zones(reply))
             }
-            Request::Simulation(Simulation { start_after, ready_after, stop_after }) => {
-                self.controller.runtime_mut().set_delays(start_after, ready_after, stop_after);
+            Request::Simulation(delays) => {
+                self.controller.runtime_mut().set_delays(delays);
                 None
             }
             Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),

@@ -31,28 +31,28 @@ pub(super) fn raise() -> Option<usize> {
 pub(super) fn fit(settings: &Settings, descriptors: Option<usize>) -> (Settings, Vec<(&'static str, usize, usize)>) {
     let mut fitted = settings.clone();
     let Some(descriptors) = descriptors else { return (fitted, Vec::new()) };
-    let encrypted = &settings.encrypted;
-    let listeners = settings.listen.len() * (settings.limits.udp_threads + 1)
-        + [&encrypted.tls, &encrypted.https, &encrypted.quic].iter().map(|list| list.len()).sum::<usize>()
+    let listeners = settings.listen.len() * (settings.limits.serve.udp_threads + 1)
+        + settings.encrypted.lists().iter().map(|(.., addresses)| addresses.len()).sum::<usize>()
         + 2;
     let left = descriptors.saturating_sub(OWN + listeners);
     let dns = left - left / NOT_DNS;
     let forwarding = settings.forward.is_on();
     let limits = &mut fitted.limits;
     let upstreams = if forwarding { settings.forward.max_in_flight.min(dns / UPSTREAMS).max(1) } else { 0 };
-    limits.tcp_connections = limits.tcp_connections.min(dns.saturating_sub(upstreams)).max(1);
-    limits.tcp_connections_per_source = limits.tcp_connections_per_source.min(limits.tcp_connections);
-    let rest = left.saturating_sub(limits.tcp_connections + upstreams);
-    limits.http_connections = limits.http_connections.min((rest / OBSERVED).max(FEWEST.0));
-    limits.api_connections = limits.api_connections.min(rest.saturating_sub(limits.http_connections).max(FEWEST.1));
+    limits.serve.tcp_connections = limits.serve.tcp_connections.min(dns.saturating_sub(upstreams)).max(1);
+    limits.serve.tcp_connections_per_source = limits.serve.tcp_connections_per_source.min(limits.serve.tcp_connections);
+    let rest = left.saturating_sub(limits.serve.tcp_connections + upstreams);
+    limits.program.http_connections = limits.program.http_connections.min((rest / OBSERVED).max(FEWEST.0));
+    limits.api.api_connections =
+        limits.api.api_connections.min(rest.saturating_sub(limits.program.http_connections).max(FEWEST.1));
     if forwarding {
         fitted.forward.max_in_flight = upstreams;
     }
     let (old, new) = (&settings.limits, &fitted.limits);
     let mut lowered = vec![
-        ("limits.tcpConnections", old.tcp_connections, new.tcp_connections),
-        ("limits.httpConnections", old.http_connections, new.http_connections),
-        ("limits.apiConnections", old.api_connections, new.api_connections),
+        ("limits.tcpConnections", old.serve.tcp_connections, new.serve.tcp_connections),
+        ("limits.httpConnections", old.program.http_connections, new.program.http_connections),
+        ("limits.apiConnections", old.api.api_connections, new.api.api_connections),
         ("forward.maxInFlight", settings.forward.max_in_flight, fitted.forward.max_in_flight),
     ];
     lowered.retain(|(_, old, new)| old != new);
@@ -64,10 +64,10 @@ pub(super) fn tell(settings: &Settings, descriptors: Option<usize>, lowered: &[(
     let limits = &settings.limits;
     tracing::info!(
         most = descriptors.map_or("any number".to_owned(), |most| most.to_string()),
-        tcp = limits.tcp_connections,
+        tcp = limits.serve.tcp_connections,
         upstreams = if settings.forward.is_on() { settings.forward.max_in_flight } else { 0 },
-        api = limits.api_connections,
-        metrics = limits.http_connections,
+        api = limits.api.api_connections,
+        metrics = limits.program.http_connections,
         "open files and connections"
     );
     for (key, old, new) in lowered {
@@ -78,12 +78,12 @@ pub(super) fn tell(settings: &Settings, descriptors: Option<usize>, lowered: &[(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::parse_upstream;
+    use crate::forward::parse_upstream;
 
     #[test]
     fn dns_has_its_share() {
         let mut settings = Settings::defaults();
-        settings.limits.udp_threads = 2;
+        settings.limits.serve.udp_threads = 2;
         // descriptors, forwarding, then tcp, upstreams, api, metrics
         let rows = [
             (None, true, [1024, 512, 2048, 256]),
@@ -100,8 +100,12 @@ mod tests {
                 if forwarding { parse_upstream("192.0.2.1").into_iter().collect() } else { Vec::new() };
             let (fitted, lowered) = fit(&settings, descriptors);
             let limits = &fitted.limits;
-            let got =
-                [limits.tcp_connections, fitted.forward.max_in_flight, limits.api_connections, limits.http_connections];
+            let got = [
+                limits.serve.tcp_connections,
+                fitted.forward.max_in_flight,
+                limits.api.api_connections,
+                limits.program.http_connections,
+            ];
             assert_eq!(got, expected, "{descriptors:?} {forwarding}");
             assert_eq!(lowered.is_empty(), expected == [1024, 512, 2048, 256], "{lowered:?}");
             // What is lower already is not lowered again, as when the settings are read again.

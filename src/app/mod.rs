@@ -45,7 +45,7 @@ use crate::{
     name::NameError,
     runtime::simulated::{Simulated, SimulationSettings},
     serve::{ListenError, Notifier, Serving, Sockets},
-    settings::{Overrides, Settings},
+    settings::{Overrides, Settings, UndeclaredStorageClasses},
     state::{StateError, Store, volumes::HostRoot},
     zone::{self, JournalLimits, Reader, Snapshot},
 };
@@ -153,7 +153,7 @@ impl Server {
         let most = descriptors::raise();
         let (settings, lowered) = descriptors::fit(&settings, most);
         descriptors::tell(&settings, most, &lowered);
-        let mut sockets = Sockets::bind(&settings.listen, &settings.limits)?
+        let mut sockets = Sockets::bind(&settings.listen, &settings.limits.serve)?
             .transferring(settings.transfer.clone())
             .behind(settings.proxy_protocol.clone())
             .limiting(&settings.rate_limit);
@@ -217,7 +217,7 @@ impl Server {
         // dropping `serving` ends it.
         let serving = sockets
             .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
-            .serve(reader.clone(), settings.limits.clone())
+            .serve(reader.clone(), settings.limits.serve.clone())
             .map_err(system("starting the threads that answer"))?;
         serving.log_queries(settings.log.queries.0);
         let journal = match (state, root) {
@@ -239,7 +239,8 @@ impl Server {
             control_loop.record_in(journal);
         }
         let published = control_loop.published();
-        let kept = api::Capacity { changes: settings.limits.api_changes, octets: settings.limits.api_change_octets };
+        let kept =
+            api::Capacity { changes: settings.limits.api.api_changes, octets: settings.limits.api.api_change_octets };
         let log = api_listener.as_ref().map(|_| control_loop.keep_log(kept));
         let scanner = Scanner::new(&settings, (certificate, cookie_secrets), requests.clone(), Arc::clone(&figures));
         let control = Control::new(requests, scans, scanner.diagnostics(), health);
@@ -267,7 +268,7 @@ impl Server {
         };
         // Whatever fails from here on, dropping `server` ends what runs already.
         if let Some(listener) = listener {
-            let connections = server.settings.limits.http_connections;
+            let connections = server.settings.limits.program.http_connections;
             let observed = server.observed(published, connections);
             let serving = observe::serve(listener, observed, connections);
             server.http = Some(serving.map_err(system("starting the HTTP thread"))?);
@@ -275,10 +276,7 @@ impl Server {
         if let (Some(listener), Some((log, stored))) = (api_listener, log) {
             let options = api::Options {
                 guard: Guard { token },
-                connections: server.settings.limits.api_connections,
-                slow: server.settings.limits.api_slow,
-                octets: server.settings.limits.api_octets,
-                object_octets: server.settings.limits.api_object_octets,
+                limits: server.settings.limits.api.clone(),
                 problem: Box::new({
                     let (readiness, reader) = (server.readiness.clone(), server.reader.clone());
                     move || readiness.problem(&reader)
@@ -351,7 +349,7 @@ impl Server {
             reader: self.reader.clone(),
             readiness: self.readiness.clone(),
             published,
-            cluster_domain: self.settings.cluster_domain.clone(),
+            cluster_domain: self.settings.cluster_domain.first.clone(),
             waiting,
             control: self.control.clone(),
             explaining: observe::explaining(),
@@ -362,7 +360,7 @@ impl Server {
         let mut directories = settings.manifests.clone();
         directories.push(settings.zones.clone());
         let (timing, hints) = (&settings.watch, self.control.hints());
-        watch(directories, timing.settle, timing.rescan, move || hints.hint())
+        watch(directories, timing, move || hints.hint())
     }
 
     /// The addresses served.
@@ -467,7 +465,7 @@ fn join(thread: Option<JoinHandle<()>>) {
 fn certificate(settings: &Settings) -> Result<Option<Certificate>, Box<Diagnostic>> {
     let protects_api = settings.api_listen.is_some() && settings.api_token_file.is_some();
     let needed = !settings.encrypted.is_empty() || protects_api;
-    let source = settings.encrypted.certificate.as_ref().filter(|_| needed);
+    let source = settings.tls.as_ref().filter(|_| needed);
     source.map(Certificate::open).transpose()
 }
 
@@ -476,8 +474,8 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
         service_cidrs: settings.service_cidrs.clone(),
         records: zones::record_settings(settings),
         built_in_class: settings.default_storage_class,
-        provision_undeclared: settings.provision_undeclared,
-        max_unavailable: settings.max_unavailable,
+        provision_undeclared: settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision,
+        max_unavailable: settings.max_unavailable_stateful_set,
         seed: fastrand::u64(..),
     }
 }
@@ -491,17 +489,12 @@ fn journals(settings: &Settings) -> JournalLimits {
     let transfer = &settings.transfer;
     match transfer.to.is_empty() {
         true => JournalLimits::default(),
-        false => JournalLimits { changes: transfer.journal_changes, octets: transfer.journal_octets },
+        false => JournalLimits { changes: transfer.journal.changes, octets: transfer.journal.octets },
     }
 }
 
 fn simulated(settings: &Settings) -> Simulated {
-    Simulated::new(SimulationSettings {
-        pod_cidrs: settings.pod_cidrs.clone(),
-        start_after: settings.simulation.start_after,
-        ready_after: settings.simulation.ready_after,
-        stop_after: settings.simulation.stop_after,
-    })
+    Simulated::new(SimulationSettings { pod_cidrs: settings.pod_cidrs.clone(), delays: settings.simulation.clone() })
 }
 
 /// Seconds since 1970, as a first SOA serial (grows over restarts even without a state directory).

@@ -1,35 +1,33 @@
 //! SIGHUP: settings, manifests and static zones are read again, and what can change in a running server does.
 //!
-//! | changes at once                                | takes effect after a restart                          |
-//! |------------------------------------------------|-------------------------------------------------------|
-//! | `manifests`, `zones`, `watch`                  | `listen…`, `tls`, `proxyProtocol`, `stateDirectory`   |
-//! |                                                | `cookies` (not what is in its file), `rateLimit`      |
-//! | `simulation`, for pods that start from then on | `clusterDomain`, `reverseZones`, `podNames`           |
-//! | `limits.lameDuck`                              | `ttl`, `ttls`, `negativeTtl`, `emptyServices`         |
-//! | `log.filter`, `log.queries`                    | `podCidrs`, `serviceCidrs`, `identity`, `log.format`  |
-//! |                                                | `transfer`, `metricsListen`, `defaultStorageClass`    |
-//! |                                                | `undeclaredStorageClasses`, `hostPathRoot`            |
-//! |                                                | all other `limits`                                    |
+//! What changes at once is listed in [`LIVE`], and in the head of the settings file; everything else takes effect after a
+//! restart.
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
 use super::{Server, descriptors};
 use crate::{
     diagnostic::has_error,
-    settings::{Encrypted, Limits, Log, Overrides, Settings},
+    settings::{Overrides, Settings},
     telemetry,
 };
 
 /// What stays when the settings cannot be used.
 const KEPT: &str = "the settings in use stay as they are";
 
-/// What becomes of settings that were read again.
-struct Merged {
-    /// The settings in use from now on.
-    settings: Settings,
-    /// Keys that differ and stay as they are until a restart.
-    waiting: Vec<&'static str>,
-}
+/// Takes one key of new settings into those in use.
+type Take = fn(&mut Settings, &Settings);
+
+/// Keys that a running server changes at once (`simulation` for pods that start from then on).
+const LIVE: [(&str, Take); 7] = [
+    ("manifests", |used, new| used.manifests.clone_from(&new.manifests)),
+    ("zones", |used, new| used.zones.clone_from(&new.zones)),
+    ("watch", |used, new| used.watch.clone_from(&new.watch)),
+    ("simulation", |used, new| used.simulation.clone_from(&new.simulation)),
+    ("limits.lameDuck", |used, new| used.limits.program.lame_duck = new.limits.program.lame_duck),
+    ("log.filter", |used, new| used.log.filter.clone_from(&new.log.filter)),
+    ("log.queries", |used, new| used.log.queries = new.log.queries),
+];
 
 impl Server {
     /// The same server with what the command line and the environment said, so that [`Server::reload`] reads the
@@ -66,7 +64,7 @@ impl Server {
     /// Changes what can be changed.
     fn take(&mut self, new: Settings) {
         let (new, _) = descriptors::fit(&new, descriptors::raise());
-        let Merged { mut settings, waiting } = merge(&self.settings, new);
+        let (mut settings, waiting) = merge(&self.settings, &new);
         let file = settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
         for key in waiting {
             tracing::warn!("{key}: changed in {file}; takes effect after a restart");
@@ -106,177 +104,28 @@ impl Server {
     }
 }
 
-/// Keeps of the old settings what a running server cannot change, and tells which keys those are. No `..` here: a new
-/// setting that nobody thought of does not compile.
-fn merge(old: &Settings, new: Settings) -> Merged {
-    let mut waiting = Vec::new();
-    let Settings {
-        file,
-        listen,
-        encrypted,
-        proxy_protocol,
-        cookies,
-        rate_limit,
-        metrics_listen,
-        api_listen,
-        api_token_file,
-        api_create_namespaces,
-        manifests,
-        manifests_chosen,
-        zones,
-        zones_chosen,
-        state_directory,
-        host_path_root,
-        cluster_domain,
-        further_domains,
-        reverse_zones,
-        reverse_zones_chosen: _,
-        forward,
-        ttl,
-        ttls,
-        negative_ttl,
-        pod_names,
-        empty_services_exist: empty,
-        pod_cidrs,
-        service_cidrs,
-        identity,
-        default_storage_class: class,
-        provision_undeclared,
-        max_unavailable,
-        simulation,
-        watch,
-        limits,
-        transfer,
-        log,
-    } = new;
-    let limits = merge_limits(&old.limits, limits, &mut waiting);
-    let old_domains = (old.cluster_domain.clone(), old.further_domains.clone());
-    let domains = keep("clusterDomain", &old_domains, &(cluster_domain, further_domains), &mut waiting);
-    let Log { filter, json, queries } = log;
-    let settings = Settings {
-        file,
-        listen: keep("listen", &old.listen, &listen, &mut waiting),
-        encrypted: merge_encrypted(&old.encrypted, encrypted, &mut waiting),
-        proxy_protocol: keep("proxyProtocol", &old.proxy_protocol, &proxy_protocol, &mut waiting),
-        cookies: keep("cookies", &old.cookies, &cookies, &mut waiting),
-        rate_limit: keep("rateLimit", &old.rate_limit, &rate_limit, &mut waiting),
-        metrics_listen: keep("metricsListen", &old.metrics_listen, &metrics_listen, &mut waiting),
-        api_listen: keep("apiListen", &old.api_listen, &api_listen, &mut waiting),
-        api_token_file: keep("apiTokenFile", &old.api_token_file, &api_token_file, &mut waiting),
-        api_create_namespaces: keep(
-            "apiCreateNamespaces",
-            &old.api_create_namespaces,
-            &api_create_namespaces,
-            &mut waiting,
-        ),
-        manifests,
-        manifests_chosen,
-        zones,
-        zones_chosen,
-        state_directory: keep("stateDirectory", &old.state_directory, &state_directory, &mut waiting),
-        host_path_root: keep("hostPathRoot", &old.host_path_root, &host_path_root, &mut waiting),
-        cluster_domain: domains.0,
-        further_domains: domains.1,
-        reverse_zones: keep("reverseZones", &old.reverse_zones, &reverse_zones, &mut waiting),
-        reverse_zones_chosen: old.reverse_zones_chosen,
-        forward: keep("forward", &old.forward, &forward, &mut waiting),
-        ttl: keep("ttl", &old.ttl, &ttl, &mut waiting),
-        ttls: keep("ttls", &old.ttls, &ttls, &mut waiting),
-        negative_ttl: keep("negativeTtl", &old.negative_ttl, &negative_ttl, &mut waiting),
-        pod_names: keep("podNames", &old.pod_names, &pod_names, &mut waiting),
-        empty_services_exist: keep("emptyServices", &old.empty_services_exist, &empty, &mut waiting),
-        pod_cidrs: keep("podCidrs", &old.pod_cidrs, &pod_cidrs, &mut waiting),
-        service_cidrs: keep("serviceCidrs", &old.service_cidrs, &service_cidrs, &mut waiting),
-        identity: keep("identity", &old.identity, &identity, &mut waiting),
-        default_storage_class: keep("defaultStorageClass", &old.default_storage_class, &class, &mut waiting),
-        provision_undeclared: keep(
-            "undeclaredStorageClasses",
-            &old.provision_undeclared,
-            &provision_undeclared,
-            &mut waiting,
-        ),
-        max_unavailable: keep("maxUnavailableStatefulSet", &old.max_unavailable, &max_unavailable, &mut waiting),
-        simulation,
-        watch,
-        limits,
-        transfer: keep("transfer", &old.transfer, &transfer, &mut waiting),
-        log: Log { filter, json: keep("log.format", &old.log.json, &json, &mut waiting), queries },
-    };
-    Merged { settings, waiting }
+/// The settings in use from now on, and the keys that differ and stay as they are until a restart.
+fn merge(old: &Settings, new: &Settings) -> (Settings, Vec<String>) {
+    let mut used = Settings { file: new.file.clone(), named: new.named, ..old.clone() };
+    for (_, take) in LIVE {
+        take(&mut used, new);
+    }
+    let waiting = waiting(&used, new);
+    (used, waiting)
 }
 
-fn merge_encrypted(old: &Encrypted, new: Encrypted, waiting: &mut Vec<&'static str>) -> Encrypted {
-    // As above.
-    let Encrypted { tls, https, quic, certificate } = new;
-    Encrypted {
-        tls: keep("listenTls", &old.tls, &tls, waiting),
-        https: keep("listenHttps", &old.https, &https, waiting),
-        quic: keep("listenQuic", &old.quic, &quic, waiting),
-        certificate: keep("tls", &old.certificate, &certificate, waiting),
+/// The keys whose values differ, single ones of the sections that are only in part for the start.
+fn waiting(used: &Settings, new: &Settings) -> Vec<String> {
+    let within = |section: &str, keys: Vec<String>| keys.iter().map(|key| format!("{section}.{key}")).collect();
+    let mut waiting = used.encrypted.differing(&new.encrypted);
+    for key in used.differing(new) {
+        match key.as_str() {
+            "limits" => waiting.extend::<Vec<String>>(within("limits", used.limits.differing(&new.limits))),
+            "log" => waiting.extend::<Vec<String>>(within("log", used.log.differing(&new.log))),
+            _ => waiting.push(key),
+        }
     }
-}
-
-fn merge_limits(old: &Limits, new: Limits, waiting: &mut Vec<&'static str>) -> Limits {
-    // As above.
-    let Limits {
-        udp_threads,
-        udp_payload,
-        tcp_connections,
-        tcp_connections_per_source: per_source,
-        tcp_idle,
-        tcp_slow,
-        tls_handshake,
-        queries_per_connection: queries,
-        https_streams,
-        quic_connections,
-        quic_connections_per_source: quic_per_source,
-        quic_streams,
-        http_connections,
-        api_connections,
-        api_changes,
-        api_change_octets,
-        api_octets,
-        api_object_octets,
-        api_slow,
-        lame_duck,
-    } = new;
-    let old_per_source = &old.tcp_connections_per_source;
-    let old_quic_per_source = &old.quic_connections_per_source;
-    Limits {
-        udp_threads: keep("limits.udpThreads", &old.udp_threads, &udp_threads, waiting),
-        udp_payload: keep("limits.udpPayload", &old.udp_payload, &udp_payload, waiting),
-        tcp_connections: keep("limits.tcpConnections", &old.tcp_connections, &tcp_connections, waiting),
-        tcp_connections_per_source: keep("limits.tcpConnectionsPerSource", old_per_source, &per_source, waiting),
-        tcp_idle: keep("limits.tcpIdle", &old.tcp_idle, &tcp_idle, waiting),
-        tcp_slow: keep("limits.tcpSlow", &old.tcp_slow, &tcp_slow, waiting),
-        tls_handshake: keep("limits.tlsHandshake", &old.tls_handshake, &tls_handshake, waiting),
-        queries_per_connection: keep("limits.queriesPerConnection", &old.queries_per_connection, &queries, waiting),
-        https_streams: keep("limits.httpsStreams", &old.https_streams, &https_streams, waiting),
-        quic_connections: keep("limits.quicConnections", &old.quic_connections, &quic_connections, waiting),
-        quic_connections_per_source: keep(
-            "limits.quicConnectionsPerSource",
-            old_quic_per_source,
-            &quic_per_source,
-            waiting,
-        ),
-        quic_streams: keep("limits.quicStreams", &old.quic_streams, &quic_streams, waiting),
-        http_connections: keep("limits.httpConnections", &old.http_connections, &http_connections, waiting),
-        api_connections: keep("limits.apiConnections", &old.api_connections, &api_connections, waiting),
-        api_changes: keep("limits.apiChanges", &old.api_changes, &api_changes, waiting),
-        api_change_octets: keep("limits.apiChangeOctets", &old.api_change_octets, &api_change_octets, waiting),
-        api_octets: keep("limits.apiOctets", &old.api_octets, &api_octets, waiting),
-        api_object_octets: keep("limits.apiObjectOctets", &old.api_object_octets, &api_object_octets, waiting),
-        api_slow: keep("limits.apiSlow", &old.api_slow, &api_slow, waiting),
-        lame_duck,
-    }
-}
-
-/// The old value; notes the key if the new one differs.
-fn keep<T: Clone + PartialEq>(key: &'static str, old: &T, new: &T, waiting: &mut Vec<&'static str>) -> T {
-    if old != new {
-        waiting.push(key);
-    }
-    old.clone()
+    waiting
 }
 
 #[cfg(test)]
@@ -307,7 +156,7 @@ mod tests {
             ("log: {queries: 1/10}\n", &[]),
             (
                 "metricsListen: \"127.0.0.1:0\"\nlimits: {httpConnections: 9}\n",
-                &["limits.httpConnections", "metricsListen"],
+                &["metricsListen", "limits.httpConnections"],
             ),
             ("log: {format: json}\n", &["log.format"]),
             ("defaultStorageClass: false\n", &["defaultStorageClass"]),
@@ -346,10 +195,17 @@ mod tests {
         for &(text, expected) in rows {
             let new = read(directory.path(), text);
             assert_ne!(old, new, "{text}");
-            let Merged { settings, waiting } = merge(&old, new.clone());
+            let (settings, waiting) = merge(&old, &new);
             assert_eq!(waiting, expected, "{text}");
-            assert_eq!(settings, if expected.is_empty() { new } else { old.clone() }, "{text}");
-            assert!(merge(&settings, settings.clone()).waiting.is_empty(), "{text}");
+            assert_eq!(
+                Settings { named: new.named, ..settings.clone() },
+                match expected.is_empty() {
+                    true => new,
+                    false => Settings { named: new.named, ..old.clone() },
+                },
+                "{text}"
+            );
+            assert!(merge(&settings, &settings).1.is_empty(), "{text}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     metrics::ControlFigures,
     object::ObjectKey,
     runtime::simulated::check_annotations,
-    settings::Settings,
+    settings::{Settings, UndeclaredStorageClasses},
     telemetry,
     zone::file::ZoneFiles,
 };
@@ -120,7 +120,7 @@ struct Ending;
 /// The manifests that the settings name, looked at as the runtime and the volumes of these settings would take them.
 pub(super) fn manifests(settings: &Settings) -> Manifests {
     Manifests::new(settings.manifests.clone())
-        .provisioning_undeclared(settings.provision_undeclared)
+        .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision)
         .checking_annotations(check_annotations)
 }
 

@@ -4,7 +4,7 @@
 //! is doing. A disk or a network file system that never answers cannot keep the process from ending.
 
 use super::{Server, StartError};
-use crate::cli::{EXIT_INTERNAL, EXIT_OK};
+use crate::exit::Exit;
 use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -66,7 +66,7 @@ impl Signals {
     ///
     /// # Errors
     /// What `start` says.
-    pub fn run(self, start: impl FnOnce() -> Result<Server, StartError> + Send + 'static) -> Result<u8, StartError> {
+    pub fn run(self, start: impl FnOnce() -> Result<Server, StartError> + Send + 'static) -> Result<Exit, StartError> {
         let Signals { runtime, mut received, patience } = self;
         let (order, orders) = sync_channel(ORDERS);
         let (tell, mut told) = mpsc::channel(ORDERS);
@@ -76,13 +76,13 @@ impl Signals {
             let name = match until_signalled(&mut received, &order, &mut told).await {
                 Ok(name) => name,
                 Err(Told::NotStarted(error)) => return Err(error),
-                Err(_) => return Ok(EXIT_INTERNAL),
+                Err(_) => return Ok(Exit::Internal),
             };
             tracing::info!(signal = name, "stopping");
             match end(&mut received, &order, &mut told, patience).await {
-                Ok(()) => Ok(EXIT_OK),
+                Ok(()) => Ok(Exit::Ok),
                 Err(Told::NotStarted(error)) => Err(error),
-                Err(_) => Ok(EXIT_INTERNAL),
+                Err(_) => Ok(Exit::Internal),
             }
         })
     }
@@ -111,7 +111,7 @@ fn serve(start: impl FnOnce() -> Result<Server, StartError>, orders: &Receiver<O
             }
             Ok(Order::Retire) => {
                 server.retire();
-                say(Told::Retired(server.settings().limits.lame_duck));
+                say(Told::Retired(server.settings().limits.program.lame_duck));
             }
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
                 server.stop();
@@ -254,7 +254,7 @@ mod tests {
             let source = io::Error::other(hold.recv().unwrap_err());
             Err(StartError::System { what: "test", source })
         });
-        assert_eq!(code.unwrap(), EXIT_INTERNAL);
+        assert_eq!(code.unwrap(), Exit::Internal);
         drop(held);
     }
 

@@ -4,7 +4,7 @@ use super::{AHEAD, StartError, serial_of};
 use crate::{
     name::Name,
     records::{RecordSettings, Ttls, name_schema::FixedName},
-    settings::{self, Settings},
+    settings::{EmptyServices, PodNames, Settings},
     zone::ZoneSpec,
 };
 use jiff::Timestamp;
@@ -43,38 +43,26 @@ pub(super) fn specs(
     let mut specs = Vec::new();
     for domain in settings.cluster_domains() {
         let mut empty_names = vec![FixedName::Services.in_domain(domain)?];
-        if settings.pod_names {
+        if settings.pod_names == PodNames::Verified {
             empty_names.push(FixedName::PodAddresses.in_domain(domain)?);
         }
         specs.push(spec(domain, domain, empty_names)?);
     }
     for origin in &settings.reverse_zones {
-        specs.push(spec(origin, &settings.cluster_domain, Vec::new())?);
+        specs.push(spec(origin, &settings.cluster_domain.first, Vec::new())?);
     }
     Ok(specs)
 }
 
 /// How objects become names.
 pub(super) fn record_settings(settings: &Settings) -> RecordSettings {
-    // No `..`: a new kind of record that nobody thought of does not compile.
-    let settings::Ttls { headless, pods, cluster_ip, srv, ptr, external_name, replaced } = settings.ttls.clone();
-    let or_default = |ttl: Option<u32>| ttl.unwrap_or(settings.ttl);
     RecordSettings {
-        cluster_domain: settings.cluster_domain.clone(),
-        further_domains: settings.further_domains.clone(),
-        ttls: Ttls {
-            headless: or_default(headless),
-            pods: or_default(pods),
-            cluster_ip: or_default(cluster_ip),
-            srv: or_default(srv),
-            ptr: or_default(ptr),
-            external_name: or_default(external_name),
-            replaced,
-            other: settings.ttl,
-        },
-        pod_names: settings.pod_names,
+        cluster_domain: settings.cluster_domain.first.clone(),
+        further_domains: settings.cluster_domain.further.clone(),
+        ttls: Ttls { other: settings.ttl, ..settings.ttls },
+        pod_names: settings.pod_names == PodNames::Verified,
         pointers: !settings.reverse_zones.is_empty(),
-        empty_services_exist: settings.empty_services_exist,
+        empty_services_exist: settings.empty_services == EmptyServices::Nodata,
     }
 }
 

@@ -1,16 +1,27 @@
-//! Commands and flags.
+//! Commands and flags; and the environment, which clap reads where no flag is given.
 
-use super::EXIT_USAGE;
-use crate::settings::{OptionalAddress, Overrides, parse_duration, parse_listen, parse_upstream};
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use crate::{diagnostic::Diagnostic, duration::parse_duration, settings::Overrides};
+use clap::{
+    Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    builder::{OsStr, Resettable},
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
+use std::{
+    env,
+    error::Error,
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Authoritative DNS for stateful pods: Kubernetes manifests in, stable names out.
 #[derive(Debug, Parser)]
 #[command(name = "headless-dns", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    pub flags: Flags,
+    pub overrides: Overrides,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -25,11 +36,9 @@ waited for did not come in time (wait), 77 a permission is missing,
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve DNS from manifests and zones until SIGTERM or SIGINT; SIGHUP re-reads everything (the default)
-    Serve(Flags),
+    Serve,
     /// Read settings, manifests and zones, tell everything that is wrong with them, and serve nothing
     Check {
-        #[command(flatten)]
-        flags: Flags,
         /// Exit with 78 for warnings, too
         #[arg(long)]
         strict: bool,
@@ -42,17 +51,10 @@ pub(super) enum Command {
     /// Exit codes: 0 the name resolves, 1 it does not, 64 it is no name, 70 the server cannot be understood, 78
     /// settings cannot be used.
     #[command(verbatim_doc_comment)]
-    Explain {
-        #[command(flatten)]
-        flags: Flags,
-        #[command(flatten)]
-        wanted: Wanted,
-    },
+    Explain(Wanted),
     /// Wait until a Service has so many addresses in DNS, and print them with the names of the pods; works while the
     /// server is still starting
     Wait {
-        #[command(flatten)]
-        flags: Flags,
         /// The Service; without a namespace in `default`
         #[arg(long, value_name = "[NAMESPACE/]NAME")]
         service: String,
@@ -68,8 +70,6 @@ pub(super) enum Command {
     },
     /// Print a kubeconfig for kubectl and client libraries
     Kubeconfig {
-        #[command(flatten)]
-        flags: Flags,
         /// Address of the API as clients know it; else that of apiListen
         #[arg(long, value_name = "URL")]
         server: Option<String>,
@@ -97,7 +97,7 @@ pub(super) struct Wanted {
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     pub namespace: String,
     /// Where the server answers HTTP; else what the settings say in metricsListen
-    #[arg(long, value_name = "URL", value_parser = super::explain::parse_server)]
+    #[arg(long, value_name = "URL", value_parser = parse_server)]
     pub server: Option<SocketAddr>,
     /// How to tell it
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
@@ -116,144 +116,91 @@ pub(super) enum Output {
     Json,
 }
 
-/// What `serve` and `check` take; also accepted before the command.
-#[derive(Debug, Clone, Default, PartialEq, Args)]
-pub(super) struct Flags {
-    /// Settings file; else config/headless-dns.yaml, /etc/headless-dns/headless-dns.yaml, or built-in defaults
-    /// [env: HEADLESS_DNS_CONFIG]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Directory of manifests; repeatable [env: HEADLESS_DNS_MANIFESTS, separated as in PATH]
-    #[arg(long, value_name = "DIR")]
-    manifests: Vec<PathBuf>,
-    /// Directory of static zones [env: HEADLESS_DNS_ZONES]
-    #[arg(long, value_name = "DIR")]
-    zones: Option<PathBuf>,
-    /// Address to serve over UDP and TCP; repeatable; port 0 takes a free one [env: HEADLESS_DNS_LISTEN, separated by
-    /// commas]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
-    listen: Vec<SocketAddr>,
-    /// Address to serve over TLS; repeatable; the settings file names the certificate [env: HEADLESS_DNS_LISTEN_TLS]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
-    listen_tls: Vec<SocketAddr>,
-    /// Address to serve over HTTPS, at /dns-query; repeatable [env: HEADLESS_DNS_LISTEN_HTTPS]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
-    listen_https: Vec<SocketAddr>,
-    /// Address to serve over QUIC; repeatable [env: HEADLESS_DNS_LISTEN_QUIC]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
-    listen_quic: Vec<SocketAddr>,
-    /// Address of metrics, health and waiting over HTTP, or `none` [env: HEADLESS_DNS_METRICS_LISTEN]
-    #[arg(long, value_name = "ADDR:PORT")]
-    metrics_listen: Option<OptionalAddress>,
-    /// Address of the Kubernetes API over HTTP, or `none` [env: HEADLESS_DNS_API_LISTEN]
-    #[arg(long, value_name = "ADDR:PORT")]
-    api_listen: Option<OptionalAddress>,
-    /// Domain of the cluster; repeatable, each holds the same names [env: HEADLESS_DNS_CLUSTER_DOMAIN, with commas]
-    #[arg(long, value_name = "NAME")]
-    cluster_domain: Vec<String>,
-    /// Directory of what survives a restart; `none` keeps everything in memory [env: HEADLESS_DNS_STATE_DIR]
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Server to ask for names outside our zones: 192.0.2.1, tls://192.0.2.1#dns.example, `system` for those of
-    /// /etc/resolv.conf, `none` for nobody; repeatable [env: HEADLESS_DNS_FORWARD, separated by commas]
-    #[arg(long, value_name = "ADDR", value_parser = upstream)]
-    forward: Vec<String>,
+/// Where a server answers HTTP, with or without `http://`.
+fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    bare.parse().map_err(|_| format!("`{text}` is no address with a port; write http://127.0.0.1:9153"))
 }
 
-/// Says at once what is no upstream.
-fn upstream(text: &str) -> Result<String, String> {
-    if text != "none" {
-        parse_upstream(text)?;
-    }
-    Ok(text.to_owned())
+/// Why there are no arguments.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// The command line is wrong, or asks for help or the version.
+    CommandLine(clap::Error),
+    /// A variable is wrong; it stands in the place of the file.
+    Variable(Box<Diagnostic>),
 }
 
-impl Flags {
-    /// These flags from before the command, and those behind it, which win where there can be only one.
-    pub(super) fn and(self, behind: Flags) -> Flags {
-        let Flags {
-            config,
-            mut manifests,
-            zones,
-            mut listen,
-            mut listen_tls,
-            mut listen_https,
-            mut listen_quic,
-            metrics_listen,
-            api_listen,
-            mut cluster_domain,
-            state_dir,
-            mut forward,
-        } = self;
-        manifests.extend(behind.manifests);
-        listen.extend(behind.listen);
-        listen_tls.extend(behind.listen_tls);
-        listen_https.extend(behind.listen_https);
-        listen_quic.extend(behind.listen_quic);
-        forward.extend(behind.forward);
-        cluster_domain.extend(behind.cluster_domain);
-        Flags {
-            config: behind.config.or(config),
-            manifests,
-            zones: behind.zones.or(zones),
-            listen,
-            listen_tls,
-            listen_https,
-            listen_quic,
-            metrics_listen: behind.metrics_listen.or(metrics_listen),
-            api_listen: behind.api_listen.or(api_listen),
-            cluster_domain,
-            state_dir: behind.state_dir.or(state_dir),
-            forward,
+/// Reads the command line, of which the first is the program's own name, and the environment for what no flag says.
+pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Unreadable> {
+    let line: Vec<OsString> = arguments.into_iter().collect();
+    let alone = |arg: Arg| arg.env(Resettable::<OsStr>::Reset);
+    let matches = match Arguments::command().mut_args(alone).try_get_matches_from(&line) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => return Err(Unreadable::CommandLine(error)),
+        // The version, or help, in which the variables are named.
+        Err(error) => {
+            let help = Arguments::command().try_get_matches_from(&line);
+            return Err(Unreadable::CommandLine(help.err().unwrap_or(error)));
         }
+    };
+    let arguments = of_matches(&matches).map_err(Unreadable::CommandLine)?;
+    if !takes_settings(&arguments.command) {
+        return Ok(arguments);
     }
-
-    pub(super) fn overrides(&self) -> Overrides {
-        let Flags {
-            config,
-            manifests,
-            zones,
-            listen,
-            listen_tls,
-            listen_https,
-            listen_quic,
-            metrics_listen,
-            api_listen,
-            cluster_domain,
-            state_dir,
-            forward,
-        } = self.clone();
-        Overrides {
-            config,
-            manifests,
-            zones,
-            listen,
-            listen_tls,
-            listen_https,
-            listen_quic,
-            metrics_listen,
-            api_listen,
-            cluster_domain,
-            state_directory: state_dir,
-            forward,
-        }
-    }
+    // A flag wins, and an empty variable is as good as none.
+    let is_used = |arg: &Arg| {
+        matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
+            && arg.get_env().and_then(env::var_os).is_some_and(|value| !value.is_empty())
+    };
+    let unless_used = |arg: Arg| if is_used(&arg) { arg } else { alone(arg) };
+    let matches = Arguments::command().mut_args(unless_used).try_get_matches_from(&line);
+    matches
+        .and_then(|matches| of_matches(&matches))
+        .map_err(|error| Unreadable::Variable(Box::new(wrong_variable(&error))))
 }
 
-/// Runs a command that takes no flags of [`Flags`]; given ones are a mistake and not silently ignored.
-pub(super) fn without_flags(flags: &Flags, command: &str, run: impl FnOnce() -> u8) -> u8 {
-    if *flags == Flags::default() {
-        return run();
+/// Whether a command reads the settings.
+fn takes_settings(command: &Option<Command>) -> bool {
+    !matches!(command, Some(Command::Demo { .. } | Command::Version))
+}
+
+fn of_matches(matches: &ArgMatches) -> Result<Arguments, clap::Error> {
+    let mut arguments = Arguments::from_arg_matches(matches)?;
+    let overrides = Overrides::augment_args(clap::Command::new(""));
+    let is_given = |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    if !takes_settings(&arguments.command) && overrides.get_arguments().any(is_given) {
+        let name = if matches!(arguments.command, Some(Command::Version)) { "version" } else { "demo" };
+        let message = format!("`{name}` takes no settings such as --listen or --config");
+        return Err(Arguments::command().error(ErrorKind::ArgumentConflict, message));
     }
-    let message = format!("`{command}` takes no settings such as --listen or --config");
-    let _ = Arguments::command().error(ErrorKind::ArgumentConflict, message).print();
-    EXIT_USAGE
+    let manifests = &mut arguments.overrides.manifests;
+    if matches.value_source("manifests") == Some(ValueSource::EnvVariable) {
+        *manifests = manifests.iter().flat_map(|paths| env::split_paths(paths).collect::<Vec<PathBuf>>()).collect();
+        manifests.retain(|path| !path.as_os_str().is_empty());
+    }
+    Ok(arguments)
+}
+
+/// What is wrong with a variable, of which clap says that it is wrong with the flag.
+fn wrong_variable(error: &clap::Error) -> Diagnostic {
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => flag.as_str(),
+        _ => "",
+    };
+    let command = Arguments::command();
+    let is_text = |arg: &Arg| arg.get_env().and_then(env::var_os).is_none_or(|value| value.to_str().is_some());
+    let named = command.get_arguments().find(|arg| arg.to_string() == flag);
+    let variable = named.or_else(|| command.get_arguments().find(|arg| !is_text(arg))).and_then(Arg::get_env);
+    let message = error.source().map_or_else(|| "the value is not UTF-8".to_owned(), ToString::to_string);
+    Diagnostic::error(Path::new(variable.unwrap_or_default()), message)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::slice;
 
     #[test]
     fn the_declaration_is_sound() {
@@ -261,34 +208,30 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_before_or_behind_the_command() {
-        let parse = |line: &str| {
-            let Arguments { flags, command } = Arguments::try_parse_from(line.split(' ')).unwrap();
-            match command {
-                Some(Command::Serve(more) | Command::Check { flags: more, .. } | Command::Wait { flags: more, .. }) => {
-                    flags.and(more)
-                }
-                _ => flags,
-            }
-        };
-        let expected = Flags {
+    fn flags_stand_before_or_after_the_command() {
+        let parse = |line: &str| read(line.split(' ').map(OsString::from)).unwrap().overrides;
+        let expected = Overrides {
             config: Some("c".into()),
             manifests: vec!["a".into(), "b".into()],
             listen: vec!["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()],
-            state_dir: Some("none".into()),
-            ..Flags::default()
+            state_directory: Some("none".into()),
+            ..Overrides::default()
         };
         let rows = [
             "p --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
             "p serve --config c --manifests a --manifests b --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none",
-            "p --config x --manifests a --listen 127.0.0.1:1 serve --manifests b \
-             --listen [::1]:2 --state-dir none --config c",
-            "p --state-dir none --manifests a check --config c --manifests b --listen 127.0.0.1:1 \
+            "p --config x --manifests x --listen 127.0.0.1:9 serve --manifests a --manifests b \
+             --listen 127.0.0.1:1 --listen [::1]:2 --state-dir none --config c",
+            "p --state-dir none --manifests a --manifests b check --config c --listen 127.0.0.1:1 \
              --listen [::1]:2 --strict",
         ];
         for row in rows {
             assert_eq!(parse(row), expected, "{row}");
         }
+        assert_eq!(
+            parse("p --listen 127.0.0.1:1,[::1]:2").listen,
+            slice::from_ref(&"127.0.0.1:1,[::1]:2".parse().unwrap())
+        );
         for wrong in [
             "p --listen 127.0.0.1",
             "p --lisen x",
@@ -297,8 +240,12 @@ mod tests {
             "p check --fast",
             "p wait",
             "p wait --service a --timeout 5",
+            "p --forward nobody",
+            "p --listen 127.0.0.1:1 version",
+            "p version --listen 127.0.0.1:1",
         ] {
-            assert!(Arguments::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+            let read = read(wrong.split(' ').map(OsString::from));
+            assert!(matches!(read, Err(Unreadable::CommandLine(_))), "{wrong}");
         }
     }
 }

@@ -1,20 +1,21 @@
 //! `headless-dns check`: everything is read and admitted as `serve` would, and nothing served.
 
-use super::{EXIT_CONFIGURATION, EXIT_OK, Flags, say, serve};
+use super::{say, serve};
 use crate::{
     app::{Rehearsal, StartError, read_token},
     certificate::Certificate,
     diagnostic::{self, Diagnostic, Severity, has_error, has_warning},
     escape::visible,
+    exit::Exit,
     manifest::Manifests,
-    settings::Settings,
+    settings::{Overrides, Settings},
 };
 use std::{collections::BTreeMap, path::Path};
 
 /// Reads settings, manifests and zones, has the control plane take all objects, and tells what is wrong: 0 if they can
 /// be used, else 78; with `strict`, warnings count, too.
-pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
-    let (settings, mut found) = match super::overrides(flags).and_then(|overrides| super::settings(&overrides)) {
+pub(super) fn check(overrides: &Overrides, strict: bool) -> Exit {
+    let (settings, mut found) = match super::settings(overrides) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -28,9 +29,9 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
         }
     };
     // Missing directories of manifests are told by the manifests themselves.
-    found.extend(settings.zones_chosen.then(|| missing(&settings.zones)).flatten());
+    found.extend(settings.named.zones.then(|| missing(&settings.zones)).flatten());
     found.extend(rehearsal.diagnostics().iter().cloned().map(|one| unless_chosen(&settings, one)));
-    if let Some(Err(wrong)) = settings.encrypted.certificate.as_ref().map(Certificate::open) {
+    if let Some(Err(wrong)) = settings.tls.as_ref().map(Certificate::open) {
         found.push(*wrong);
     }
     let token = settings.api_token_file.as_deref().filter(|_| settings.api_listen.is_some());
@@ -42,7 +43,7 @@ pub(super) fn check(flags: &Flags, strict: bool) -> u8 {
     say(&not_acted_on(rehearsal.manifests()));
     say(&summary(&settings, &rehearsal, &found));
     let refused = has_error(&found) || strict && has_warning(&found);
-    if refused { EXIT_CONFIGURATION } else { EXIT_OK }
+    if refused { Exit::Configuration } else { Exit::Ok }
 }
 
 /// A directory that is not there is legal, since it may come later, but in a check most likely a mistake.
@@ -56,7 +57,7 @@ fn missing(directory: &Path) -> Option<Diagnostic> {
 
 /// That the default directory of manifests is missing is worth a note only: nobody asked for it.
 fn unless_chosen(settings: &Settings, found: Diagnostic) -> Diagnostic {
-    let is_missing_default = !settings.manifests_chosen && settings.manifests.contains(&found.file);
+    let is_missing_default = !settings.named.manifests && settings.manifests.contains(&found.file);
     match found.severity {
         Severity::Warning if is_missing_default => Diagnostic { severity: Severity::Note, ..found },
         _ => found,

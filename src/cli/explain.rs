@@ -1,7 +1,6 @@
 //! `headless-dns explain`: asks the running server why a name gets its answer, or finds out in this process.
 
 use super::{
-    EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, Flags,
     arguments::{Output, Wanted},
     say, wait,
 };
@@ -9,8 +8,10 @@ use crate::{
     app::Rehearsal,
     diagnostic::{self, Diagnostic},
     escape::{visible, visible_json},
+    exit::Exit,
     explain::{Explanation, Question},
     http::{self, GetError},
+    settings::Overrides,
 };
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::timeout;
@@ -22,17 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Told = (Explanation, Option<String>);
 
 /// Explains a name; returns the exit code.
-pub(super) fn explain(flags: &Flags, wanted: &Wanted) -> u8 {
+pub(super) fn explain(overrides: &Overrides, wanted: &Wanted) -> Exit {
     let question = match Question::new(&wanted.name, wanted.record_type.as_deref(), &wanted.namespace) {
         Ok(question) => question,
-        Err(error) => return refuse(&error.to_string(), EXIT_USAGE),
+        Err(error) => return refuse(&error.to_string(), Exit::Usage),
     };
     let told = match &wanted.server {
         Some(server) => ask(*server, wanted).map(|explanation| (explanation, None)).map_err(|error| match error {
-            Refused::Question(message) => refuse(&message, EXIT_USAGE),
-            Refused::Unreachable(error) | Refused::Failed(error) => refuse(&error, EXIT_INTERNAL),
+            Refused::Question(message) => refuse(&message, Exit::Usage),
+            Refused::Unreachable(error) | Refused::Failed(error) => refuse(&error, Exit::Internal),
         }),
-        None => found_out(flags, wanted, &question),
+        None => found_out(overrides, wanted, &question),
     };
     let (explanation, first) = match told {
         Ok(told) => told,
@@ -51,23 +52,23 @@ pub(super) fn explain(flags: &Flags, wanted: &Wanted) -> u8 {
         Output::Text => say(&explanation.to_string()),
         Output::Json => say(&(visible_json(&serde_json::to_string_pretty(&explanation).unwrap_or_default()) + "\n")),
     }
-    if explanation.resolves() { EXIT_OK } else { EXIT_ABSENT }
+    if explanation.resolves() { Exit::Ok } else { Exit::Unmet }
 }
 
 /// From the server that the settings name, else from a rehearsal; or the exit code, when all has been said.
-fn found_out(flags: &Flags, wanted: &Wanted, question: &Question) -> Result<Told, u8> {
-    let (settings, warnings) = super::overrides(flags).and_then(|overrides| super::settings(&overrides))?;
+fn found_out(overrides: &Overrides, wanted: &Wanted, question: &Question) -> Result<Told, Exit> {
+    let (settings, warnings) = super::settings(overrides)?;
     let why = match settings.metrics_listen.map(wait::reachable) {
         Some(server) => match ask(server, wanted) {
             Ok(explanation) => return Ok((explanation, None)),
-            Err(Refused::Question(message)) => return Err(refuse(&message, EXIT_USAGE)),
-            Err(Refused::Failed(error)) => return Err(refuse(&error, EXIT_INTERNAL)),
+            Err(Refused::Question(message)) => return Err(refuse(&message, Exit::Usage)),
+            Err(Refused::Failed(error)) => return Err(refuse(&error, Exit::Internal)),
             Err(Refused::Unreachable(_)) => format!("no server is reachable at {server}"),
         },
         None => "no server is known (metricsListen is not set, and --server not given)".to_owned(),
     };
-    let rehearsal = Rehearsal::run(&settings).map_err(|error| refuse(&error.to_string(), EXIT_CONFIGURATION))?;
-    let explanation = rehearsal.explain(question).map_err(|error| refuse(&error.to_string(), EXIT_USAGE))?;
+    let rehearsal = Rehearsal::run(&settings).map_err(|error| refuse(&error.to_string(), Exit::Configuration))?;
+    let explanation = rehearsal.explain(question).map_err(|error| refuse(&error.to_string(), Exit::Usage))?;
     let found: Vec<Diagnostic> = warnings.into_iter().chain(rehearsal.diagnostics().iter().cloned()).collect();
     let wrong = match diagnostic::has_warning(&found) {
         false => String::new(),
@@ -107,12 +108,6 @@ fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
     }
 }
 
-/// Where a server answers HTTP, with or without `http://`.
-pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    bare.parse().map_err(|_| format!("`{text}` is no address with a port; write http://127.0.0.1:9153"))
-}
-
 /// A text as a value in a URL's query: all but the unreserved characters of RFC 3986 §2.3 in percent-encoding.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -125,7 +120,7 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-fn refuse(message: &str, code: u8) -> u8 {
+fn refuse(message: &str, code: Exit) -> Exit {
     diagnostic::print(&[Diagnostic::error(Path::new(""), message)]);
     code
 }

@@ -1,13 +1,14 @@
 //! `headless-dns kubeconfig`: what kubectl must know to reach the API.
 
-use super::{EXIT_CONFIGURATION, EXIT_OK, arguments::Flags, overrides, say, settings};
+use super::{say, settings};
 use crate::{
     app::read_token,
-    certificate::LARGEST,
+    certificate::{CertificateSource, LARGEST},
     diagnostic::{self, Diagnostic},
     escape::visible_json,
+    exit::Exit,
     regular_file,
-    settings::{CertificateSource, Settings},
+    settings::{Overrides, Settings},
 };
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -19,8 +20,8 @@ use std::{
 /// Name of cluster, context and user.
 const NAME: &str = "headless-dns";
 
-pub(super) fn kubeconfig(flags: &Flags, server: Option<&str>) -> u8 {
-    let loaded = overrides(flags).and_then(|overrides| settings(&overrides));
+pub(super) fn kubeconfig(overrides: &Overrides, server: Option<&str>) -> Exit {
+    let loaded = settings(overrides);
     let (settings, warnings) = match loaded {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -30,11 +31,11 @@ pub(super) fn kubeconfig(flags: &Flags, server: Option<&str>) -> u8 {
         // JSON is YAML, and kubectl reads both.
         Ok(document) => {
             say(&(visible_json(&format!("{document:#}")) + "\n"));
-            EXIT_OK
+            Exit::Ok
         }
         Err(wrong) => {
             diagnostic::print(&[*wrong]);
-            EXIT_CONFIGURATION
+            Exit::Configuration
         }
     }
 }
@@ -55,7 +56,7 @@ fn document(settings: &Settings, server: Option<&str>) -> Result<Value, Box<Diag
     let mut user = json!({});
     if let Some(token) = &settings.api_token_file {
         user["token"] = read_token(token)?.into();
-        match &settings.encrypted.certificate {
+        match &settings.tls {
             Some(CertificateSource::Files { certificate, .. }) => {
                 cluster["certificate-authority-data"] = BASE64.encode(&read(certificate)?).into();
             }
@@ -106,7 +107,7 @@ mod tests {
         fs::write(&token, "0123456789abcdef\n").unwrap();
         settings.api_listen = Some("0.0.0.0:8443".parse().unwrap());
         settings.api_token_file = Some(token);
-        settings.encrypted.certificate = Some(CertificateSource::SelfSigned(Vec::new()));
+        settings.tls = Some(CertificateSource::SelfSigned(Vec::new()));
         let protected = document(&settings, None).unwrap();
         assert_eq!(protected["users"][0]["user"]["token"], "0123456789abcdef");
         let expected = json!({"server": "https://127.0.0.1:8443", "insecure-skip-tls-verify": true});

@@ -10,83 +10,60 @@ mod wait;
 use crate::{
     diagnostic::{self, Diagnostic},
     escape::visible_lines,
+    exit::Exit,
     regular_file,
     settings::{Overrides, Settings},
 };
-use arguments::{Arguments, Command, Flags};
-use clap::Parser as _;
+use arguments::{Arguments, Command, Unreadable};
 use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
-
-/// Everything is fine.
-pub const EXIT_OK: u8 = 0;
-/// The name that was asked about has no records (`explain`); nothing is wrong with the program.
-pub const EXIT_ABSENT: u8 = 1;
-/// The command line is wrong (sysexits EX_USAGE).
-pub const EXIT_USAGE: u8 = 64;
-/// Something inside ended that must not (EX_SOFTWARE), or the system refused something that no setting can change.
-pub const EXIT_INTERNAL: u8 = 70;
-/// What `wait` waited for did not come in time (EX_TEMPFAIL).
-pub const EXIT_TIMED_OUT: u8 = 75;
-/// A permission is missing: a port below 1024, an unreadable settings file, a state directory that cannot be written
-/// (EX_NOPERM).
-pub const EXIT_PERMISSION: u8 = 77;
-/// Settings, manifests or zones are wrong, an address is not to be had, such as a port that another program has, or what
-/// is in the state directory cannot be used (EX_CONFIG). Starting again without a change will not help.
-pub const EXIT_CONFIGURATION: u8 = 78;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os()))
 }
 
-/// Runs the program with the given arguments, of which the first is its own name; returns the exit code.
-fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let Arguments { flags, command } = match Arguments::try_parse_from(arguments) {
+/// Runs the program with the given arguments, of which the first is its own name.
+fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let Arguments { overrides, command } = match arguments::read(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version come this way, too, on standard output; a closed pipe there is no mistake.
-            let text = error.render().to_string();
-            let _ = match visible_lines(&text) {
-                // An argument may be anything, and stands in the message as it is.
-                shown if shown != text => io::stderr().write_all(shown.as_bytes()),
-                _ => error.print(),
-            };
-            return if error.use_stderr() { EXIT_USAGE } else { EXIT_OK };
+        Err(Unreadable::CommandLine(error)) => return print(&error),
+        Err(Unreadable::Variable(wrong)) => {
+            diagnostic::print(&[*wrong]);
+            return Exit::Configuration;
         }
     };
     match command {
-        None => serve::serve(&flags),
-        Some(Command::Serve(more)) => serve::serve(&flags.and(more)),
-        Some(Command::Check { flags: more, strict }) => check::check(&flags.and(more), strict),
-        Some(Command::Explain { flags: more, wanted }) => explain::explain(&flags.and(more), &wanted),
-        Some(Command::Wait { flags: more, service, ready, timeout, server }) => {
-            wait::wait(&flags.and(more), server, &wait::Wanted { service, ready, timeout })
+        None | Some(Command::Serve) => serve::serve(overrides),
+        Some(Command::Check { strict }) => check::check(&overrides, strict),
+        Some(Command::Explain(wanted)) => explain::explain(&overrides, &wanted),
+        Some(Command::Wait { service, ready, timeout, server }) => {
+            wait::wait(&overrides, server, &wait::Wanted { service, ready, timeout })
         }
-        Some(Command::Kubeconfig { flags: more, server }) => {
-            kubeconfig::kubeconfig(&flags.and(more), server.as_deref())
-        }
-        Some(Command::Demo { files }) => arguments::without_flags(&flags, "demo", || crate::demo::run(&files)),
-        Some(Command::Version) => arguments::without_flags(&flags, "version", || {
+        Some(Command::Kubeconfig { server }) => kubeconfig::kubeconfig(&overrides, server.as_deref()),
+        Some(Command::Demo { files }) => crate::demo::run(&files),
+        Some(Command::Version) => {
             say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
-            EXIT_OK
-        }),
+            Exit::Ok
+        }
     }
 }
 
-/// Flags and environment to what wins over the settings file; or the exit code, when everything that is wrong has been
-/// printed.
-fn overrides(flags: &Flags) -> Result<Overrides, u8> {
-    flags.overrides().or_environment(|name| std::env::var_os(name)).map_err(|errors| {
-        diagnostic::print(&errors);
-        EXIT_CONFIGURATION
-    })
+/// Prints what clap says. Help and version come this way, too, on standard output; a closed pipe there is no mistake.
+fn print(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    let _ = match visible_lines(&text) {
+        // An argument may be anything, and stands in the message as it is.
+        shown if shown != text => io::stderr().write_all(shown.as_bytes()),
+        _ => error.print(),
+    };
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }
 
 /// Settings and warnings; or the exit code, when everything that is wrong has been printed.
-fn settings(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), u8> {
+fn settings(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), Exit> {
     Settings::load(overrides).map_err(|errors| {
         diagnostic::print(&errors);
-        if may_not_be_read(overrides) { EXIT_PERMISSION } else { EXIT_CONFIGURATION }
+        if may_not_be_read(overrides) { Exit::Permission } else { Exit::Configuration }
     })
 }
 

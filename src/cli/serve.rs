@@ -1,17 +1,18 @@
 //! `headless-dns serve`: settings to a running server, and what it says about itself.
 
-use super::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_PERMISSION, Flags, say};
+use super::say;
 use crate::{
     answer::Transport,
     app::{Server, Signals, StartError},
     diagnostic::{self, Diagnostic},
     escape::visible,
+    exit::Exit,
     name::Name,
     object::{
         Kind, Object,
         statefulset::{self, Ordinals},
     },
-    settings::Settings,
+    settings::{Overrides, Settings},
     telemetry,
 };
 use std::{
@@ -23,15 +24,14 @@ use std::{
 };
 
 /// Serves until a signal ends it; returns the exit code.
-pub(super) fn serve(flags: &Flags) -> u8 {
-    let loaded = super::overrides(flags).and_then(|overrides| Ok((super::settings(&overrides)?, overrides)));
-    let ((settings, warnings), overrides) = match loaded {
+pub(super) fn serve(overrides: Overrides) -> Exit {
+    let (settings, warnings) = match super::settings(&overrides) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
     if let Err(error) = telemetry::init(&settings.log) {
         diagnostic::print(&[Diagnostic::error(Path::new(""), error.to_string())]);
-        return EXIT_CONFIGURATION;
+        return Exit::Configuration;
     }
     telemetry::report(&warnings);
     // From here on, so that a signal during the start is not lost.
@@ -39,7 +39,7 @@ pub(super) fn serve(flags: &Flags) -> u8 {
         Ok(signals) => signals,
         Err(error) => {
             diagnostic::print(&[Diagnostic::error(Path::new(""), format!("signals cannot be caught: {error}"))]);
-            return EXIT_INTERNAL;
+            return Exit::Internal;
         }
     };
     let start = || {
@@ -55,39 +55,39 @@ pub(super) fn serve(flags: &Flags) -> u8 {
 }
 
 /// Why the server did not start, what to do about it, and the exit code.
-pub(super) fn explain(error: &StartError) -> (Diagnostic, u8) {
+pub(super) fn explain(error: &StartError) -> (Diagnostic, Exit) {
     if let StartError::Certificate(diagnostic) | StartError::Token(diagnostic) = error {
-        return ((**diagnostic).clone(), EXIT_CONFIGURATION);
+        return ((**diagnostic).clone(), Exit::Configuration);
     }
     let (help, code) = match (cause(error), error) {
         (Some(io::ErrorKind::PermissionDenied), StartError::Listen(_)) => (
             "take a port from 1024 up with --listen, or allow the program the others: setcap cap_net_bind_service=+ep",
-            EXIT_PERMISSION,
+            Exit::Permission,
         ),
-        (Some(io::ErrorKind::PermissionDenied), _) => ("", EXIT_PERMISSION),
+        (Some(io::ErrorKind::PermissionDenied), _) => ("", Exit::Permission),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(error)) if error.transport == "http" => (
             "another program has this port, perhaps another headless-dns: name another with --metrics-listen, or none",
-            EXIT_CONFIGURATION,
+            Exit::Configuration,
         ),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(error)) if error.transport == "api" => (
             "another program has this port, perhaps another headless-dns: name another with --api-listen, or none",
-            EXIT_CONFIGURATION,
+            Exit::Configuration,
         ),
         (Some(io::ErrorKind::AddrInUse), StartError::Listen(_)) => (
             "another program has this port, perhaps another headless-dns: name another with --listen, or port 0 for a \
              free one",
-            EXIT_CONFIGURATION,
+            Exit::Configuration,
         ),
         (Some(io::ErrorKind::AddrNotAvailable), StartError::Listen(_)) => {
-            ("this machine does not have the address: name one of its own with --listen", EXIT_CONFIGURATION)
+            ("this machine does not have the address: name one of its own with --listen", Exit::Configuration)
         }
         // They say themselves what can be done.
-        (_, StartError::State(error)) if error.is_permission() => ("", EXIT_PERMISSION),
-        (_, StartError::State(_)) => ("", EXIT_CONFIGURATION),
-        (_, StartError::Domain(_)) => ("shorten it", EXIT_CONFIGURATION),
-        (_, StartError::Forward(_)) => ("", EXIT_CONFIGURATION),
+        (_, StartError::State(error)) if error.is_permission() => ("", Exit::Permission),
+        (_, StartError::State(_)) => ("", Exit::Configuration),
+        (_, StartError::Domain(_)) => ("shorten it", Exit::Configuration),
+        (_, StartError::Forward(_)) => ("", Exit::Configuration),
         (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_) | StartError::Token(_)) => {
-            ("", EXIT_INTERNAL)
+            ("", Exit::Internal)
         }
     };
     (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
@@ -157,7 +157,7 @@ fn banner(server: &Server) -> String {
         Some(directory) => writeln!(out, "state: {}", visible(&directory.display().to_string())),
         None => writeln!(out, "state: in memory only"),
     };
-    let question = question(&services, &sets, &bare(&settings.cluster_domain.to_string()));
+    let question = question(&services, &sets, &bare(&settings.cluster_domain.first.to_string()));
     if let Some(address) = server.addresses().first() {
         let _ = writeln!(out, "try: {}", dig(*address, &question));
     }
@@ -275,25 +275,25 @@ mod tests {
         let state =
             |kind: io::ErrorKind| StartError::State(StateError::Open { path: "state".into(), source: kind.into() });
         let rows = [
-            (http, "cannot listen on http 127.0.0.1:9153", "--metrics-listen", EXIT_CONFIGURATION),
-            (listen(io::ErrorKind::PermissionDenied), "127.0.0.1:53", "setcap", EXIT_PERMISSION),
-            (listen(io::ErrorKind::AddrInUse), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
-            (listen(io::ErrorKind::AddrNotAvailable), "127.0.0.1:53", "--listen", EXIT_CONFIGURATION),
-            (listen(io::ErrorKind::OutOfMemory), "127.0.0.1:53", "", EXIT_INTERNAL),
-            (state(io::ErrorKind::PermissionDenied), "--state-dir", "", EXIT_PERMISSION),
-            (state(io::ErrorKind::ReadOnlyFilesystem), "--state-dir", "", EXIT_PERMISSION),
-            (state(io::ErrorKind::StorageFull), "--state-dir", "", EXIT_CONFIGURATION),
+            (http, "cannot listen on http 127.0.0.1:9153", "--metrics-listen", Exit::Configuration),
+            (listen(io::ErrorKind::PermissionDenied), "127.0.0.1:53", "setcap", Exit::Permission),
+            (listen(io::ErrorKind::AddrInUse), "127.0.0.1:53", "--listen", Exit::Configuration),
+            (listen(io::ErrorKind::AddrNotAvailable), "127.0.0.1:53", "--listen", Exit::Configuration),
+            (listen(io::ErrorKind::OutOfMemory), "127.0.0.1:53", "", Exit::Internal),
+            (state(io::ErrorKind::PermissionDenied), "--state-dir", "", Exit::Permission),
+            (state(io::ErrorKind::ReadOnlyFilesystem), "--state-dir", "", Exit::Permission),
+            (state(io::ErrorKind::StorageFull), "--state-dir", "", Exit::Configuration),
             (
                 StartError::State(StateError::Damaged { file: "cluster.redb".into(), problem: "broken".to_owned() }),
                 "cluster.redb is damaged (broken)",
                 "",
-                EXIT_CONFIGURATION,
+                Exit::Configuration,
             ),
             (
                 StartError::System { what: "a thread", source: io::ErrorKind::WouldBlock.into() },
                 "a thread",
                 "",
-                EXIT_INTERNAL,
+                Exit::Internal,
             ),
         ];
         for (error, message, help, expected) in rows {

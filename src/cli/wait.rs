@@ -1,10 +1,12 @@
 //! `headless-dns wait`: returns when a Service has so many addresses in DNS.
 
-use super::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_TIMED_OUT, EXIT_USAGE, Flags, say};
+use super::say;
 use crate::{
     diagnostic::{self, Diagnostic},
     escape::visible,
+    exit::Exit,
     http::{self, GetError},
+    settings::Overrides,
 };
 use serde::Deserialize;
 use std::{
@@ -36,23 +38,23 @@ struct Found {
 }
 
 /// Waits; 0 when the addresses are there, 75 when the time is over.
-pub(super) fn wait(flags: &Flags, server: Option<SocketAddr>, wanted: &Wanted) -> u8 {
-    let server = match server.map_or_else(|| from_settings(flags), Ok) {
+pub(super) fn wait(overrides: &Overrides, server: Option<SocketAddr>, wanted: &Wanted) -> Exit {
+    let server = match server.map_or_else(|| from_settings(overrides), Ok) {
         Ok(server) => reachable(server),
         Err(code) => return code,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     match runtime {
         Ok(runtime) => runtime.block_on(ask(server, wanted)),
-        Err(error) => fail(EXIT_INTERNAL, format!("the runtime cannot be started: {error}"), ""),
+        Err(error) => fail(Exit::Internal, format!("the runtime cannot be started: {error}"), ""),
     }
 }
 
-fn from_settings(flags: &Flags) -> Result<SocketAddr, u8> {
-    let (settings, _) = super::settings(&super::overrides(flags)?)?;
+fn from_settings(overrides: &Overrides) -> Result<SocketAddr, Exit> {
+    let (settings, _) = super::settings(overrides)?;
     settings.metrics_listen.ok_or_else(|| {
         let message = "the settings have no metricsListen, so that there is nobody to ask".to_owned();
-        fail(EXIT_CONFIGURATION, message, "name the server with --server, or have it serve with --metrics-listen")
+        fail(Exit::Configuration, message, "name the server with --server, or have it serve with --metrics-listen")
     })
 }
 
@@ -67,7 +69,7 @@ pub(super) fn reachable(server: SocketAddr) -> SocketAddr {
 }
 
 /// Asks until the answer is yes or the time is over.
-async fn ask(server: SocketAddr, wanted: &Wanted) -> u8 {
+async fn ask(server: SocketAddr, wanted: &Wanted) -> Exit {
     let end = Instant::now() + wanted.timeout;
     let mut last = "the server did not answer".to_owned();
     loop {
@@ -77,8 +79,8 @@ async fn ask(server: SocketAddr, wanted: &Wanted) -> u8 {
         let outcome = timeout_at(end + PAUSE, http::get(server, &path)).await;
         match outcome {
             Ok(Ok((200, body))) => return reached(&body, wanted),
-            Ok(Ok((400, body))) => return fail(EXIT_USAGE, text(&body), "see headless-dns wait --help"),
-            Ok(Ok((409, body))) => return fail(EXIT_CONFIGURATION, text(&body), ""),
+            Ok(Ok((400, body))) => return fail(Exit::Usage, text(&body), "see headless-dns wait --help"),
+            Ok(Ok((409, body))) => return fail(Exit::Configuration, text(&body), ""),
             // Asked for as long as one request may last; the next follows at once.
             Ok(Ok((408, body))) => last = so_far(&body, wanted).unwrap_or(last),
             Ok(Ok((503, body))) => {
@@ -87,7 +89,7 @@ async fn ask(server: SocketAddr, wanted: &Wanted) -> u8 {
             }
             Ok(Ok((status, body))) => {
                 let message = format!("{server} says {status}: {}", text(&body));
-                return fail(EXIT_CONFIGURATION, message, "is it the metricsListen of a headless-dns?");
+                return fail(Exit::Configuration, message, "is it the metricsListen of a headless-dns?");
             }
             Ok(Err(error @ (GetError::Connect(..) | GetError::Http(..)))) => {
                 last = error.to_string();
@@ -96,7 +98,7 @@ async fn ask(server: SocketAddr, wanted: &Wanted) -> u8 {
             Err(_) => {}
         }
         if Instant::now() >= end {
-            return fail(EXIT_TIMED_OUT, format!("{} is not ready in time: {last}", wanted.service), "");
+            return fail(Exit::TimedOut, format!("{} is not ready in time: {last}", wanted.service), "");
         }
     }
 }
@@ -113,9 +115,9 @@ fn path(wanted: &Wanted, timeout: Duration) -> String {
 }
 
 /// Names and addresses, one a line.
-fn reached(body: &[u8], wanted: &Wanted) -> u8 {
+fn reached(body: &[u8], wanted: &Wanted) -> Exit {
     let Ok(found) = serde_json::from_slice::<Found>(body) else {
-        return fail(EXIT_INTERNAL, format!("what the server says of {} cannot be read", wanted.service), "");
+        return fail(Exit::Internal, format!("what the server says of {} cannot be read", wanted.service), "");
     };
     let addresses = found.addresses.iter().map(ToString::to_string);
     let mut out = String::new();
@@ -123,7 +125,7 @@ fn reached(body: &[u8], wanted: &Wanted) -> u8 {
         let _ = writeln!(out, "{}", visible(&line));
     }
     say(&out);
-    EXIT_OK
+    Exit::Ok
 }
 
 fn so_far(body: &[u8], wanted: &Wanted) -> Option<String> {
@@ -135,7 +137,7 @@ fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).trim().to_owned()
 }
 
-fn fail(code: u8, message: String, help: &str) -> u8 {
+fn fail(code: Exit, message: String, help: &str) -> Exit {
     diagnostic::print(&[Diagnostic::error(Path::new(""), message).help(help)]);
     code
 }

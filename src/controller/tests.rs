@@ -15,7 +15,7 @@ use crate::{
     name::Name,
     object,
     records::Ttls,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     wire::rdata::RecordType,
     zone::Rrset,
 };
@@ -58,9 +58,11 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-        start_after: Duration::from_millis(50),
-        ready_after: Duration::from_millis(50),
-        stop_after: Duration::from_millis(100),
+        delays: Delays {
+            start_after: Duration::from_millis(50),
+            ready_after: Duration::from_millis(50),
+            stop_after: Duration::from_millis(100),
+        },
     });
     Controller::new(settings, runtime)
 }

@@ -16,19 +16,13 @@ mod scenario;
 mod screen;
 mod tables;
 
-use crate::{
-    cli::{EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_OK, EXIT_PERMISSION},
-    regular_file, yaml,
-};
+use crate::{exit::Exit, regular_file, yaml};
 use player::{Player, Stop};
 use screen::Screen;
 use std::{
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
 };
-
-/// The exit code when an expectation failed.
-pub const EXIT_FAILED: u8 = 1;
 
 /// Largest scenario, and largest manifest that one names, in octets.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -46,15 +40,15 @@ pub enum Pauses {
 ///
 /// Returns the worst exit code: 0 when all expectations held, 1 when one failed, 78 when a file is no scenario or asks for
 /// something that cannot be, 70 or 77 when the server did not start.
-pub fn run(files: &[PathBuf]) -> u8 {
+pub fn run(files: &[PathBuf]) -> Exit {
     play_all(files, Pauses::Interactive)
 }
 
 /// [`run`], with a choice about pauses.
-pub fn play_all(files: &[PathBuf], pauses: Pauses) -> u8 {
+pub fn play_all(files: &[PathBuf], pauses: Pauses) -> Exit {
     let pauses = pauses == Pauses::Interactive && io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut out = anstream::stdout();
-    let mut worst = EXIT_OK;
+    let mut worst = Exit::Ok;
     for (index, file) in files.iter().enumerate() {
         if index > 0 {
             let _ = writeln!(out);
@@ -65,20 +59,20 @@ pub fn play_all(files: &[PathBuf], pauses: Pauses) -> u8 {
 }
 
 /// Plays one file.
-fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> u8 {
+fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
     let mut screen = Screen::new(out);
     let text = match regular_file::read_text(file, LARGEST_FILE) {
         Ok(text) => text,
         Err(error) => {
             screen.bad(&format!("{}: {error}", file.display()));
-            return EXIT_CONFIGURATION;
+            return Exit::Configuration;
         }
     };
     let scenario = match scenario::decode(&text) {
         Ok(scenario) => scenario,
         Err(scenario::Unreadable { line, column, reason }) => {
             screen.bad(&format!("{}:{line}:{column}: {reason}", file.display()));
-            return EXIT_CONFIGURATION;
+            return Exit::Configuration;
         }
     };
     let directory = file.parent().unwrap_or(Path::new("."));
@@ -101,7 +95,7 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> u8 {
     match outcome {
         Ok(()) => {
             screen.end(&format!("{}: everything as expected", file.display()), true);
-            EXIT_OK
+            Exit::Ok
         }
         Err((index, stop)) => {
             let line = lines.get(index).map(|line| format!(":{line}")).unwrap_or_default();
@@ -111,12 +105,12 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> u8 {
     }
 }
 
-fn exit_code(stop: &Stop) -> u8 {
+fn exit_code(stop: &Stop) -> Exit {
     match stop {
-        Stop::Failed => EXIT_FAILED,
-        Stop::Scenario(_) => EXIT_CONFIGURATION,
-        Stop::Start(error) if error.is_permission() => EXIT_PERMISSION,
-        Stop::Start(_) | Stop::Ended(_) | Stop::Send(_) => EXIT_INTERNAL,
+        Stop::Failed => Exit::Unmet,
+        Stop::Scenario(_) => Exit::Configuration,
+        Stop::Start(error) if error.is_permission() => Exit::Permission,
+        Stop::Start(_) | Stop::Ended(_) | Stop::Send(_) => Exit::Internal,
     }
 }
 

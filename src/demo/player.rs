@@ -92,7 +92,7 @@ impl<'a, 's> Player<'a, 's> {
     ) -> Result<Player<'a, 's>, Stop> {
         let files = ManifestFiles::create()?;
         let settings = settings(&scenario.settings, directory, &files)?;
-        let cluster_domain = settings.cluster_domain.to_string();
+        let cluster_domain = settings.cluster_domain.first.to_string();
         let server = Server::start(settings)?;
         let Some(address) = server.addresses().first().copied() else {
             return Err(Stop::Scenario("the server has no address".to_owned()));
@@ -509,11 +509,11 @@ fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) ->
     settings.manifests = vec![files.watched()];
     settings.zones = wishes.zones.as_ref().map_or_else(|| files.zones(), |zones| directory.join(zones));
     settings.state_directory = None;
-    settings.limits.udp_threads = 1;
-    settings.limits.lame_duck = Duration::ZERO;
+    settings.limits.serve.udp_threads = 1;
+    settings.limits.program.lame_duck = Duration::ZERO;
     if let Some(domain) = &wishes.cluster_domain {
         let refused = |error| Stop::Scenario(format!("settings.cluster-domain: `{domain}`: {error}"));
-        settings.cluster_domain = Name::parse(domain).map_err(refused)?;
+        settings.cluster_domain = Name::parse(domain).map_err(refused)?.into();
     }
     let simulation = &mut settings.simulation;
     for (wish, setting) in [

@@ -8,7 +8,7 @@ use crate::{
     controller::{Cascade, Controller, ControllerSettings, Event, Write},
     object::{Kind, Object, ObjectKey, set_defaults},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     wire::MESSAGE_MAX,
     zone::{ZoneSpec, file::ZoneFiles},
 };
@@ -58,9 +58,11 @@ impl World {
         };
         let runtime = Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-            start_after: Duration::from_millis(50),
-            ready_after: Duration::from_millis(50),
-            stop_after: Duration::from_secs(100),
+            delays: Delays {
+                start_after: Duration::from_millis(50),
+                ready_after: Duration::from_millis(50),
+                stop_after: Duration::from_secs(100),
+            },
         });
         let mut world = World {
             controller: Controller::new(settings, runtime),

@@ -11,6 +11,7 @@
 
 mod cache;
 mod local;
+mod options;
 mod places;
 mod routes;
 mod said;
@@ -24,10 +25,11 @@ use crate::{
         Request,
         foreign::{self, Foreign, Uncompressed},
     },
-    settings::Forward,
     wire::{MESSAGE_MAX, Rcode, cookie::Cookies, edns::ExtendedError, query::Query, rdata::RecordType},
     zone::{Reader, Snapshot},
 };
+pub use options::{ForwardOptions, UpstreamAddress, parse_upstream, parse_upstreams};
+
 use cache::{Cache, Kept, Key};
 use hickory_proto::{
     op::Message,
@@ -195,7 +197,11 @@ impl Forwarder {
     ///
     /// # Errors
     /// Files that cannot be read, or upstreams that are this server itself.
-    pub fn start(settings: &Forward, own: &[SocketAddr], zones: Reader) -> Result<Option<Forwarder>, ForwardError> {
+    pub fn start(
+        settings: &ForwardOptions,
+        own: &[SocketAddr],
+        zones: Reader,
+    ) -> Result<Option<Forwarder>, ForwardError> {
         if !settings.is_on() {
             return Ok(None);
         }

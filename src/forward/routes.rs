@@ -1,7 +1,7 @@
 //! Who knows a name: the longest domain above it that is set decides.
 
 use super::{
-    Failure, ForwardError,
+    Failure, ForwardError, ForwardOptions, UpstreamAddress,
     cache::Key,
     local::LOCAL,
     upstream::{Problem, Upstream},
@@ -9,7 +9,6 @@ use super::{
 use crate::{
     name::{Name, parent},
     regular_file,
-    settings::{self, Forward},
     wire::{Rcode, edns::ExtendedError},
 };
 use hickory_proto::op::Message;
@@ -54,8 +53,8 @@ pub(super) enum Route {
 impl Routes {
     /// Reads resolv.conf and certificates where the settings name them. Addresses of this server itself (`own`) are left
     /// out with a warning: a query sent there would come back for ever.
-    pub(super) fn new(settings: &Forward, own: &[SocketAddr]) -> Result<Routes, ForwardError> {
-        let mut known: Vec<(settings::Upstream, Arc<Upstream>)> = Vec::new();
+    pub(super) fn new(settings: &ForwardOptions, own: &[SocketAddr]) -> Result<Routes, ForwardError> {
+        let mut known: Vec<(UpstreamAddress, Arc<Upstream>)> = Vec::new();
         let mut by_domain = HashMap::new();
         for (domain, _) in LOCAL {
             if let Ok(name) = Name::parse(domain) {
@@ -164,11 +163,11 @@ fn is_willing(message: &Message) -> bool {
 }
 
 /// The upstreams meant, `system` replaced by what it stands for.
-fn named(upstreams: &[settings::Upstream], resolv_conf: &Path) -> Result<Vec<settings::Upstream>, ForwardError> {
+fn named(upstreams: &[UpstreamAddress], resolv_conf: &Path) -> Result<Vec<UpstreamAddress>, ForwardError> {
     let mut all = Vec::new();
     for upstream in upstreams {
         match upstream {
-            settings::Upstream::System => all.extend(system(resolv_conf)?),
+            UpstreamAddress::System => all.extend(system(resolv_conf)?),
             other => all.push(other.clone()),
         }
     }
@@ -176,10 +175,10 @@ fn named(upstreams: &[settings::Upstream], resolv_conf: &Path) -> Result<Vec<set
 }
 
 /// The `nameserver` lines of a resolv.conf.
-fn system(path: &Path) -> Result<Vec<settings::Upstream>, ForwardError> {
+fn system(path: &Path) -> Result<Vec<UpstreamAddress>, ForwardError> {
     let refused = |reason: String| ForwardError::ResolvConf { path: path.to_path_buf(), reason };
     let text = regular_file::read_text(path, RESOLV_CONF_LARGEST).map_err(|error| refused(error.to_string()))?;
-    let found: Vec<settings::Upstream> = text
+    let found: Vec<UpstreamAddress> = text
         .lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -187,17 +186,17 @@ fn system(path: &Path) -> Result<Vec<settings::Upstream>, ForwardError> {
             // A link-local address names its link behind a `%`, which only this machine knows to read; without, it
             // could not be reached.
             let ip: IpAddr = value.parse().ok()?;
-            Some(settings::Upstream::Plain(SocketAddr::new(ip, 53)))
+            Some(UpstreamAddress::Plain(SocketAddr::new(ip, 53)))
         })
         .take(SYSTEM_MOST)
         .collect();
     if found.is_empty() { Err(refused("it names no nameserver".to_owned())) } else { Ok(found) }
 }
 
-fn address(upstream: &settings::Upstream) -> Option<SocketAddr> {
+fn address(upstream: &UpstreamAddress) -> Option<SocketAddr> {
     match upstream {
-        settings::Upstream::System => None,
-        settings::Upstream::Plain(address) | settings::Upstream::Tls { address, .. } => Some(*address),
+        UpstreamAddress::System => None,
+        UpstreamAddress::Plain(address) | UpstreamAddress::Tls { address, .. } => Some(*address),
     }
 }
 
@@ -213,12 +212,12 @@ fn is_own(address: Option<SocketAddr>, own: &[SocketAddr]) -> bool {
     })
 }
 
-fn connectable(upstream: &settings::Upstream, settings: &Forward) -> Result<Upstream, ForwardError> {
+fn connectable(upstream: &UpstreamAddress, settings: &ForwardOptions) -> Result<Upstream, ForwardError> {
     let label = upstream.to_string();
     let (address, tls) = match upstream {
-        settings::Upstream::System => return Err(ForwardError::OnlyItself(label)),
-        settings::Upstream::Plain(address) => (*address, None),
-        settings::Upstream::Tls { address, name } => {
+        UpstreamAddress::System => return Err(ForwardError::OnlyItself(label)),
+        UpstreamAddress::Plain(address) => (*address, None),
+        UpstreamAddress::Tls { address, name } => {
             let name = match name {
                 Some(name) => {
                     ServerName::try_from(name.clone()).map_err(|error| ForwardError::Tls(error.to_string()))?
@@ -256,7 +255,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::settings::parse_upstream;
+    use crate::forward::parse_upstream;
     use std::fs;
 
     fn wire(name: &str) -> Vec<u8> {
@@ -267,17 +266,17 @@ mod tests {
     fn the_longest_domain_decides() {
         let upstream = |text: &str| vec![parse_upstream(text).unwrap()];
         let zone = |name: &str, text: &str| (Name::parse(name).unwrap(), upstream(text));
-        let settings = Forward {
+        let settings = ForwardOptions {
             to: upstream("192.0.2.1"),
             zones: vec![
                 zone("corp.example", "192.0.2.2"),
                 zone("lab.corp.example", "192.0.2.3"),
                 zone("in.test", "192.0.2.4"),
             ],
-            ..Forward::default()
+            ..ForwardOptions::default()
         };
         let routes = Routes::new(&settings, &[]).unwrap();
-        let only_stubs = Routes::new(&Forward { to: Vec::new(), ..settings }, &[]).unwrap();
+        let only_stubs = Routes::new(&ForwardOptions { to: Vec::new(), ..settings }, &[]).unwrap();
         // name, who, who without `to`
         let rows = [
             ("www.example", "192.0.2.1", "nobody"),
@@ -321,7 +320,8 @@ mod tests {
         for (address, own, expected) in rows {
             assert_eq!(is_own(address.parse().ok(), &[own.parse().unwrap()]), expected, "{address} at {own}");
         }
-        let settings = Forward { to: vec![parse_upstream("127.0.0.1:53").unwrap()], ..Forward::default() };
+        let settings =
+            ForwardOptions { to: vec![parse_upstream("127.0.0.1:53").unwrap()], ..ForwardOptions::default() };
         let error = Routes::new(&settings, &["127.0.0.1:53".parse().unwrap()]).unwrap_err();
         assert!(error.to_string().contains("itself"), "{error}");
     }

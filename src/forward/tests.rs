@@ -4,12 +4,9 @@
 mod fake;
 
 use super::*;
-use crate::{
-    answer::{
-        Transport, Verdict, answer,
-        tests::{query, show, snapshot},
-    },
-    settings::Upstream as Setting,
+use crate::answer::{
+    Transport, Verdict, answer,
+    tests::{query, show, snapshot},
 };
 use fake::{Fake, Ways};
 use std::fmt::Write as _;
@@ -37,15 +34,15 @@ fn records() -> String {
 }
 
 /// Bounds with which a test need not wait.
-fn settings(fakes: &[&Fake]) -> Forward {
-    Forward {
-        to: fakes.iter().map(|fake| Setting::Plain(fake.address)).collect(),
+fn settings(fakes: &[&Fake]) -> ForwardOptions {
+    ForwardOptions {
+        to: fakes.iter().map(|fake| UpstreamAddress::Plain(fake.address)).collect(),
         timeout: Duration::from_millis(700),
-        ..Forward::default()
+        ..ForwardOptions::default()
     }
 }
 
-fn start(settings: &Forward) -> Forwarder {
+fn start(settings: &ForwardOptions) -> Forwarder {
     let (_, own) = crate::zone::channel(snapshot());
     Forwarder::start(settings, &[], own).unwrap().unwrap()
 }
@@ -124,7 +121,7 @@ fn what_an_upstream_says_is_passed_on() {
 fn aliases_that_lead_outside_are_followed() {
     let fake = Fake::new("x A 192.0.2.1", Ways::Honest);
     // The alias of the records in `answer::tests` leads to www.example.com, of which this upstream knows nothing.
-    let forwarder = start(&Forward { to: vec![Setting::Plain(fake.address)], ..settings(&[]) });
+    let forwarder = start(&ForwardOptions { to: vec![UpstreamAddress::Plain(fake.address)], ..settings(&[]) });
     check(
         &forwarder,
         "ext.ns1.svc.cluster.local A edns",
@@ -175,7 +172,7 @@ fn upstreams_that_misbehave() {
     ];
     for (ways, expected) in rows {
         let fake = Fake::new(&records(), ways);
-        let forwarder = start(&Forward { attempts: 1, ..settings(&[&fake]) });
+        let forwarder = start(&ForwardOptions { attempts: 1, ..settings(&[&fake]) });
         let expected = expected.replace("UP", &fake.address.to_string());
         let begun = Instant::now();
         let said = ask(&forwarder, "www.example A edns");
@@ -193,8 +190,11 @@ fn others_are_asked_meanwhile() {
         assert!(ask(&forwarder, "www.example A").starts_with("NOERROR ra\nwww.example. 300 A"), "{ways:?}");
     }
     let (first, second) = (Fake::new(&records(), Ways::Dead), Fake::new(&records(), Ways::Honest));
-    let forwarder =
-        start(&Forward { timeout: Duration::from_millis(200), cache_entries: 0, ..settings(&[&first, &second]) });
+    let forwarder = start(&ForwardOptions {
+        timeout: Duration::from_millis(200),
+        cache_entries: 0,
+        ..settings(&[&first, &second])
+    });
     let Some(Route::Upstreams(upstreams)) = forwarder.shared.work.routes.find(b"\0") else { panic!("no route") };
     let begun = Instant::now();
     while !upstreams[0].is_down() {
@@ -253,7 +253,7 @@ fn answers_are_kept_for_their_time() {
 fn stale_answers_when_nobody_answers() {
     let fake = Fake::new(&records(), Ways::Honest);
     let forwarder =
-        start(&Forward { max_ttl: 1, attempts: 1, timeout: Duration::from_millis(100), ..settings(&[&fake]) });
+        start(&ForwardOptions { max_ttl: 1, attempts: 1, timeout: Duration::from_millis(100), ..settings(&[&fake]) });
     ask(&forwarder, "www.example A edns");
     ask(&forwarder, "nothing.example A edns");
     fake.die(true);
@@ -274,7 +274,8 @@ fn stale_answers_when_nobody_answers() {
     assert_eq!(said.lines().next().unwrap(), format!("NXDOMAIN ra edns=1232 ede=19 {reason}"));
     // What nobody has asked for before cannot be known.
     assert!(ask(&forwarder, "other.example A edns").starts_with("SERVFAIL ra edns=1232 ede=22"));
-    let strict = start(&Forward { stale: Duration::ZERO, timeout: Duration::from_millis(100), ..settings(&[&fake]) });
+    let strict =
+        start(&ForwardOptions { stale: Duration::ZERO, timeout: Duration::from_millis(100), ..settings(&[&fake]) });
     assert!(ask(&strict, "www.example A").starts_with("SERVFAIL ra"));
 }
 
@@ -293,8 +294,8 @@ fn local_names_stay_here() {
     check(&forwarder, "_dns.resolver.arpa SVCB", &format!("NXDOMAIN ra\n{}", soa("resolver.arpa")));
     assert_eq!(fake.over_udp.load(Ordering::SeqCst), 0);
     // Unless somebody is named who knows them.
-    let zones = vec![(crate::name::Name::parse("local").unwrap(), vec![Setting::Plain(fake.address)])];
-    let forwarder = start(&Forward { zones, ..settings(&[]) });
+    let zones = vec![(crate::name::Name::parse("local").unwrap(), vec![UpstreamAddress::Plain(fake.address)])];
+    let forwarder = start(&ForwardOptions { zones, ..settings(&[]) });
     ask(&forwarder, "x.local A");
     assert_eq!(fake.over_udp.load(Ordering::SeqCst), 1);
     // Only the stub's names are asked for; all others are refused as before.
@@ -305,7 +306,7 @@ fn local_names_stay_here() {
 #[test]
 fn what_waits_is_bounded() {
     let fake = Fake::new(&records(), Ways::Dead);
-    let forwarder = start(&Forward { max_in_flight: 8, ..settings(&[&fake]) });
+    let forwarder = start(&ForwardOptions { max_in_flight: 8, ..settings(&[&fake]) });
     let replies = block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..40_u8 {
@@ -351,8 +352,8 @@ fn an_upstream_speaks_for_its_own_names_only() {
         Ways::Honest,
     );
     let stub = Fake::new("www.in A 192.0.2.7\n", Ways::Honest);
-    let zones = vec![(crate::name::Name::parse("in.example").unwrap(), vec![Setting::Plain(stub.address)])];
-    let forwarder = start(&Forward { zones, ..settings(&[&fake]) });
+    let zones = vec![(crate::name::Name::parse("in.example").unwrap(), vec![UpstreamAddress::Plain(stub.address)])];
+    let forwarder = start(&ForwardOptions { zones, ..settings(&[&fake]) });
     // Ours is said by us, and not remembered.
     for _ in 0..2 {
         check(

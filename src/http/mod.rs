@@ -5,7 +5,6 @@
 
 mod client;
 mod held;
-mod patient;
 mod sliced;
 
 pub use client::{GetError, get};
@@ -14,6 +13,7 @@ pub use sliced::{CHUNK, sliced};
 use crate::{
     accepting::Errors,
     connections::{Admission, Connections, Exchange, Place},
+    write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
 use held::Held;
@@ -28,7 +28,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use patient::Patient;
 use std::{
     io,
     net::SocketAddr,
@@ -205,7 +204,11 @@ fn run(
                         counters.open.fetch_add(1, Ordering::Relaxed);
                         // The system may refuse it on a dead connection.
                         let _ = stream.set_nodelay(true);
-                        let stream = Patient::new(stream, limits.stalled, Arc::clone(counters));
+                        let slow = Arc::clone(counters);
+                        let stream = WriteTimeout::new(stream, limits.stalled)
+                            .on_timeout(move || {
+                                slow.slow.fetch_add(1, Ordering::Relaxed);
+                            });
                         let (routes, limits, stopped) = (routes.clone(), limits.clone(), stopped.clone());
                         match tls {
                             Some(tls) => connections.spawn(encrypted(stream, place, tls.clone(), routes, limits, stopped)),
@@ -243,7 +246,7 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 async fn encrypted(
-    stream: Patient<TcpStream>,
+    stream: WriteTimeout<TcpStream>,
     place: Place,
     tls: TlsAcceptor,
     routes: Router,

@@ -5,6 +5,7 @@
 //! clock.
 
 use super::walk;
+use crate::options::{self, options};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event};
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,19 @@ use std::{
 /// Events that never fall silent are looked at after so many times the settling time.
 const SETTLE_ROUNDS: u32 = 10;
 
+options! {
+    /// How directories are watched.
+    #[derive(Eq)]
+    pub struct Timing {
+        /// How long events must be quiet before a re-scan.
+        #[serde(deserialize_with = "options::text")]
+        pub settle: Duration = Duration::from_millis(50), Duration::ZERO..=Duration::from_secs(10);
+        /// How often everything is re-scanned without any event.
+        #[serde(deserialize_with = "options::text")]
+        pub rescan: Duration = Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(3600);
+    }
+}
+
 /// A running watch; dropping it ends its thread.
 #[derive(Debug)]
 pub struct Watch {
@@ -33,12 +47,8 @@ pub struct Watch {
 /// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of
 /// a flurry of events (or ten times `settle` after the first), and every `rescan` without any event. The directories
 /// need not exist yet and may be replaced. Where the system cannot watch, the clock remains.
-pub fn watch(
-    directories: Vec<PathBuf>,
-    settle: Duration,
-    rescan: Duration,
-    on_hint: impl Fn() + Send + 'static,
-) -> io::Result<Watch> {
+pub fn watch(directories: Vec<PathBuf>, timing: &Timing, on_hint: impl Fn() + Send + 'static) -> io::Result<Watch> {
+    let Timing { settle, rescan } = *timing;
     // Room for one: a second event before the first has been taken says nothing new.
     let (wake, woken) = sync_channel(1);
     let hint = wake.clone();
@@ -218,7 +228,7 @@ mod tests {
 
     fn hints(directory: &Path, rescan: Duration) -> (Watch, Receiver<()>) {
         let (hint, hinted) = sync_channel(1024);
-        let watch = watch(vec![directory.to_owned()], SETTLE, rescan, move || {
+        let watch = watch(vec![directory.to_owned()], &Timing { settle: SETTLE, rescan }, move || {
             let _ = hint.try_send(());
         });
         (watch.unwrap(), hinted)

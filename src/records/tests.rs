@@ -564,7 +564,7 @@ fn ttls(records: &mut Records) -> Vec<String> {
 }
 
 fn with_ttls() -> RecordSettings {
-    let ttls = Ttls { headless: 5, pods: 4, cluster_ip: 5, srv: 3, ptr: 2, external_name: 5, replaced: 1, other: 5 };
+    let ttls = Ttls { pods: Some(4), srv: Some(3), ptr: Some(2), replaced: 1, ..Ttls::all(5) };
     RecordSettings { ttls, ..RecordSettings::new(Name::parse("cluster.local").unwrap(), 5) }
 }
 

@@ -1,6 +1,6 @@
 //! How one simulated pod behaves: settings, the image's name, and the annotations under `simulation.headless-dns/`.
 
-use super::simulated::SimulationSettings;
+use crate::options::{self, options};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::BTreeMap, time::Duration};
@@ -13,6 +13,25 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Flapping and crashing never run faster than this, so that one poll has a bounded number of steps.
 const SHORTEST_CYCLE: Duration = Duration::from_millis(1);
+
+/// The longest delay that the settings give, to keep a start from looking like a hang.
+const DELAY_MAX: Duration = Duration::from_secs(3600);
+
+options! {
+    /// Delays of simulated pods unless their annotations say otherwise.
+    #[derive(Eq)]
+    pub struct Delays {
+        /// From creation to Running.
+        #[serde(deserialize_with = "options::text")]
+        pub start_after: Duration = Duration::from_millis(50), Duration::ZERO..=DELAY_MAX;
+        /// From Running to Ready.
+        #[serde(deserialize_with = "options::text")]
+        pub ready_after: Duration = Duration::from_millis(50), Duration::ZERO..=DELAY_MAX;
+        /// From deletion to being gone, unless the grace period is shorter.
+        #[serde(deserialize_with = "options::text")]
+        pub stop_after: Duration = Duration::from_millis(100), Duration::ZERO..=DELAY_MAX;
+    }
+}
 
 /// How a pod ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +92,13 @@ const KNOWN: &[(&str, Value)] = &[
 
 impl Behaviour {
     /// Reads a pod. What does not parse counts as absent; [`check_annotations`] tells about it.
-    pub fn of(pod: &Pod, settings: &SimulationSettings) -> Behaviour {
+    pub fn of(pod: &Pod, delays: &Delays) -> Behaviour {
         let annotations = pod.metadata.annotations.as_ref();
         let text = |key: &str| annotations.and_then(|all| all.get(&format!("{PREFIX}{key}"))).map(String::as_str);
         let delay = |key| text(key).and_then(|value| parse_delay(value).ok());
         let switch = |key| text(key).and_then(parse_switch);
 
-        let ready_after = delay("ready-after").unwrap_or(settings.ready_after);
+        let ready_after = delay("ready-after").unwrap_or(delays.ready_after);
         let crash_after = match switch("crash-loop") {
             // As soon as it would have become ready.
             Some(true) => Some(ready_after),
@@ -89,10 +108,10 @@ impl Behaviour {
         let ends = [("fail-after", End::Failed), ("evict-after", End::Evicted), ("succeed-after", End::Succeeded)];
         Behaviour {
             starts: switch("start").unwrap_or(true),
-            start_after: delay("start-after").unwrap_or(settings.start_after),
+            start_after: delay("start-after").unwrap_or(delays.start_after),
             ready: switch("ready").unwrap_or_else(|| !has_broken_image(pod)),
             ready_after,
-            stop_after: delay("stop-after").unwrap_or(settings.stop_after),
+            stop_after: delay("stop-after").unwrap_or(delays.stop_after),
             crash_after,
             end: ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after),
             unready_after: delay("unready-after").map(|after| after.max(SHORTEST_CYCLE)),
@@ -186,9 +205,8 @@ mod tests {
     use super::*;
     use k8s_openapi::{api::core::v1::Container, api::core::v1::PodSpec};
 
-    fn settings() -> SimulationSettings {
-        SimulationSettings {
-            pod_cidrs: Vec::new(),
+    fn defaults() -> Delays {
+        Delays {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(60),
             stop_after: Duration::from_millis(100),
@@ -204,7 +222,7 @@ mod tests {
         pod.metadata.annotations = Some(annotations(rows));
         let container = Container { image: Some(image.to_owned()), ..Container::default() };
         pod.spec = Some(PodSpec { containers: vec![container], ..PodSpec::default() });
-        Behaviour::of(&pod, &settings())
+        Behaviour::of(&pod, &defaults())
     }
 
     #[test]
@@ -233,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_win_over_settings() {
+    fn annotations_win_over_delays() {
         let plain = behaviour("nginx:1", &[]);
         assert_eq!(plain.start_after, Duration::from_millis(50));
         assert!(plain.starts && plain.ready && plain.crash_after.is_none() && plain.end.is_none());

@@ -11,7 +11,7 @@
 //!            ImagePullBackOff ←─╯ (start: "false")      ╰─→ Failed, Evicted, Succeeded  (fail-after, …)
 //! ```
 
-pub use super::behaviour::check_annotations;
+pub use super::behaviour::{Delays, check_annotations};
 use super::{
     PodRuntime, Report, SetBack, What,
     address::{AddressPool, Exhausted},
@@ -32,12 +32,8 @@ use std::{
 pub struct SimulationSettings {
     /// Where pods' addresses come from; one address of each family that is listed.
     pub pod_cidrs: Vec<IpNet>,
-    /// From creation to Running.
-    pub start_after: Duration,
-    /// From Running to Ready.
-    pub ready_after: Duration,
-    /// From deletion to being gone, unless the grace period is shorter.
-    pub stop_after: Duration,
+    /// How long pods take.
+    pub delays: Delays,
 }
 
 /// The simulation: all pods, their timers and the addresses.
@@ -127,9 +123,8 @@ impl Simulated {
     }
 
     /// Other delays for pods that are started from now on; those that are known keep theirs.
-    pub fn set_delays(&mut self, start_after: Duration, ready_after: Duration, stop_after: Duration) {
-        let pod_cidrs = std::mem::take(&mut self.settings.pod_cidrs);
-        self.settings = SimulationSettings { pod_cidrs, start_after, ready_after, stop_after };
+    pub fn set_delays(&mut self, delays: Delays) {
+        self.settings.delays = delays;
     }
 
     /// How many pods are known, stopping ones included.
@@ -145,7 +140,7 @@ impl Simulated {
     fn take_over(&self, pod: &Pod, status: PodStatus) -> SimulatedPod {
         SimulatedPod {
             pod: PodIdentity::of(pod),
-            behaviour: Behaviour::of(pod, &self.settings),
+            behaviour: Behaviour::of(pod, &self.settings.delays),
             status,
             addresses: Vec::new(),
             crashes: 0,

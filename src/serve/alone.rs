@@ -1,12 +1,11 @@
 //! One message to its replies without any socket, by the same way as those that come through one: for fuzz targets.
 
 use super::{
-    Beside, Shared, https,
+    Beside, Limits, Shared, TransferPolicy, https,
     reply::{Client, Reply},
 };
 use crate::{
     answer::{Seen, Transport, Verdict, answer_seen},
-    settings::{Limits, Transfer},
     wire::{
         MESSAGE_MAX,
         cookie::{Cookies, Secret},
@@ -28,7 +27,7 @@ impl Alone {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn new(reader: Reader, limits: Limits, transfer: Transfer) -> io::Result<Alone> {
+    pub fn new(reader: Reader, limits: Limits, transfer: TransferPolicy) -> io::Result<Alone> {
         // The thread of the query log ends with its sender.
         let cookies = Cookies::new(vec![Secret::new([7; 16])], || 1 << 30, false);
         let beside = Beside { cookies: Some(Arc::new(cookies)), ..Beside::new(transfer) };

@@ -6,8 +6,11 @@ mod tests;
 
 use self::exchange::respond;
 pub(super) use self::exchange::respond_to;
-use super::{Counters, Shared, patience::Patient, reply::Client};
-use crate::connections::{Exchange, Place};
+use super::{Counters, Shared, reply::Client};
+use crate::{
+    connections::{Exchange, Place},
+    write_timeout::WriteTimeout,
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -93,7 +96,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         })
     };
     let builder = builder(&limits);
-    let stream = TokioIo::new(Patient::new(stream, limits.tcp_slow));
+    let stream = TokioIo::new(WriteTimeout::new(stream, limits.tcp_slow));
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut deadline = Instant::now() + limits.tcp_idle;
     loop {
@@ -101,7 +104,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             outcome = connection.as_mut() => {
                 // Errors of one connection are everyday; nobody can do anything about them.
                 if let Err(error) = outcome {
-                    if Patient::<S>::was_lost(error.as_ref()) {
+                    if WriteTimeout::<S>::is_cause(error.as_ref()) {
                         Counters::count(shared.counters.slow.of(client.transport));
                     }
                     tracing::trace!(%error, "an HTTPS connection ended");
@@ -135,7 +138,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let _ = timeout(PATIENCE, connection).await;
 }
 
-fn builder(limits: &crate::settings::Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &super::Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -19,8 +19,8 @@ mod batch_portable;
 mod counters;
 pub mod frame;
 mod https;
+mod options;
 mod pace;
-mod patience;
 pub mod proxy;
 mod query_log;
 mod quic;
@@ -40,12 +40,12 @@ mod udp;
 
 pub use alone::Alone;
 pub use counters::{Counters, PerTransport};
+pub use options::{Encrypted, JournalSize, Limits, NotifyTarget, Permission, ProxyProtocol, RateLimit, TransferPolicy};
 
 use crate::{
     answer::{self, Request, Seen, Transport, Verdict},
     connections::{Connections, Memory},
     forward::{self, Forwarder},
-    settings::{Encrypted, Limits, ProxyProtocol, RateLimit, Transfer},
     wire::cookie::Cookies,
     zone::{Reader, Snapshot},
 };
@@ -111,7 +111,7 @@ struct Beside {
 }
 
 impl Beside {
-    fn new(transfer: Transfer) -> Beside {
+    fn new(transfer: TransferPolicy) -> Beside {
         Beside {
             forwarder: None,
             transfers: Transfers::new(transfer),
@@ -231,7 +231,7 @@ impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
     pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, beside: Beside::new(Transfer::off()) })
+        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, beside: Beside::new(TransferPolicy::default()) })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -240,9 +240,8 @@ impl Sockets {
         listen: &Encrypted,
         certificate: Arc<dyn ResolvesServerCert>,
     ) -> Result<(), ListenError> {
-        let lists = [(Transport::Tls, &listen.tls), (Transport::Https, &listen.https), (Transport::Quic, &listen.quic)];
-        for (transport, list) in lists {
-            for &address in list {
+        for (transport, _, addresses) in listen.lists() {
+            for &address in addresses {
                 self.encrypted.push(BoundEncrypted::new(transport, address)?);
             }
         }
@@ -251,7 +250,7 @@ impl Sockets {
     }
 
     /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
-    pub fn transferring(self, transfer: Transfer) -> Sockets {
+    pub fn transferring(self, transfer: TransferPolicy) -> Sockets {
         Sockets { beside: Beside { transfers: Transfers::new(transfer), ..self.beside }, ..self }
     }
 

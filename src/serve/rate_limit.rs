@@ -5,9 +5,9 @@
 //! owes at most those of the window; who owes gets none, but for each so manieth, which has honest clients come over TCP
 //! or with a cookie. The table of accounts never grows: the one that was used longest ago gives its place away.
 
+use super::RateLimit;
 use crate::{
     answer::{Seen, Verdict},
-    settings::RateLimit,
     wire::{Rcode, cookie::Shown},
 };
 use foldhash::fast::RandomState;
@@ -160,7 +160,7 @@ mod tests {
     use std::time::Duration;
 
     fn limiter(slip: u32, table: usize) -> RateLimiter {
-        let limit = RateLimit { responses: 10, window: Duration::from_secs(5), slip, table, ..RateLimit::off() };
+        let limit = RateLimit { responses: 10, window: Duration::from_secs(5), slip, table, ..RateLimit::default() };
         RateLimiter::new(&limit).unwrap()
     }
 

@@ -199,7 +199,7 @@ fn ended(client: Client, outcome: io::Result<()>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame};
-    use crate::settings::Limits;
+    use crate::serve::Limits;
     use std::{
         io::{ErrorKind, Read, Write},
         net::{Shutdown, TcpStream},

@@ -1,11 +1,10 @@
 //! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims; and clients.
 #![allow(clippy::unwrap_used)]
 
-use super::{Serving, Sockets};
+use super::{Encrypted, Limits, ProxyProtocol, Serving, Sockets};
 use crate::{
     answer::{Request, Seen, Transport, Verdict},
-    certificate::Certificate,
-    settings::{CertificateSource, Encrypted, Limits, ProxyProtocol},
+    certificate::{Certificate, CertificateSource},
     zone::{self, Snapshot},
 };
 use rustls::{
@@ -59,14 +58,6 @@ pub(super) fn fast_limits() -> Limits {
         quic_connections: 64,
         quic_connections_per_source: 64,
         quic_streams: 20,
-        http_connections: 16,
-        api_connections: 16,
-        api_changes: 100,
-        api_change_octets: 16 << 20,
-        api_octets: 256 << 20,
-        api_object_octets: 256 << 20,
-        api_slow: Duration::from_secs(10),
-        lame_duck: Duration::ZERO,
     }
 }
 
@@ -97,9 +88,9 @@ pub(super) fn serve_encrypted_behind(
     let mut sockets = Sockets::bind(&[], &limits).unwrap().behind(proxies);
     let any = vec!["127.0.0.1:0".parse().unwrap()];
     let listen = match transport {
-        Transport::Tls => Encrypted { tls: any, ..Encrypted::default() },
-        Transport::Https => Encrypted { https: any, ..Encrypted::default() },
-        _ => Encrypted { quic: any, ..Encrypted::default() },
+        Transport::Tls => Encrypted { listen_tls: any, ..Encrypted::default() },
+        Transport::Https => Encrypted { listen_https: any, ..Encrypted::default() },
+        _ => Encrypted { listen_quic: any, ..Encrypted::default() },
     };
     let certificate = Certificate::open(&CertificateSource::SelfSigned(vec!["localhost".to_owned()])).unwrap();
     sockets.bind_encrypted(&listen, certificate.resolver()).unwrap();

@@ -175,7 +175,7 @@ mod tests {
         super::testing::{self, fast_limits},
         *,
     };
-    use crate::settings::Limits;
+    use crate::serve::Limits;
     use std::collections::HashSet;
 
     #[test]

@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 pub(super) fn unprotected(settings: &Settings) -> Option<Diagnostic> {
     let address = settings.api_listen?;
     let file = settings.file.clone().unwrap_or_default();
-    match (&settings.api_token_file, &settings.encrypted.certificate) {
+    match (&settings.api_token_file, &settings.tls) {
         (None, _) if !address.ip().is_loopback() => {
             let message = format!("{address} can be reached from other machines, and nothing protects the API there");
             let help = "serve it on 127.0.0.1, or name a file with a token in apiTokenFile and a certificate in tls; it \
@@ -29,7 +29,7 @@ pub(super) fn unprotected(settings: &Settings) -> Option<Diagnostic> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::settings::CertificateSource;
+    use crate::certificate::CertificateSource;
 
     #[test]
     fn what_protects_the_api() {
@@ -45,7 +45,7 @@ mod tests {
             let mut settings = Settings::defaults();
             settings.api_listen = Some(address.parse().unwrap());
             settings.api_token_file = token.then(|| "token".into());
-            settings.encrypted.certificate = certificate.then(|| CertificateSource::SelfSigned(Vec::new()));
+            settings.tls = certificate.then(|| CertificateSource::SelfSigned(Vec::new()));
             let found = unprotected(&settings).map(|diagnostic| diagnostic.field);
             assert_eq!(found.as_deref(), wrong, "{address} {token} {certificate}");
         }

@@ -1,206 +1,180 @@
-//! The settings file, strict and with places; what it means after defaults, environment and flags.
+//! The settings: what can be set, in the file, by flag and by variable; each room owns the options that it obeys.
 
 mod api;
+mod checked;
+mod cookies;
 mod domains;
 mod encrypted;
 mod file;
-mod forward;
-mod observe;
+mod limits;
+mod listen;
 mod overrides;
-mod proxy;
-mod rate_limit;
 mod reverse;
 #[cfg(test)]
 mod tests;
-mod text;
 mod transfer;
-mod ttls;
 
-pub use encrypted::{CertificateSource, Encrypted};
-pub use forward::{Forward, Upstream, parse_upstream};
-pub use observe::{OptionalAddress, Sample};
+pub use cookies::{DnsCookies, read_cookie_secrets};
+pub use domains::ClusterDomains;
+pub use limits::{Limits, ProgramLimits};
+pub use listen::OptionalAddress;
 pub use overrides::Overrides;
-pub use proxy::ProxyProtocol;
-pub use rate_limit::{DnsCookies, RateLimit, read_cookie_secrets};
-pub use text::{format_duration, parse_duration, parse_listen};
-pub use transfer::{Permission, Target, Transfer};
-pub use ttls::Ttls;
 
 use crate::{
+    certificate::CertificateSource,
     diagnostic::{Diagnostic, has_error},
+    forward::{self, ForwardOptions},
+    manifest::watch::Timing,
     name::Name,
+    options::{self, options},
+    records::Ttls,
     regular_file,
+    runtime::simulated::Delays,
+    serve::{Encrypted, ProxyProtocol, RateLimit, TransferPolicy},
+    telemetry::LogOptions,
     yaml::{self, Source},
 };
 use ipnet::{IpNet, Ipv4Net};
+use serde::Deserialize;
 use std::{
-    fs, io, iter,
+    fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
-/// Everything that can be set. Paths are absolute or relative to the working directory (those in the file are relative
-/// to the file).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Where the settings came from; `None` for built-in defaults.
-    pub file: Option<PathBuf>,
-    /// Addresses served over UDP and TCP.
-    pub listen: Vec<SocketAddr>,
-    /// Addresses served over TLS, HTTPS and QUIC (`listenTls`, `listenHttps`, `listenQuic` in the file), with their
-    /// certificate (`tls`); none by default.
-    pub encrypted: Encrypted,
-    /// Who begins connections and datagrams with a header of the PROXY protocol; nobody by default.
-    pub proxy_protocol: ProxyProtocol,
-    /// Cookies, by which clients are known over UDP.
-    pub cookies: DnsCookies,
-    /// How many replies over UDP go to one network; by default any number.
-    pub rate_limit: RateLimit,
-    /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
-    pub metrics_listen: Option<SocketAddr>,
-    /// Where the Kubernetes API is served; `None` for nowhere (`none` in the file).
-    pub api_listen: Option<SocketAddr>,
-    /// The file of the token that the API asks for; with one it is served over HTTPS. `None` for none, on loopback.
-    pub api_token_file: Option<PathBuf>,
-    /// Whether what is created over the API makes its namespace, where upstream refuses it; default no.
-    pub api_create_namespaces: bool,
-    /// Directories of manifests.
-    pub manifests: Vec<PathBuf>,
-    /// Whether file, environment or command line name them; the default may be missing.
-    pub manifests_chosen: bool,
-    /// Directory of static zones.
-    pub zones: PathBuf,
-    /// Whether file, environment or command line name it; the default may be missing.
-    pub zones_chosen: bool,
-    /// Directory of what survives a restart; `None` keeps everything in memory (`none` in the file and on the command
-    /// line).
-    pub state_directory: Option<PathBuf>,
-    /// The directory at or below which the paths of hostPath and local volumes are used; `None` for nowhere (`none` in
-    /// the file).
-    pub host_path_root: Option<PathBuf>,
-    /// The zone of the cluster; the first of several.
-    pub cluster_domain: Name,
-    /// Zones that hold the same names; none of all these domains lies within another.
-    pub further_domains: Vec<Name>,
-    /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges.
-    pub reverse_zones: Vec<Name>,
-    /// Whether the file names them. If not, and other names are forwarded, they are those of `pod_cidrs` and
-    /// `service_cidrs`, so that the rest can be asked for.
-    pub reverse_zones_chosen: bool,
-    /// Who is asked for names outside our zones; nobody by default.
-    pub forward: Forward,
-    /// TTL of records, in seconds, 0–3600.
-    pub ttl: u32,
-    /// TTLs of records of some kinds.
-    pub ttls: Ttls,
-    /// TTL of negative answers, in seconds, 0–3600.
-    pub negative_ttl: u32,
-    /// Whether addresses of live pods have names below `pod` (`podNames` in the file: `verified` or `disabled`).
-    pub pod_names: bool,
-    /// Whether names of Services without any address exist: NODATA instead of NXDOMAIN (`emptyServices` in the file:
-    /// `nodata`; default `nxdomain`).
-    pub empty_services_exist: bool,
-    /// Where pods' addresses come from: at most one range of each family.
-    pub pod_cidrs: Vec<IpNet>,
-    /// Where ClusterIPs come from: at most one range of each family.
-    pub service_cidrs: Vec<IpNet>,
-    /// What this server is called by those who ask it (NSID, `id.server`); `None` tells nobody (`none` in the file).
-    pub identity: Option<String>,
-    /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
-    pub default_storage_class: bool,
-    /// Whether claims of a class that is neither declared nor borne by a volume get a simulated volume
-    /// (`undeclaredStorageClasses` in the file: `provision` or `wait`).
-    pub provision_undeclared: bool,
-    /// Whether `maxUnavailable` of StatefulSets counts (`maxUnavailableStatefulSet` in the file).
-    pub max_unavailable: bool,
-    /// How simulated pods behave.
-    pub simulation: Simulation,
-    /// How manifests are watched.
-    pub watch: Watch,
-    /// Every limit of the server.
-    pub limits: Limits,
-    /// Who gets copies of the zones.
-    pub transfer: Transfer,
-    /// What is logged.
-    pub log: Log,
+options! {
+    /// Everything that can be set, by the keys of the settings file. Paths are absolute or relative to the working
+    /// directory (those in the file are relative to the file). A field with `skip` has a shape of its own in the file.
+    pub struct Settings {
+        /// Addresses served over UDP and TCP.
+        #[serde(deserialize_with = "options::list")]
+        pub listen: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))];
+        /// The certificate of the encrypted transports, and of the API where it has a token; `None` only where nothing
+        /// needs one.
+        #[serde(skip)]
+        pub tls: Option<CertificateSource> = None;
+        /// Who begins connections and datagrams with a header of the PROXY protocol; nobody by default.
+        pub proxy_protocol: ProxyProtocol = ProxyProtocol::default();
+        /// Cookies, by which clients are known over UDP.
+        pub cookies: DnsCookies = DnsCookies::default();
+        /// How many replies over UDP go to one network; by default any number.
+        pub rate_limit: RateLimit = RateLimit::default();
+        /// Where metrics, health and waiting are served over HTTP; `None` for nowhere (`none` in the file).
+        #[serde(deserialize_with = "listen::optional_address")]
+        pub metrics_listen: Option<SocketAddr> = None;
+        /// Where the Kubernetes API is served; `None` for nowhere (`none` in the file).
+        #[serde(deserialize_with = "listen::optional_address")]
+        pub api_listen: Option<SocketAddr> = None;
+        /// The file of the token that the API asks for; with one it is served over HTTPS. `None` for none, on loopback.
+        #[serde(deserialize_with = "options::none_or_path")]
+        pub api_token_file: Option<PathBuf> = None;
+        /// Whether what is created over the API makes its namespace, where upstream refuses it.
+        pub api_create_namespaces: bool = false;
+        /// Directories of manifests.
+        pub manifests: Vec<PathBuf> = vec![PathBuf::from("manifests")];
+        /// Directory of static zones.
+        pub zones: PathBuf = PathBuf::from("zones");
+        /// Directory of what survives a restart; `None` keeps everything in memory (`none` in the file and on the
+        /// command line).
+        #[serde(deserialize_with = "options::none_or_path")]
+        pub state_directory: Option<PathBuf> = Some(PathBuf::from("state"));
+        /// The directory at or below which the paths of hostPath and local volumes are used; `None` for nowhere (`none`
+        /// in the file).
+        #[serde(deserialize_with = "options::none_or_path")]
+        pub host_path_root: Option<PathBuf> = None;
+        /// The zones of the cluster, which hold the same names; none of these domains lies within another.
+        #[serde(deserialize_with = "domains::one_or_more")]
+        pub cluster_domain: ClusterDomains = ClusterDomains::default();
+        /// Reverse zones served: `in-addr.arpa` and `ip6.arpa` unless narrowed to ranges. Where the file names none and
+        /// other names are forwarded, those of `pod_cidrs` and `service_cidrs`, so that the rest can be asked for.
+        #[serde(skip)]
+        pub reverse_zones: Vec<Name> = reverse::everything();
+        /// Who is asked for names outside our zones; nobody by default.
+        pub forward: ForwardOptions = ForwardOptions::default();
+        /// TTL of records, in seconds.
+        pub ttl: u32 = 5, 0..=3600;
+        /// TTLs of records of some kinds.
+        pub ttls: Ttls = Ttls::default();
+        /// TTL of negative answers, in seconds.
+        pub negative_ttl: u32 = 1, 0..=3600;
+        /// Which names addresses of pods have below `pod`.
+        pub pod_names: PodNames = PodNames::Verified;
+        /// How names of Services without any address are answered.
+        pub empty_services: EmptyServices = EmptyServices::Nxdomain;
+        /// Where pods' addresses come from: at most one range of each family.
+        #[serde(deserialize_with = "options::list")]
+        pub pod_cidrs: Vec<IpNet> = vec![ipv4_range(10, 244)];
+        /// Where ClusterIPs come from: at most one range of each family.
+        #[serde(deserialize_with = "options::list")]
+        pub service_cidrs: Vec<IpNet> = vec![ipv4_range(10, 96)];
+        /// What this server is called by those who ask it (NSID, `id.server`); `None` tells nobody (`none` in the file).
+        #[serde(deserialize_with = "options::none_or_string")]
+        pub identity: Option<String> = None;
+        /// Whether claims that name no class get a simulated volume though no manifest declares a default StorageClass.
+        pub default_storage_class: bool = true;
+        /// What becomes of claims of a class that is neither declared nor borne by a volume.
+        pub undeclared_storage_classes: UndeclaredStorageClasses = UndeclaredStorageClasses::Provision;
+        /// Whether `maxUnavailable` of StatefulSets counts.
+        pub max_unavailable_stateful_set: bool = false;
+        /// How simulated pods behave.
+        pub simulation: Delays = Delays::default();
+        /// How manifests are watched.
+        pub watch: Timing = Timing::default();
+        /// Every limit of the server.
+        pub limits: Limits = Limits::default();
+        /// Who gets copies of the zones.
+        #[serde(skip)]
+        pub transfer: TransferPolicy = TransferPolicy::default();
+        /// What is logged.
+        pub log: LogOptions = LogOptions::default();
+    }
+    and {
+        /// Where the settings came from; `None` for built-in defaults.
+        pub file: Option<PathBuf> = None;
+        /// What file, environment or command line name.
+        pub named: Named = Named::default();
+        /// Addresses served over TLS, HTTPS and QUIC (keys of their own in the file); none by default.
+        pub encrypted: Encrypted = Encrypted::default();
+    }
 }
 
-/// Delays of simulated pods.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Simulation {
-    /// From creation to Running; default 50 ms.
-    pub start_after: Duration,
-    /// From Running to Ready; default 50 ms.
-    pub ready_after: Duration,
-    /// From deletion to being gone; default 100 ms.
-    pub stop_after: Duration,
+/// What file, environment or command line name, where it matters that it is no default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The directories of manifests; those by default may be missing.
+    pub manifests: bool,
+    /// The directory of static zones; the one by default may be missing.
+    pub zones: bool,
 }
 
-/// How directories are watched.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watch {
-    /// How long events must be quiet before a re-scan; default 50 ms.
-    pub settle: Duration,
-    /// How often everything is re-scanned without any event; default 10 s.
-    pub rescan: Duration,
+/// Which names addresses of pods have below `pod`: those of live pods, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodNames {
+    /// Those of addresses that a live pod of the namespace has.
+    Verified,
+    /// None.
+    Disabled,
 }
 
-/// Limits, all in one place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
-    /// Threads that answer UDP, each with a socket of its own per address; default: the number of cores.
-    pub udp_threads: usize,
-    /// Largest UDP reply in octets, 512–4096; default 1232.
-    pub udp_payload: u16,
-    /// Open connections over TCP in all (plain, TLS and HTTPS); default 1024.
-    pub tcp_connections: usize,
-    /// Open connections over TCP of one source address; default 64.
-    pub tcp_connections_per_source: usize,
-    /// How long a connection may be idle, QUIC as well; default 10 s.
-    pub tcp_idle: Duration,
-    /// How long a client may take to send a begun message or to take a reply, on every transport; default 5 s.
-    pub tcp_slow: Duration,
-    /// How long the handshake of TLS or QUIC may take; default 5 s.
-    pub tls_handshake: Duration,
-    /// Queries answered on one connection before it is closed, on every transport but UDP; 0 is no limit, the default.
-    pub queries_per_connection: u64,
-    /// Requests at a time on one HTTP/2 connection; default 100.
-    pub https_streams: u32,
-    /// Open QUIC connections in all; default 1024.
-    pub quic_connections: usize,
-    /// Open QUIC connections of one source address; default 64.
-    pub quic_connections_per_source: usize,
-    /// Queries at a time on one QUIC connection; default 100.
-    pub quic_streams: u32,
-    /// Open connections to `metrics_listen` in all; default 256.
-    pub http_connections: usize,
-    /// Open connections to `api_listen` in all; default 2048.
-    pub api_connections: usize,
-    /// Changes that are kept for watches of the API, of all kinds together; default 10,000.
-    pub api_changes: usize,
-    /// What the old versions of objects in these changes take in memory, roughly; default 64 MiB.
-    pub api_change_octets: u64,
-    /// What requests and replies of the API take in memory together, in octets, roughly; default 256 MiB.
-    pub api_octets: usize,
-    /// What all objects take in memory, in octets, roughly, before the API lets no more in; default 512 MiB.
-    pub api_object_octets: u64,
-    /// How long a client of the API may take nothing of a reply, or send nothing of a body it has begun; default 10 s.
-    pub api_slow: Duration,
-    /// How long queries are still answered after SIGTERM; default 0 s.
-    pub lame_duck: Duration,
+/// What becomes of claims whose class nobody declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UndeclaredStorageClasses {
+    /// They get a simulated volume.
+    Provision,
+    /// They stay Pending.
+    Wait,
 }
 
-/// What is logged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Log {
-    /// A tracing filter: `info`, `debug`, `headless_dns::serve=trace`, …; default `info`.
-    pub filter: String,
-    /// `text` or `json`; default text.
-    pub json: bool,
-    /// Which queries are logged; default none.
-    pub queries: Sample,
+/// How names of Services without any address are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EmptyServices {
+    /// They do not exist.
+    Nxdomain,
+    /// They exist without records.
+    Nodata,
 }
 
 /// The settings file of the working directory, taken when no other is named.
@@ -210,76 +184,15 @@ const SYSTEM_FILE: &str = "/etc/headless-dns/headless-dns.yaml";
 /// Largest settings file that is read, in octets.
 const LARGEST_FILE: u64 = 1 << 20;
 
+fn ipv4_range(first: u8, second: u8) -> IpNet {
+    Ipv4Net::new_assert(Ipv4Addr::new(first, second, 0, 0), 16).into()
+}
+
 impl Settings {
     /// The built-in defaults; manifests `manifests`, zones `zones` and state `state`, relative to the working
     /// directory.
     pub fn defaults() -> Settings {
-        let range = |a, b, prefix| Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix).into();
-        Settings {
-            file: None,
-            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1053))],
-            encrypted: Encrypted::default(),
-            proxy_protocol: ProxyProtocol::default(),
-            cookies: DnsCookies::default(),
-            rate_limit: RateLimit::off(),
-            metrics_listen: None,
-            api_listen: None,
-            api_token_file: None,
-            api_create_namespaces: false,
-            manifests: vec![PathBuf::from("manifests")],
-            manifests_chosen: false,
-            zones: PathBuf::from("zones"),
-            zones_chosen: false,
-            state_directory: Some(PathBuf::from("state")),
-            host_path_root: None,
-            // A constant that parses.
-            cluster_domain: Name::parse("cluster.local").unwrap_or_else(|_| Name::root()),
-            further_domains: Vec::new(),
-            reverse_zones: reverse::everything(),
-            reverse_zones_chosen: false,
-            forward: Forward::default(),
-            ttl: 5,
-            ttls: Ttls::default(),
-            negative_ttl: 1,
-            pod_names: true,
-            empty_services_exist: false,
-            pod_cidrs: vec![range(10, 244, 16)],
-            service_cidrs: vec![range(10, 96, 16)],
-            identity: None,
-            default_storage_class: true,
-            provision_undeclared: true,
-            max_unavailable: false,
-            simulation: Simulation {
-                start_after: Duration::from_millis(50),
-                ready_after: Duration::from_millis(50),
-                stop_after: Duration::from_millis(100),
-            },
-            watch: Watch { settle: Duration::from_millis(50), rescan: Duration::from_secs(10) },
-            limits: Limits {
-                udp_threads: thread::available_parallelism().map_or(1, usize::from),
-                udp_payload: 1232,
-                tcp_connections: 1024,
-                tcp_connections_per_source: 64,
-                tcp_idle: Duration::from_secs(10),
-                tcp_slow: Duration::from_secs(5),
-                tls_handshake: Duration::from_secs(5),
-                queries_per_connection: 0,
-                https_streams: 100,
-                quic_connections: 1024,
-                quic_connections_per_source: 64,
-                quic_streams: 100,
-                http_connections: 256,
-                api_connections: 2048,
-                api_changes: 10_000,
-                api_change_octets: 64 << 20,
-                api_octets: 256 << 20,
-                api_object_octets: 512 << 20,
-                api_slow: Duration::from_secs(10),
-                lame_duck: Duration::ZERO,
-            },
-            transfer: Transfer::off(),
-            log: Log { filter: "info".to_string(), json: false, queries: Sample(0) },
-        }
+        Settings::default()
     }
 
     /// The file that [`Settings::load`] reads: the one that is named, else `config/headless-dns.yaml` in the working
@@ -294,13 +207,28 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong, each with file, line, column and the key's path.
     pub fn load(overrides: &Overrides) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut settings = Settings::defaults();
-        let mut warnings = Vec::new();
-        if let Some(path) = Settings::file(overrides) {
-            let text = read(&path).map_err(|diagnostic| vec![*diagnostic])?;
-            warnings = settings.apply_text(Source { path: &path, text: &text })?;
-            settings.file = Some(path);
+        let (mut settings, names_reverse_zones, warnings) = match Settings::file(overrides) {
+            None => (Settings::defaults(), false, Vec::new()),
+            Some(path) => {
+                let text = read(&path).map_err(|diagnostic| vec![*diagnostic])?;
+                let file::Loaded { settings, names_reverse_zones, warnings } =
+                    load_text(Source { path: &path, text: &text })?;
+                (Settings { file: Some(path), ..settings }, names_reverse_zones, warnings)
+            }
+        };
+        settings.take(overrides.clone()).map_err(|diagnostic| vec![*diagnostic])?;
+        if settings.forward.is_on() && !names_reverse_zones {
+            let ranges = settings.pod_cidrs.iter().chain(&settings.service_cidrs);
+            settings.reverse_zones = ranges.flat_map(|range| reverse::zones_of_range(*range)).collect();
         }
+        match encrypted::without_certificate(&settings).or_else(|| api::unprotected(&settings)) {
+            Some(diagnostic) => Err(vec![diagnostic]),
+            None => Ok((settings, warnings)),
+        }
+    }
+
+    /// Takes what the command line and the environment say. No `..`: a flag that nothing uses does not compile.
+    fn take(&mut self, overrides: Overrides) -> Result<(), Box<Diagnostic>> {
         let Overrides {
             config: _,
             manifests,
@@ -314,91 +242,72 @@ impl Settings {
             cluster_domain,
             state_directory,
             forward,
-        } = overrides.clone();
+        } = overrides;
         if !manifests.is_empty() {
-            (settings.manifests, settings.manifests_chosen) = (manifests, true);
+            (self.manifests, self.named.manifests) = (manifests, true);
         }
         if let Some(zones) = zones {
-            (settings.zones, settings.zones_chosen) = (zones, true);
+            (self.zones, self.named.zones) = (zones, true);
         }
-        if !listen.is_empty() {
-            settings.listen = listen;
-        }
-        let encrypted = &mut settings.encrypted;
-        for (list, into) in
-            [(listen_tls, &mut encrypted.tls), (listen_https, &mut encrypted.https), (listen_quic, &mut encrypted.quic)]
-        {
-            if !list.is_empty() {
-                *into = list;
+        for (lists, into) in [
+            (listen, &mut self.listen),
+            (listen_tls, &mut self.encrypted.listen_tls),
+            (listen_https, &mut self.encrypted.listen_https),
+            (listen_quic, &mut self.encrypted.listen_quic),
+        ] {
+            if !lists.is_empty() {
+                *into = lists.into_iter().flat_map(|list| list.0).collect();
             }
         }
-        if let Some(OptionalAddress(address)) = metrics_listen {
-            settings.metrics_listen = address;
-        }
-        if let Some(OptionalAddress(address)) = api_listen {
-            settings.api_listen = address;
-        }
+        self.metrics_listen = metrics_listen.map_or(self.metrics_listen, |OptionalAddress(address)| address);
+        self.api_listen = api_listen.map_or(self.api_listen, |OptionalAddress(address)| address);
+        let refused = |flag: &str, message: String| Box::new(Diagnostic::error(Path::new(""), message).field(flag));
         if !cluster_domain.is_empty() {
-            settings.take_domains(&cluster_domain).map_err(|message| vec![refused_domain(message)])?;
+            let domains = cluster_domain.iter().flat_map(|list| &list.0).map(String::as_str);
+            self.cluster_domain = ClusterDomains::parse(domains).map_err(|message| {
+                Box::new(refused("--cluster-domain", message).help("write a name such as cluster.local"))
+            })?;
         }
         if let Some(directory) = state_directory {
-            settings.state_directory = (directory.as_os_str() != "none").then_some(directory);
+            self.state_directory = (directory.as_os_str() != "none").then_some(directory);
         }
         if !forward.is_empty() {
-            settings.forward.to = forward::parse_upstreams(&forward)
-                .map_err(|message| vec![Diagnostic::error(Path::new(""), message).field("--forward")])?;
-        }
-        if settings.forward.is_on() && !settings.reverse_zones_chosen {
-            let ranges = settings.pod_cidrs.iter().chain(&settings.service_cidrs);
-            settings.reverse_zones = ranges.flat_map(|range| reverse::zones_of_range(*range)).collect();
-        }
-        match encrypted::without_certificate(&settings).or_else(|| api::unprotected(&settings)) {
-            Some(diagnostic) => Err(vec![diagnostic]),
-            None => Ok((settings, warnings)),
-        }
-    }
-
-    /// All domains of the cluster, the first one first.
-    pub fn cluster_domains(&self) -> impl Iterator<Item = &Name> {
-        iter::once(&self.cluster_domain).chain(&self.further_domains)
-    }
-
-    /// Takes the domains that the command line or the environment names.
-    fn take_domains(&mut self, domains: &[String]) -> Result<(), String> {
-        let mut names = Vec::with_capacity(domains.len());
-        for domain in domains {
-            let name = Name::parse(domain).map_err(|error| format!("`{domain}` is no domain name: {error}"))?;
-            domains::refusal(&names, &name).map_or(Ok(()), Err)?;
-            names.push(name);
-        }
-        if !names.is_empty() {
-            self.cluster_domain = names.remove(0);
-            self.further_domains = names;
+            let upstreams: Vec<String> = forward.into_iter().flat_map(|list| list.0).collect();
+            self.forward.to = forward::parse_upstreams(&upstreams).map_err(|message| refused("--forward", message))?;
         }
         Ok(())
     }
 
-    /// Takes the text of a settings file; an empty one changes nothing.
-    fn apply_text(&mut self, source: Source<'_>) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let (nodes, mut found) = yaml::parse_strict(source);
-        if let Some(second) = nodes.get(1) {
-            let message = "settings are one document, and here a second one begins";
-            found.push(
-                Diagnostic::error(source.path, message).at(source.text, second.place, second.width).help("join them"),
-            );
-        }
-        if let Some(node) = nodes.first() {
-            match file::apply(self, source, node) {
-                Ok(warnings) => found.extend(warnings),
-                Err(errors) => found.extend(errors),
-            }
-        }
-        if has_error(&found) { Err(found) } else { Ok(found) }
+    /// All domains of the cluster, the first one first.
+    pub fn cluster_domains(&self) -> impl Iterator<Item = &Name> {
+        self.cluster_domain.iter()
     }
 }
 
-fn refused_domain(message: String) -> Diagnostic {
-    Diagnostic::error(Path::new(""), message).field("--cluster-domain").help("write a name such as cluster.local")
+/// Reads the text of a settings file; an empty one gives the defaults.
+fn load_text(source: Source<'_>) -> Result<file::Loaded, Vec<Diagnostic>> {
+    let (nodes, mut found) = yaml::parse_strict(source);
+    if let Some(second) = nodes.get(1) {
+        let message = "settings are one document, and here a second one begins";
+        found.push(
+            Diagnostic::error(source.path, message).at(source.text, second.place, second.width).help("join them"),
+        );
+    }
+    let loaded = nodes.first().map_or_else(|| Ok(file::Loaded::default()), |node| file::load(source, node));
+    let loaded = match loaded {
+        Ok(loaded) => {
+            found.extend(loaded.warnings.iter().cloned());
+            Some(loaded)
+        }
+        Err(errors) => {
+            found.extend(errors);
+            None
+        }
+    };
+    match loaded {
+        Some(loaded) if !has_error(&found) => Ok(file::Loaded { warnings: found, ..loaded }),
+        _ => Err(found),
+    }
 }
 
 /// Whether a file is there; one that cannot be looked at counts, so that its error is told.

@@ -1,135 +1,65 @@
 //! What the command line and the environment say; it wins over the file.
 
-use super::{OptionalAddress, forward::parse_upstreams, text::parse_listen};
-use crate::diagnostic::Diagnostic;
-use std::{
-    ffi::OsString,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use super::OptionalAddress;
+use crate::{forward::parse_upstream, options::CommaSeparated};
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf};
 
-/// What the command line and the environment say; it wins over the file.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// What the command line and the environment say; it wins over the file. Given before and after a command, what stands
+/// after it counts.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct Overrides {
-    /// `--config`.
+    /// Settings file; else config/headless-dns.yaml, /etc/headless-dns/headless-dns.yaml, or built-in defaults
+    #[arg(long, env = "HEADLESS_DNS_CONFIG", hide_env_values = true, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// `--manifests`, repeatable.
+    /// Directory of manifests; repeatable; in the variable separated as in PATH
+    #[arg(long, env = "HEADLESS_DNS_MANIFESTS", hide_env_values = true, global = true, value_name = "DIR")]
     pub manifests: Vec<PathBuf>,
-    /// `--zones`.
+    /// Directory of static zones
+    #[arg(long, env = "HEADLESS_DNS_ZONES", hide_env_values = true, global = true, value_name = "DIR")]
     pub zones: Option<PathBuf>,
-    /// `--listen`, repeatable.
-    pub listen: Vec<SocketAddr>,
-    /// `--listen-tls`, repeatable.
-    pub listen_tls: Vec<SocketAddr>,
-    /// `--listen-https`, repeatable.
-    pub listen_https: Vec<SocketAddr>,
-    /// `--listen-quic`, repeatable.
-    pub listen_quic: Vec<SocketAddr>,
-    /// `--metrics-listen`.
+    /// Address to serve over UDP and TCP; repeatable, or separated by commas; port 0 takes a free one
+    #[arg(long, env = "HEADLESS_DNS_LISTEN", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
+    pub listen: Vec<CommaSeparated<SocketAddr>>,
+    /// Address to serve over TLS; repeatable; the settings file names the certificate
+    #[arg(long, env = "HEADLESS_DNS_LISTEN_TLS", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
+    pub listen_tls: Vec<CommaSeparated<SocketAddr>>,
+    /// Address to serve over HTTPS, at /dns-query; repeatable
+    #[arg(long, env = "HEADLESS_DNS_LISTEN_HTTPS", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
+    pub listen_https: Vec<CommaSeparated<SocketAddr>>,
+    /// Address to serve over QUIC; repeatable
+    #[arg(long, env = "HEADLESS_DNS_LISTEN_QUIC", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
+    pub listen_quic: Vec<CommaSeparated<SocketAddr>>,
+    /// Address of metrics, health and waiting over HTTP, or `none`
+    #[arg(long, env = "HEADLESS_DNS_METRICS_LISTEN", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<OptionalAddress>,
-    /// `--api-listen`.
+    /// Address of the Kubernetes API over HTTP, or `none`
+    #[arg(long, env = "HEADLESS_DNS_API_LISTEN", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
     pub api_listen: Option<OptionalAddress>,
-    /// `--cluster-domain`, repeatable.
-    pub cluster_domain: Vec<String>,
-    /// `--state-dir`, or `none`.
+    /// Domain of the cluster; repeatable, or separated by commas; each holds the same names
+    #[arg(long, env = "HEADLESS_DNS_CLUSTER_DOMAIN", hide_env_values = true, global = true, value_name = "NAME")]
+    pub cluster_domain: Vec<CommaSeparated<String>>,
+    /// Directory of what survives a restart; `none` keeps everything in memory
+    #[arg(
+        long = "state-dir",
+        env = "HEADLESS_DNS_STATE_DIR",
+        hide_env_values = true,
+        global = true,
+        value_name = "DIR"
+    )]
     pub state_directory: Option<PathBuf>,
-    /// `--forward`, repeatable, or `none`.
-    pub forward: Vec<String>,
+    /// Server to ask for names outside our zones: 192.0.2.1, tls://192.0.2.1#dns.example, `system` for those of
+    /// /etc/resolv.conf, `none` for nobody; repeatable, or separated by commas
+    #[arg(long, env = "HEADLESS_DNS_FORWARD", hide_env_values = true, global = true, value_name = "ADDR")]
+    #[arg(value_parser = upstreams)]
+    pub forward: Vec<CommaSeparated<String>>,
 }
 
-impl Overrides {
-    /// Fills what no flag has set from environment variables; an empty variable is as good as none.
-    ///
-    /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
-    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_METRICS_LISTEN`, `_API_LISTEN`, `_CLUSTER_DOMAIN`,
-    /// `_FORWARD` (both separated by commas) and `_STATE_DIR`.
-    ///
-    /// # Errors
-    /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
-    pub fn or_environment(self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Overrides, Vec<Diagnostic>> {
-        let mut wrong = Vec::new();
-        let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let mut text = |name: &'static str| -> Option<String> {
-            let value = variable(name)?;
-            value
-                .into_string()
-                .map_err(|_| wrong.push(Diagnostic::error(Path::new(name), "the value is not UTF-8")))
-                .ok()
-        };
-        let lists = [
-            (LISTEN, self.listen),
-            (LISTEN_TLS, self.listen_tls),
-            (LISTEN_HTTPS, self.listen_https),
-            (LISTEN_QUIC, self.listen_quic),
-        ];
-        let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
-        let domains = text(CLUSTER_DOMAIN).filter(|_| self.cluster_domain.is_empty());
-        let metrics_text = text(METRICS_LISTEN).filter(|_| self.metrics_listen.is_none());
-        let api_text = text(API_LISTEN).filter(|_| self.api_listen.is_none());
-        let forward = match self.forward.is_empty() {
-            false => self.forward,
-            true => text(FORWARD).iter().flat_map(|text| text.split(',')).map(|part| part.trim().to_owned()).collect(),
-        };
-        wrong.extend(parse_upstreams(&forward).err().map(|message| Diagnostic::error(Path::new(FORWARD), message)));
-        let [listen, listen_tls, listen_https, listen_quic] = texts.map(|(name, text, mut list)| {
-            let parts = text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
-            for part in parts {
-                match parse_listen(part) {
-                    Ok(address) => list.push(address),
-                    Err(message) => wrong.push(Diagnostic::error(Path::new(name), message)),
-                }
-            }
-            list
-        });
-        let mut cluster_domain = self.cluster_domain;
-        let domains = domains.iter().flat_map(|text| text.split(',')).map(str::trim);
-        cluster_domain.extend(domains.filter(|part| !part.is_empty()).map(str::to_owned));
-        let mut optional = |name: &str, given: Option<OptionalAddress>, text: Option<String>| {
-            given.or_else(|| match text?.parse() {
-                Ok(address) => Some(address),
-                Err(message) => {
-                    wrong.push(Diagnostic::error(Path::new(name), message));
-                    None
-                }
-            })
-        };
-        let metrics_listen = optional(METRICS_LISTEN, self.metrics_listen, metrics_text);
-        let api_listen = optional(API_LISTEN, self.api_listen, api_text);
-        let manifests = match self.manifests.is_empty() {
-            false => self.manifests,
-            true => variable(MANIFESTS)
-                .iter()
-                .flat_map(|value| std::env::split_paths(value).collect::<Vec<PathBuf>>())
-                .filter(|path| !path.as_os_str().is_empty())
-                .collect(),
-        };
-        let overrides = Overrides {
-            config: self.config.or_else(|| variable(CONFIG).map(PathBuf::from)),
-            manifests,
-            zones: self.zones.or_else(|| variable(ZONES).map(PathBuf::from)),
-            listen,
-            listen_tls,
-            listen_https,
-            listen_quic,
-            cluster_domain,
-            metrics_listen,
-            api_listen,
-            state_directory: self.state_directory.or_else(|| variable(STATE_DIRECTORY).map(PathBuf::from)),
-            forward,
-        };
-        if wrong.is_empty() { Ok(overrides) } else { Err(wrong) }
+/// Says at once what is no upstream.
+fn upstreams(text: &str) -> Result<CommaSeparated<String>, String> {
+    let texts: CommaSeparated<String> = text.parse()?;
+    for upstream in texts.0.iter().filter(|_| texts.0 != ["none"]) {
+        parse_upstream(upstream)?;
     }
+    Ok(texts)
 }
-
-const CONFIG: &str = "HEADLESS_DNS_CONFIG";
-const MANIFESTS: &str = "HEADLESS_DNS_MANIFESTS";
-const ZONES: &str = "HEADLESS_DNS_ZONES";
-const LISTEN: &str = "HEADLESS_DNS_LISTEN";
-const LISTEN_TLS: &str = "HEADLESS_DNS_LISTEN_TLS";
-const LISTEN_HTTPS: &str = "HEADLESS_DNS_LISTEN_HTTPS";
-const LISTEN_QUIC: &str = "HEADLESS_DNS_LISTEN_QUIC";
-const METRICS_LISTEN: &str = "HEADLESS_DNS_METRICS_LISTEN";
-const API_LISTEN: &str = "HEADLESS_DNS_API_LISTEN";
-const CLUSTER_DOMAIN: &str = "HEADLESS_DNS_CLUSTER_DOMAIN";
-const STATE_DIRECTORY: &str = "HEADLESS_DNS_STATE_DIR";
-const FORWARD: &str = "HEADLESS_DNS_FORWARD";

@@ -2,22 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::encrypted::FileTls;
-use super::file::{FileLimits, FileLog, FileSettings, FileSimulation, FileWatch};
-use super::forward::FileForward;
-use super::proxy::FileProxyProtocol;
-use super::rate_limit::{FileCookies, FileRateLimit};
-use super::transfer::{FileJournal, FileTransfer};
-use super::ttls::FileTtls;
 use super::*;
 use crate::diagnostic::{Colour, render};
-use crate::yaml::{UnknownFields, decode, parse};
+use crate::telemetry::LogFormat;
+use crate::yaml::{find, parse};
+use std::time::Duration;
 
 /// A file's settings, or what is said about it.
 fn apply(text: &str) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut settings = Settings::defaults();
-    let warnings = settings.apply_text(Source { path: Path::new("etc/s.yaml"), text })?;
-    Ok((settings, warnings))
+    load_text(Source { path: Path::new("etc/s.yaml"), text }).map(|loaded| (loaded.settings, loaded.warnings))
 }
 
 /// The shipped file with `#` taken away from every line that shows a key.
@@ -43,11 +36,9 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     assert_eq!(warnings, []);
     let paths = Settings {
         manifests: vec![PathBuf::from("etc/manifests")],
-        manifests_chosen: true,
         zones: PathBuf::from("zones"),
-        zones_chosen: true,
+        named: Named { manifests: true, zones: true },
         state_directory: Some(PathBuf::from("state")),
-        reverse_zones_chosen: true,
         metrics_listen: Some("127.0.0.1:9153".parse().unwrap()),
         api_listen: Some("127.0.0.1:8001".parse().unwrap()),
         ..Settings::defaults()
@@ -66,108 +57,27 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         ..paths
     };
     assert_eq!(shipped, paths);
-    // No `..`: a new key must be shown, too.
     let source = Source { path: Path::new("s"), text: &text };
-    let (file, _) = decode::<FileSettings>(source, &parse(source).0[0], UnknownFields::Deny).unwrap();
-    let FileSettings {
-        listen: Some(_),
-        listen_tls: Some(_),
-        listen_https: Some(_),
-        listen_quic: Some(_),
-        tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
-        proxy_protocol: Some(FileProxyProtocol { from: Some(_) }),
-        cookies: Some(FileCookies { secret_file: Some(_), required: Some(_) }),
-        rate_limit:
-            Some(FileRateLimit {
-                responses: Some(_),
-                window: Some(_),
-                slip: Some(_),
-                ipv4_prefix: Some(_),
-                ipv6_prefix: Some(_),
-                table: Some(_),
-            }),
-        metrics_listen: Some(_),
-        api_listen: Some(_),
-        api_token_file: Some(_),
-        api_create_namespaces: Some(_),
-        manifests: Some(_),
-        zones: Some(_),
-        state_directory: Some(_),
-        host_path_root: Some(_),
-        cluster_domain: Some(_),
-        reverse_zones: Some(_),
-        forward:
-            Some(FileForward {
-                to: Some(_),
-                zones: Some(_),
-                resolv_conf: Some(_),
-                ca_file: Some(_),
-                timeout: Some(_),
-                attempts: Some(_),
-                max_in_flight: Some(_),
-                cache_entries: Some(_),
-                min_ttl: Some(_),
-                max_ttl: Some(_),
-                stale: Some(_),
-            }),
-        ttl: Some(_),
-        ttls:
-            Some(FileTtls {
-                headless: Some(_),
-                pods: Some(_),
-                cluster_ip: Some(_),
-                srv: Some(_),
-                ptr: Some(_),
-                external_name: Some(_),
-                replaced: Some(_),
-            }),
-        negative_ttl: Some(_),
-        pod_names: Some(_),
-        empty_services: Some(_),
-        pod_cidrs: Some(_),
-        service_cidrs: Some(_),
-        identity: Some(_),
-        default_storage_class: Some(_),
-        undeclared_storage_classes: Some(_),
-        max_unavailable_stateful_set: Some(_),
-        simulation: Some(FileSimulation { start_after: Some(_), ready_after: Some(_), stop_after: Some(_) }),
-        watch: Some(FileWatch { settle: Some(_), rescan: Some(_) }),
-        limits:
-            Some(FileLimits {
-                udp_threads: Some(_),
-                udp_payload: Some(_),
-                tcp_connections: Some(_),
-                tcp_connections_per_source: Some(_),
-                tcp_idle: Some(_),
-                tcp_slow: Some(_),
-                tls_handshake: Some(_),
-                queries_per_connection: Some(_),
-                https_streams: Some(_),
-                quic_connections: Some(_),
-                quic_connections_per_source: Some(_),
-                quic_streams: Some(_),
-                http_connections: Some(_),
-                api_connections: Some(_),
-                api_changes: Some(_),
-                api_change_octets: Some(_),
-                api_octets: Some(_),
-                api_object_octets: Some(_),
-                api_slow: Some(_),
-                lame_duck: Some(_),
-            }),
-        transfer:
-            Some(FileTransfer {
-                to: Some(_),
-                keys: Some(_),
-                notify: Some(_),
-                journal: Some(FileJournal { changes: Some(_), octets: Some(_) }),
-                concurrent: Some(_),
-            }),
-        log: Some(FileLog { filter: Some(_), format: Some(_), queries: Some(_) }),
-    } = file
-    else {
-        panic!("a key is not shown: {file:?}")
-    };
+    let (documents, _) = parse(source);
+    let shown = |path: &str| find(&documents[0], path).is_some_and(|node| node.value != yaml::Value::Null);
+    let mut keys = ["tls.certificate", "tls.key", "tls.selfSigned", "transfer.keys"].map(str::to_owned).to_vec();
+    for (section, options) in file::sections(&paths) {
+        let path = |key| if section.is_empty() { key } else { format!("{section}.{key}") };
+        keys.extend(options.keys().into_iter().map(path));
+    }
+    assert!(keys.len() > 100, "{keys:?}");
+    for key in keys {
+        assert!(shown(&key), "{key} is not shown");
+    }
+}
+
+#[test]
+fn a_key_without_a_value_has_its_default() {
+    let (settings, warnings) =
+        apply("ttl:\nlimits:\n  # none yet\nwatch: {settle: , rescan: 3s}\nforward: {to: }\n").unwrap();
+    assert_eq!(warnings, []);
+    let watch = Timing { rescan: Duration::from_secs(3), ..Timing::default() };
+    assert_eq!(settings, Settings { watch, ..Settings::defaults() });
 }
 
 #[test]
@@ -189,7 +99,7 @@ fn transfers() {
     let notify: Vec<_> = transfer.notify.iter().map(|to| (to.address.to_string(), to.key.clone())).collect();
     assert_eq!(notify, [("192.0.2.1:53".to_owned(), None), ("[2001:db8::1]:5300".to_owned(), name("old"))]);
     assert_eq!(format!("{:?}", transfer.keys), "[key secondary. (hmac-sha256), key old. (hmac-sha1)]");
-    assert_eq!((transfer.journal_changes, transfer.journal_octets, transfer.concurrent), (7, 16 << 20, 8));
+    assert_eq!((transfer.journal.changes, transfer.journal.octets, transfer.concurrent), (7, 16 << 20, 8));
     // What is wrong or foolish, with the key's path.
     let rows = [
         ("to: [192.0.2.1 key nobody]", "transfer.to[0]: there is no key nobody."),
@@ -244,15 +154,15 @@ fn values_are_taken() {
     assert_eq!(settings.listen, ["[::1]:53".parse().unwrap(), "127.0.0.1:0".parse().unwrap()]);
     assert_eq!(settings.manifests, [PathBuf::from("/a"), PathBuf::from("etc/b")]);
     assert_eq!(settings.state_directory, None);
-    assert_eq!(settings.cluster_domain, Name::parse("k8s.example").unwrap());
+    assert_eq!(settings.cluster_domain.first, Name::parse("k8s.example").unwrap());
     assert_eq!((settings.ttl, settings.negative_ttl), (0, 1));
     let zones: Vec<String> = settings.reverse_zones.iter().map(ToString::to_string).collect();
     assert_eq!(zones.len(), 4, "{zones:?}");
     assert_eq!(settings.simulation.start_after, Duration::ZERO);
     assert_eq!(settings.simulation.ready_after, Duration::from_millis(50));
     assert_eq!(settings.simulation.stop_after, Duration::from_secs(90));
-    assert_eq!((settings.limits.udp_threads, settings.limits.lame_duck), (3, Duration::from_secs(5)));
-    assert!(settings.log.json);
+    assert_eq!((settings.limits.serve.udp_threads, settings.limits.program.lame_duck), (3, Duration::from_secs(5)));
+    assert_eq!(settings.log.format, LogFormat::Json);
     let (settings, warnings) = apply(
         "clusterDomain: [cluster.local, k8s.example]\nttls: {headless: 1, clusterIp: 30, replaced: 0}\npodNames: disabled\nemptyServices: nodata\n",
     )
@@ -261,7 +171,10 @@ fn values_are_taken() {
     let domains: Vec<String> = settings.cluster_domains().map(ToString::to_string).collect();
     assert_eq!(domains, ["cluster.local.", "k8s.example."]);
     let expected = Ttls { headless: Some(1), cluster_ip: Some(30), replaced: 0, ..Ttls::default() };
-    assert_eq!((settings.ttls, settings.pod_names, settings.empty_services_exist), (expected, false, true));
+    assert_eq!(
+        (settings.ttls, settings.pod_names, settings.empty_services),
+        (expected, PodNames::Disabled, EmptyServices::Nodata)
+    );
     for (text, root) in [("/srv/v", Some("/srv/v")), ("v", Some("etc/v")), ("../v", Some("v")), ("none", None)] {
         let (settings, _) = apply(&format!("hostPathRoot: {text}\n")).unwrap();
         assert_eq!(settings.host_path_root, root.map(PathBuf::from), "{text}");
@@ -493,7 +406,7 @@ fn where_certificates_come_from() {
     ];
     for (text, expected) in rows {
         let (settings, warnings) = apply(&format!("tls: {{{text}}}\n")).unwrap();
-        assert_eq!((settings.encrypted.certificate, warnings), (expected, Vec::new()), "{text}");
+        assert_eq!((settings.tls, warnings), (expected, Vec::new()), "{text}");
     }
     let rows = [
         ("tls: {certificate: c}", "tls.certificate", "without its key"),
@@ -520,87 +433,57 @@ fn empty_file() -> PathBuf {
 }
 
 #[test]
-fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+fn a_flag_wins_over_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("s.yaml");
     fs::write(
         &file,
         "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n\
-         forward: {to: [192.0.2.1]}\n",
+         listenHttps: [127.0.0.1:5]\nforward: {to: [192.0.2.1]}\n",
     )
     .unwrap();
-    let environment = |name: &str| {
-        let value = match name {
-            "HEADLESS_DNS_CONFIG" => file.to_str().unwrap(),
-            "HEADLESS_DNS_LISTEN" => "127.0.0.1:2, [::1]:2",
-            "HEADLESS_DNS_LISTEN_TLS" => "127.0.0.1:4",
-            "HEADLESS_DNS_LISTEN_HTTPS" => "127.0.0.1:5,127.0.0.1:6",
-            "HEADLESS_DNS_LISTEN_QUIC" => "127.0.0.1:7",
-            "HEADLESS_DNS_MANIFESTS" => "e1:e2",
-            "HEADLESS_DNS_ZONES" => "ez",
-            "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment, a.second,",
-            "HEADLESS_DNS_METRICS_LISTEN" => "127.0.0.1:6",
-            "HEADLESS_DNS_API_LISTEN" => "none",
-            "HEADLESS_DNS_STATE_DIR" => "none",
-            "HEADLESS_DNS_FORWARD" => "192.0.2.2, system",
-            _ => return None,
-        };
-        Some(value.into())
-    };
-    let load = |flags: Overrides| Settings::load(&flags.or_environment(environment).unwrap()).unwrap().0;
-    let only_file = Settings::load(&Overrides { config: Some(file.clone()), ..Overrides::default() }).unwrap().0;
+    let load = |flags: Overrides| Settings::load(&Overrides { config: Some(file.clone()), ..flags }).unwrap().0;
     let upstreams =
         |settings: &Settings| settings.forward.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let encrypted = |settings: &Settings| {
+        assert_eq!(settings.tls, Some(CertificateSource::SelfSigned(vec!["a.test".to_owned()])));
+        settings.encrypted.lists().map(|(.., list)| list.iter().map(SocketAddr::port).collect::<Vec<u16>>())
+    };
+    let only_file = load(Overrides::default());
+    assert_eq!(only_file.file, Some(file.clone()));
     assert_eq!(upstreams(&only_file), "192.0.2.1");
+    assert_eq!(encrypted(&only_file), [vec![], vec![5], vec![]]);
     assert_eq!(only_file.listen, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(only_file.state_directory, Some(directory.path().join("s")));
-
-    let from_environment = load(Overrides::default());
-    assert_eq!(from_environment.file, Some(file.clone()));
-    assert_eq!(from_environment.listen, ["127.0.0.1:2".parse().unwrap(), "[::1]:2".parse().unwrap()]);
-    let encrypted = |settings: &Settings| {
-        let Encrypted { tls, https, quic, certificate } = settings.encrypted.clone();
-        assert_eq!(certificate, Some(CertificateSource::SelfSigned(vec!["a.test".to_owned()])));
-        [tls, https, quic].map(|list| list.iter().map(SocketAddr::port).collect::<Vec<u16>>())
-    };
-    assert_eq!(encrypted(&only_file), [[0_u16; 0]; 3]);
-    assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7]]);
-    assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
-    assert_eq!(from_environment.metrics_listen, Some("127.0.0.1:6".parse().unwrap()));
-    assert_eq!(from_environment.api_listen, None);
-    assert_eq!(from_environment.zones, PathBuf::from("ez"));
-    let names = |domains: &[&str]| domains.iter().map(|text| Name::parse(text).unwrap()).collect::<Vec<Name>>();
-    assert!(from_environment.cluster_domains().eq(&names(&["an.environment", "a.second"])));
-    assert_eq!(from_environment.state_directory, None);
-    assert_eq!(upstreams(&from_environment), "192.0.2.2 system");
 
     let from_flags = load(Overrides {
         config: None,
         manifests: vec!["f".into()],
         zones: Some("fz".into()),
-        listen: vec!["127.0.0.1:3".parse().unwrap()],
+        listen: vec!["127.0.0.1:3".parse().unwrap(), "127.0.0.1:4, [::1]:4".parse().unwrap()],
         listen_tls: vec!["127.0.0.1:8".parse().unwrap()],
         listen_https: Vec::new(),
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
-        cluster_domain: vec!["a.flag".to_string(), "b.flag".to_string()],
+        cluster_domain: vec!["a.flag, b.flag,".parse().unwrap()],
         metrics_listen: Some(OptionalAddress(None)),
         api_listen: Some(OptionalAddress(Some("127.0.0.1:7".parse().unwrap()))),
         state_directory: Some("fs".into()),
-        forward: vec!["none".to_string()],
+        forward: vec!["none".parse().unwrap()],
     });
-    assert_eq!(from_flags.listen, ["127.0.0.1:3".parse().unwrap()]);
-    assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
+    assert_eq!(from_flags.listen.iter().map(SocketAddr::port).collect::<Vec<_>>(), [3, 4, 4]);
+    assert_eq!(encrypted(&from_flags), [vec![8], vec![5], vec![9]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.metrics_listen, None);
     assert_eq!(from_flags.api_listen, Some("127.0.0.1:7".parse().unwrap()));
     assert_eq!(from_flags.zones, PathBuf::from("fz"));
-    assert!(from_flags.cluster_domains().eq(&names(&["a.flag", "b.flag"])));
+    let names = ["a.flag", "b.flag"].map(|text| Name::parse(text).unwrap());
+    assert!(from_flags.cluster_domains().eq(&names));
     assert_eq!(from_flags.state_directory, Some(PathBuf::from("fs")));
     assert!(!from_flags.forward.is_on());
 }
 
 #[test]
-fn files_and_variables_that_cannot_be_read() {
+fn files_and_flags_that_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let load =
         |config: PathBuf| Settings::load(&Overrides { config: Some(config), ..Overrides::default() }).unwrap_err();
@@ -612,13 +495,8 @@ fn files_and_variables_that_cannot_be_read() {
     let large = directory.path().join("large.yaml");
     fs::write(&large, "#".repeat(1_100_000)).unwrap();
     assert_eq!(load(large)[0].message, "the settings cannot be read: it is larger than 1 MiB");
-
-    let wrong =
-        Overrides::default().or_environment(|name| (name == "HEADLESS_DNS_LISTEN").then(|| "x,127.0.0.1:1".into()));
-    assert!(wrong.unwrap_err()[0].to_string().starts_with("HEADLESS_DNS_LISTEN: `x` is no address"));
-    for wrong in [vec!["a..b"], vec!["."], vec!["a.b", "c", "A.B."], vec!["b", "a.b"], vec!["a.b", "b"]] {
-        let cluster_domain = wrong.iter().map(|text| text.to_string()).collect();
-        let domain = Overrides { cluster_domain, ..Overrides::default() };
-        assert_eq!(Settings::load(&domain).unwrap_err()[0].field, "--cluster-domain", "{wrong:?}");
+    for wrong in ["a..b", ".", "a.b,c,A.B.", "b,a.b", "a.b,b"] {
+        let domain = Overrides { cluster_domain: vec![wrong.parse().unwrap()], ..Overrides::default() };
+        assert_eq!(Settings::load(&domain).unwrap_err()[0].field, "--cluster-domain", "{wrong}");
     }
 }

@@ -1,97 +1,33 @@
-//! Who gets copies of the zones, with which keys, and who is told when they change.
+//! The section `transfer`: keys as the file has them, and what several of its keys together can get wrong.
 
-use super::{
-    Settings,
-    file::{Checked, beside},
-    text::{Text, Written},
-};
+use super::checked::Checked;
 use crate::{
     name::Name,
+    options::{self, Written},
     regular_file,
+    serve::{NotifyTarget, Permission, TransferPolicy},
     wire::tsig::{Algorithm, Key},
 };
 use data_encoding::BASE64;
-use ipnet::IpNet;
 use serde::Deserialize;
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-/// Zone transfers; with the defaults nobody gets one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Transfer {
-    /// Who may transfer zones.
-    pub to: Vec<Permission>,
-    /// Keys of TSIG, with which any query may be signed.
-    pub keys: Vec<Arc<Key>>,
-    /// Servers that are told when a zone has changed.
-    pub notify: Vec<Target>,
-    /// Records that came or went which each zone remembers for incremental transfers; default 100,000.
-    pub journal_changes: usize,
-    /// Octets of those records, of each zone; default 16 MiB.
-    pub journal_octets: usize,
-    /// Transfers that run at the same time, 1–1000; default 8. Others wait.
-    pub concurrent: usize,
-}
-
-impl Transfer {
-    /// Nobody gets anything.
-    pub fn off() -> Transfer {
-        Transfer {
-            to: Vec::new(),
-            keys: Vec::new(),
-            notify: Vec::new(),
-            journal_changes: 100_000,
-            journal_octets: 16 << 20,
-            concurrent: 8,
-        }
-    }
-}
-
-/// Who may transfer zones: whoever fulfils all that is given. At least one is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Permission {
-    /// Where the query comes from.
-    pub from: Option<IpNet>,
-    /// What it is signed with.
-    pub key: Option<Name>,
-}
-
-/// A server that is told of changes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// What the message is signed with.
-    pub key: Option<Name>,
-}
-
+/// What the section has beside [`TransferPolicy`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct FileTransfer {
-    pub to: Option<Vec<Text<Permission>>>,
-    pub keys: Option<Vec<FileKey>>,
-    pub notify: Option<Vec<Text<Target>>>,
-    pub journal: Option<FileJournal>,
-    pub concurrent: Option<usize>,
+pub(super) struct FileKeys {
+    pub keys: Vec<FileKey>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct FileKey {
-    pub name: Option<Text<Name>>,
-    pub algorithm: Option<Text<Algorithm>>,
+    #[serde(deserialize_with = "options::some")]
+    pub name: Option<Name>,
+    #[serde(deserialize_with = "options::some")]
+    pub algorithm: Option<Algorithm>,
     pub secret: Option<String>,
     pub secret_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct FileJournal {
-    pub changes: Option<usize>,
-    pub octets: Option<usize>,
 }
 
 impl Written for Algorithm {
@@ -106,89 +42,21 @@ impl Written for Algorithm {
     }
 }
 
-impl Written for Permission {
-    const EXPECTED: &str = "an address or range, a key, or both: 192.0.2.0/24 key secondary";
-    fn read(text: &str) -> Result<Permission, String> {
-        let (from, key) = with_key(text, Self::EXPECTED)?;
-        let from = match from {
-            None => None,
-            Some(word) => match (word.parse::<IpNet>(), word.parse::<IpAddr>()) {
-                (Ok(range), _) => Some(range.trunc()),
-                (_, Ok(address)) => Some(address.into()),
-                _ => return Err(format!("`{word}` is no address and no range; write {}", Self::EXPECTED)),
-            },
-        };
-        if from.is_none() && key.is_none() {
-            Err(format!("write {}", Self::EXPECTED))
-        } else {
-            Ok(Permission { from, key })
-        }
-    }
-}
-
-impl Written for Target {
-    const EXPECTED: &str = "an address with its port, and maybe a key: 192.0.2.53:53 key secondary";
-    fn read(text: &str) -> Result<Target, String> {
-        let (address, key) = with_key(text, Self::EXPECTED)?;
-        let address = address.and_then(|word| word.parse::<SocketAddr>().ok()).filter(|address| address.port() != 0);
-        let address = address.ok_or_else(|| format!("`{text}` is no such server; write {}", Self::EXPECTED))?;
-        Ok(Target { address, key })
-    }
-}
-
-/// A word, and the name after `key`; each may be missing.
-fn with_key<'t>(text: &'t str, expected: &str) -> Result<(Option<&'t str>, Option<Name>), String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let (word, key) = match words[..] {
-        [word] if word != "key" => (Some(word), None),
-        ["key", key] => (None, Some(key)),
-        [word, "key", key] => (Some(word), Some(key)),
-        _ => return Err(format!("`{text}` is not understood; write {expected}")),
-    };
-    let key = key.map(|key| Name::parse(key).map_err(|error| format!("`{key}` is no name of a key: {error}")));
-    Ok((word, key.transpose()?))
-}
-
 impl Checked<'_> {
-    pub(super) fn transfer(&mut self, settings: &mut Settings, directory: &Path, transfer: FileTransfer) {
-        let FileTransfer { to, keys, notify, journal, concurrent } = transfer;
-        let into = &mut settings.transfer;
-        if let Some(keys) = keys {
-            into.keys = self.keys(directory, keys);
-        }
-        if let Some(to) = to {
-            into.to = to.into_iter().map(|Text(permission)| permission).collect();
-        }
-        if let Some(notify) = notify {
-            into.notify = notify.into_iter().map(|Text(target)| target).collect();
-        }
-        if let Some(FileJournal { changes, octets }) = journal {
-            let range = |number: Option<usize>, default| number.unwrap_or(default);
-            into.journal_changes = range(changes, into.journal_changes);
-            into.journal_octets = range(octets, into.journal_octets);
-            into.journal_changes = self.range("transfer.journal.changes", into.journal_changes, 0, 10_000_000);
-            into.journal_octets = self.range("transfer.journal.octets", into.journal_octets, 0, 1 << 30);
-        }
-        if let Some(number) = concurrent {
-            into.concurrent = self.range("transfer.concurrent", number, 1, 1000);
-        }
-        self.transfer_together(&settings.transfer);
-    }
-
-    fn keys(&mut self, directory: &Path, keys: Vec<FileKey>) -> Vec<Arc<Key>> {
+    /// The keys with their secrets, some of which are in files.
+    pub(super) fn transfer_keys(&mut self, FileKeys { keys }: FileKeys) -> Vec<Arc<Key>> {
         let mut known: Vec<Arc<Key>> = Vec::new();
         for (index, FileKey { name, algorithm, secret, secret_file }) in keys.into_iter().enumerate() {
             let field = format!("transfer.keys[{index}]");
-            let Some(Text(name)) = name else {
+            let Some(name) = name else {
                 self.refuse(&field, "the key has no name".to_owned(), "write the name that both sides know it by");
                 continue;
             };
             let (field, text) = match (secret, secret_file) {
                 (Some(secret), None) => (format!("{field}.secret"), Ok(secret)),
-                (None, Some(file)) => (
-                    format!("{field}.secretFile"),
-                    regular_file::read_text(&beside(directory, &file), SECRET_FILE_LARGEST),
-                ),
+                (None, Some(file)) => {
+                    (format!("{field}.secretFile"), regular_file::read_text(&self.beside(&file), SECRET_FILE_LARGEST))
+                }
                 _ => {
                     let message = format!("the key {name} needs either a secret or a secretFile");
                     self.refuse(&field, message, "make one with `openssl rand -base64 32`");
@@ -216,14 +84,14 @@ impl Checked<'_> {
             if known.iter().any(|other| *other.name() == name) {
                 self.refuse(&field, format!("a second key {name}"), "give each key a name of its own");
             }
-            let algorithm = algorithm.map_or(Algorithm::Sha256, |Text(algorithm)| algorithm);
+            let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
             known.push(Arc::new(Key::new(name, algorithm, &secret)));
         }
         known
     }
 
     /// What only several keys together can get wrong.
-    fn transfer_together(&mut self, transfer: &Transfer) {
+    pub(super) fn transfer_together(&mut self, transfer: &TransferPolicy) {
         let missing = |key: &Option<Name>| key.clone().filter(|key| !transfer.keys.iter().any(|own| own.name() == key));
         for (index, Permission { from, key }) in transfer.to.iter().enumerate() {
             let field = format!("transfer.to[{index}]");
@@ -235,7 +103,7 @@ impl Checked<'_> {
                 self.doubt(&field, message, "name the secondaries, or have them use a key");
             }
         }
-        for (index, Target { address, key }) in transfer.notify.iter().enumerate() {
+        for (index, NotifyTarget { address, key }) in transfer.notify.iter().enumerate() {
             let field = format!("transfer.notify[{index}]");
             if let Some(key) = missing(key) {
                 self.refuse(&field, format!("there is no key {key}"), "add it to transfer.keys");

@@ -3,6 +3,7 @@
 use super::{
     MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value,
     fault::{At, Fault, Kind, Located, suggest},
+    joined::JOINED,
     path::join,
 };
 use crate::{
@@ -31,7 +32,7 @@ pub(super) fn decode<T: DeserializeOwned>(
         Attempt { source, unknown, left_out: HashSet::new(), seen: RefCell::default(), found: RefCell::default() };
     let mut errors = Vec::new();
     let decoded = loop {
-        let root = Decoder { node, trail: &Trail::Root, attempt: &attempt };
+        let root = Decoder { node, trail: &Trail::Root, attempt: &attempt, joined: None };
         match T::deserialize(root).map_err(|fault| root.locate(fault)) {
             Ok(value) => break Some(value),
             Err(fault) => {
@@ -151,6 +152,8 @@ struct Decoder<'a, 'p> {
     node: &'a Node,
     trail: &'p Trail<'p>,
     attempt: &'p Attempt<'p>,
+    /// Where the node is decoded as one of several structs: the fields of all of them.
+    joined: Option<&'p RefCell<Vec<&'static str>>>,
 }
 
 impl<'a, 'p> Decoder<'a, 'p> {
@@ -158,7 +161,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
     where
         'p: 'q,
     {
-        Decoder { node, trail, attempt: self.attempt }
+        Decoder { node, trail, attempt: self.attempt, joined: None }
     }
 
     /// Gives a fault this node's place, unless a node further inside has given its own.
@@ -212,16 +215,32 @@ impl<'a, 'p> Decoder<'a, 'p> {
         visitor.visit_seq(&mut access).map_err(|fault| self.locate(fault))
     }
 
+    fn unknown_fields(self, entries: &[(String, Place, Node)], fields: &[&str]) {
+        for (key, place, _) in entries.iter().filter(|(key, ..)| !fields.contains(&key.as_str())) {
+            self.attempt.unknown_field(self.trail, key, *place, fields);
+        }
+    }
+
+    /// Decodes one mapping as several structs; a field is unknown if none of them has it.
+    fn parts<V: Visitor<'a>>(self, count: usize, visitor: V) -> Result<V::Value, Fault> {
+        let Value::Mapping(entries) = &self.node.value else { return self.mismatch("a mapping") };
+        let fields = RefCell::default();
+        let parts = Parts { decoder: Decoder { joined: Some(&fields), ..self }, left: count };
+        let value = visitor.visit_seq(parts).map_err(|fault| self.locate(fault))?;
+        self.unknown_fields(entries, &fields.borrow());
+        Ok(value)
+    }
+
     fn mapping<V: Visitor<'a>>(
         self,
         entries: &'a [(String, Place, Node)],
         fields: Option<&'static [&'static str]>,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        if let Some(fields) = fields {
-            for (key, place, _) in entries.iter().filter(|(key, ..)| !fields.contains(&key.as_str())) {
-                self.attempt.unknown_field(self.trail, key, *place, fields);
-            }
+        match (fields, self.joined) {
+            (Some(fields), Some(joined)) => joined.borrow_mut().extend(fields),
+            (Some(fields), None) => self.unknown_fields(entries, fields),
+            (None, _) => {}
         }
         let last = Cell::new(None);
         let access = Entries { decoder: self, entries: entries.iter(), fields, value: None, last: &last };
@@ -377,11 +396,14 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_tuple_struct<V: Visitor<'a>>(
         self,
-        _name: &'static str,
-        _length: usize,
+        name: &'static str,
+        length: usize,
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.deserialize_seq(visitor)
+        match name {
+            JOINED => self.parts(length, visitor),
+            _ => self.deserialize_seq(visitor),
+        }
     }
 
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -459,6 +481,22 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
     }
 }
 
+/// The same mapping, as often as there are structs that it is decoded as.
+struct Parts<'a, 'p> {
+    decoder: Decoder<'a, 'p>,
+    left: usize,
+}
+
+impl<'a> SeqAccess<'a> for Parts<'a, '_> {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(self.decoder).map(Some)
+    }
+}
+
 /// The entries of a mapping, but for those left out and, for a struct, those it does not have.
 struct Entries<'a, 'p> {
     decoder: Decoder<'a, 'p>,
@@ -475,7 +513,11 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
         for (key, place, node) in self.entries.by_ref() {
             let is_known = self.fields.is_none_or(|fields| fields.contains(&key.as_str()));
-            if is_known && !self.decoder.attempt.is_left_out(node) {
+            // A key of the settings with nothing behind it has its default.
+            let is_unset = self.fields.is_some()
+                && self.decoder.attempt.unknown == UnknownFields::Deny
+                && node.value == Value::Null;
+            if is_known && !is_unset && !self.decoder.attempt.is_left_out(node) {
                 self.value = Some((key, node));
                 let decoded = seed.deserialize(BorrowedStrDeserializer::new(key)).map_err(|mut fault: Fault| {
                     // The value's node stands for the entry, so that the next attempt leaves it out.

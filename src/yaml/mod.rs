@@ -8,6 +8,7 @@ mod decode;
 mod encoding;
 mod fault;
 mod grammar;
+mod joined;
 mod parse;
 mod path;
 mod scalar;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 
 pub use encoding::{is_blank, text};
+pub use joined::Joined;
 pub use path::{find, locate};
 
 /// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
@@ -160,7 +162,7 @@ pub enum UnknownFields {
     /// A warning with "did you mean"; the value is decoded without it. Lenient in general, as an API server is: null
     /// where text is due is the empty text.
     Warn,
-    /// An error with "did you mean".
+    /// An error with "did you mean"; for settings, where a key without a value is as good as none.
     Deny,
 }
 

@@ -11,7 +11,7 @@ use headless_dns::{
     cluster::Change,
     controller::{Cascade, Controller, ControllerSettings, Event, Turn, Write, volume::built_in_class},
     object::{Kind, ORIGIN, Object, ObjectKey},
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
     zone::Snapshot,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -74,7 +74,10 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
     };
     let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
-    Controller::new(settings, Simulated::new(SimulationSettings { pod_cidrs, start_after, ready_after, stop_after }))
+    Controller::new(
+        settings,
+        Simulated::new(SimulationSettings { pod_cidrs, delays: Delays { start_after, ready_after, stop_after } }),
+    )
 }
 
 /// Plays a history to its end and sees whether all comes to rest as wanted; how many turns it took.

@@ -24,7 +24,7 @@ use headless_dns::{
     name::Name,
     object::{self, Kind, Object, ObjectKey},
     records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    runtime::simulated::{Delays, Simulated, SimulationSettings},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -65,9 +65,11 @@ fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        start_after: Duration::from_millis(20),
-        ready_after: Duration::from_millis(300),
-        stop_after: Duration::from_millis(300),
+        delays: Delays {
+            start_after: Duration::from_millis(20),
+            ready_after: Duration::from_millis(300),
+            stop_after: Duration::from_millis(300),
+        },
     });
     Controller::new(settings, runtime)
 }

@@ -9,8 +9,7 @@ pub mod encrypted;
 use encrypted::Clients;
 use headless_dns::{
     answer::{Request, Transport, Verdict, answer},
-    serve::{Serving, Sockets},
-    settings::{Encrypted, Settings},
+    serve::{Encrypted, Limits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},
 };
 use std::{
@@ -82,12 +81,12 @@ struct Server {
 
 fn server() -> MutexGuard<'static, Server> {
     static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
-        let limits = Settings::defaults().limits;
+        let limits = Limits::default();
         let free: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
         let mut sockets = Sockets::bind(&[free], &limits).expect("a socket");
         let address = sockets.addresses()[0];
         let (certificate, clients) = encrypted::pair();
-        let listen = Encrypted { tls: vec![free], https: vec![free], quic: vec![free], certificate: None };
+        let listen = Encrypted { listen_tls: vec![free], listen_https: vec![free], listen_quic: vec![free] };
         sockets.bind_encrypted(&listen, certificate).expect("sockets");
         let encrypted = sockets.encrypted_addresses();
         let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()));

@@ -22,10 +22,10 @@ type Published = BTreeMap<(String, RecordType), Rrset>;
 
 fn settings() -> Settings {
     let mut settings = Settings::defaults();
-    settings.further_domains = vec![Name::parse("k8s.test").unwrap()];
+    settings.cluster_domain.further = vec![Name::parse("k8s.test").unwrap()];
     settings.reverse_zones = vec![Name::parse("in-addr.arpa").unwrap()];
     settings.simulation =
-        Simulation { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::from_secs(20) };
+        Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::from_secs(20) };
     settings
 }
 
@@ -141,7 +141,11 @@ fn names_of_an_earlier_run_are_published_first_and_stay() {
 fn a_clock_that_was_ahead_delays_nothing() {
     let settings = settings();
     let mut run = beginning(&settings);
-    run.controller.runtime_mut().set_delays(Duration::from_millis(300), Duration::ZERO, Duration::ZERO);
+    run.controller.runtime_mut().set_delays(Delays {
+        start_after: Duration::from_millis(300),
+        ready_after: Duration::ZERO,
+        stop_after: Duration::ZERO,
+    });
     let is_ahead = Arc::new(AtomicBool::new(true));
     let wall = |begun: Instant| "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + begun.elapsed();
     let (begun, year) = (Instant::now(), SignedDuration::from_hours(8766));

@@ -367,7 +367,7 @@ fn a_slow_disk_delays_no_publication() {
         replied
     };
     let objects = || control::ask(&requests, |reply| Request::Objects(Kind::Service, reply)).unwrap().len();
-    let domain = &settings.cluster_domain;
+    let domain = &settings.cluster_domain.first;
     let serial = || reader.load().serials().into_iter().find(|(origin, _)| origin == domain).unwrap().1;
 
     let first = send("a", Due::Durable);

@@ -15,9 +15,11 @@ const START: Timestamp = Timestamp::constant(1_800_000_000, 0);
 fn simulated(ranges: &[&str]) -> Simulated {
     Simulated::new(SimulationSettings {
         pod_cidrs: ranges.iter().map(|range| range.parse().unwrap()).collect(),
-        start_after: Duration::from_millis(50),
-        ready_after: Duration::from_millis(50),
-        stop_after: Duration::from_millis(100),
+        delays: Delays {
+            start_after: Duration::from_millis(50),
+            ready_after: Duration::from_millis(50),
+            stop_after: Duration::from_millis(100),
+        },
     })
 }
 

@@ -5,7 +5,10 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits},
     exchange::respond,
 };
-use crate::{answer::Transport, serve::reply::Client, settings::Limits};
+use crate::{
+    answer::Transport,
+    serve::{Limits, reply::Client},
+};
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt, Full};
 use hyper::{

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, fast_limits, frame, run},
     *,
 };
-use crate::settings::{Limits, ProxyProtocol};
+use crate::serve::{Limits, ProxyProtocol};
 use proptest::prelude::*;
 use rustls::version::TLS13;
 use std::{

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame},
     *,
 };
-use crate::settings::Limits;
+use crate::serve::Limits;
 use quinn::{ClientConfig, ConnectionError, ReadError, ReadToEndError, crypto::rustls::QuicClientConfig};
 use rustls::version::TLS13;
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame},
     *,
 };
-use crate::{answer::Transport, settings::Limits};
+use crate::{answer::Transport, serve::Limits};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use std::{
     io::{ErrorKind, Read, Write},

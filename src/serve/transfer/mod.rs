@@ -12,13 +12,12 @@ mod tests;
 pub use notifier::Notifier;
 
 use super::{
-    Counters, Shared,
+    Counters, Shared, TransferPolicy,
     reply::{Client, Later, Reply},
 };
 use crate::{
     answer::{Seen, Transport, Verdict},
     name::Name,
-    settings::Transfer,
     wire::{
         MESSAGE_MAX, Rcode,
         edns::ExtendedError,
@@ -91,13 +90,13 @@ pub struct TransferCounters {
 /// Who may have which zones.
 #[derive(Debug)]
 pub(super) struct Transfers {
-    settings: Transfer,
+    settings: TransferPolicy,
     running: Arc<Semaphore>,
     pub(super) counters: Arc<TransferCounters>,
 }
 
 impl Transfers {
-    pub(super) fn new(settings: Transfer) -> Transfers {
+    pub(super) fn new(settings: TransferPolicy) -> Transfers {
         let running = Arc::new(Semaphore::new(settings.concurrent));
         Transfers { settings, running, counters: Arc::default() }
     }

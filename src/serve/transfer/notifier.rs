@@ -2,10 +2,10 @@
 //!
 //! What is to be told to whom and when is decided by [`Ledger`], which knows neither sockets nor clocks.
 
-use super::{TransferCounters, now, one_more};
+use super::{TransferCounters, TransferPolicy, now, one_more};
 use crate::{
     name::Name,
-    settings::{Target, Transfer},
+    serve::NotifyTarget,
     wire::{
         HEADER, class,
         query::Query,
@@ -184,7 +184,7 @@ impl Notifier {
     /// Starts to tell the servers of `settings` what `reader` shows, from one of the addresses that are `listened` on
     /// where there is a fitting one.
     pub fn start(
-        settings: &Transfer,
+        settings: &TransferPolicy,
         listened: &[SocketAddr],
         reader: Reader,
         counters: Arc<TransferCounters>,
@@ -245,7 +245,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(targets: &[Target], listened: &[SocketAddr]) -> io::Result<Sockets> {
+    fn bind(targets: &[NotifyTarget], listened: &[SocketAddr]) -> io::Result<Sockets> {
         let bind = |is_v4: bool| {
             if !targets.iter().any(|target| target.address.is_ipv4() == is_v4) {
                 return Ok(None);
@@ -264,7 +264,7 @@ impl Sockets {
 
 /// Where messages come from: secondaries take them from the server that they know, which is one that is listened on. From
 /// loopback nobody but the machine itself can be reached.
-fn source(is_v4: bool, targets: &[Target], listened: &[SocketAddr]) -> IpAddr {
+fn source(is_v4: bool, targets: &[NotifyTarget], listened: &[SocketAddr]) -> IpAddr {
     let family = |address: &&SocketAddr| address.is_ipv4() == is_v4;
     let local = targets.iter().map(|target| &target.address).filter(family).all(|address| address.ip().is_loopback());
     let fits = |address: &&SocketAddr| !address.ip().is_unspecified() && address.ip().is_loopback() == local;
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn where_messages_come_from() {
-        let target = |address: &str| Target { address: address.parse().unwrap(), key: None };
+        let target = |address: &str| NotifyTarget { address: address.parse().unwrap(), key: None };
         let rows = [
             ("127.0.0.1:53", "127.0.0.1:53", "127.0.0.1"),
             ("192.0.2.1:53", "127.0.0.1:53 192.0.2.9:53", "192.0.2.9"),
@@ -445,8 +445,12 @@ mod tests {
             let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             let target =
-                Target { address: server.local_addr().unwrap(), key: key.as_ref().map(|key| key.name().clone()) };
-            let settings = Transfer { notify: vec![target], keys: key.iter().cloned().collect(), ..Transfer::off() };
+                NotifyTarget { address: server.local_addr().unwrap(), key: key.as_ref().map(|key| key.name().clone()) };
+            let settings = TransferPolicy {
+                notify: vec![target],
+                keys: key.iter().cloned().collect(),
+                ..TransferPolicy::default()
+            };
             let spec = ZoneSpec {
                 origin: name("cluster.local"),
                 name_server: name("ns.cluster.local"),

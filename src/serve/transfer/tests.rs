@@ -4,10 +4,9 @@
 use super::*;
 use crate::{
     serve::{
-        Serving, Sockets,
+        Permission, Serving, Sockets,
         testing::{fast_limits, frame, tcp_client, udp_client},
     },
-    settings::Permission,
     wire::{rdata, tsig::Algorithm},
     zone::{self, Delta, JournalLimits, Publisher, Rrset, ZoneSpec},
 };
@@ -70,11 +69,11 @@ struct Here {
 
 impl Here {
     fn new(snapshot: Snapshot, to: Vec<Permission>, concurrent: usize) -> Here {
-        let settings = Transfer { to, keys: vec![own_key()], concurrent, ..Transfer::off() };
+        let settings = TransferPolicy { to, keys: vec![own_key()], concurrent, ..TransferPolicy::default() };
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &fast_limits()).unwrap().transferring(settings);
         let address = sockets.addresses()[0];
         let (publisher, reader) = zone::channel(snapshot);
-        let limits = crate::settings::Limits { tcp_slow: PATIENCE, tcp_idle: PATIENCE, ..fast_limits() };
+        let limits = crate::serve::Limits { tcp_slow: PATIENCE, tcp_idle: PATIENCE, ..fast_limits() };
         Here { serving: sockets.serve(reader, limits).unwrap(), address, publisher }
     }
 
@@ -242,7 +241,7 @@ fn before_the_first_load_nothing_is_transferred() {
 /// Over TLS only to who agreed by ALPN on what is spoken (225), over QUIC always, over HTTPS never.
 #[test]
 fn transports() {
-    let transfers = Transfers::new(Transfer { to: anybody(), ..Transfer::off() });
+    let transfers = Transfers::new(TransferPolicy { to: anybody(), ..TransferPolicy::default() });
     let snapshot = snapshot(1);
     let message = query("cluster.local", AXFR, None, false);
     let query = Query::parse(&message).unwrap();
@@ -279,7 +278,7 @@ fn permissions() {
         (vec![Permission { from: None, key: Some(own.clone()) }], "192.0.2.1", None, false),
     ];
     for (to, source, key, expected) in rows {
-        let transfers = Transfers::new(Transfer { to: to.clone(), ..Transfer::off() });
+        let transfers = Transfers::new(TransferPolicy { to: to.clone(), ..TransferPolicy::default() });
         assert_eq!(transfers.allows(source.parse().unwrap(), key), expected, "{to:?} {source} {key:?}");
     }
 }
