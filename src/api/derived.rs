@@ -10,12 +10,12 @@ use super::{
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
-    watch::{Told, Watched},
+    watch_source::{WatchObject, WatchSource},
     write::warn,
 };
 use crate::{
     cluster::{Change, Cluster},
-    controller::endpoints::{derive, derived, has_endpoints},
+    controller::endpoints::{derive, has_endpoints},
     object::{Kind, Object, ObjectKey},
 };
 use axum::{http::StatusCode, response::Response};
@@ -43,14 +43,6 @@ type Name = (String, String);
 enum Parts {
     Stored(Arc<Endpoints>),
     Made { service: Arc<Service>, slices: Vec<Arc<EndpointSlice>> },
-}
-
-/// The Endpoints of a name, stored or made now.
-pub fn find(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoints> {
-    match cluster.endpoints(namespace, name) {
-        Some(stored) => Some(Endpoints::clone(stored)),
-        None => derived(cluster, namespace, name),
-    }
 }
 
 impl Parts {
@@ -153,7 +145,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
             Box::new(page.into_iter().map(|(_, object)| object))
         }
     };
-    let body = list_body(api, share, newest, &metadata, shape, objects.map(Told::Made));
+    let body = list_body(api, share, newest, &metadata, shape, objects.map(WatchObject::Made));
     Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
@@ -207,9 +199,9 @@ fn service_of(change: &Change) -> Option<Name> {
     }
 }
 
-impl Watched for Derived {
-    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter().map(Told::Made)
+impl WatchSource for Derived {
+    fn initial(&mut self) -> impl Iterator<Item = WatchObject> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter().map(WatchObject::Made)
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -217,7 +209,7 @@ impl Watched for Derived {
             && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, WatchObject)>> {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
@@ -230,11 +222,11 @@ impl Watched for Derived {
             match (object, self.told.remove(&name)) {
                 (Some(object), before) => {
                     self.told.insert(name, without_addresses(&object));
-                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, Told::Made(object)));
+                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, WatchObject::Made(object)));
                 }
                 (None, Some(mut before)) => {
                     before["metadata"]["resourceVersion"] = version.to_string().into();
-                    events.push(("DELETED", Told::Made(before)));
+                    events.push(("DELETED", WatchObject::Made(before)));
                 }
                 (None, None) => {}
             }

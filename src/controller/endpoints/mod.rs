@@ -2,7 +2,7 @@
 
 mod derive;
 
-pub use derive::{MAX_ADDRESSES, derive, derived, has_endpoints};
+pub use derive::{MAX_ADDRESSES, derive, derived, find, has_endpoints};
 
 use super::shared::Context;
 use crate::{
