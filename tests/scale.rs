@@ -84,11 +84,11 @@ fn converged(sets: usize, replicas: usize) -> Controller<Simulated> {
 
 /// What it takes to make one pod anew: the effort, and what changed.
 fn recreation(controller: &mut Controller<Simulated>, pod: &str) -> (WorkCounters, (usize, usize)) {
-    let before = controller.effort();
+    let before = controller.counters();
     let pod = ObjectKey::new(Kind::Pod, "default", pod);
     controller.write(Write::delete(pod, None, Cascade::Background), false, now()).unwrap();
     let changes = settle(controller, now());
-    let after = controller.effort();
+    let after = controller.counters();
     let effort = WorkCounters {
         reconciles: after.reconciles - before.reconciles,
         pods_of_sets: after.pods_of_sets - before.pods_of_sets,

@@ -2,7 +2,7 @@
 
 use super::{
     budget::Share,
-    cost::{Cost, VALUES},
+    cost::{BODY_OCTETS_MAX, Cost, VALUES},
     openapi::strict,
     protobuf::{self, DecodeError},
     status::Refused,
@@ -17,8 +17,6 @@ use serde_json::Value;
 use std::{path::Path, time::Duration};
 use tokio::time::timeout;
 
-/// Largest body, in octets; upstream's limit.
-pub const LARGEST: usize = 3 << 20;
 /// The media type of what kubectl sends where it creates by a command, and not from a file.
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// How long a body may take to come.
@@ -34,14 +32,14 @@ pub fn media_type(headers: &HeaderMap) -> String {
 /// the budget as it comes.
 pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes, Refused> {
     let late = |_| Refused::bad_request("the request's body did not come in time");
-    let mut body = Limited::new(body, LARGEST);
+    let mut body = Limited::new(body, BODY_OCTETS_MAX);
     let all = async {
         let mut octets = Vec::new();
         while let Some(frame) = timeout(slow, body.frame()).await.map_err(late)? {
             let frame = frame.map_err(|error| {
                 // Either it is too long or the client broke off, to whom nothing can be said.
                 tracing::debug!(%error, "a request's body was not read");
-                Refused::too_large(LARGEST)
+                Refused::too_large(BODY_OCTETS_MAX)
             })?;
             if let Ok(data) = frame.into_data() {
                 // The list that holds them may be twice as large.

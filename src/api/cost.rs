@@ -4,9 +4,11 @@
 //! struct of a volume with hundreds, and there are several copies of an object on its way into the store. So values and
 //! objects are counted, and too many of them refused, however short the text is.
 
-use super::{body::LARGEST, status::Refused};
+use super::status::Refused;
 use serde_json::Value;
 
+/// Largest body, in octets; upstream's limit.
+pub const BODY_OCTETS_MAX: usize = 3 << 20;
 /// Most values in one body, and in what becomes of it: scalars, lists and objects, at any depth. A slice of a thousand
 /// endpoints has 20,000.
 pub const VALUES: usize = 100_000;
@@ -86,7 +88,7 @@ impl Cost {
     pub fn check(self) -> Result<Cost, Refused> {
         let Cost { octets, values, objects } = self;
         for (count, most, what) in
-            [(values, VALUES, "values"), (objects, OBJECTS, "objects"), (octets, LARGEST, "octets")]
+            [(values, VALUES, "values"), (objects, OBJECTS, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
         {
             if count > most {
                 return Err(Refused::too_complex(most, what));

@@ -1,15 +1,14 @@
 //! Deleting: one object or all that are selected, with grace, cascade and conditions.
 
 use super::{
-    Api,
     path::Place,
     query::{self, Query},
     read::{holding, list_body, page, reply},
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
-    watch::Told,
-    write::{Warnings, carry_out, check_type},
+    watch_source::WatchObject,
+    write::{Change, Reply, Warnings, carry_out, check_type},
 };
 use crate::{
     controller::{Cascade, ORIGIN, Preconditions, Write, Written},
@@ -87,21 +86,15 @@ fn warnings(object: &Object) -> Warnings {
 }
 
 /// `DELETE …/NAME`.
-pub async fn delete(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    body: Option<&Value>,
-    shape: Shape,
-) -> Result<(Response, Warnings), Refused> {
+pub async fn delete(change: Change<'_>, body: Option<&Value>, shape: Shape) -> Result<Reply, Refused> {
+    let Change { api, place, kind, query, .. } = change;
     let options = options(query, body)?;
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let key = ObjectKey::new(kind, namespace, &name);
     let Options { grace_seconds, cascade, expected, dry_run } = options;
     let written = carry_out(api, Write::Delete { key, grace_seconds, cascade, expected }, dry_run).await?;
     let warnings = warnings(&written.object);
-    Ok((answer(place, &name, &written, shape), warnings))
+    Ok(Reply { response: answer(place, &name, &written, shape), warnings })
 }
 
 /// Kinds whose objects upstream replies with even when they have gone; typed clients count on it.
@@ -127,14 +120,8 @@ fn answer(place: &Place, name: &str, written: &Written, shape: Shape) -> Respons
 }
 
 /// `DELETE` of a collection: everything that is selected.
-pub async fn delete_all(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    body: Option<&Value>,
-    shape: Shape,
-) -> Result<(Response, Warnings), Refused> {
+pub async fn delete_all(change: Change<'_>, body: Option<&Value>, shape: Shape) -> Result<Reply, Refused> {
+    let Change { api, place, kind, query, .. } = change;
     let selection = Selection::new(place, query, kind)?;
     let options = options(query, body)?;
     let page = page(api, &selection, None, None).await?;
@@ -153,10 +140,10 @@ pub async fn delete_all(
         }
     }
     let metadata = ListMetadata { resource_version: page.resource_version, ..ListMetadata::default() };
-    let objects = page.objects.into_iter().map(Told::Stored);
+    let objects = page.objects.into_iter().map(WatchObject::Stored);
     let body = list_body(api, share, page.resource_version, &metadata, shape, objects);
     let response = ([(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response();
-    Ok((response, Warnings::new()))
+    Ok(Reply { response, warnings: Warnings::new() })
 }
 
 #[cfg(test)]

@@ -11,12 +11,12 @@ use super::{
     selection::Selection,
     shape::{ListMetadata, Shape},
     status::Refused,
-    watch::{Told, Watched},
+    watch_source::{WatchObject, WatchSource},
     write::warn,
 };
 use crate::{
     cluster::{Change, Cluster},
-    controller::endpoints::{derive, derived, has_endpoints},
+    controller::endpoints::{derive, has_endpoints},
     object::{Kind, Object, ObjectKey},
 };
 use axum::{http::StatusCode, response::Response};
@@ -44,14 +44,6 @@ type Name = (String, String);
 enum Parts {
     Stored(Arc<Endpoints>),
     Made { service: Arc<Service>, slices: Vec<Arc<EndpointSlice>> },
-}
-
-/// The Endpoints of a name, stored or made now.
-pub fn find(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoints> {
-    match cluster.endpoints(namespace, name) {
-        Some(stored) => Some(Endpoints::clone(stored)),
-        None => derived(cluster, namespace, name),
-    }
 }
 
 impl Parts {
@@ -154,7 +146,7 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
             Box::new(page.into_iter().map(|(_, object)| object))
         }
     };
-    let body = list_body(api, share, newest, &metadata, shape, objects.map(Told::Made));
+    let body = list_body(api, share, newest, &metadata, shape, objects.map(WatchObject::Made));
     Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
@@ -238,9 +230,9 @@ fn service_of(change: &Change) -> Option<Name> {
     }
 }
 
-impl Watched for Derived {
-    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter().map(|parts| Told::Made(parts.json()))
+impl WatchSource for Derived {
+    fn initial(&mut self) -> impl Iterator<Item = WatchObject> + Send + 'static {
+        std::mem::take(&mut self.initial).into_iter().map(|parts| WatchObject::Made(parts.json()))
     }
 
     fn concerns(&self, change: &Change) -> bool {
@@ -248,7 +240,7 @@ impl Watched for Derived {
             && self.selection.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
+    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, WatchObject)>> {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
@@ -263,9 +255,9 @@ impl Watched for Derived {
                     self.told.insert(name, Last::new(parts, &object));
                     // Without room for more the watch ends, and the client comes again.
                     self.share.grow_to(self.told.len() * TOLD).ok()?;
-                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, Told::Made(object)));
+                    events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, WatchObject::Made(object)));
                 }
-                (None, Some(before)) => events.push(("DELETED", Told::Made(before.json(version)))),
+                (None, Some(before)) => events.push(("DELETED", WatchObject::Made(before.json(version)))),
                 (None, None) => {}
             }
         }

@@ -68,6 +68,7 @@ mod stream;
 pub mod table;
 mod texts;
 mod watch;
+mod watch_source;
 mod write;
 
 pub use alone::Alone;
@@ -110,7 +111,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use write::Writer;
+use write::{Change, Writer};
 
 /// How long a connection may be idle: clients ask again and again on the same one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -452,8 +453,12 @@ async fn carry_out(
         return Err(not_allowed());
     };
     let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
-    match change(api, place, kind, &query, head, (octets, share), shape).await {
-        Ok((response, mut warnings)) => {
+    let beneath = served(place);
+    let writer = &Writer::of(&query, &head.headers, beneath.map(Subresource::name));
+    let asked = Change { api, place, kind, part: part_of(beneath), query: &query, writer };
+    let sending = Sending { media_type: body::media_type(&head.headers), octets, share };
+    match change(asked, &head.method, sending, shape).await {
+        Ok(write::Reply { response, mut warnings }) => {
             warnings.extend(deprecated);
             Ok(write::warn(response, &warnings))
         }
@@ -483,68 +488,77 @@ async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Resul
     }
 }
 
+/// The body of a request.
+struct Sending<'a> {
+    media_type: String,
+    octets: &'a [u8],
+    /// What reading it takes of the budget.
+    share: &'a mut Share,
+}
+
+impl Sending<'_> {
+    fn object(&mut self) -> Result<Sent, Refused> {
+        body::object(&self.media_type, self.octets, self.share)
+    }
+}
+
 async fn change(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    head: &Parts,
-    (octets, share): (&[u8], &mut Share),
+    change: Change<'_>,
+    method: &Method,
+    mut sending: Sending<'_>,
     shape: Shape,
-) -> Result<(Response, write::Warnings), Refused> {
-    let media_type = body::media_type(&head.headers);
-    let beneath = match place.beneath {
-        Some(Beneath::Served(beneath)) => Some(beneath),
-        _ => None,
-    };
-    let writer = Writer::of(query, &head.headers, beneath.map(Subresource::name));
+) -> Result<write::Reply, Refused> {
+    let place = change.place;
+    let beneath = served(place);
     // Objects are not created and not deleted over all namespaces.
     let narrow = place.namespace.is_some() || !place.resource.namespaced;
-    let (code, (object, warnings)) = match (head.method.clone(), &place.name, beneath) {
-        (Method::POST, None, None) if narrow => {
-            let sent = body::object(&media_type, octets, share)?;
-            (StatusCode::CREATED, write::create(api, place, kind, query, &writer, sent).await?)
+    let changed = match (method, &place.name, beneath) {
+        (&Method::POST, None, None) if narrow => change.create(sending.object()?).await?,
+        (&Method::PUT, Some(_), Some(Subresource::Scale)) => {
+            let wanted = sending.object()?.json;
+            return scale::change(change, |_| Ok(wanted.clone())).await;
         }
-        (Method::PUT, Some(_), Some(Subresource::Scale)) => {
-            let wanted = body::object(&media_type, octets, share)?.json;
-            return scale::change(api, place, kind, query, &writer, |_| Ok(wanted.clone())).await;
-        }
-        (Method::PUT, Some(_), _) => {
-            let (sent, part) = (body::object(&media_type, octets, share)?, part_of(beneath));
-            (StatusCode::OK, write::replace(api, place, kind, part, query, &writer, sent).await?)
-        }
-        (Method::PATCH, Some(_), _) => match patch_type(&media_type) {
+        (&Method::PUT, Some(_), _) => change.replace(sending.object()?).await?,
+        (&Method::PATCH, Some(_), _) => match patch_type(&sending.media_type) {
             Some(of) => {
-                let wanted = body::json(octets, share)?;
+                let wanted = body::json(sending.octets, sending.share)?;
                 let patched = |of_kind: &str, standing: &Value| {
                     patch::patch(of, of_kind, standing, &wanted).map_err(|error| Refused::of_patch(&error))
                 };
                 if beneath == Some(Subresource::Scale) {
-                    return scale::change(api, place, kind, query, &writer, |scale| patched("Scale", scale)).await;
+                    return scale::change(change, |scale| patched("Scale", scale)).await;
                 }
-                let change = |standing: Value| {
+                let new_version = |standing: Value| {
                     let json = patched(place.resource.kind, &standing)?;
                     Ok(Sent { json, duplicates: Vec::new() })
                 };
-                (StatusCode::OK, write::modify(api, place, kind, part_of(beneath), query, &writer, change).await?)
+                change.modify(new_version).await?
             }
-            None if media_type == APPLY && beneath.is_none() => {
-                let applied = body::yaml(octets, share)?;
-                let (object, warnings, new) = write::apply(api, place, kind, query, &writer, applied).await?;
-                (if new { StatusCode::CREATED } else { StatusCode::OK }, (object, warnings))
+            None if sending.media_type == APPLY && beneath.is_none() => {
+                change.apply(body::yaml(sending.octets, sending.share)?).await?
             }
-            None => return Err(unsupported_patch(&media_type)),
+            None => return Err(unsupported_patch(&sending.media_type)),
         },
-        (Method::DELETE, name, None) if narrow => {
-            let options = if octets.is_empty() { None } else { Some(body::object(&media_type, octets, share)?.json) };
+        (&Method::DELETE, name, None) if narrow => {
+            let options = if sending.octets.is_empty() { None } else { Some(sending.object()?.json) };
             return match name {
-                Some(_) => delete::delete(api, place, kind, query, options.as_ref(), shape).await,
-                None => delete::delete_all(api, place, kind, query, options.as_ref(), shape).await,
+                Some(_) => delete::delete(change, options.as_ref(), shape).await,
+                None => delete::delete_all(change, options.as_ref(), shape).await,
             };
         }
         _ => return Err(not_allowed()),
     };
-    Ok((read::reply(code, &shape.object(object.to_json())), warnings))
+    let code = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let response = read::reply(code, &shape.object(changed.object.to_json()));
+    Ok(write::Reply { response, warnings: changed.warnings })
+}
+
+/// The subresource that the path names, if it is one of those that are served.
+fn served(place: &Place) -> Option<Subresource> {
+    match place.beneath {
+        Some(Beneath::Served(beneath)) => Some(beneath),
+        _ => None,
+    }
 }
 
 /// The media type of server-side apply.

@@ -3,7 +3,6 @@
 use super::{
     Api,
     budget::Share,
-    derived,
     outlet::{Gone, Outlet},
     path::Place,
     query::Query,
@@ -11,10 +10,11 @@ use super::{
     shape::{ListMetadata, Shape},
     status::Refused,
     stream,
-    watch::Told,
+    watch_source::WatchObject,
 };
 use crate::{
     cluster::Cluster,
+    controller::endpoints,
     object::{Kind, Object, ObjectKey},
 };
 use axum::{
@@ -41,7 +41,7 @@ pub async fn stored(api: &Api, place: &Place, kind: Kind) -> Result<Object, Refu
     let name = place.name.clone().unwrap_or_default();
     let key = ObjectKey::new(kind, place.namespace.clone().unwrap_or_default(), &name);
     let look = move |cluster: &Cluster| match key.kind {
-        Kind::Endpoints => derived::find(cluster, &key.namespace, &key.name).map(Object::from),
+        Kind::Endpoints => endpoints::find(cluster, &key.namespace, &key.name).map(Object::from),
         _ => cluster.get(&key).cloned(),
     };
     let found = api.handle.read(look).await?;
@@ -131,7 +131,7 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
     };
     let metadata = ListMetadata { resource_version, continue_from, remaining: page.remaining };
     let share = holding(api, page.objects.len())?;
-    let objects = page.objects.into_iter().map(Told::Stored);
+    let objects = page.objects.into_iter().map(WatchObject::Stored);
     Ok(respond(StatusCode::OK, list_body(api, share, page.resource_version, &metadata, shape, objects)))
 }
 
@@ -157,7 +157,7 @@ pub fn list_body(
     version: u64,
     metadata: &ListMetadata,
     shape: Shape,
-    objects: impl Iterator<Item = Told> + Send + 'static,
+    objects: impl Iterator<Item = WatchObject> + Send + 'static,
 ) -> Body {
     let (parts, body) = stream::channel();
     let mut outlet = api.outlet(parts);
@@ -175,13 +175,13 @@ async fn tell_list(
     outlet: &mut Outlet,
     head: &str,
     shape: Shape,
-    objects: impl Iterator<Item = Told>,
+    objects: impl Iterator<Item = WatchObject>,
 ) -> Result<(), Gone> {
     outlet.write(head).await?;
     for (index, object) in objects.enumerate() {
         let made = || match &object {
-            Told::Stored(object) => object.to_json(),
-            Told::Made(object) => object.clone(),
+            WatchObject::Stored(object) => object.to_json(),
+            WatchObject::Made(object) => object.clone(),
         };
         let (text, _share) = outlet.text(|| shape.item(made()).to_string()).await?;
         if index > 0 {

@@ -8,11 +8,11 @@ use super::{
     read::{reply, stored},
     shape::Shape,
     status::Refused,
-    write::{Warnings, Writer, check_type, modify},
+    write::{Change, Reply, check_type},
 };
 use crate::{
     controller::Part,
-    object::{FieldError, Kind, Object},
+    object::{FieldError, Kind},
 };
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
@@ -64,25 +64,23 @@ pub async fn get(api: &Api, place: &Place, kind: Kind, shape: Shape) -> Result<R
     Ok(reply(StatusCode::OK, &shape.of_scale().object(scale)))
 }
 
-/// `PUT` and `PATCH` of `…/scale`: `change` makes the new Scale of the one that stands.
+/// `PUT` and `PATCH` of `…/scale`: `new_scale` makes the new Scale of the current one.
 pub async fn change(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    writer: &Writer,
-    change: impl Fn(&Value) -> Result<Value, Refused>,
-) -> Result<(Response, Warnings), Refused> {
+    change: Change<'_>,
+    new_scale: impl Fn(&Value) -> Result<Value, Refused>,
+) -> Result<Reply, Refused> {
     // Fields of the set are none of this body's.
-    let query = Query { field_validation: super::query::FieldValidation::Ignore, ..query.clone() };
-    let (object, warnings): (Object, Warnings) = modify(api, place, kind, Part::Main, &query, writer, |mut set| {
-        let wanted = change(&of(&set))?;
-        check_type(&wanted, "autoscaling/v1", "Scale")?;
-        let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-        if name != place.name.as_deref().unwrap_or_default() {
-            return Err(Refused::bad_request("the name of the Scale does not match the name on the URL"));
-        }
-        let replicas = match &wanted["spec"]["replicas"] {
+    let query = Query { field_validation: super::query::FieldValidation::Ignore, ..change.query.clone() };
+    let of_set = Change { part: Part::Main, query: &query, ..change };
+    let changed = of_set
+        .modify(|mut set| {
+            let wanted = new_scale(&of(&set))?;
+            check_type(&wanted, "autoscaling/v1", "Scale")?;
+            let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+            if name != change.place.name.as_deref().unwrap_or_default() {
+                return Err(Refused::bad_request("the name of the Scale does not match the name on the URL"));
+            }
+            let replicas = match &wanted["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_i64().ok_or_else(|| {
                 Refused::bad_request(
@@ -91,21 +89,22 @@ pub async fn change(
                 )
             })?,
         };
-        if replicas < 0 {
-            let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-            return Err(Refused::invalid_scale(name, &FieldError { field: "spec.replicas".to_owned(), message }));
-        }
-        set["spec"]["replicas"] = replicas.into();
-        // A version or uid of the Scale is one of the set.
-        for field in ["resourceVersion", "uid"] {
-            if let Some(value) = wanted["metadata"][field].as_str().filter(|value| !value.is_empty()) {
-                set["metadata"][field] = value.into();
+            if replicas < 0 {
+                let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
+                return Err(Refused::invalid_scale(name, &FieldError { field: "spec.replicas".to_owned(), message }));
             }
-        }
-        Ok(Sent { json: set, duplicates: Vec::new() })
-    })
-    .await?;
-    Ok((reply(StatusCode::OK, &of(&object.to_json())), warnings))
+            set["spec"]["replicas"] = replicas.into();
+            // A version or uid of the Scale is one of the set.
+            for field in ["resourceVersion", "uid"] {
+                if let Some(value) = wanted["metadata"][field].as_str().filter(|value| !value.is_empty()) {
+                    set["metadata"][field] = value.into();
+                }
+            }
+            Ok(Sent { json: set, duplicates: Vec::new() })
+        })
+        .await?;
+    let response = reply(StatusCode::OK, &of(&changed.object.to_json()));
+    Ok(Reply { response, warnings: changed.warnings })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Watching: what is there, then each change, until the client or the time ends it.
 
+mod stored;
+
 use super::{
     Api,
     budget::Share,
@@ -15,8 +17,8 @@ use super::{
     status::Refused,
     stream,
     texts::Texts,
+    watch_source::{WatchObject, WatchSource},
 };
-use crate::{cluster::Change, object::Object};
 use axum::{
     http::header,
     response::{IntoResponse, Response},
@@ -29,6 +31,7 @@ use std::{
     },
     time::Duration,
 };
+use stored::{Nothing, Stored};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
@@ -134,79 +137,6 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
         .into_response())
 }
 
-/// An object that is told.
-#[derive(Debug)]
-pub enum Told {
-    /// One of the store, as it is since a change.
-    Stored(Object),
-    /// One that is made for whoever watches.
-    Made(Value),
-}
-
-/// What a watch is about: what is there at its beginning, and what a change means to it.
-pub trait Watched: Send + 'static {
-    /// Objects to begin with.
-    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static;
-    /// Whether a change may mean something.
-    fn concerns(&self, change: &Change) -> bool;
-    /// What changes mean, in order: types and objects. `None` if nobody can say any more.
-    fn events(&mut self, changes: &[Change]) -> impl Future<Output = Option<Vec<(&'static str, Told)>>> + Send;
-}
-
-/// Objects of the store.
-#[derive(Debug)]
-struct Stored {
-    initial: Vec<Object>,
-    selection: Selection,
-}
-
-impl Watched for Stored {
-    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
-        std::mem::take(&mut self.initial).into_iter().map(Told::Stored)
-    }
-
-    fn concerns(&self, change: &Change) -> bool {
-        self.selection.concerns(change)
-    }
-
-    async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, Told)>> {
-        let events = changes.iter().filter_map(|change| event(&self.selection, change));
-        Some(events.map(|(kind, object)| (kind, Told::Stored(object))).collect())
-    }
-}
-
-/// Objects that never are.
-#[derive(Debug)]
-struct Nothing;
-
-impl Watched for Nothing {
-    fn initial(&mut self) -> impl Iterator<Item = Told> + Send + 'static {
-        std::iter::empty()
-    }
-
-    fn concerns(&self, _: &Change) -> bool {
-        false
-    }
-
-    async fn events(&mut self, _: &[Change]) -> Option<Vec<(&'static str, Told)>> {
-        Some(Vec::new())
-    }
-}
-
-/// What a change means to who selects: an object that leaves the selection is gone, one that enters it is new.
-fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Object)> {
-    let taken = |object: &Option<Object>| object.as_ref().filter(|object| selection.takes(object)).cloned();
-    match (taken(&change.before), taken(&change.after)) {
-        (None, None) => None,
-        (None, Some(object)) => Some(("ADDED", object)),
-        (Some(_), Some(object)) => Some(("MODIFIED", object)),
-        (Some(mut object), None) => {
-            object.metadata_mut().resource_version = Some(change.resource_version.to_string());
-            Some((DELETED, object))
-        }
-    }
-}
-
 /// One watch.
 #[derive(Debug)]
 struct Watcher {
@@ -229,12 +159,12 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn run(mut self, mut watched: impl Watched) {
+    async fn run(mut self, mut watched: impl WatchSource) {
         // A stream that ends is all that either side has to know of it.
         let _ = self.tell(&mut watched).await;
     }
 
-    async fn tell(&mut self, watched: &mut impl Watched) -> Result<(), Gone> {
+    async fn tell(&mut self, watched: &mut impl WatchSource) -> Result<(), Gone> {
         let mut bell = self.log.bell();
         let mut bookmarks = interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -268,7 +198,7 @@ impl Watcher {
     }
 
     /// Tells everything that the log has; false where that is the end.
-    async fn catch_up(&mut self, watched: &mut impl Watched) -> Result<bool, Gone> {
+    async fn catch_up(&mut self, watched: &mut impl WatchSource) -> Result<bool, Gone> {
         loop {
             let Ok(read) = self.log.after(self.version, AT_A_TIME, |change| watched.concerns(change)) else {
                 let message = format!("too old resource version: {} ({})", self.version, self.log.newest());
@@ -306,10 +236,10 @@ struct Sink {
 }
 
 impl Sink {
-    async fn add(&mut self, kind: &str, object: Told) -> Result<(), Gone> {
+    async fn add(&mut self, kind: &str, object: WatchObject) -> Result<(), Gone> {
         let first = std::mem::take(&mut self.first);
         let (texts, shape, is_deletion) = (Arc::clone(&self.texts), self.shape, kind == DELETED);
-        if let Told::Stored(object) = &object
+        if let WatchObject::Stored(object) = &object
             && let Some(form) = shape.shared()
         {
             let text = self.outlet.room(|| texts.of(object, is_deletion, form)).await?;
@@ -322,8 +252,8 @@ impl Sink {
             return Ok(());
         }
         let made = || match &object {
-            Told::Stored(object) => object.to_json(),
-            Told::Made(object) => object.clone(),
+            WatchObject::Stored(object) => object.to_json(),
+            WatchObject::Made(object) => object.clone(),
         };
         let (text, _share) = self.outlet.text(|| shape.event(made(), first).to_string()).await?;
         self.tell(kind, &text).await

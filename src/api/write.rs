@@ -136,31 +136,6 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     Ok((object, warnings))
 }
 
-/// `POST` to a collection.
-pub async fn create(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    writer: &Writer,
-    sent: Sent,
-) -> Result<(Object, Warnings), Refused> {
-    let (object, warnings) = decode(place, kind, sent, query)?;
-    let object = writer.track(None, object, Part::Main);
-    match put_new(api, place, object, query).await {
-        Ok(object) => Ok((object, warnings)),
-        Err(refused) => Err(refused.warned(&warnings)),
-    }
-}
-
-/// Creates an object that is complete but for what the server fills in.
-async fn put_new(api: &Api, place: &Place, object: Object, query: &Query) -> Result<Object, Refused> {
-    valid(place, &object)?;
-    fits(api, place, None, &object)?;
-    let write = Write::Create { object, with_namespace: api.create_namespaces };
-    Ok(carry_out(api, write, query.dry_run).await?.object)
-}
-
 /// Whether upstream's validation takes a new object. Its name may be still to be made.
 fn valid(place: &Place, object: &Object) -> Result<(), Refused> {
     let metadata = object.metadata();
@@ -191,131 +166,178 @@ pub async fn carry_out(api: &Api, write: Write, dry_run: bool) -> Result<Written
     api.handle.write(write, dry_run).await?.map_err(|error| Refused::of_write(&error))
 }
 
-/// `PUT` of an object, or of its status.
-pub async fn replace(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    part: Part,
-    query: &Query,
-    writer: &Writer,
-    sent: Sent,
-) -> Result<(Object, Warnings), Refused> {
-    let wanted = place.name.as_deref().unwrap_or_default();
-    let given = sent.json["metadata"]["name"].as_str().unwrap_or_default();
-    if given != wanted {
-        return Err(Refused::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({wanted})"
-        )));
-    }
-    modify(api, place, kind, part, query, writer, |_| Ok(sent.clone())).await
-}
-
-/// How often a change is made anew because somebody else was faster.
+/// How often a change is made again because another client was faster.
 const ATTEMPTS: usize = 5;
 
-/// Reads an object, changes it, writes it, as often as others are faster; unless the change itself names a version.
-pub async fn modify(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    part: Part,
-    query: &Query,
-    writer: &Writer,
-    change: impl Fn(Value) -> Result<Sent, Refused>,
-) -> Result<(Object, Warnings), Refused> {
-    let mut attempts = 0;
-    loop {
-        let standing = stored(api, place, kind).await?;
-        let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
-        let (metadata, before) = (object.metadata(), standing.metadata());
-        if metadata.name != before.name {
-            return Err(Refused::bad_request("metadata.name: Invalid value: the name of an object cannot be changed"));
-        }
-        let given = |field: &Option<String>, standing: &Option<String>| {
-            field.clone().filter(|text| !text.is_empty()).or_else(|| standing.clone())
-        };
-        let expected = Preconditions {
-            resource_version: given(&metadata.resource_version, &before.resource_version),
-            uid: given(&metadata.uid, &before.uid),
-        };
-        let pinned = expected.resource_version != before.resource_version;
-        if part == Part::Main {
-            fits(api, place, Some(&standing), &object)?;
-        }
-        let object = writer.track(Some(&standing), object, part);
-        match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
-            Ok(written) => return Ok((written.object, warnings)),
-            Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
-            Err(refused) => return Err(refused.warned(&warnings)),
-        }
-    }
+/// One change that a client asks for, whatever its form.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// What all requests share.
+    pub api: &'a Api,
+    /// What the path names.
+    pub place: &'a Place,
+    /// The kind of the object.
+    pub kind: Kind,
+    /// What of the object is written.
+    pub part: Part,
+    /// The parameters of the query.
+    pub query: &'a Query,
+    /// Who writes.
+    pub writer: &'a Writer,
 }
 
-/// Server-side apply: the object is made of the live one and what is applied, or created. The last part tells which.
-pub async fn apply(
-    api: &Api,
-    place: &Place,
-    kind: Kind,
-    query: &Query,
-    writer: &Writer,
-    mut applied: Value,
-) -> Result<(Object, Warnings, bool), Refused> {
-    if query.field_manager.is_empty() {
-        let message =
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(Refused::unprocessable(message));
-    }
-    let (api_version, name) = (place.resource.api_version(), place.name.clone().unwrap_or_default());
-    check_type(&applied, &api_version, place.resource.kind)?;
-    let given = applied["metadata"]["name"].as_str().unwrap_or_default();
-    if !given.is_empty() && given != name {
-        return Err(Refused::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({name})"
-        )));
-    }
-    nulls::fill(place.resource.kind, &mut applied);
-    if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
-        return Err(Refused::bad_request("metadata is no object"));
-    }
-    applied["metadata"]["name"] = name.into();
-    if let Some(namespace) = &place.namespace
-        && applied["metadata"]["namespace"].is_null()
-    {
-        applied["metadata"]["namespace"] = namespace.as_str().into();
-    }
-    let mut attempts = 0;
-    loop {
-        let standing = match stored(api, place, kind).await {
-            Ok(standing) => Some(standing),
-            Err(refused) if refused.reason == "NotFound" => None,
-            Err(refused) => return Err(refused),
-        };
-        let live = standing.as_ref().map(Object::to_json);
-        let merged =
-            apply::apply(place.resource.kind, live.as_ref(), &applied, &query.field_manager, query.force, writer.now)
-                .map_err(|error| Refused::of_apply(place.resource, given_name(place), &error))?;
-        let (mut object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
-        let Some(standing) = standing else {
-            match put_new(api, place, object, query).await {
-                // Somebody else created it meanwhile.
-                Err(refused) if refused.reason == "AlreadyExists" && attempts < ATTEMPTS => attempts += 1,
-                outcome => return Ok((outcome?, warnings, true)),
-            }
-            continue;
-        };
-        // An atomic list that was applied without its defaults differs until it has them.
-        if without_times(&object) == without_times(&standing) {
-            object = standing.clone();
+/// Result of a change.
+#[derive(Debug)]
+pub struct Changed {
+    /// The object as it is now.
+    pub object: Object,
+    /// What there is to tell the client beside it.
+    pub warnings: Warnings,
+    /// Whether the object was created.
+    pub is_new: bool,
+}
+
+/// A reply, and what there is to tell the client beside it.
+#[derive(Debug)]
+pub struct Reply {
+    /// The reply without the warnings.
+    pub response: Response,
+    /// For kubectl to print.
+    pub warnings: Warnings,
+}
+
+impl Change<'_> {
+    /// `POST` to a collection.
+    pub async fn create(&self, sent: Sent) -> Result<Changed, Refused> {
+        let Change { place, kind, query, writer, .. } = *self;
+        let (object, warnings) = decode(place, kind, sent, query)?;
+        let object = writer.track(None, object, Part::Main);
+        match self.put_new(object).await {
+            Ok(object) => Ok(Changed { object, warnings, is_new: true }),
+            Err(refused) => Err(refused.warned(&warnings)),
         }
-        let (metadata, before) = (object.metadata(), standing.metadata());
-        let expected = Preconditions { resource_version: metadata.resource_version.clone(), uid: metadata.uid.clone() };
-        let pinned = metadata.resource_version != before.resource_version;
-        fits(api, place, Some(&standing), &object)?;
-        match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
-            Ok(written) => return Ok((written.object, warnings, false)),
-            Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
-            Err(refused) => return Err(refused),
+    }
+
+    /// Creates an object that is complete but for what the server fills in.
+    async fn put_new(&self, object: Object) -> Result<Object, Refused> {
+        let Change { api, place, query, .. } = *self;
+        valid(place, &object)?;
+        fits(api, place, None, &object)?;
+        let write = Write::Create { object, with_namespace: api.create_namespaces };
+        Ok(carry_out(api, write, query.dry_run).await?.object)
+    }
+
+    /// `PUT` of an object, or of its status.
+    pub async fn replace(&self, sent: Sent) -> Result<Changed, Refused> {
+        let wanted = self.place.name.as_deref().unwrap_or_default();
+        let given = sent.json["metadata"]["name"].as_str().unwrap_or_default();
+        if given != wanted {
+            return Err(Refused::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({wanted})"
+            )));
+        }
+        self.modify(|_| Ok(sent.clone())).await
+    }
+
+    /// Reads an object, changes it, writes it, as often as others are faster; unless the change itself names a version.
+    pub async fn modify(&self, change: impl Fn(Value) -> Result<Sent, Refused>) -> Result<Changed, Refused> {
+        let Change { api, place, kind, part, query, writer } = *self;
+        let mut attempts = 0;
+        loop {
+            let standing = stored(api, place, kind).await?;
+            let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
+            let (metadata, before) = (object.metadata(), standing.metadata());
+            if metadata.name != before.name {
+                return Err(Refused::bad_request(
+                    "metadata.name: Invalid value: the name of an object cannot be changed",
+                ));
+            }
+            let given = |field: &Option<String>, standing: &Option<String>| {
+                field.clone().filter(|text| !text.is_empty()).or_else(|| standing.clone())
+            };
+            let expected = Preconditions {
+                resource_version: given(&metadata.resource_version, &before.resource_version),
+                uid: given(&metadata.uid, &before.uid),
+            };
+            let pinned = expected.resource_version != before.resource_version;
+            if part == Part::Main {
+                fits(api, place, Some(&standing), &object)?;
+            }
+            let object = writer.track(Some(&standing), object, part);
+            match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
+                Ok(written) => return Ok(Changed { object: written.object, warnings, is_new: false }),
+                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
+                Err(refused) => return Err(refused.warned(&warnings)),
+            }
+        }
+    }
+
+    /// Server-side apply: the object is made of the live one and what is applied, or created.
+    pub async fn apply(&self, mut applied: Value) -> Result<Changed, Refused> {
+        let Change { api, place, kind, query, writer, .. } = *self;
+        if query.field_manager.is_empty() {
+            let message =
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
+            return Err(Refused::unprocessable(message));
+        }
+        let (api_version, name) = (place.resource.api_version(), place.name.clone().unwrap_or_default());
+        check_type(&applied, &api_version, place.resource.kind)?;
+        let given = applied["metadata"]["name"].as_str().unwrap_or_default();
+        if !given.is_empty() && given != name {
+            return Err(Refused::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
+        }
+        nulls::fill(place.resource.kind, &mut applied);
+        if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
+            return Err(Refused::bad_request("metadata is no object"));
+        }
+        applied["metadata"]["name"] = name.into();
+        if let Some(namespace) = &place.namespace
+            && applied["metadata"]["namespace"].is_null()
+        {
+            applied["metadata"]["namespace"] = namespace.as_str().into();
+        }
+        let mut attempts = 0;
+        loop {
+            let standing = match stored(api, place, kind).await {
+                Ok(standing) => Some(standing),
+                Err(refused) if refused.reason == "NotFound" => None,
+                Err(refused) => return Err(refused),
+            };
+            let live = standing.as_ref().map(Object::to_json);
+            let merged = apply::apply(
+                place.resource.kind,
+                live.as_ref(),
+                &applied,
+                &query.field_manager,
+                query.force,
+                writer.now,
+            )
+            .map_err(|error| Refused::of_apply(place.resource, given_name(place), &error))?;
+            let (mut object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
+            let Some(standing) = standing else {
+                match self.put_new(object).await {
+                    // Another client created it meanwhile.
+                    Err(refused) if refused.reason == "AlreadyExists" && attempts < ATTEMPTS => attempts += 1,
+                    outcome => return Ok(Changed { object: outcome?, warnings, is_new: true }),
+                }
+                continue;
+            };
+            // An atomic list that was applied without its defaults differs until it has them.
+            if without_times(&object) == without_times(&standing) {
+                object = standing.clone();
+            }
+            let (metadata, before) = (object.metadata(), standing.metadata());
+            let expected =
+                Preconditions { resource_version: metadata.resource_version.clone(), uid: metadata.uid.clone() };
+            let pinned = metadata.resource_version != before.resource_version;
+            fits(api, place, Some(&standing), &object)?;
+            match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
+                Ok(written) => return Ok(Changed { object: written.object, warnings, is_new: false }),
+                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
+                Err(refused) => return Err(refused),
+            }
         }
     }
 }

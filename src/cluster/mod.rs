@@ -217,6 +217,12 @@ impl Cluster {
         Kind::ALL.iter().filter(|kind| kind.is_namespaced()).flat_map(move |kind| self.named(*kind, namespace, ""))
     }
 
+    /// Whether nothing can be created in a namespace because it is being deleted.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        let found = self.namespace("", namespace);
+        found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
+
     /// The object of this uid.
     pub fn by_uid(&self, uid: &str) -> Option<&Object> {
         self.objects.get(self.index.by_uid(uid)?)

@@ -1,6 +1,6 @@
 //! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
 
-use super::volume::{CLAIM_PROTECTION, VOLUME_PROTECTION};
+use super::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use crate::object::{self, FieldError, Object, quantity::same_value};
 use k8s_openapi::{
     api::{

@@ -1,10 +1,9 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
-use super::{Cascade, Controller};
+use super::Cascade;
 use crate::{
-    cluster::{Deleted, StoreError},
-    object::{Kind, ObjectKey},
-    runtime::PodRuntime,
+    cluster::{Cluster, Deleted, StoreError},
+    object::{Kind, Object, ObjectKey},
 };
 use jiff::Timestamp;
 
@@ -12,6 +11,11 @@ use jiff::Timestamp;
 pub const FOREGROUND: &str = "foregroundDeletion";
 /// Finalizer of an object whose dependents are to stay.
 pub const ORPHAN: &str = "orphan";
+
+/// Finalizer that keeps a claim while a pod uses it.
+pub const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
+/// Finalizer that keeps a volume while a claim is bound to it.
+pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 
 /// The namespaces that nobody may delete.
 const INDELIBLE: [&str; 3] = ["default", "kube-public", "kube-system"];
@@ -37,32 +41,48 @@ impl Default for Deletion {
     }
 }
 
-impl<R: PodRuntime> Controller<R> {
-    /// Deletes an object: the finalizer of the cascade first, then as the store does it.
-    pub(super) fn delete_object(
-        &mut self,
-        key: &ObjectKey,
-        deletion: Deletion,
-        now: Timestamp,
-    ) -> Result<Deleted, StoreError> {
-        let stored = self.cluster.get(key).ok_or_else(|| StoreError::NotFound(key.clone()))?;
-        let wanted = match deletion.cascade {
-            Cascade::Background => None,
-            Cascade::Foreground => Some(FOREGROUND),
-            Cascade::Orphan => Some(ORPHAN),
-        };
-        let standing = stored.metadata().finalizers.as_deref().unwrap_or_default();
-        let mut finalizers: Vec<String> =
-            standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
-        finalizers.extend(wanted.map(str::to_owned));
-        if finalizers != standing {
-            self.cluster.edit(key, |object| {
-                object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
-            });
-            if self.cluster.get(key).is_none() {
-                return Ok(Deleted::Gone);
+/// Deletes an object: the finalizer of the cascade first, then as the store does it.
+pub fn delete(
+    cluster: &mut Cluster,
+    key: &ObjectKey,
+    deletion: Deletion,
+    now: Timestamp,
+) -> Result<Deleted, StoreError> {
+    let stored = cluster.get(key).ok_or_else(|| StoreError::NotFound(key.clone()))?;
+    let wanted = match deletion.cascade {
+        Cascade::Background => None,
+        Cascade::Foreground => Some(FOREGROUND),
+        Cascade::Orphan => Some(ORPHAN),
+    };
+    let standing = stored.metadata().finalizers.as_deref().unwrap_or_default();
+    let mut finalizers: Vec<String> =
+        standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
+    finalizers.extend(wanted.map(str::to_owned));
+    if finalizers != standing {
+        cluster.edit(key, |object| {
+            object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());
+        });
+        if cluster.get(key).is_none() {
+            return Ok(Deleted::Gone);
+        }
+    }
+    cluster.delete(key, deletion.grace_seconds, now)
+}
+
+/// Whether an object has a finalizer.
+pub fn has_finalizer(object: &Object, finalizer: &str) -> bool {
+    object.metadata().finalizers.iter().flatten().any(|other| other == finalizer)
+}
+
+/// Takes a finalizer away; the object goes with its last one.
+pub fn remove_finalizer(cluster: &mut Cluster, key: &ObjectKey, finalizer: &str) {
+    cluster.edit(key, |object| {
+        let metadata = object.metadata_mut();
+        if let Some(finalizers) = &mut metadata.finalizers {
+            finalizers.retain(|other| other != finalizer);
+            if finalizers.is_empty() {
+                metadata.finalizers = None;
             }
         }
-        self.cluster.delete(key, deletion.grace_seconds, now)
-    }
+    });
 }

@@ -1,240 +1,112 @@
-//! Every change of the cluster to those whom it concerns. Level-triggered: what is queued looks at the present state,
-//! not at the change, so that a change may be told twice or late without harm.
+//! Every change of an object, to the controllers whom it concerns. Level-triggered: what is queued looks at the present
+//! state, not at the change, so that a change may be told twice or late without harm.
+//!
+//! ```text
+//! what changed              who looks at it
+//! any object            ──→ garbage, namespace (when it goes), manifests (when it goes)
+//! Namespace             ──→ namespace
+//! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
+//! Endpoints             ──→ mirroring
+//! EndpointSlice         ──→ records, endpointslice, mirroring
+//! Pod                   ──→ missing_names, records, statefulset, endpointslice, pod, volume
+//! PersistentVolumeClaim ──→ pod, statefulset, volume
+//! PersistentVolume      ──→ volume
+//! StorageClass          ──→ volume
+//! StatefulSet           ──→ missing_names, statefulset
+//! ControllerRevision    ──→ statefulset
+//! ```
 
 use super::{
-    Controller,
-    deletion::{FOREGROUND, ORPHAN},
-    endpointslice::{self, SliceUpdate, service_of},
-    endpointslicemirroring::mirrored_name,
-    garbage::{has_finalizer, kind_of},
-    pod::phase,
-    queue::{Reconciler, Work},
-    statefulset::has_ended,
+    Controller, endpointslice,
+    pod::{has_ended, phase},
 };
 use crate::{
-    cluster::claims_of,
     object::{Kind, Object, ObjectKey},
+    records::Records,
     runtime::PodRuntime,
 };
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
 
 impl<R: PodRuntime> Controller<R> {
     /// Tells every change since the last call.
-    pub(super) fn distribute(&mut self, now: Timestamp) {
-        while let Some(change) = self.cluster.changes().get(self.distributed).cloned() {
+    pub(super) fn distribute(&mut self) {
+        while let Some(change) = self.context.cluster.changes().get(self.distributed).cloned() {
             self.distributed += 1;
-            self.notice(&change.key, change.before.as_ref(), change.after.as_ref(), now);
+            self.on_changed(&change.key, change.before.as_ref(), change.after.as_ref());
         }
     }
 
     /// An object came, changed, went, or was put back by a restart.
-    pub(super) fn notice(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>, now: Timestamp) {
-        match after {
-            Some(after) => self.notice_ownership(key, before, after),
-            None => self.notice_gone(key, before),
+    pub(super) fn on_changed(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
+        let context = &mut self.context;
+        self.garbage.on_changed(key, before, after, context);
+        if after.is_none() {
+            self.namespaces.on_gone(key, context);
+            self.manifests.on_gone(key, context);
         }
         match key.kind {
-            Kind::Namespace => {
-                if after.is_some_and(|after| after.metadata().deletion_timestamp.is_some()) {
-                    self.queue.add(Work::new(Reconciler::Namespace, key.clone()));
-                }
-            }
-            Kind::Service => self.notice_service(key, service(before), service(after), now),
-            Kind::Endpoints => drop(self.mirrors.insert((key.namespace.clone(), key.name.clone()))),
+            Kind::Namespace => self.namespaces.on_namespace_changed(key, after, context),
+            Kind::Service => self.on_service_changed(key, service(before), service(after)),
+            Kind::Endpoints => self.mirroring.on_name_changed(key),
             Kind::EndpointSlice => {
-                let slice = match after {
-                    Some(Object::EndpointSlice(slice)) => Some(slice.as_ref()),
-                    _ => None,
-                };
-                self.record_slice(&key.namespace, &key.name, slice);
-                if !self.planning_slices {
-                    let services = [before, after].into_iter().flatten().filter_map(service_of);
-                    self.services.extend(services.map(|service| (service, SliceUpdate::All)));
-                    self.mirrors.extend([before, after].into_iter().flatten().filter_map(mirrored_name));
+                self.missing_names.record_slice(&key.namespace, &key.name, slice(after), &mut self.records);
+                if !self.writes_slices {
+                    self.endpoint_slices.on_slice_changed(before, after);
+                    self.mirroring.on_slice_changed(before, after);
                 }
             }
-            Kind::Pod => self.notice_pod(key, pod(before), pod(after), now),
-            Kind::PersistentVolumeClaim => self.notice_claim(key, before, after),
-            Kind::PersistentVolume => self.notice_volume(key, before, after),
-            Kind::StorageClass => self.binding.class(),
+            Kind::Pod => self.on_pod_changed(key, pod(before), pod(after)),
+            Kind::PersistentVolumeClaim => {
+                self.pods.on_claim_changed(key, context);
+                self.stateful_sets.on_claim_changed(key, context);
+                self.volumes.on_claim_changed(key, before, after, context);
+            }
+            Kind::PersistentVolume => self.volumes.on_volume_changed(key, before, after),
+            Kind::StorageClass => self.volumes.on_class_changed(),
             Kind::StatefulSet => {
                 self.missing_names.touch_set(&key.namespace, &key.name);
-                if let (Some(before), None) = (before, after) {
-                    self.dirty_pods.remove(before.metadata().uid.as_deref().unwrap_or_default());
-                }
-                self.queue.add(Work::new(Reconciler::StatefulSet, key.clone()));
+                self.stateful_sets.on_set_changed(key, before, after, context);
             }
-            Kind::ControllerRevision => {
-                let owners = [before, after].into_iter().flatten().flat_map(|o| o.metadata().owner_references.iter());
-                for owner in owners.flatten().filter(|owner| kind_of(owner) == Some(Kind::StatefulSet)) {
-                    let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, &owner.name);
-                    self.queue.add(Work::new(Reconciler::StatefulSet, set));
-                }
-            }
+            Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
             Kind::Event => {}
         }
     }
 
-    fn notice_ownership(&mut self, key: &ObjectKey, before: Option<&Object>, after: &Object) {
-        let metadata = after.metadata();
-        let cascades = has_finalizer(after, FOREGROUND) || has_finalizer(after, ORPHAN);
-        let owners = before.map(|before| &before.metadata().owner_references) != Some(&metadata.owner_references);
-        let orphaned = owners && metadata.owner_references.is_some() && self.lacks_owner(after);
-        if orphaned || (metadata.deletion_timestamp.is_some() && cascades) {
-            self.queue.add(Work::new(Reconciler::Garbage, key.clone()));
-        }
-        // An owner in the foreground may have waited for a reference that no longer stands.
-        if owners {
-            self.queue_waiting_owners(before);
-        }
-    }
-
-    fn notice_gone(&mut self, key: &ObjectKey, before: Option<&Object>) {
-        // Another may have its name by now.
-        if self.cluster.get(key).is_none() {
-            self.last_applied.forget(key);
-        }
-        let Some(before) = before else { return };
-        let uid = before.metadata().uid.as_deref().unwrap_or_default();
-        for dependent in self.cluster.dependents(uid) {
-            self.queue.add(Work::new(Reconciler::Garbage, dependent.key()));
-        }
-        self.queue_waiting_owners(Some(before));
-        // A namespace that is being emptied waits for its last pod, and then for the last of the rest.
-        if key.kind.is_namespaced()
-            && self.is_terminating(&key.namespace)
-            && match key.kind {
-                Kind::Pod => self.cluster.named(Kind::Pod, &key.namespace, "").next().is_none(),
-                _ => self.cluster.in_namespace(&key.namespace).next().is_none(),
-            }
-        {
-            let namespace = ObjectKey::new(Kind::Namespace, "", &key.namespace);
-            self.queue.add(Work::new(Reconciler::Namespace, namespace));
-        }
-    }
-
-    /// Owners that are deleted in the foreground and may have waited for this object.
-    fn queue_waiting_owners(&mut self, dependent: Option<&Object>) {
-        let references = dependent.into_iter().flat_map(|dependent| dependent.metadata().owner_references.iter());
-        for reference in references.flatten() {
-            if let Some(owner) = self.cluster.by_uid(&reference.uid)
-                && owner.metadata().deletion_timestamp.is_some()
-            {
-                self.queue.add(Work::new(Reconciler::Garbage, owner.key()));
-            }
-        }
-    }
-
-    fn notice_service(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>, now: Timestamp) {
-        self.addresses.observe(key, before, after);
+    fn on_service_changed(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>) {
+        let context = &mut self.context;
+        self.registry.addresses.observe(key, before, after);
         self.records.service(&key.namespace, &key.name, after);
-        self.expect_of_service(&(key.namespace.clone(), key.name.clone()), before, after);
-        if let Some(before) = before {
-            self.keep_endpoints(key, before, after, now);
-        }
-        self.mirrors.insert((key.namespace.clone(), key.name.clone()));
-        if after.is_some() {
-            self.services.insert((key.namespace.clone(), key.name.clone()), SliceUpdate::All);
-        }
+        let name = (key.namespace.clone(), key.name.clone());
+        self.missing_names.on_service_changed(&name, before, after, &context.cluster);
+        self.endpoints.on_service_changed(key, before, after, context);
+        self.mirroring.on_name_changed(key);
+        self.endpoint_slices.on_service_changed(key, after);
     }
 
-    fn notice_pod(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
-        self.tell_runtime(before, after, now);
+    fn on_pod_changed(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>) {
+        let context = &mut self.context;
         self.missing_names.touch_pod(&key.namespace, &key.name);
-        self.notice_addresses(&key.namespace, before, after);
-        self.queue_sets_of_pod(key, [before, after]);
-        let labels = |pod: Option<&Pod>| pod.and_then(|pod| pod.metadata.labels.clone());
-        let (old, new) = (labels(before), labels(after));
-        let mut names = self.cluster.services_of_labels(&key.namespace, new.as_ref());
-        if old != new {
-            names.extend(self.cluster.services_of_labels(&key.namespace, old.as_ref()));
-        }
-        self.concern_services(&key.namespace, names, &key.name);
-        if let Some(after) = after
-            && !self.runs(after)
-            && !has_ended(after)
-        {
-            self.queue.add(Work::new(Reconciler::Pod, key.clone()));
-        }
-        let node = |pod: Option<&Pod>| {
-            pod.map(|pod| (pod.spec.as_ref().is_some_and(|s| s.node_name.is_some()), has_ended(pod)))
-        };
-        if node(before) != node(after) {
-            for claim in before.into_iter().chain(after).flat_map(claims_of) {
-                self.binding.user_changed(&key.namespace, claim);
-                let claim = ObjectKey::new(Kind::PersistentVolumeClaim, &key.namespace, claim);
-                self.queue_protection(&claim);
-            }
-        }
+        record_addresses(&mut self.records, &key.namespace, before, after);
+        self.stateful_sets.on_pod_changed(key, before, after, context);
+        self.endpoint_slices.on_pod_changed(key, before, after, context);
+        self.pods.on_pod_changed(key, before, after, context);
+        self.volumes.on_pod_changed(key, before, after, context);
     }
+}
 
-    /// Addresses of live pods have names.
-    fn notice_addresses(&mut self, namespace: &str, before: Option<&Pod>, after: Option<&Pod>) {
-        let live = |pod: &&Pod| !has_ended(pod) && phase(pod) != Some("Unknown");
-        let held = |pod: Option<&Pod>| pod.filter(live).map(endpointslice::addresses).unwrap_or_default();
-        let (old, new) = (held(before), held(after));
-        for (mine, others, holds) in [(&old, &new, false), (&new, &old, true)] {
-            for (index, address) in mine.iter().enumerate() {
-                if !others.contains(address) && !mine[..index].contains(address) {
-                    self.records.holder(namespace, *address, holds);
-                }
+/// Addresses of live pods have names.
+fn record_addresses(records: &mut Records, namespace: &str, before: Option<&Pod>, after: Option<&Pod>) {
+    let live = |pod: &&Pod| !has_ended(pod) && phase(pod) != Some("Unknown");
+    let held = |pod: Option<&Pod>| pod.filter(live).map(endpointslice::addresses).unwrap_or_default();
+    let (old, new) = (held(before), held(after));
+    for (mine, others, holds) in [(&old, &new, false), (&new, &old, true)] {
+        for (index, address) in mine.iter().enumerate() {
+            if !others.contains(address) && !mine[..index].contains(address) {
+                records.holder(namespace, *address, holds);
             }
-        }
-    }
-
-    fn notice_claim(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
-        let claim = match after {
-            Some(Object::PersistentVolumeClaim(claim)) => Some(claim.as_ref()),
-            _ => None,
-        };
-        self.binding.claim(key, claim);
-        // The volume that was bound to a claim that is gone has to hear of it.
-        if let Some(Object::PersistentVolumeClaim(before)) = before
-            && let Some(volume) = before.spec.as_ref().and_then(|spec| spec.volume_name.as_deref())
-        {
-            let standing = self.cluster.volume("", volume).cloned();
-            self.binding.volume(volume, standing.as_deref());
-        }
-        let users: Vec<(ObjectKey, std::sync::Arc<Pod>)> = self
-            .cluster
-            .pods_of_claim(&key.namespace, &key.name)
-            .map(|pod| {
-                let name = pod.metadata.name.clone().unwrap_or_default();
-                (ObjectKey::new(Kind::Pod, &key.namespace, name), pod.clone())
-            })
-            .collect();
-        for (user, pod) in users {
-            if !self.runs(&pod) {
-                self.queue.add(Work::new(Reconciler::Pod, user.clone()));
-            }
-            self.queue_sets_of_pod(&user, [Some(&pod), None]);
-        }
-        self.queue_sets_of_claim(key);
-        self.queue_protection(key);
-    }
-
-    fn notice_volume(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
-        let volume = |object: Option<&Object>| match object {
-            Some(Object::PersistentVolume(volume)) => Some(volume.clone()),
-            _ => None,
-        };
-        let (before, after) = (volume(before), volume(after));
-        self.binding.volume(&key.name, after.as_deref());
-        self.binding.bears(before.as_deref(), after.as_deref());
-        // So has the claim that is bound to a volume that is gone, or is no longer for it.
-        for volume in [&before, &after].into_iter().flatten() {
-            if let Some(claim) = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()) {
-                let (namespace, name) = (claim.namespace.as_deref(), claim.name.as_deref());
-                self.binding.user_changed(namespace.unwrap_or_default(), name.unwrap_or_default());
-            }
-        }
-    }
-
-    /// Has a claim that is being deleted looked at.
-    fn queue_protection(&mut self, key: &ObjectKey) {
-        if self.cluster.get(key).is_some_and(|object| object.metadata().deletion_timestamp.is_some()) {
-            self.queue.add(Work::new(Reconciler::Protection, key.clone()));
         }
     }
 }
@@ -249,6 +121,13 @@ fn pod(object: Option<&Object>) -> Option<&Pod> {
 fn service(object: Option<&Object>) -> Option<&Service> {
     match object {
         Some(Object::Service(service)) => Some(service),
+        _ => None,
+    }
+}
+
+fn slice(object: Option<&Object>) -> Option<&EndpointSlice> {
+    match object {
+        Some(Object::EndpointSlice(slice)) => Some(slice),
         _ => None,
     }
 }

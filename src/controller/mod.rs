@@ -17,9 +17,11 @@ mod clock;
 mod deletion;
 mod dispatch;
 mod manifests;
+mod owner_reference;
 mod queue;
 mod recorder;
 mod registry;
+mod shared;
 mod stable_hash;
 mod write;
 
@@ -27,8 +29,9 @@ mod write;
 mod tests;
 
 pub use crate::object::ORIGIN;
+pub use manifests::CASCADE;
 pub use pod::NODE;
-pub use registry::CASCADE;
+pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, Written};
 
 use crate::{
@@ -38,21 +41,31 @@ use crate::{
     runtime::PodRuntime,
     zone::Delta,
 };
-use endpointslice::SliceUpdate;
+use endpoints::EndpointsController;
+use endpointslice::EndpointSliceController;
+use endpointslicemirroring::EndpointSliceMirroringController;
+use garbage::GarbageCollector;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
-use manifests::LastVersions;
+use manifests::{Manifests, Report};
 use missing_names::MissingNames;
-use queue::{Queue, Reconciler, Work};
-use recorder::{EventSpec, Recorder};
+use namespace::{NamespaceController, create_system_namespaces};
+use pod::PodController;
+use queue::{Reconciler, Work};
+use registry::Registry;
 use service::ServiceAddresses;
-use statefulset::DirtyPods;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use shared::Context;
+use statefulset::StatefulSetController;
+use std::sync::Arc;
+use volume::VolumeController;
 
 /// How many pieces of work one turn does at most, each counted as often as it changed an object; the rest is done in the
 /// next one, after what was done has been published.
 const WORK_PER_TURN: usize = 4_000;
+
+/// The most passes of the volume controller at once; a plan that never settles goes on later.
+const VOLUME_PASSES_MAX: usize = 16;
 
 /// What manifests and their load say, and faults that are played by hand. What clients say is a [`Write`].
 #[derive(Debug, Clone)]
@@ -122,21 +135,6 @@ pub struct Turn {
     pub loaded: bool,
 }
 
-/// How much was done since the start: what a change costs, told without a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct WorkCounters {
-    /// Passes of any reconciler over an object.
-    pub reconciles: usize,
-    /// Pods that were looked at for their set.
-    pub pods_of_sets: usize,
-    /// Services whose slices were planned.
-    pub slice_plans: usize,
-    /// Pods that were looked at for their Service.
-    pub pods_of_services: usize,
-    /// Pods, there or not, that were looked at for names that should be there.
-    pub names_expected: usize,
-}
-
 /// What the controller must know of the settings.
 #[derive(Debug, Clone)]
 pub struct ControllerSettings {
@@ -155,80 +153,64 @@ pub struct ControllerSettings {
     pub seed: u64,
 }
 
-/// The embedded control plane.
+/// The embedded control plane: the objects, and the controllers that work on them.
 ///
 /// Level-triggered: an event changes the cluster, each change queues those whom it concerns, and each of them compares
 /// what is with what should be. A turn ends when nothing is queued or when it has done enough; then every Service that
 /// was concerned gets its slices, and what became of the records is published in one step.
 ///
-/// A bare pod runs until it is deleted or withdrawn; a deleted one is not made anew unless its manifest changes or the
+/// A bare pod runs until it is deleted or withdrawn; a deleted one is not made again unless its manifest changes or the
 /// program starts again.
 #[derive(Debug)]
 pub struct Controller<R> {
-    runtime: R,
-    cluster: Cluster,
+    context: Context,
+    registry: Registry,
+    manifests: Manifests,
+    records: Records,
+    missing_names: MissingNames,
+    // The controllers: what each remembers is its own.
+    garbage: GarbageCollector,
+    namespaces: NamespaceController,
+    stateful_sets: StatefulSetController,
+    pods: PodController<R>,
+    volumes: VolumeController,
+    endpoints: EndpointsController,
+    endpoint_slices: EndpointSliceController,
+    mirroring: EndpointSliceMirroringController,
     /// How many of the cluster's changes have been told to those whom they concern.
     distributed: usize,
-    records: Records,
-    queue: Queue,
-    recorder: Recorder,
-    addresses: ServiceAddresses,
-    binding: volume::Binding,
-    built_in_class: bool,
-    /// By the uid of their sets.
-    dirty_pods: HashMap<String, DirtyPods>,
-    missing_names: MissingNames,
-    counters: WorkCounters,
-    max_unavailable: bool,
-    /// Services (namespace, name) whose slices are to be planned at the end of the turn.
-    services: BTreeMap<(String, String), SliceUpdate>,
-    /// Names (namespace, name) whose mirrored slices are to be planned at the end of the turn.
-    mirrors: BTreeSet<(String, String)>,
     /// Set while slices are written, so that this does not have them planned again.
-    planning_slices: bool,
-    /// Uids of the pods that the runtime has.
-    running: HashSet<String>,
-    /// Declared objects that wait for the old one of their key, or their namespace, to be gone.
-    waiting: BTreeMap<ObjectKey, Declaration>,
-    last_applied: LastVersions,
-    withdrawn_namespaces: BTreeSet<String>,
-    /// What was declared since the start; `None` once everything was loaded.
-    declared: Option<HashSet<ObjectKey>>,
-    loaded_in_part: bool,
+    writes_slices: bool,
+    built_in_class: bool,
     loaded: bool,
     refusals: Vec<Refusal>,
-    warnings: Vec<(ObjectKey, String)>,
 }
 
 impl<R: PodRuntime> Controller<R> {
     /// An empty cluster with namespace `default`.
     pub fn new(settings: ControllerSettings, runtime: R) -> Controller<R> {
         Controller {
-            runtime,
-            cluster: Cluster::new(settings.seed),
-            distributed: 0,
+            context: Context::new(settings.seed),
+            registry: Registry {
+                addresses: ServiceAddresses::new(&settings.service_cidrs),
+                max_unavailable: settings.max_unavailable,
+            },
+            manifests: Manifests::default(),
             records: Records::new(settings.records),
-            queue: Queue::default(),
-            recorder: Recorder::default(),
-            addresses: ServiceAddresses::new(&settings.service_cidrs),
-            binding: volume::Binding::new(settings.provision_undeclared),
-            built_in_class: settings.built_in_class,
-            dirty_pods: HashMap::new(),
             missing_names: MissingNames::default(),
-            counters: WorkCounters::default(),
-            services: BTreeMap::new(),
-            mirrors: BTreeSet::new(),
-            max_unavailable: settings.max_unavailable,
-            planning_slices: false,
-            running: HashSet::new(),
-            waiting: BTreeMap::new(),
-            last_applied: LastVersions::default(),
-            withdrawn_namespaces: BTreeSet::new(),
-            declared: Some(HashSet::new()),
-            loaded_in_part: false,
+            garbage: GarbageCollector,
+            namespaces: NamespaceController,
+            stateful_sets: StatefulSetController::default(),
+            pods: PodController::new(runtime),
+            volumes: VolumeController::new(settings.provision_undeclared),
+            endpoints: EndpointsController,
+            endpoint_slices: EndpointSliceController::default(),
+            mirroring: EndpointSliceMirroringController::default(),
+            distributed: 0,
+            writes_slices: false,
+            built_in_class: settings.built_in_class,
             loaded: false,
             refusals: Vec::new(),
-            warnings: Vec::new(),
         }
     }
 
@@ -236,23 +218,27 @@ impl<R: PodRuntime> Controller<R> {
     /// before any event or turn; once for each part, if the objects come in parts. Objects that manifests had declared
     /// and that are not applied before [`Event::Loaded`] are withdrawn then.
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
+        self.context.now = now;
         // Cheap to clone.
-        self.cluster.restore(objects.clone(), resource_version);
-        self.recorder.restore(&objects, now);
+        self.context.cluster.restore(objects.clone(), resource_version);
+        self.context.recorder.restore(&objects, now);
         self.move_restored_times(&objects, now);
         let objects: Vec<Object> =
-            objects.iter().filter_map(|object| self.cluster.get(&object.key()).cloned()).collect();
+            objects.iter().filter_map(|object| self.context.cluster.get(&object.key()).cloned()).collect();
         for object in &objects {
             if let Object::Pod(pod) = object {
-                self.resume_pod(pod, now);
+                self.pods.resume(pod, now);
             }
         }
         for object in &objects {
-            self.notice(&object.key(), None, Some(object), now);
-            if object.metadata().owner_references.is_some() {
-                self.queue.add(Work::new(Reconciler::Garbage, object.key()));
-            }
+            self.on_changed(&object.key(), None, Some(object));
+            self.garbage.on_restored(object, &mut self.context);
         }
+    }
+
+    /// Puts back the versions of manifests that an earlier run applied last, once all of its objects are back.
+    pub fn restore_last_applied(&mut self, versions: impl IntoIterator<Item = (ObjectKey, Arc<str>)>) {
+        self.manifests.restore(versions, &self.context);
     }
 
     /// The names of what was restored since the last call, before any reconciler has looked at it, in pieces that belong
@@ -263,93 +249,95 @@ impl<R: PodRuntime> Controller<R> {
 
     /// What must be there before anything else happens.
     fn begin(&mut self, now: Timestamp) {
-        if self.cluster.namespace("", "default").is_none() {
+        self.context.now = now;
+        let cluster = &mut self.context.cluster;
+        if cluster.namespace("", "default").is_none() {
             // Versions begin at the clock's milliseconds, so that they never go back, not even where nothing is kept
             // over a restart: a client that watches would wait for ever.
-            self.cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
+            cluster.advance_to(now.as_millisecond().try_into().unwrap_or(0));
         }
-        self.create_system_namespaces(now);
-        self.distribute(now);
-        if self.built_in_class && self.cluster.storage_class("", volume::BUILT_IN_CLASS).is_none() {
+        create_system_namespaces(cluster, now);
+        self.distribute();
+        let cluster = &mut self.context.cluster;
+        if self.built_in_class && cluster.storage_class("", volume::BUILT_IN_CLASS).is_none() {
             let mut class = Object::from(volume::built_in_class());
             crate::object::set_defaults(&mut class);
             // Nobody holds the name: it was looked for just now.
-            let _ = self.cluster.create(class, now);
-            self.distribute(now);
+            let _ = cluster.create(class, now);
+            self.distribute();
         }
     }
 
     /// Takes an event; nothing is visible outside before [`Controller::turn`].
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.begin(now);
+        let context = &mut self.context;
         match event {
-            Event::Apply(declaration) => self.declare(declaration, now),
-            Event::Withdraw(key) => self.withdraw(&key, now),
-            Event::PatchPodStatus(key, patch) => self.patch_pod_status(key, *patch, now),
-            Event::Loaded => {
-                self.withdraw_undeclared(now);
-                self.declared = None;
+            Event::Apply(declaration) => self.manifests.declare(declaration, &self.registry, context),
+            Event::Withdraw(key) => self.manifests.withdraw(&key, context),
+            Event::PatchPodStatus(key, patch) => {
+                if let Err(error) = self.pods.overwrite_status(&key, *patch, context) {
+                    self.refusals.push(Refusal::new(key, vec![error]));
+                }
             }
-            Event::LoadedInPart => self.loaded_in_part = true,
+            Event::Loaded => self.manifests.on_loaded(context),
+            Event::LoadedInPart => self.manifests.on_loaded_in_part(),
         }
-        self.distribute(now);
+        self.distribute();
     }
 
     /// Runs every reconciler that has something to do until all are quiet, due timers and runtime reports included.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
         self.begin(now);
-        self.settle_withdrawn_namespaces(now);
-        self.distribute(now);
-        let quiet = self.work(now);
-        self.queue.pods_first(!quiet);
-        self.plan_slices(now);
-        self.plan_mirrors(now);
-        self.recorder.expire(&mut self.cluster, now);
-        self.distribute(now);
-        self.expect_names();
-        self.loaded |= quiet && (self.loaded_in_part || self.declared.is_none());
-        let timers =
-            [self.queue.next_due(), self.runtime.next_due(), self.recorder.next_due(), self.binding.next_due()];
-        let wake_at = if quiet { timers.into_iter().flatten().min() } else { Some(now) };
+        self.manifests.settle_withdrawn_namespaces(&mut self.context);
+        self.distribute();
+        let quiet = self.work();
+        self.context.queue.pods_first(!quiet);
+        self.update_slices();
+        self.context.recorder.expire(&mut self.context.cluster, now);
+        self.distribute();
+        let Context { cluster, counters, queue, recorder, .. } = &mut self.context;
+        self.missing_names.report(cluster, &mut self.records, counters);
+        let timers = [queue.next_due(), self.pods.next_due(), recorder.next_due(), self.volumes.next_due()];
+        self.loaded |= quiet && self.manifests.is_loaded();
         self.distributed = 0;
-        let mut refusals = std::mem::take(&mut self.refusals);
+        let Report { mut refusals, warnings, applied } = self.manifests.take_report();
+        refusals.append(&mut self.refusals);
         for refusal in &mut refusals {
-            refusal.stands = self.cluster.get(&refusal.key).is_some();
+            refusal.stands = cluster.get(&refusal.key).is_some();
         }
         Turn {
             delta: self.records.take(),
-            changes: self.cluster.take_changes(),
+            changes: cluster.take_changes(),
             refusals,
-            warnings: std::mem::take(&mut self.warnings),
-            applied: self.last_applied.take_changed(),
-            wake_at,
+            warnings,
+            applied,
+            wake_at: if quiet { timers.into_iter().flatten().min() } else { Some(now) },
             loaded: self.loaded,
         }
     }
 
     /// Works until nothing is left to do now (true) or the turn has done enough (false).
-    fn work(&mut self, now: Timestamp) -> bool {
+    fn work(&mut self) -> bool {
         let mut done = 0;
         loop {
-            for report in self.runtime.poll(now) {
-                self.take_report(report, now);
-            }
-            self.distribute(now);
-            self.queue.wake(now);
-            while let Some(work) = self.queue.pop() {
-                let before = self.cluster.changes().len();
-                self.reconcile(work, now);
-                self.distribute(now);
-                done += (self.cluster.changes().len() - before).max(1);
+            self.pods.take_reports(&mut self.context);
+            self.distribute();
+            self.context.queue.wake(self.context.now);
+            while let Some(work) = self.context.queue.pop() {
+                let before = self.context.cluster.changes().len();
+                self.reconcile(&work);
+                self.distribute();
+                done += (self.context.cluster.changes().len() - before).max(1);
                 if done >= WORK_PER_TURN {
                     return false;
                 }
             }
-            let bound = self.bind_volumes(now);
-            let applied = self.apply_waiting(now);
-            self.distribute(now);
-            let due = self.runtime.next_due().is_some_and(|due| due <= now);
-            if self.queue.is_quiet() && !bound && !applied && !due {
+            let bound = self.bind_volumes();
+            let applied = self.manifests.apply_waiting(&self.registry, &mut self.context);
+            self.distribute();
+            let due = self.pods.next_due().is_some_and(|due| due <= self.context.now);
+            if self.context.queue.is_quiet() && !bound && !applied && !due {
                 return true;
             }
             // Reports without end at one instant must not hold the turn.
@@ -360,51 +348,78 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    fn reconcile(&mut self, work: Work, now: Timestamp) {
-        self.counters.reconciles += 1;
+    fn reconcile(&mut self, work: &Work) {
+        self.context.counters.reconciles += 1;
+        if work.reconciler == Reconciler::Pod {
+            // Claims that were made together with the pod are bound first, so that no pod is told to wait for an instant.
+            self.bind_volumes();
+        }
+        let (key, context) = (&work.key, &mut self.context);
         match work.reconciler {
-            Reconciler::StatefulSet => self.reconcile_set(work, now),
-            Reconciler::Pod => self.reconcile_pod(&work.key, now),
-            Reconciler::Garbage => self.collect_garbage(&work.key, now),
-            Reconciler::Namespace => self.empty_namespace(&work.key, now),
-            Reconciler::Protection => self.release_claim(&work.key),
+            Reconciler::StatefulSet => self.stateful_sets.reconcile(key, context),
+            Reconciler::Pod => self.pods.reconcile(key, context),
+            Reconciler::Garbage => self.garbage.reconcile(key, context),
+            Reconciler::Namespace => self.namespaces.reconcile(key, context),
+            Reconciler::Protection => self.volumes.release_claim(key, context),
         }
     }
 
-    /// Records an event about an object, if it is there.
-    fn tell(&mut self, key: &ObjectKey, note: EventSpec<'_>, now: Timestamp) {
-        if let Some(about) = self.cluster.get(key).cloned() {
-            self.recorder.record(&mut self.cluster, &about, note, now);
+    /// Passes of the volume controller until it is quiet. Whether there was any.
+    fn bind_volumes(&mut self) -> bool {
+        let mut passes = 0;
+        while passes < VOLUME_PASSES_MAX && self.volumes.reconcile(&mut self.context) {
+            self.distribute();
+            passes += 1;
         }
+        passes > 0
+    }
+
+    /// Makes the slices of every Service that something concerned what they should be. This is done once at the end of
+    /// a turn, so that a thousand changed pods cost one plan, and what is published is always the state the turn ends
+    /// with.
+    fn update_slices(&mut self) {
+        let planned = self.endpoint_slices.reconcile(&mut self.context);
+        self.missing_names.on_slices_planned(planned);
+        self.distribute_slices();
+        let planned = self.mirroring.reconcile(&mut self.context);
+        self.missing_names.on_slices_planned(planned);
+        self.distribute_slices();
+    }
+
+    /// Tells of slices that their own controllers wrote.
+    fn distribute_slices(&mut self) {
+        self.writes_slices = true;
+        self.distribute();
+        self.writes_slices = false;
     }
 
     /// The objects of a kind, of all namespaces, in order of namespace and name.
     pub fn objects(&self, kind: Kind) -> Vec<Object> {
-        self.cluster.of_kind(kind).cloned().collect()
+        self.context.cluster.of_kind(kind).cloned().collect()
     }
 
     /// One object.
     pub fn object(&self, key: &ObjectKey) -> Option<Object> {
-        self.cluster.get(key).cloned()
+        self.context.cluster.get(key).cloned()
     }
 
     /// All objects, to be read.
     pub fn cluster(&self) -> &Cluster {
-        &self.cluster
+        &self.context.cluster
     }
 
     /// How much was done since the start.
-    pub fn effort(&self) -> WorkCounters {
-        self.counters
+    pub fn counters(&self) -> WorkCounters {
+        self.context.counters
     }
 
     /// What runs the pods.
     pub fn runtime(&self) -> &R {
-        &self.runtime
+        self.pods.runtime()
     }
 
-    /// The same, for settings of its own that change.
+    /// What runs the pods, for settings of its own that change.
     pub fn runtime_mut(&mut self) -> &mut R {
-        &mut self.runtime
+        self.pods.runtime_mut()
     }
 }

@@ -1,42 +1,33 @@
-//! How another version of an object becomes the stored one, and what happens when a manifest is withdrawn.
+//! How an object becomes a stored one, as upstream's registry does it: completed, allocated, merged with what is the
+//! server's, validated.
 
-use super::{
-    Cascade, Controller, admission,
-    deletion::{Deletion, indelible},
-    volume,
-};
+use super::{admission, service::ServiceAddresses};
 use crate::{
-    object::{self, APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
-    runtime::PodRuntime,
+    cluster::Cluster,
+    object::{self, FieldError, Kind, Object, ObjectKey},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::storage::v1::StorageClass;
 use std::sync::Arc;
 
-/// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
-pub const CASCADE: &str = "headless-dns/cascade";
-
-/// Whether this is the default class that the program brings along, untouched by a manifest.
-pub(super) fn is_stand_in(class: &StorageClass) -> bool {
-    let declared = class.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
-    volume::is_built_in(class) && !declared
+/// What the API server decides of an object before it is stored.
+#[derive(Debug)]
+pub struct Registry {
+    /// Addresses and node ports of Services.
+    pub addresses: ServiceAddresses,
+    /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
+    pub max_unavailable: bool,
 }
 
-impl<R: PodRuntime> Controller<R> {
-    /// Whether objects can be created in a namespace; one that does not exist is made.
-    pub(super) fn namespace_takes(&mut self, namespace: &str, now: Timestamp) -> bool {
-        match self.cluster.namespace("", namespace) {
-            Some(found) => found.metadata.deletion_timestamp.is_none(),
-            None => {
-                self.create_namespace(namespace, now);
-                true
-            }
-        }
+impl Registry {
+    /// What the feature gates leave of an object, and what they refuse.
+    pub fn apply_feature_gates(&self, object: &mut Object) -> Vec<FieldError> {
+        admission::decide_max_unavailable(object, self.max_unavailable)
     }
 
     /// Completes and stores a new object.
-    pub(super) fn create_declared(
-        &mut self,
+    pub fn create(
+        &self,
+        cluster: &mut Cluster,
         mut declared: Object,
         now: Timestamp,
     ) -> Result<ObjectKey, Vec<FieldError>> {
@@ -52,11 +43,11 @@ impl<R: PodRuntime> Controller<R> {
                 return Err(errors);
             }
         }
-        self.cluster.create(declared, now).map_err(|error| vec![FieldError::of_object(error.to_string())])
+        cluster.create(declared, now).map_err(|error| vec![FieldError::of_object(error.to_string())])
     }
 
-    /// Puts a declared version in the place of the stored one.
-    pub(super) fn replace(&mut self, stored: &Object, declared: Object) -> Vec<FieldError> {
+    /// Puts a declared version in the place of the stored one; what is refused is not stored.
+    pub fn replace(&self, cluster: &mut Cluster, stored: &Object, declared: Object) -> Vec<FieldError> {
         let mut merged = merge(stored, declared);
         // As upstream: what cannot be allocated is said before anything else is looked at.
         if let (Object::Service(before), Object::Service(service)) = (stored, &mut merged) {
@@ -70,94 +61,9 @@ impl<R: PodRuntime> Controller<R> {
             return errors;
         }
         admission::pack_subsets(&mut merged);
-        match self.cluster.update(merged) {
+        match cluster.update(merged) {
             Ok(_) => Vec::new(),
             Err(error) => vec![FieldError::of_object(error.to_string())],
-        }
-    }
-
-    /// No manifest declares the object any more.
-    pub(super) fn withdraw(&mut self, key: &ObjectKey, now: Timestamp) {
-        self.waiting.remove(key);
-        if let Some(seen) = &mut self.declared {
-            seen.remove(key);
-        }
-        let Some(stored) = self.cluster.get(key) else { return };
-        let annotations = stored.metadata().annotations.as_ref();
-        if annotations.and_then(|all| all.get(ORIGIN)).is_none() {
-            return;
-        }
-        let orphan = annotations.and_then(|all| all.get(CASCADE)).is_some_and(|cascade| cascade == "orphan");
-        if key.kind == Kind::Namespace {
-            // Decided when all files have been read: a namespace stays while a manifest declares something in it.
-            self.withdrawn_namespaces.insert(key.name.clone());
-            return;
-        }
-        let cascade = if orphan { Cascade::Orphan } else { Cascade::Background };
-        // It was just found, and an object that is being deleted already may stay so.
-        let _ = self.delete_object(key, Deletion { grace_seconds: None, cascade }, now);
-    }
-
-    /// Deletes the withdrawn namespaces in which nothing is declared any more; the others lose their origin and stay.
-    pub(super) fn settle_withdrawn_namespaces(&mut self, now: Timestamp) {
-        for name in std::mem::take(&mut self.withdrawn_namespaces) {
-            let key = ObjectKey::new(Kind::Namespace, "", &name);
-            if self.cluster.get(&key).is_none() {
-                continue;
-            }
-            let declared = |object: &Object| {
-                object.metadata().deletion_timestamp.is_none()
-                    && object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN))
-            };
-            if indelible(&key).is_none() && !self.cluster.in_namespace(&name).any(declared) {
-                let deletion = Deletion { grace_seconds: None, cascade: Cascade::Background };
-                let _ = self.delete_object(&key, deletion, now);
-                continue;
-            }
-            self.last_applied.forget(&key);
-            self.cluster.edit(&key, |kept| {
-                if let Some(annotations) = &mut kept.metadata_mut().annotations {
-                    annotations.remove(ORIGIN);
-                    annotations.remove(APPLIED);
-                }
-            });
-        }
-    }
-
-    /// Applies what waited for an object of its name, or for its namespace, to be gone. Returns whether anything was
-    /// applied.
-    pub(super) fn apply_waiting(&mut self, now: Timestamp) -> bool {
-        let free: Vec<ObjectKey> = self
-            .waiting
-            .keys()
-            .filter(|key| {
-                let namespace = self.cluster.namespace("", &key.namespace);
-                self.cluster.get(key).is_none()
-                    && namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_none())
-            })
-            .cloned()
-            .collect();
-        for key in &free {
-            if let Some(declared) = self.waiting.remove(key) {
-                self.declare(declared, now);
-            }
-        }
-        !free.is_empty()
-    }
-
-    /// The first complete load has been carried out: what an earlier run took from manifests and no manifest declares
-    /// is withdrawn.
-    pub(super) fn withdraw_undeclared(&mut self, now: Timestamp) {
-        let Some(seen) = self.declared.take() else { return };
-        let gone: Vec<ObjectKey> = self
-            .cluster
-            .objects()
-            .filter(|object| object.metadata().annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN)))
-            .map(Object::key)
-            .filter(|key| !seen.contains(key))
-            .collect();
-        for key in gone {
-            self.withdraw(&key, now);
         }
     }
 }

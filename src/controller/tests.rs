@@ -21,7 +21,11 @@ use crate::{
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod, discovery::v1::Endpoint};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 type Published = BTreeMap<(Vec<u8>, RecordType), Rrset>;
 type Notes = BTreeMap<Name, Arc<crate::zone::Note>>;
@@ -234,7 +238,8 @@ impl World {
             }
             take_over(of_rest, &mut published, &mut notes);
         });
-        anew.expect_names();
+        let Context { cluster, counters, .. } = &mut anew.context;
+        anew.missing_names.report(cluster, &mut anew.records, counters);
         take_over(anew.records.take(), &mut published, &mut notes);
         assert_eq!(self.published, published, "incremental records equal rebuilt ones");
         assert_eq!(self.notes, notes, "incremental notes equal rebuilt ones");
@@ -262,7 +267,7 @@ impl World {
                 .pods_of_service(service)
                 .into_iter()
                 .filter(|pod| pod.status.as_ref().is_some_and(|status| status.pod_ip.is_some()))
-                .filter(|pod| !statefulset::has_ended(pod))
+                .filter(|pod| !pod::has_ended(pod))
                 .map(|pod| (pod.metadata.name.clone().unwrap(), pod))
                 .collect();
             assert_eq!(endpoints.keys().collect::<Vec<_>>(), pods.keys().collect::<Vec<_>>());
@@ -604,7 +609,7 @@ fn max_unavailable_counts_where_its_gate_is_on() {
     ];
     for (is_on, value, expected, refusal) in rows {
         let mut world = World::new(1);
-        world.controller.max_unavailable = is_on;
+        world.controller.registry.max_unavailable = is_on;
         world.apply(declared(value.clone()));
         world.turn();
         assert_eq!(stored(&world), expected, "{is_on} {value}");

@@ -1,9 +1,10 @@
 //! Writes of clients: one object each, under conditions, answered with the object that came of it.
 
 use super::{
-    Cascade, Controller, admission,
-    deletion::{Deletion, indelible},
+    Cascade, Controller,
+    deletion::{self, Deletion, indelible},
     endpoints::derived,
+    namespace::create_namespace,
 };
 use crate::{
     cluster::{Deleted, StoreError, resource_name},
@@ -121,37 +122,35 @@ impl<R: PodRuntime> Controller<R> {
     /// visible outside after the turn.
     pub fn write(&mut self, write: Write, dry_run: bool, now: Timestamp) -> Result<Written, WriteError> {
         self.begin(now);
-        self.distribute(now);
-        let before = self.cluster.resource_version();
+        self.distribute();
+        let before = self.context.cluster.resource_version();
         let status_of = match &write {
             Write::Update { object, part: Part::Status, .. } => Some(object.key()),
             _ => None,
         };
-        let mut outcome = self.write_now(write, now);
+        let mut outcome = self.write_now(write);
         if dry_run || outcome.is_err() {
-            self.cluster.roll_back(before);
+            self.context.cluster.roll_back(before);
             if let Ok(written) = &mut outcome {
                 // No version was given; it is still at the one it had, if it had one.
                 let version =
-                    self.cluster.get(&written.object.key()).and_then(|o| o.metadata().resource_version.clone());
+                    self.context.cluster.get(&written.object.key()).and_then(|o| o.metadata().resource_version.clone());
                 written.object.metadata_mut().resource_version = version;
             }
             return outcome;
         }
-        if let (Some(key), true) = (status_of, self.cluster.resource_version() > before)
-            && let Some(pod) = self.cluster.pod(&key.namespace, &key.name)
-        {
-            self.runtime.overwritten(pod, now);
+        if let (Some(key), true) = (status_of, self.context.cluster.resource_version() > before) {
+            self.pods.on_status_overwritten(&key, &self.context);
         }
-        self.distribute(now);
+        self.distribute();
         outcome
     }
 
-    fn write_now(&mut self, write: Write, now: Timestamp) -> Result<Written, WriteError> {
+    fn write_now(&mut self, write: Write) -> Result<Written, WriteError> {
         let (key, gone) = match write {
-            Write::Create { object, with_namespace } => (self.create_new(object, with_namespace, now)?, None),
+            Write::Create { object, with_namespace } => (self.create_new(object, with_namespace)?, None),
             Write::Update { mut object, part, mut expected } => {
-                if self.store_derived(&object.key(), &expected, now)? {
+                if self.store_derived(&object.key(), &expected)? {
                     (object.metadata_mut().uid, expected) = (None, Preconditions::default());
                 }
                 let stored = self.expect(&object.key(), &expected)?;
@@ -159,30 +158,35 @@ impl<R: PodRuntime> Controller<R> {
                 match part {
                     Part::Main => self.update_whole(&stored, object)?,
                     Part::Status => {
-                        self.cluster.update(with_status(&stored, &object))?;
+                        self.context.cluster.update(with_status(&stored, &object))?;
                     }
                 }
                 // The last finalizer may have gone with this.
                 (key, Some(stored))
             }
             Write::Delete { key, grace_seconds, cascade, mut expected } => {
-                if self.store_derived(&key, &expected, now)? {
+                if self.store_derived(&key, &expected)? {
                     expected = Preconditions::default();
                 }
                 let stored = self.expect(&key, &expected)?;
                 if let Some(refusal) = indelible(&key) {
                     return Err(WriteError::Forbidden(key, refusal));
                 }
-                let deleted = self.delete_object(&key, Deletion { grace_seconds, cascade }, now)?;
-                debug_assert!(deleted != Deleted::Gone || self.cluster.get(&key).is_none());
+                let deleted = deletion::delete(
+                    &mut self.context.cluster,
+                    &key,
+                    Deletion { grace_seconds, cascade },
+                    self.context.now,
+                )?;
+                debug_assert!(deleted != Deleted::Gone || self.context.cluster.get(&key).is_none());
                 (key, Some(stored))
             }
         };
-        match (self.cluster.get(&key), gone) {
+        match (self.context.cluster.get(&key), gone) {
             (Some(object), _) => Ok(Written { object: object.clone(), gone: false }),
             (None, Some(mut object)) => {
                 // That it went is a change, too, by which clients see that their write was one.
-                object.metadata_mut().resource_version = Some(self.cluster.resource_version().to_string());
+                object.metadata_mut().resource_version = Some(self.context.cluster.resource_version().to_string());
                 Ok(Written { object, gone: true })
             }
             (None, None) => Err(WriteError::NotFound(key)),
@@ -192,34 +196,30 @@ impl<R: PodRuntime> Controller<R> {
     /// Endpoints that are made of a Service's slices are stored when somebody writes them: with an identity of their own,
     /// so that a client that deletes them sees that those which come back are others. They give way when the Service's
     /// slices are planned the next time. Whether that was so; what is expected was said of the derived ones.
-    fn store_derived(&mut self, key: &ObjectKey, expected: &Preconditions, now: Timestamp) -> Result<bool, WriteError> {
-        if key.kind != Kind::Endpoints || self.cluster.get(key).is_some() {
+    fn store_derived(&mut self, key: &ObjectKey, expected: &Preconditions) -> Result<bool, WriteError> {
+        if key.kind != Kind::Endpoints || self.context.cluster.get(key).is_some() {
             return Ok(false);
         }
-        let Some(derived) = derived(&self.cluster, &key.namespace, &key.name).map(Object::from) else {
+        let Some(derived) = derived(&self.context.cluster, &key.namespace, &key.name).map(Object::from) else {
             return Ok(false);
         };
         as_expected(key, &derived, expected)?;
-        self.cluster.create(derived, now)?;
+        self.context.cluster.create(derived, self.context.now)?;
         Ok(true)
     }
 
     /// The stored object, if it is what is expected.
     fn expect(&self, key: &ObjectKey, expected: &Preconditions) -> Result<Object, WriteError> {
-        let stored = self.cluster.get(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
+        let stored = self.context.cluster.get(key).ok_or_else(|| WriteError::NotFound(key.clone()))?;
         as_expected(key, stored, expected)?;
         Ok(stored.clone())
     }
 
-    fn create_new(
-        &mut self,
-        mut object: Object,
-        with_namespace: bool,
-        now: Timestamp,
-    ) -> Result<ObjectKey, WriteError> {
+    fn create_new(&mut self, mut object: Object, with_namespace: bool) -> Result<ObjectKey, WriteError> {
         let key = object.key();
-        let is_derived = key.kind == Kind::Endpoints && derived(&self.cluster, &key.namespace, &key.name).is_some();
-        match self.cluster.get(&key) {
+        let is_derived =
+            key.kind == Kind::Endpoints && derived(&self.context.cluster, &key.namespace, &key.name).is_some();
+        match self.context.cluster.get(&key) {
             Some(standing) if standing.metadata().deletion_timestamp.is_some() => {
                 return Err(WriteError::BeingDeleted(key));
             }
@@ -228,11 +228,13 @@ impl<R: PodRuntime> Controller<R> {
             None => {}
         }
         if key.kind.is_namespaced() {
-            match self.cluster.namespace("", &key.namespace) {
+            match self.context.cluster.namespace("", &key.namespace) {
                 Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
                     return Err(WriteError::Terminating(key));
                 }
-                None if with_namespace => self.create_namespace(&key.namespace, now),
+                None if with_namespace => {
+                    create_namespace(&mut self.context.cluster, &key.namespace, self.context.now);
+                }
                 None => {
                     let namespace = ObjectKey::new(Kind::Namespace, "", key.namespace);
                     return Err(WriteError::NotFound(namespace));
@@ -241,12 +243,14 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         self.own(&mut object, None)?;
-        self.create_declared(object, now).map_err(|errors| WriteError::Invalid(key, errors))
+        self.registry
+            .create(&mut self.context.cluster, object, self.context.now)
+            .map_err(|errors| WriteError::Invalid(key, errors))
     }
 
     fn update_whole(&mut self, stored: &Object, mut object: Object) -> Result<(), WriteError> {
         self.own(&mut object, Some(stored))?;
-        let errors = self.replace(stored, object);
+        let errors = self.registry.replace(&mut self.context.cluster, stored, object);
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(stored.key(), errors)) }
     }
 
@@ -262,7 +266,7 @@ impl<R: PodRuntime> Controller<R> {
                 (None, None) => {}
             }
         }
-        let errors = admission::decide_max_unavailable(object, self.max_unavailable);
+        let errors = self.registry.apply_feature_gates(object);
         if errors.is_empty() { Ok(()) } else { Err(WriteError::Invalid(object.key(), errors)) }
     }
 }

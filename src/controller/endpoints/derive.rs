@@ -35,6 +35,14 @@ pub fn derived(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoin
     Some(derive(service, &slices))
 }
 
+/// The Endpoints of a name, stored or made now.
+pub fn find(cluster: &Cluster, namespace: &str, name: &str) -> Option<Endpoints> {
+    match cluster.endpoints(namespace, name) {
+        Some(stored) => Some(Endpoints::clone(stored)),
+        None => derived(cluster, namespace, name),
+    }
+}
+
 /// The Endpoints of a Service, of the slices that are its own.
 pub fn derive(service: &Service, slices: &[&EndpointSlice]) -> Endpoints {
     let portless = service.spec.as_ref().is_none_or(|spec| spec.ports.as_ref().is_none_or(Vec::is_empty));

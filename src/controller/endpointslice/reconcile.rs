@@ -1,133 +1,89 @@
-//! Services to EndpointSlices: runs the planner for each Service that something concerns, and carries its plan out.
+//! The slices of every Service that something concerns: planned, and the plan carried out.
 
-use super::plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, Plan, SERVICE_NAME_LABEL, plan_changed};
-use crate::{
-    controller::Controller,
-    object::{Kind, Object, ObjectKey, selector},
-    runtime::PodRuntime,
+use super::{
+    EndpointSliceController, SliceUpdate,
+    plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, Plan, SERVICE_NAME_LABEL, plan_changed},
+    write::write_slices,
 };
-use jiff::Timestamp;
+use crate::{
+    cluster::Cluster,
+    controller::{endpoints::drop_stored, shared::Context},
+    object::{Object, selector},
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-impl<R: PodRuntime> Controller<R> {
+impl EndpointSliceController {
     /// Plans the slices of every Service that was concerned since the last turn. This is done once at the end of a
     /// turn, so that a thousand changed pods cost one plan, and what is published is always the state the turn ends
-    /// with.
-    pub fn plan_slices(&mut self, now: Timestamp) {
-        for ((namespace, name), concern) in std::mem::take(&mut self.services) {
-            self.missing_names.services.insert((namespace.clone(), name.clone()));
-            let Some(service) = self.cluster.service(&namespace, &name).cloned() else { continue };
+    /// with. Gives the names of the Services.
+    pub fn reconcile(&mut self, context: &mut Context) -> Vec<(String, String)> {
+        let mut planned = Vec::new();
+        for ((namespace, name), update) in std::mem::take(&mut self.updates) {
+            planned.push((namespace.clone(), name.clone()));
+            let Some(service) = context.cluster.service(&namespace, &name).cloned() else { continue };
             if !has_endpoints_of_pods(&service) {
                 continue;
             }
-            self.drop_stored_endpoints(&namespace, &name, now);
-            self.counters.slice_plans += 1;
-            let plan = match self.plan_of_changed(&service, &concern) {
+            drop_stored(&mut context.cluster, &namespace, &name, context.now);
+            context.counters.slice_plans += 1;
+            let plan = match plan_of_changed(&context.cluster, &service, &update) {
                 Some((plan, pods)) => {
-                    self.counters.pods_of_services += pods;
+                    context.counters.pods_of_services += pods;
                     plan
                 }
                 None => {
-                    let pods = self.cluster.pods_of_service(&service);
-                    self.counters.pods_of_services += pods.len();
-                    plan::plan(&service, &pods, &self.managed_slices(&service))
+                    let pods = context.cluster.pods_of_service(&service);
+                    context.counters.pods_of_services += pods.len();
+                    plan::plan(&service, &pods, &managed_slices(&context.cluster, &service))
                 }
             };
-            self.write_slices(&namespace, plan, now);
+            write_slices(&namespace, plan, context);
         }
-        self.planning_slices = true;
-        self.distribute(now);
-        self.planning_slices = false;
-    }
-
-    /// Writes what a plan says about a namespace's slices.
-    pub fn write_slices(&mut self, namespace: &str, plan: Plan, now: Timestamp) {
-        for name in plan.delete {
-            // What the plan saw is still so; nothing came between.
-            let _ = self.cluster.delete(&ObjectKey::new(Kind::EndpointSlice, namespace, name), None, now);
-        }
-        for slice in plan.update {
-            let _ = self.cluster.update(slice.into());
-        }
-        // Nothing new comes into a namespace that is being deleted.
-        if plan.create.is_empty() || self.is_terminating(namespace) {
-            return;
-        }
-        for slice in plan.create {
-            let _ = self.cluster.create(slice.into(), now);
-        }
+        planned
     }
 }
 
-impl<R: PodRuntime> Controller<R> {
-    /// The plan that is made from what changed, if that is possible and worth it, and how many pods that are.
-    fn plan_of_changed(&self, service: &Service, concern: &SliceUpdate) -> Option<(Plan, usize)> {
-        let SliceUpdate::Pods(names) = concern else { return None };
-        let (namespace, name) = names_of(service);
-        let slices = self.cluster.count_slices_of_service(namespace, name);
-        // A small Service is planned as a whole as quickly.
-        if !cfg!(test) && (slices <= 2 || names.len() > slices * MAX_ENDPOINTS / 8) {
-            return None;
-        }
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref())?;
-        let selects = |pod: &&Arc<Pod>| {
-            pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels))
-        };
-        let changed: Changed<'_> =
-            names.iter().map(|name| (name.as_str(), self.cluster.pod(namespace, name).filter(selects))).collect();
-        // In order of their names, as all of them are.
-        let holding: BTreeSet<&str> = names.iter().flat_map(|pod| self.cluster.slices_of_pod(namespace, pod)).collect();
-        let holding: Vec<&Arc<EndpointSlice>> = holding
-            .into_iter()
-            .filter_map(|slice| self.cluster.slice(namespace, slice))
-            .filter(|slice| is_managed(slice))
-            .filter(|slice| {
-                slice
-                    .metadata
-                    .labels
-                    .as_ref()
-                    .is_some_and(|all| all.get(SERVICE_NAME_LABEL).is_some_and(|at| at == name))
-            })
-            .collect();
-        let plan = plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
-        #[cfg(test)]
-        {
-            let pods = self.cluster.pods_of_service(service);
-            let whole = plan::plan(service, &pods, &self.managed_slices(service));
-            assert_eq!(plan, whole, "{namespace}/{name} after a change of {names:?}");
-        }
-        Some((plan, names.len()))
+/// The plan that is made from what changed, if that is possible and worth it, and how many pods that are.
+fn plan_of_changed(cluster: &Cluster, service: &Service, update: &SliceUpdate) -> Option<(Plan, usize)> {
+    let SliceUpdate::Pods(names) = update else { return None };
+    let (namespace, name) = names_of(service);
+    let slices = cluster.count_slices_of_service(namespace, name);
+    // A small Service is planned as a whole as quickly.
+    if !cfg!(test) && (slices <= 2 || names.len() > slices * MAX_ENDPOINTS / 8) {
+        return None;
     }
-
-    fn managed_slices<'a>(&'a self, service: &'a Service) -> Vec<&'a Arc<EndpointSlice>> {
-        let (namespace, name) = names_of(service);
-        self.cluster.slices_of_service(namespace, name).filter(|slice| is_managed(slice)).collect()
+    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref())?;
+    let selects =
+        |pod: &&Arc<Pod>| pod.metadata.labels.as_ref().is_some_and(|labels| selector::matches_map(selector, labels));
+    let changed: Changed<'_> =
+        names.iter().map(|name| (name.as_str(), cluster.pod(namespace, name).filter(selects))).collect();
+    // In order of their names, as all of them are.
+    let holding: BTreeSet<&str> = names.iter().flat_map(|pod| cluster.slices_of_pod(namespace, pod)).collect();
+    let holding: Vec<&Arc<EndpointSlice>> = holding
+        .into_iter()
+        .filter_map(|slice| cluster.slice(namespace, slice))
+        .filter(|slice| is_managed(slice))
+        .filter(|slice| {
+            slice.metadata.labels.as_ref().is_some_and(|all| all.get(SERVICE_NAME_LABEL).is_some_and(|at| at == name))
+        })
+        .collect();
+    let plan = plan_changed(service, &changed, &holding, || managed_slices(cluster, service))?;
+    #[cfg(test)]
+    {
+        let pods = cluster.pods_of_service(service);
+        let whole = plan::plan(service, &pods, &managed_slices(cluster, service));
+        assert_eq!(plan, whole, "{namespace}/{name} after a change of {names:?}");
     }
-
-    /// A pod of these Services changed: their slices are planned at the end of the turn.
-    pub fn concern_services(&mut self, namespace: &str, services: Vec<String>, pod: &str) {
-        for service in services {
-            let concern = self.services.entry((namespace.to_owned(), service));
-            if let SliceUpdate::Pods(names) = concern.or_insert_with(|| SliceUpdate::Pods(BTreeSet::new()))
-                && !names.contains(pod)
-            {
-                names.insert(pod.to_owned());
-            }
-        }
-    }
+    Some((plan, names.len()))
 }
 
-/// What of a Service changed since its slices were planned.
-#[derive(Debug)]
-pub enum SliceUpdate {
-    /// The pods of these names.
-    Pods(BTreeSet<String>),
-    /// Itself, or its slices, or nothing is known.
-    All,
+fn managed_slices<'a>(cluster: &'a Cluster, service: &'a Service) -> Vec<&'a Arc<EndpointSlice>> {
+    let (namespace, name) = names_of(service);
+    cluster.slices_of_service(namespace, name).filter(|slice| is_managed(slice)).collect()
 }
 
 fn names_of(service: &Service) -> (&str, &str) {

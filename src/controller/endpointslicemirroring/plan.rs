@@ -1,20 +1,16 @@
-//! Endpoints that somebody wrote, mirrored into EndpointSlices, as upstream's endpointslicemirroring controller does.
+//! Which slices mirror Endpoints that somebody wrote.
 //!
 //! Mirrored are the Endpoints of a Service without selector. A subset becomes a slice for each family of its addresses;
 //! the slices belong to the Endpoints and go with them.
 
 use crate::{
     controller::{
-        Controller,
-        endpoints::{derive, has_endpoints},
         endpointslice::{self, Plan},
         service::family,
     },
-    object::{APPLIED, Kind, ORIGIN, Object, ObjectKey},
+    object::{APPLIED, ORIGIN, Object},
     records::SERVICE_NAME_LABEL,
-    runtime::PodRuntime,
 };
-use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, Service},
@@ -39,57 +35,6 @@ const NOT_COPIED: [&str; 2] =
     ["endpoints.kubernetes.io/last-change-trigger-time", "kubectl.kubernetes.io/last-applied-configuration"];
 /// Addresses of one subset that are mirrored (upstream's default of `--mirroring-max-endpoints-per-subset`).
 pub const MAX_ENDPOINTS: usize = 1000;
-
-impl<R: PodRuntime> Controller<R> {
-    /// Mirrors the Endpoints of every name that something concerned since the last turn.
-    pub fn plan_mirrors(&mut self, now: Timestamp) {
-        for (namespace, name) in std::mem::take(&mut self.mirrors) {
-            self.missing_names.services.insert((namespace.clone(), name.clone()));
-            let existing: Vec<&Arc<EndpointSlice>> =
-                self.cluster.slices_of_service(&namespace, &name).filter(|slice| is_mirrored(slice)).collect();
-            let endpoints = self.cluster.endpoints(&namespace, &name);
-            let service = self.cluster.service(&namespace, &name);
-            let plan = plan(endpoints.map(AsRef::as_ref), service.map(AsRef::as_ref), &existing);
-            if !plan.is_empty() {
-                self.write_slices(&namespace, plan, now);
-            }
-        }
-        self.planning_slices = true;
-        self.distribute(now);
-        self.planning_slices = false;
-    }
-
-    /// A Service that selects pods no more keeps its Endpoints as they are at this moment, as upstream leaves them; they
-    /// are stored now, and no longer made of its slices. Those of a Service that has gone go with it, but for those that
-    /// a file declares: they wait for another Service of the name.
-    pub fn keep_endpoints(&mut self, key: &ObjectKey, before: &Service, after: Option<&Service>, now: Timestamp) {
-        let at = ObjectKey::new(Kind::Endpoints, &key.namespace, &key.name);
-        let stored = self.cluster.endpoints(&key.namespace, &key.name);
-        match (after, stored) {
-            (Some(after), None) if has_endpoints(before) && !has_endpoints(after) => {
-                let slices: Vec<&EndpointSlice> =
-                    self.cluster.slices_of_service(&key.namespace, &key.name).map(AsRef::as_ref).collect();
-                let kept = derive(before, &slices);
-                // Nobody holds the name: it was looked for just now.
-                let _ = self.cluster.create(kept.into(), now);
-            }
-            (None, Some(stored)) => {
-                let declared = stored.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ORIGIN));
-                if !declared {
-                    let _ = self.cluster.delete(&at, None, now);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Endpoints that were stored for a Service give way to those that are made of its pods.
-    pub fn drop_stored_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {
-        if self.cluster.endpoints(namespace, name).is_some() {
-            let _ = self.cluster.delete(&ObjectKey::new(Kind::Endpoints, namespace, name), None, now);
-        }
-    }
-}
 
 /// Whether a slice is the mirror of Endpoints.
 pub fn is_mirrored(slice: &EndpointSlice) -> bool {

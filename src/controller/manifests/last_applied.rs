@@ -1,11 +1,7 @@
 //! The versions of manifests that were applied last: what an edit is compared with. They stand beside the objects and
 //! not in them, so that no client sees, changes or loses them, and are kept over a restart in the same transactions.
 
-use crate::{
-    controller::Controller,
-    object::{LastApplied, ObjectKey},
-    runtime::PodRuntime,
-};
+use crate::object::{LastApplied, ObjectKey};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -35,6 +31,14 @@ impl LastVersions {
         self.versions.insert(key, written);
     }
 
+    /// Puts back what an earlier run had; of objects that are no more it is forgotten.
+    pub fn restore(&mut self, key: ObjectKey, written: Arc<str>, exists: bool) {
+        match exists {
+            true => drop(self.versions.insert(key, written)),
+            false => drop(self.changed.insert(key, None)),
+        }
+    }
+
     pub fn forget(&mut self, key: &ObjectKey) {
         if self.versions.remove(key).is_some() {
             self.changed.insert(key.clone(), None);
@@ -44,17 +48,5 @@ impl LastVersions {
     /// What changed since the last call.
     pub fn take_changed(&mut self) -> Vec<LastApplied> {
         std::mem::take(&mut self.changed).into_iter().collect()
-    }
-}
-
-impl<R: PodRuntime> Controller<R> {
-    /// Puts back the versions of manifests that an earlier run applied last, once all of its objects are back.
-    pub fn restore_last_applied(&mut self, versions: impl IntoIterator<Item = (ObjectKey, Arc<str>)>) {
-        for (key, written) in versions {
-            match self.cluster.get(&key) {
-                Some(_) => drop(self.last_applied.versions.insert(key, written)),
-                None => drop(self.last_applied.changed.insert(key, None)),
-            }
-        }
     }
 }

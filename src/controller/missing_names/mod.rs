@@ -1,5 +1,5 @@
 //! What of the names is still to come: which hostnames a Service should have and why they have no address, and which
-//! pods are about to be replaced. `records` hears of both and knows neither pods nor sets.
+//! pods are about to be replaced. `records` is told of both and knows neither pods nor sets.
 //!
 //! Only what changed is looked at: a pod, a set, or a Service that something happened to since the last turn.
 
@@ -7,20 +7,17 @@ mod ordinals;
 mod reason;
 
 use crate::{
-    controller::{Controller, endpointslice},
+    cluster::Cluster,
+    controller::{endpointslice, shared::WorkCounters},
     object::{Kind, statefulset::parent_and_ordinal},
-    records::Expectation,
-    runtime::PodRuntime,
+    records::{Expectation, Records},
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use ordinals::SetView;
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Namespace and name.
 type Key = (String, String);
@@ -31,7 +28,7 @@ pub struct MissingNames {
     pods: BTreeSet<Key>,
     sets: BTreeSet<Key>,
     /// Services whose slices were planned: if they have no endpoint, the reason may be another one now.
-    pub services: BTreeSet<Key>,
+    services: BTreeSet<Key>,
     /// By pods that are not there yet, or there and without their name.
     told: HashMap<Key, PodExpectation>,
     /// Hostname and pod of each of those, by their Service: several may share a hostname, and the first one speaks.
@@ -116,37 +113,45 @@ impl MissingNames {
         let told = self.told.get(&(service.0.clone(), pod.clone())).filter(|_| found == hostname);
         told.map(|told| told.expectation.clone())
     }
-}
 
-impl<R: PodRuntime> Controller<R> {
+    /// The slices of these Services were planned.
+    pub fn on_slices_planned(&mut self, services: Vec<Key>) {
+        self.services.extend(services);
+    }
+
     /// A Service is another one: what is said of its pods may be, too.
-    pub fn expect_of_service(&mut self, key: &Key, before: Option<&Service>, after: Option<&Service>) {
-        let told = self.missing_names.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
+    pub fn on_service_changed(
+        &mut self,
+        key: &Key,
+        before: Option<&Service>,
+        after: Option<&Service>,
+        cluster: &Cluster,
+    ) {
+        let told = self.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
         let mut pods: Vec<String> = told.collect();
         let selector = |service: Option<&Service>| service.and_then(|service| service.spec.as_ref()?.selector.clone());
         if let Some(before) = before
             && (after.is_none() || selector(Some(before)) != selector(after))
         {
-            let selected = self.cluster.pods_of_service(before).into_iter();
+            let selected = cluster.pods_of_service(before).into_iter();
             pods.extend(selected.filter_map(|pod| pod.metadata.name.clone()));
         }
         for pod in pods {
-            self.missing_names.touch_pod(&key.0, &pod);
+            self.touch_pod(&key.0, &pod);
         }
-        self.missing_names.services.insert(key.clone());
+        self.services.insert(key.clone());
     }
 
     /// Tells `records` of a slice.
-    pub fn record_slice(&mut self, namespace: &str, name: &str, slice: Option<&EndpointSlice>) {
-        let missing_names = &self.missing_names;
-        self.records.slice_with(namespace, name, slice, |endpoint| missing_names.is_leaving(namespace, endpoint));
+    pub fn record_slice(&self, namespace: &str, name: &str, slice: Option<&EndpointSlice>, records: &mut Records) {
+        records.slice_with(namespace, name, slice, |endpoint| self.is_leaving(namespace, endpoint));
     }
 
     /// Tells `records` what is still to come, as far as it changed. To be called when the slices are as they should be.
-    pub fn expect_names(&mut self) {
-        let mut pods = std::mem::take(&mut self.missing_names.pods);
+    pub fn report(&mut self, cluster: &Cluster, records: &mut Records, counters: &mut WorkCounters) {
+        let mut pods = std::mem::take(&mut self.pods);
         let mut sets: BTreeMap<Key, Vec<String>> =
-            std::mem::take(&mut self.missing_names.sets).into_iter().map(|key| (key, Vec::new())).collect();
+            std::mem::take(&mut self.sets).into_iter().map(|key| (key, Vec::new())).collect();
         for (namespace, pod) in &pods {
             if let Some((set, _)) = parent_and_ordinal(pod) {
                 sets.entry((namespace.clone(), set.to_owned())).or_default().push(pod.clone());
@@ -154,48 +159,48 @@ impl<R: PodRuntime> Controller<R> {
         }
         for (key, touched) in sets {
             let namespace = key.0.clone();
-            let more = self.look_at_set(key, &touched);
+            let more = self.look_at_set(key, &touched, cluster);
             pods.extend(more.into_iter().map(|pod| (namespace.clone(), pod)));
         }
-        self.counters.names_expected += pods.len();
+        counters.names_expected += pods.len();
         let mut slices: BTreeSet<Key> = BTreeSet::new();
         for key in pods {
-            let pod = self.cluster.pod(&key.0, &key.1).cloned();
+            let pod = cluster.pod(&key.0, &key.1).cloned();
             let is_leaving = pod.as_ref().is_some_and(|pod| self.is_about_to_be_replaced(pod));
-            if self.missing_names.set_leaving(&key, is_leaving) {
-                let of_pod = self.cluster.slices_of_pod(&key.0, &key.1);
+            if self.set_leaving(&key, is_leaving) {
+                let of_pod = cluster.slices_of_pod(&key.0, &key.1);
                 slices.extend(of_pod.map(|slice| (key.0.clone(), slice.to_owned())));
             }
             let told = match &pod {
-                Some(pod) => self.told_of_pod(pod),
-                None => self.told_of_missing(&key),
+                Some(pod) => expectation_of_pod(pod, cluster),
+                None => self.expectation_of_missing(&key, cluster),
             };
-            for (service, hostname) in self.missing_names.remember(&key, told) {
-                let expectation = self.missing_names.expectation(&service, &hostname);
-                self.records.expect(&service.0, &service.1, &hostname, expectation);
+            for (service, hostname) in self.remember(&key, told) {
+                let expectation = self.expectation(&service, &hostname);
+                records.expect(&service.0, &service.1, &hostname, expectation);
             }
         }
         for (namespace, name) in slices {
-            if let Some(slice) = self.cluster.slice(&namespace, &name).cloned() {
-                self.record_slice(&namespace, &name, Some(&slice));
+            if let Some(slice) = cluster.slice(&namespace, &name).cloned() {
+                self.record_slice(&namespace, &name, Some(&slice), records);
             }
         }
-        for (namespace, name) in std::mem::take(&mut self.missing_names.services) {
-            let lacks = self.records.lacks_endpoints(&namespace, &name);
-            let reason = self.cluster.service(&namespace, &name).filter(|_| lacks).map(|service| {
-                let selects_any = self.cluster.selects_any_pod(service);
+        for (namespace, name) in std::mem::take(&mut self.services) {
+            let lacks = records.lacks_endpoints(&namespace, &name);
+            let reason = cluster.service(&namespace, &name).filter(|_| lacks).map(|service| {
+                let selects_any = cluster.selects_any_pod(service);
                 reason::no_endpoint(service, selects_any)
             });
-            self.records.explain(&namespace, &name, reason);
+            records.explain(&namespace, &name, reason);
         }
     }
 
     /// A set, or pods that have a name of its, changed. The pods about which there may be something else to say.
-    fn look_at_set(&mut self, key: Key, touched: &[String]) -> Vec<String> {
+    fn look_at_set(&mut self, key: Key, touched: &[String], cluster: &Cluster) -> Vec<String> {
         let (namespace, name) = (&key.0, &key.1);
-        let set = self.cluster.stateful_set(namespace, name).filter(|set| set.metadata.deletion_timestamp.is_none());
-        let exists = |pod: &str| self.cluster.pod(namespace, pod).is_some();
-        let old = self.missing_names.known_sets.remove(&key);
+        let set = cluster.stateful_set(namespace, name).filter(|set| set.metadata.deletion_timestamp.is_none());
+        let exists = |pod: &str| cluster.pod(namespace, pod).is_some();
+        let old = self.known_sets.remove(&key);
         let new = set.map(|set| SetView::of(set));
         let mut pods = Vec::new();
         let (old, new) = match (old, new) {
@@ -203,7 +208,7 @@ impl<R: PodRuntime> Controller<R> {
             (old, new) => {
                 if let Some(old) = old {
                     pods.extend(old.missing_pods());
-                    let leaving = self.missing_names.leaving.get(namespace).into_iter().flatten();
+                    let leaving = self.leaving.get(namespace).into_iter().flatten();
                     pods.extend(leaving.filter(|pod| old.ordinal(pod).is_some()).cloned());
                 }
                 (None, new)
@@ -212,7 +217,7 @@ impl<R: PodRuntime> Controller<R> {
         let (Some(set), Some(mut new)) = (set, new) else { return pods };
         let of_set = || {
             let uid = set.metadata.uid.as_deref().unwrap_or_default();
-            self.cluster.dependents_of_kind(uid, Kind::Pod).filter_map(|object| object.metadata().name.clone())
+            cluster.dependents_of_kind(uid, Kind::Pod).filter_map(|object| object.metadata().name.clone())
         };
         match &old {
             Some(old) if old.is_same_rollout(&new) => {
@@ -227,7 +232,7 @@ impl<R: PodRuntime> Controller<R> {
             _ => pods.extend(of_set()),
         }
         pods.extend(new.follow(old, touched, exists));
-        self.missing_names.known_sets.insert(key, new);
+        self.known_sets.insert(key, new);
         pods
     }
 
@@ -237,32 +242,32 @@ impl<R: PodRuntime> Controller<R> {
         let owners = pod.metadata.owner_references.iter().flatten();
         let mut owners = owners.filter(|owner| owner.controller == Some(true));
         let Some(owner) = owners.find(|owner| owner.kind == Kind::StatefulSet.name()) else { return false };
-        let set = self.missing_names.known_sets.get(&(namespace.to_owned(), owner.name.clone()));
+        let set = self.known_sets.get(&(namespace.to_owned(), owner.name.clone()));
         set.is_some_and(|set| set.uid == owner.uid && set.will_replace(pod))
     }
 
-    /// What a pod should have and has not.
-    fn told_of_pod(&self, pod: &Arc<Pod>) -> Option<PodExpectation> {
-        let spec = pod.spec.as_ref()?;
-        let not_empty = |text: &&String| !text.is_empty();
-        let hostname = spec.hostname.as_ref().filter(not_empty)?;
-        let service_name = spec.subdomain.as_ref().filter(not_empty)?;
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let service = self.cluster.service(namespace, service_name);
-        let expectation = reason::of_pod(pod, service.map(|service| &**service))?;
-        Some(PodExpectation { service: service_name.clone(), hostname: hostname.clone(), expectation })
-    }
-
     /// What a pod should have that its set has not created yet.
-    fn told_of_missing(&self, key: &Key) -> Option<PodExpectation> {
+    fn expectation_of_missing(&self, key: &Key, cluster: &Cluster) -> Option<PodExpectation> {
         let (parent, _) = parent_and_ordinal(&key.1)?;
-        let set = self.missing_names.known_sets.get(&(key.0.clone(), parent.to_owned()))?;
+        let set = self.known_sets.get(&(key.0.clone(), parent.to_owned()))?;
         let ordinal = set.ordinal(&key.1)?;
         let before = set.before(ordinal)?;
-        let before = before.and_then(|ordinal| self.cluster.pod(&key.0, &set.pod_name(ordinal)));
+        let before = before.and_then(|ordinal| cluster.pod(&key.0, &set.pod_name(ordinal)));
         let blocking = before.filter(|pod| !endpointslice::is_ready(pod)).and_then(|pod| pod.metadata.name.as_deref());
         let reason = reason::not_created(&key.0, parent, &key.1, set.in_order, blocking);
         let expectation = Expectation { reason, hidden: false };
         Some(PodExpectation { service: set.service.clone(), hostname: key.1.clone(), expectation })
     }
+}
+
+/// What a pod should have and has not.
+fn expectation_of_pod(pod: &Pod, cluster: &Cluster) -> Option<PodExpectation> {
+    let spec = pod.spec.as_ref()?;
+    let not_empty = |text: &&String| !text.is_empty();
+    let hostname = spec.hostname.as_ref().filter(not_empty)?;
+    let service_name = spec.subdomain.as_ref().filter(not_empty)?;
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let service = cluster.service(namespace, service_name);
+    let expectation = reason::of_pod(pod, service.map(|service| &**service))?;
+    Some(PodExpectation { service: service_name.clone(), hostname: hostname.clone(), expectation })
 }

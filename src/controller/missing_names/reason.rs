@@ -1,7 +1,7 @@
 //! Why a name has no address, in words. No times and no counters, so that the same cause has the same words.
 
 use crate::{
-    controller::{endpointslice, statefulset::has_ended},
+    controller::{endpointslice, pod::has_ended},
     object::selector,
     records::Expectation,
 };

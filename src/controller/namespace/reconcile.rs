@@ -1,181 +1,60 @@
-//! Namespaces: those that every cluster has, those that are made when something is declared in one, and how one that is
-//! deleted is emptied before it goes (upstream's `namespaced_resources_deleter.go`).
+//! One namespace that is being deleted: its content goes first (upstream's `namespaced_resources_deleter.go`).
 
+use super::remaining::Remaining;
 use crate::{
-    cluster::{Cluster, resource_name, whole_second},
     controller::{
-        Controller, admission,
-        deletion::Deletion,
+        deletion::{self, Deletion},
         queue::{Reconciler, Work},
+        shared::Context,
     },
     object::{Kind, Object, ObjectKey},
-    runtime::PodRuntime,
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    api::core::v1::{Namespace, NamespaceCondition},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
-use std::{collections::BTreeMap, sync::Arc};
+use jiff::SignedDuration;
 
-/// The namespaces that every cluster has. They are made anew when they are gone, but only the last one can go.
-pub(super) const SYSTEM: [&str; 4] = ["default", "kube-public", "kube-system", "kube-node-lease"];
 /// From a namespace's deletion until its content is deleted (upstream's `namespaceDeletionGracePeriod`): a client that
 /// deletes a file whose first document is the namespace finds the others still there.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// How often what remains is counted; that nothing remains is seen at once.
 const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
-impl<R: PodRuntime> Controller<R> {
-    /// Makes the namespaces that every cluster has, where they are missing.
-    pub fn create_system_namespaces(&mut self, now: Timestamp) {
-        for name in SYSTEM {
-            if self.cluster.namespace("", name).is_none() {
-                self.create_namespace(name, now);
-            }
-        }
-    }
-
-    /// Makes a namespace of this name; nothing if it exists.
-    pub fn create_namespace(&mut self, name: &str, now: Timestamp) {
-        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
-        let mut object = Object::Namespace(Arc::new(Namespace { metadata, ..Namespace::default() }));
-        admission::admit(&mut object);
-        // It may exist already, which is as good.
-        let _ = self.cluster.create(object, now);
-    }
-
-    /// Whether nothing can be created in a namespace because it is being deleted.
-    pub fn is_terminating(&self, namespace: &str) -> bool {
-        let found = self.cluster.namespace("", namespace);
-        found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
-    }
-
-    /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
-    /// it is empty.
-    pub fn empty_namespace(&mut self, key: &ObjectKey, now: Timestamp) {
-        let namespace = self.cluster.namespace("", &key.name);
-        let Some(deleted) = namespace.and_then(|namespace| namespace.metadata.deletion_timestamp.as_ref()) else {
-            return;
-        };
-        let begin = deleted.0.saturating_add(GRACE).unwrap_or(now);
-        if now < begin {
-            return self.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), begin);
-        }
-        let pods: Vec<ObjectKey> = self.cluster.named(Kind::Pod, &key.name, "").map(Object::key).collect();
-        self.delete_content(&pods, now);
-        if self.cluster.named(Kind::Pod, &key.name, "").next().is_none() {
-            let content: Vec<ObjectKey> = self.cluster.in_namespace(&key.name).map(Object::key).collect();
-            // Sets before what they would make anew.
-            let (sets, others): (Vec<_>, Vec<_>) = content.into_iter().partition(|key| key.kind == Kind::StatefulSet);
-            self.delete_content(&sets, now);
-            self.delete_content(&others, now);
-        }
-        let remaining = Remaining::of(&self.cluster, &key.name);
-        if remaining.is_nothing() {
-            self.cluster.edit_namespace("", &key.name, |emptied| {
-                emptied.spec.get_or_insert_default().finalizers = None;
-            });
-        } else {
-            self.cluster.edit_namespace("", &key.name, |namespace| remaining.write(namespace, now));
-            let again = now.saturating_add(COUNTED_EVERY).unwrap_or(now);
-            self.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), again);
-        }
-    }
-
-    fn delete_content(&mut self, content: &[ObjectKey], now: Timestamp) {
-        for key in content {
-            let terminating = self.cluster.get(key).is_none_or(|object| object.metadata().deletion_timestamp.is_some());
-            if !terminating {
-                let _ = self.delete_object(key, Deletion::default(), now);
-            }
-        }
-    }
-}
-
-/// What keeps a namespace from going, counted.
-#[derive(Debug, Default)]
-struct Remaining {
-    /// By `resource.group`.
-    resources: BTreeMap<String, usize>,
-    finalizers: BTreeMap<String, usize>,
-}
-
-impl Remaining {
-    fn of(cluster: &Cluster, namespace: &str) -> Remaining {
-        let mut remaining = Remaining::default();
-        for object in cluster.in_namespace(namespace) {
-            let resource = resource_name(object.kind());
-            // Upstream writes resource and group with a point between them, also where the group is empty.
-            let resource = if resource.contains('.') { resource.to_owned() } else { format!("{resource}.") };
-            *remaining.resources.entry(resource).or_default() += 1;
-            for finalizer in object.metadata().finalizers.iter().flatten() {
-                *remaining.finalizers.entry(finalizer.clone()).or_default() += 1;
-            }
-        }
-        remaining
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.resources.is_empty()
-    }
-
-    /// Writes it into the namespace's status.
-    fn write(&self, namespace: &mut Namespace, now: Timestamp) {
-        let listed = |counts: &BTreeMap<String, usize>, verb: &str| {
-            let counted = counts.iter().map(|(what, count)| format!("{what} {verb} {count} resource instances"));
-            counted.collect::<Vec<_>>().join(", ")
-        };
-        let mut tell = |condition: &str, failing: bool, reason: &str, message: String| {
-            set_condition(namespace, condition, failing, reason, message, now);
-        };
-        let fine = [
-            ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
-            (
-                "NamespaceDeletionGroupVersionParsingFailure",
-                "ParsedGroupVersions",
-                "All legacy kube types successfully parsed",
-            ),
-            (
-                "NamespaceDeletionContentFailure",
-                "ContentDeleted",
-                "All content successfully deleted, may be waiting on finalization",
-            ),
-        ];
-        for (condition, reason, message) in fine {
-            tell(condition, false, reason, message.to_owned());
-        }
-        let message = format!("Some resources are remaining: {}", listed(&self.resources, "has"));
-        tell("NamespaceContentRemaining", true, "SomeResourcesRemain", message);
-        if self.finalizers.is_empty() {
-            let message = "All content-preserving finalizers finished".to_owned();
-            tell("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", message);
-        } else {
-            let remaining = listed(&self.finalizers, "in");
-            let message = format!("Some content in the namespace has finalizers remaining: {remaining}");
-            tell("NamespaceFinalizersRemaining", true, "SomeFinalizersRemain", message);
-        }
-    }
-}
-
-/// Sets a condition; since when it is so stays where only its words change.
-fn set_condition(namespace: &mut Namespace, type_: &str, failing: bool, reason: &str, message: String, now: Timestamp) {
-    let status = if failing { "True" } else { "False" };
-    let mut condition = NamespaceCondition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: Some(reason.to_owned()),
-        message: Some(message),
-        last_transition_time: Some(whole_second(now)),
+/// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
+/// it is empty.
+pub fn reconcile(key: &ObjectKey, context: &mut Context) {
+    let now = context.now;
+    let namespace = context.cluster.namespace("", &key.name);
+    let Some(deleted) = namespace.and_then(|namespace| namespace.metadata.deletion_timestamp.as_ref()) else {
+        return;
     };
-    let conditions = namespace.status.get_or_insert_default().conditions.get_or_insert_default();
-    match conditions.iter_mut().find(|standing| standing.type_ == type_) {
-        Some(standing) => {
-            if standing.status == status {
-                condition.last_transition_time.clone_from(&standing.last_transition_time);
-            }
-            *standing = condition;
+    let begin = deleted.0.saturating_add(GRACE).unwrap_or(now);
+    if now < begin {
+        return context.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), begin);
+    }
+    let pods: Vec<ObjectKey> = context.cluster.named(Kind::Pod, &key.name, "").map(Object::key).collect();
+    delete_content(&pods, context);
+    if context.cluster.named(Kind::Pod, &key.name, "").next().is_none() {
+        let content: Vec<ObjectKey> = context.cluster.in_namespace(&key.name).map(Object::key).collect();
+        // Sets before what they would make anew.
+        let (sets, others): (Vec<_>, Vec<_>) = content.into_iter().partition(|key| key.kind == Kind::StatefulSet);
+        delete_content(&sets, context);
+        delete_content(&others, context);
+    }
+    let remaining = Remaining::of(&context.cluster, &key.name);
+    if remaining.is_nothing() {
+        context.cluster.edit_namespace("", &key.name, |emptied| {
+            emptied.spec.get_or_insert_default().finalizers = None;
+        });
+    } else {
+        context.cluster.edit_namespace("", &key.name, |namespace| remaining.write(namespace, now));
+        let again = now.saturating_add(COUNTED_EVERY).unwrap_or(now);
+        context.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), again);
+    }
+}
+
+fn delete_content(content: &[ObjectKey], context: &mut Context) {
+    for key in content {
+        let terminating = context.cluster.get(key).is_none_or(|object| object.metadata().deletion_timestamp.is_some());
+        if !terminating {
+            let _ = deletion::delete(&mut context.cluster, key, Deletion::default(), context.now);
         }
-        None => conditions.push(condition),
     }
 }

@@ -23,7 +23,7 @@ fn volume(claim: Option<&str>) -> Value {
 
 fn provisioning() -> World {
     let mut world = World::new(1);
-    world.controller.binding = volume::Binding::new(true);
+    world.controller.volumes = VolumeController::new(true);
     world
 }
 

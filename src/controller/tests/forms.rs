@@ -72,7 +72,7 @@ fn flips(seed: u64) {
         }
         world.take();
         world.check_records();
-        assert_eq!(world.controller.addresses.held(), held(&world), "step {step}");
+        assert_eq!(world.controller.registry.addresses.held(), held(&world), "step {step}");
         for slice in world.controller.cluster().slices() {
             let owner = &slice.metadata.owner_references.as_ref().unwrap()[0];
             assert!(world.controller.cluster().by_uid(&owner.uid).is_some(), "step {step}: {:?}", slice.metadata);
@@ -83,7 +83,7 @@ fn flips(seed: u64) {
         world.event(Event::Withdraw(key(Kind::Service, name)));
     }
     world.take();
-    assert_eq!(world.controller.addresses.held(), (0, 0));
+    assert_eq!(world.controller.registry.addresses.held(), (0, 0));
     assert_eq!(world.controller.cluster().slices().count(), 0);
     assert_eq!(world.controller.cluster().all_endpoints().count(), 0);
     assert!(world.published.keys().all(|(name, _)| {

@@ -1,5 +1,6 @@
 //! What a plan of the volume controller depends on, and what it says.
 
+pub use crate::controller::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use k8s_openapi::api::{
     core::v1::{PersistentVolume, PersistentVolumeClaim},
     storage::v1::StorageClass,
@@ -12,10 +13,6 @@ pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 pub const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
 /// Which provisioner made a volume.
 pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
-/// Keeps a claim while a pod uses it.
-pub const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
-/// Keeps a volume while a claim is bound to it.
-pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone)]
