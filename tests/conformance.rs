@@ -162,7 +162,7 @@ fn declares(source: &str, name: &str) -> bool {
     let mut lines = source.lines().map(str::trim).peekable();
     let mut before = "";
     while let Some(line) = lines.next() {
-        if line.starts_with(&function) && before.starts_with("#[") {
+        if line.trim_start_matches("async ").starts_with(&function) && before.starts_with("#[") {
             return true;
         }
         // `name "what upstream calls it"`, the string perhaps on the next line.

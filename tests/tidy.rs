@@ -175,7 +175,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "yaml/",
         ],
     ),
-    ("libc", &["regular_file.rs", "serve/", "state/volumes/"]),
+    ("libc", &["main.rs", "regular_file.rs", "serve/", "state/volumes/"]),
     ("rustix", &["app/descriptors.rs", "state/volumes/"]),
     ("moka", &["forward/"]),
     ("notify", &["manifest/watch.rs"]),

@@ -118,7 +118,7 @@ fn limits(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
     )?;
     page.counter(
         "headless_dns_connections_evicted",
-        "Idle connections closed early to make room.",
+        "Connections closed early to make room for others, or because their messages held most memory.",
         streams(&counters.evicted),
     )?;
     page.counter(

@@ -192,7 +192,10 @@ async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut s
         // What it holds is needed now.
         code::EXCESSIVE_LOAD if place.has_to_go() => {}
         code::EXCESSIVE_LOAD => drop(timeout(DRAIN, end).await),
-        _ => end.await,
+        _ => tokio::select! {
+            () = end => {}
+            () = place.evicted() => {}
+        },
     }
     // The last replies have to arrive before the end of the connection does.
     connection.close(reason, b"");

@@ -13,7 +13,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -204,6 +204,8 @@ async fn answer_all<S: AsyncWrite + Unpin>(
         }
         if output.len() >= WRITE {
             write(stream, (client, place), shared, output).await?;
+            // However much one asks for at a time, others have their turn.
+            yield_now().await;
         }
     }
     write(stream, (client, place), shared, output).await?;

@@ -238,3 +238,35 @@ fn stop_lets_requests_end() {
     assert!(begun.elapsed() < Duration::from_secs(3));
     runtime.block_on(async { sender.clone().send_request(post(&[ECHO])).await.unwrap_err() });
 }
+
+/// Replies that nobody takes: the connection that has most of them goes at once, and others are served.
+#[test]
+fn replies_that_nobody_takes_make_room() {
+    let patient = Duration::from_secs(20);
+    let limits = Limits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let (serving, address) = testing::serve_encrypted(Transport::Https, limits);
+    testing::run(async {
+        let modest = h2(address).await;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(16);
+        let stream = TokioIo::new(connect(address, &["h2"]).await);
+        let (mut greedy, connection) = builder.handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut untaken = JoinSet::new();
+        for _ in 0..20 {
+            if greedy.ready().await.is_err() {
+                break;
+            }
+            let response = greedy.send_request(post(&[ECHO; 65_000]));
+            untaken.spawn(async move {
+                let _untaken = response.await;
+                std::future::pending::<()>().await;
+            });
+        }
+        // However it ends; one way is an error.
+        let _ = connection.await.unwrap();
+        let response = modest.clone().send_request(post(&[ECHO, 7])).await.unwrap();
+        assert_eq!(body(response).await, [ECHO, 7][..]);
+    });
+    testing::expect_count(serving.counters().evicted.of(Transport::Https), 1);
+}

@@ -197,3 +197,35 @@ fn stop_tells_clients() {
     assert!(begun.elapsed() < Duration::from_secs(3));
     assert_eq!(closed_with(&runtime.block_on(connection.closed())), Some(0));
 }
+
+#[test]
+fn replies_that_nobody_takes_make_room() {
+    let patient = Duration::from_secs(20);
+    let limits = Limits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
+    testing::run(async {
+        let (_other, modest) = connect(address).await;
+        let modest = modest.unwrap();
+        let mut endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let crypto = QuicClientConfig::try_from(testing::trusting(&[&TLS13], &["doq"])).unwrap();
+        let mut transport = TransportConfig::default();
+        transport.stream_receive_window(VarInt::from_u32(16));
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::new(transport));
+        endpoint.set_default_client_config(config);
+        let greedy = endpoint.connect(address, "localhost").unwrap().await.unwrap();
+        let mut query = [ECHO; 65_000];
+        query[..2].fill(0);
+        let mut untaken = Vec::new();
+        for _ in 0..20 {
+            let Ok((mut send, receive)) = greedy.open_bi().await else { break };
+            if send.write_all(&frame(&query)).await.is_err() || send.finish().is_err() {
+                break;
+            }
+            untaken.push((send, receive));
+        }
+        assert_eq!(closed_with(&greedy.closed().await), Some(4));
+        assert_eq!(ask(&modest, &frame(&QUESTION)).await.unwrap(), frame(&QUESTION));
+    });
+    testing::expect_count(serving.counters().evicted.of(Transport::Quic), 1);
+}
