@@ -69,6 +69,8 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         (&[("LISTEN", "nowhere")], &["version"], 0, "headless-dns 0."),
         (&[("LISTEN", "nowhere")], &["--help"], 0, "HEADLESS_DNS_LISTEN"),
         (&[("LISTEN", "nowhere")], &["check", "--listen", "also"], 64, "`also` is no address"),
+        (&[("LISTEN", "x"), ("FORWARD", "nobody")], &["check"], 78, "HEADLESS_DNS_LISTEN: `x`"),
+        (&[("LISTEN", "x"), ("FORWARD", "nobody")], &["check"], 78, "HEADLESS_DNS_FORWARD: `nobody`"),
         (&[("LISTEN", "")], &["check"], 0, "no errors"),
         (&[("LISTEN_QUIC", "127.0.0.1:1")], &["check"], 78, "no certificate for listenQuic"),
         (&[("LISTEN_TLS", "127.0.0.1")], &["check"], 78, "HEADLESS_DNS_LISTEN_TLS: `127.0.0.1` is no address"),

@@ -3,206 +3,37 @@
 
 use super::{
     clock::Reading,
-    journal::{Health, Journal, Reply},
+    journal::{Journal, Reply},
+    messages::{Due, Request, ScanSender},
     programming,
-    scan::{self, Scan},
 };
 use crate::{
-    api::{self, Ask, Handle, Log, Unavailable},
+    api::{self, Ask, Log},
     cluster::{Change, Cluster},
-    controller::{Controller, Event, Refusal, Turn, Write, WriteError, Written},
-    diagnostic::Diagnostic,
+    controller::{Controller, Event, Refusal, Turn, WriteError, Written},
     explain::{self, Explanation, Question, QuestionError, Surroundings},
     metrics::ControlFigures,
     object::{Kind, Object, ObjectKey},
-    runtime::simulated::{Delays, Simulated},
-    zone::{Publisher, Snapshot, file::StaticZone},
+    runtime::simulated::Simulated,
+    zone::{Publisher, Snapshot},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashSet,
-    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
     time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
 
-/// Requests that wait for the loop; who comes later waits to be let in.
-const QUEUE: usize = 1024;
 /// Requests that are carried out in one turn.
 const BATCH: usize = 256;
 /// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
 /// alone.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// A handle to the control loop; cheap to clone. Calls wait for the loop (never longer than one turn) and fail only
-/// after it ended.
-#[derive(Debug, Clone)]
-pub struct Control {
-    requests: SyncSender<Request>,
-    scans: scan::Sender,
-    diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
-    health: Option<Health>,
-}
-
-/// The control loop has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the control loop has ended")]
-pub struct Ended;
-
-/// Why an event was not acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// The loop has ended; nothing happened.
-    #[error(transparent)]
-    Ended(#[from] Ended),
-    /// The event was carried out and published, but the disk did not take it; it is tried again every second.
-    #[error("in force, but not on disk: a restart before the disk works again forgets it; see the log for why")]
-    NotStored,
-}
-
-/// When the reply to an event is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
-    /// As soon as it is published: what manifests say is on disk already, in the manifests.
-    Published,
-    /// When it is on disk.
-    Durable,
-}
-
-/// What is asked of the loop; each with where to reply to. The replies' channels have room for the one reply.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// Things that happened, and when they were known.
-    Events(Vec<Event>, Instant, Due, SyncSender<Vec<Refusal>>),
-    Zones(Vec<StaticZone>, SyncSender<()>),
-    /// Pods that start from now on behave so.
-    Simulation(Delays),
-    Objects(Kind, SyncSender<Vec<Object>>),
-    Object(ObjectKey, SyncSender<Option<Object>>),
-    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
-    /// What clients of the API ask.
-    Api(Ask),
-    Stop,
-}
-
-/// The way to the loop and its end.
-pub(super) fn channel() -> (SyncSender<Request>, Receiver<Request>) {
-    sync_channel(QUEUE)
-}
-
-/// Sends a request and waits for its reply.
-pub(super) fn ask<T>(
-    requests: &SyncSender<Request>,
-    request: impl FnOnce(SyncSender<T>) -> Request,
-) -> Result<T, Ended> {
-    let (reply, replied) = sync_channel(1);
-    requests.send(request(reply)).map_err(|_| Ended)?;
-    replied.recv().map_err(|_| Ended)
-}
-
-impl Control {
-    pub(super) fn new(
-        requests: SyncSender<Request>,
-        scans: scan::Sender,
-        diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
-        health: Option<Health>,
-    ) -> Control {
-        Control { requests, scans, diagnostics, health }
-    }
-
-    /// Carries out an event, publishes what comes of it and puts it on disk before it returns; refusals come back as
-    /// diagnostics' messages. Without a state directory it returns once it is published. While the disk fails nothing is
-    /// acknowledged: see [`SendError::NotStored`].
-    pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
-        let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Instant::now(), Due::Durable, reply))?;
-        if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
-    }
-
-    /// Carries out a client's write, publishes what comes of it and puts it on disk before it returns, as
-    /// [`Control::send`] does. Not to be called on a thread of an asynchronous runtime.
-    pub fn write(&self, write: Write) -> Result<Result<Written, WriteError>, SendError> {
-        let (reply, replied) = oneshot::channel();
-        self.requests.send(Request::Api(Ask::Write(Box::new(write), false, reply))).map_err(|_| Ended)?;
-        let outcome = replied.blocking_recv().map_err(|_| Ended)?;
-        let is_unsaved = outcome.is_ok() && self.health.as_ref().is_some_and(Health::is_unsaved);
-        if is_unsaved { Err(SendError::NotStored) } else { Ok(outcome) }
-    }
-
-    /// The handle for the API, with the log that its watches follow.
-    pub(super) fn api(&self, log: Arc<Log>, stored: Arc<AtomicU64>) -> Handle {
-        let (requests, health) = (self.requests.clone(), self.health.clone());
-        let ask = move |ask| {
-            requests.try_send(Request::Api(ask)).map_err(|error| match error {
-                TrySendError::Full(_) => Unavailable::Busy,
-                TrySendError::Disconnected(_) => Unavailable::Ended,
-            })
-        };
-        Handle::new(ask, move || health.as_ref().is_some_and(Health::is_unsaved), stored, log)
-    }
-
-    /// Whether something that should be in the state directory is not, because the disk is full or fails. The log says
-    /// what; it is tried again every second.
-    pub fn is_degraded(&self) -> bool {
-        self.health.as_ref().is_some_and(Health::is_degraded)
-    }
-
-    /// The objects of one kind in order of namespace and name, as they are published.
-    pub fn objects(&self, kind: Kind) -> Result<Vec<Object>, Ended> {
-        ask(&self.requests, |reply| Request::Objects(kind, reply))
-    }
-
-    /// One object.
-    pub fn object(&self, key: &ObjectKey) -> Result<Option<Object>, Ended> {
-        ask(&self.requests, |reply| Request::Object(key.clone(), reply))
-    }
-
-    /// Why a name gets the answer it gets now.
-    pub fn explain(&self, question: Question) -> Result<Result<Explanation, QuestionError>, Ended> {
-        ask(&self.requests, |reply| Request::Explain(question, reply))
-    }
-
-    /// All diagnostics that hold now, of manifests and static zones.
-    pub fn diagnostics(&self) -> Result<Vec<Diagnostic>, Ended> {
-        Ok(self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
-    /// Re-scans the manifests (and static zones) now and carries out what differs.
-    pub fn rescan(&self) -> Result<(), Ended> {
-        let (reply, replied) = sync_channel(1);
-        self.scans.send(Scan::Now(reply)).map_err(|_| Ended)?;
-        replied.recv().map_err(|_| Ended)
-    }
-
-    /// Has the scan thread read these directories from its next scan on.
-    pub(super) fn read_from(&self, manifests: Vec<PathBuf>, zones: PathBuf) -> Result<(), Ended> {
-        self.scans.send(Scan::Directories { manifests, zones }).map_err(|_| Ended)
-    }
-
-    /// Has pods that start from now on behave so.
-    pub(super) fn simulate(&self, delays: Delays) -> Result<(), Ended> {
-        self.requests.send(Request::Simulation(delays)).map_err(|_| Ended)
-    }
-
-    /// Hints to the scan thread, for a watch.
-    pub(super) fn hints(&self) -> scan::Hints {
-        scan::Hints::new(self.scans.clone())
-    }
-
-    /// Ends the scan thread after what it is at.
-    pub(super) fn stop_scans(&self) {
-        let _ = self.scans.send(Scan::Stop);
-    }
-
-    /// Ends the loop after what it is at.
-    pub(super) fn stop_loop(&self) {
-        let _ = self.requests.send(Request::Stop);
-    }
-}
 
 /// Everything mutable of the control plane.
 #[derive(Debug)]
@@ -210,7 +41,7 @@ pub(super) struct Loop {
     controller: Controller<Simulated>,
     publisher: Publisher,
     journal: Option<Journal>,
-    scans: scan::Sender,
+    scans: ScanSender,
     /// What explanations must know besides objects and records.
     surroundings: Surroundings,
     synced: bool,
@@ -231,7 +62,7 @@ impl Loop {
     pub(super) fn new(
         controller: Controller<Simulated>,
         publisher: Publisher,
-        scans: scan::Sender,
+        scans: ScanSender,
         surroundings: Surroundings,
         figures: Arc<ControlFigures>,
     ) -> Loop {

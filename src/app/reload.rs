@@ -69,7 +69,7 @@ impl Server {
         for key in waiting {
             tracing::warn!("{key}: changed in {file}; takes effect after a restart");
         }
-        let old = &self.settings;
+        let old = self.settings.clone();
         if settings.log.filter != old.log.filter
             && let Err(error) = telemetry::set_filter(&settings.log.filter)
         {
@@ -79,24 +79,19 @@ impl Server {
         }
         let directories = settings.manifests != old.manifests || settings.zones != old.zones;
         if directories || settings.watch != old.watch {
-            // The new watch before the old one goes and before the scan: no change is missed.
-            match self.watch(&settings) {
-                Ok(watch) => self.watch = Some(watch),
-                Err(error) => {
-                    tracing::error!(%error, "the directories cannot be watched as set; {KEPT} for them");
-                    settings.watch = old.watch.clone();
-                    settings.manifests.clone_from(&old.manifests);
-                    settings.zones.clone_from(&old.zones);
-                }
+            // Before the scan: no change is missed.
+            if let Err(error) = self.watch(&settings) {
+                tracing::error!(%error, "the directories cannot be watched as set; {KEPT} for them");
+                settings.watch = old.watch;
+                settings.manifests = old.manifests;
+                settings.zones = old.zones;
             }
         }
         // Both fail only when a thread has ended, of which `failed` tells.
         if directories {
             let _ = self.control.read_from(settings.manifests.clone(), settings.zones.clone());
         }
-        if let Some(serving) = &self.serving {
-            serving.log_queries(settings.log.queries.0);
-        }
+        self.running.serving.log_queries(settings.log.queries.0);
         if settings.simulation != old.simulation {
             let _ = self.control.simulate(settings.simulation.clone());
         }
@@ -106,7 +101,7 @@ impl Server {
 
 /// The settings in use from now on, and the keys that differ and stay as they are until a restart.
 fn merge(old: &Settings, new: &Settings) -> (Settings, Vec<String>) {
-    let mut used = Settings { file: new.file.clone(), named: new.named, ..old.clone() };
+    let mut used = Settings { file: new.file.clone(), explicit: new.explicit, ..old.clone() };
     for (_, take) in LIVE {
         take(&mut used, new);
     }
@@ -139,6 +134,16 @@ mod tests {
         let file = directory.join("settings.yaml");
         std::fs::write(&file, text).unwrap();
         Settings::load(&Overrides { config: Some(file), ..Overrides::default() }).unwrap().0
+    }
+
+    #[test]
+    fn the_settings_file_names_what_changes_at_once() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/headless-dns.yaml");
+        let text = std::fs::read_to_string(path).unwrap().replace("\n#", "");
+        let (_, after) = text.split_once("SIGHUP has it read again: ").unwrap();
+        let (named, _) = after.split_once(" change at once").unwrap();
+        let named = named.replace(" (for pods that start from then on)", "").replace(" and ", ", ");
+        assert_eq!(named.split(", ").collect::<Vec<_>>(), LIVE.map(|(key, _)| key));
     }
 
     #[test]
@@ -198,10 +203,10 @@ mod tests {
             let (settings, waiting) = merge(&old, &new);
             assert_eq!(waiting, expected, "{text}");
             assert_eq!(
-                Settings { named: new.named, ..settings.clone() },
+                Settings { explicit: new.explicit, ..settings.clone() },
                 match expected.is_empty() {
                     true => new,
-                    false => Settings { named: new.named, ..old.clone() },
+                    false => Settings { explicit: new.explicit, ..old.clone() },
                 },
                 "{text}"
             );

@@ -3,8 +3,8 @@
 
 use super::{
     advice::Advice,
-    control::{Due, Request, ask},
     cookies::CookieSecrets,
+    messages::{Due, Request, Scan, ask},
 };
 use crate::{
     certificate::Certificate,
@@ -20,78 +20,13 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel},
+        atomic::Ordering,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
     time::Instant,
 };
-
-/// Messages that wait for the thread.
-const QUEUE: usize = 64;
-
-/// What the thread is told.
-#[derive(Debug)]
-pub(super) enum Scan {
-    /// Something may have changed; the flag is cleared before the look.
-    Hint(Arc<AtomicBool>),
-    /// Look now and say when all of it has been carried out.
-    Now(SyncSender<()>),
-    /// From the next look on, these directories instead.
-    Directories {
-        manifests: Vec<PathBuf>,
-        zones: PathBuf,
-    },
-    /// Something that a manifest declares was refused later, in a turn of its own.
-    Refused(Vec<Refusal>),
-    Stop,
-}
-
-/// The way to the thread.
-#[derive(Debug, Clone)]
-pub(super) struct Sender(SyncSender<Scan>);
-
-/// The way to the thread and its end.
-pub(super) fn channel() -> (Sender, Receiver<Scan>) {
-    let (sender, receiver) = sync_channel(QUEUE);
-    (Sender(sender), receiver)
-}
-
-impl Sender {
-    /// Waits for room.
-    pub(super) fn send(&self, scan: Scan) -> Result<(), SendError<Scan>> {
-        self.0.send(scan)
-    }
-
-    /// Never waits: the control loop calls this, and the thread may be waiting for the control loop.
-    pub(super) fn refused(&self, refusals: Vec<Refusal>) {
-        if let Err(error) = self.0.try_send(Scan::Refused(refusals)) {
-            tracing::warn!(%error, "a refusal could not be shown at its place");
-        }
-    }
-}
-
-/// Passes hints on, one at a time: while one waits, the next says nothing new.
-#[derive(Debug)]
-pub(super) struct Hints {
-    sender: Sender,
-    waiting: Arc<AtomicBool>,
-}
-
-impl Hints {
-    pub(super) fn new(sender: Sender) -> Hints {
-        Hints { sender, waiting: Arc::default() }
-    }
-
-    pub(super) fn hint(&self) {
-        if !self.waiting.swap(true, Ordering::AcqRel) {
-            // When the thread has ended, the server says that it failed.
-            let _ = self.sender.send(Scan::Hint(Arc::clone(&self.waiting)));
-        }
-    }
-}
 
 /// What the thread owns.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
 
-use super::{AHEAD, StartError, serial_of};
+use super::StartError;
 use crate::{
     name::Name,
     records::{RecordSettings, Ttls, name_schema::FixedName},
@@ -13,8 +13,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
+/// How far versions and serials go on from those on disk. They are published before they are on disk, so an earlier run
+/// that was killed had gone further; nobody publishes so many while a disk is slow.
+pub(super) const AHEAD: u32 = 1 << 20;
+
+/// Seconds since 1970, as a first SOA serial (grows over restarts even without a state directory).
+fn serial_of(now: Timestamp) -> u32 {
+    // Serials wrap (RFC 1982).
+    now.as_second() as u32
+}
+
 /// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; these go
-/// on [`AHEAD`] of them, behind whatever that run may have published.
+/// on [`AHEAD`] above them, higher than whatever that run may have published.
 pub(super) fn specs(
     settings: &Settings,
     addresses: &[SocketAddr],

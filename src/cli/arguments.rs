@@ -2,7 +2,7 @@
 
 use crate::{diagnostic::Diagnostic, duration::parse_duration, settings::Overrides};
 use clap::{
-    Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum,
     builder::{OsStr, Resettable},
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
@@ -127,8 +127,8 @@ fn parse_server(text: &str) -> Result<SocketAddr, String> {
 pub(super) enum Unreadable {
     /// The command line is wrong, or asks for help or the version.
     CommandLine(clap::Error),
-    /// A variable is wrong; it stands in the place of the file.
-    Variable(Box<Diagnostic>),
+    /// Variables are wrong; each diagnostic names its variable where others name a file.
+    Variables(Vec<Diagnostic>),
 }
 
 /// Reads the command line, of which the first is the program's own name, and the environment for what no flag says.
@@ -153,11 +153,26 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Argu
         matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
             && arg.get_env().and_then(env::var_os).is_some_and(|value| !value.is_empty())
     };
-    let unless_used = |arg: Arg| if is_used(&arg) { arg } else { alone(arg) };
-    let matches = Arguments::command().mut_args(unless_used).try_get_matches_from(&line);
-    matches
-        .and_then(|matches| of_matches(&matches))
-        .map_err(|error| Unreadable::Variable(Box::new(wrong_variable(&error))))
+    let mut wrong: Vec<(Option<Id>, Diagnostic)> = Vec::new();
+    loop {
+        let is_wrong = |arg: &Arg| wrong.iter().any(|(id, _)| id.as_ref() == Some(arg.get_id()));
+        let unless_used = |arg: Arg| if is_used(&arg) && !is_wrong(&arg) { arg } else { alone(arg) };
+        let matches = Arguments::command().mut_args(unless_used).try_get_matches_from(&line);
+        match matches.and_then(|matches| of_matches(&matches)) {
+            Ok(arguments) if wrong.is_empty() => return Ok(arguments),
+            Ok(_) => break,
+            // clap stops at the first wrong variable; without it the next one shows.
+            Err(error) => {
+                let found = wrong_variable(&error);
+                let is_last = found.0.is_none() || wrong.iter().any(|(id, _)| *id == found.0);
+                wrong.push(found);
+                if is_last {
+                    break;
+                }
+            }
+        }
+    }
+    Err(Unreadable::Variables(wrong.into_iter().map(|(_, diagnostic)| diagnostic).collect()))
 }
 
 /// Whether a command reads the settings.
@@ -182,18 +197,20 @@ fn of_matches(matches: &ArgMatches) -> Result<Arguments, clap::Error> {
     Ok(arguments)
 }
 
-/// What is wrong with a variable, of which clap says that it is wrong with the flag.
-fn wrong_variable(error: &clap::Error) -> Diagnostic {
+/// What is wrong with a variable, of which clap says that it is wrong with the flag; and which flag that is.
+fn wrong_variable(error: &clap::Error) -> (Option<Id>, Diagnostic) {
     let flag = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(flag)) => flag.as_str(),
         _ => "",
     };
     let command = Arguments::command();
     let is_text = |arg: &Arg| arg.get_env().and_then(env::var_os).is_none_or(|value| value.to_str().is_some());
-    let named = command.get_arguments().find(|arg| arg.to_string() == flag);
-    let variable = named.or_else(|| command.get_arguments().find(|arg| !is_text(arg))).and_then(Arg::get_env);
+    let named =
+        command.get_arguments().find(|arg| arg.get_long().is_some_and(|long| flag.starts_with(&format!("--{long} "))));
+    let arg = named.or_else(|| command.get_arguments().find(|arg| !is_text(arg)));
+    let variable = arg.and_then(Arg::get_env).unwrap_or_default();
     let message = error.source().map_or_else(|| "the value is not UTF-8".to_owned(), ToString::to_string);
-    Diagnostic::error(Path::new(variable.unwrap_or_default()), message)
+    (arg.map(|arg| arg.get_id().clone()), Diagnostic::error(Path::new(variable), message))
 }
 
 #[cfg(test)]

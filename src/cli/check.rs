@@ -29,7 +29,7 @@ pub(super) fn check(overrides: &Overrides, strict: bool) -> Exit {
         }
     };
     // Missing directories of manifests are told by the manifests themselves.
-    found.extend(settings.named.zones.then(|| missing(&settings.zones)).flatten());
+    found.extend(settings.explicit.zones.then(|| missing(&settings.zones)).flatten());
     found.extend(rehearsal.diagnostics().iter().cloned().map(|one| unless_chosen(&settings, one)));
     if let Some(Err(wrong)) = settings.tls.as_ref().map(Certificate::open) {
         found.push(*wrong);
@@ -57,7 +57,7 @@ fn missing(directory: &Path) -> Option<Diagnostic> {
 
 /// That the default directory of manifests is missing is worth a note only: nobody asked for it.
 fn unless_chosen(settings: &Settings, found: Diagnostic) -> Diagnostic {
-    let is_missing_default = !settings.named.manifests && settings.manifests.contains(&found.file);
+    let is_missing_default = !settings.explicit.manifests && settings.manifests.contains(&found.file);
     match found.severity {
         Severity::Warning if is_missing_default => Diagnostic { severity: Severity::Note, ..found },
         _ => found,

@@ -27,8 +27,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let Arguments { overrides, command } = match arguments::read(arguments) {
         Ok(arguments) => arguments,
         Err(Unreadable::CommandLine(error)) => return print(&error),
-        Err(Unreadable::Variable(wrong)) => {
-            diagnostic::print(&[*wrong]);
+        Err(Unreadable::Variables(wrong)) => {
+            diagnostic::print(&wrong);
             return Exit::Configuration;
         }
     };

@@ -86,9 +86,14 @@ pub(super) fn explain(error: &StartError) -> (Diagnostic, Exit) {
         (_, StartError::State(_)) => ("", Exit::Configuration),
         (_, StartError::Domain(_)) => ("shorten it", Exit::Configuration),
         (_, StartError::Forward(_)) => ("", Exit::Configuration),
-        (_, StartError::Listen(_) | StartError::System { .. } | StartError::Certificate(_) | StartError::Token(_)) => {
-            ("", Exit::Internal)
-        }
+        (
+            _,
+            StartError::Listen(_)
+            | StartError::System { .. }
+            | StartError::Thread { .. }
+            | StartError::Certificate(_)
+            | StartError::Token(_),
+        ) => ("", Exit::Internal),
     };
     (Diagnostic::error(Path::new(""), error.to_string()).help(help), code)
 }

@@ -48,8 +48,8 @@ pub(super) fn load(source: Source<'_>, node: &Node) -> Result<Loaded, Vec<Diagno
     let mut settings = Settings { encrypted, ..settings };
     checked.host_path_root(&settings);
     resolve_paths(&checked, &mut settings);
-    settings.named.manifests = checked.has("manifests");
-    settings.named.zones = checked.has("zones");
+    settings.explicit.manifests = checked.has("manifests");
+    settings.explicit.zones = checked.has("zones");
     let Raw { tls, reverse_zones, transfer: Joined((transfer, keys)) } = raw;
     settings.tls = encrypted::source(&mut checked, tls);
     settings.transfer = TransferPolicy { keys: checked.transfer_keys(keys), ..transfer };

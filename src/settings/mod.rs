@@ -132,7 +132,7 @@ options! {
         /// Where the settings came from; `None` for built-in defaults.
         pub file: Option<PathBuf> = None;
         /// What file, environment or command line name.
-        pub named: Named = Named::default();
+        pub explicit: ExplicitPaths = ExplicitPaths::default();
         /// Addresses served over TLS, HTTPS and QUIC (keys of their own in the file); none by default.
         pub encrypted: Encrypted = Encrypted::default();
     }
@@ -140,7 +140,7 @@ options! {
 
 /// What file, environment or command line name, where it matters that it is no default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Named {
+pub struct ExplicitPaths {
     /// The directories of manifests; those by default may be missing.
     pub manifests: bool,
     /// The directory of static zones; the one by default may be missing.
@@ -244,10 +244,10 @@ impl Settings {
             forward,
         } = overrides;
         if !manifests.is_empty() {
-            (self.manifests, self.named.manifests) = (manifests, true);
+            (self.manifests, self.explicit.manifests) = (manifests, true);
         }
         if let Some(zones) = zones {
-            (self.zones, self.named.zones) = (zones, true);
+            (self.zones, self.explicit.zones) = (zones, true);
         }
         for (lists, into) in [
             (listen, &mut self.listen),

@@ -513,7 +513,7 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
         for (key, place, node) in self.entries.by_ref() {
             let is_known = self.fields.is_none_or(|fields| fields.contains(&key.as_str()));
-            // A key of the settings with nothing behind it has its default.
+            // A key of the settings without a value has its default.
             let is_unset = self.fields.is_some()
                 && self.decoder.attempt.unknown == UnknownFields::Deny
                 && node.value == Value::Null;

@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
-    app::{controller_settings, simulated, surroundings, zones},
+    app::{
+        controller_settings,
+        messages::{self, ask},
+        simulated, surroundings, zones,
+    },
     name::Name,
     object,
+    runtime::simulated::Delays,
     settings::Settings,
     state::NAMED,
     wire::rdata::RecordType,
@@ -35,7 +40,7 @@ fn beginning(settings: &Settings) -> Loop {
     let specs = zones::specs(settings, &["127.0.0.1:53".parse().unwrap()], &serials).unwrap();
     let (publisher, _reader) = zone::channel(Snapshot::new(specs));
     let controller = Controller::new(controller_settings(settings), simulated(settings));
-    Loop::new(controller, publisher, scan::channel().0, surroundings(settings), Arc::default())
+    Loop::new(controller, publisher, messages::scans().0, surroundings(settings), Arc::default())
 }
 
 fn apply(control_loop: &mut Loop, kind: Kind, name: &str, spec: Value, now: Timestamp) {
@@ -159,7 +164,7 @@ fn a_clock_that_was_ahead_delays_nothing() {
             }
         }
     };
-    let (requests, requested) = channel();
+    let (requests, requested) = messages::requests();
     let control_loop = std::thread::spawn(move || run.run(&requested, clock));
     let pod = json!({"metadata": {"name": "one", "namespace": "default"},
                      "spec": {"containers": [{"name": "a", "image": "a"}]}});

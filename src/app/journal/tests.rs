@@ -5,8 +5,12 @@ use super::*;
 use crate::{
     app::{
         Server,
-        control::{self, Due, Loop, Request},
-        controller_settings, scan, simulated, surroundings, zones,
+        control::Loop,
+        controller_settings,
+        messages::{self, Due, Request},
+        simulated, surroundings,
+        thread::Thread,
+        zones,
     },
     controller::{Controller, Event},
     object::{Kind, Object},
@@ -353,8 +357,8 @@ fn a_slow_disk_delays_no_publication() {
     let specs = zones::specs(&settings, &["127.0.0.1:53".parse().unwrap()], &[]).unwrap();
     let (publisher, reader) = zone::channel(Snapshot::new(specs));
     let controller = Controller::new(controller_settings(&settings), simulated(&settings));
-    let (scans, _scanned) = scan::channel();
-    let (requests, requested) = control::channel();
+    let (scans, _scanned) = messages::scans();
+    let (requests, requested) = messages::requests();
     let mut control_loop = Loop::new(controller, publisher, scans, surroundings(&settings), Arc::default());
     control_loop.record_in(bench.journal.take().unwrap());
     let mut clock = crate::app::clock::Clock::new();
@@ -366,7 +370,7 @@ fn a_slow_disk_delays_no_publication() {
             .unwrap();
         replied
     };
-    let objects = || control::ask(&requests, |reply| Request::Objects(Kind::Service, reply)).unwrap().len();
+    let objects = || messages::ask(&requests, |reply| Request::Objects(Kind::Service, reply)).unwrap().len();
     let domain = &settings.cluster_domain.first;
     let serial = || reader.load().serials().into_iter().find(|(origin, _)| origin == domain).unwrap().1;
 
@@ -404,8 +408,8 @@ fn a_server_without_its_journal_has_failed() {
     assert!(!server.failed() && !server.control().is_degraded());
     let ended = std::thread::spawn(|| {});
     eventually("ended", || ended.is_finished());
-    let journal = server.journal_thread.replace(ended);
+    let journal = server.running.journal.replace(Thread::new("journal", ended, || {}));
     assert!(server.failed());
     drop(server);
-    journal.unwrap().join().unwrap();
+    drop(journal);
 }
