@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-const STATUSES: [u16; 17] = [200, 201, 202, 304, 400, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 500, 503];
+const STATUSES: [u16; 17] = [200, 201, 202, 304, 400, 403, 404, 405, 406, 409, 410, 413, 415, 422, 429, 503, 504];
 /// Inputs beyond this only take time.
 const LARGEST: usize = 16 << 10;
 /// Requests of one input that are carried out.
@@ -146,7 +146,6 @@ fn run(api: &Alone, input: &[u8]) {
     if status >= 400 && status != 503 {
         let said = json.as_ref().expect("a Status");
         assert_eq!((said["kind"].as_str(), said["code"].as_u64()), (Some("Status"), Some(status.into())));
-        assert!(status != 500, "{said}");
     }
     assert!(api.octets() < BUDGET / 4, "{} octets are still taken", api.octets());
     let target = String::from_utf8_lossy(target);

@@ -45,7 +45,10 @@ fn server_side(kind: &str, live: &Value, applied: &Value) {
     let _ = apply(kind, Some(live), applied, "fuzz", false, now);
     let Ok(once) = apply(kind, None, applied, "fuzz", false, now) else { return };
     let twice = apply(kind, Some(&once), applied, "fuzz", false, now).expect("nobody else manages it");
-    assert_eq!(once, twice);
+    // Who says nothing that can be owned (an empty list) is not known afterwards, and what there is was there before it.
+    if once.pointer("/metadata/managedFields").is_some() {
+        assert_eq!(once, twice);
+    }
     let mut forced = apply(kind, Some(live), applied, "fuzz", true, now).expect("it was applied before");
     track(kind, Some(live), &mut forced, "fuzz", Some("status"), now);
 }

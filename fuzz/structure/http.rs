@@ -50,7 +50,6 @@ const PARAMETERS: &[&str] = &[
     "watch=true",
     "resourceVersion=0",
     "resourceVersion=1",
-    "resourceVersion=99999999999999",
     "resourceVersionMatch=NotOlderThan",
     "resourceVersionMatch=Exact",
     "allowWatchBookmarks=true",
