@@ -33,7 +33,10 @@ pub(super) fn fit(settings: &Settings, descriptors: Option<usize>) -> (Settings,
     let Some(descriptors) = descriptors else { return (fitted, Vec::new()) };
     let encrypted = &settings.encrypted;
     let listeners = settings.listen.len() * (settings.limits.udp_threads + 1)
-        + [&encrypted.tls, &encrypted.https, &encrypted.quic].iter().map(|list| list.len()).sum::<usize>()
+        + [&encrypted.tls, &encrypted.https, &encrypted.quic, &encrypted.http3]
+            .iter()
+            .map(|list| list.len())
+            .sum::<usize>()
         + 2;
     let left = descriptors.saturating_sub(OWN + listeners);
     let dns = left - left / NOT_DNS;

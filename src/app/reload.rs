@@ -207,11 +207,12 @@ fn merge(old: &Settings, new: Settings) -> Merged {
 
 fn merge_encrypted(old: &Encrypted, new: Encrypted, waiting: &mut Vec<&'static str>) -> Encrypted {
     // As above.
-    let Encrypted { tls, https, quic, certificate } = new;
+    let Encrypted { tls, https, quic, http3, certificate } = new;
     Encrypted {
         tls: keep("listenTls", &old.tls, &tls, waiting),
         https: keep("listenHttps", &old.https, &https, waiting),
         quic: keep("listenQuic", &old.quic, &quic, waiting),
+        http3: keep("listenHttp3", &old.http3, &http3, waiting),
         certificate: keep("tls", &old.certificate, &certificate, waiting),
     }
 }
@@ -315,8 +316,8 @@ mod tests {
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
             ("listenTls: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n", &["listenTls", "tls"]),
             (
-                "listenHttps: [\"127.0.0.1:0\"]\nlistenQuic: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n",
-                &["listenHttps", "listenQuic", "tls"],
+                "listenHttps: [\"127.0.0.1:0\"]\nlistenQuic: [\"127.0.0.1:0\"]\nlistenHttp3: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n",
+                &["listenHttps", "listenQuic", "listenHttp3", "tls"],
             ),
             (
                 "limits: {tlsHandshake: 1s, queriesPerConnection: 7, httpsStreams: 8}\n",

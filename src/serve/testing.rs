@@ -99,6 +99,7 @@ pub(super) fn serve_encrypted_behind(
     let listen = match transport {
         Transport::Tls => Encrypted { tls: any, ..Encrypted::default() },
         Transport::Https => Encrypted { https: any, ..Encrypted::default() },
+        Transport::Http3 => Encrypted { http3: any, ..Encrypted::default() },
         _ => Encrypted { quic: any, ..Encrypted::default() },
     };
     let certificate = Certificate::open(&CertificateSource::SelfSigned(vec!["localhost".to_owned()])).unwrap();

@@ -24,6 +24,8 @@ pub struct Encrypted {
     pub https: Vec<SocketAddr>,
     /// DNS over QUIC (RFC 9250).
     pub quic: Vec<SocketAddr>,
+    /// DNS over HTTP/3 (RFC 8484 over RFC 9114).
+    pub http3: Vec<SocketAddr>,
     /// What is shown to clients; `None` only where there are no addresses.
     pub certificate: Option<CertificateSource>,
 }
@@ -54,7 +56,7 @@ pub(super) struct FileTls {
 impl Encrypted {
     /// Whether there is anything to be served.
     pub fn is_empty(&self) -> bool {
-        self.tls.is_empty() && self.https.is_empty() && self.quic.is_empty()
+        self.tls.is_empty() && self.https.is_empty() && self.quic.is_empty() && self.http3.is_empty()
     }
 }
 
@@ -123,7 +125,12 @@ pub(super) fn without_certificate(settings: &Settings) -> Option<Diagnostic> {
     if encrypted.is_empty() || encrypted.certificate.is_some() {
         return None;
     }
-    let lists = [("listenTls", &encrypted.tls), ("listenHttps", &encrypted.https), ("listenQuic", &encrypted.quic)];
+    let lists = [
+        ("listenTls", &encrypted.tls),
+        ("listenHttps", &encrypted.https),
+        ("listenQuic", &encrypted.quic),
+        ("listenHttp3", &encrypted.http3),
+    ];
     let keys: Vec<&str> = lists.iter().filter(|(_, list)| !list.is_empty()).map(|(key, _)| *key).collect();
     let file = settings.file.clone().unwrap_or_default();
     let message = format!("there is no certificate for {}", keys.join(", "));
