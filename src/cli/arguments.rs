@@ -142,6 +142,9 @@ pub(super) struct Flags {
     /// Address to serve over QUIC; repeatable [env: HEADLESS_DNS_LISTEN_QUIC]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     listen_quic: Vec<SocketAddr>,
+    /// Address to serve over HTTP/3, at /dns-query; repeatable [env: HEADLESS_DNS_LISTEN_HTTP3]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    listen_http3: Vec<SocketAddr>,
     /// Address of metrics, health and waiting over HTTP, or `none` [env: HEADLESS_DNS_METRICS_LISTEN]
     #[arg(long, value_name = "ADDR:PORT")]
     metrics_listen: Option<OptionalAddress>,
@@ -179,6 +182,7 @@ impl Flags {
             mut listen_tls,
             mut listen_https,
             mut listen_quic,
+            mut listen_http3,
             metrics_listen,
             api_listen,
             mut cluster_domain,
@@ -190,6 +194,7 @@ impl Flags {
         listen_tls.extend(behind.listen_tls);
         listen_https.extend(behind.listen_https);
         listen_quic.extend(behind.listen_quic);
+        listen_http3.extend(behind.listen_http3);
         forward.extend(behind.forward);
         cluster_domain.extend(behind.cluster_domain);
         Flags {
@@ -200,6 +205,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             metrics_listen: behind.metrics_listen.or(metrics_listen),
             api_listen: behind.api_listen.or(api_listen),
             cluster_domain,
@@ -217,6 +223,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             metrics_listen,
             api_listen,
             cluster_domain,
@@ -231,6 +238,7 @@ impl Flags {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             metrics_listen,
             api_listen,
             cluster_domain,

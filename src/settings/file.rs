@@ -32,6 +32,7 @@ pub(super) struct FileSettings {
     pub listen_tls: Option<Vec<Text<SocketAddr>>>,
     pub listen_https: Option<Vec<Text<SocketAddr>>>,
     pub listen_quic: Option<Vec<Text<SocketAddr>>>,
+    pub listen_http3: Option<Vec<Text<SocketAddr>>>,
     pub tls: Option<encrypted::FileTls>,
     pub proxy_protocol: Option<FileProxyProtocol>,
     pub cookies: Option<FileCookies>,
@@ -177,6 +178,7 @@ pub(super) fn apply(
         listen_tls,
         listen_https,
         listen_quic,
+        listen_http3,
         tls,
         proxy_protocol,
         cookies,
@@ -212,9 +214,14 @@ pub(super) fn apply(
     if let Some(listen) = listen {
         settings.listen = checked.listen(listen);
     }
-    let lists = [("listenTls", listen_tls), ("listenHttps", listen_https), ("listenQuic", listen_quic)];
+    let lists = [
+        ("listenTls", listen_tls),
+        ("listenHttps", listen_https),
+        ("listenQuic", listen_quic),
+        ("listenHttp3", listen_http3),
+    ];
     let encrypted = &mut settings.encrypted;
-    let into = [&mut encrypted.tls, &mut encrypted.https, &mut encrypted.quic];
+    let into = [&mut encrypted.tls, &mut encrypted.https, &mut encrypted.quic, &mut encrypted.http3];
     for ((key, list), into) in lists.into_iter().zip(into) {
         if let Some(list) = list {
             *into = encrypted::addresses(&mut checked, key, list);

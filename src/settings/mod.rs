@@ -49,8 +49,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// Addresses served over UDP and TCP.
     pub listen: Vec<SocketAddr>,
-    /// Addresses served over TLS, HTTPS and QUIC (`listenTls`, `listenHttps`, `listenQuic` in the file), with their
-    /// certificate (`tls`); none by default.
+    /// Addresses served over TLS, HTTPS, QUIC and HTTP/3 (`listenTls`, `listenHttps`, `listenQuic`, `listenHttp3` in the
+    /// file), with their certificate (`tls`); none by default.
     pub encrypted: Encrypted,
     /// Who begins connections and datagrams with a header of the PROXY protocol; nobody by default.
     pub proxy_protocol: ProxyProtocol,
@@ -309,6 +309,7 @@ impl Settings {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             metrics_listen,
             api_listen,
             cluster_domain,
@@ -325,9 +326,12 @@ impl Settings {
             settings.listen = listen;
         }
         let encrypted = &mut settings.encrypted;
-        for (list, into) in
-            [(listen_tls, &mut encrypted.tls), (listen_https, &mut encrypted.https), (listen_quic, &mut encrypted.quic)]
-        {
+        for (list, into) in [
+            (listen_tls, &mut encrypted.tls),
+            (listen_https, &mut encrypted.https),
+            (listen_quic, &mut encrypted.quic),
+            (listen_http3, &mut encrypted.http3),
+        ] {
             if !list.is_empty() {
                 *into = list;
             }

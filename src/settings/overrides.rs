@@ -25,6 +25,8 @@ pub struct Overrides {
     pub listen_https: Vec<SocketAddr>,
     /// `--listen-quic`, repeatable.
     pub listen_quic: Vec<SocketAddr>,
+    /// `--listen-http3`, repeatable.
+    pub listen_http3: Vec<SocketAddr>,
     /// `--metrics-listen`.
     pub metrics_listen: Option<OptionalAddress>,
     /// `--api-listen`.
@@ -41,8 +43,8 @@ impl Overrides {
     /// Fills what no flag has set from environment variables; an empty variable is as good as none.
     ///
     /// `HEADLESS_DNS_CONFIG`, `_MANIFESTS` (directories separated as in `PATH`), `_ZONES`, `_LISTEN`, `_LISTEN_TLS`,
-    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC` (addresses separated by commas), `_METRICS_LISTEN`, `_API_LISTEN`, `_CLUSTER_DOMAIN`,
-    /// `_FORWARD` (both separated by commas) and `_STATE_DIR`.
+    /// `_LISTEN_HTTPS`, `_LISTEN_QUIC`, `_LISTEN_HTTP3` (addresses separated by commas), `_METRICS_LISTEN`, `_API_LISTEN`,
+    /// `_CLUSTER_DOMAIN`, `_FORWARD` (both separated by commas) and `_STATE_DIR`.
     ///
     /// # Errors
     /// One diagnostic for each variable that cannot be read, with the variable in the place of the file.
@@ -61,6 +63,7 @@ impl Overrides {
             (LISTEN_TLS, self.listen_tls),
             (LISTEN_HTTPS, self.listen_https),
             (LISTEN_QUIC, self.listen_quic),
+            (LISTEN_HTTP3, self.listen_http3),
         ];
         let texts = lists.map(|(name, list)| (name, text(name).filter(|_| list.is_empty()), list));
         let domains = text(CLUSTER_DOMAIN).filter(|_| self.cluster_domain.is_empty());
@@ -71,7 +74,7 @@ impl Overrides {
             true => text(FORWARD).iter().flat_map(|text| text.split(',')).map(|part| part.trim().to_owned()).collect(),
         };
         wrong.extend(parse_upstreams(&forward).err().map(|message| Diagnostic::error(Path::new(FORWARD), message)));
-        let [listen, listen_tls, listen_https, listen_quic] = texts.map(|(name, text, mut list)| {
+        let [listen, listen_tls, listen_https, listen_quic, listen_http3] = texts.map(|(name, text, mut list)| {
             let parts = text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|part| !part.is_empty());
             for part in parts {
                 match parse_listen(part) {
@@ -111,6 +114,7 @@ impl Overrides {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             cluster_domain,
             metrics_listen,
             api_listen,
@@ -128,6 +132,7 @@ const LISTEN: &str = "HEADLESS_DNS_LISTEN";
 const LISTEN_TLS: &str = "HEADLESS_DNS_LISTEN_TLS";
 const LISTEN_HTTPS: &str = "HEADLESS_DNS_LISTEN_HTTPS";
 const LISTEN_QUIC: &str = "HEADLESS_DNS_LISTEN_QUIC";
+const LISTEN_HTTP3: &str = "HEADLESS_DNS_LISTEN_HTTP3";
 const METRICS_LISTEN: &str = "HEADLESS_DNS_METRICS_LISTEN";
 const API_LISTEN: &str = "HEADLESS_DNS_API_LISTEN";
 const CLUSTER_DOMAIN: &str = "HEADLESS_DNS_CLUSTER_DOMAIN";

@@ -74,6 +74,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         listen_tls: Some(_),
         listen_https: Some(_),
         listen_quic: Some(_),
+        listen_http3: Some(_),
         tls: Some(FileTls { certificate: Some(_), key: Some(_), self_signed: Some(_) }),
         proxy_protocol: Some(FileProxyProtocol { from: Some(_) }),
         cookies: Some(FileCookies { secret_file: Some(_), required: Some(_) }),
@@ -536,6 +537,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
             "HEADLESS_DNS_LISTEN_TLS" => "127.0.0.1:4",
             "HEADLESS_DNS_LISTEN_HTTPS" => "127.0.0.1:5,127.0.0.1:6",
             "HEADLESS_DNS_LISTEN_QUIC" => "127.0.0.1:7",
+            "HEADLESS_DNS_LISTEN_HTTP3" => "127.0.0.1:10",
             "HEADLESS_DNS_MANIFESTS" => "e1:e2",
             "HEADLESS_DNS_ZONES" => "ez",
             "HEADLESS_DNS_CLUSTER_DOMAIN" => "an.environment, a.second,",
@@ -559,12 +561,12 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(from_environment.file, Some(file.clone()));
     assert_eq!(from_environment.listen, ["127.0.0.1:2".parse().unwrap(), "[::1]:2".parse().unwrap()]);
     let encrypted = |settings: &Settings| {
-        let Encrypted { tls, https, quic, certificate } = settings.encrypted.clone();
+        let Encrypted { tls, https, quic, http3, certificate } = settings.encrypted.clone();
         assert_eq!(certificate, Some(CertificateSource::SelfSigned(vec!["a.test".to_owned()])));
-        [tls, https, quic].map(|list| list.iter().map(SocketAddr::port).collect::<Vec<u16>>())
+        [tls, https, quic, http3].map(|list| list.iter().map(SocketAddr::port).collect::<Vec<u16>>())
     };
-    assert_eq!(encrypted(&only_file), [[0_u16; 0]; 3]);
-    assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7]]);
+    assert_eq!(encrypted(&only_file), [[0_u16; 0]; 4]);
+    assert_eq!(encrypted(&from_environment), [vec![4], vec![5, 6], vec![7], vec![10]]);
     assert_eq!(from_environment.manifests, [PathBuf::from("e1"), PathBuf::from("e2")]);
     assert_eq!(from_environment.metrics_listen, Some("127.0.0.1:6".parse().unwrap()));
     assert_eq!(from_environment.api_listen, None);
@@ -582,6 +584,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         listen_tls: vec!["127.0.0.1:8".parse().unwrap()],
         listen_https: Vec::new(),
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
+        listen_http3: vec!["127.0.0.1:11".parse().unwrap()],
         cluster_domain: vec!["a.flag".to_string(), "b.flag".to_string()],
         metrics_listen: Some(OptionalAddress(None)),
         api_listen: Some(OptionalAddress(Some("127.0.0.1:7".parse().unwrap()))),
@@ -589,7 +592,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         forward: vec!["none".to_string()],
     });
     assert_eq!(from_flags.listen, ["127.0.0.1:3".parse().unwrap()]);
-    assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9]]);
+    assert_eq!(encrypted(&from_flags), [vec![8], vec![5, 6], vec![9], vec![11]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.metrics_listen, None);
     assert_eq!(from_flags.api_listen, Some("127.0.0.1:7".parse().unwrap()));
