@@ -36,11 +36,14 @@ pub enum Transport {
     Https,
     /// QUIC (RFC 9250).
     Quic,
+    /// HTTP/3 (RFC 8484 over RFC 9114).
+    Http3,
 }
 
 impl Transport {
     /// All of them.
-    pub const ALL: [Transport; 5] = [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic];
+    pub const ALL: [Transport; 6] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic, Transport::Http3];
 
     /// Whether a reply may have 65,535 octets and need never be truncated.
     pub fn is_stream(self) -> bool {
@@ -49,10 +52,10 @@ impl Transport {
 
     /// Whether nobody on the way can read along, so that padding makes sense (RFC 7830).
     pub fn is_encrypted(self) -> bool {
-        matches!(self, Transport::Tls | Transport::Https | Transport::Quic)
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic | Transport::Http3)
     }
 
-    /// `udp`, `tcp`, `tls`, `https`, `quic`: for logs and metrics.
+    /// `udp`, `tcp`, `tls`, `https`, `quic`, `http3`: for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Transport::Udp => "udp",
@@ -60,6 +63,7 @@ impl Transport {
             Transport::Tls => "tls",
             Transport::Https => "https",
             Transport::Quic => "quic",
+            Transport::Http3 => "http3",
         }
     }
 }
@@ -252,7 +256,8 @@ fn reply_edns<'a>(request: Request<'_>, edns: Edns, cookie: Option<&'a Answered>
     }
 }
 
-/// Whether a transport has a connection of ours to keep: not HTTPS, which has its own means, nor QUIC (RFC 9250 §5.5.2).
+/// Whether a transport has a connection of ours to keep: not HTTPS and HTTP/3, which have their own means, nor QUIC
+/// (RFC 9250 §5.5.2).
 fn may_keep(transport: Transport) -> bool {
     matches!(transport, Transport::Tcp | Transport::Tls)
 }

@@ -1,8 +1,17 @@
-//! DNS over TLS, HTTPS and QUIC against the real program, asked with the clients that people use.
+//! DNS over TLS, HTTPS, QUIC and HTTP/3 against the real program, asked with the clients that people use.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
+use futures::StreamExt;
+use hickory_net::{
+    h3::H3ClientStream,
+    proto::{
+        op::{DnsRequest, DnsRequestOptions, Message, Query},
+        rr::{Name, RecordType},
+    },
+    xfer::DnsRequestSender,
+};
 use rustls::crypto::ring::default_provider;
 use std::{
     fs,
@@ -28,6 +37,7 @@ struct Served {
     tls: SocketAddr,
     https: SocketAddr,
     quic: SocketAddr,
+    http3: SocketAddr,
 }
 
 impl Served {
@@ -35,7 +45,7 @@ impl Served {
         let settings = directory.join("settings.yaml");
         let text = format!(
             "listenTls: ['127.0.0.1:0']\nlistenHttps: ['127.0.0.1:0']\nlistenQuic: ['127.0.0.1:0']\n\
-             watch: {{rescan: 100ms}}\ntls: {{{tls}}}\n"
+             listenHttp3: ['127.0.0.1:0']\nwatch: {{rescan: 100ms}}\ntls: {{{tls}}}\n"
         );
         fs::write(&settings, text).unwrap();
         let mut command = command();
@@ -47,8 +57,8 @@ impl Served {
             let line = stdout.lines().find_map(|line| line.strip_prefix(&mark)).unwrap();
             line.split(' ').next().unwrap().parse().unwrap()
         };
-        let (tls, https, quic) = (address("tls"), address("https"), address("quic"));
-        Served { program, tls, https, quic }
+        let (tls, https, quic, http3) = (address("tls"), address("https"), address("quic"), address("http3"));
+        Served { program, tls, https, quic, http3 }
     }
 
     /// The printed hash of a self-signed certificate.
@@ -132,10 +142,12 @@ fn curl_gets_the_statuses_of_http() {
     let pin = format!("sha256//{}", served.pin());
     let data = format!("@{}", query.display());
     let message = "content-type: application/dns-message";
+    // Every response tells that there is HTTP/3, and where.
+    let http3 = format!("alt-svc: h3=\":{}\"; ma=86400", served.http3.port());
     // Arguments; what is in the head of the response.
     let rows: [(&[&str], &[&str]); 14] = [
-        (&[&get], &["HTTP/2 200", "content-type: application/dns-message", "cache-control: max-age="]),
-        (&[&get, "--http1.1"], &["HTTP/1.1 200"]),
+        (&[&get], &["HTTP/2 200", "content-type: application/dns-message", "cache-control: max-age=", &http3]),
+        (&[&get, "--http1.1"], &["HTTP/1.1 200", &http3]),
         (&["-H", message, "--data-binary", &data, &url], &["HTTP/2 200", "content-type: application/dns-message"]),
         // Errors of DNS are none of HTTP, and a negative answer holds for as long as its SOA says.
         (&[&nothing], &["HTTP/2 200", "cache-control: max-age=1"]),
@@ -194,15 +206,62 @@ fn make(certificate: &Path, key: &Path) -> Vec<u8> {
     made.cert.der().to_vec()
 }
 
-/// The certificate that a client is shown; it has to be the one that it trusts.
-fn shown(server: SocketAddr, trusted: &[u8]) -> Result<(), String> {
+/// How a client shakes hands that trusts one certificate.
+fn trusting(certificate: &[u8]) -> rustls::ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(trusted.to_vec().into()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    roots.add(certificate.to_vec().into()).unwrap();
+    rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_no_client_auth()
+}
+
+/// What hickory's client of HTTP/3 gets for each question, on one connection.
+fn over_http3(server: SocketAddr, trusted: &[u8], questions: &[(&str, RecordType)]) -> Result<Vec<Message>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = H3ClientStream::builder().crypto_config(trusting(trusted)).request_timeout(PATIENCE);
+        let client = client.build(server, "localhost".into(), "/dns-query".into()).await;
+        let mut client = client.map_err(|error| error.to_string())?;
+        let mut replies = Vec::new();
+        for &(name, kind) in questions {
+            let query = Query::query(Name::from_ascii(name).unwrap(), kind);
+            let mut sent = client.send_message(DnsRequest::from_query(query, DnsRequestOptions::default()));
+            let reply = sent.next().await.ok_or("there is no reply")?.map_err(|error| error.to_string())?;
+            replies.push(Message::clone(&reply));
+        }
+        Ok(replies)
+    })
+}
+
+#[test]
+fn hickory_asks_over_http_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = make(&directory.path().join("tls.crt"), &directory.path().join("tls.key"));
+    let served = Served::start(directory.path(), "certificate: tls.crt, key: tls.key");
+    let questions = [
+        (NAME, RecordType::A),
+        (NAME, RecordType::AAAA),
+        ("no.cluster.local.", RecordType::A),
+        ("example.org.", RecordType::A),
+    ];
+    // RCODE and records of the answer.
+    let expected = [(0, 1), (0, 0), (3, 0), (5, 0)];
+    eventually("the pod's address", || {
+        let replies = over_http3(served.http3, &first, &questions)?;
+        let seen = replies.iter().map(|reply| (u16::from(reply.metadata.response_code), reply.answers.len()));
+        if seen.clone().eq(expected) { Ok(()) } else { Err(format!("{:?}", seen.collect::<Vec<_>>())) }
+    });
+    // The certificate is the one of the other transports, and renewed with it.
+    let second = make(&directory.path().join("tls.crt"), &directory.path().join("tls.key"));
+    eventually("the new certificate", || over_http3(served.http3, &second, &questions));
+    assert!(over_http3(served.http3, &first, &questions).is_err());
+}
+
+/// The certificate that a client is shown; it has to be the one that it trusts.
+fn shown(server: SocketAddr, trusted: &[u8]) -> Result<(), String> {
+    let config = trusting(trusted);
     let client = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -61,7 +61,12 @@ impl Scene {
         let mut sockets = Sockets::bind(&[free], &limits).unwrap();
         let plain = sockets.addresses()[0];
         let (certificate, clients) = encrypted::pair();
-        let listen = Encrypted { listen_tls: vec![free], listen_https: vec![free], listen_quic: vec![free] };
+        let listen = Encrypted {
+            listen_tls: vec![free],
+            listen_https: vec![free],
+            listen_quic: vec![free],
+            listen_http3: vec![free],
+        };
         sockets.bind_encrypted(&listen, certificate).unwrap();
         let encrypted = sockets.encrypted_addresses();
         let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()).synced());
@@ -92,6 +97,7 @@ impl Scene {
                 Transport::Tls => self.clients.tls(address, &packet).ok().flatten(),
                 Transport::Https => self.clients.https(address, &packet).ok().flatten(),
                 Transport::Quic => self.clients.quic(address, &packet),
+                Transport::Http3 => self.clients.http3(address, &packet).ok().flatten(),
                 _ => over_tcp(address, &packet),
             };
             reply.filter(|reply| reply[..2] == packet[..2] && reply[3] & 15 == 5).ok_or("none")
@@ -252,7 +258,16 @@ fn dns_keeps_its_descriptors() {
 #[test]
 fn a_flood_of_nonsense_over_quic() {
     let mut scene = Scene::new();
-    let address = scene.address(Transport::Quic);
+    for transport in [Transport::Quic, Transport::Http3] {
+        flood(scene.address(transport));
+        scene.check_stream(transport);
+    }
+    scene.check_udp();
+    assert!(!scene.serving.failed());
+}
+
+/// Datagrams of nonsense, half of which begin as a connection does.
+fn flood(address: SocketAddr) {
     let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut random = fastrand::Rng::with_seed(9250);
     for number in 0..2000 {
@@ -266,7 +281,4 @@ fn a_flood_of_nonsense_over_quic() {
         // Whatever the system does not take is no loss.
         let _ = flood.send_to(&datagram, address);
     }
-    scene.check_stream(Transport::Quic);
-    scene.check_udp();
-    assert!(!scene.serving.failed());
 }

@@ -169,8 +169,9 @@ mod tests {
             ("listen: [\"127.0.0.1:0\"]\nstateDirectory: none\n", &["listen", "stateDirectory"]),
             ("listenTls: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n", &["listenTls", "tls"]),
             (
-                "listenHttps: [\"127.0.0.1:0\"]\nlistenQuic: [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n",
-                &["listenHttps", "listenQuic", "tls"],
+                "listenHttps: [\"127.0.0.1:0\"]\nlistenQuic: [\"127.0.0.1:0\"]\nlistenHttp3: \
+                 [\"127.0.0.1:0\"]\ntls: {selfSigned: [a]}\n",
+                &["listenHttps", "listenQuic", "listenHttp3", "tls"],
             ),
             (
                 "limits: {tlsHandshake: 1s, queriesPerConnection: 7, httpsStreams: 8}\n",

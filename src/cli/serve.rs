@@ -121,7 +121,7 @@ fn banner(server: &Server) -> String {
         let _ = writeln!(out, "listening on udp+tcp {address}");
     }
     for (transport, address) in server.encrypted_addresses() {
-        let path = if *transport == Transport::Https { " at /dns-query" } else { "" };
+        let path = if matches!(transport, Transport::Https | Transport::Http3) { " at /dns-query" } else { "" };
         let _ = writeln!(out, "listening on {} {address}{path}", transport.name());
     }
     if let Some(pin) = server.self_signed() {

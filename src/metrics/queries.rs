@@ -138,12 +138,12 @@ fn limits(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
     )?;
     page.counter(
         "headless_dns_handshake_failures",
-        "Handshakes of TLS and QUIC that came to nothing.",
+        "Handshakes of TLS, QUIC and HTTP/3 that came to nothing.",
         streams(&counters.handshakes),
     )?;
     page.counter(
         "headless_dns_https_errors",
-        "HTTPS requests that got another status than 200.",
+        "Requests over HTTPS and HTTP/3 that got another status than 200, or none.",
         one(&counters.http_errors),
     )?;
     page.counter(

@@ -24,7 +24,7 @@ pub struct Counters {
     pub refused: PerTransport,
     /// Connections closed early to make room: for others, or because their messages held more memory than theirs.
     pub evicted: PerTransport,
-    /// Handshakes of TLS and QUIC that came to nothing: too slow, nothing in common, no TLS.
+    /// Handshakes of TLS, QUIC and HTTP/3 that came to nothing: too slow, nothing in common, no TLS.
     pub handshakes: PerTransport,
     /// Connections, over QUIC streams, given up because the client was too slow to send or to take.
     pub slow: PerTransport,
@@ -32,7 +32,7 @@ pub struct Counters {
     pub exhausted: PerTransport,
     /// Connections ended because the client broke a rule of the transport.
     pub protocol_errors: PerTransport,
-    /// HTTPS requests that got another status than 200.
+    /// Requests over HTTPS and HTTP/3 that got another status than 200, or none.
     pub http_errors: AtomicU64,
     /// QUIC clients that had to show that their address is their own.
     pub retries: AtomicU64,

@@ -4,8 +4,7 @@ mod exchange;
 #[cfg(test)]
 mod tests;
 
-use self::exchange::respond;
-pub(super) use self::exchange::respond_to;
+pub(super) use self::exchange::{Alternative, respond, respond_to};
 use super::{Counters, Shared, reply::Client};
 use crate::{
     connections::{Exchange, Place},
@@ -32,7 +31,7 @@ use tokio::{
 };
 
 /// Largest head of a request: the URL of a GET has most of it. Longer queries come by POST.
-const HEAD: u32 = 16 << 10;
+pub(super) const HEAD: u32 = 16 << 10;
 /// Most fields in the head of a request of HTTP/1.1; HTTP/2 counts their octets only.
 const FIELDS: usize = 64;
 /// What of replies may wait in memory for one stream of HTTP/2; the rest waits until the client takes it.

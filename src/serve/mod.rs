@@ -3,9 +3,10 @@
 //! UDP has one thread per socket, which receives a batch, answers it from one snapshot and sends the replies (`udp`).
 //! Everything with connections shares a small runtime with a task per connection: listeners of TCP (`tcp`), on whose
 //! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
-//! (`quic`). All of them come to their replies in the same way (`reply`), so that what a message means does not depend on
-//! what it came over; where proxies stand in front, `proxy` reads for whom they speak. What a stranger can make this room
-//! hold is bounded: [`Limits`] for the connections, the constants of each file for the buffers.
+//! (`quic`), on which messages go plainly or within HTTP/3 (`http3`). All of them come to their replies in the same way
+//! (`reply`), so that what a message means does not depend on what it came over; where proxies stand in front, `proxy` reads
+//! for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of
+//! each file for the buffers.
 
 mod alone;
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ mod batch;
 mod batch_portable;
 mod counters;
 pub mod frame;
+mod http3;
 mod https;
 mod options;
 mod pace;
@@ -49,6 +51,7 @@ use crate::{
     wire::cookie::Cookies,
     zone::{Reader, Snapshot},
 };
+use https::Alternative;
 use query_log::QueryLog;
 use rate_limit::RateLimiter;
 use rustls::server::ResolvesServerCert;
@@ -79,7 +82,7 @@ const IN_FLIGHT: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
 pub struct ListenError {
     /// The address asked for.
     pub address: SocketAddr,
-    /// `udp`, `tcp`, `tls`, `https` or `quic`.
+    /// `udp`, `tcp`, `tls`, `https`, `quic` or `http3`.
     pub transport: &'static str,
     /// What the system says.
     pub source: io::Error,
@@ -108,6 +111,8 @@ struct Beside {
     cookies: Option<Arc<Cookies>>,
     /// How many replies over UDP go to one neighbourhood; `None` for no limit.
     rate_limiter: Option<RateLimiter>,
+    /// What clients of HTTPS are told: that HTTP/3 is served as well.
+    alternative: Option<Alternative>,
 }
 
 impl Beside {
@@ -118,6 +123,7 @@ impl Beside {
             proxies: ProxyProtocol::default(),
             cookies: None,
             rate_limiter: None,
+            alternative: None,
         }
     }
 }
@@ -190,12 +196,14 @@ struct Shared {
     /// How clients' cookies are made and known.
     cookies: Option<Arc<Cookies>>,
     rate_limiter: Option<RateLimiter>,
+    /// The `alt-svc` of responses over HTTPS.
+    alternative: Option<Alternative>,
 }
 
 impl Shared {
     /// With the thread that writes the query log.
     fn new(reader: Reader, limits: Limits, answer: Answer, beside: Beside) -> io::Result<(Shared, JoinHandle<()>)> {
-        let Beside { forwarder, transfers, proxies, cookies, rate_limiter } = beside;
+        let Beside { forwarder, transfers, proxies, cookies, rate_limiter, alternative } = beside;
         let (query_log, thread) = QueryLog::start()?;
         let shared = Shared {
             reader,
@@ -211,6 +219,7 @@ impl Shared {
             proxies,
             cookies,
             rate_limiter,
+            alternative,
         };
         Ok((shared, thread))
     }
@@ -246,6 +255,8 @@ impl Sockets {
             }
         }
         self.certificate = Some(certificate);
+        let http3 = self.encrypted.iter().filter(|bound| bound.transport == Transport::Http3);
+        self.beside.alternative = Alternative::at(http3.map(|bound| bound.address.port()));
         Ok(())
     }
 
@@ -329,6 +340,7 @@ impl Sockets {
 enum Listener {
     Tcp(std::net::TcpListener, Speaks),
     Quic(std::net::UdpSocket, Arc<rustls::ServerConfig>),
+    Http3(std::net::UdpSocket, Arc<rustls::ServerConfig>),
 }
 
 impl Listener {
@@ -338,6 +350,9 @@ impl Listener {
                 Listener::Tcp(tcp, Speaks::Https(handshakes.https.clone()))
             }
             socket::Encrypted::Tcp(tcp) => Listener::Tcp(tcp, Speaks::Tls(handshakes.tls.clone())),
+            socket::Encrypted::Udp(udp) if bound.transport == Transport::Http3 => {
+                Listener::Http3(udp, Arc::clone(&handshakes.http3))
+            }
             socket::Encrypted::Udp(udp) => Listener::Quic(udp, Arc::clone(&handshakes.quic)),
         }
     }
@@ -365,8 +380,14 @@ fn listen(
                     accepting.spawn(tcp::accept(tcp, speaks, shared, Arc::clone(&over_tcp), stopped));
                 }
                 Listener::Quic(udp, crypto) => {
-                    let endpoint = quic::endpoint(udp, crypto, &shared)?;
-                    accepting.spawn(quic::accept(endpoint, shared, Arc::clone(&over_quic), stopped));
+                    let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS, &shared)?;
+                    let listening = quic::Listening { endpoint, transport: Transport::Quic, serve: quic::serve };
+                    accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
+                }
+                Listener::Http3(udp, crypto) => {
+                    let endpoint = quic::endpoint(udp, crypto, http3::UNI_STREAMS, &shared)?;
+                    let listening = quic::Listening { endpoint, transport: Transport::Http3, serve: http3::serve };
+                    accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
                 }
             }
         }

@@ -40,18 +40,18 @@ options! {
         /// How long a client may take to send a begun message or to take a reply, on every transport.
         #[serde(deserialize_with = "options::text")]
         pub tcp_slow: Duration = 5 * SECOND, SECOND / 100..=300 * SECOND;
-        /// How long the handshake of TLS or QUIC may take.
+        /// How long the handshake of TLS, QUIC or HTTP/3 may take.
         #[serde(deserialize_with = "options::text")]
         pub tls_handshake: Duration = 5 * SECOND, SECOND / 100..=300 * SECOND;
         /// Queries answered on one connection before it is closed, on every transport but UDP; 0 is no limit.
         pub queries_per_connection: u64 = 0;
         /// Requests at a time on one HTTP/2 connection.
         pub https_streams: u32 = 100, 1..=10_000;
-        /// Open QUIC connections in all.
+        /// Open connections of QUIC and HTTP/3 in all.
         pub quic_connections: usize = 1024, 1..=CONNECTIONS_MAX;
         /// Open QUIC connections of one source address.
         pub quic_connections_per_source: usize = 64, 1..=CONNECTIONS_MAX;
-        /// Queries at a time on one QUIC connection.
+        /// Queries at a time on one connection of QUIC or HTTP/3.
         pub quic_streams: u32 = 100, 1..=10_000;
     }
 }
@@ -69,17 +69,21 @@ options! {
         /// DNS over QUIC (RFC 9250).
         #[serde(deserialize_with = "options::list")]
         pub listen_quic: Vec<SocketAddr> = Vec::new();
+        /// DNS over HTTP/3 (RFC 8484 over RFC 9114).
+        #[serde(deserialize_with = "options::list")]
+        pub listen_http3: Vec<SocketAddr> = Vec::new();
     }
 }
 
 impl Encrypted {
     /// Each transport with its key in the settings and its addresses. Whatever goes through all transports goes through
     /// this.
-    pub fn lists(&self) -> [(Transport, &'static str, &[SocketAddr]); 3] {
+    pub fn lists(&self) -> [(Transport, &'static str, &[SocketAddr]); 4] {
         [
             (Transport::Tls, "listenTls", &self.listen_tls),
             (Transport::Https, "listenHttps", &self.listen_https),
             (Transport::Quic, "listenQuic", &self.listen_quic),
+            (Transport::Http3, "listenHttp3", &self.listen_http3),
         ]
     }
 

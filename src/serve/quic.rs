@@ -1,4 +1,5 @@
-//! DNS over QUIC (RFC 9250): one query and its replies on each stream that a client opens.
+//! QUIC (RFC 9000): endpoints and their connections; and DNS over it (RFC 9250), one query and its replies on each stream
+//! that a client opens.
 
 #[cfg(test)]
 mod tests;
@@ -49,13 +50,22 @@ mod code {
     pub(super) const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 }
 
-/// The end of a socket that speaks QUIC; needs to be made within the runtime.
-pub(super) fn endpoint(socket: UdpSocket, crypto: Arc<rustls::ServerConfig>, shared: &Shared) -> io::Result<Endpoint> {
+/// Streams in one direction that a client may open for DNS over QUIC (RFC 9250 §4.2): there is no use for any.
+pub(super) const UNI_STREAMS: u32 = 0;
+
+/// The end of a socket that speaks QUIC, with so many streams in one direction for each client; needs to be made within the
+/// runtime.
+pub(super) fn endpoint(
+    socket: UdpSocket,
+    crypto: Arc<rustls::ServerConfig>,
+    uni_streams: u32,
+    shared: &Shared,
+) -> io::Result<Endpoint> {
     let limits = &shared.limits;
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(limits.quic_streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(uni_streams))
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(QUERY as u32))
         .receive_window(VarInt::from_u32(RECEIVE))
@@ -72,22 +82,42 @@ pub(super) fn endpoint(socket: UdpSocket, crypto: Arc<rustls::ServerConfig>, sha
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
 }
 
+/// An endpoint, and what goes over its connections.
+pub(super) struct Listening<S> {
+    pub(super) endpoint: Endpoint,
+    pub(super) transport: Transport,
+    /// Serves one connection until its end.
+    pub(super) serve: S,
+}
+
 /// Accepts connections until the stop, then waits for them to end.
-pub(super) async fn accept(
-    endpoint: Endpoint,
+pub(super) async fn accept<S, F>(
+    Listening { endpoint, transport, serve }: Listening<S>,
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     mut stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    S: Fn(Connection, Place, Arc<Shared>, watch::Receiver<bool>) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => {
                     if let Some(incoming) = validated(incoming, &connections, &shared)
-                        && let Some(place) = admit(&connections, &incoming, &shared)
+                        && let Some(place) = admit(&connections, &incoming, transport, &shared)
                     {
-                        tasks.spawn(connection(incoming, place, Arc::clone(&shared), stopped.clone()));
+                        let (serve, shared, mut stopped) = (serve.clone(), Arc::clone(&shared), stopped.clone());
+                        tasks.spawn(async move {
+                            if let Some(connection) = handshake(incoming, &place, &shared, &mut stopped).await {
+                                let _open = Open::new(&shared, transport);
+                                serve(connection, place, shared, stopped).await;
+                            } else {
+                                Counters::count(shared.counters.handshakes.of(transport));
+                            }
+                        });
                     }
                 }
                 None => return Err(io::Error::other("a QUIC endpoint is lost")),
@@ -118,20 +148,21 @@ fn validated(incoming: Incoming, connections: &Connections, shared: &Shared) -> 
     incoming.retry().err().map(quinn::RetryError::into_incoming)
 }
 
-fn admit(connections: &Arc<Connections>, incoming: &Incoming, shared: &Shared) -> Option<Place> {
+fn admit(connections: &Arc<Connections>, incoming: &Incoming, transport: Transport, shared: &Shared) -> Option<Place> {
     let source = incoming.remote_address();
     match connections.admit(source.ip()) {
         Admission::Free(place) => Some(place),
         Admission::Evicted(place) => {
-            Counters::count(shared.counters.evicted.of(Transport::Quic));
+            Counters::count(shared.counters.evicted.of(transport));
             Some(place)
         }
         // Dropping it refuses it.
         Admission::Refused => {
-            if let Some(count) = Counters::count(shared.counters.refused.of(Transport::Quic)) {
+            if let Some(count) = Counters::count(shared.counters.refused.of(transport)) {
                 tracing::warn!(
                     count,
                     %source,
+                    transport = transport.name(),
                     "a QUIC connection was refused: all those allowed (limits.quicConnections, …PerSource) are busy"
                 );
             }
@@ -140,21 +171,28 @@ fn admit(connections: &Arc<Connections>, incoming: &Incoming, shared: &Shared) -
     }
 }
 
-/// The handshake, then one task for each stream, until the client has finished, is idle, or has to make room.
-async fn connection(incoming: Incoming, place: Place, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+/// A connection once client and server have shaken hands; `None` if that takes too long, fails, or has to make room.
+async fn handshake(
+    incoming: Incoming,
+    place: &Place,
+    shared: &Shared,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<Connection> {
+    tokio::select! {
+        outcome = timeout(shared.limits.tls_handshake, incoming) => outcome.ok()?.ok(),
+        () = place.evicted() => None,
+        _ = stopped.changed() => None,
+    }
+}
+
+/// One task for each stream, until the client has finished, is idle, or has to make room.
+pub(super) async fn serve(
+    connection: Connection,
+    place: Place,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let limits = &shared.limits;
-    let handshake = async {
-        tokio::select! {
-            outcome = timeout(limits.tls_handshake, incoming) => outcome.ok()?.ok(),
-            () = place.evicted() => None,
-            _ = stopped.changed() => None,
-        }
-    };
-    let Some(connection) = handshake.await else {
-        Counters::count(shared.counters.handshakes.of(Transport::Quic));
-        return;
-    };
-    let _open = Open::new(&shared, Transport::Quic);
     let mut streams = JoinSet::new();
     let mut asked = 0;
     let mut deadline = Instant::now() + limits.tcp_idle;

@@ -51,7 +51,7 @@ impl BoundEncrypted {
     pub(super) fn new(transport: Transport, address: SocketAddr) -> Result<BoundEncrypted, ListenError> {
         let refused = |source| ListenError { address, transport: transport.name(), source };
         let (socket, port) = match transport {
-            Transport::Quic => {
+            Transport::Quic | Transport::Http3 => {
                 let (udp, port) = quic_socket(address).map_err(refused)?;
                 (Encrypted::Udp(udp), port)
             }

@@ -90,6 +90,7 @@ pub(super) fn serve_encrypted_behind(
     let listen = match transport {
         Transport::Tls => Encrypted { listen_tls: any, ..Encrypted::default() },
         Transport::Https => Encrypted { listen_https: any, ..Encrypted::default() },
+        Transport::Http3 => Encrypted { listen_http3: any, ..Encrypted::default() },
         _ => Encrypted { listen_quic: any, ..Encrypted::default() },
     };
     let certificate = Certificate::open(&CertificateSource::SelfSigned(vec!["localhost".to_owned()])).unwrap();

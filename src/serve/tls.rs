@@ -1,4 +1,4 @@
-//! TLS (RFC 8446, RFC 5246) below DNS over TLS, HTTPS and QUIC: one certificate, and what is agreed on with ALPN.
+//! TLS (RFC 8446, RFC 5246) below DNS over TLS, HTTPS, QUIC and HTTP/3: one certificate, and what is agreed on with ALPN.
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +20,8 @@ const DOT: &[&[u8]] = &[b"dot"];
 const DOH: &[&[u8]] = &[b"h2", b"http/1.1"];
 /// ALPN of DNS over QUIC (RFC 9250 §4.1.1); QUIC demands one.
 const DOQ: &[&[u8]] = &[b"doq"];
+/// ALPN of HTTP/3 (RFC 9114 §3.1).
+const H3: &[&[u8]] = &[b"h3"];
 
 /// What of replies may wait encrypted for one client, in octets; one part of a reply more (16 KiB) is begun.
 const UNSENT: usize = 16 << 10;
@@ -30,6 +32,7 @@ pub(super) struct Handshakes {
     pub(super) tls: TlsAcceptor,
     pub(super) https: TlsAcceptor,
     pub(super) quic: Arc<ServerConfig>,
+    pub(super) http3: Arc<ServerConfig>,
 }
 
 impl Handshakes {
@@ -46,7 +49,12 @@ impl Handshakes {
             config.max_early_data_size = 0;
             Ok(Arc::new(config))
         };
-        Ok(Handshakes { tls: config(DOT, false)?.into(), https: config(DOH, false)?.into(), quic: config(DOQ, true)? })
+        Ok(Handshakes {
+            tls: config(DOT, false)?.into(),
+            https: config(DOH, false)?.into(),
+            quic: config(DOQ, true)?,
+            http3: config(H3, true)?,
+        })
     }
 }
 

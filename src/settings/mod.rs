@@ -237,6 +237,7 @@ impl Settings {
             listen_tls,
             listen_https,
             listen_quic,
+            listen_http3,
             metrics_listen,
             api_listen,
             cluster_domain,
@@ -254,6 +255,7 @@ impl Settings {
             (listen_tls, &mut self.encrypted.listen_tls),
             (listen_https, &mut self.encrypted.listen_https),
             (listen_quic, &mut self.encrypted.listen_quic),
+            (listen_http3, &mut self.encrypted.listen_http3),
         ] {
             if !lists.is_empty() {
                 *into = lists.into_iter().flat_map(|list| list.0).collect();

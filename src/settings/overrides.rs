@@ -30,6 +30,9 @@ pub struct Overrides {
     /// Address to serve over QUIC; repeatable
     #[arg(long, env = "HEADLESS_DNS_LISTEN_QUIC", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
     pub listen_quic: Vec<CommaSeparated<SocketAddr>>,
+    /// Address to serve over HTTP/3, at /dns-query; repeatable
+    #[arg(long, env = "HEADLESS_DNS_LISTEN_HTTP3", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
+    pub listen_http3: Vec<CommaSeparated<SocketAddr>>,
     /// Address of metrics, health and waiting over HTTP, or `none`
     #[arg(long, env = "HEADLESS_DNS_METRICS_LISTEN", hide_env_values = true, global = true, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<OptionalAddress>,

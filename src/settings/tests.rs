@@ -452,7 +452,7 @@ fn a_flag_wins_over_the_file() {
     let only_file = load(Overrides::default());
     assert_eq!(only_file.file, Some(file.clone()));
     assert_eq!(upstreams(&only_file), "192.0.2.1");
-    assert_eq!(encrypted(&only_file), [vec![], vec![5], vec![]]);
+    assert_eq!(encrypted(&only_file), [vec![], vec![5], vec![], vec![]]);
     assert_eq!(only_file.listen, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(only_file.state_directory, Some(directory.path().join("s")));
 
@@ -464,6 +464,7 @@ fn a_flag_wins_over_the_file() {
         listen_tls: vec!["127.0.0.1:8".parse().unwrap()],
         listen_https: Vec::new(),
         listen_quic: vec!["127.0.0.1:9".parse().unwrap()],
+        listen_http3: vec!["127.0.0.1:11".parse().unwrap()],
         cluster_domain: vec!["a.flag, b.flag,".parse().unwrap()],
         metrics_listen: Some(OptionalAddress(None)),
         api_listen: Some(OptionalAddress(Some("127.0.0.1:7".parse().unwrap()))),
@@ -471,7 +472,7 @@ fn a_flag_wins_over_the_file() {
         forward: vec!["none".parse().unwrap()],
     });
     assert_eq!(from_flags.listen.iter().map(SocketAddr::port).collect::<Vec<_>>(), [3, 4, 4]);
-    assert_eq!(encrypted(&from_flags), [vec![8], vec![5], vec![9]]);
+    assert_eq!(encrypted(&from_flags), [vec![8], vec![5], vec![9], vec![11]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);
     assert_eq!(from_flags.metrics_listen, None);
     assert_eq!(from_flags.api_listen, Some("127.0.0.1:7".parse().unwrap()));

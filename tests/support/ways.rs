@@ -52,8 +52,14 @@ pub fn within(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Ve
 /// Asks every way there is.
 pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
     let within = Transport::ALL.map(|transport| Reply {
-        way: ["in process, UDP", "in process, TCP", "in process, TLS", "in process, HTTPS", "in process, QUIC"]
-            [transport as usize],
+        way: [
+            "in process, UDP",
+            "in process, TCP",
+            "in process, TLS",
+            "in process, HTTPS",
+            "in process, QUIC",
+            "in process, HTTP/3",
+        ][transport as usize],
         transport,
         octets: within(snapshot, packet, Request::new(transport, UDP_PAYLOAD, 0)),
     });
@@ -65,6 +71,7 @@ pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
         Reply { way: "TLS", transport: Transport::Tls, octets: server.tls(packet) },
         Reply { way: "HTTPS", transport: Transport::Https, octets: server.https(packet) },
         Reply { way: "QUIC", transport: Transport::Quic, octets: server.quic(packet) },
+        Reply { way: "HTTP/3", transport: Transport::Http3, octets: server.http3(packet) },
     ];
     within.into_iter().chain(sockets).collect()
 }
@@ -86,7 +93,12 @@ fn server() -> MutexGuard<'static, Server> {
         let mut sockets = Sockets::bind(&[free], &limits).expect("a socket");
         let address = sockets.addresses()[0];
         let (certificate, clients) = encrypted::pair();
-        let listen = Encrypted { listen_tls: vec![free], listen_https: vec![free], listen_quic: vec![free] };
+        let listen = Encrypted {
+            listen_tls: vec![free],
+            listen_https: vec![free],
+            listen_quic: vec![free],
+            listen_http3: vec![free],
+        };
         sockets.bind_encrypted(&listen, certificate).expect("sockets");
         let encrypted = sockets.encrypted_addresses();
         let (publisher, reader) = zone::channel(Snapshot::new(Vec::new()));
@@ -138,6 +150,11 @@ impl Server {
     fn quic(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let address = self.encrypted(Transport::Quic);
         self.clients.quic(address, packet)
+    }
+
+    fn http3(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        let address = self.encrypted(Transport::Http3);
+        self.clients.http3(address, packet).expect("HTTP/3")
     }
 
     /// Asks on a connection of its own, whose end tells that nothing more comes: a reply that takes longer stands behind

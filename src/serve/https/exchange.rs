@@ -1,6 +1,7 @@
-//! One request of DNS over HTTPS and its response: where the query is in it, and which status tells what.
+//! One request of DNS over HTTPS or HTTP/3 and its response: where the query is in it, and which status tells what.
 
 use crate::{
+    answer::Transport,
     connections::Exchange,
     serve::{
         Counters, Shared,
@@ -13,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::{Body, Buf, Bytes},
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    header::{ACCEPT, ALLOW, ALT_SVC, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     http::request::Parts,
 };
 use std::{error::Error, time::Duration};
@@ -23,6 +24,9 @@ use tokio::time::timeout;
 pub(super) const PATH: &str = "/dns-query";
 /// The media type of a DNS message (RFC 8484 §6).
 const MESSAGE: &str = "application/dns-message";
+
+/// Seconds for which a client may remember that there is HTTP/3: those that RFC 7838 §3.1 takes where nothing is said.
+const ALTERNATIVE_AGE: u32 = 86_400;
 
 /// Why there is no answer: a status, and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,7 @@ impl AsRef<[u8]> for Untaken {
 
 /// The response to any request. The exchange is told when all of it is there, and what it holds until the client has taken
 /// the reply.
-pub(super) async fn respond<B>(
+pub(in crate::serve) async fn respond<B>(
     request: Request<B>,
     client: Client,
     shared: &Shared,
@@ -66,10 +70,29 @@ where
         Ok(query) => answer(query, client, shared, exchange).await,
         Err(refusal) => Err(refusal),
     };
-    outcome.unwrap_or_else(|refusal| {
+    let mut response = outcome.unwrap_or_else(|refusal| {
         Counters::count(&shared.counters.http_errors);
         refuse(refusal)
-    })
+    });
+    if let Some(Alternative(value)) = shared.alternative.as_ref().filter(|_| client.transport == Transport::Https) {
+        response.headers_mut().insert(ALT_SVC, value.clone());
+    }
+    response
+}
+
+/// The `alt-svc` of a response: that HTTP/3 is served as well, and where (RFC 9114 §3.1.1).
+#[derive(Debug, Clone)]
+pub(in crate::serve) struct Alternative(HeaderValue);
+
+impl Alternative {
+    /// At these ports of the name that the client asked; `None` for none.
+    pub(in crate::serve) fn at(ports: impl Iterator<Item = u16>) -> Option<Alternative> {
+        let mut services: Vec<String> = ports.map(|port| format!("h3=\":{port}\"; ma={ALTERNATIVE_AGE}")).collect();
+        // Several addresses may have one port.
+        services.sort_unstable();
+        services.dedup();
+        HeaderValue::try_from(services.join(", ")).ok().filter(|value| !value.is_empty()).map(Alternative)
+    }
 }
 
 /// The status and the body of the response to a request in pieces; `None` if they make none.

@@ -121,7 +121,7 @@ impl Transfers {
             Transport::Udp => incremental,
             Transport::Tcp | Transport::Quic => true,
             Transport::Tls => asked.client.agreed,
-            Transport::Https => false,
+            Transport::Https | Transport::Http3 => false,
         };
         if !possible || !self.allows(asked.client.source.ip(), asked.signer.map(Signer::key)) {
             return None;

@@ -252,6 +252,7 @@ fn transports() {
         (Transport::Tls, true, true),
         (Transport::Https, true, false),
         (Transport::Quic, true, true),
+        (Transport::Http3, true, false),
     ] {
         let client = Client { transport, source: "127.0.0.1:4000".parse().unwrap(), agreed };
         let asked = Asked { client, message: &message, signer: None };

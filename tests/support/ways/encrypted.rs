@@ -1,8 +1,13 @@
 //! Clients of the encrypted transports, which trust one certificate made for them.
 
 use super::{framed, the_one_message};
+use h3::client::SendRequest;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, StatusCode, body::Bytes, client::conn::http2};
+use hyper::{
+    Request, StatusCode,
+    body::{Buf, Bytes},
+    client::conn::http2,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -31,6 +36,7 @@ pub struct Clients {
     endpoint: Option<quinn::Endpoint>,
     https: Option<http2::SendRequest<Full<Bytes>>>,
     quic: Option<quinn::Connection>,
+    http3: Option<SendRequest<h3_quinn::OpenStreams, Bytes>>,
 }
 
 /// A certificate for a server, and clients that trust it.
@@ -42,7 +48,7 @@ pub fn pair() -> (Arc<dyn ResolvesServerCert>, Clients) {
     let mut trusted = RootCertStore::empty();
     trusted.add(made.cert.der().clone()).expect("a root");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let clients = Clients { runtime, trusted, endpoint: None, https: None, quic: None };
+    let clients = Clients { runtime, trusted, endpoint: None, https: None, quic: None, http3: None };
     (Arc::new(SingleCertAndKey::from(key)), clients)
 }
 
@@ -105,6 +111,43 @@ impl Clients {
         })
     }
 
+    /// Asks by POST over HTTP/3; `None` if the status is another than 200.
+    pub fn http3(&mut self, server: SocketAddr, packet: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        let Clients { runtime, trusted, endpoint, http3, .. } = self;
+        twice(|| {
+            let outcome = runtime.block_on(within(async {
+                if endpoint.is_none() {
+                    *endpoint = Some(quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?);
+                }
+                if let (Some(endpoint), None) = (&endpoint, &http3) {
+                    let connection = endpoint.connect_with(over_quic(trusted, b"h3")?, server, NAME)?.await?;
+                    let (mut driver, sender) = h3::client::new(h3_quinn::Connection::new(connection)).await?;
+                    tokio::spawn(async move { std::future::poll_fn(|context| driver.poll_close(context)).await });
+                    *http3 = Some(sender);
+                }
+                let Some(sender) = http3 else { return Ok(None) };
+                let request = Request::post(format!("https://{NAME}/dns-query"))
+                    .header("content-type", "application/dns-message")
+                    .body(())?;
+                let mut stream = sender.send_request(request).await?;
+                stream.send_data(Bytes::copy_from_slice(packet)).await?;
+                stream.finish().await?;
+                if stream.recv_response().await?.status() != StatusCode::OK {
+                    return Ok(None);
+                }
+                let mut octets = Vec::new();
+                while let Some(mut data) = stream.recv_data().await? {
+                    octets.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+                }
+                Ok(Some(octets))
+            }));
+            if outcome.is_err() {
+                *http3 = None;
+            }
+            outcome
+        })
+    }
+
     /// Asks on a stream of its own, with id 0 as QUIC wants it; the reply has the packet's id again. `None` if the server
     /// ended the stream or the connection without a reply.
     pub fn quic(&mut self, server: SocketAddr, packet: &[u8]) -> Option<Vec<u8>> {
@@ -113,14 +156,11 @@ impl Clients {
         let Clients { runtime, trusted, endpoint, quic, .. } = self;
         let outcome: Outcome<Vec<u8>> = runtime.block_on(within(async {
             if endpoint.is_none() {
-                let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config(trusted, b"doq"))?;
-                let mut own = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
-                own.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
-                *endpoint = Some(own);
+                *endpoint = Some(quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?);
             }
             let ended = quic.as_ref().is_none_or(|connection| connection.close_reason().is_some());
             if let (Some(endpoint), true) = (endpoint, ended) {
-                *quic = Some(endpoint.connect(server, NAME)?.await?);
+                *quic = Some(endpoint.connect_with(over_quic(trusted, b"doq")?, server, NAME)?.await?);
             }
             let Some(connection) = quic else { return Ok(Vec::new()) };
             let (mut send, mut receive) = connection.open_bi().await?;
@@ -132,6 +172,12 @@ impl Clients {
         reply.iter_mut().zip(packet).take(2).for_each(|(octet, id)| *octet = *id);
         Some(reply)
     }
+}
+
+/// How a client of QUIC shakes hands.
+fn over_quic(trusted: &RootCertStore, alpn: &[u8]) -> Outcome<quinn::ClientConfig> {
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config(trusted, alpn))?;
+    Ok(quinn::ClientConfig::new(Arc::new(crypto)))
 }
 
 /// Tries again once, with a new connection.
