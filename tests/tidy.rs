@@ -140,7 +140,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     (
         "settings",
         "serve",
-        &["Encrypted", "Limits", "NotifyTarget", "Permission", "ProxyProtocol", "RateLimit", "TransferPolicy", "self"],
+        &["Encrypted", "Limits", "NotifyTarget", "Permission", "ProxyProtocol", "RateLimit", "TransferPolicy"],
     ),
     ("settings", "telemetry", &["LogOptions"]),
     ("settings", "wire", &["cookie", "tsig"]),

@@ -77,10 +77,9 @@ fn hickory() {
 }
 
 fn run(snapshot: Snapshot, answer: headless_dns::serve::Answer, took: Option<Duration>) {
-    let mut limits = Limits::default();
-    limits.udp_threads = 1;
     // All clients of a benchmark have one address.
-    (limits.tcp_connections, limits.tcp_connections_per_source) = (10_000, 10_000);
+    let (tcp_connections, tcp_connections_per_source) = (10_000, 10_000);
+    let limits = Limits { udp_threads: 1, tcp_connections, tcp_connections_per_source, ..Limits::default() };
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let address = sockets.addresses()[0];
     let (_publisher, reader) = channel(snapshot);

@@ -67,7 +67,10 @@ fn controller() -> Controller<Simulated> {
     let time = Duration::from_millis(50);
     Controller::new(
         settings,
-        Simulated::new(SimulationSettings { pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")], delays: Delays { start_after: time, ready_after: time, stop_after: time } }),
+        Simulated::new(SimulationSettings {
+            pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
+            delays: Delays { start_after: time, ready_after: time, stop_after: time },
+        }),
     )
 }
 

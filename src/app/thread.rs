@@ -59,12 +59,12 @@ pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     #[test]
     fn a_thread_ends_with_its_owner() {
-        let (stop, stopped) = channel::<()>();
-        let (tell, told) = channel();
+        let (stop, stopped) = sync_channel::<()>(1);
+        let (tell, told) = sync_channel(1);
         let work = move || {
             let _ = stopped.recv();
             let _ = tell.send("ended");

@@ -43,7 +43,7 @@ struct Raw {
 /// Everything that was found, if there is an error among it.
 pub(super) fn load(source: Source<'_>, node: &Node) -> Result<Loaded, Vec<Diagnostic>> {
     let (Joined((settings, encrypted, raw)), found) =
-        decode::<Joined<(Settings, Encrypted, Raw)>>(source, node, UnknownFields::Deny)?;
+        decode::<Joined<(Settings, Encrypted, Raw)>>(source, node, UnknownFields::DenyAndSkipNull)?;
     let mut checked = Checked::new(source, node, found);
     let mut settings = Settings { encrypted, ..settings };
     checked.host_path_root(&settings);

@@ -3,7 +3,7 @@
 use crate::{
     api::ApiLimits,
     options::{self, options},
-    serve,
+    serve::Limits as ServeLimits,
     yaml::Joined,
 };
 use serde::{Deserialize, Deserializer};
@@ -13,7 +13,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Those of the transports of DNS.
-    pub serve: serve::Limits,
+    pub serve: ServeLimits,
     /// Those of the Kubernetes API.
     pub api: ApiLimits,
     /// Those of everything else.

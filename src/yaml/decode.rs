@@ -114,7 +114,7 @@ impl Attempt<'_> {
         }
         let severity = match self.unknown {
             UnknownFields::Warn => Severity::Warning,
-            UnknownFields::Deny => Severity::Error,
+            UnknownFields::Deny | UnknownFields::DenyAndSkipNull => Severity::Error,
         };
         let field = join(&trail.path(), key);
         let at = At { node: 0, place, width: key.chars().count(), field };
@@ -515,7 +515,7 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
             let is_known = self.fields.is_none_or(|fields| fields.contains(&key.as_str()));
             // A key of the settings without a value has its default.
             let is_unset = self.fields.is_some()
-                && self.decoder.attempt.unknown == UnknownFields::Deny
+                && self.decoder.attempt.unknown == UnknownFields::DenyAndSkipNull
                 && node.value == Value::Null;
             if is_known && !is_unset && !self.decoder.attempt.is_left_out(node) {
                 self.value = Some((key, node));

@@ -162,8 +162,10 @@ pub enum UnknownFields {
     /// A warning with "did you mean"; the value is decoded without it. Lenient in general, as an API server is: null
     /// where text is due is the empty text.
     Warn,
-    /// An error with "did you mean"; for settings, where a key without a value is as good as none.
+    /// An error with "did you mean".
     Deny,
+    /// An error as with `Deny`; and a known field that is null is as good as none, so that it has its default.
+    DenyAndSkipNull,
 }
 
 /// Decodes a node. On success warnings may stand beside the value; on failure there is at least one error.
