@@ -320,7 +320,7 @@ impl Server {
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api_counters));
         let moment = move || {
-            let diagnostics = control.diagnostics().unwrap_or_default();
+            let diagnostics = control.diagnostics();
             let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
                 diagnostics: (count(Severity::Error), count(Severity::Warning)),

@@ -39,7 +39,7 @@ pub enum Write {
         key: ObjectKey,
         /// Seconds of grace for a pod; `None` takes the pod's own; 0 removes it at once.
         grace_seconds: Option<i64>,
-        /// What becomes of what it owns; `None` leaves it to the finalizers that it has.
+        /// What becomes of what it owns.
         cascade: Cascade,
         /// What must hold of the stored one.
         expected: Preconditions,
