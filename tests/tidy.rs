@@ -22,27 +22,29 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("diagnostic", &["escape"]),
     // Every file that a person names is read there.
     ("regular_file", &[]),
-    ("yaml", &["diagnostic", "escape"]),
+    ("yaml", &["diagnostic", "escape", "text"]),
     ("escape", &[]),
+    // Durations, "did you mean", percent-encoding, and the hash that never changes (FNV-1a), each once.
+    ("text", &[]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "regular_file", "runtime", "yaml"]),
+    ("manifest", &["diagnostic", "object", "regular_file", "runtime", "text", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &[]),
+    ("runtime", &["text"]),
     ("records", &["escape", "name", "object", "wire", "zone"]),
-    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "zone"]),
-    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
-    ("state", &["cluster", "name", "object", "regular_file"]),
+    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "text", "zone"]),
+    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "text", "wire", "zone"]),
+    ("state", &["cluster", "name", "object", "regular_file", "text"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections"]),
     ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
     // The program around them; `cli` is imported for its exit codes.
-    ("settings", &["diagnostic", "name", "regular_file", "wire", "yaml"]),
+    ("settings", &["diagnostic", "name", "regular_file", "text", "wire", "yaml"]),
     ("certificate", &["diagnostic", "regular_file", "settings"]),
     ("telemetry", &["diagnostic", "escape", "settings"]),
-    ("api", &["cluster", "controller", "escape", "http", "object", "patch", "yaml"]),
+    ("api", &["cluster", "controller", "escape", "http", "object", "patch", "text", "yaml"]),
     (
         "app",
         &[
@@ -68,6 +70,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "settings",
             "state",
             "telemetry",
+            "text",
             "wire",
             "zone",
         ],
@@ -93,6 +96,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "regular_file",
             "settings",
             "telemetry",
+            "text",
         ],
     ),
     ("lib", &[]),

@@ -11,6 +11,7 @@ use crate::{
     escape::{visible, visible_json},
     explain::{Explanation, Question},
     http::{self, GetError},
+    text::percent,
 };
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::timeout;
@@ -85,9 +86,10 @@ enum Refused {
 }
 
 fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
-    let mut path = format!("/explain?name={}&namespace={}", encoded(&wanted.name), encoded(&wanted.namespace));
+    let mut path =
+        format!("/explain?name={}&namespace={}", percent::encode(&wanted.name), percent::encode(&wanted.namespace));
     if let Some(record_type) = &wanted.record_type {
-        path.push_str(&format!("&type={}", encoded(record_type)));
+        path.push_str(&format!("&type={}", percent::encode(record_type)));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| Refused::Failed(format!("the runtime cannot be started: {error}")))?;
@@ -111,18 +113,6 @@ fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
 pub(super) fn parse_server(text: &str) -> Result<SocketAddr, String> {
     let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     bare.parse().map_err(|_| format!("`{text}` is no address with a port; write http://127.0.0.1:9153"))
-}
-
-/// A text as a value in a URL's query: all but the unreserved characters of RFC 3986 §2.3 in percent-encoding.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(octet.into()),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }
 
 fn refuse(message: &str, code: u8) -> u8 {

@@ -4,12 +4,13 @@
 
 use super::{
     Controller, Refusal, admission,
-    apply::{Declarer, is_stand_in, plain, stable_hash},
+    apply::{Declarer, is_stand_in, plain},
 };
 use crate::{
     object::{self, APPLIED, Declaration, FieldError, ORIGIN, Object, ObjectKey},
     patch,
     runtime::PodRuntime,
+    text::fnv1a,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -118,6 +119,6 @@ impl<R: PodRuntime> Controller<R> {
 fn was_applied_by_first_version(stored: &Object, declaration: &Declaration) -> bool {
     let version = stored.metadata().annotations.as_ref().and_then(|all| all.get(APPLIED));
     version.is_some_and(|version| {
-        *version == format!("{:016x}", stable_hash(declaration.object.to_json().to_string().as_bytes()))
+        *version == format!("{:016x}", fnv1a(declaration.object.to_json().to_string().as_bytes()))
     })
 }

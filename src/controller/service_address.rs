@@ -4,7 +4,10 @@ use super::service_form::{
     agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless,
     keep_allocated, node_ports, stays_preferred,
 };
-use crate::object::{FieldError, ObjectKey};
+use crate::{
+    object::{FieldError, ObjectKey},
+    text::fnv1a,
+};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServiceSpec};
 use serde_json::json;
@@ -204,7 +207,7 @@ impl ServiceAddresses {
         let reserved = (size / 16).clamp(*ASKED_FOR.start(), *ASKED_FOR.end());
         let offsets = if last > reserved { reserved + 1..=last } else { 1..=last };
         let count = offsets.end().checked_sub(*offsets.start())? + 1;
-        let from = u128::from(super::apply::stable_hash(format!("{}/{}", key.namespace, key.name).as_bytes())) % count;
+        let from = u128::from(fnv1a(format!("{}/{}", key.namespace, key.name).as_bytes())) % count;
         let upper = (0..count).map(|step| offsets.start() + (from + step) % count);
         // A small range gives away what it reserved before it is full.
         let lower = 1..*offsets.start();
@@ -231,7 +234,7 @@ impl ServiceAddresses {
     fn pick_port(&self, key: &ObjectKey, port: &str, taken: &BTreeSet<i32>) -> Result<i32, String> {
         let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
         let name = format!("{}/{}:{port}", key.namespace, key.name);
-        let hash = super::apply::stable_hash(name.as_bytes()) % u64::from(count.unsigned_abs());
+        let hash = fnv1a(name.as_bytes()) % u64::from(count.unsigned_abs());
         let from = i32::try_from(hash).unwrap_or(0);
         (0..count)
             .map(|step| NODE_PORTS.start() + (from + step) % count)

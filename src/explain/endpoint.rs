@@ -1,10 +1,11 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{Level, SLICES, near, service, walk::Walk};
+use super::{Level, SLICES, service, walk::Walk};
 use crate::{
     cluster::Cluster,
     name::Name,
     records::name_schema::{ServiceName, address_label},
+    text::nearest,
     wire::rdata::RecordType,
 };
 use k8s_openapi::api::{
@@ -366,7 +367,7 @@ impl Walk<'_> {
             }
         }
         let tally = Tally::of(self.cluster, service, place);
-        let nearest = near::nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
         self.propose(nearest.map(|name| format!("{name}.{base}")));
         match tally.names.as_slice() {
             [] => self.advise(format!("{tally}: {base} has no names below it now")),

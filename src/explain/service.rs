@@ -1,10 +1,11 @@
 //! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
 
-use super::{LOOKED_AT, Level, endpoint::Tally, near, walk::Walk};
+use super::{LOOKED_AT, Level, endpoint::Tally, walk::Walk};
 use crate::{
     name::Name,
     object::Kind,
     records::name_schema::{ServiceName, underscored},
+    text::nearest,
     wire::rdata::RecordType,
 };
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -79,7 +80,7 @@ impl Walk<'_> {
         }
         self.fail(Level::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
         let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
-        let nearest = near::nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
+        let nearest = nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
             self.propose([format!("{front}{}", place.sibling(nearest))]);
         }

@@ -3,7 +3,7 @@
 use super::removed::{self, Removed};
 use crate::{
     object::{Kind, defaults::DECLARABLE},
-    yaml::nearest,
+    text::nearest,
 };
 use std::borrow::Cow;
 

@@ -6,14 +6,15 @@ use super::{
     proxy::{self, FileProxyProtocol},
     rate_limit::{FileCookies, FileRateLimit},
     reverse,
-    text::{OneOrMore, Text, Threads, format_duration},
+    text::{OneOrMore, Text, Threads},
     transfer::FileTransfer,
     ttls::{self, FileTtls},
 };
 use crate::{
     diagnostic::{Diagnostic, Severity, has_error},
     name::Name,
-    yaml::{Node, Source, UnknownFields, decode, locate, nearest},
+    text::{format_duration, nearest},
+    yaml::{Node, Source, UnknownFields, decode, locate},
 };
 use ipnet::IpNet;
 use serde::Deserialize;

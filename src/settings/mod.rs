@@ -16,13 +16,14 @@ mod text;
 mod transfer;
 mod ttls;
 
+pub use crate::text::{format_duration, parse_duration};
 pub use encrypted::{CertificateSource, Encrypted};
 pub use forward::{Forward, Upstream, parse_upstream};
 pub use observe::{OptionalAddress, Sample};
 pub use overrides::Overrides;
 pub use proxy::ProxyProtocol;
 pub use rate_limit::{DnsCookies, RateLimit, read_cookie_secrets};
-pub use text::{format_duration, parse_duration, parse_listen};
+pub use text::parse_listen;
 pub use transfer::{Permission, Target, Transfer};
 pub use ttls::Ttls;
 

@@ -5,7 +5,7 @@ use crate::{
     escape::visible,
     name::Name,
     records::{name_schema, reverse_name},
-    settings::parse_duration,
+    text::parse_duration,
     wire::rdata::RecordType,
     zone::Snapshot,
 };
