@@ -80,7 +80,7 @@ pub fn parse(path: &str) -> Option<Target> {
         ["apis"] => Some(Target::Groups),
         ["openapi", "v2"] => Some(Target::OpenApiV2),
         ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
-            let resource = CUSTOM_RESOURCE_DEFINITIONS;
+            let resource = &*CUSTOM_RESOURCE_DEFINITIONS;
             Some(Target::Objects(Place { resource, namespace: None, name: None, beneath: None }))
         }
         ["openapi", "v3"] => Some(Target::OpenApiIndex),

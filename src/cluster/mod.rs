@@ -9,7 +9,7 @@ mod store_error;
 mod tests;
 
 pub use index::claims_of;
-pub use store_error::{StoreError, resource_name};
+pub use store_error::StoreError;
 
 use crate::object::{Kind, Object, ObjectKey, selector};
 use identity::Identities;

@@ -52,7 +52,7 @@ impl<R: PodRuntime> Controller<R> {
             Some(stored) => self.replace(&stored, object, Declarer::Client),
             None if key.kind.is_namespaced() && !self.namespace_takes(&key.namespace, now) => vec![plain(format!(
                 "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
-                crate::cluster::resource_name(key.kind),
+                key.kind.group_resource(),
                 key.name,
                 key.namespace
             ))],

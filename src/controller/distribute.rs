@@ -73,7 +73,8 @@ impl<R: PodRuntime> Controller<R> {
                     self.queue.add(Work::new(Reconciler::StatefulSet, set));
                 }
             }
-            Kind::Event => {}
+            // Nothing is made of other kinds.
+            _ => {}
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     queue::{Reconciler, Work},
 };
 use crate::{
-    cluster::{resource_name, whole_second},
+    cluster::whole_second,
     object::{Kind, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -97,7 +97,7 @@ impl<R: PodRuntime> Controller<R> {
         let name = namespace.metadata.name.clone().unwrap_or_default();
         let (mut resources, mut finalizers) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
         for object in self.cluster.in_namespace(&name) {
-            let resource = resource_name(object.kind());
+            let resource = object.kind().group_resource();
             // Upstream writes resource and group with a point between them, also where the group is empty.
             let resource = if resource.contains('.') { resource.to_owned() } else { format!("{resource}.") };
             *resources.entry(resource).or_default() += 1;

@@ -19,13 +19,8 @@ import re
 import sys
 
 VERSION = "v1_36"
-ROOTS = """
-api.apps.v1.ControllerRevision api.apps.v1.StatefulSet api.autoscaling.v1.Scale
-api.core.v1.Endpoints api.core.v1.Event api.core.v1.Namespace api.core.v1.PersistentVolume
-api.core.v1.PersistentVolumeClaim api.core.v1.Pod api.core.v1.Service
-api.discovery.v1.EndpointSlice api.storage.v1.StorageClass
-apimachinery.pkg.apis.meta.v1.Status
-""".split()
+# Kinds that no object is of.
+ROOTS = ["api.autoscaling.v1.Scale", "apimachinery.pkg.apis.meta.v1.Status"]
 # Types that are not made of fields.
 LEAVES = {
     "apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -53,6 +48,18 @@ ConfigMapKeySelector FileKeySelector LabelSelector LocalObjectReference NodeSele
 ObjectReference OwnerReference ResourceFieldSelector SecretKeySelector SecretReference TypedLocalObjectReference
 TopologySelectorTerm EndpointAddress EndpointPort
 """.split())
+
+
+def served():
+    """The definitions of the kinds in `kinds!`, in the packages that they are imported from."""
+    text = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "mod.rs"), encoding="utf-8").read()
+    kinds = re.search(r"^kinds! \{(.*?)^\}", text, re.S | re.M)[1].split()
+    package = {
+        name: f"{group}.{version}"
+        for group, version, names in re.findall(r"(\w+)::(v\d\w*)::(\{[^}]*\}|\w+)", text)
+        for name in re.findall(r"\w+", names)
+    }
+    return [f"api.{package[kind]}.{kind}" for kind in kinds]
 
 
 def snake(name):
@@ -125,7 +132,7 @@ def camel(name):
 
 
 def main(crate):
-    done, wanted = {}, list(ROOTS)
+    done, wanted = {}, served() + ROOTS
     while wanted:
         definition = wanted.pop()
         if definition in done:

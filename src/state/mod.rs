@@ -528,8 +528,8 @@ fn read_last_applied(database: &Database) -> Result<Versions, Box<dyn std::error
         let (kind, namespace, name) = key.value();
         let wrong = |problem: &str| format!("what was applied of {kind} {namespace}/{name}: {problem}");
         let text = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| wrong("wrong checksum"))?;
-        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| wrong("unknown kind"))?;
-        found.push((ObjectKey::new(*known, namespace, name), std::str::from_utf8(text)?.into()));
+        let known = Kind::from_name(kind).ok_or_else(|| wrong("unknown kind"))?;
+        found.push((ObjectKey::new(known, namespace, name), std::str::from_utf8(text)?.into()));
     }
     found.sort_unstable();
     match cluster_number(&transaction.open_table(CLUSTER)?, "applied")? {
