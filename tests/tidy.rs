@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("manifest", &["diagnostic", "object", "regular_file", "runtime", "text", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &["text"]),
+    ("runtime", &["object", "text"]),
     ("records", &["escape", "name", "object", "wire", "zone"]),
     ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "text", "zone"]),
     ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "text", "wire", "zone"]),
@@ -105,7 +105,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
-    ("records", "object", &["ttl"]),
+    ("records", "object", &["annotations", "labels", "service"]),
+    ("runtime", "object", &["annotations"]),
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
@@ -114,8 +115,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("manifest", "runtime", &["simulated"]),
-    ("explain", "controller", &["statefulset"]),
-    ("explain", "records", &["SERVICE_NAME_LABEL", "name_schema", "reverse_name"]),
+    ("explain", "records", &["name_schema", "reverse_name"]),
     ("app", "cli", &["EXIT_INTERNAL", "EXIT_OK"]),
     ("demo", "cli", &["EXIT_CONFIGURATION", "EXIT_INTERNAL", "EXIT_OK", "EXIT_PERMISSION"]),
 ];

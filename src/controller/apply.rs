@@ -14,8 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::storage::v1::StorageClass;
 use std::sync::Arc;
 
-/// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
-pub const CASCADE: &str = "headless-dns/cascade";
+pub use crate::object::annotations::CASCADE;
 
 /// Whether this is the default class that the program brings along, untouched by a manifest.
 pub(super) fn is_stand_in(class: &StorageClass) -> bool {

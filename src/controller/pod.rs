@@ -1,6 +1,7 @@
 //! Pods: started when their claims are bound, stopped when they are deleted, and what the runtime reports of them.
 
 use super::{Controller, Refusal, apply::plain, deletion::Deletion, recorder::Note, replicas::has_ended};
+pub use crate::object::pod::phase;
 use crate::{
     cluster::{claims_of, whole_second},
     object::{Kind, Object, ObjectKey},
@@ -273,11 +274,6 @@ fn take_status_from_runtime(metadata: &mut ObjectMeta, now: Timestamp) {
         subresource: Some(runtime::STATUS.to_owned()),
         time: Some(whole_second(now)),
     });
-}
-
-/// A pod's phase.
-pub fn phase(pod: &Pod) -> Option<&str> {
-    pod.status.as_ref()?.phase.as_deref()
 }
 
 /// Puts conditions in by type. The time of transition is that of a changed status, unless it is given.

@@ -2,16 +2,16 @@
 
 use super::{
     Controller, admission,
-    pod::phase,
     queue::{Reconciler, Work},
     recorder::Note,
     statefulset::{self, Action, AtRest, Census, Observed},
     write::WriteError,
 };
+pub use crate::object::pod::has_ended;
 use crate::{
     cluster::StoreError,
     object::{
-        self, FieldError, Kind, Object, ObjectKey,
+        self, FieldError, Kind, Object, ObjectKey, controller_reference,
         statefulset::{Ordinals, ordinal_of, parent_and_ordinal, parse_ordinal},
     },
     runtime::PodRuntime,
@@ -22,7 +22,7 @@ use k8s_openapi::{
         apps::v1::{ControllerRevision, StatefulSet},
         core::v1::{PersistentVolumeClaim, Pod},
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -195,7 +195,10 @@ impl<R: PodRuntime> Controller<R> {
         }
         for pod in adopted {
             let mut pod = Pod::clone(&pod);
-            pod.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            pod.metadata
+                .owner_references
+                .get_or_insert_default()
+                .push(controller_reference(Kind::StatefulSet, &set.metadata));
             let name = pod.metadata.name.clone().unwrap_or_default();
             let _ = self.cluster.update(pod.into());
             claimed.extend(self.cluster.pod(namespace, &name).cloned());
@@ -217,7 +220,11 @@ impl<R: PodRuntime> Controller<R> {
         });
         for revision in orphans.collect::<Vec<_>>() {
             let mut revision = ControllerRevision::clone(&revision);
-            revision.metadata.owner_references.get_or_insert_default().push(reference_to(set));
+            revision
+                .metadata
+                .owner_references
+                .get_or_insert_default()
+                .push(controller_reference(Kind::StatefulSet, &set.metadata));
             // It was just read, so it is there.
             let _ = self.cluster.update(revision.into());
         }
@@ -522,18 +529,6 @@ fn selects(selector: &LabelSelector, metadata: &ObjectMeta) -> bool {
     object::selector::matches(selector, metadata.labels.as_ref().unwrap_or(&none))
 }
 
-/// The reference that makes a set the controller.
-fn reference_to(set: &StatefulSet) -> OwnerReference {
-    OwnerReference {
-        api_version: Kind::StatefulSet.api_version().to_owned(),
-        kind: Kind::StatefulSet.name().to_owned(),
-        name: set.metadata.name.clone().unwrap_or_default(),
-        uid: set.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
-}
-
 /// The ordinals that are to be looked at.
 fn interesting<'a>(all: std::ops::Range<i64>, at_rest: Option<AtRest<'a>>) -> Box<dyn Iterator<Item = i64> + 'a> {
     match at_rest {
@@ -547,9 +542,4 @@ fn pod_of(object: &Object) -> Option<Arc<Pod>> {
         Object::Pod(pod) => Some(pod.clone()),
         _ => None,
     }
-}
-
-/// Whether a pod has ended.
-pub fn has_ended(pod: &Pod) -> bool {
-    matches!(phase(pod), Some("Failed" | "Succeeded"))
 }

@@ -5,7 +5,7 @@ use super::service_form::{
     keep_allocated, node_ports, stays_preferred,
 };
 use crate::{
-    object::{FieldError, ObjectKey},
+    object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE},
     text::fnv1a,
 };
 use ipnet::IpNet;
@@ -343,7 +343,7 @@ fn asked_addresses(spec: &ServiceSpec) -> Vec<String> {
     let listed: Vec<String> = spec.cluster_ips.iter().flatten().filter(|text| !text.is_empty()).cloned().collect();
     let single = spec.cluster_ip.iter().filter(|text| !text.is_empty()).cloned().collect();
     let mut asked = if listed.is_empty() { single } else { listed };
-    asked.retain(|text| text != "None");
+    asked.retain(|text| text != CLUSTER_IP_NONE);
     asked
 }
 

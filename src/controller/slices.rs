@@ -2,7 +2,11 @@
 
 use super::{Controller, endpointslice};
 use crate::{
-    object::{Kind, Object, ObjectKey, selector},
+    object::{
+        Kind, Object, ObjectKey,
+        labels::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL, label},
+        selector,
+    },
     runtime::PodRuntime,
 };
 use jiff::Timestamp;
@@ -12,10 +16,6 @@ use k8s_openapi::api::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Label of a slice: which service it belongs to.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Label of a slice: who keeps it.
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// Our own name in that label, which is upstream's: only such slices are touched.
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 
@@ -91,9 +91,7 @@ impl<R: PodRuntime> Controller<R> {
             .into_iter()
             .filter_map(|slice| self.cluster.slice(namespace, slice))
             .filter(|slice| is_managed(slice))
-            .filter(|slice| {
-                slice.metadata.labels.as_ref().is_some_and(|all| all.get(SERVICE_NAME).is_some_and(|at| at == name))
-            })
+            .filter(|slice| label(&slice.metadata, SERVICE_NAME_LABEL) == Some(name))
             .collect();
         let plan = endpointslice::plan_changed(service, &changed, &holding, || self.managed_slices(service))?;
         #[cfg(test)]
@@ -148,13 +146,13 @@ pub fn has_endpoints_of_pods(service: &Service) -> bool {
 pub fn service_of(object: &Object) -> Option<(String, String)> {
     match object {
         Object::EndpointSlice(slice) if is_managed(slice) => {
-            let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-            Some((slice.metadata.namespace.clone()?, service.clone()))
+            let service = label(&slice.metadata, SERVICE_NAME_LABEL)?;
+            Some((slice.metadata.namespace.clone()?, service.to_owned()))
         }
         _ => None,
     }
 }
 
 fn is_managed(slice: &EndpointSlice) -> bool {
-    slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
+    label(&slice.metadata, MANAGED_BY_LABEL) == Some(MANAGER)
 }

@@ -4,6 +4,7 @@ use super::{Level, SLICES, service, walk::Walk};
 use crate::{
     cluster::Cluster,
     name::Name,
+    object::labels::{SERVICE_NAME_LABEL, label as label_of},
     records::name_schema::{ServiceName, address_label},
     text::nearest,
     wire::rdata::RecordType,
@@ -238,10 +239,7 @@ impl Walk<'_> {
             .cluster
             .slices_of_pod(namespace, name)
             .filter_map(|slice| self.cluster.slice(namespace, slice))
-            .filter(|slice| {
-                let label = crate::records::SERVICE_NAME_LABEL;
-                slice.metadata.labels.as_ref().and_then(|labels| labels.get(label)) == Some(&place.service)
-            })
+            .filter(|slice| label_of(&slice.metadata, SERVICE_NAME_LABEL) == Some(&place.service))
             .take(2)
             .map(Arc::clone)
             .collect();

@@ -3,7 +3,10 @@
 use super::{LOOKED_AT, Level, endpoint::Tally, walk::Walk};
 use crate::{
     name::Name,
-    object::Kind,
+    object::{
+        Kind,
+        service::{self, is_alias},
+    },
     records::name_schema::{ServiceName, underscored},
     text::nearest,
     wire::rdata::RecordType,
@@ -16,17 +19,12 @@ const TOLD: usize = 3;
 
 /// Whether a Service has no address of its own.
 pub(super) fn is_headless(service: &Service) -> bool {
-    let Some(spec) = &service.spec else { return false };
-    !is_alias(spec) && (spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip)).any(|address| address == "None")
-}
-
-fn is_alias(spec: &ServiceSpec) -> bool {
-    spec.type_.as_deref() == Some("ExternalName")
+    service.spec.as_ref().is_some_and(service::is_headless)
 }
 
 /// Whether pods are answered for before they are ready.
 pub(super) fn publishes_unready(service: &Service) -> bool {
-    service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses) == Some(true)
+    service.spec.as_ref().is_some_and(service::publishes_not_ready)
 }
 
 /// One line about a Service.

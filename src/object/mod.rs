@@ -1,22 +1,28 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+pub mod annotations;
 mod declaration;
 mod decode;
 pub mod defaults;
+pub mod labels;
 pub mod lint;
+mod owner;
+pub mod pod;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod service;
 mod size;
 pub mod statefulset;
 pub mod subset;
-pub mod ttl;
 pub mod validate;
 
-pub use declaration::{APPLIED, Declaration, LastApplied, ORIGIN, SET_BY_SERVER};
+pub use annotations::{APPLIED, ORIGIN};
+pub use declaration::{Declaration, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, set_defaults};
+pub use owner::controller_reference;
 pub use validate::{validate, validate_counted, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
@@ -30,6 +36,9 @@ use k8s_openapi::{
 };
 use serde::de::DeserializeOwned;
 use std::{fmt, sync::Arc};
+
+/// The StorageClass that the program brings along where no manifest declares a default one, unless the settings say no.
+pub const BUILT_IN_CLASS: &str = "standard";
 
 /// Whether objects of a scope live in a namespace.
 trait ScopeExt {

@@ -5,8 +5,7 @@ use crate::text::{nearest, parse_duration};
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::BTreeMap, time::Duration};
 
-/// What the annotations' keys begin with.
-pub const PREFIX: &str = "simulation.headless-dns/";
+pub use crate::object::annotations::SIMULATION_PREFIX as PREFIX;
 
 /// Delays above this are taken for mistakes.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
