@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("runtime", &["object", "text"]),
     ("records", &["escape", "name", "object", "wire", "zone"]),
     ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "text", "zone"]),
-    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "text", "wire", "zone"]),
+    ("explain", &["answer", "cluster", "escape", "name", "object", "records", "text", "wire", "zone"]),
     ("state", &["cluster", "name", "object", "regular_file", "text"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections"]),
