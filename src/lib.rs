@@ -7,7 +7,7 @@
 //! one change:  manifest ─→ controller (cluster, runtime) ─→ records ─→ zone::Delta ─→ zone::Publisher
 //! ```
 //!
-//! The data plane (`name`, `wire`, `zone`, `answer`, `serve`) never sees Kubernetes, and the control plane never sees
+//! The data plane (`name`, `wire`, `zone`, `answer`, `forward`, `serve`) never sees Kubernetes, and the control plane never sees
 //! packets; `records` is the one place where an object becomes a name. `docs/architecture.md` walks through both.
 
 #![warn(missing_docs)]
@@ -26,13 +26,13 @@ pub mod zone;
 
 // From text to objects, and to people.
 pub mod diagnostic;
-pub mod duration;
 pub mod escape;
 pub mod manifest;
 pub mod object;
 pub mod options;
 pub mod patch;
 pub mod regular_file;
+pub mod text;
 pub mod yaml;
 
 // Control plane.

@@ -1,5 +1,6 @@
 //! A domain name: lower-cased wire form in one allocation.
 
+use crate::options::Written;
 use std::{borrow::Borrow, cmp::Ordering, fmt, str::FromStr};
 use triomphe::Arc;
 
@@ -285,6 +286,13 @@ impl fmt::Display for Presentation<'_> {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Written for Name {
+    const EXPECTED: &str = "a domain name such as cluster.local";
+    fn read(text: &str) -> Result<Name, String> {
+        Name::parse(text).map_err(|error| format!("`{text}` is no domain name: {error}"))
     }
 }
 

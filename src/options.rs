@@ -7,7 +7,7 @@ pub use written::{
     some, text, threads,
 };
 
-use crate::duration::format_duration;
+use crate::text::format_duration;
 use std::{ops::RangeInclusive, time::Duration};
 
 /// What a section of the settings file sets; made by [`options!`].

@@ -32,7 +32,6 @@ mod view;
 pub use declared::Expectation;
 pub use reverse::reverse_name;
 pub use ttl::Ttls;
-pub use view::SERVICE_NAME_LABEL;
 
 use crate::{
     name::Name,

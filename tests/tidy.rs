@@ -11,8 +11,7 @@ use std::{
 const ROOMS: &[(&str, &[&str])] = &[
     // Data plane: no Kubernetes, one direction. Each room owns the options that it obeys.
     ("name", &[]),
-    ("duration", &[]),
-    ("options", &["duration", "name"]),
+    ("options", &["text"]),
     ("connections", &[]),
     ("accepting", &[]),
     ("write_timeout", &[]),
@@ -25,19 +24,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("diagnostic", &["escape"]),
     // Every file that a person names is read there.
     ("regular_file", &[]),
-    ("yaml", &["diagnostic", "escape"]),
+    ("yaml", &["diagnostic", "escape", "text"]),
     ("escape", &[]),
+    // Durations, "did you mean", percent-encoding, and the hash that never changes (FNV-1a), each once.
+    ("text", &[]),
     ("object", &[]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
-    ("manifest", &["diagnostic", "object", "options", "regular_file", "yaml"]),
+    ("manifest", &["diagnostic", "object", "options", "regular_file", "text", "yaml"]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &["options"]),
+    ("runtime", &["object", "options", "text"]),
     ("records", &["escape", "name", "object", "options", "wire", "zone"]),
-    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "zone"]),
-    ("explain", &["answer", "cluster", "controller", "escape", "name", "object", "records", "wire", "zone"]),
-    ("state", &["cluster", "name", "object", "regular_file"]),
+    ("controller", &["cluster", "escape", "object", "patch", "records", "runtime", "text", "zone"]),
+    ("explain", &["answer", "cluster", "escape", "name", "object", "records", "text", "wire", "zone"]),
+    ("state", &["cluster", "name", "object", "regular_file", "text"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections", "write_timeout"]),
     ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),
@@ -74,7 +75,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "cluster",
             "controller",
             "diagnostic",
-            "duration",
             "escape",
             "exit",
             "explain",
@@ -91,6 +91,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "settings",
             "state",
             "telemetry",
+            "text",
             "wire",
             "zone",
         ],
@@ -107,7 +108,6 @@ const ROOMS: &[(&str, &[&str])] = &[
             "certificate",
             "demo",
             "diagnostic",
-            "duration",
             "escape",
             "exit",
             "explain",
@@ -118,6 +118,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "regular_file",
             "settings",
             "telemetry",
+            "text",
         ],
     ),
     ("lib", &[]),
@@ -126,7 +127,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
-    ("records", "object", &["ttl"]),
+    ("records", "object", &["annotations", "labels", "service"]),
+    ("runtime", "object", &["annotations"]),
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
@@ -146,8 +148,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("settings", "wire", &["cookie", "tsig"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
-    ("explain", "controller", &["statefulset"]),
-    ("explain", "records", &["SERVICE_NAME_LABEL", "name_schema", "reverse_name"]),
+    ("explain", "records", &["name_schema", "reverse_name"]),
 ];
 
 /// Crates that could be replaced one day, and the places that would have to know.

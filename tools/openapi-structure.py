@@ -22,13 +22,8 @@ import re
 import subprocess
 import sys
 
-ROOTS = """
-api.apps.v1.ControllerRevision api.apps.v1.StatefulSet api.autoscaling.v1.Scale
-api.core.v1.Endpoints api.core.v1.Event api.core.v1.Namespace api.core.v1.PersistentVolume
-api.core.v1.PersistentVolumeClaim api.core.v1.Pod api.core.v1.Service
-api.discovery.v1.EndpointSlice api.storage.v1.StorageClass
-apimachinery.pkg.apis.meta.v1.Status
-""".split()
+# Kinds that no object is of.
+ROOTS = ["api.autoscaling.v1.Scale", "apimachinery.pkg.apis.meta.v1.Status"]
 # Types that are not made of fields.
 LEAVES = {
     "apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -56,6 +51,23 @@ ConfigMapKeySelector FileKeySelector LabelSelector LocalObjectReference NodeSele
 ObjectReference OwnerReference ResourceFieldSelector SecretKeySelector SecretReference TypedLocalObjectReference
 TopologySelectorTerm EndpointAddress EndpointPort
 """.split())
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def served():
+    """The definitions of the kinds in `kinds!`, in the packages that they are imported from."""
+    [text] = [text for text in map(read, glob.glob("src/**/object/mod.rs", recursive=True)) if "\nkinds! {" in text]
+    kinds = re.search(r"^kinds! \{(.*?)^\}", text, re.S | re.M)[1].split()
+    package = {
+        name: f"{group}.{version}"
+        for group, version, names in re.findall(r"(\w+)::(v\d\w*)::(\{[^}]*\}|\w+)", text)
+        for name in re.findall(r"\w+", names)
+    }
+    return [f"api.{package[kind]}.{kind}" for kind in kinds]
 
 
 def snake(name):
@@ -137,7 +149,7 @@ def origin():
 
 
 def structures(crate):
-    done, wanted = {}, list(ROOTS)
+    done, wanted = {}, served() + ROOTS
     while wanted:
         definition = wanted.pop()
         if definition in done:

@@ -17,7 +17,10 @@ use super::{
 use crate::{
     cluster::{Change, Cluster},
     controller::endpoints::{derive, has_endpoints},
-    object::{Kind, Object, ObjectKey},
+    object::{
+        Kind, Object, ObjectKey,
+        labels::{SERVICE_NAME_LABEL, label},
+    },
 };
 use axum::{http::StatusCode, response::Response};
 use k8s_openapi::api::{
@@ -31,7 +34,6 @@ use std::{
 };
 
 /// The label by which a slice belongs to a Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// What upstream tells everybody who asks for them.
 pub const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
@@ -223,8 +225,8 @@ fn service_of(change: &Change) -> Option<Name> {
         Kind::Service | Kind::Endpoints => Some((change.key.namespace.clone(), change.key.name.clone())),
         Kind::EndpointSlice => {
             let slice: &Object = change.after.as_ref().or(change.before.as_ref())?;
-            let service = slice.metadata().labels.as_ref()?.get(SERVICE_NAME)?;
-            Some((change.key.namespace.clone(), service.clone()))
+            let service = label(slice.metadata(), SERVICE_NAME_LABEL)?;
+            Some((change.key.namespace.clone(), service.to_owned()))
         }
         _ => None,
     }

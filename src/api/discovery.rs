@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn both_forms_tell_the_same() {
-        for group in std::iter::once(&"").chain(GROUPS) {
+        for group in std::iter::once(&"").chain(GROUPS.iter()) {
             let old = resources(group);
             let new = aggregated(&[group]);
             for resource in resources_of(group) {

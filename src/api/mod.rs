@@ -352,7 +352,7 @@ async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, Re
             Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem).into_response(),
         }),
         Target::Core => discovery(discovery::core(), &[""]),
-        Target::Groups => discovery(discovery::groups(), GROUPS),
+        Target::Groups => discovery(discovery::groups(), &GROUPS),
         Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
         Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
         Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),

@@ -1,6 +1,7 @@
 //! What the path of a request names.
 
 use super::resource::{CUSTOM_RESOURCE_DEFINITIONS, GROUPS, Resource, Subresource, find};
+use crate::text::percent;
 
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub fn parse(path: &str) -> Option<Target> {
     }
     let path = path.strip_prefix('/')?;
     let path = path.strip_suffix('/').unwrap_or(path);
-    let parts: Vec<String> = path.split('/').map(decode).collect::<Option<_>>()?;
+    let parts: Vec<String> = path.split('/').map(percent::decode).collect::<Option<_>>()?;
     // Whatever an encoded segment hides, no name has it.
     if parts.iter().any(|part| part.is_empty() || part.contains('/') || part == "." || part == "..") {
         return None;
@@ -79,7 +80,7 @@ pub fn parse(path: &str) -> Option<Target> {
         ["apis"] => Some(Target::Groups),
         ["openapi", "v2"] => Some(Target::OpenApiV2),
         ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
-            let resource = CUSTOM_RESOURCE_DEFINITIONS;
+            let resource = &*CUSTOM_RESOURCE_DEFINITIONS;
             Some(Target::Objects(Place { resource, namespace: None, name: None, beneath: None }))
         }
         ["openapi", "v3"] => Some(Target::OpenApiIndex),
@@ -142,23 +143,6 @@ fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<
         _ => None,
     };
     unserved.map(Beneath::Unserved)
-}
-
-/// A segment or a part of a query without its `%XX`; `None` where that is no UTF-8 or holds NUL.
-pub fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        match octet {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                octets.push(u8::try_from(high * 16 + low).ok()?);
-            }
-            octet => octets.push(octet),
-        }
-    }
-    String::from_utf8(octets).ok().filter(|text| !text.contains('\0'))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What stands behind the `?` of a request.
 
-use super::{path::decode, status::Refused};
+use super::status::Refused;
+use crate::text::percent;
 use std::time::Duration;
 
 /// How unknown fields are treated.
@@ -61,7 +62,7 @@ pub fn parse(query: &str) -> Result<Query, Refused> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let text = |text: &str| {
             let spaced = text.replace('+', " ");
-            decode(&spaced).ok_or_else(|| Refused::bad_request("the query is not properly encoded"))
+            percent::decode(&spaced).ok_or_else(|| Refused::bad_request("the query is not properly encoded"))
         };
         read.take(&text(name)?, text(value)?)?;
     }

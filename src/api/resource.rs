@@ -1,6 +1,7 @@
 //! The resources that are served: what discovery says of them, and what a path names.
 
 use crate::object::Kind;
+use std::sync::LazyLock;
 
 /// What a resource's objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +38,12 @@ impl Subresource {
 pub struct Resource {
     /// The API group; empty for the core.
     pub group: &'static str,
-    /// The version, `v1` for all of them.
+    /// The version: `v1`.
     pub version: &'static str,
     /// The name in paths: `statefulsets`.
     pub plural: &'static str,
     /// `statefulset`.
-    pub singular: &'static str,
+    pub singular: String,
     /// The kind of its objects: `StatefulSet`.
     pub kind: &'static str,
     /// What kubectl also takes: `sts`.
@@ -57,59 +58,35 @@ pub struct Resource {
     pub subresources: &'static [Subresource],
 }
 
-const ALL: &[&str] = &["all"];
-const STATUS: &[Subresource] = &[Subresource::Status];
-
-/// One line of the table.
-const fn resource(
-    group: &'static str,
-    names: (&'static str, &'static str, &'static str),
-    short: &'static [&'static str],
-    source: Source,
-    subresources: &'static [Subresource],
-) -> Resource {
-    let (plural, singular, kind) = names;
-    let cluster_wide = matches!(source, Source::Stored(Kind::Namespace | Kind::PersistentVolume | Kind::StorageClass));
-    let namespaced = !cluster_wide && !matches!(source, Source::Nothing);
-    let categories =
-        if matches!(source, Source::Stored(Kind::Pod | Kind::Service | Kind::StatefulSet)) { ALL } else { &[] };
-    Resource { group, version: "v1", plural, singular, kind, short, categories, namespaced, source, subresources }
-}
-
-/// Every resource, group by group.
-#[rustfmt::skip]
-pub const RESOURCES: &[Resource] = &[
-    resource("", ("endpoints", "endpoints", "Endpoints"), &["ep"], Source::Endpoints, &[]),
-    resource("", ("events", "event", "Event"), &["ev"], Source::Stored(Kind::Event), &[]),
-    resource("", ("namespaces", "namespace", "Namespace"), &["ns"], Source::Stored(Kind::Namespace), STATUS),
-    resource("", ("persistentvolumeclaims", "persistentvolumeclaim", "PersistentVolumeClaim"), &["pvc"],
-        Source::Stored(Kind::PersistentVolumeClaim), STATUS),
-    resource("", ("persistentvolumes", "persistentvolume", "PersistentVolume"), &["pv"],
-        Source::Stored(Kind::PersistentVolume), STATUS),
-    resource("", ("pods", "pod", "Pod"), &["po"], Source::Stored(Kind::Pod), STATUS),
-    resource("", ("services", "service", "Service"), &["svc"], Source::Stored(Kind::Service), STATUS),
-    resource("apps", ("controllerrevisions", "controllerrevision", "ControllerRevision"), &[],
-        Source::Stored(Kind::ControllerRevision), &[]),
-    resource("apps", ("statefulsets", "statefulset", "StatefulSet"), &["sts"], Source::Stored(Kind::StatefulSet),
-        &[Subresource::Scale, Subresource::Status]),
-    resource("discovery.k8s.io", ("endpointslices", "endpointslice", "EndpointSlice"), &[],
-        Source::Stored(Kind::EndpointSlice), &[]),
-    resource("storage.k8s.io", ("storageclasses", "storageclass", "StorageClass"), &["sc"],
-        Source::Stored(Kind::StorageClass), &[]),
-];
+/// Every resource, in order of group and plural.
+pub static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+    let mut resources: Vec<Resource> = Kind::ALL.iter().copied().map(Resource::of).collect();
+    resources.sort_by_key(|resource| (resource.group, resource.plural));
+    resources
+});
 
 /// CustomResourceDefinitions, which discovery does not tell of: kubectl looks among them for kinds that it does not find
 /// in `/openapi/v2`.
-pub const CUSTOM_RESOURCE_DEFINITIONS: &Resource = &resource(
-    "apiextensions.k8s.io",
-    ("customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition"),
-    &[],
-    Source::Nothing,
-    &[],
-);
+pub static CUSTOM_RESOURCE_DEFINITIONS: LazyLock<Resource> = LazyLock::new(|| Resource {
+    group: "apiextensions.k8s.io",
+    version: "v1",
+    plural: "customresourcedefinitions",
+    singular: "customresourcedefinition".to_owned(),
+    kind: "CustomResourceDefinition",
+    short: &[],
+    categories: &[],
+    namespaced: false,
+    source: Source::Nothing,
+    subresources: &[],
+});
 
 /// The groups besides the core, in order.
-pub const GROUPS: &[&str] = &["apps", "discovery.k8s.io", "storage.k8s.io"];
+pub static GROUPS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut groups: Vec<&str> = RESOURCES.iter().map(|resource| resource.group).collect();
+    groups.dedup();
+    groups.retain(|group| !group.is_empty());
+    groups
+});
 
 /// The resource that a path names.
 pub fn find(group: &str, plural: &str) -> Option<&'static Resource> {
@@ -117,6 +94,45 @@ pub fn find(group: &str, plural: &str) -> Option<&'static Resource> {
 }
 
 impl Resource {
+    /// The resource of a kind. What is not in the kind itself has a column here, and most kinds are in none of them.
+    fn of(kind: Kind) -> Resource {
+        let short: &[&str] = match kind {
+            Kind::Endpoints => &["ep"],
+            Kind::Event => &["ev"],
+            Kind::Namespace => &["ns"],
+            Kind::PersistentVolume => &["pv"],
+            Kind::PersistentVolumeClaim => &["pvc"],
+            Kind::Pod => &["po"],
+            Kind::Service => &["svc"],
+            Kind::StatefulSet => &["sts"],
+            Kind::StorageClass => &["sc"],
+            _ => &[],
+        };
+        let categories: &[&str] = match kind {
+            Kind::Pod | Kind::Service | Kind::StatefulSet => &["all"],
+            _ => &[],
+        };
+        let subresources: &[Subresource] = match kind {
+            Kind::StatefulSet => &[Subresource::Scale, Subresource::Status],
+            Kind::Namespace | Kind::PersistentVolume | Kind::PersistentVolumeClaim | Kind::Pod | Kind::Service => {
+                &[Subresource::Status]
+            }
+            _ => &[],
+        };
+        Resource {
+            group: kind.group(),
+            version: kind.version(),
+            plural: kind.plural(),
+            singular: kind.name().to_ascii_lowercase(),
+            kind: kind.name(),
+            short,
+            categories,
+            namespaced: kind.is_namespaced(),
+            source: if kind == Kind::Endpoints { Source::Endpoints } else { Source::Stored(kind) },
+            subresources,
+        }
+    }
+
     /// `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
@@ -146,17 +162,42 @@ impl Resource {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cluster::resource_name;
+    use crate::object::schema::Schema;
 
+    /// What a kind needs that is only stored: a row in `object::kinds!`, and its structure. Everything else has a column
+    /// that it may be in: its short names and subresources here, `api/table` (columns of `kubectl get`), `api/select/fields`,
+    /// `TOLD_IN_FULL` of `api/delete`, `Kind::is_declarable`, `object/defaults`, `object/validate`, `manifest/inert`, and
+    /// `controller/distribute` if something is made of it.
     #[test]
-    fn every_kind_is_served_under_the_name_that_refusals_give_it() {
+    fn what_a_new_kind_needs() {
         for &kind in Kind::ALL {
+            let name = kind.name();
+            assert!(Schema::of(name).is_some(), "{name}: run src/object/structure.py, which writes structure.txt");
             let resource = RESOURCES.iter().find(|resource| resource.stored() == Some(kind)).unwrap();
-            assert_eq!(resource.kind, kind.name());
+            assert_eq!(resource.version, "v1", "{name}: paths of other versions are not served (api/path)");
             assert_eq!(resource.api_version(), kind.api_version());
-            assert_eq!(resource.namespaced, kind.is_namespaced());
-            assert_eq!(resource.qualified(), resource_name(kind));
+            assert_eq!(resource.qualified(), kind.group_resource());
             assert_eq!(find(resource.group, resource.plural), Some(resource));
         }
+    }
+
+    #[test]
+    fn resources_in_the_order_of_discovery() {
+        let all: Vec<String> = RESOURCES.iter().map(Resource::qualified).collect();
+        let expected = [
+            "endpoints",
+            "events",
+            "namespaces",
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "pods",
+            "services",
+            "controllerrevisions.apps",
+            "statefulsets.apps",
+            "endpointslices.discovery.k8s.io",
+            "storageclasses.storage.k8s.io",
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(*GROUPS, ["apps", "discovery.k8s.io", "storage.k8s.io"]);
     }
 }

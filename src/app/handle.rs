@@ -106,8 +106,8 @@ impl Control {
     }
 
     /// All diagnostics that hold now, of manifests and static zones.
-    pub fn diagnostics(&self) -> Result<Vec<Diagnostic>, Ended> {
-        Ok(self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Re-scans the manifests (and static zones) now and carries out what differs.

@@ -3,8 +3,11 @@
 use crate::{
     cluster::{Change, Cluster},
     metrics::ServiceKind,
-    object::Object,
-    records::SERVICE_NAME_LABEL,
+    object::{
+        Object,
+        labels::{SERVICE_NAME_LABEL, label},
+        service::{has_selector, is_headless},
+    },
 };
 use k8s_openapi::api::core::v1::Service;
 use std::{
@@ -26,9 +29,7 @@ pub(super) fn changed_services(changes: &[Change], cluster: &Cluster) -> Vec<Ser
     for change in changes {
         let name = match change.after.as_ref().or(change.before.as_ref()) {
             Some(Object::Service(_)) => Some(change.key.name.as_str()),
-            Some(Object::EndpointSlice(slice)) => {
-                slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL)).map(String::as_str)
-            }
+            Some(Object::EndpointSlice(slice)) => label(&slice.metadata, SERVICE_NAME_LABEL),
             _ => None,
         };
         let namespace = change.key.namespace.as_str();
@@ -45,9 +46,7 @@ pub(super) fn changed_services(changes: &[Change], cluster: &Cluster) -> Vec<Ser
 /// What a Service's records come from.
 fn kind_of(service: &Service) -> ServiceKind {
     let spec = service.spec.as_ref();
-    let headless = spec.and_then(|spec| spec.cluster_ip.as_deref()) == Some("None");
-    let selector = spec.and_then(|spec| spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty());
-    match (headless, selector) {
+    match (spec.is_some_and(is_headless), spec.is_some_and(has_selector)) {
         (false, _) => ServiceKind::ClusterIp,
         (true, true) => ServiceKind::HeadlessWithSelector,
         (true, false) => ServiceKind::HeadlessWithoutSelector,

@@ -329,7 +329,7 @@ impl Shown<'_> {
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api));
         let moment = move || {
-            let diagnostics = control.diagnostics().unwrap_or_default();
+            let diagnostics = control.diagnostics();
             let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
                 diagnostics: (count(Severity::Error), count(Severity::Warning)),

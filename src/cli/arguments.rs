@@ -1,6 +1,6 @@
 //! Commands and flags; and the environment, which clap reads where no flag is given.
 
-use crate::{diagnostic::Diagnostic, duration::parse_duration, settings::Overrides};
+use crate::{diagnostic::Diagnostic, settings::Overrides, text::parse_duration};
 use clap::{
     Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Id, Parser, Subcommand, ValueEnum,
     builder::{OsStr, Resettable},

@@ -12,6 +12,7 @@ use crate::{
     explain::{Explanation, Question},
     http::{self, GetError},
     settings::Overrides,
+    text::percent,
 };
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::timeout;
@@ -86,9 +87,10 @@ enum Refused {
 }
 
 fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
-    let mut path = format!("/explain?name={}&namespace={}", encoded(&wanted.name), encoded(&wanted.namespace));
+    let mut path =
+        format!("/explain?name={}&namespace={}", percent::encode(&wanted.name), percent::encode(&wanted.namespace));
     if let Some(record_type) = &wanted.record_type {
-        path.push_str(&format!("&type={}", encoded(record_type)));
+        path.push_str(&format!("&type={}", percent::encode(record_type)));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| Refused::Failed(format!("the runtime cannot be started: {error}")))?;
@@ -106,18 +108,6 @@ fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
         400 => Err(Refused::Question(text())),
         status => Err(Refused::Failed(format!("{server}: status {status}: {}", text()))),
     }
-}
-
-/// A text as a value in a URL's query: all but the unreserved characters of RFC 3986 §2.3 in percent-encoding.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(octet.into()),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }
 
 fn refuse(message: &str, code: Exit) -> Exit {

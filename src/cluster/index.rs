@@ -1,7 +1,10 @@
 //! What would otherwise need a search over all objects: dependents of an owner, pods of a selector, services of a pod,
 //! slices of a service, pods of a claim. Each change touches only the entries of the object that changed.
 
-use crate::object::{Kind, Object, ObjectKey};
+use crate::object::{
+    Kind, Object, ObjectKey,
+    labels::{SERVICE_NAME_LABEL, label},
+};
 use k8s_openapi::api::core::v1::Pod;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -9,7 +12,6 @@ use std::{
 };
 
 /// The label that says which service a slice belongs to.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Namespace, label, value.
 type LabelPair = (String, String, String);
@@ -86,8 +88,8 @@ impl Index {
                     self.service(key, selector.filter(|_| add));
                 }
                 Object::EndpointSlice(slice) if labels => {
-                    if let Some(service) = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME)) {
-                        let at = (key.namespace.clone(), service.clone());
+                    if let Some(service) = label(&slice.metadata, SERVICE_NAME_LABEL) {
+                        let at = (key.namespace.clone(), service.to_owned());
                         put(&mut self.slices_by_service, at, key.name.clone(), add);
                     }
                 }

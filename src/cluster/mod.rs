@@ -9,9 +9,9 @@ mod store_error;
 mod tests;
 
 pub use index::claims_of;
-pub use store_error::{StoreError, resource_name};
+pub use store_error::StoreError;
 
-use crate::object::{Kind, Object, ObjectKey, selector};
+use crate::object::{Kind, Object, ObjectKey, pod::has_ended, selector};
 use identity::Identities;
 use index::Index;
 use jiff::{SignedDuration, Timestamp};
@@ -482,10 +482,7 @@ impl Cluster {
 /// The seconds a pod gets to stop, by upstream's `pod/strategy.go` CheckGracefulDelete.
 fn grace_of_pod(pod: &Pod, asked: Option<i64>) -> i64 {
     let spec = pod.spec.as_ref();
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    if spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().is_empty()
-        || matches!(phase, Some("Failed" | "Succeeded"))
-    {
+    if spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().is_empty() || has_ended(pod) {
         return 0;
     }
     let grace = asked.or_else(|| spec.and_then(|spec| spec.termination_grace_period_seconds)).unwrap_or(0);

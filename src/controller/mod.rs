@@ -22,7 +22,6 @@ mod queue;
 mod recorder;
 mod registry;
 mod shared;
-mod stable_hash;
 mod write;
 
 #[cfg(test)]

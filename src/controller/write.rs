@@ -7,7 +7,7 @@ use super::{
     namespace::create_namespace,
 };
 use crate::{
-    cluster::{Deleted, StoreError, resource_name},
+    cluster::{Deleted, StoreError},
     object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
     runtime::PodRuntime,
 };
@@ -313,7 +313,7 @@ fn with_status(stored: &Object, sent: &Object) -> Object {
 
 impl std::fmt::Display for WriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = |key: &ObjectKey| format!("{} \"{}\"", resource_name(key.kind), key.name);
+        let name = |key: &ObjectKey| format!("{} \"{}\"", key.kind.group_resource(), key.name);
         match self {
             WriteError::NotFound(key) => write!(f, "{} not found", name(key)),
             WriteError::AlreadyExists(key) => write!(f, "{} already exists", name(key)),

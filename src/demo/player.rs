@@ -200,10 +200,10 @@ impl<'a, 's> Player<'a, 's> {
         refused: Option<&str>,
         change: impl FnOnce(&mut ManifestFiles) -> Result<(), FileError>,
     ) -> Result<(), Stop> {
-        let before = self.control.diagnostics()?;
+        let before = self.control.diagnostics();
         change(&mut self.files)?;
         self.control.rescan()?;
-        let after = self.control.diagnostics()?;
+        let after = self.control.diagnostics();
         self.show_changes(&self.observe()?.pods);
         let watched = self.files.watched();
         let mut errors = Vec::new();

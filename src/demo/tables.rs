@@ -1,7 +1,7 @@
 //! Rows of the tables that `print` shows.
 
 use super::scenario::{Named, StatusField};
-use crate::object::Object;
+use crate::object::{Object, labels::SERVICE_NAME_LABEL};
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Service, discovery::v1::EndpointSlice},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -59,7 +59,7 @@ pub(super) fn endpoints(object: &Object) -> Vec<[String; 6]> {
 
 fn owner(slice: &EndpointSlice) -> String {
     let labels = slice.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get("kubernetes.io/service-name")).cloned().unwrap_or_default()
+    labels.and_then(|labels| labels.get(SERVICE_NAME_LABEL)).cloned().unwrap_or_default()
 }
 
 /// A StatefulSet: name, wanted, counts, revisions.

@@ -1,10 +1,12 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{Level, SLICES, near, service, walk::Walk};
+use super::{Level, SLICES, service, walk::Walk};
 use crate::{
     cluster::Cluster,
     name::Name,
+    object::labels::{SERVICE_NAME_LABEL, label as label_of},
     records::name_schema::{ServiceName, address_label},
+    text::nearest,
     wire::rdata::RecordType,
 };
 use k8s_openapi::api::{
@@ -237,10 +239,7 @@ impl Walk<'_> {
             .cluster
             .slices_of_pod(namespace, name)
             .filter_map(|slice| self.cluster.slice(namespace, slice))
-            .filter(|slice| {
-                let label = crate::records::SERVICE_NAME_LABEL;
-                slice.metadata.labels.as_ref().and_then(|labels| labels.get(label)) == Some(&place.service)
-            })
+            .filter(|slice| label_of(&slice.metadata, SERVICE_NAME_LABEL) == Some(&place.service))
             .take(2)
             .map(Arc::clone)
             .collect();
@@ -366,7 +365,7 @@ impl Walk<'_> {
             }
         }
         let tally = Tally::of(self.cluster, service, place);
-        let nearest = near::nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
         self.propose(nearest.map(|name| format!("{name}.{base}")));
         match tally.names.as_slice() {
             [] => self.advise(format!("{tally}: {base} has no names below it now")),

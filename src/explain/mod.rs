@@ -198,11 +198,6 @@ impl Explanation {
     pub fn resolves(&self) -> bool {
         self.answer.resolves
     }
-
-    /// Where the way ends, if it does.
-    pub fn fails_at(&self) -> Option<Level> {
-        self.steps.iter().find(|step| step.status == Status::Fail).map(|step| step.level)
-    }
 }
 
 /// Explains what a client gets for a question, and why.

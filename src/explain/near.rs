@@ -3,23 +3,6 @@
 use super::LOOKED_AT;
 use crate::{cluster::Cluster, name::Name, object::Kind, records::name_schema::ServiceName};
 
-/// How many letters may differ, by the length of what was written.
-fn tolerance(text: &str) -> usize {
-    match text.chars().count() {
-        0..=2 => 1,
-        3..=7 => 2,
-        _ => 3,
-    }
-}
-
-/// The name that is written most like `text`, if one is close enough and is not the same.
-pub(super) fn nearest<'n>(text: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let far = tolerance(text);
-    let candidates = names.into_iter().filter(|name| *name != text && name.len().abs_diff(text.len()) <= far);
-    let measured = candidates.map(|name| (strsim::osa_distance(text, name), name));
-    measured.filter(|(distance, _)| *distance <= far).min().map(|(_, name)| name)
-}
-
 /// Full names for what may have been meant by the labels before the cluster's domain: the Service by its own label and
 /// namespace, or by its label alone in whatever namespace has it.
 pub(super) fn services(cluster: &Cluster, front: &[&str], domain: &Name) -> Vec<String> {

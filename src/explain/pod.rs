@@ -1,7 +1,13 @@
 //! Pods: phase, readiness, deletion; their claims and volumes.
 
 use super::{Level, walk::Walk};
-use crate::{cluster::claims_of, controller::statefulset::REVISION_LABEL};
+use crate::{
+    cluster::claims_of,
+    object::{
+        labels::{REVISION_LABEL, label},
+        pod::{condition, is_ready, phase},
+    },
+};
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -14,15 +20,6 @@ const CLAIMS: usize = 20;
 /// Namespace and name.
 pub(super) fn place(metadata: &ObjectMeta) -> (&str, &str) {
     (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
-}
-
-fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
-    pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
-}
-
-/// Whether its Ready condition is true.
-pub(super) fn is_ready(pod: &Pod) -> bool {
-    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
 /// Reason and message of a condition that does not hold.
@@ -68,7 +65,7 @@ fn described(pod: &Pod) -> String {
     if restarts > 0 {
         parts.push(format!("{restarts} restarts"));
     }
-    if let Some(revision) = pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)) {
+    if let Some(revision) = label(&pod.metadata, REVISION_LABEL) {
         parts.push(format!("revision {revision}"));
     }
     if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
@@ -81,13 +78,12 @@ impl Walk<'_> {
     /// Tells about a pod. Whether it is answered for is its endpoint's affair.
     pub(super) fn pod(&mut self, pod: &Pod) {
         let text = described(pod);
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        if pod.metadata.deletion_timestamp.is_none() && is_ready(pod) && phase == Some("Running") {
+        if pod.metadata.deletion_timestamp.is_none() && is_ready(pod) && phase(pod) == Some("Running") {
             return self.ok(Level::Pod, text);
         }
         let (namespace, name) = place(&pod.metadata);
         self.warn(Level::Pod, text);
-        match phase {
+        match phase(pod) {
             _ if pod.metadata.deletion_timestamp.is_some() => {}
             Some("Failed" | "Succeeded") => {
                 self.advise(format!(

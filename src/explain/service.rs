@@ -1,10 +1,14 @@
 //! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
 
-use super::{LOOKED_AT, Level, endpoint::Tally, near, walk::Walk};
+use super::{LOOKED_AT, Level, endpoint::Tally, walk::Walk};
 use crate::{
     name::Name,
-    object::Kind,
+    object::{
+        Kind,
+        service::{self, is_alias},
+    },
     records::name_schema::{ServiceName, underscored},
+    text::nearest,
     wire::rdata::RecordType,
 };
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
@@ -15,17 +19,12 @@ const TOLD: usize = 3;
 
 /// Whether a Service has no address of its own.
 pub(super) fn is_headless(service: &Service) -> bool {
-    let Some(spec) = &service.spec else { return false };
-    !is_alias(spec) && (spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip)).any(|address| address == "None")
-}
-
-fn is_alias(spec: &ServiceSpec) -> bool {
-    spec.type_.as_deref() == Some("ExternalName")
+    service.spec.as_ref().is_some_and(service::is_headless)
 }
 
 /// Whether pods are answered for before they are ready.
 pub(super) fn publishes_unready(service: &Service) -> bool {
-    service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses) == Some(true)
+    service.spec.as_ref().is_some_and(service::publishes_not_ready)
 }
 
 /// One line about a Service.
@@ -79,7 +78,7 @@ impl Walk<'_> {
         }
         self.fail(Level::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
         let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
-        let nearest = near::nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
+        let nearest = nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
             self.propose([format!("{front}{}", place.sibling(nearest))]);
         }

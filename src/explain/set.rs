@@ -4,6 +4,7 @@ use super::{LOOKED_AT, Level, pod, walk::Walk};
 use crate::{
     object::{
         Kind, Object,
+        pod::is_ready,
         statefulset::{self, Ordinals, parent_and_ordinal},
     },
     records::name_schema::ServiceName,
@@ -123,7 +124,7 @@ impl Walk<'_> {
         let ordered = set.spec.as_ref().and_then(|spec| spec.pod_management_policy.as_deref()) != Some("Parallel");
         let before = |ordinal: &i64| {
             let pod = self.cluster.pod(namespace, &format!("{name}-{ordinal}"));
-            pod.is_none_or(|pod| !pod::is_ready(pod) || pod.metadata.deletion_timestamp.is_some())
+            pod.is_none_or(|pod| !is_ready(pod) || pod.metadata.deletion_timestamp.is_some())
         };
         let ordinals = Ordinals::of(set);
         let waits_for = (ordinals.start..ordinal).take(LOOKED_AT).find(before).filter(|_| ordered);

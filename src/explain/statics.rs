@@ -1,8 +1,9 @@
 //! Names of static zones: records, wildcards, delegations, aliases.
 
-use super::{LOOKED_AT, Level, near, walk::Walk};
+use super::{LOOKED_AT, Level, walk::Walk};
 use crate::{
     name::Name,
+    text::nearest,
     wire::rdata::{self, RecordType},
     zone::{Found, Node, Zone},
 };
@@ -32,7 +33,7 @@ impl Walk<'_> {
                     .filter(|node| !node.is_empty())
                     .map(|node| node.name().to_string())
                     .collect();
-                let nearest = near::nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
+                let nearest = nearest(&name.to_string(), names.iter().map(String::as_str)).map(str::to_owned);
                 self.propose(nearest);
                 self.advise(format!(
                     "add {name} to the file of zone {}; it is read again when it is saved",

@@ -7,6 +7,7 @@ use crate::{
     name::Name,
     object::Kind,
     records::name_schema::{FixedName, Form, ServiceName},
+    text::nearest,
     wire::rdata::RecordType,
     zone::{Found, Node, Snapshot, Zone},
 };
@@ -248,7 +249,7 @@ impl<'a> Walk<'a> {
         self.fail(Level::Namespace, format!("there is no namespace {namespace}: nothing is declared in it"));
         let names = self.cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
         let names = names.filter_map(|object| object.metadata().name.as_deref());
-        let nearest = near::nearest(namespace, names);
+        let nearest = nearest(namespace, names);
         if let Some((service, domain, front)) = service {
             let elsewhere: Vec<String> = self
                 .namespaces_of(service)

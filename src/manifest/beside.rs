@@ -3,6 +3,7 @@
 
 use crate::{
     object::{Kind, Object, ObjectKey, lint::Neighbour, selector::Labels},
+    text::Fnv1a,
     yaml::{self, Node, Value},
 };
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -111,27 +112,12 @@ pub(super) fn complete_selector(object: &mut Object) {
 
 /// A digest of a value: the same for the same value, however it is written, whatever the order of keys.
 pub(super) fn digest(node: &Node) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hasher = Fnv1a::default();
     feed(node, &mut hasher);
     hasher.finish()
 }
 
-/// FNV-1a, 64 bits.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = (self.0 ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-fn feed(node: &Node, hasher: &mut Fnv) {
+fn feed(node: &Node, hasher: &mut Fnv1a) {
     std::mem::discriminant(&node.value).hash(hasher);
     match &node.value {
         Value::Null => {}

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, Place, Severity, has_error, not_shown},
     object::{
-        Declaration, FieldError, Kind, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour, mark_empty_selector,
-        set_defaults, validate, validate_counted,
+        Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
+        mark_empty_selector, set_defaults, validate, validate_counted,
     },
     yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
 };
@@ -230,9 +230,9 @@ impl Reader<'_> {
             return self.list(node, if item.is_empty() { "" } else { &api_version }, item, &index);
         }
         if api_version.is_empty() {
-            let known = Kind::ALL.iter().find(|known| known.name() == kind);
+            let known = Kind::from_name(&kind);
             let help = known.map(|known| format!("add apiVersion: {}", known.api_version())).unwrap_or_default();
-            self.neighbours.extend(beside::neighbour(node, &kind, known.copied()));
+            self.neighbours.extend(beside::neighbour(node, &kind, known));
             return self.error(node, "", format!("the {kind} has no apiVersion"), help);
         }
         match kinds::judge(&api_version, &kind) {
@@ -267,7 +267,7 @@ impl Reader<'_> {
         if let Value::Mapping(entries) = &mut mended.value {
             entries.retain(|(name, ..)| name != "apiVersion");
         }
-        let mut errors: Vec<String> = match self.typed(kind, &mended) {
+        let mut errors: Vec<String> = match self.decode(kind, &mended) {
             Err(errors) => errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect(),
             Ok((mut object, _)) => {
                 beside::complete_selector(&mut object);
@@ -313,7 +313,7 @@ impl Reader<'_> {
         let stripped = strip(node);
         // An edit has to see that null was written: it removes what a creation stores as the empty text.
         let filled = nulls::filled(kind, &stripped);
-        let (mut object, warnings) = match self.typed(kind, filled.as_ref().unwrap_or(&stripped)) {
+        let (mut object, warnings) = match self.decode(kind, filled.as_ref().unwrap_or(&stripped)) {
             Ok(decoded) => decoded,
             Err(errors) => return self.take(errors, &named),
         };
@@ -367,31 +367,8 @@ impl Reader<'_> {
         }
     }
 
-    fn typed(&self, kind: Kind, node: &Node) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {
-        fn of<T: DeserializeOwned + Into<Object>>(
-            source: Source<'_>,
-            node: &Node,
-        ) -> Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>> {
-            let (typed, warnings) = yaml::decode::<T>(source, node, UnknownFields::Warn)?;
-            if has_error(&warnings) { Err(warnings) } else { Ok((typed.into(), warnings)) }
-        }
-        use k8s_openapi::api::{
-            apps::v1 as apps, core::v1 as core, discovery::v1 as discovery, storage::v1 as storage,
-        };
-        let source = self.source;
-        match kind {
-            Kind::Namespace => of::<core::Namespace>(source, node),
-            Kind::Service => of::<core::Service>(source, node),
-            Kind::Pod => of::<core::Pod>(source, node),
-            Kind::PersistentVolume => of::<core::PersistentVolume>(source, node),
-            Kind::PersistentVolumeClaim => of::<core::PersistentVolumeClaim>(source, node),
-            Kind::StatefulSet => of::<apps::StatefulSet>(source, node),
-            Kind::ControllerRevision => of::<apps::ControllerRevision>(source, node),
-            Kind::StorageClass => of::<storage::StorageClass>(source, node),
-            Kind::EndpointSlice => of::<discovery::EndpointSlice>(source, node),
-            Kind::Endpoints => of::<core::Endpoints>(source, node),
-            Kind::Event => of::<core::Event>(source, node),
-        }
+    fn decode(&self, kind: Kind, node: &Node) -> Typed {
+        kind.visit(Decoder { source: self.source, node })
     }
 }
 
@@ -437,4 +414,21 @@ fn strip(node: &Node) -> Node {
         }
     }
     node
+}
+
+/// An object and warnings about it, or errors.
+type Typed = Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>>;
+
+/// Reads a node as an object of a kind.
+struct Decoder<'a> {
+    source: Source<'a>,
+    node: &'a Node,
+}
+
+impl KindVisitor for Decoder<'_> {
+    type Output = Typed;
+    fn visit<T: DeserializeOwned + Into<Object>>(self) -> Typed {
+        let (object, warnings) = yaml::decode::<T>(self.source, self.node, UnknownFields::Warn)?;
+        if has_error(&warnings) { Err(warnings) } else { Ok((object.into(), warnings)) }
+    }
 }

@@ -1,10 +1,7 @@
 //! Which kinds a manifest may hold: every kind of Kubernetes v1.36 by its exact version, and what is said to others.
 
 use super::removed::{self, Removed};
-use crate::{
-    object::{Kind, defaults::DECLARABLE},
-    yaml::nearest,
-};
+use crate::{object::Kind, text::nearest};
 use std::borrow::Cow;
 
 /// What becomes of a document by its apiVersion and kind.
@@ -122,12 +119,12 @@ const SWITCHED_OFF: [(&str, &[&str]); 14] = [
 
 /// The kinds served, for a help line.
 pub(super) fn served() -> String {
-    DECLARABLE.map(|kind| kind.name()).join(", ")
+    Kind::declarable().map(Kind::name).collect::<Vec<_>>().join(", ")
 }
 
 /// What becomes of a document.
 pub(super) fn judge(api_version: &str, kind: &str) -> Verdict {
-    if let Some(served) = DECLARABLE.into_iter().find(|one| one.name() == kind && one.api_version() == api_version) {
+    if let Some(served) = Kind::declarable().find(|one| one.name() == kind && one.api_version() == api_version) {
         return Verdict::Served(served);
     }
     let group = group_of(api_version);
@@ -153,7 +150,7 @@ pub(super) fn judge(api_version: &str, kind: &str) -> Verdict {
         });
     }
     let names = BUILT_IN.iter().flat_map(|(_, kinds)| kinds.iter().copied());
-    let served_first = DECLARABLE.iter().map(|kind| kind.name()).chain(names);
+    let served_first = Kind::declarable().map(|kind| kind.name()).chain(names);
     let near = nearest(kind, served_first);
     let help = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
     Verdict::Wrong(Wrong {
@@ -172,7 +169,7 @@ fn group_of(api_version: &str) -> &str {
 
 /// The kind of this name, if it is one of ours.
 pub(super) fn declarable(name: &str) -> Option<Kind> {
-    DECLARABLE.into_iter().find(|kind| kind.name() == name)
+    Kind::declarable().find(|kind| kind.name() == name)
 }
 
 /// A kind as it is told of: a custom resource that is called as one of Kubernetes' own with its group.

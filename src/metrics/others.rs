@@ -38,7 +38,7 @@ pub(super) fn write(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
         one(&forwarded.lookups_failed),
     )?;
     page.gauge("headless_dns_forward_in_flight", "Queries that wait for upstreams.", one(&forwarded.in_flight))?;
-    let transferred = counted.transferred();
+    let transferred = counted.transfers();
     page.counter(
         "headless_dns_transfers",
         "Transfers by what became of them.",

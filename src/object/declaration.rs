@@ -1,14 +1,9 @@
 //! A manifest's object: what the manifest says, and what that makes.
 
-use super::{Object, ObjectKey};
+use super::{APPLIED, ORIGIN, Object, ObjectKey};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Annotation on every object that a manifest declares: `manifest`. Without it an object is a client's or a
-/// controller's, and taking files away never touches it.
-pub const ORIGIN: &str = "headless-dns/origin";
-/// Annotation by which version 0.1.0 remembered beside [`ORIGIN`] which version of the manifest it applied last.
-pub const APPLIED: &str = "headless-dns/applied";
 /// Annotation by which kubectl remembers what it applied on the client's side.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

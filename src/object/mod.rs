@@ -1,22 +1,28 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
+pub mod annotations;
 mod declaration;
 mod decode;
 pub mod defaults;
+pub mod labels;
 pub mod lint;
+mod owner;
+pub mod pod;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod service;
 mod size;
 pub mod statefulset;
 pub mod subset;
-pub mod ttl;
 pub mod validate;
 
-pub use declaration::{APPLIED, Declaration, LastApplied, ORIGIN, SET_BY_SERVER};
+pub use annotations::{APPLIED, ORIGIN};
+pub use declaration::{Declaration, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, set_defaults};
+pub use owner::controller_reference;
 pub use validate::{validate, validate_counted, validate_max_unavailable, validate_update};
 
 use k8s_openapi::api::{
@@ -25,33 +31,75 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     storage::v1::StorageClass,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::de::DeserializeOwned;
 use std::{fmt, sync::Arc};
 
+/// The StorageClass that the program brings along where no manifest declares a default one, unless the settings say no.
+pub const BUILT_IN_CLASS: &str = "standard";
+
+/// Whether objects of a scope live in a namespace.
+trait ScopeExt {
+    const IS_NAMESPACED: bool;
+}
+impl ScopeExt for NamespaceResourceScope {
+    const IS_NAMESPACED: bool = true;
+}
+impl ScopeExt for ClusterResourceScope {
+    const IS_NAMESPACED: bool = false;
+}
+
+/// What is done with the Rust type of a kind: see [`Kind::visit`].
+pub trait KindVisitor {
+    /// What comes of it.
+    type Output;
+    /// Does it with the type `T`.
+    fn visit<T: DeserializeOwned + Into<Object>>(self) -> Self::Output;
+}
+
+/// Every kind, each in one row: what k8s-openapi says of its type (group, version, plural, scope) is not repeated here.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $api_version:literal, $namespaced:literal;)*) => {
+    ($($kind:ident)*) => {
         /// The kinds of object that exist here.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Kind { $($(#[$doc])* $kind,)* }
+        pub enum Kind { $(#[doc = concat!("`", stringify!($kind), "`.")] $kind,)* }
 
         /// An object; cloning is cheap.
         #[derive(Debug, Clone, PartialEq)]
-        pub enum Object { $($(#[$doc])* $kind(Arc<$kind>),)* }
+        pub enum Object { $(#[doc = concat!("A `", stringify!($kind), "`.")] $kind(Arc<$kind>),)* }
 
         impl Kind {
             /// Every kind.
             pub const ALL: &'static [Kind] = &[$(Kind::$kind),*];
             /// The kind's name in manifests.
-            pub fn name(self) -> &'static str {
-                match self { $(Kind::$kind => stringify!($kind),)* }
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$kind => <$kind as Resource>::KIND,)* }
             }
             /// The one version served: `v1`, `apps/v1`, …
-            pub fn api_version(self) -> &'static str {
-                match self { $(Kind::$kind => $api_version,)* }
+            pub const fn api_version(self) -> &'static str {
+                match self { $(Kind::$kind => <$kind as Resource>::API_VERSION,)* }
+            }
+            /// The API group: `apps`; empty for the core.
+            pub const fn group(self) -> &'static str {
+                match self { $(Kind::$kind => <$kind as Resource>::GROUP,)* }
+            }
+            /// The version without its group: `v1`.
+            pub const fn version(self) -> &'static str {
+                match self { $(Kind::$kind => <$kind as Resource>::VERSION,)* }
+            }
+            /// The name in paths: `statefulsets`.
+            pub const fn plural(self) -> &'static str {
+                match self { $(Kind::$kind => <$kind as Resource>::URL_PATH_SEGMENT,)* }
             }
             /// Whether objects of this kind live in a namespace.
-            pub fn is_namespaced(self) -> bool {
-                match self { $(Kind::$kind => $namespaced,)* }
+            pub const fn is_namespaced(self) -> bool {
+                match self { $(Kind::$kind => <<$kind as Resource>::Scope as ScopeExt>::IS_NAMESPACED,)* }
+            }
+            /// Lets a visitor work with the Rust type of this kind, such as a decoder.
+            pub fn visit<V: KindVisitor>(self, visitor: V) -> V::Output {
+                match self { $(Kind::$kind => visitor.visit::<$kind>(),)* }
             }
         }
 
@@ -97,28 +145,43 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// v1 Namespace.
-    Namespace, "v1", false;
-    /// v1 Service.
-    Service, "v1", true;
-    /// v1 Pod.
-    Pod, "v1", true;
-    /// v1 PersistentVolume.
-    PersistentVolume, "v1", false;
-    /// v1 PersistentVolumeClaim.
-    PersistentVolumeClaim, "v1", true;
-    /// apps/v1 StatefulSet.
-    StatefulSet, "apps/v1", true;
-    /// apps/v1 ControllerRevision.
-    ControllerRevision, "apps/v1", true;
-    /// storage.k8s.io/v1 StorageClass.
-    StorageClass, "storage.k8s.io/v1", false;
-    /// discovery.k8s.io/v1 EndpointSlice.
-    EndpointSlice, "discovery.k8s.io/v1", true;
-    /// v1 Endpoints.
-    Endpoints, "v1", true;
-    /// v1 Event.
-    Event, "v1", true;
+    Namespace
+    Service
+    Pod
+    PersistentVolume
+    PersistentVolumeClaim
+    StatefulSet
+    ControllerRevision
+    StorageClass
+    EndpointSlice
+    Endpoints
+    Event
+}
+
+impl Kind {
+    /// The kind of this name, if it is one of ours.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// The resource as messages name it: plural, with the group after a dot where there is one (`statefulsets.apps`;
+    /// upstream's `GroupResource`).
+    pub fn group_resource(self) -> String {
+        match self.group() {
+            "" => self.plural().to_owned(),
+            group => format!("{}.{group}", self.plural()),
+        }
+    }
+
+    /// Whether a manifest may declare objects of this kind; the others are only made by controllers.
+    pub fn is_declarable(self) -> bool {
+        !matches!(self, Kind::ControllerRevision | Kind::Event)
+    }
+
+    /// The kinds that a manifest may declare.
+    pub fn declarable() -> impl Iterator<Item = Kind> {
+        Kind::ALL.iter().copied().filter(|kind| kind.is_declarable())
+    }
 }
 
 /// What names an object: kind, namespace (empty for kinds without one), name. Orders by kind, then namespace, then

@@ -3,6 +3,7 @@
 //! It drives four things: what `kubectl explain` shows, which fields are unknown, strategic merge patches, and
 //! server-side apply. `tools/openapi-structure.py` writes the text that it is read from, out of the k8s-openapi crate.
 
+use super::Kind;
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The fields of one definition, a Go struct upstream.
@@ -87,21 +88,32 @@ pub struct Patch {
     pub retains_keys: bool,
 }
 
-/// The kinds at the root of documents, with the group and version of each: definition, group, kind.
-pub const ROOTS: &[(&str, &str, &str)] = &[
-    ("api.apps.v1.ControllerRevision", "apps", "ControllerRevision"),
-    ("api.apps.v1.StatefulSet", "apps", "StatefulSet"),
-    ("api.autoscaling.v1.Scale", "autoscaling", "Scale"),
-    ("api.core.v1.Endpoints", "", "Endpoints"),
-    ("api.core.v1.Event", "", "Event"),
-    ("api.core.v1.Namespace", "", "Namespace"),
-    ("api.core.v1.PersistentVolume", "", "PersistentVolume"),
-    ("api.core.v1.PersistentVolumeClaim", "", "PersistentVolumeClaim"),
-    ("api.core.v1.Pod", "", "Pod"),
-    ("api.core.v1.Service", "", "Service"),
-    ("api.discovery.v1.EndpointSlice", "discovery.k8s.io", "EndpointSlice"),
-    ("api.storage.v1.StorageClass", "storage.k8s.io", "StorageClass"),
-];
+/// A kind at the root of documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// The definition's name: `api.apps.v1.StatefulSet`.
+    pub definition: String,
+    /// The API group: `apps`; empty for the core.
+    pub group: &'static str,
+    /// The kind: `StatefulSet`.
+    pub kind: &'static str,
+}
+
+impl Root {
+    fn new(group: &'static str, version: &str, kind: &'static str) -> Root {
+        // `storage.k8s.io` is `storage` there.
+        let package = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
+        Root { definition: format!("api.{package}.{version}.{kind}"), group, kind }
+    }
+}
+
+/// The kinds at the root of documents: every kind, and Scale, in order of their definitions' names.
+pub static ROOTS: LazyLock<Vec<Root>> = LazyLock::new(|| {
+    let kinds = Kind::ALL.iter().map(|kind| Root::new(kind.group(), kind.version(), kind.name()));
+    let mut roots: Vec<Root> = kinds.chain([Root::new("autoscaling", "v1", "Scale")]).collect();
+    roots.sort_by(|one, other| one.definition.cmp(&other.definition));
+    roots
+});
 
 /// Fields of keyed lists that server-side apply fills in where they are absent, so that an element has its whole key.
 const KEY_DEFAULTS: &[(&str, &str, &str)] =
@@ -112,8 +124,8 @@ static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| read
 impl Schema {
     /// The structure of a kind that is served: `StatefulSet`, `Scale`.
     pub fn of(kind: &str) -> Option<&'static Schema> {
-        let (name, ..) = ROOTS.iter().find(|(.., root)| *root == kind)?;
-        Schema::named(name)
+        let root = ROOTS.iter().find(|root| root.kind == kind)?;
+        Schema::named(&root.definition)
     }
 
     /// A definition by its name.
@@ -212,7 +224,6 @@ fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> F
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::object::Kind;
 
     #[test]
     fn every_kind_has_a_structure_that_is_whole() {
@@ -220,8 +231,8 @@ mod tests {
             let schema = Schema::of(kind.name()).unwrap_or_else(|| panic!("no structure of {}", kind.name()));
             assert!(schema.field("metadata").is_some(), "{}", schema.name);
         }
-        for (name, ..) in ROOTS {
-            assert!(Schema::named(name).is_some(), "{name}");
+        for Root { definition, .. } in ROOTS.iter() {
+            assert!(Schema::named(definition).is_some(), "{definition}");
         }
         for schema in Schema::all() {
             for field in &schema.fields {

@@ -1,6 +1,6 @@
 //! Values as people write them: `50ms`, `127.0.0.1:1053`, `10.244.0.0/16`, `cluster.local`; for serde and for flags.
 
-use crate::{duration::parse_duration, name::Name};
+use crate::text::parse_duration;
 use ipnet::IpNet;
 use serde::{
     Deserialize, Deserializer,
@@ -152,13 +152,6 @@ impl Written for IpNet {
     fn read(text: &str) -> Result<IpNet, String> {
         text.parse()
             .map_err(|_| format!("`{text}` is no address range; write one such as 10.244.0.0/16 or fd00:10:244::/56"))
-    }
-}
-
-impl Written for Name {
-    const EXPECTED: &str = "a domain name such as cluster.local";
-    fn read(text: &str) -> Result<Name, String> {
-        Name::parse(text).map_err(|error| format!("`{text}` is no domain name: {error}"))
     }
 }
 

@@ -49,11 +49,12 @@ impl Domains {
 
     /// Targets stay within their own domain, so that clients which know only that one get along.
     fn moved_set(&self, set: &Rrset, domain: &Name) -> Rrset {
+        // An alias is all target; it has none in the sense of `target_offset`, whose addresses are added to an answer.
         let at = match set.rtype() {
-            RecordType::SRV => 6,
-            RecordType::CNAME => 0,
-            _ => return set.clone(),
+            RecordType::CNAME => Some(0),
+            rtype => rtype.target_offset(),
         };
+        let Some(at) = at else { return set.clone() };
         let target = |octets: &[u8]| {
             let target = moved(octets.get(at..)?, &self.first, domain)?;
             Some([&octets[..at], &rdata::name(&target)].concat())

@@ -3,7 +3,11 @@
 use super::name_schema::{endpoint_name, underscored};
 use crate::{
     name::Name,
-    object::ttl::{TTL_ANNOTATION, parse_ttl},
+    object::{
+        annotations::{TTL_ANNOTATION, parse_ttl},
+        labels::{SERVICE_NAME_LABEL, label},
+        service::{is_alias, is_headless, publishes_not_ready},
+    },
 };
 use k8s_openapi::api::{
     core::v1::Service,
@@ -11,9 +15,6 @@ use k8s_openapi::api::{
 };
 use smallvec::SmallVec;
 use std::{collections::HashMap, net::IpAddr, ops::Deref};
-
-/// The label that names a slice's Service.
-pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 /// Addresses of one Service or endpoint, which are hardly ever more than one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -104,10 +105,10 @@ impl ServiceView {
 impl Shape {
     fn new(service: &Service) -> Shape {
         let spec = service.spec.clone().unwrap_or_default();
-        if spec.type_.as_deref() == Some("ExternalName") {
+        if is_alias(&spec) {
             return Shape::ExternalName { target: spec.external_name.as_deref().and_then(external_name) };
         }
-        let unready_too = spec.publish_not_ready_addresses == Some(true);
+        let (headless, unready_too) = (is_headless(&spec), publishes_not_ready(&spec));
         let listed = spec.cluster_ips.filter(|listed| !listed.is_empty());
         let listed = listed.unwrap_or_else(|| spec.cluster_ip.into_iter().collect());
         let ports = spec.ports.unwrap_or_default();
@@ -115,7 +116,7 @@ impl Shape {
             .iter()
             .filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), Some(port.port)))
             .collect();
-        if listed.iter().any(|ip| ip == "None") {
+        if headless {
             return Shape::Headless { ports, unready_too };
         }
         Shape::ClusterIp { addresses: parse_addresses(&listed).into(), ports, unready_too }
@@ -136,7 +137,7 @@ impl PortView {
 impl SliceView {
     /// The name of the Service of a slice, if it has one and addresses.
     pub fn owner(slice: &EndpointSlice) -> Option<&str> {
-        let owner = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
+        let owner = label(&slice.metadata, SERVICE_NAME_LABEL)?;
         matches!(slice.address_type.as_str(), "IPv4" | "IPv6").then_some(owner)
     }
 

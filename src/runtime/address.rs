@@ -67,6 +67,7 @@ impl AddressPool {
     }
 
     /// How many addresses are given out or reserved.
+    #[cfg(test)]
     pub fn in_use(&self) -> usize {
         self.taken.len()
     }

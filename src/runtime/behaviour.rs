@@ -1,12 +1,13 @@
 //! How one simulated pod behaves: settings, the image's name, and the annotations under `simulation.headless-dns/`.
 
-use crate::options::{self, options};
-use jiff::SignedDuration;
+use crate::{
+    options::{self, options},
+    text::{nearest, parse_duration},
+};
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::BTreeMap, time::Duration};
 
-/// What the annotations' keys begin with.
-pub const PREFIX: &str = "simulation.headless-dns/";
+pub use crate::object::annotations::SIMULATION_PREFIX as PREFIX;
 
 /// Delays above this are taken for mistakes.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -147,13 +148,8 @@ pub fn check_annotations(annotations: &BTreeMap<String, String>) -> Vec<(String,
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = KNOWN
-        .iter()
-        .map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
-    match nearest {
-        Some((_, known)) => format!("unknown annotation of the simulation; did you mean {PREFIX}{known}?"),
+    match nearest(name, KNOWN.iter().map(|(known, _)| *known)) {
+        Some(known) => format!("unknown annotation of the simulation; did you mean {PREFIX}{known}?"),
         None => {
             let all: Vec<&str> = KNOWN.iter().map(|(known, _)| *known).collect();
             format!("unknown annotation of the simulation; known are {}", all.join(", "))
@@ -173,14 +169,11 @@ fn parse_switch(text: &str) -> Option<bool> {
 pub fn parse_delay(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let plain = text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.') && !text.is_empty();
-    let duration = match plain {
-        true => text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        false => text.parse::<SignedDuration>().ok().and_then(|signed| Duration::try_from(signed).ok()),
-    };
+    let duration = if plain { parse_duration(&format!("{text}s")) } else { parse_duration(text) };
     match duration {
-        Some(duration) if duration <= LONGEST => Ok(duration),
-        Some(_) => Err(format!("{text:?} is longer than a year")),
-        None => Err(format!("{text:?} is no duration; write 3s, 250ms, 1m30s, or a number of seconds")),
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err(format!("{text:?} is longer than a year")),
+        Err(_) => Err(format!("{text:?} is no duration; write 3s, 250ms, 1m30s, or a number of seconds")),
     }
 }
 

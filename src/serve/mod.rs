@@ -162,11 +162,6 @@ impl Counted {
         self.0.forwarder.as_ref().map(Forwarder::counters)
     }
 
-    /// What was transferred and told.
-    pub fn transferred(&self) -> &TransferCounters {
-        &self.0.transfers.counters
-    }
-
     /// Queries that the query log had no room for.
     pub fn unlogged(&self) -> u64 {
         self.0.query_log.dropped()

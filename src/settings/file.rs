@@ -13,7 +13,8 @@ use crate::{
     name::Name,
     options::Section,
     serve::{Encrypted, TransferPolicy},
-    yaml::{Joined, Node, Source, UnknownFields, decode, nearest},
+    text::nearest,
+    yaml::{Joined, Node, Source, UnknownFields, decode},
 };
 use ipnet::IpNet;
 use serde::Deserialize;

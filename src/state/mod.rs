@@ -33,6 +33,7 @@ use crate::{
     name::Name,
     object::{Kind, LastApplied, Object, ObjectKey},
     regular_file,
+    text::Fnv1a,
 };
 use held::Held;
 use redb::{
@@ -42,7 +43,9 @@ use redb::{
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt, fs,
+    hash::Hasher as _,
+    io,
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     path::{Path, PathBuf},
     sync::{Arc, Once},
@@ -525,8 +528,8 @@ fn read_last_applied(database: &Database) -> Result<Versions, Box<dyn std::error
         let (kind, namespace, name) = key.value();
         let wrong = |problem: &str| format!("what was applied of {kind} {namespace}/{name}: {problem}");
         let text = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| wrong("wrong checksum"))?;
-        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| wrong("unknown kind"))?;
-        found.push((ObjectKey::new(*known, namespace, name), std::str::from_utf8(text)?.into()));
+        let known = Kind::from_name(kind).ok_or_else(|| wrong("unknown kind"))?;
+        found.push((ObjectKey::new(known, namespace, name), std::str::from_utf8(text)?.into()));
     }
     found.sort_unstable();
     match cluster_number(&transaction.open_table(CLUSTER)?, "applied")? {
@@ -623,11 +626,14 @@ fn unseal<'a>(key: &[&str], sealed: &'a [u8]) -> Option<&'a [u8]> {
     (u64::from_le_bytes(*sum) == checksum(key, text)).then_some(text)
 }
 
-/// FNV-1a of 64 bits: against accidents, not against people, and the same in every version of this program.
 fn checksum(key: &[&str], text: &[u8]) -> u64 {
-    let key = key.iter().flat_map(|part| part.bytes().chain([0]));
-    key.chain(text.iter().copied())
-        .fold(0xcbf2_9ce4_8422_2325, |sum, octet| (sum ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
+    let mut hasher = Fnv1a::default();
+    for part in key {
+        hasher.write(part.as_bytes());
+        hasher.write(&[0]);
+    }
+    hasher.write(text);
+    hasher.finish()
 }
 
 #[cfg(test)]

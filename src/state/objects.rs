@@ -104,8 +104,8 @@ impl Stored {
     fn object(&self) -> Result<Object, Failure> {
         let Stored { kind, namespace, name, sealed } = self;
         let wrong = |problem: &dyn fmt::Display| Failure::Object(format!("{kind} {namespace}/{name}: {problem}"));
-        let known = Kind::ALL.iter().find(|known| known.name() == kind).ok_or_else(|| wrong(&"unknown kind"))?;
+        let known = Kind::from_name(kind).ok_or_else(|| wrong(&"unknown kind"))?;
         let json = unseal(&[kind, namespace, name], sealed).ok_or_else(|| wrong(&"wrong checksum"))?;
-        Object::from_text(*known, json).map_err(|error| wrong(&error))
+        Object::from_text(known, json).map_err(|error| wrong(&error))
     }
 }

@@ -1,6 +1,7 @@
 //! Why a node cannot be decoded: serde's complaints in plain words, and the place that belongs to each.
 
-use super::{Node, Value, nearest};
+use super::{Node, Value};
+use crate::text::nearest;
 use crate::{diagnostic::Place, escape::visible};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt;

@@ -179,14 +179,3 @@ pub fn decode<T: DeserializeOwned>(
 ) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
     decode::decode(source, node, unknown)
 }
-
-/// The nearest of some valid words to what was written, if one is near enough to be meant.
-pub fn nearest<'a>(written: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = written.to_lowercase();
-    valid
-        .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_lowercase()), word))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, word)| *distance <= 1 + word.chars().count().min(written.chars().count()) / 4)
-        .map(|(_, word)| word)
-}

@@ -10,11 +10,7 @@ mod read;
 pub use read::read;
 
 use super::{Rrset, zone::FileRecords};
-use crate::{
-    diagnostic::{Diagnostic, Place, Severity},
-    name::Name,
-    regular_file,
-};
+use crate::{diagnostic::Diagnostic, name::Name, regular_file};
 use foldhash::quality::FixedState;
 use std::{
     collections::BTreeMap,
@@ -139,7 +135,8 @@ impl ZoneFiles {
         match zone_paths(&self.directory) {
             Ok(paths) => self.read_files(paths),
             Err(error) => {
-                let mut diagnostic = mistake(&self.directory, format!("the directory cannot be read: {error}"));
+                let mut diagnostic =
+                    Diagnostic::error(&self.directory, format!("the directory cannot be read: {error}"));
                 if !self.served.is_empty() {
                     diagnostic.kept = "the zones loaded before keep being served".to_owned();
                 }
@@ -173,7 +170,7 @@ impl ZoneFiles {
                     file.take(Some(Fingerprint::of(&octets)), zone, diagnostics);
                 }
                 Err(error) => {
-                    let diagnostic = mistake(&path, format!("the file cannot be read: {error}"));
+                    let diagnostic = Diagnostic::error(&path, format!("the file cannot be read: {error}"));
                     file.take(None, None, vec![diagnostic]);
                 }
             }
@@ -192,7 +189,7 @@ impl ZoneFiles {
         for (path, zone) in candidates {
             if let Some((first, _)) = chosen.get(zone.origin()) {
                 let (origin, first) = (zone.origin(), first.display());
-                let mut diagnostic = mistake(path, format!("zone {origin} is in {first} already"));
+                let mut diagnostic = Diagnostic::error(path, format!("zone {origin} is in {first} already"));
                 diagnostic.help = "keep the zone in one of the two files".to_owned();
                 diagnostic.kept = format!("{first} is served");
                 diagnostics.push(diagnostic);
@@ -254,22 +251,6 @@ fn zone_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// An error about the whole file.
-fn mistake(file: &Path, message: String) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        file: file.to_owned(),
-        place: Place::default(),
-        width: 1,
-        object: String::new(),
-        field: String::new(),
-        message,
-        help: String::new(),
-        kept: String::new(),
-        source_line: String::new(),
-    }
 }
 
 #[cfg(test)]

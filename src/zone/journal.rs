@@ -98,6 +98,7 @@ impl Journal {
     }
 
     /// How many records and octets are remembered.
+    #[cfg(test)]
     pub(super) fn size(&self) -> (usize, usize) {
         (self.size.changes, self.size.octets)
     }

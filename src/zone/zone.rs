@@ -149,6 +149,7 @@ impl Zone {
     }
 
     /// How many records that came or went are remembered, and their octets.
+    #[cfg(test)]
     pub fn journal_size(&self) -> (usize, usize) {
         self.journal.size()
     }

@@ -4,7 +4,7 @@
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
 use crate::api::resource::{RESOURCES, Resource, Subresource};
-use crate::object::schema::{Field, Merge, ROOTS, Schema, Type};
+use crate::object::schema::{Field, Merge, ROOTS, Root, Schema, Type};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -62,7 +62,7 @@ fn say(of: &mut Value, schema: &Schema, field: Option<&str>) {
 }
 
 fn is_root(schema: &Schema) -> bool {
-    ROOTS.iter().any(|(name, ..)| *name == schema.name)
+    ROOTS.iter().any(|root| root.definition == schema.name)
 }
 
 /// The document of one group.
@@ -115,8 +115,8 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 
 /// The operations of one path.
 fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
-    let root = ROOTS.iter().find(|(.., root)| *root == kind);
-    let (definition, group, _) = *root.unwrap_or(&("", "", ""));
+    let root = ROOTS.iter().find(|root| root.kind == kind);
+    let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
     let operation = |method: &&str| ((*method).to_owned(), operation(method, definition, group, kind));
@@ -190,7 +190,7 @@ fn definition(schema: &Schema) -> Value {
     if schema.is_atomic {
         written["x-kubernetes-map-type"] = "atomic".into();
     }
-    if let Some((_, group, kind)) = ROOTS.iter().find(|(name, ..)| *name == schema.name) {
+    if let Some(Root { group, kind, .. }) = ROOTS.iter().find(|root| root.definition == schema.name) {
         written["x-kubernetes-group-version-kind"] = json!([{"group": group, "version": "v1", "kind": kind}]);
     }
     written

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_group_has_a_document_whose_address_carries_its_hash() {
-        for group in [""].iter().chain(GROUPS) {
+        for group in [""].iter().chain(GROUPS.iter()) {
             assert!(PATHS.iter().any(|(known, _)| known == group), "{group}");
         }
         for (_, path) in PATHS {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn explain_and_apply_find_every_resource() {
-        for resource in RESOURCES {
+        for resource in RESOURCES.iter() {
             let group = PATHS.iter().find(|(group, _)| *group == resource.group).unwrap().1;
             let document: Value = serde_json::from_str(&document(group).unwrap().json).unwrap();
             let place = if resource.namespaced { "namespaces/{namespace}/" } else { "" };

@@ -11,11 +11,7 @@ use crate::{
 };
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::{cell::RefCell, collections::HashMap, fmt};
 
 /// Faults that are told of one body; upstream stops there too.
 pub const MAX_FAULTS: usize = 100;
@@ -66,27 +62,6 @@ pub fn refusal(kind: &str, what: &str) -> String {
 /// What [`refusal`] says about fields, under strict validation.
 pub fn strict(faults: &[String]) -> String {
     format!("strict decoding error: {}", faults.join(", "))
-}
-
-/// The message of the 422 about a patch whose result has such fields, under strict validation; kubectl shows it behind
-/// `The request is invalid: `.
-pub fn patch_refusal(patch: &Value, faults: &[String]) -> String {
-    format!("patch: Invalid value: {:?}: {}", go_value(patch), strict(faults))
-}
-
-/// A value as Go prints it (`%+v`): `map[spec:map[replicas:2]]`.
-fn go_value(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(go_value).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            let parts: Vec<String> = sorted.iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
-            format!("map[{}]", parts.join(" "))
-        }
-        scalar => scalar.to_string(),
-    }
 }
 
 /// A `Warning` header's value (RFC 9111 section 5.5, RFC 7234 before it), as kubectl prints it behind `Warning: `.
@@ -436,11 +411,6 @@ mod tests {
         assert_eq!(
             refusal("StatefulSet", &strict(&faults)),
             "StatefulSet in version \"v1\" cannot be handled as a StatefulSet: strict decoding error: unknown field \
-             \"spec.serviceNam\""
-        );
-        assert_eq!(
-            patch_refusal(&json!({"spec": {"b": null, "a": [1, "x"]}}), &faults),
-            "patch: Invalid value: \"map[spec:map[a:[1 x] b:<nil>]]\": strict decoding error: unknown field \
              \"spec.serviceNam\""
         );
         assert_eq!(warning(&faults[0]), r#"299 - "unknown field \"spec.serviceNam\"""#);

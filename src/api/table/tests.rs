@@ -353,7 +353,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn every_object_has_a_row(object in any_json()) {
-        for resource in RESOURCES {
+        for resource in RESOURCES.iter() {
             let cells = cells(resource.kind, &object, NOW.parse().unwrap());
             prop_assert_eq!(cells.len(), columns(resource.kind).len());
             partial(&object);

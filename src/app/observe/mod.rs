@@ -119,7 +119,7 @@ async fn readyz(State(observed): State<Arc<Observed>>) -> Response {
     match observed.readiness.problem(&observed.reader) {
         None => text(StatusCode::OK, "ok"),
         Some(problem) => {
-            let found = observed.control.diagnostics().unwrap_or_default();
+            let found = observed.control.diagnostics();
             let wrong = found.iter().filter(|one| one.severity != Severity::Note).take(TOLD);
             let lines = wrong.map(|one| format!("\n{}: {}", one.file.display(), one.message));
             text(StatusCode::SERVICE_UNAVAILABLE, problem.to_owned() + &lines.collect::<String>())

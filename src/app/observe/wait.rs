@@ -2,10 +2,10 @@
 
 use super::{Observed, text};
 use crate::{
-    duration::parse_duration,
     escape::visible,
     name::Name,
     records::{name_schema, reverse_name},
+    text::parse_duration,
     wire::rdata::RecordType,
     zone::Snapshot,
 };

@@ -4,7 +4,10 @@
 //! Service's first family, at most 1000 of them; a pod that is being deleted is in none of the lists, unless the Service
 //! publishes addresses that are not ready.
 
-use crate::{cluster::Cluster, object::subset};
+use crate::{
+    cluster::Cluster,
+    object::{labels, service::is_headless, subset},
+};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service},
@@ -18,8 +21,7 @@ use std::collections::BTreeMap;
 pub const MAX_ADDRESSES: usize = 1000;
 const OVER_CAPACITY: (&str, &str) = ("endpoints.kubernetes.io/over-capacity", "truncated");
 const MANAGED_BY: (&str, &str) = ("endpoints.kubernetes.io/managed-by", "endpoint-controller");
-const HEADLESS: &str = "service.kubernetes.io/headless";
-const SLICE_MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
+const SLICE_MANAGED_BY: (&str, &str) = (labels::MANAGED_BY_LABEL, labels::MANAGED_BY);
 
 /// Whether the endpoints controller makes an object for a Service: it does for those that select pods.
 pub fn has_endpoints(service: &Service) -> bool {
@@ -66,10 +68,10 @@ fn metadata(service: &Service, slices: &[&EndpointSlice], is_cut: bool) -> Objec
     let of = &service.metadata;
     let mut labels = of.labels.clone().unwrap_or_default();
     labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
-    if service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None") {
-        labels.insert(HEADLESS.to_owned(), String::new());
+    if service.spec.as_ref().is_some_and(is_headless) {
+        labels.insert(labels::HEADLESS_LABEL.to_owned(), String::new());
     } else {
-        labels.remove(HEADLESS);
+        labels.remove(labels::HEADLESS_LABEL);
     }
     let versions = slices.iter().map(|slice| &slice.metadata).chain([of]);
     let newest = versions.filter_map(|metadata| metadata.resource_version.as_ref()?.parse::<u64>().ok()).max();
@@ -263,7 +265,7 @@ mod tests {
             let slices: Vec<&EndpointSlice> = slices.iter().collect();
             let derived = json!(derive(&service(cluster.clone()), &slices));
             assert_eq!(derived["subsets"], expected, "{what}");
-            assert_eq!(derived["metadata"]["labels"].get(HEADLESS), None, "{what}");
+            assert_eq!(derived["metadata"]["labels"].get(labels::HEADLESS_LABEL), None, "{what}");
         }
         let portless = service(json!({"clusterIP": "None", "ipFamilies": ["IPv4"], "selector": {"a": "b"}}));
         let only = slice("IPv4", Value::Null, json!([pod("10.0.0.1", Value::Null)]));

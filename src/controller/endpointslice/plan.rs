@@ -6,17 +6,19 @@
 
 mod changed;
 
-pub use crate::records::SERVICE_NAME_LABEL;
+pub use crate::object::{
+    labels::{HEADLESS_LABEL, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL},
+    pod::is_ready,
+};
 pub use changed::{Changed, plan_changed};
+
+use crate::object::{Kind, controller_reference, pod::has_ended, service::is_service_ip_set};
 use k8s_openapi::{
     api::{
         core::v1::{Container, ObjectReference, Pod, Service, ServicePort},
         discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice},
     },
-    apimachinery::pkg::{
-        apis::meta::v1::{ObjectMeta, OwnerReference},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,13 +28,6 @@ use std::{
 
 /// Most endpoints that this controller puts into one slice (upstream's default of `--max-endpoints-per-slice`).
 pub const MAX_ENDPOINTS: usize = 100;
-
-/// The label that names the controller to which a slice belongs.
-pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
-/// The value of [`MANAGED_BY_LABEL`] on slices that [`plan`] makes.
-pub const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
-/// The label of slices whose Service is headless.
-pub const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
 /// What is to be done; objects are complete but for what the store allocates.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -326,14 +321,7 @@ fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
 
 fn new_slice(service: &Service, family: &str, ports: &[EndpointPort]) -> EndpointSlice {
     let service_name = service.metadata.name.clone().unwrap_or_default();
-    let owner = OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Service".to_owned(),
-        name: service_name.clone(),
-        uid: service.metadata.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    };
+    let owner = controller_reference(Kind::Service, &service.metadata);
     EndpointSlice {
         address_type: family.to_owned(),
         endpoints: Some(Vec::new()),
@@ -352,7 +340,7 @@ fn new_slice(service: &Service, family: &str, ports: &[EndpointPort]) -> Endpoin
 fn labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = service.metadata.labels.clone().unwrap_or_default();
     labels.remove(HEADLESS_LABEL);
-    if is_headless(service) {
+    if !service.spec.as_ref().is_some_and(is_service_ip_set) {
         labels.insert(HEADLESS_LABEL.to_owned(), String::new());
     }
     labels.insert(SERVICE_NAME_LABEL.to_owned(), service.metadata.name.clone().unwrap_or_default());
@@ -360,16 +348,9 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
-/// Upstream's opposite of `IsServiceIPSet`: no address was asked for, or none is there.
-fn is_headless(service: &Service) -> bool {
-    let cluster_ip = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
-    matches!(cluster_ip, None | Some("" | "None"))
-}
-
 /// Whether a pod is an endpoint at all: it has an address and has not ended. Terminating ones are until they are gone.
 fn should_be_in_endpoints(pod: &Pod) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    let ended = has_ended(pod);
     !ended && !addresses(pod).is_empty()
 }
 
@@ -411,12 +392,6 @@ fn endpoint(service: &Service, pod: &Pod, family: &str) -> Endpoint {
         }),
         ..Endpoint::default()
     }
-}
-
-/// Whether a pod says that it is ready.
-pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The ports of the Service with the numbers they have in this pod. A named target port that the pod lacks is left out.

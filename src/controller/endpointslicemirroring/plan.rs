@@ -8,15 +8,14 @@ use crate::{
         endpointslice::{self, Plan},
         service::family,
     },
-    object::{APPLIED, ORIGIN, Object},
-    records::SERVICE_NAME_LABEL,
+    object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL},
 };
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, Service},
         discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice},
     },
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -185,14 +184,7 @@ fn slice(endpoints: &Endpoints, family: &str, ports: Vec<EndpointPort>) -> Endpo
         .filter(|(key, _)| is_copied(key))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    let owner = OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Endpoints".to_owned(),
-        name: name.clone(),
-        uid: of.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    };
+    let owner = controller_reference(Kind::Endpoints, of);
     EndpointSlice {
         address_type: family.to_owned(),
         endpoints: Some(Vec::new()),

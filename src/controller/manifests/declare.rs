@@ -4,11 +4,10 @@
 
 use super::Manifests;
 use crate::{
-    controller::{
-        Refusal, namespace::takes_objects, registry::Registry, shared::Context, stable_hash::stable_hash, volume,
-    },
+    controller::{Refusal, namespace::takes_objects, registry::Registry, shared::Context, volume},
     object::{self, APPLIED, Declaration, FieldError, ORIGIN, Object, ObjectKey},
     patch,
+    text::fnv1a,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::Value;
@@ -157,6 +156,6 @@ fn is_stand_in(class: &StorageClass) -> bool {
 fn was_applied_by_first_version(stored: &Object, declaration: &Declaration) -> bool {
     let version = stored.metadata().annotations.as_ref().and_then(|all| all.get(APPLIED));
     version.is_some_and(|version| {
-        *version == format!("{:016x}", stable_hash(declaration.object.to_json().to_string().as_bytes()))
+        *version == format!("{:016x}", fnv1a(declaration.object.to_json().to_string().as_bytes()))
     })
 }

@@ -1,6 +1,6 @@
 //! What keeps a namespace from going, as its status says it.
 
-use crate::cluster::{Cluster, resource_name, whole_second};
+use crate::cluster::{Cluster, whole_second};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ impl Remaining {
     pub fn of(cluster: &Cluster, namespace: &str) -> Remaining {
         let mut remaining = Remaining::default();
         for object in cluster.in_namespace(namespace) {
-            let resource = resource_name(object.kind());
+            let resource = object.kind().group_resource();
             // Upstream writes resource and group with a point between them, also where the group is empty.
             let resource = if resource.contains('.') { resource.to_owned() } else { format!("{resource}.") };
             *remaining.resources.entry(resource).or_default() += 1;

@@ -5,8 +5,8 @@ use super::form::{
     keep_allocated, node_ports, stays_preferred,
 };
 use crate::{
-    controller::stable_hash::stable_hash,
-    object::{FieldError, ObjectKey},
+    object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE},
+    text::fnv1a,
 };
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServiceSpec};
@@ -207,7 +207,7 @@ impl ServiceAddresses {
         let reserved = (size / 16).clamp(*ASKED_FOR.start(), *ASKED_FOR.end());
         let offsets = if last > reserved { reserved + 1..=last } else { 1..=last };
         let count = offsets.end().checked_sub(*offsets.start())? + 1;
-        let from = u128::from(stable_hash(format!("{}/{}", key.namespace, key.name).as_bytes())) % count;
+        let from = u128::from(fnv1a(format!("{}/{}", key.namespace, key.name).as_bytes())) % count;
         let upper = (0..count).map(|step| offsets.start() + (from + step) % count);
         // A small range gives away what it reserved before it is full.
         let lower = 1..*offsets.start();
@@ -234,7 +234,7 @@ impl ServiceAddresses {
     fn pick_port(&self, key: &ObjectKey, port: &str, taken: &BTreeSet<i32>) -> Result<i32, String> {
         let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
         let name = format!("{}/{}:{port}", key.namespace, key.name);
-        let hash = stable_hash(name.as_bytes()) % u64::from(count.unsigned_abs());
+        let hash = fnv1a(name.as_bytes()) % u64::from(count.unsigned_abs());
         let from = i32::try_from(hash).unwrap_or(0);
         (0..count)
             .map(|step| NODE_PORTS.start() + (from + step) % count)
@@ -343,7 +343,7 @@ fn asked_addresses(spec: &ServiceSpec) -> Vec<String> {
     let listed: Vec<String> = spec.cluster_ips.iter().flatten().filter(|text| !text.is_empty()).cloned().collect();
     let single = spec.cluster_ip.iter().filter(|text| !text.is_empty()).cloned().collect();
     let mut asked = if listed.is_empty() { single } else { listed };
-    asked.retain(|text| text != "None");
+    asked.retain(|text| text != CLUSTER_IP_NONE);
     asked
 }
 

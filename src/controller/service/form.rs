@@ -14,8 +14,7 @@ use std::{
     net::IpAddr,
 };
 
-/// The word that stands for no address.
-pub const NONE: &str = "None";
+pub use crate::object::service::{CLUSTER_IP_NONE as NONE, is_alias, is_headless};
 
 /// What the new version leaves open is as it was, where both types have it (upstream: `patchAllocatedValues`): the
 /// addresses, node ports by their ports' names, the port of health checks.
@@ -221,16 +220,6 @@ fn drop_of_alias(before: &ServiceSpec, after: &mut ServiceSpec) {
     if before.internal_traffic_policy == after.internal_traffic_policy {
         after.internal_traffic_policy = None;
     }
-}
-
-/// Whether the Service is an alias, which has no address.
-pub fn is_alias(spec: &ServiceSpec) -> bool {
-    spec.type_.as_deref() == Some("ExternalName")
-}
-
-/// Whether the spec says `clusterIP: None`.
-pub fn is_headless(spec: &ServiceSpec) -> bool {
-    text(&spec.cluster_ip) == NONE || list(&spec.cluster_ips).first().is_some_and(|first| first == NONE)
 }
 
 /// Whether the type has node ports.

@@ -1,21 +1,17 @@
 //! What a pod's status means to its set.
 
+use crate::object::pod;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use std::time::Duration;
 
 fn phase(pod: &Pod) -> &str {
     // The API server stores every pod with a phase; one without is new.
-    pod.status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-        .filter(|phase| !phase.is_empty())
-        .unwrap_or("Pending")
+    pod::phase(pod).filter(|phase| !phase.is_empty()).unwrap_or("Pending")
 }
 
 fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
-    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
-    conditions.iter().find(|condition| condition.type_ == "Ready").filter(|condition| condition.status == "True")
+    pod::condition(pod, "Ready").filter(|condition| condition.status == "True")
 }
 
 /// Not started yet.
@@ -26,7 +22,7 @@ pub fn is_pending(pod: &Pod) -> bool {
 /// Ended, well or badly: a pod of a set is replaced in either case, since an evicted one may well have ended with exit
 /// code 0.
 pub fn is_finished(pod: &Pod) -> bool {
-    matches!(phase(pod), "Failed" | "Succeeded")
+    pod::has_ended(pod)
 }
 
 /// Deleted, and waiting for its end.

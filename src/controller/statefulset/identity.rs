@@ -1,18 +1,13 @@
 //! Who a pod of a set is: its ordinal, its names, its labels.
 
+pub use crate::object::labels::{POD_INDEX_LABEL, POD_NAME_LABEL, REVISION_LABEL};
 pub use crate::object::statefulset::{Ordinals, ordinal_of, pod_name, replicas, set_name, spec};
+use crate::object::{Kind, controller_reference};
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use std::collections::BTreeMap;
-
-/// The label that holds a pod's own name.
-pub const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
-/// The label that holds a pod's ordinal.
-pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
-/// The label that holds the name of the revision a pod was made from.
-pub const REVISION_LABEL: &str = "controller-revision-hash";
 
 /// An object's name.
 pub fn name(metadata: &ObjectMeta) -> &str {
@@ -35,23 +30,12 @@ fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
 
 /// The reference by which a set owns what it made.
 pub fn set_reference(set: &StatefulSet) -> OwnerReference {
-    controller_reference("apps/v1", "StatefulSet", &set.metadata)
+    controller_reference(Kind::StatefulSet, &set.metadata)
 }
 
 /// The reference by which a pod owns its claims while it is scaled away.
 pub fn pod_reference(pod: &ObjectMeta) -> OwnerReference {
-    controller_reference("v1", "Pod", pod)
-}
-
-fn controller_reference(api_version: &str, kind: &str, owner: &ObjectMeta) -> OwnerReference {
-    OwnerReference {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-        name: name(owner).to_owned(),
-        uid: owner.uid.clone().unwrap_or_default(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
+    controller_reference(Kind::Pod, pod)
 }
 
 /// Puts the labels of a pod's identity among its labels.

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     object::{APPLIED, Declaration},
     patch::{self, patch},
+    text::fnv1a,
     yaml,
 };
 
@@ -375,7 +376,7 @@ fn as_of_first_version(world: &mut World, files: &[Value]) {
     world.last_applied.clear();
     for file in files {
         let object = decode(file.clone());
-        let hash = format!("{:016x}", stable_hash::stable_hash(object.to_json().to_string().as_bytes()));
+        let hash = format!("{:016x}", fnv1a(object.to_json().to_string().as_bytes()));
         let stored = world.stored.get_mut(&object.key()).unwrap();
         stored.metadata_mut().annotations.as_mut().unwrap().insert(APPLIED.to_owned(), hash);
     }

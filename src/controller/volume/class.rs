@@ -10,8 +10,7 @@ use k8s_openapi::{
 };
 use std::{cmp::Reverse, collections::BTreeMap};
 
-/// The name of the class that stands in where no manifest declares a default one.
-pub const BUILT_IN_CLASS: &str = "standard";
+pub use crate::object::BUILT_IN_CLASS;
 /// The provisioner of that class.
 pub const SIMULATED_PROVISIONER: &str = "headless-dns/simulated";
 const IS_DEFAULT: [&str; 2] =

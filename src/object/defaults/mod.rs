@@ -9,7 +9,7 @@ mod quantities;
 mod service;
 mod volume;
 
-use super::{Kind, Object, selector::Labels};
+use super::{Object, selector::Labels};
 use k8s_openapi::{
     api::{
         apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
@@ -36,7 +36,8 @@ pub fn set_defaults(object: &mut Object) {
         Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
         Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
-        Object::ControllerRevision(_) | Object::Event(_) => {}
+        // Kinds that are only stored have no more defaults than their quantities.
+        _ => {}
     }
     quantities::canonicalize(object);
 }
@@ -146,19 +147,6 @@ fn set_endpoints(endpoints: &mut Endpoints) {
         endpoints.subsets = None;
     }
 }
-
-/// Kinds whose objects a user may declare in a manifest.
-pub const DECLARABLE: [Kind; 9] = [
-    Kind::Namespace,
-    Kind::Service,
-    Kind::Pod,
-    Kind::PersistentVolume,
-    Kind::PersistentVolumeClaim,
-    Kind::StatefulSet,
-    Kind::StorageClass,
-    Kind::EndpointSlice,
-    Kind::Endpoints,
-];
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::object::Kind;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The Service that gives a StatefulSet's pods their names: it is missing, not headless, selects something else, or
 //! hides pods until they are ready.
 
-use super::{Declared, Found, Rule, has_readiness_probe, is_alias, place};
+use super::{Declared, Found, Rule, has_readiness_probe, is_alias, is_headless, place};
 use crate::object::{Kind, selector};
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec},
@@ -59,7 +59,7 @@ fn check(found: &mut Found<'_>, spec: &StatefulSetSpec, service: &Service, name:
             "declare a headless Service (clusterIP: None) that selects the pods, and name it here",
         );
     }
-    if service_spec.cluster_ip.as_deref() != Some("None") {
+    if !is_headless(service) {
         found.push(
             Rule::GoverningServiceNotHeadless,
             "spec.serviceName",

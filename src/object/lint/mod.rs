@@ -16,8 +16,9 @@ pub use storage::{CLASS_AWAITED, CLASS_SIMULATED};
 
 use super::{
     Kind, Object, ObjectKey,
+    annotations::{CASCADE, KNOWN, PREFIX, TTL_ANNOTATION, parse_ttl},
     selector::{self, Labels},
-    ttl::{TTL_ANNOTATION, parse_ttl},
+    service,
 };
 use k8s_openapi::{
     api::{
@@ -381,12 +382,11 @@ fn place(metadata: &ObjectMeta) -> Place<'_> {
 }
 
 fn is_headless(service: &Service) -> bool {
-    let Some(spec) = &service.spec else { return false };
-    !is_alias(service) && spec.cluster_ip.as_deref() == Some("None")
+    service.spec.as_ref().is_some_and(service::is_headless)
 }
 
 fn is_alias(service: &Service) -> bool {
-    service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName")
+    service.spec.as_ref().is_some_and(service::is_alias)
 }
 
 fn has_readiness_probe(spec: Option<&PodSpec>) -> bool {
@@ -395,14 +395,14 @@ fn has_readiness_probe(spec: Option<&PodSpec>) -> bool {
 
 /// Annotations of this program: a key of ours that nothing reads is a typing error.
 fn annotations(found: &mut Found<'_>, field: &str, metadata: &ObjectMeta) {
-    const PREFIX: &str = "headless-dns/";
-    const KNOWN: [&str; 4] = ["applied", "cascade", "origin", "ttl"];
     for (key, value) in metadata.annotations.iter().flatten() {
-        let Some(name) = key.strip_prefix(PREFIX) else { continue };
-        if !KNOWN.contains(&name) {
+        if !key.starts_with(PREFIX) {
+            continue;
+        }
+        if !KNOWN.contains(&key.as_str()) {
             let (message, help) = ("nothing reads this annotation", "those of this program are cascade and ttl");
             found.push(Rule::AnnotationUnknown, format!("{field}[{key}]"), message, help);
-        } else if name == "cascade" && !matches!(value.as_str(), "orphan" | "background") {
+        } else if key == CASCADE && !matches!(value.as_str(), "orphan" | "background") {
             let message = format!("`{value}` is no way to delete: the set's pods are deleted with it");
             found.push(Rule::AnnotationValue, format!("{field}[{key}]"), message, "write orphan, or remove it");
         } else if key == TTL_ANNOTATION

@@ -1,7 +1,7 @@
 //! Services: selectors that select nothing, ports without names, aliases that lead nowhere.
 
 use super::{Declared, Found, PodShape, Rule, has_readiness_probe, is_alias, is_headless, place};
-use crate::object::selector;
+use crate::object::{annotations::SIMULATION_PREFIX, selector};
 use k8s_openapi::{
     api::core::v1::{Service, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -10,8 +10,6 @@ use std::net::IpAddr;
 
 /// Services that are compared with one other.
 const COMPARED: usize = 1_000;
-/// Annotations that make simulated pods ready late, or never.
-const SIMULATION: &str = "simulation.headless-dns/";
 
 pub(super) fn lint(found: &mut Found<'_>, service: &Service, declared: &Declared<'_>) {
     let Some(spec) = &service.spec else { return };
@@ -35,7 +33,7 @@ pub(super) fn lint(found: &mut Found<'_>, service: &Service, declared: &Declared
     } else if shapes.iter().all(|shape| shape.spec.is_some()) {
         target_ports(found, spec, &shapes);
         let simulated = |shape: &PodShape<'_>| {
-            shape.annotations.is_some_and(|all| all.keys().any(|key| key.starts_with(SIMULATION)))
+            shape.annotations.is_some_and(|all| all.keys().any(|key| key.starts_with(SIMULATION_PREFIX)))
         };
         let readiness = |shape: &PodShape<'_>| has_readiness_probe(shape.spec) || has_gates(shape) || simulated(shape);
         if spec.publish_not_ready_addresses == Some(true) && !shapes.iter().any(readiness) {

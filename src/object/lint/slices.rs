@@ -1,24 +1,24 @@
 //! EndpointSlices and Endpoints written by hand: which Service they belong to.
 
 use super::{Declared, Found, Rule, place};
-use crate::object::Kind;
+use crate::object::{
+    Kind,
+    labels::{SERVICE_NAME_LABEL, label},
+};
 use k8s_openapi::api::{core::v1::Endpoints, discovery::v1::EndpointSlice};
-
-/// The label that names a slice's Service.
-const LABEL_NAME: &str = "kubernetes.io/service-name";
 
 pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Declared<'_>) {
     let namespace = place(&slice.metadata).0;
-    let named = slice.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_NAME));
+    let named = label(&slice.metadata, SERVICE_NAME_LABEL);
     let Some(name) = named else {
         return found.push(
             Rule::SliceWithoutLabel,
             "metadata.labels",
-            format!("the slice has no label {LABEL_NAME}: it belongs to no Service and gives no names"),
-            format!("add the label {LABEL_NAME} with the Service's name"),
+            format!("the slice has no label {SERVICE_NAME_LABEL}: it belongs to no Service and gives no names"),
+            format!("add the label {SERVICE_NAME_LABEL} with the Service's name"),
         );
     };
-    let Some(service) = declared.services.get(&(namespace, name.as_str())) else {
+    let Some(service) = declared.services.get(&(namespace, name)) else {
         if declared.may_be(Kind::Service, (namespace, name)) {
             return;
         }

@@ -1,14 +1,11 @@
 //! Claims: classes that are not declared, and claims that nobody declares.
 
 use super::{Declared, Found, Rule, place};
-use crate::object::Kind;
+use crate::object::{BUILT_IN_CLASS, Kind};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod, PodSpec},
 };
-
-/// The class that the program brings along, unless the settings say no.
-const BUILT_IN_CLASS: &str = "standard";
 
 /// What [`Rule::StorageClassMissing`] comes to where volumes are simulated for undeclared classes …
 pub const CLASS_SIMULATED: &str = ": its volumes are simulated here, but a cluster must have this class";

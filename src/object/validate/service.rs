@@ -1,7 +1,10 @@
 //! Services (upstream's `ValidateService`, `ValidateServiceUpdate` and the checks before addresses are allocated).
 
 use super::{Errors, ip, metadata, names, ordinary_ip, text};
-use crate::object::FieldError;
+use crate::object::{
+    FieldError,
+    service::{CLUSTER_IP_NONE, is_headless},
+};
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -84,10 +87,6 @@ fn update_addresses(errors: &mut Errors, before: &ServiceSpec, after: &ServiceSp
         // Upstream shows the addresses here.
         errors.invalid("spec.ipFamilies[0]", json!(new), CHANGED);
     }
-}
-
-fn is_headless(spec: &ServiceSpec) -> bool {
-    spec.cluster_ips.iter().flatten().next().is_some_and(|address| address == "None")
 }
 
 fn validate_spec(errors: &mut Errors, spec: &ServiceSpec) {
@@ -318,7 +317,7 @@ fn validate_cluster_ips(errors: &mut Errors, spec: &ServiceSpec) {
     let mut parsed: Vec<Option<IpAddr>> = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         let field = format!("spec.clusterIPs[{index}]");
-        if address == "None" {
+        if address == CLUSTER_IP_NONE {
             if addresses.len() > 1 {
                 errors.invalid("spec.clusterIPs", json!(addresses), "'None' must be the first and only value");
             }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::diagnostic::Severity;
 use proptest::prelude::*;
 
 fn name(text: &str) -> Name {

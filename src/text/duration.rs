@@ -1,4 +1,4 @@
-//! Durations as Kubernetes writes them: `50ms`, `3s`, `1m30s`, `0`.
+//! Durations as people write them: `50ms`, `1.5s`, `1m30s`.
 
 use std::time::Duration;
 
