@@ -6,8 +6,8 @@
 mod classes;
 mod clock;
 mod edits;
-mod expected;
 mod forms;
+mod missing_names;
 mod namespaces;
 
 use super::*;
