@@ -527,7 +527,7 @@ async fn change(
                 (StatusCode::OK, write::modify(api, place, kind, part_of(beneath), query, &writer, change).await?)
             }
             None if media_type == APPLY && beneath.is_none() => {
-                let applied = body::yaml(octets, share)?;
+                let applied = body::applied(octets, share)?;
                 let (object, warnings, new) = write::apply(api, place, kind, query, &writer, applied).await?;
                 (if new { StatusCode::CREATED } else { StatusCode::OK }, (object, warnings))
             }
