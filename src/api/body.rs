@@ -78,14 +78,21 @@ pub fn object(media_type: &str, octets: &[u8], share: &mut Share) -> Result<Sent
             )));
         }
     };
-    if !json.is_object() {
-        return Err(Refused::bad_request("the request's body is no object"));
-    }
+    let json = whole(json)?;
     share.grow_to(Cost::of_value(&json).check()?.memory())?;
     // A YAML reader refuses them itself, and protobuf has no names.
     let is_json = !matches!(media_type, "application/yaml" | PROTOBUF);
     let duplicates = if is_json { strict::duplicate_fields(octets) } else { Vec::new() };
     Ok(Sent { json, duplicates })
+}
+
+/// What is applied: an object, or a part of one.
+pub fn applied(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+    whole(yaml(octets, share)?)
+}
+
+fn whole(json: Value) -> Result<Value, Refused> {
+    if json.is_object() { Ok(json) } else { Err(Refused::bad_request("the request's body is no object")) }
 }
 
 /// JSON, whatever it holds.
@@ -94,8 +101,8 @@ pub fn json(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
     serde_json::from_slice(octets).map_err(|error| Refused::bad_request(format!("the body is no JSON: {error}")))
 }
 
-/// One YAML document, or JSON, which is YAML.
-pub fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+/// One YAML document, or JSON, which is YAML; whatever it holds.
+fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
     share.grow_to(Cost::of_octets(octets.len()).memory())?;
     let text = std::str::from_utf8(octets).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
     let (documents, diagnostics) = yaml::parse_values(yaml::Source { path: Path::new("body"), text }, 2 * VALUES);
@@ -142,6 +149,11 @@ mod tests {
                 expected.map(str::to_owned),
                 "{text}"
             );
+        }
+        for (text, is_taken) in
+            [("a: 1", true), ("{}", true), ("59", false), ("a", false), ("[]", false), ("true", false), ("~", false)]
+        {
+            assert_eq!(applied(text.as_bytes(), &mut share).map_err(|r| r.code).is_ok(), is_taken, "{text}");
         }
         let deep = "[".repeat(100_000);
         assert!(json(deep.as_bytes(), &mut share).is_err() && yaml(deep.as_bytes(), &mut share).is_err());

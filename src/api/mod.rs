@@ -535,7 +535,7 @@ async fn change(
                 change.modify(new_version).await?
             }
             None if sending.media_type == APPLY && beneath.is_none() => {
-                change.apply(body::yaml(sending.octets, sending.share)?).await?
+                change.apply(body::applied(sending.octets, sending.share)?).await?
             }
             None => return Err(unsupported_patch(&sending.media_type)),
         },
