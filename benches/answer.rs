@@ -11,7 +11,7 @@ mod cluster;
 
 use cluster::{empty, resident};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
     wire::{

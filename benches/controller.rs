@@ -10,14 +10,20 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event, Write},
-    diagnostic::Severity,
-    manifest::Manifests,
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
-    zone::{Rrset, RrsetRef, Snapshot, ZoneSpec},
+    control::{
+        controller::{Cascade, Controller, ControllerSettings, Event, Write},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::{
+        name::Name,
+        zone::{Rrset, RrsetRef, Snapshot, ZoneSpec},
+    },
+    objects::{
+        manifest::Manifests,
+        object::{self, Kind, Object, ObjectKey},
+    },
+    text::diagnostic::Severity,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -178,7 +184,8 @@ fn measure(pods: usize, per_set: usize) -> String {
         let (set, ordinal) = (number / per_set, number % per_set);
         let host = format!("web-{set}-{ordinal}");
         let name = Name::parse(&format!("{host}.web-{set}.default.svc.cluster.local")).unwrap();
-        let address = plane.snapshot.lookup(&name, headless_dns::wire::rdata::RecordType::A).map(RrsetRef::to_rrset);
+        let address =
+            plane.snapshot.lookup(&name, headless_dns::dns::wire::rdata::RecordType::A).map(RrsetRef::to_rrset);
         let pod = ObjectKey::new(Kind::Pod, "default", host);
         // Time passes, so that the back-off of the runtime and the age of events play no part.
         plane.now = plane.now.saturating_add(jiff::SignedDuration::from_secs(1)).unwrap();
@@ -189,7 +196,7 @@ fn measure(pods: usize, per_set: usize) -> String {
             .expect("the pod is there");
         plane.settle();
         costs.push(spent() - started);
-        let successor = plane.snapshot.lookup(&name, headless_dns::wire::rdata::RecordType::A);
+        let successor = plane.snapshot.lookup(&name, headless_dns::dns::wire::rdata::RecordType::A);
         assert!(successor.is_some() && successor != address.as_ref().map(Rrset::view), "{name} has another address");
     }
     costs.sort_unstable();

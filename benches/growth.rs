@@ -13,7 +13,7 @@
 mod cluster;
 
 use cluster::{empty, query, resident};
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
     wire::rdata::{self, RecordType},

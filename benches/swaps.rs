@@ -19,7 +19,7 @@ mod load;
 #[path = "peers/zone.rs"]
 mod zone;
 
-use headless_dns::{
+use headless_dns::dns::{
     serve::{Limits, Sockets},
     zone::channel,
 };
@@ -120,7 +120,7 @@ fn serve(pods: usize) {
     let limits = Limits { udp_threads: 1, ..Limits::default() };
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let address = sockets.addresses()[0];
-    let _serving = sockets.serve_with(reader, limits, headless_dns::answer::answer_seen).unwrap();
+    let _serving = sockets.serve_with(reader, limits, headless_dns::dns::answer::answer_seen).unwrap();
     println!("{}", address.port());
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(address).unwrap();

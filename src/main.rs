@@ -17,5 +17,5 @@ fn share_one_arena() {}
 
 fn main() -> std::process::ExitCode {
     share_one_arena();
-    headless_dns::cli::main()
+    headless_dns::program::cli::main()
 }

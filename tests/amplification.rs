@@ -4,7 +4,7 @@
 
 mod support;
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     name::Name,
     serve::{Limits, RateLimit, Serving, Sockets},
@@ -129,7 +129,7 @@ fn the_table_of_ratios_is_as_measured() {
         "beyond `rateLimit` (TC)",
         [Some(&b""[..]), None].map(|options| {
             let packet = query("nginx.default.svc.cluster.local", 1, 1, options);
-            let length = headless_dns::answer::slipped(&packet, Request::new(Transport::Udp, 1232, 0), &mut out);
+            let length = headless_dns::dns::answer::slipped(&packet, Request::new(Transport::Udp, 1232, 0), &mut out);
             (packet.len(), length)
         }),
     );

@@ -3,7 +3,7 @@
 
 mod support;
 
-use headless_dns::{app::Server, certificate::CertificateSource, settings::Settings};
+use headless_dns::program::{app::Server, certificate::CertificateSource, settings::Settings};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -38,20 +38,20 @@ const DNS_LINES: u32 = 283;
 
 /// Short names that the tables use.
 const SHORT: [(&str, &str); 14] = [
-    ("rows", "src/answer/tests/rows.rs"),
-    ("packets", "src/answer/tests/packets.rs"),
-    ("sizes", "src/answer/tests/sizes.rs"),
-    ("any", "src/answer/tests/any_input.rs"),
+    ("rows", "src/dns/answer/tests/rows.rs"),
+    ("packets", "src/dns/answer/tests/packets.rs"),
+    ("sizes", "src/dns/answer/tests/sizes.rs"),
+    ("any", "src/dns/answer/tests/any_input.rs"),
     ("names", "tests/names.rs"),
-    ("records", "src/records/tests.rs"),
-    ("udp", "src/serve/udp.rs"),
-    ("tcp", "src/serve/tcp.rs"),
+    ("records", "src/control/records/tests.rs"),
+    ("udp", "src/dns/serve/udp.rs"),
+    ("tcp", "src/dns/serve/tcp.rs"),
     ("container", "tests/end_to_end.rs"),
     ("upstream", "tests/upstream_statefulset.rs"),
     ("volumes", "tests/upstream_volumes.rs"),
     ("rules", "tests/statefulset_rules.rs"),
     ("traces", "tests/traces.rs"),
-    ("plan", "src/controller/statefulset/scenarios.rs"),
+    ("plan", "src/control/controller/statefulset/scenarios.rs"),
 ];
 
 fn root() -> &'static Path {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     zone::{Snapshot, file},
 };

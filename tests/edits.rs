@@ -6,8 +6,8 @@ mod support;
 
 use fastrand::Rng;
 use headless_dns::{
-    app::Server,
-    object::{Kind, ObjectKey},
+    objects::object::{Kind, ObjectKey},
+    program::app::Server,
 };
 use serde_json::{Map, Value, json};
 use std::{fs, io::Write, net::TcpStream, process::Command};

@@ -236,7 +236,7 @@ fn hang_up_reads_the_settings_again() {
         ("ttl: many\n", "kept: the settings in use stay as they are".to_owned()),
         ("ttl: 5\nlisten: [\"127.0.0.2:0\"]\nnegativeTtl: 3\n", format!("negativeTtl: {waits}")),
         ("podCidrs: [10.9.0.0/16]\nlimits: {tcpSlow: 2s}\n", format!("limits.tcpSlow: {waits}")),
-        ("log: {filter: \"info,headless_dns::app=trace\", format: json}\n", format!("log.format: {waits}")),
+        ("log: {filter: \"info,headless_dns::program::app=trace\", format: json}\n", format!("log.format: {waits}")),
         ("log: {filter: error}\nttl: 9\nclusterDomain: 1..2\n", "settings.yaml:3:16".to_owned()),
     ];
     for (text, told) in rows {

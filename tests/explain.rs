@@ -3,7 +3,7 @@
 
 mod support;
 
-use headless_dns::{app::Server, settings::Settings};
+use headless_dns::program::{app::Server, settings::Settings};
 use serde_json::Value;
 use std::{net::SocketAddr, path::Path, time::Duration};
 use support::{

@@ -4,10 +4,12 @@
 mod support;
 
 use headless_dns::{
-    app::{Control, Server},
-    controller::{Cascade, Write},
-    object::{Kind, Object, ObjectKey},
-    settings::Settings,
+    control::controller::{Cascade, Write},
+    objects::object::{Kind, Object, ObjectKey},
+    program::{
+        app::{Control, Server},
+        settings::Settings,
+    },
 };
 use hickory_proto::op::{Message, ResponseCode};
 use std::{

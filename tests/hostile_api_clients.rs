@@ -4,7 +4,7 @@
 
 mod support;
 
-use headless_dns::app::Server;
+use headless_dns::program::app::Server;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},

@@ -6,7 +6,7 @@ mod support;
 #[path = "support/ways.rs"]
 mod ways;
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::Transport,
     serve::{Encrypted, Limits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},

@@ -9,14 +9,17 @@
 mod support;
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event, Write},
-    diagnostic::Severity,
-    manifest::{GRACE, Manifests, walk::MAX_FILES},
-    name::Name,
-    object::{Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
-    yaml,
+    control::{
+        controller::{Cascade, Controller, ControllerSettings, Event, Write},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::{
+        manifest::{GRACE, Manifests, walk::MAX_FILES},
+        object::{Kind, Object, ObjectKey},
+    },
+    text::{diagnostic::Severity, yaml},
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{

@@ -5,7 +5,7 @@
 #[path = "support/ways.rs"]
 mod ways;
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::Transport,
     zone::{Snapshot, file},
 };

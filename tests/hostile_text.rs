@@ -4,7 +4,10 @@
 
 mod support;
 
-use headless_dns::{app::Server, escape::is_unsafe, settings::Settings};
+use headless_dns::{
+    program::{app::Server, settings::Settings},
+    text::escape::is_unsafe,
+};
 use hickory_proto::{op::Message, rr::rdata::opt::EdnsCode};
 use std::{
     fs,

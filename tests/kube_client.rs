@@ -5,7 +5,7 @@
 mod support;
 
 use futures::{Stream, StreamExt, TryStreamExt, pin_mut};
-use headless_dns::app::Server;
+use headless_dns::program::app::Server;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{Namespace, Pod, Service},

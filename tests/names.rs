@@ -8,11 +8,13 @@ mod endpoint_states;
 mod ways;
 
 use headless_dns::{
-    answer::Transport,
-    name::Name,
-    records::{RecordSettings, Records},
-    wire::rdata::RecordType,
-    zone::{Snapshot, ZoneSpec},
+    control::records::{RecordSettings, Records},
+    dns::{
+        answer::Transport,
+        name::Name,
+        wire::rdata::RecordType,
+        zone::{Snapshot, ZoneSpec},
+    },
 };
 use hickory_proto::{
     op::{Message, ResponseCode},

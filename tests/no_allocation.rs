@@ -3,7 +3,7 @@
 // Counting allocations needs an allocator, and that trait is unsafe to implement; the system's does all the work.
 #![allow(unsafe_code, clippy::unwrap_used)]
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer, look_ahead},
     name::Name,
     wire::{

@@ -4,10 +4,9 @@
 mod support;
 
 use headless_dns::{
-    app::Server,
-    controller::{Cascade, Write},
-    object::{Kind, ObjectKey},
-    settings::Settings,
+    control::controller::{Cascade, Write},
+    objects::object::{Kind, ObjectKey},
+    program::{app::Server, settings::Settings},
 };
 use serde_json::Value;
 use std::{

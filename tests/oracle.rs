@@ -2,7 +2,7 @@
 //! the differences in one table.
 #![allow(clippy::unwrap_used)]
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     zone::{Snapshot, file},
 };

@@ -9,12 +9,14 @@
 mod support;
 
 use headless_dns::{
-    app::Server,
-    controller::{Controller, ControllerSettings, Event},
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
+    control::{
+        controller::{Controller, ControllerSettings, Event},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::object::{self, Kind, Object, ObjectKey},
+    program::app::Server,
 };
 use serde_json::{Value, json};
 use std::{
@@ -62,7 +64,7 @@ impl Api {
     fn start() -> Api {
         let mut home = Home::new();
         // The recording's claims stay unbound.
-        home.settings.undeclared_storage_classes = headless_dns::settings::UndeclaredStorageClasses::Wait;
+        home.settings.undeclared_storage_classes = headless_dns::program::settings::UndeclaredStorageClasses::Wait;
         Api { server: home.start(), _home: home }
     }
 

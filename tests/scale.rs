@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event, WorkCounters, Write},
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
+    control::{
+        controller::{Cascade, Controller, ControllerSettings, Event, WorkCounters, Write},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::Timestamp;
 use serde_json::json;

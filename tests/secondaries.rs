@@ -153,7 +153,7 @@ fn check(program: &str) {
     std::fs::write(at("secondary.key"), SECRET).unwrap();
     let settings = format!(
         "transfer:\n  to: [127.0.0.1 key secondary]\n  keys: [{{name: secondary, secretFile: secondary.key}}]\n  \
-         notify: ['127.0.0.1:{port} key secondary']\nlog: {{filter: 'info,headless_dns::serve::transfer=debug'}}\n"
+         notify: ['127.0.0.1:{port} key secondary']\nlog: {{filter: 'info,headless_dns::dns::serve::transfer=debug'}}\n"
     );
     std::fs::write(at("settings.yaml"), settings).unwrap();
     let start = || {

@@ -3,14 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use headless_dns::{
-    controller::{Controller, ControllerSettings, Event},
-    diagnostic::Severity,
-    manifest::Manifests,
-    object::Kind,
-    records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
-    settings::{Settings, UndeclaredStorageClasses},
-    wire::rdata::RecordType,
+    control::{
+        controller::{Controller, ControllerSettings, Event},
+        records::RecordSettings,
+        runtime::simulated::{Simulated, SimulationSettings},
+    },
+    dns::wire::rdata::RecordType,
+    objects::{manifest::Manifests, object::Kind},
+    program::settings::{Settings, UndeclaredStorageClasses},
+    text::diagnostic::Severity,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, fs, path::Path};

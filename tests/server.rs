@@ -4,10 +4,12 @@
 mod support;
 
 use headless_dns::{
-    app::{Server, StartError},
-    controller::{Cascade, Write},
-    object::{Kind, ObjectKey},
-    settings::{Overrides, Settings},
+    control::controller::{Cascade, Write},
+    objects::object::{Kind, ObjectKey},
+    program::{
+        app::{Server, StartError},
+        settings::{Overrides, Settings},
+    },
 };
 use hickory_proto::op::ResponseCode;
 use std::{

@@ -5,12 +5,14 @@
 mod support;
 
 use headless_dns::{
-    app::Server,
-    controller::{Controller, ControllerSettings, Event},
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
+    control::{
+        controller::{Controller, ControllerSettings, Event},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::object::{self, Kind, Object, ObjectKey},
+    program::app::Server,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

@@ -182,7 +182,11 @@ fn a_crash_keeps_the_pod() {
     assert_eq!(identity(&world), before);
     assert_ne!(world.look("Pod/web-0/status/containerStatuses/0/restartCount"), "0");
     assert_eq!(world.look("nth:Pod/web-0"), "1");
-    assert_eq!(world.events_about(headless_dns::object::Kind::StatefulSet, "web").len(), 1, "its creation only");
+    assert_eq!(
+        world.events_about(headless_dns::objects::object::Kind::StatefulSet, "web").len(),
+        1,
+        "its creation only"
+    );
 }
 
 /// P4: a set, its Service, class and volume come to the same, whatever comes first.

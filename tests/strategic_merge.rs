@@ -8,7 +8,7 @@
 mod support;
 
 use fastrand::Rng;
-use headless_dns::{
+use headless_dns::objects::{
     object::schema::{Field, Schema, Type},
     patch::{self, patch},
 };

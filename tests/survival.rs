@@ -8,10 +8,9 @@
 mod support;
 
 use headless_dns::{
-    app::Server,
-    object::{Kind, Object},
-    settings::Settings,
-    state::{FILE, Loaded, Store},
+    control::state::{FILE, Loaded, Store},
+    objects::object::{Kind, Object},
+    program::{app::Server, settings::Settings},
 };
 use hickory_proto::op::{Message, ResponseCode};
 use serde_json::Value;

@@ -8,11 +8,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event, Write},
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
+    control::{
+        controller::{Cascade, Controller, ControllerSettings, Event, Write},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};

@@ -7,10 +7,9 @@
 mod support;
 
 use headless_dns::{
-    name::Name,
-    object::{Kind, ObjectKey},
-    records::{RecordSettings, Records},
-    wire::rdata::RecordType,
+    control::records::{RecordSettings, Records},
+    dns::{name::Name, wire::rdata::RecordType},
+    objects::object::{Kind, ObjectKey},
 };
 use serde_json::json;
 use std::{collections::BTreeMap, net::Ipv4Addr};

@@ -11,7 +11,7 @@
 mod support;
 
 use fastrand::Rng;
-use headless_dns::{
+use headless_dns::text::{
     diagnostic::has_error,
     yaml::{self, Source},
 };

@@ -6,7 +6,7 @@
 mod lines;
 mod support;
 
-use headless_dns::{diagnostic::Diagnostic, zone::file};
+use headless_dns::{dns::zone::file, text::diagnostic::Diagnostic};
 use lines::Lines;
 use std::{
     collections::{BTreeMap, BTreeSet},

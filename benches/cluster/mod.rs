@@ -3,7 +3,7 @@
 //! Each benchmark includes this folder as a module and uses a part of it.
 #![allow(dead_code)]
 
-use headless_dns::{
+use headless_dns::dns::{
     name::Name,
     zone::{Snapshot, ZoneSpec},
 };

@@ -1,6 +1,6 @@
 //! What no server can be without: datagrams that come and go, connections that are accepted, read, written and closed.
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Seen, Verdict},
     zone::Snapshot,
 };

@@ -1,7 +1,7 @@
 //! Servers that are libraries, each in a process of its own: this one, the floors, and hickory-server.
 
 use crate::{cluster::empty, floor, zone};
-use headless_dns::{
+use headless_dns::dns::{
     serve::{Limits, Sockets},
     zone::{Snapshot, channel},
 };
@@ -26,7 +26,7 @@ pub fn serve(which: &str, pods: usize) {
         "ours" => {
             let (snapshot, took) = load(pods);
             give_back();
-            run(snapshot, headless_dns::answer::answer_seen, Some(took));
+            run(snapshot, headless_dns::dns::answer::answer_seen, Some(took));
         }
         "hickory" => hickory(),
         other => panic!("{other}"),
@@ -76,7 +76,7 @@ fn hickory() {
     });
 }
 
-fn run(snapshot: Snapshot, answer: headless_dns::serve::Answer, took: Option<Duration>) {
+fn run(snapshot: Snapshot, answer: headless_dns::dns::serve::Answer, took: Option<Duration>) {
     // All clients of a benchmark have one address.
     let (tcp_connections, tcp_connections_per_source) = (10_000, 10_000);
     let limits = Limits { udp_threads: 1, tcp_connections, tcp_connections_per_source, ..Limits::default() };

@@ -1,8 +1,8 @@
 //! The same names for everybody: a master file, endpoint data, and the questions.
 
 use headless_dns::{
-    name::Name,
-    records::{RecordSettings, Records},
+    control::records::{RecordSettings, Records},
+    dns::name::Name,
 };
 use k8s_openapi::{
     api::{

@@ -57,7 +57,7 @@ fn cells(row: &str) -> Vec<&str> {
 }
 
 /// The data of the answer's records, names without `.default.svc`; or `NODATA`, `NXDOMAIN`.
-fn answered(snapshot: &headless_dns::zone::Snapshot, question: &str) -> String {
+fn answered(snapshot: &headless_dns::dns::zone::Snapshot, question: &str) -> String {
     let (asked, rtype) = question.split_once("` ").unwrap_or_else(|| panic!("{question} is no question"));
     let asked = asked.trim_start_matches('`');
     let asked = if asked.ends_with('.') { asked.to_owned() } else { format!("{asked}.default.svc.{DOMAIN}") };

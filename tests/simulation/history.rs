@@ -2,7 +2,7 @@
 
 use crate::manifests::{Behaviour, Form, Ports, Selects, ServiceManifest, SetManifest, Strategy};
 use fastrand::Rng;
-use headless_dns::controller::Cascade;
+use headless_dns::control::controller::Cascade;
 
 /// One thing that somebody does. It names its target by place, not by uid, and does nothing where the target is not
 /// there, so that any operation can be left out of a history.

@@ -5,9 +5,8 @@ use crate::mirror::{
     is_started, is_terminating, label, name, namespace, ordinal_in, partition_of, range_of, revision_of,
 };
 use headless_dns::{
-    cluster::Change,
-    controller::ORIGIN,
-    object::{Object, ObjectKey},
+    control::{cluster::Change, controller::ORIGIN},
+    objects::object::{Object, ObjectKey},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{

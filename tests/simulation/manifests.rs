@@ -1,7 +1,7 @@
 //! The manifests that a history declares and edits: two sets that are easily mistaken for each other, the services
 //! that select their pods, and a bare pod that may hold a name of a set's.
 
-use headless_dns::object::{self, Kind, Object, ObjectKey};
+use headless_dns::objects::object::{self, Kind, Object, ObjectKey};
 use k8s_openapi::api::core::v1::ServiceSpec;
 use serde_json::{Value, json};
 

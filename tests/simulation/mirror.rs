@@ -1,8 +1,8 @@
 //! The cluster as the changes so far tell it: what a store would hold, and what a restart gets back.
 
 use headless_dns::{
-    cluster::Change,
-    object::{Kind, Object, ObjectKey},
+    control::cluster::Change,
+    objects::object::{Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{

@@ -3,10 +3,12 @@
 
 use crate::mirror::{Mirror, addresses, has_ended, is_terminating, label, name, namespace, ready_since};
 use headless_dns::{
-    name::Name,
-    records::{RecordSettings, Records},
-    wire::rdata::RecordType,
-    zone::{RrsetRef, Snapshot, Zone, ZoneSpec},
+    control::records::{RecordSettings, Records},
+    dns::{
+        name::Name,
+        wire::rdata::RecordType,
+        zone::{RrsetRef, Snapshot, Zone, ZoneSpec},
+    },
 };
 use k8s_openapi::{
     api::core::v1::{Pod, Service},

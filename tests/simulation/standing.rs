@@ -8,7 +8,7 @@ use crate::{
         is_terminating, label, name, namespace, partition_of, range_of, revision_of,
     },
 };
-use headless_dns::object::{Kind, Object, ObjectKey};
+use headless_dns::objects::object::{Kind, Object, ObjectKey};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetStatus},

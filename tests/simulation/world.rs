@@ -8,11 +8,13 @@ use crate::{
     names, standing,
 };
 use headless_dns::{
-    cluster::Change,
-    controller::{Cascade, Controller, ControllerSettings, Event, Turn, Write, volume::built_in_class},
-    object::{Kind, ORIGIN, Object, ObjectKey},
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
-    zone::Snapshot,
+    control::{
+        cluster::Change,
+        controller::{Cascade, Controller, ControllerSettings, Event, Turn, Write, volume::built_in_class},
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::zone::Snapshot,
+    objects::object::{Kind, ORIGIN, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PodCondition, PodStatus};

@@ -1,7 +1,7 @@
 //! A server in this process, with an API, directories of its own and nothing of the surroundings.
 
 use super::exposition::Page;
-use headless_dns::{app::Server, settings::Settings};
+use headless_dns::program::{app::Server, settings::Settings};
 use std::{net::SocketAddr, path::Path};
 use tempfile::TempDir;
 

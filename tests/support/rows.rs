@@ -20,11 +20,13 @@
 //! A line that begins with `?` looks at what stands: see [`World::look`].
 
 use headless_dns::{
-    controller::{Cascade, Controller, ControllerSettings, Event, Write},
-    name::Name,
-    object::{self, Kind, Object, ObjectKey},
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
+    control::{
+        controller::{Cascade, Controller, ControllerSettings, Event, Write},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;

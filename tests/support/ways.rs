@@ -7,7 +7,7 @@
 pub mod encrypted;
 
 use encrypted::Clients;
-use headless_dns::{
+use headless_dns::dns::{
     answer::{Request, Transport, Verdict, answer},
     serve::{Encrypted, Limits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},

@@ -1,0 +1,134 @@
+//! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
+
+use super::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
+use crate::objects::object::{self, FieldError, Object, quantity::same_value};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSetStatus,
+        core::v1::{
+            LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec,
+            PodStatus, ServiceStatus,
+        },
+    },
+    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+};
+use std::sync::Arc;
+
+/// Keeps a namespace until its content is gone; it stands in the namespace's spec.
+pub const NAMESPACE_FINALIZER: &str = "kubernetes";
+
+/// `maxUnavailable` of a StatefulSet, as upstream's API server treats it before anything else looks at it: dropped where
+/// its feature gate is off (any value is taken then), one by default and validated where it is on.
+pub fn decide_max_unavailable(object: &mut Object, is_on: bool) -> Vec<FieldError> {
+    let Object::StatefulSet(set) = object else { return Vec::new() };
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let rolls = strategy.is_some_and(|strategy| strategy.type_.as_deref() == Some("RollingUpdate"));
+    let Some(standing) = strategy.and_then(|strategy| strategy.rolling_update.as_ref()) else { return Vec::new() };
+    let wanted = match &standing.max_unavailable {
+        Some(_) if !is_on => None,
+        None if is_on && rolls => Some(IntOrString::Int(1)),
+        Some(max_unavailable) => return object::validate_max_unavailable(max_unavailable),
+        None => return Vec::new(),
+    };
+    let strategy = Arc::make_mut(set).spec.as_mut().and_then(|spec| spec.update_strategy.as_mut());
+    if let Some(rolling_update) = strategy.and_then(|strategy| strategy.rolling_update.as_mut()) {
+        rolling_update.max_unavailable = wanted;
+    }
+    Vec::new()
+}
+
+/// Endpoints are stored in their canonical form.
+pub fn pack_subsets(object: &mut Object) {
+    if let Object::Endpoints(endpoints) = object
+        && let Some(subsets) = &endpoints.subsets
+    {
+        let packed = object::subset::repack(subsets);
+        if *subsets != packed {
+            Arc::make_mut(endpoints).subsets = Some(packed).filter(|subsets| !subsets.is_empty());
+        }
+    }
+}
+
+/// Completes a new object. What a declarer wrote into status or other fields of the control plane is not taken over.
+pub fn admit(object: &mut Object) {
+    label_namespace(object);
+    pack_subsets(object);
+    match object {
+        Object::Namespace(namespace) => {
+            let namespace = Arc::make_mut(namespace);
+            let finalizers = &mut namespace.spec.get_or_insert_default().finalizers;
+            add(finalizers, NAMESPACE_FINALIZER);
+            namespace.status = Some(NamespaceStatus { phase: Some("Active".to_owned()), ..Default::default() });
+        }
+        Object::Service(service) => {
+            let load_balancer = Some(LoadBalancerStatus::default());
+            Arc::make_mut(service).status = Some(ServiceStatus { load_balancer, ..Default::default() });
+        }
+        Object::Pod(pod) => {
+            let pod = Arc::make_mut(pod);
+            let qos_class = pod.spec.as_ref().map(|spec| quality_of_service(spec).to_owned());
+            pod.status = Some(PodStatus { phase: Some("Pending".to_owned()), qos_class, ..Default::default() });
+            // There is one node, and only a started pod is on it.
+            if let Some(spec) = &mut pod.spec {
+                spec.node_name = None;
+            }
+        }
+        Object::PersistentVolume(volume) => {
+            let volume = Arc::make_mut(volume);
+            add(&mut volume.metadata.finalizers, VOLUME_PROTECTION);
+            // A volume that was made for a claim is as good as bound; the binder says so itself.
+            volume.status.get_or_insert_with(|| PersistentVolumeStatus {
+                phase: Some("Pending".to_owned()),
+                ..Default::default()
+            });
+        }
+        Object::PersistentVolumeClaim(claim) => {
+            let claim = Arc::make_mut(claim);
+            add(&mut claim.metadata.finalizers, CLAIM_PROTECTION);
+            let phase = Some("Pending".to_owned());
+            claim.status = Some(PersistentVolumeClaimStatus { phase, ..Default::default() });
+        }
+        Object::StatefulSet(set) => {
+            let status = StatefulSetStatus { available_replicas: Some(0), ..Default::default() };
+            Arc::make_mut(set).status = Some(status);
+        }
+        _ => {}
+    }
+}
+
+/// Every namespace bears its name as a label.
+pub fn label_namespace(object: &mut Object) {
+    if let Object::Namespace(namespace) = object {
+        let name = namespace.metadata.name.clone().unwrap_or_default();
+        let labels = Arc::make_mut(namespace).metadata.labels.get_or_insert_default();
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+    }
+}
+
+fn add(finalizers: &mut Option<Vec<String>>, finalizer: &str) {
+    let finalizers = finalizers.get_or_insert_default();
+    if finalizers.iter().all(|standing| standing != finalizer) {
+        finalizers.push(finalizer.to_owned());
+    }
+}
+
+/// Guaranteed, Burstable or BestEffort, by upstream's `qos.ComputePodQOS` over cpu and memory.
+fn quality_of_service(spec: &PodSpec) -> &'static str {
+    let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let (mut any, mut all) = (false, true);
+    for container in containers {
+        for resource in ["cpu", "memory"] {
+            let resources = container.resources.as_ref();
+            let limit = resources.and_then(|resources| resources.limits.as_ref()?.get(resource));
+            let request = resources.and_then(|resources| resources.requests.as_ref()?.get(resource));
+            any |= limit.is_some() || request.is_some();
+            let is_limit = |limit: &Quantity, request: &Quantity| same_value(&request.0, &limit.0);
+            all &= limit.is_some_and(|limit| request.is_none_or(|request| is_limit(limit, request)));
+        }
+    }
+    match (any, all) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}

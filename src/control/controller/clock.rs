@@ -1,0 +1,66 @@
+//! The clock was set back, now or between two runs: nothing may wait until it has caught up.
+
+use super::Controller;
+use crate::{
+    control::runtime::{PodRuntime, SetBack},
+    objects::object::{Kind, Object, ObjectKey},
+};
+use jiff::{SignedDuration, Timestamp};
+
+impl<R: PodRuntime> Controller<R> {
+    /// The clock was set back by `by`, and it is `now`. Whatever was due is due after the same real time as before, and
+    /// times that decide something and now lie in the future follow: those of pods' statuses and of deletions. All other
+    /// times in objects stay as they were written. Call it before anything else that has the new time, and
+    /// [`Controller::turn`] afterwards.
+    pub fn clock_set_back(&mut self, by: SignedDuration, now: Timestamp) {
+        self.context.now = now;
+        let set_back = SetBack::new(by, now, self.longest_min_ready());
+        self.context.queue.clock_set_back(&set_back);
+        self.context.recorder.clock_set_back(&set_back);
+        self.volumes.clock_set_back(&set_back);
+        self.pods.clock_set_back(&set_back);
+        let kinds = [Kind::Pod, Kind::Namespace];
+        let keys: Vec<_> =
+            kinds.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind)).map(Object::key).collect();
+        self.move_times(&keys, &set_back, now);
+        self.distribute();
+    }
+
+    /// What an earlier run wrote while its clock was ahead counts as happening now.
+    pub(super) fn move_restored_times(&mut self, objects: &[Object], now: Timestamp) {
+        let set_back = SetBack::new(SignedDuration::ZERO, now, SignedDuration::ZERO);
+        let keys: Vec<_> = objects.iter().map(Object::key).collect();
+        self.move_times(&keys, &set_back, now);
+    }
+
+    fn move_times(&mut self, keys: &[ObjectKey], set_back: &SetBack, now: Timestamp) {
+        for key in keys {
+            match self.context.cluster.get(key) {
+                Some(Object::Pod(pod)) => {
+                    let mut status = pod.status.clone();
+                    if status.as_mut().is_some_and(|status| set_back.status(status)) {
+                        self.context.cluster.edit_pod(&key.namespace, &key.name, |pod| pod.status = status);
+                    }
+                }
+                Some(Object::Namespace(_)) => {}
+                _ => continue,
+            }
+            let Some(metadata) = self.context.cluster.get(key).map(Object::metadata) else { continue };
+            // A pod's is the end of its grace period.
+            let grace = SignedDuration::from_secs(metadata.deletion_grace_period_seconds.unwrap_or(0));
+            let asked = metadata.deletion_timestamp.as_ref().and_then(|end| end.0.checked_sub(grace).ok());
+            if let Some(asked) = asked.filter(|asked| *asked > now) {
+                self.context.cluster.move_deletion(key, set_back.happened(asked).checked_add(grace).unwrap_or(now));
+            }
+        }
+    }
+
+    /// The longest `minReadySeconds` of any StatefulSet.
+    fn longest_min_ready(&self) -> SignedDuration {
+        let sets = self.context.cluster.of_kind(Kind::StatefulSet).filter_map(|object| match object {
+            Object::StatefulSet(set) => set.spec.as_ref()?.min_ready_seconds,
+            _ => None,
+        });
+        SignedDuration::from_secs(sets.max().unwrap_or(0).max(0).into())
+    }
+}

@@ -1,0 +1,123 @@
+//! The controller of pods, scheduler and kubelet in one: pods are started when their claims are bound and stopped when they
+//! are deleted, and their status is what the runtime reports.
+
+mod reconcile;
+mod status;
+
+pub use status::{has_ended, phase};
+
+use super::{
+    queue::{Reconciler, Work},
+    shared::Context,
+};
+use crate::{
+    control::runtime::{PodRuntime, SetBack},
+    objects::object::{Kind, ObjectKey},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use std::{collections::HashSet, time::Duration};
+
+/// The name of the one node that every started pod is on.
+pub const NODE: &str = "headless-dns";
+
+/// Starts and stops pods.
+#[derive(Debug)]
+pub struct PodController<R> {
+    runtime: R,
+    /// Uids of the pods that the runtime has.
+    running: HashSet<String>,
+}
+
+impl<R: PodRuntime> PodController<R> {
+    /// Nothing runs yet.
+    pub fn new(runtime: R) -> PodController<R> {
+        PodController { runtime, running: HashSet::new() }
+    }
+
+    /// What runs the pods.
+    pub fn runtime(&self) -> &R {
+        &self.runtime
+    }
+
+    /// What runs the pods, for settings of its own that change.
+    pub fn runtime_mut(&mut self) -> &mut R {
+        &mut self.runtime
+    }
+
+    /// When the runtime has something to report though nothing happens.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.runtime.next_due()
+    }
+
+    /// The clock was set back: what is due follows.
+    pub fn clock_set_back(&mut self, set_back: &SetBack) {
+        self.runtime.clock_set_back(set_back);
+    }
+
+    /// A pod came, changed or went.
+    pub fn on_pod_changed(
+        &mut self,
+        key: &ObjectKey,
+        before: Option<&Pod>,
+        after: Option<&Pod>,
+        context: &mut Context,
+    ) {
+        self.tell_runtime(before, after, context.now);
+        if let Some(after) = after
+            && !self.runs(after)
+            && !has_ended(after)
+        {
+            context.queue.add(Work::new(Reconciler::Pod, key.clone()));
+        }
+    }
+
+    /// A claim came, changed or went: pods that name it may wait for it.
+    pub fn on_claim_changed(&mut self, key: &ObjectKey, context: &mut Context) {
+        for pod in context.cluster.pods_of_claim(&key.namespace, &key.name).filter(|pod| !self.runs(pod)) {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            context.queue.add(Work::new(Reconciler::Pod, ObjectKey::new(Kind::Pod, &key.namespace, name)));
+        }
+    }
+
+    /// Takes over a pod that an earlier run had started.
+    pub fn resume(&mut self, pod: &Pod, now: Timestamp) {
+        if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
+            self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
+            self.runtime.resume(pod, now);
+        }
+    }
+
+    /// Whether the runtime has this pod.
+    fn runs(&self, pod: &Pod) -> bool {
+        pod.metadata.uid.as_ref().is_some_and(|uid| self.running.contains(uid))
+    }
+
+    /// Tells the runtime what a change of a pod means to it.
+    fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
+        // A pod of the same name may have taken the place of another one within one turn only by going first.
+        match (before, after) {
+            (Some(before), None) => {
+                let uid = before.metadata.uid.as_deref().unwrap_or_default();
+                if self.running.remove(uid) {
+                    self.runtime.stop(before, Duration::ZERO, now);
+                }
+            }
+            (before, Some(after)) if after.metadata.deletion_timestamp.is_some() && self.runs(after) => {
+                let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
+                let told = before.is_some_and(|before| {
+                    before.metadata.deletion_timestamp.is_some() && grace(before) == grace(after)
+                });
+                if !told {
+                    let left = match (before, &after.metadata.deletion_timestamp) {
+                        // After a restart: what is left of the grace period.
+                        (None, Some(end)) => Duration::try_from(end.0.duration_since(now)).unwrap_or(Duration::ZERO),
+                        _ => Duration::from_secs(grace(after).and_then(|grace| grace.try_into().ok()).unwrap_or(0)),
+                    };
+                    self.runtime.stop(after, left, now);
+                }
+            }
+            _ => {}
+        }
+    }
+}

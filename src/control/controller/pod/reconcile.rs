@@ -1,0 +1,161 @@
+//! One pod: started, or removed if it never was; and what the runtime reports of it.
+
+use super::{
+    NODE, PodController,
+    status::{
+        end, hand_status_to_runtime, has_ended, merge_conditions, overwrite, take_status, take_status_from_runtime,
+    },
+};
+use crate::{
+    control::{
+        cluster::{Cluster, claims_of},
+        controller::{recorder::EventSpec, shared::Context},
+        runtime::{PodRuntime, Report, What},
+    },
+    objects::object::{FieldError, Kind, ObjectKey},
+};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+
+impl<R: PodRuntime> PodController<R> {
+    /// Starts a pod when all its claims are bound; removes a deleted one that was never started.
+    pub fn reconcile(&mut self, key: &ObjectKey, context: &mut Context) {
+        let now = context.now;
+        let Some(pod) = context.cluster.pod(&key.namespace, &key.name).cloned() else { return };
+        if self.runs(&pod) {
+            return;
+        }
+        if pod.metadata.deletion_timestamp.is_some() {
+            // Marked only because of a finalizer, or by an earlier run: no runtime will report it stopped.
+            let _ = context.cluster.delete(key, Some(0), now);
+            return;
+        }
+        if has_ended(&pod) {
+            return;
+        }
+        match why_not_scheduled(&context.cluster, &pod) {
+            Some(message) => {
+                let reason = Some("Unschedulable".to_owned());
+                let scheduled = PodCondition {
+                    type_: "PodScheduled".to_owned(),
+                    status: "False".to_owned(),
+                    reason,
+                    message: Some(message.clone()),
+                    ..PodCondition::default()
+                };
+                let is_new = context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+                    merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
+                });
+                if is_new {
+                    let component = "default-scheduler";
+                    let event = EventSpec {
+                        component,
+                        warning: true,
+                        reason: "FailedScheduling",
+                        message,
+                        at_most_every: SignedDuration::ZERO,
+                    };
+                    context.record_about(key, event);
+                }
+            }
+            None => {
+                let scheduled = PodCondition {
+                    type_: "PodScheduled".to_owned(),
+                    status: "True".to_owned(),
+                    ..PodCondition::default()
+                };
+                context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+                    merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
+                    pod.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
+                    hand_status_to_runtime(&mut pod.metadata);
+                });
+                if let Some(pod) = context.cluster.pod(&key.namespace, &key.name) {
+                    self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
+                    self.runtime.start(pod, now);
+                }
+            }
+        }
+    }
+
+    /// Carries out what the runtime reports; reports of pods that are gone are left out.
+    fn take_report(&mut self, report: Report, context: &mut Context) {
+        let now = context.now;
+        let key = ObjectKey::new(Kind::Pod, report.namespace, report.name);
+        let Some(pod) = context.cluster.pod(&key.namespace, &key.name) else { return };
+        if pod.metadata.uid.as_deref() != Some(report.uid.as_str()) {
+            return;
+        }
+        match report.what {
+            What::Status(reported) => {
+                context.cluster.edit_pod(&key.namespace, &key.name, |pod| take_status(pod, *reported));
+            }
+            What::Stopped => {
+                self.running.remove(&report.uid);
+                if pod.metadata.deletion_timestamp.is_some() {
+                    let _ = context.cluster.delete(&key, Some(0), now);
+                    end_held(&key, context);
+                }
+            }
+        }
+    }
+
+    /// Carries out what the runtime has to report.
+    pub fn take_reports(&mut self, context: &mut Context) {
+        for report in self.runtime.poll(context.now) {
+            self.take_report(report, context);
+        }
+    }
+
+    /// A fault is played by hand: what is set in `patch` overwrites the pod's status. An error if there is no such pod.
+    pub fn overwrite_status(
+        &mut self,
+        key: &ObjectKey,
+        patch: PodStatus,
+        context: &mut Context,
+    ) -> Result<(), FieldError> {
+        if context.cluster.get(key).is_none() {
+            return Err(FieldError::of_object(format!("pods \"{}\" not found", key.name)));
+        }
+        let now = context.now;
+        context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+            overwrite(pod.status.get_or_insert_default(), patch, now);
+            take_status_from_runtime(&mut pod.metadata, now);
+        });
+        self.on_status_overwritten(key, context);
+        Ok(())
+    }
+
+    /// A client wrote the status of a pod.
+    pub fn on_status_overwritten(&mut self, key: &ObjectKey, context: &Context) {
+        if let Some(pod) = context.cluster.pod(&key.namespace, &key.name) {
+            self.runtime.overwritten(pod, context.now);
+        }
+    }
+}
+
+/// What a pod still waits for, as upstream's scheduler words it; `None` when it can start.
+fn why_not_scheduled(cluster: &Cluster, pod: &Pod) -> Option<String> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let mut unbound = false;
+    for name in claims_of(pod) {
+        let Some(claim) = cluster.claim(namespace, name) else {
+            return Some(format!("0/1 nodes are available: persistentvolumeclaim \"{name}\" not found."));
+        };
+        if claim.metadata.deletion_timestamp.is_some() {
+            return Some(format!("0/1 nodes are available: persistentvolumeclaim \"{name}\" is being deleted."));
+        }
+        unbound |= claim.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Bound");
+    }
+    unbound.then(|| "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.".to_owned())
+}
+
+/// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object
+/// goes): it is not ready, and its address, which another pod may get now, is nobody's endpoint.
+fn end_held(key: &ObjectKey, context: &mut Context) {
+    let now = context.now;
+    context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+        if !has_ended(pod) {
+            end(pod.status.get_or_insert_default(), now);
+        }
+    });
+}

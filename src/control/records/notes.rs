@@ -1,0 +1,88 @@
+//! Notes about names besides their records, told only when they differ from what was told before.
+
+use super::HashMap;
+use crate::{
+    dns::{name::Name, zone::Note},
+    text::escape::visible,
+};
+use std::sync::Arc;
+
+/// What was told of names, and what is to be told next.
+#[derive(Debug, Default)]
+pub struct Notes {
+    told: HashMap<Name, Arc<Note>>,
+    next: HashMap<Name, Option<Note>>,
+}
+
+impl Notes {
+    /// From now on this is known of a name.
+    pub fn set(&mut self, owner: Name, note: Option<Note>) {
+        if note.is_none() && !self.told.contains_key(&owner) {
+            // Of most names nothing is known, and nothing was.
+            self.next.remove(&owner);
+            return;
+        }
+        self.next.insert(owner, note);
+    }
+
+    /// What differs from the last call, in order of names.
+    pub fn take(&mut self) -> Vec<(Name, Option<Arc<Note>>)> {
+        let mut changed = Vec::new();
+        for (owner, note) in std::mem::take(&mut self.next) {
+            if self.told.get(&owner).map(|told| &**told) == note.as_ref() {
+                continue;
+            }
+            let note = note.map(Arc::new);
+            match &note {
+                Some(note) => self.told.insert(owner.clone(), Arc::clone(note)),
+                None => self.told.remove(&owner),
+            };
+            changed.push((owner, note));
+        }
+        changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        changed
+    }
+}
+
+/// Longest reason in octets: it is sent with answers, and what does not fit is cut there.
+const LONGEST_REASON: usize = 200;
+
+/// The note of a name that is declared and not there: it may be there the next moment, so nobody is to remember that it
+/// was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
+pub fn absent(reason: &str, because: &str) -> Note {
+    let room = LONGEST_REASON.saturating_sub(because.len());
+    Note { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }
+}
+
+/// The note of a name that exists though it has no records.
+pub fn present(reason: &str) -> Note {
+    Note { exists: true, negative_ttl: None, reason: shortened(reason, LONGEST_REASON).into() }
+}
+
+fn shortened(reason: &str, room: usize) -> String {
+    let reason = &*visible(reason);
+    if reason.len() <= room {
+        return reason.to_owned();
+    }
+    const CUT: &str = "…";
+    let end = (0..=room.saturating_sub(CUT.len())).rev().find(|&at| reason.is_char_boundary(at)).unwrap_or(0);
+    format!("{}{CUT}", &reason[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_letters() {
+        let rows = [
+            ("ä".repeat(100), "", "ä".repeat(100)),
+            ("ä".repeat(101), "", "ä".repeat(98) + "…"),
+            ("a".repeat(201), "", "a".repeat(197) + "…"),
+            ("a".repeat(201), "; b", "a".repeat(194) + "…; b"),
+        ];
+        for (reason, because, expected) in rows {
+            assert_eq!(*absent(&reason, because).reason, *expected);
+        }
+    }
+}

@@ -1,0 +1,622 @@
+//! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
+
+mod ahead;
+mod dname;
+pub mod foreign;
+mod limited;
+mod reason;
+
+use crate::dns::{
+    name::NAME_MAX,
+    wire::{
+        MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class, cookie,
+        cookie::{Answered, Check, Shown},
+        edns::{Edns, ExtendedError, OPT_LENGTH, PADDING_BLOCK, VERSION},
+        query::{Query, Question},
+        rdata::{RecordType, target},
+        ready::{FIXED, Ready},
+        response::{Owner, ReplyEdns, Response, Section},
+    },
+    zone::{Found, Node, Note, RrsetRef, Snapshot, Zone},
+};
+pub use ahead::look_ahead;
+pub use limited::slipped;
+use reason::{Reason, Text};
+
+/// What a packet came over; it decides the size of the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams: 512 octets or what EDNS allows, TC beyond.
+    Udp,
+    /// A plain stream (RFC 7766): up to 65,535 octets, like all that follow.
+    Tcp,
+    /// TLS (RFC 7858).
+    Tls,
+    /// HTTPS (RFC 8484).
+    Https,
+    /// QUIC (RFC 9250).
+    Quic,
+    /// HTTP/3 (RFC 8484 over RFC 9114).
+    Http3,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Transport; 6] =
+        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic, Transport::Http3];
+
+    /// Whether a reply may have 65,535 octets and need never be truncated.
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
+    }
+
+    /// Whether nobody on the way can read along, so that padding makes sense (RFC 7830).
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https | Transport::Quic | Transport::Http3)
+    }
+
+    /// `udp`, `tcp`, `tls`, `https`, `quic`, `http3`: for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+            Transport::Quic => "quic",
+            Transport::Http3 => "http3",
+        }
+    }
+}
+
+/// What an answer depends on besides the packet and the records.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'c> {
+    /// Where the packet came from.
+    pub transport: Transport,
+    /// The largest UDP reply sent, and the size advertised in EDNS (512–4096, usually 1232).
+    pub udp_payload_max: u16,
+    /// Chooses where a set of records begins, so that answers rotate; any number.
+    pub rotation: u32,
+    /// Whether names outside our zones are asked for elsewhere: RA is set, and [`Verdict::Forward`] is used.
+    pub forwarding: bool,
+    /// Whether zones may be transferred to somebody, and signed queries be understood: [`Verdict::Transfer`] and
+    /// [`Verdict::Signed`] are used.
+    pub transfers: bool,
+    /// For how long a stream may be idle, in tenths of a second, told to clients that ask (RFC 7828); 0 tells nothing.
+    pub keepalive: u16,
+    /// The cookies of this client; `None` takes no notice of cookies.
+    pub cookies: Option<Check<'c>>,
+}
+
+impl<'c> Request<'c> {
+    /// A request to a purely authoritative server that transfers nothing and knows no cookies.
+    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request<'c> {
+        let (forwarding, transfers, keepalive, cookies) = (false, false, 0, None);
+        Request { transport, udp_payload_max, rotation, forwarding, transfers, keepalive, cookies }
+    }
+
+    /// The same without cookies, for whoever keeps it.
+    pub fn without_cookies(self) -> Request<'static> {
+        Request { cookies: None, ..self }
+    }
+
+    /// What is said to the client's cookie, if it showed one.
+    #[inline]
+    fn cookie(&self, query: &Query<'_>, packet: &[u8]) -> Option<Answered> {
+        // Most clients show none.
+        let option = query.cookie(packet)?;
+        self.cookies?.answer(option)
+    }
+}
+
+/// What was asked and answered, for those who count or log it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'s> {
+    /// The zone that answered first; `None` for what concerns none.
+    pub zone: Option<&'s Zone>,
+    /// The type asked for; [`RecordType`] 0 where no question could be read.
+    pub qtype: RecordType,
+    /// The reply's code.
+    pub rcode: Rcode,
+    /// Whether the client sent EDNS.
+    pub edns: bool,
+    /// Whether the client set DO.
+    pub dnssec_ok: bool,
+    /// Whether the reply has TC.
+    pub truncated: bool,
+    /// The cookie that the client showed.
+    pub cookie: Shown,
+}
+
+impl Default for Seen<'_> {
+    fn default() -> Self {
+        Seen {
+            zone: None,
+            qtype: RecordType(0),
+            rcode: Rcode::NOERROR,
+            edns: false,
+            dnssec_ok: false,
+            truncated: false,
+            cookie: Shown::Nothing,
+        }
+    }
+}
+
+/// What to do with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Say nothing: it was no query, or too short to be answered.
+    Drop,
+    /// Send the first so many octets of `out`.
+    Reply(usize),
+    /// Only with [`Request::forwarding`], to a client that wants recursion: the name lies outside our zones, or an alias
+    /// leads there. The first so many octets of `out` are what is known here, and the reply if nobody else can be asked:
+    /// REFUSED, or the aliases so far.
+    Forward(usize),
+    /// Only with [`Request::transfers`]: AXFR or IXFR, which take more than one message and depend on who asks. The first
+    /// so many octets of `out` refuse it.
+    Transfer(usize),
+    /// Only with [`Request::transfers`]: the message is signed (TSIG), which is to be checked before it is answered.
+    Signed,
+}
+
+/// Most aliases followed in one answer; the client asks on from the last one.
+pub const ALIASES_MAX: usize = 16;
+
+const NOT_OURS: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_AUTHORITATIVE, text: "this server has no zone above this name" };
+const NOT_IN: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_SUPPORTED, text: "only class IN is served" };
+const NOT_QUERY: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_SUPPORTED, text: "only ordinary queries are answered (opcode 0)" };
+const MALFORMED: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "the message cannot be read to its end" };
+const STALE: ExtendedError<'static> = ExtendedError {
+    code: ExtendedError::STALE_ANSWER,
+    text: "last known before a restart; the manifests have not been read again yet",
+};
+const CIRCLE: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "these aliases lead in a circle" };
+const TOO_MANY_ALIASES: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "too many aliases in a row; ask on from the last one" };
+const NO_TRANSFER: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::PROHIBITED, text: "zone transfer is not allowed" };
+const NOT_READY: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::NOT_READY, text: "the first complete load is not in yet" };
+const SUBSET: ExtendedError<'static> =
+    ExtendedError { code: ExtendedError::OTHER, text: "random subset: all records do not fit in one DNS message" };
+
+/// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics,
+/// allocates nothing for plain queries. With less room in `out` replies are truncated or dropped.
+pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request<'_>, out: &mut [u8]) -> Verdict {
+    answer_seen(packet, snapshot, request, out, &mut Seen::default())
+}
+
+/// The same; tells as well what was asked and answered.
+pub fn answer_seen<'s>(
+    packet: &[u8],
+    snapshot: &'s Snapshot,
+    request: Request<'_>,
+    out: &mut [u8],
+    seen: &mut Seen<'s>,
+) -> Verdict {
+    let Some(query) = Query::parse(packet) else { return Verdict::Drop };
+    if query.signed && request.transfers {
+        return Verdict::Signed;
+    }
+    let echoed = query.question.map(|question| question.octets);
+    let nsid = snapshot.identity().filter(|_| query.edns.is_some_and(|edns| edns.nsid)).map(str::as_bytes);
+    let cookie = request.cookie(&query, packet);
+    let reserved = if query.edns.is_some() {
+        OPT_LENGTH + nsid.map_or(0, |nsid| 4 + nsid.len()) + cookie.map_or(0, |_| cookie::OPTION)
+    } else {
+        0
+    };
+    let limit = size_limit(request, query.edns);
+    let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
+    let mut answering =
+        Answering { snapshot, request, with_edns: query.edns.is_some(), response, zone: None, elsewhere: false };
+    let shown = cookie.map_or(Shown::Nothing, |cookie| cookie.shown);
+    let outcome = answering.judge(&query, shown);
+    *seen = Seen {
+        zone: answering.zone,
+        qtype: query.question.map_or(RecordType(0), |question| question.qtype),
+        rcode: outcome.rcode,
+        edns: query.edns.is_some(),
+        dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
+        truncated: answering.response.is_truncated(),
+        cookie: shown,
+    };
+    let (elsewhere, transfer) = (answering.elsewhere && query.header.recursion_desired, outcome.transfer);
+    if request.forwarding {
+        answering.response.recursion_available();
+    }
+    let mut text = None;
+    let error = outcome.error.map(|reason| reason.write(text.insert(Text::new())));
+    let edns = query.edns.map(|edns| ReplyEdns { nsid, error, ..reply_edns(request, edns, cookie.as_ref()) });
+    let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
+    match (elsewhere && request.forwarding, transfer && request.transfers) {
+        (true, _) => Verdict::Forward(length),
+        (_, true) => Verdict::Transfer(length),
+        _ => Verdict::Reply(length),
+    }
+}
+
+/// What the reply says about EDNS besides what depends on its content.
+fn reply_edns<'a>(request: Request<'_>, edns: Edns, cookie: Option<&'a Answered>) -> ReplyEdns<'a> {
+    ReplyEdns {
+        udp_payload: request.udp_payload_max,
+        dnssec_ok: edns.dnssec_ok,
+        nsid: None,
+        cookie: cookie.map(|cookie| &cookie.cookie[..]),
+        keepalive: Some(request.keepalive)
+            .filter(|tenths| edns.keepalive && *tenths > 0 && may_keep(request.transport)),
+        error: None,
+        block: (edns.padding && request.transport.is_encrypted()).then_some(PADDING_BLOCK),
+    }
+}
+
+/// Whether a transport has a connection of ours to keep: not HTTPS and HTTP/3, which have their own means, nor QUIC
+/// (RFC 9250 §5.5.2).
+fn may_keep(transport: Transport) -> bool {
+    matches!(transport, Transport::Tcp | Transport::Tls)
+}
+
+fn size_limit(request: Request<'_>, edns: Option<Edns>) -> usize {
+    match (request.transport, edns) {
+        (Transport::Udp, None) => UDP_MAX_WITHOUT_EDNS,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.udp_payload.min(request.udp_payload_max)).max(UDP_MAX_WITHOUT_EDNS)
+        }
+        _ => MESSAGE_MAX,
+    }
+}
+
+/// What the header says besides the records, and why.
+struct Outcome<'s> {
+    rcode: Rcode,
+    authoritative: bool,
+    error: Option<Reason<'s>>,
+    /// Whether a transfer was asked for.
+    transfer: bool,
+}
+
+impl<'s> Outcome<'s> {
+    fn ours(rcode: Rcode) -> Outcome<'s> {
+        Outcome { rcode, authoritative: true, error: None, transfer: false }
+    }
+
+    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome<'s> {
+        Outcome { rcode, authoritative: false, error: error.map(Reason::Fixed), transfer: false }
+    }
+
+    fn because(self, error: ExtendedError<'static>) -> Outcome<'s> {
+        Outcome { error: Some(Reason::Fixed(error)), ..self }
+    }
+}
+
+/// The names that were aliases on the way.
+#[derive(Clone, Copy, Default)]
+struct Followed<'n> {
+    names: [&'n [u8]; ALIASES_MAX],
+    count: usize,
+}
+
+impl<'n> Followed<'n> {
+    fn add(&mut self, name: &'n [u8]) {
+        if let Some(place) = self.names.get_mut(self.count) {
+            *place = name;
+            self.count += 1;
+        }
+    }
+}
+
+struct Answering<'s, 'o> {
+    snapshot: &'s Snapshot,
+    request: Request<'o>,
+    with_edns: bool,
+    response: Response<'o>,
+    /// The zone that answers first.
+    zone: Option<&'s Zone>,
+    /// Whether the question, or an alias, leads outside our zones.
+    elsewhere: bool,
+}
+
+impl<'s> Answering<'s, '_> {
+    /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
+    fn judge(&mut self, query: &Query<'_>, shown: Shown) -> Outcome<'s> {
+        if query.edns.is_some_and(|edns| edns.version > VERSION) {
+            return Outcome::not_ours(Rcode::BADVERS, None);
+        }
+        if query.header.opcode != 0 {
+            return Outcome::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
+        }
+        if shown != Shown::Nothing
+            && let Some(rcode) = self.about_cookie(query, shown)
+        {
+            return Outcome::not_ours(rcode, None);
+        }
+        let Some(question) = query.question.filter(|_| query.well_formed) else {
+            return Outcome::not_ours(Rcode::FORMERR, Some(MALFORMED));
+        };
+        if question.qclass != class::IN {
+            return self.about_itself(question).unwrap_or(Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN)));
+        }
+        if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
+            return Outcome { transfer: true, ..Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
+        }
+        self.resolve(question)
+    }
+
+    /// The reply to a client that only wants to know about its cookie (RFC 7873 §5.4), or first has to come with one
+    /// (§5.2.3): over UDP alone, as whoever has a connection receives at its address.
+    #[inline(never)]
+    fn about_cookie(&self, query: &Query<'_>, shown: Shown) -> Option<Rcode> {
+        let required = || {
+            query.well_formed
+                && self.request.transport == Transport::Udp
+                && self.request.cookies.is_some_and(|cookies| cookies.is_required())
+        };
+        match shown {
+            Shown::Bad if query.only_cookie || required() => Some(Rcode::BADCOOKIE),
+            Shown::Client if !query.only_cookie && required() => Some(Rcode::BADCOOKIE),
+            _ => query.only_cookie.then_some(Rcode::NOERROR),
+        }
+    }
+
+    /// Who this server is, in class CHAOS (RFC 4892), if it has been given a name.
+    fn about_itself(&mut self, question: Question<'_>) -> Option<Outcome<'s>> {
+        const NAMES: [&[u8]; 2] = [b"\x02id\x06server\0", b"\x08hostname\x04bind\0"];
+        let identity = self.snapshot.identity().filter(|_| question.qclass == class::CH)?;
+        let known = NAMES.iter().any(|name| name.eq_ignore_ascii_case(question.name()));
+        let asked = matches!(question.qtype, RecordType::TXT | RecordType::ANY);
+        (known && asked).then(|| {
+            if !self.response.chaos_text(identity) {
+                self.response.truncate();
+            }
+            Outcome::ours(Rcode::NOERROR)
+        })
+    }
+
+    /// Follows the name through zones and aliases to its records, or to the proof that there are none.
+    fn resolve(&mut self, question: Question<'_>) -> Outcome<'s> {
+        let mut lower = [0; NAME_MAX];
+        let spelt = question.name();
+        let asked = &mut lower[..spelt.len()];
+        asked.copy_from_slice(spelt);
+        asked.make_ascii_lowercase();
+        let asked: &[u8] = asked;
+
+        let Some(zone) = self.zone(asked, question.qtype) else {
+            self.elsewhere = self.snapshot.is_synced();
+            // A file that has not been read yet may bring its zone; nobody else is to be asked for it.
+            return if self.request.forwarding && !self.elsewhere {
+                Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY))
+            } else {
+                Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS))
+            };
+        };
+        self.zone = Some(zone);
+        self.follow(zone, asked, Owner::Question, question.qtype, Followed::default())
+    }
+
+    /// Follows aliases from a name on.
+    #[inline]
+    fn follow<'n>(
+        &mut self,
+        mut zone: &'s Zone,
+        mut name: &'n [u8],
+        mut owner: Owner<'n>,
+        qtype: RecordType,
+        mut followed: Followed<'n>,
+    ) -> Outcome<'s>
+    where
+        's: 'n,
+    {
+        while followed.count < ALIASES_MAX {
+            let node = match zone.find(name) {
+                Found::Node(node) | Found::Wildcard(node) => node,
+                // DS belongs to this side of the cut (RFC 4035 §3.1.4.1).
+                Found::Cut(cut) if qtype == RecordType::DS && cut.wire_name() == name => cut,
+                Found::Cut(cut) if followed.count == 0 => return self.refer(zone, cut),
+                Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
+                Found::Dname(above) => return self.substitute(above, name, owner, qtype, followed),
+                Found::Absent(note) => {
+                    let why = self.with_edns.then(|| Reason::of_absence(zone, name, note)).flatten();
+                    return self.absent(zone, owner, Rcode::NXDOMAIN, note, why);
+                }
+            };
+            if let Some(set) = node.set(qtype) {
+                let outcome = self.found(owner, set);
+                return if self.is_stale(zone) { outcome.because(STALE) } else { outcome };
+            }
+            if qtype == RecordType::ANY {
+                return self.any(zone, owner, node);
+            }
+            let Some(alias) = node.set(RecordType::CNAME) else {
+                return self.without(zone, owner, node, qtype);
+            };
+            let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
+            followed.add(name);
+            match self.next(target, qtype, &followed) {
+                Ok(next) => (zone, name, owner) = (next, target, Owner::Name(target)),
+                Err(outcome) => return outcome,
+            }
+        }
+        Outcome::ours(Rcode::NOERROR).because(TOO_MANY_ALIASES)
+    }
+
+    /// The zone of an alias's target; or how the answer ends. A loop ends where it began; a target elsewhere is for the
+    /// client to ask.
+    #[inline]
+    fn next(&mut self, target: &[u8], qtype: RecordType, followed: &Followed<'_>) -> Result<&'s Zone, Outcome<'s>> {
+        let next = self.zone(target, qtype);
+        self.elsewhere = next.is_none() && self.snapshot.is_synced();
+        match next {
+            None => Err(Outcome::ours(Rcode::NOERROR)),
+            Some(_) if followed.names.contains(&target) => Err(Outcome::ours(Rcode::NOERROR).because(CIRCLE)),
+            Some(next) => Ok(next),
+        }
+    }
+
+    /// Whether what is known of a zone is from before a restart.
+    fn is_stale(&self, zone: &Zone) -> bool {
+        zone.is_fed() && !self.snapshot.is_synced()
+    }
+
+    /// The zone that answers for a name; of a zone's apex that is the zone above for DS.
+    fn zone(&self, name: &[u8], qtype: RecordType) -> Option<&'s Zone> {
+        let zone = self.snapshot.zone_of(name)?;
+        if qtype == RecordType::DS
+            && zone.origin().as_wire() == name
+            && let Some(above) = self.snapshot.parent_zone(name)
+        {
+            return Some(above);
+        }
+        Some(zone)
+    }
+
+    /// Writes an alias; its target, or `None` if there was no room.
+    fn alias(&mut self, owner: Owner<'_>, alias: RrsetRef<'s>) -> Option<&'s [u8]> {
+        if self.response.whole_set(Section::Answer, owner, &alias.ready(), 0) {
+            return alias.rdata().next();
+        }
+        self.response.truncate();
+        None
+    }
+
+    fn found(&mut self, owner: Owner<'_>, set: RrsetRef<'s>) -> Outcome<'s> {
+        let ready = set.ready();
+        let first = self.first(&ready);
+        let stream = self.request.transport.is_stream();
+        let mut error = None;
+        if stream && !self.response.has_room(ready.bytes.len()) {
+            // A stream has no larger message to fall back to, so TC would only make clients ask for ever.
+            error = Some(Reason::Fixed(SUBSET));
+            self.response.reserve(if self.with_edns { SUBSET.length() } else { 0 });
+        }
+        let start = self.response.position();
+        let written = self.response.records(Section::Answer, owner, &ready, first);
+        if written == set.len() {
+            let place = matches!(owner, Owner::Question).then_some(start);
+            self.add_addresses(set, first, place);
+            error = None;
+        } else if !stream {
+            self.response.truncate();
+        }
+        Outcome { error, ..Outcome::ours(Rcode::NOERROR) }
+    }
+
+    /// Where a set begins in this answer.
+    fn first(&self, set: &Ready<'_>) -> usize {
+        if set.count > 1 && set.rtype.rotates() { self.request.rotation as usize % set.count } else { 0 }
+    }
+
+    /// One small record in place of everything there is (RFC 8482 §4).
+    fn any(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node) -> Outcome<'s> {
+        const RDATA: &[u8] = b"\x07RFC8482\0";
+        let whole = if let Some(alias) = node.set(RecordType::CNAME) {
+            self.response.whole_set(Section::Answer, owner, &alias.ready(), 0)
+        } else if node.is_empty() {
+            return self.without(zone, owner, node, RecordType::ANY);
+        } else {
+            self.response.record(Section::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
+        };
+        if !whole {
+            self.response.truncate();
+        }
+        Outcome::ours(Rcode::NOERROR)
+    }
+
+    /// The name exists without a record of the type.
+    fn without(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node, qtype: RecordType) -> Outcome<'s> {
+        let why = self.with_edns.then(|| Reason::of_missing_type(node, qtype));
+        self.absent(zone, owner, Rcode::NOERROR, node.note(), why)
+    }
+
+    /// The name, or a record of the type, does not exist: the zone's SOA says so and for how long (RFC 2308 §3).
+    fn absent(
+        &mut self,
+        zone: &Zone,
+        owner: Owner<'_>,
+        rcode: Rcode,
+        note: Option<&Note>,
+        error: Option<Reason<'s>>,
+    ) -> Outcome<'s> {
+        if self.is_stale(zone) {
+            self.response.clear();
+            return Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY));
+        }
+        let soa = zone.negative();
+        let ttl = note.and_then(|note| note.negative_ttl).map_or(soa.ttl(), |ttl| ttl.min(soa.ttl()));
+        let origin = zone.origin().as_wire();
+        let whole = match owner {
+            Owner::Question => {
+                self.response.authority(soa.bytes(), soa.pointers(), origin.len(), (soa.ttl_place(), ttl))
+            }
+            _ => {
+                let owner = Owner::Name(origin);
+                self.response.record(Section::Authority, owner, RecordType::SOA, ttl, zone.soa_rdata())
+            }
+        };
+        if !whole {
+            self.response.truncate();
+        }
+        Outcome { error, ..Outcome::ours(rcode) }
+    }
+
+    /// Another server knows: its name, and its address as far as this zone has it (RFC 1034 §4.2.1).
+    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome<'s> {
+        let outcome = Outcome::not_ours(Rcode::NOERROR, None);
+        let Some(servers) = cut.set(RecordType::NS) else { return outcome };
+        let owner = cut.wire_name();
+        if !self.response.whole_set(Section::Authority, Owner::Name(owner), &servers.ready(), 0) {
+            self.response.truncate();
+            return outcome;
+        }
+        for server in servers.rdata() {
+            let whole = zone.address_node(server).is_none_or(|glue| self.add_node(Owner::Name(server), glue));
+            // Without the glue of a server inside the delegation nobody finds it (RFC 9471 §2.1).
+            if !whole && crate::dns::name::is_within(server, owner) {
+                self.response.truncate();
+            }
+        }
+        outcome
+    }
+
+    /// Adds the addresses of all that the set's records point to, as long as there is room: set by set, and without TC
+    /// (RFC 2181 §9). `place` is where the set was copied to.
+    fn add_addresses(&mut self, set: RrsetRef<'s>, first: usize, place: Option<usize>) {
+        let Some(target_offset) = set.rtype().target_offset() else { return };
+        let ready = set.ready();
+        // Names that were compressed do not stand where they did.
+        let mut place = place.filter(|_| set.rtype().compressible_names() == 0);
+        for index in (first..ready.count).chain(0..first) {
+            let standing = place.map(|place| place + FIXED + target_offset);
+            place = place.map(|place| place + ready.start(index + 1) - ready.start(index));
+            if set.repeats_target(index) {
+                continue;
+            }
+            let Some(name) = target(set.rtype(), ready.rdata(index)) else { continue };
+            let zone = self.snapshot.zone_of(name);
+            let Some(node) = zone.and_then(|zone| zone.address_node(name)) else { continue };
+            let owner = standing.map_or(Owner::Name(name), |offset| Owner::At { offset, name });
+            if !self.add_node(owner, node) {
+                return;
+            }
+        }
+    }
+
+    /// Adds the addresses of one name; whether all of them fit.
+    fn add_node(&mut self, owner: Owner<'_>, node: &Node) -> bool {
+        let addresses = [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype));
+        addresses.fold(true, |whole, set| {
+            let ready = set.ready();
+            let first = self.first(&ready);
+            self.response.whole_set(Section::Additional, owner, &ready, first) && whole
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,212 @@
+//! The header in which a proxy tells whose connection or datagram it passes on: PROXY protocol, versions 1 and 2
+//! (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
+//!
+//! Only listed sources are believed, and they have to send it: whoever else could write one would be anybody it likes.
+
+#[cfg(test)]
+mod tests;
+
+use super::{Counters, Shared, reply::Client};
+use crate::{dns::answer::Transport, net::connections::Place};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::watch,
+    time::timeout,
+};
+
+/// Longest header that is taken: addresses, and some KiB of what else a proxy tells (TLVs), which is passed over.
+const LONGEST: usize = 4096;
+/// Longest header of version 1, its end included.
+const LONGEST_LINE: usize = 107;
+/// Shortest header there is: `PROXY UNKNOWN` and its end.
+const SHORTEST: usize = 15;
+/// How version 1 begins.
+const LINE: &[u8] = b"PROXY ";
+/// How version 2 begins.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Octets of version 2 in front of the addresses.
+const HEAD: usize = 16;
+/// Octets of the two addresses of UNIX sockets.
+const UNIX: usize = 216;
+
+/// What the octets of a connection or datagram begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// At least so many octets are missing; all of them belong to the header.
+    Incomplete(usize),
+    /// A whole header.
+    Whole {
+        /// Its octets.
+        length: usize,
+        /// Whom the proxy speaks for; `None` where that is itself, or somebody without an address of IP.
+        client: Option<SocketAddr>,
+    },
+    /// No header, or a broken one.
+    Malformed,
+}
+
+impl Header {
+    /// Looks at the octets that there are so far.
+    pub fn first(octets: &[u8]) -> Header {
+        let begins = |with: &[u8]| octets.iter().zip(with).all(|(one, other)| one == other);
+        match octets {
+            [] => Header::Incomplete(SHORTEST),
+            _ if begins(SIGNATURE) => binary(octets),
+            _ if begins(LINE) => line(octets),
+            _ => Header::Malformed,
+        }
+    }
+}
+
+/// Version 1: a line of text.
+fn line(octets: &[u8]) -> Header {
+    let looked_at = &octets[..octets.len().min(LONGEST_LINE)];
+    match looked_at.windows(2).position(|two| two == b"\r\n") {
+        Some(end) => told(&octets[..end]).map_or(Header::Malformed, |client| Header::Whole { length: end + 2, client }),
+        None if octets.len() >= LONGEST_LINE || octets.contains(&b'\n') => Header::Malformed,
+        None if octets.len() < SHORTEST => Header::Incomplete(SHORTEST - octets.len()),
+        None => Header::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
+    }
+}
+
+/// What a line says; `None` if it is not written as it has to be.
+fn told(line: &[u8]) -> Option<Option<SocketAddr>> {
+    let line = str::from_utf8(line).ok()?;
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        ["PROXY", "UNKNOWN", ..] => Some(None),
+        ["PROXY", "TCP4", from, to, port, other] => source::<Ipv4Addr>([from, to], [port, other]).map(Some),
+        ["PROXY", "TCP6", from, to, port, other] => source::<Ipv6Addr>([from, to], [port, other]).map(Some),
+        _ => None,
+    }
+}
+
+/// Where the first of two addresses and ports lead, which all have to be written as they should.
+fn source<A: FromStr + Into<IpAddr>>(addresses: [&str; 2], ports: [&str; 2]) -> Option<SocketAddr> {
+    let [from, _] = [addresses[0].parse::<A>().ok()?, addresses[1].parse().ok()?];
+    let [port, _] = [port_of(ports[0])?, port_of(ports[1])?];
+    Some(SocketAddr::new(from.into(), port))
+}
+
+/// A port in decimal, without sign and without zeros in front.
+fn port_of(word: &str) -> Option<u16> {
+    let plain = word.bytes().all(|octet| octet.is_ascii_digit()) && (word.len() == 1 || !word.starts_with('0'));
+    word.parse().ok().filter(|_| plain)
+}
+
+/// Version 2: a head, addresses, and what else there is up to the length that the head tells.
+fn binary(octets: &[u8]) -> Header {
+    let Some((head, _)) = octets.split_first_chunk::<HEAD>() else {
+        // The first octets may still be those of the shortest header.
+        return Header::Incomplete(HEAD - octets.len());
+    };
+    let [command, family] = [head[12], head[13]];
+    let length = HEAD + usize::from(u16::from_be_bytes([head[14], head[15]]));
+    if command >> 4 != 2 || command & 15 > 1 || length > LONGEST {
+        return Header::Malformed;
+    }
+    let Some(addresses) = octets.get(HEAD..length) else { return Header::Incomplete(length - octets.len()) };
+    let client = match (command & 15, family >> 4, family & 15) {
+        // The proxy looks after its own: whatever stands there means nothing.
+        (0, ..) => Some(None),
+        (_, 1, 0..=2) => addresses.first_chunk::<12>().map(|&[a, b, c, d, _, _, _, _, high, low, _, _]| {
+            Some(SocketAddr::new(Ipv4Addr::new(a, b, c, d).into(), u16::from_be_bytes([high, low])))
+        }),
+        (_, 2, 0..=2) => addresses.first_chunk::<36>().and_then(|both| {
+            let source: IpAddr = Ipv6Addr::from(*both.first_chunk::<16>()?).into();
+            Some(Some(SocketAddr::new(source, u16::from_be_bytes([both[32], both[33]]))))
+        }),
+        (_, 3, 0..=2) => (addresses.len() >= UNIX).then_some(None),
+        (_, 0, 0..=2) => Some(None),
+        _ => None,
+    };
+    client.map_or(Header::Malformed, |client| Header::Whole { length, client })
+}
+
+/// Reads a header and nothing behind it; `InvalidData` if there is none.
+async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
+    let mut octets = Vec::new();
+    loop {
+        match Header::first(&octets) {
+            Header::Whole { client, .. } => return Ok(client),
+            Header::Malformed => return Err(io::ErrorKind::InvalidData.into()),
+            Header::Incomplete(missing) => {
+                let begun = octets.len();
+                octets.resize(begun + missing, 0);
+                match stream.read(&mut octets[begun..]).await? {
+                    // Who looks whether we are there says nothing.
+                    0 if begun == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    0 => return Err(io::ErrorKind::InvalidData.into()),
+                    count => octets.truncate(begun + count),
+                }
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Whether somebody is to tell for whom they speak.
+    pub(super) fn is_proxy(&self, source: SocketAddr) -> bool {
+        self.proxies.lists(source.ip())
+    }
+
+    /// Whose connection a proxy has opened, which from now on counts among that client's; `None` if it has to end.
+    pub(super) async fn behind_proxy<S: AsyncRead + Unpin>(
+        &self,
+        stream: &mut S,
+        proxy: Client,
+        place: &Place,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<Client> {
+        let header = tokio::select! {
+            header = timeout(self.limits.tcp_slow, read(stream)) => header,
+            () = place.evicted() => return None,
+            _ = stopped.changed() => return None,
+        };
+        let source = match header {
+            Ok(Ok(client)) => client.unwrap_or(proxy.source),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                self.no_header(proxy);
+                return None;
+            }
+            Ok(Err(_)) => return None,
+            Err(_) => {
+                Counters::count(self.counters.slow.of(proxy.transport));
+                return None;
+            }
+        };
+        Some(Client { source, ..proxy })
+    }
+
+    /// Who sent a datagram, and how many of its octets tell so; `None` if it is to be dropped.
+    #[inline]
+    pub(super) fn sender(&self, source: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, usize)> {
+        if !self.is_proxy(source) {
+            return Some((source, 0));
+        }
+        match Header::first(datagram) {
+            Header::Whole { length, client } => Some((client.unwrap_or(source), length)),
+            Header::Incomplete(_) | Header::Malformed => {
+                self.no_header(Client { transport: Transport::Udp, source, agreed: false });
+                None
+            }
+        }
+    }
+
+    fn no_header(&self, Client { transport, source, .. }: Client) {
+        if let Some(count) = Counters::count(self.counters.protocol_errors.of(transport)) {
+            let over = transport.name();
+            tracing::warn!(
+                count,
+                %source,
+                over,
+                "what came from a proxy (proxyProtocol.from) began with no PROXY header, or with a broken one"
+            );
+        }
+    }
+}

@@ -1,0 +1,463 @@
+//! One field of rdata: from text to octets.
+
+use super::{
+    RdataError, encoding, gateway, location,
+    mnemonic::{self, Mnemonics},
+    name, prefixes, service, shown,
+};
+use crate::dns::{name::Name, wire::rdata::RecordType, zone::file::entry::Token};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    slice,
+};
+
+/// What a field of rdata holds; its number of octets, where it has one, follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    /// Decimal numbers of 8, 16 and 32 bits.
+    U8,
+    U16,
+    U32,
+    /// 32 bits, also as `1h30m`.
+    Seconds,
+    Ipv4,
+    Ipv6,
+    /// A domain name; lower-cased.
+    Name,
+    /// The same, which may stand in quotes.
+    Target,
+    /// Domain names to the end, maybe none.
+    Names,
+    /// A character-string: its length and at most 255 octets (RFC 1035 §3.3).
+    Text,
+    /// One that may be missing.
+    OptionalText,
+    /// One or more to the end.
+    Texts,
+    /// One of four digits or more (RFC 1183 §3.1).
+    Digits,
+    /// One with a substitution of NAPTR (RFC 3402 §3.2).
+    Substitution,
+    /// One of letters and digits (RFC 8659 §4.1).
+    Tag,
+    /// Text without a length, to the end.
+    LongText,
+    /// The same, which stands in quotes (RFC 7553 §4.4).
+    QuotedText,
+    /// Hexadecimal digits in pieces to the end, for at least so many octets.
+    Hex(usize),
+    /// Base64 in pieces to the end, for at least so many octets.
+    Base64(usize),
+    /// The same, or `-` for nothing.
+    Base64OrNothing,
+    /// The salt of NSEC3: a length and hexadecimal digits, or `-` (RFC 5155 §3.3).
+    Salt,
+    /// The next owner of NSEC3: a length and base32 (RFC 5155 §3.3).
+    NextHash,
+    /// A record type.
+    Type,
+    /// Record types to the end, at least so many, as bitmaps (RFC 4034 §4.1.2).
+    Types(usize),
+    /// Record types below 128 to the end, as one bitmap (RFC 2535 §5.2).
+    FlatTypes,
+    /// A time of RRSIG, and one of SIG, which is no bare number of seconds.
+    Time,
+    Date,
+    /// Numbers that have names.
+    Algorithm,
+    Digest,
+    Hash,
+    Certificate,
+    KeyFlags,
+    KeyProtocol,
+    Scheme,
+    Protocol,
+    /// Ports to the end, as a bitmap (RFC 1035 §3.4.2).
+    Ports,
+    /// 64 bits as four groups of hexadecimal digits (RFC 6742 §2.1).
+    Locator,
+    /// So many octets as pairs of hexadecimal digits with `-` between them (RFC 7043).
+    Eui(usize),
+    /// `0x` and hexadecimal digits with dots anywhere (RFC 1706 §6).
+    Nsap,
+    /// An ATM address: `+` and digits, or hexadecimal digits.
+    Atma,
+    /// The length of a prefix, the rest of an address, and the name that has the prefix (RFC 2874 §3.1).
+    Prefixed,
+    /// The type of a gateway of IPSECKEY (RFC 4025 §2.3).
+    GatewayType,
+    /// Bit and type of a relay of AMTRELAY (RFC 8777 §4.2).
+    Discovery,
+    /// A gateway or relay of the type before.
+    Gateway,
+    /// Algorithm, tag and key of a host (RFC 8005 §5).
+    HostIdentity,
+    /// A place on earth (RFC 1876).
+    Location,
+    /// Address prefixes (RFC 3123).
+    Prefixes,
+    /// Parameters of a service (RFC 9460 §2.1).
+    Parameters,
+}
+
+/// The fields of one record that have not been read yet.
+pub(super) struct Input<'r, 't, 'o> {
+    tokens: slice::Iter<'r, Token<'t>>,
+    pub(super) origin: &'o Name,
+}
+
+impl<'r, 't, 'o> Input<'r, 't, 'o> {
+    pub(super) fn new(tokens: &'r [Token<'t>], origin: &'o Name) -> Input<'r, 't, 'o> {
+        Input { tokens: tokens.iter(), origin }
+    }
+
+    /// The next field, of which it is said what it should be if there is none.
+    pub(super) fn next(&mut self, what: &str) -> Result<&'r Token<'t>, RdataError<'r, 't>> {
+        self.tokens.next().ok_or_else(|| (None, format!("{what} is missing")))
+    }
+
+    /// The same without quotes.
+    pub(super) fn word(&mut self, what: &str) -> Result<&'r Token<'t>, RdataError<'r, 't>> {
+        let token = self.next(what)?;
+        if token.quoted { Err((Some(token), format!("{what} stands without quotes"))) } else { Ok(token) }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tokens.len() == 0
+    }
+
+    /// All that is left, which is taken.
+    pub(super) fn rest(&mut self) -> &'r [Token<'t>] {
+        std::mem::replace(&mut self.tokens, [].iter()).as_slice()
+    }
+
+    /// A word that `read` makes something of.
+    pub(super) fn parsed<T>(
+        &mut self,
+        what: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, RdataError<'r, 't>> {
+        let token = self.word(what)?;
+        read(token.text).ok_or_else(|| (Some(token), format!("`{}` is not {what}", shown(token.text))))
+    }
+
+    /// A number up to `most`.
+    pub(super) fn number(&mut self, most: u32) -> Result<u32, RdataError<'r, 't>> {
+        encoding::number(self.next("a number")?, most)
+    }
+
+    /// A number up to `most` or one of the words for it.
+    fn named(&mut self, what: &str, words: Mnemonics, most: u16) -> Result<u16, RdataError<'r, 't>> {
+        self.parsed(what, |text| mnemonic::value(words, text, most))
+    }
+
+    fn name(&mut self, token: &'r Token<'t>) -> Result<Name, RdataError<'r, 't>> {
+        let wrong = |error| (Some(token), format!("`{}` is not a domain name: {error}", shown(token.text)));
+        name(token.text, self.origin).map_err(wrong)
+    }
+}
+
+impl Field {
+    /// Reads this field and appends its octets.
+    pub(super) fn read<'r, 't>(
+        self,
+        input: &mut Input<'r, 't, '_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RdataError<'r, 't>> {
+        match self {
+            Field::U8 => out.push(input.number(u8::MAX.into())? as u8),
+            Field::U16 => out.extend((input.number(u16::MAX.into())? as u16).to_be_bytes()),
+            Field::U32 => out.extend(input.number(u32::MAX)?.to_be_bytes()),
+            Field::Seconds => {
+                out.extend(input.parsed("a number of seconds", encoding::seconds)?.to_be_bytes());
+            }
+            Field::Ipv4 => {
+                out.extend(input.parsed("an IPv4 address", |text| text.parse::<Ipv4Addr>().ok())?.octets());
+            }
+            Field::Ipv6 => {
+                out.extend(input.parsed("an IPv6 address", |text| text.parse::<Ipv6Addr>().ok())?.octets());
+            }
+            Field::Name => {
+                let token = input.word("a domain name")?;
+                out.extend_from_slice(input.name(token)?.as_wire());
+            }
+            Field::Target => {
+                let token = input.next("a domain name")?;
+                out.extend_from_slice(input.name(token)?.as_wire());
+            }
+            Field::Names => {
+                while !input.is_empty() {
+                    Field::Name.read(input, out)?;
+                }
+            }
+            Field::Time => {
+                let what = "a time as YYYYMMDDHHmmSS or seconds since 1970";
+                out.extend(input.parsed(what, encoding::time)?.to_be_bytes());
+            }
+            Field::Date => {
+                let date = |text: &str| encoding::time(text).filter(|_| text.len() == 14);
+                out.extend(input.parsed("a time as YYYYMMDDHHmmSS", date)?.to_be_bytes());
+            }
+            Field::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
+            Field::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
+            Field::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
+            Field::KeyProtocol => out.push(input.named("a protocol", mnemonic::KEY_PROTOCOLS, 255)? as u8),
+            Field::Scheme => out.push(input.named("a scheme", mnemonic::SCHEMES, 255)? as u8),
+            Field::Protocol => out.push(input.named("a protocol", mnemonic::PROTOCOLS, 255)? as u8),
+            Field::Certificate => {
+                let kind = input.named("a type of certificate", mnemonic::CERTIFICATES, u16::MAX)?;
+                out.extend(kind.to_be_bytes());
+            }
+            Field::KeyFlags => out.extend(input.parsed("the flags of a key", mnemonic::key_flags)?.to_be_bytes()),
+            Field::Type => {
+                let rtype = input.parsed("a record type", |text| {
+                    RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, u16::MAX))
+                })?;
+                out.extend(rtype.to_be_bytes());
+            }
+            Field::GatewayType => out.push(input.number(3)? as u8),
+            Field::Discovery => gateway::discovery(input, out)?,
+            Field::Gateway => gateway::gateway(input, out)?,
+            Field::Location => location::read(input, out)?,
+            Field::Prefixes => prefixes::read(input, out)?,
+            Field::Prefixed => prefixes::prefixed(input, out)?,
+            Field::Parameters => service::parameters(input, out)?,
+            Field::Hex(_)
+            | Field::Base64(_)
+            | Field::Base64OrNothing
+            | Field::Salt
+            | Field::NextHash
+            | Field::Locator
+            | Field::Eui(_)
+            | Field::Nsap
+            | Field::Atma
+            | Field::HostIdentity => self.encoded(input, out)?,
+            Field::Types(_) | Field::FlatTypes | Field::Ports => self.bits(input, out)?,
+            Field::Text
+            | Field::OptionalText
+            | Field::Texts
+            | Field::Digits
+            | Field::Substitution
+            | Field::Tag
+            | Field::LongText
+            | Field::QuotedText => self.text(input, out)?,
+        }
+        Ok(())
+    }
+
+    /// The fields that are text. What their text may be is checked in octets.
+    fn text<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+        match self {
+            Field::OptionalText if input.is_empty() => {}
+            Field::Texts => {
+                character_string(input.next("a text")?, out)?;
+                for token in input.rest() {
+                    character_string(token, out)?;
+                }
+            }
+            Field::LongText | Field::QuotedText => {
+                let token = input.next("a text")?;
+                if self == Field::QuotedText && !token.quoted {
+                    return Err((Some(token), "this text stands in quotes".to_owned()));
+                }
+                encoding::unescaped(token.text, out).map_err(|message| (Some(token), message.to_owned()))?;
+            }
+            _ => {
+                let start = out.len();
+                let token = if self == Field::Tag { input.word("a tag")? } else { input.next("a text")? };
+                if self == Field::Tag && token.text.contains('\\') {
+                    return Err((Some(token), "a tag has letters and digits only".to_owned()));
+                }
+                character_string(token, out)?;
+                self.is_sound(&out[start..]).map_err(|message| (Some(token), message.to_owned()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a character-string with its length is one of this kind.
+    pub(super) fn is_sound(self, string: &[u8]) -> Result<(), &'static str> {
+        let text = string.get(1..).unwrap_or_default();
+        match self {
+            Field::Digits if text.len() < 4 || !text.iter().all(u8::is_ascii_digit) => {
+                Err("an X.121 address has at least four digits")
+            }
+            Field::Tag if text.is_empty() || !text.iter().all(u8::is_ascii_alphanumeric) => {
+                Err("a tag has letters and digits only")
+            }
+            Field::Substitution => substitution(text),
+            _ => Ok(()),
+        }
+    }
+
+    /// The fields that are octets in some encoding.
+    fn encoded<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+        match self {
+            Field::Hex(least) => {
+                let octets = encoding::hex(input.rest())?;
+                at_least(least, &octets)?;
+                out.extend(octets);
+            }
+            Field::Base64(least) => {
+                let octets = encoding::base64(input.rest())?;
+                at_least(least, &octets)?;
+                out.extend(octets);
+            }
+            Field::Base64OrNothing => match input.rest() {
+                [nothing] if nothing.text == "-" && !nothing.quoted => {}
+                pieces => {
+                    let octets = encoding::base64(pieces)?;
+                    at_least(1, &octets)?;
+                    out.extend(octets);
+                }
+            },
+            Field::Salt => {
+                let salt = input.parsed("a salt of hexadecimal digits, or `-`", |text| match text {
+                    "-" => Some(Vec::new()),
+                    text => encoding::pairs(text.as_bytes()).filter(|salt| salt.len() <= 255),
+                })?;
+                out.push(salt.len() as u8);
+                out.extend(salt);
+            }
+            Field::NextHash => {
+                let hash = input.parsed("a hash in base32", |text| {
+                    encoding::base32(text).filter(|hash| (1..=255).contains(&hash.len()))
+                })?;
+                out.push(hash.len() as u8);
+                out.extend(hash);
+            }
+            Field::Locator => out.extend(input.parsed("four groups of hexadecimal digits", locator)?),
+            Field::Eui(octets) => {
+                let what = "pairs of hexadecimal digits with `-` between them";
+                out.extend(input.parsed(what, |text| eui(text, octets))?);
+            }
+            Field::Nsap => {
+                out.extend(input.parsed("`0x` and hexadecimal digits", |text| {
+                    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?.replace('.', "");
+                    encoding::pairs(digits.as_bytes()).filter(|octets| !octets.is_empty())
+                })?);
+            }
+            Field::Atma => out.extend(input.parsed("an ATM address", atma)?),
+            _ => gateway::host_identity(input, out)?,
+        }
+        Ok(())
+    }
+
+    /// The fields that are bitmaps.
+    fn bits<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+        // Each window of 256 with its bits.
+        let mut windows: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+        let most = if self == Field::FlatTypes { 127 } else { u16::MAX };
+        let mut count = 0;
+        while !input.is_empty() {
+            let number = match self {
+                Field::Ports => input.named("a port", mnemonic::SERVICES, most)?,
+                Field::FlatTypes => input.parsed("a record type", |text| {
+                    RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, most))
+                })?,
+                _ => input.parsed("a record type", RecordType::parse)?.0,
+            };
+            if number > most || (self == Field::FlatTypes && number == 0) {
+                return Err((None, format!("{} is none of the numbers 1 to {most}", RecordType(number))));
+            }
+            count += 1;
+            let [window, bit] = if self == Field::Types(0) || self == Field::Types(1) {
+                number.to_be_bytes().map(usize::from)
+            } else {
+                [0, usize::from(number)]
+            };
+            let bits = windows.entry(window as u8).or_default();
+            if bits.len() <= bit / 8 {
+                bits.resize(bit / 8 + 1, 0);
+            }
+            bits[bit / 8] |= 0x80 >> (bit % 8);
+        }
+        if let Field::Types(least) = self {
+            if count < least {
+                return Err((None, "a record type is missing".to_owned()));
+            }
+            for (window, bits) in windows {
+                out.extend([window, bits.len() as u8]);
+                out.extend(bits);
+            }
+        } else {
+            out.extend(windows.into_values().flatten());
+        }
+        Ok(())
+    }
+}
+
+fn at_least<'r, 't>(least: usize, octets: &[u8]) -> Result<(), RdataError<'r, 't>> {
+    if octets.len() < least { Err((None, "the data is missing".to_owned())) } else { Ok(()) }
+}
+
+/// Appends a character-string.
+fn character_string<'r, 't>(token: &'r Token<'t>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+    let start = out.len();
+    out.push(0);
+    encoding::unescaped(token.text, out).map_err(|message| (Some(token), message.to_owned()))?;
+    let length = out.len() - start - 1;
+    out[start] = u8::try_from(length)
+        .map_err(|_| (Some(token), format!("one text has at most 255 octets, not {length}; split it")))?;
+    Ok(())
+}
+
+fn locator(text: &str) -> Option<Vec<u8>> {
+    let groups: Option<Vec<[u8; 2]>> = text.split(':').map(group).collect();
+    groups.filter(|groups| groups.len() == 4).map(|groups| groups.concat())
+}
+
+/// One to four hexadecimal digits.
+fn group(digits: &str) -> Option<[u8; 2]> {
+    let plain = (1..=4).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| plain).map(u16::to_be_bytes)
+}
+
+fn eui(text: &str, octets: usize) -> Option<Vec<u8>> {
+    let octet = |digits: &str| group(digits).filter(|_| digits.len() <= 2).map(|[_, octet]| octet);
+    text.split('-').map(octet).collect::<Option<Vec<u8>>>().filter(|found| found.len() == octets)
+}
+
+fn atma(text: &str) -> Option<Vec<u8>> {
+    let dots_apart = |text: &str| !text.contains("..") && !text.starts_with('.') && !text.ends_with('.');
+    let (format, octets) = match text.strip_prefix('+') {
+        Some(digits) => {
+            let digits: Vec<u8> = digits.bytes().filter(|octet| *octet != b'.').collect();
+            (1, Some(digits).filter(|digits| digits.iter().all(u8::is_ascii_digit)))
+        }
+        None => (0, encoding::pairs(text.replace('.', "").as_bytes())),
+    };
+    let octets = octets.filter(|octets| !octets.is_empty() && dots_apart(text))?;
+    Some([&[format][..], &octets].concat())
+}
+
+/// A substitution (RFC 3402 §3.2): a delimiter before, between and after a regular expression and what replaces it, then
+/// flags. Back references name groups that there are. The regular expression itself is the client's affair.
+fn substitution(text: &[u8]) -> Result<(), &'static str> {
+    const WRONG: &str = "a substitution is empty or has the form `!regular expression!replacement!`";
+    let [delimiter, rest @ ..] = text else { return Ok(()) };
+    if matches!(delimiter, b'0'..=b'9' | b'\\' | b'i' | 0) {
+        return Err(WRONG);
+    }
+    let (mut part, mut groups, mut referred) = (0, 0, 0);
+    let mut octets = rest.iter();
+    while let Some(octet) = octets.next() {
+        match (octet, part) {
+            (0, _) => return Err(WRONG),
+            (octet, _) if octet == delimiter => part += 1,
+            (b'i', 2) => {}
+            (_, 2..) => return Err(WRONG),
+            (b'\\', _) => match (octets.next(), part) {
+                (None | Some(0), _) => return Err(WRONG),
+                (Some(digit @ b'1'..=b'9'), 1) => referred = referred.max(digit - b'0'),
+                (Some(b'0'), 1) => return Err(WRONG),
+                _ => {}
+            },
+            (b'(', 0) => groups += 1,
+            _ => {}
+        }
+    }
+    if part == 2 && usize::from(referred) <= groups { Ok(()) } else { Err(WRONG) }
+}

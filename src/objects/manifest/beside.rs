@@ -1,0 +1,199 @@
+//! What stands in the files beside the objects: documents that no name comes of, and what is known of those with an
+//! error.
+
+use crate::{
+    objects::object::{Kind, Object, ObjectKey, lint::Neighbour, selector::Labels},
+    text::fnv1a::Fnv1a,
+    text::yaml::{self, Node, Value},
+};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    path::Path,
+    sync::Arc,
+};
+
+/// Kinds that are told by name in one file's note.
+const KINDS: usize = 12;
+/// Where kinds of Kubernetes that make pods have their template.
+const TEMPLATES: [(&str, &str); 6] = [
+    ("CronJob", "spec.jobTemplate.spec.template"),
+    ("DaemonSet", "spec.template"),
+    ("Deployment", "spec.template"),
+    ("Job", "spec.template"),
+    ("ReplicaSet", "spec.template"),
+    ("ReplicationController", "spec.template"),
+];
+
+/// How many documents of which kinds a file has that no name comes of.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    /// In order of the first of each.
+    kinds: Vec<(String, usize)>,
+    positions: HashMap<String, usize>,
+}
+
+impl Passed {
+    pub(super) fn count(&mut self, kind: &str) {
+        if let Some((_, count)) = self.positions.get(kind).and_then(|position| self.kinds.get_mut(*position)) {
+            *count += 1;
+            return;
+        }
+        self.positions.insert(kind.to_owned(), self.kinds.len());
+        self.kinds.push((kind.to_owned(), 1));
+    }
+
+    /// `no part in names: 7 ConfigMap, 4 Secret`; `None` if there are none.
+    pub(super) fn message(&self) -> Option<String> {
+        let mut parts: Vec<String> =
+            self.kinds.iter().take(KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
+        if let Some(more) = self.kinds.get(KINDS..).filter(|more| !more.is_empty()) {
+            parts.push(format!("{} of other kinds", more.iter().map(|(_, count)| count).sum::<usize>()));
+        }
+        (!parts.is_empty()).then(|| format!("no part in names: {}", parts.join(", ")))
+    }
+}
+
+/// Whether a document without kind or apiVersion is kustomize's: it may leave out both in a file of that name.
+pub(super) fn is_kustomization(path: &Path, kind: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let named = matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization");
+    kind == "Kustomization" || named && kind.is_empty()
+}
+
+/// What a document that gives no object means for its neighbours: one of ours with an error is meant to be there, and
+/// other kinds have pods that Services select.
+pub(super) fn neighbour(node: &Node, name: &str, kind: Option<Kind>) -> Option<Neighbour> {
+    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).filter(|text| !text.is_empty());
+    let namespace = text("metadata.namespace").unwrap_or("default").to_owned();
+    let Some(kind) = kind else {
+        let (_, path) = TEMPLATES.iter().find(|(kind, _)| *kind == name)?;
+        let template = yaml::find(node, path).map(Node::to_json).unwrap_or_default();
+        // Where the template has an error, its labels are known at least.
+        let template = serde_json::from_value::<PodTemplateSpec>(template).ok();
+        return Some(match (template, labels(node, &format!("{path}.metadata.labels"))) {
+            (Some(template), _) => Neighbour::Pods { namespace, template: Box::new(template) },
+            (None, labels) => Neighbour::Labels { namespace, labels },
+        });
+    };
+    let of_pods = match kind {
+        Kind::Pod => Some("metadata.labels"),
+        Kind::StatefulSet => Some("spec.template.metadata.labels"),
+        _ => None,
+    };
+    Some(Neighbour::Broken {
+        key: ObjectKey::new(
+            kind,
+            if kind.is_namespaced() { namespace } else { String::new() },
+            text("metadata.name").unwrap_or_default(),
+        ),
+        labels: of_pods.map(|path| labels(node, path)),
+        class: text("spec.storageClassName").filter(|_| kind == Kind::PersistentVolume).map(str::to_owned),
+    })
+}
+
+/// Labels as written; `None` if they are no labels, so that nobody knows which are meant.
+fn labels(node: &Node, path: &str) -> Option<Labels> {
+    let Value::Mapping(entries) = &yaml::find(node, path)?.value else { return None };
+    entries.iter().map(|(name, _, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// Gives a set of an old version the selector that it had by default: its template's labels.
+pub(super) fn complete_selector(object: &mut Object) {
+    let Object::StatefulSet(set) = object else { return };
+    if let Some(spec) = &mut Arc::make_mut(set).spec
+        && spec.selector.match_labels.is_none()
+        && spec.selector.match_expressions.is_none()
+    {
+        spec.selector.match_labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());
+    }
+}
+
+/// A digest of a value: the same for the same value, however it is written, whatever the order of keys.
+pub(super) fn digest(node: &Node) -> u64 {
+    let mut hasher = Fnv1a::default();
+    feed(node, &mut hasher);
+    hasher.finish()
+}
+
+fn feed(node: &Node, hasher: &mut Fnv1a) {
+    std::mem::discriminant(&node.value).hash(hasher);
+    match &node.value {
+        Value::Null => {}
+        Value::Bool(value) => value.hash(hasher),
+        Value::SpelledBool { text, .. } => text.hash(hasher),
+        Value::Integer(value) => value.hash(hasher),
+        Value::Float(value) => value.to_bits().hash(hasher),
+        Value::String(value) => value.hash(hasher),
+        Value::Sequence(items) => {
+            items.len().hash(hasher);
+            items.iter().for_each(|item| feed(item, hasher));
+        }
+        Value::Mapping(entries) => {
+            let mut entries: Vec<_> = entries.iter().map(|(name, _, value)| (name, value)).collect();
+            entries.sort_by_key(|(name, _)| *name);
+            entries.len().hash(hasher);
+            for (name, value) in entries {
+                name.hash(hasher);
+                feed(value, hasher);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::text::yaml::{Source, parse};
+
+    fn node(text: &str) -> Node {
+        parse(Source { path: Path::new("x"), text }).0.remove(0)
+    }
+
+    #[test]
+    fn one_line_of_kinds() {
+        let mut passed = Passed::default();
+        assert_eq!(passed.message(), None);
+        for kind in ["ConfigMap", "Secret", "ConfigMap"] {
+            passed.count(kind);
+        }
+        assert_eq!(passed.message().unwrap(), "no part in names: 2 ConfigMap, 1 Secret");
+        for number in 0..1000 {
+            passed.count(&format!("Kind{number}"));
+        }
+        assert!(passed.message().unwrap().ends_with("1 Kind9, 990 of other kinds"), "{:?}", passed.message());
+    }
+
+    #[test]
+    fn the_same_value_has_the_same_digest() {
+        let rows = [
+            ("{a: 1, b: [x, z]}", "b:\n- x\n- 'z'\na: 1\n", true),
+            // A cluster takes the first for a boolean.
+            ("{a: y}", "{a: 'y'}", false),
+            ("{a: 1}", "{a: '1'}", false),
+            ("{a: 1}", "{a: 1.0}", false),
+            ("{a: [x, y]}", "{a: [y, x]}", false),
+            ("{a: {b: c}}", "{a: {}, b: c}", false),
+            ("{a: null}", "{}", false),
+        ];
+        for (one, other, same) in rows {
+            assert_eq!(digest(&node(one)) == digest(&node(other)), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn kustomizations_by_name_and_by_kind() {
+        for (path, kind, expected) in [
+            ("a/kustomization.yaml", "", true),
+            ("a/kustomization.yml", "", true),
+            ("Kustomization", "", true),
+            ("a.yaml", "Kustomization", true),
+            ("a/kustomization.yaml", "Service", false),
+            ("kustomization.yaml.d/a.yaml", "", false),
+        ] {
+            assert_eq!(is_kustomization(Path::new(path), kind), expected, "{path} {kind}");
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! One file's text to objects and diagnostics: documents, lists, kinds, decoding, defaults, validation.
+//!
+//! What an API server sets itself (`status`, `metadata.uid`, `resourceVersion`, …) is dropped without a word, so that
+//! what `kubectl get -o yaml` printed can be used as it is.
+
+use super::{
+    beside::{self, Passed},
+    inert,
+    kinds::{self, Verdict},
+    nulls,
+    place::{locate, quoted},
+    written::said,
+};
+use crate::{
+    objects::object::{
+        Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
+        mark_empty_selector, set_defaults, validate, validate_counted,
+    },
+    text::{
+        diagnostic::{Diagnostic, Place, Severity, has_error, not_shown},
+        yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+
+/// Further errors that are told with a wrong version.
+const FURTHER: usize = 3;
+/// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
+const MAX_LISTS: usize = 8;
+
+/// A declared object and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Declared {
+    pub key: ObjectKey,
+    pub declaration: Declaration,
+    /// Where its document or list item begins, and how wide that is.
+    pub place: Place,
+    pub width: usize,
+    /// The text that it was decoded from.
+    pub text: Arc<str>,
+    /// Paths of fields that nothing acts on.
+    pub inert: Vec<String>,
+    /// Digest of the value as written, without what only an API server writes.
+    pub written: u64,
+    /// The document's index, then indices into `items` of lists.
+    index: Vec<usize>,
+}
+
+/// What a file's text says.
+#[derive(Debug, Default)]
+pub(super) struct Decoded {
+    pub objects: Vec<Declared>,
+    pub diagnostics: Vec<Diagnostic>,
+    /// What else it holds that doubts about other objects must know of.
+    pub neighbours: Vec<Neighbour>,
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    text: Arc<str>,
+    /// Where each object is declared first, and the digest of what was written there.
+    seen: BTreeMap<ObjectKey, (Place, u64)>,
+    objects: Vec<Declared>,
+    neighbours: Vec<Neighbour>,
+    passed: Passed,
+    report: Report,
+}
+
+/// The diagnostics of one file: so many of each severity, the rest is counted and never made. A file of a million
+/// documents, or an object of a million wrong fields, must not give a million messages.
+#[derive(Debug, Default)]
+struct Report {
+    shown: Vec<Diagnostic>,
+    counts: BTreeMap<Severity, usize>,
+}
+
+impl Report {
+    /// Goes on after what reading the text has found, which is bounded already.
+    fn of(found: Vec<Diagnostic>) -> Report {
+        let count = |severity| found.iter().filter(|one| one.severity == severity).count().min(MAX_DIAGNOSTICS);
+        let counts = [Severity::Error, Severity::Warning].map(|severity| (severity, count(severity)));
+        Report { counts: counts.into(), shown: found }
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.add(diagnostic.severity, || diagnostic);
+    }
+
+    /// One of so many is made only if it will be shown: its line has to be looked for in the whole text.
+    fn add(&mut self, severity: Severity, make: impl FnOnce() -> Diagnostic) {
+        let count = self.counts.entry(severity).or_default();
+        *count += 1;
+        if *count <= MAX_DIAGNOSTICS {
+            self.shown.push(make());
+        }
+    }
+
+    /// Counts errors that nothing but their number is known of, beside as many as are shown.
+    fn count_errors(&mut self, untold: usize) {
+        *self.counts.entry(Severity::Error).or_default() += untold;
+    }
+
+    /// Whether some are only counted, so that finding lines to show would be in vain.
+    fn is_full(&self) -> bool {
+        self.counts.values().any(|count| *count >= MAX_DIAGNOSTICS)
+    }
+
+    fn finish(mut self, path: &Path) -> Vec<Diagnostic> {
+        crate::text::diagnostic::sort(&mut self.shown);
+        for (severity, count) in self.counts.into_iter().rev() {
+            if let Some(more) = count.checked_sub(MAX_DIAGNOSTICS).filter(|more| *more > 0) {
+                self.shown.push(Diagnostic { severity, ..Diagnostic::error(path, not_shown(more, severity)) });
+            }
+        }
+        self.shown
+    }
+}
+
+/// Decodes a file. If a diagnostic is an error, the objects are those of the documents without one.
+pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
+    let source = Source { path, text };
+    let (documents, diagnostics) = yaml::parse(source);
+    // Nobody knows what a document declares that is no YAML.
+    let neighbours = if has_error(&diagnostics) { vec![Neighbour::Unknown] } else { Vec::new() };
+    let mut reader = Reader {
+        source,
+        text: text.clone(),
+        seen: BTreeMap::new(),
+        objects: Vec::new(),
+        neighbours,
+        passed: Passed::default(),
+        report: Report::of(diagnostics),
+    };
+    for (index, node) in documents.iter().enumerate() {
+        if reader.report.is_full() {
+            reader.source.text = "";
+        }
+        reader.document(node, "", "", vec![index]);
+    }
+    let Reader { objects, neighbours, passed, mut report, .. } = reader;
+    if let Some(message) = passed.message() {
+        report.push(Diagnostic::note(path, message));
+    }
+    Decoded { objects, neighbours, diagnostics: report.finish(path) }
+}
+
+/// A text and its documents.
+type Documents = (Arc<str>, Arc<[Node]>);
+
+/// The documents of the text that was asked for last: many messages about one file read it once.
+#[derive(Debug, Default)]
+pub(super) struct Parsed(RefCell<Option<Documents>>);
+
+impl Parsed {
+    fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[Node]> {
+        let mut last = self.0.borrow_mut();
+        if let Some((known, documents)) = &*last
+            && Arc::ptr_eq(known, text)
+        {
+            return documents.clone();
+        }
+        let documents: Arc<[Node]> = yaml::parse(Source { path, text }).0.into();
+        *last = Some((text.clone(), documents.clone()));
+        documents
+    }
+}
+
+/// A refusal at its field's place in the text that the object was decoded from.
+pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &Declared, error: &FieldError) -> Diagnostic {
+    let documents = parsed.documents(path, &declared.text);
+    let node = declared.index.split_first().and_then(|(first, rest)| {
+        rest.iter().try_fold(documents.get(*first)?, |node, index| node.get("items")?.as_sequence()?.get(*index))
+    });
+    let (place, width) = match node {
+        Some(node) => locate(node, &error.field, quoted(&error.message).as_deref()),
+        None => (declared.place, declared.width),
+    };
+    Diagnostic::error(path, error.message.clone())
+        .at(&declared.text, place, width)
+        .field(error.field.clone())
+        .object(declared.key.to_string())
+}
+
+impl Reader<'_> {
+    fn error(&mut self, node: &Node, field: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.tell(Severity::Error, node, field, message, help);
+    }
+
+    fn tell(
+        &mut self,
+        severity: Severity,
+        node: &Node,
+        field: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let source = self.source;
+        self.report.add(severity, || {
+            let (place, width) = locate(node, field, None);
+            let diagnostic = Diagnostic::error(source.path, message).at(source.text, place, width);
+            Diagnostic { severity, ..diagnostic.object(titled(node)).field(field).help(help) }
+        });
+    }
+
+    /// A document or a list's item; items of `ServiceList` and the like may leave out what their list says.
+    fn document(&mut self, node: &Node, list_version: &str, list_kind: &str, index: Vec<usize>) {
+        let Value::Mapping(_) = &node.value else {
+            self.neighbours.push(Neighbour::Unknown);
+            return self.error(node, "", "a manifest is a mapping with apiVersion, kind and metadata", "");
+        };
+        let text = |name: &str, default: &str| match node.get(name) {
+            None | Some(Node { value: Value::Null, .. }) => Some(default.to_owned()),
+            Some(node) => node.as_str().map(str::to_owned),
+        };
+        let (Some(kind), Some(api_version)) = (text("kind", list_kind), text("apiVersion", list_version)) else {
+            let field = if text("kind", "").is_none() { "kind" } else { "apiVersion" };
+            self.neighbours.push(Neighbour::Unknown);
+            return self.error(node, field, format!("{field} is not text"), "");
+        };
+        if (kind.is_empty() || api_version.is_empty()) && beside::is_kustomization(self.source.path, &kind) {
+            return self.passed.count("Kustomization");
+        }
+        if kind.is_empty() {
+            let help = format!("say what it is; kinds served are {}", kinds::served());
+            self.neighbours.push(Neighbour::Unknown);
+            return self.error(node, "", "the manifest has no kind", help);
+        }
+        if let Some(item) = kind.strip_suffix("List")
+            && (node.get("items").is_some() || kinds::is_list(&api_version, item))
+        {
+            return self.list(node, if item.is_empty() { "" } else { &api_version }, item, &index);
+        }
+        if api_version.is_empty() {
+            let known = Kind::from_name(&kind);
+            let help = known.map(|known| format!("add apiVersion: {}", known.api_version())).unwrap_or_default();
+            self.neighbours.extend(beside::neighbour(node, &kind, known));
+            return self.error(node, "", format!("the {kind} has no apiVersion"), help);
+        }
+        match kinds::judge(&api_version, &kind) {
+            Verdict::Served(kind) => self.object(node, kind, index),
+            Verdict::NoPart => {
+                self.passed.count(&kinds::title(&api_version, &kind));
+                // A custom resource is not known to have pods, whatever it calls its fields.
+                if kinds::is_built_in(&api_version) {
+                    self.neighbours.extend(beside::neighbour(node, &kind, None));
+                }
+            }
+            Verdict::Removed(removed) => {
+                let known = kinds::declarable(&kind);
+                self.neighbours.extend(beside::neighbour(node, &kind, known));
+                let help = removed.help(node) + &self.further(node, known);
+                let severity = if known.is_some() { Severity::Error } else { Severity::Warning };
+                self.tell(severity, node, "apiVersion", removed.message(&kind) + refused(severity), help);
+            }
+            Verdict::Wrong(wrong) => {
+                self.neighbours.extend(beside::neighbour(node, &kind, wrong.meant));
+                let help = wrong.help + &self.further(node, wrong.meant.filter(|_| wrong.field == "apiVersion"));
+                let severity = if wrong.has_no_part { Severity::Warning } else { Severity::Error };
+                self.tell(severity, node, wrong.field, wrong.message + refused(severity), help);
+            }
+        }
+    }
+
+    /// What would be said next of a document whose apiVersion was mended.
+    fn further(&self, node: &Node, kind: Option<Kind>) -> String {
+        let Some(kind) = kind else { return String::new() };
+        let mut mended = strip(node);
+        if let Value::Mapping(entries) = &mut mended.value {
+            entries.retain(|(name, ..)| name != "apiVersion");
+        }
+        let mut errors: Vec<String> = match self.decode(kind, &mended) {
+            Err(errors) => errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect(),
+            Ok((mut object, _)) => {
+                beside::complete_selector(&mut object);
+                set_defaults(&mut object);
+                validate(&object).iter().map(ToString::to_string).collect()
+            }
+        };
+        errors.truncate(FURTHER);
+        errors.iter().map(|error| format!("; then {error}")).collect()
+    }
+
+    fn list(&mut self, node: &Node, api_version: &str, kind: &str, index: &[usize]) {
+        if index.len() > MAX_LISTS {
+            return self.error(node, "items", format!("lists are nested deeper than {MAX_LISTS}"), "");
+        }
+        match node.get("items").map(|items| &items.value) {
+            Some(Value::Sequence(items)) => {
+                for (position, item) in items.iter().enumerate() {
+                    self.document(item, api_version, kind, index.iter().copied().chain([position]).collect());
+                }
+            }
+            Some(Value::Null) | None => {}
+            Some(_) => self.error(node, "items", "items is not a list", ""),
+        }
+    }
+
+    fn object(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+        let before = self.objects.len();
+        self.declare(node, kind, index);
+        if self.objects.len() == before {
+            self.neighbours.extend(beside::neighbour(node, kind.name(), Some(kind)));
+        }
+    }
+
+    /// Takes a document of a kind that is served, if nothing is wrong with it.
+    fn declare(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+        let named = name_in(node, kind);
+        let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
+        if !has_name && yaml::find(node, "metadata.generateName").is_some() {
+            let message = "generateName makes a new object every time; a manifest declares one that has a name";
+            return self.error(node, "metadata.generateName", message, "set metadata.name instead");
+        }
+        let stripped = strip(node);
+        // An edit has to see that null was written: it removes what a creation stores as the empty text.
+        let filled = nulls::filled(kind, &stripped);
+        let (mut object, warnings) = match self.decode(kind, filled.as_ref().unwrap_or(&stripped)) {
+            Ok(decoded) => decoded,
+            Err(errors) => return self.take(errors, &named),
+        };
+        self.take(warnings, &named);
+        let says = said(&stripped, object.to_json());
+        if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, Value::Mapping(_))) {
+            mark_empty_selector(&mut object);
+        }
+        set_defaults(&mut object);
+        let key = object.key();
+        let (errors, untold) = validate_counted(&object);
+        let broken = !errors.is_empty();
+        let source = self.source;
+        for FieldError { field, message } in errors {
+            self.report.add(Severity::Error, || {
+                let (place, width) = locate(node, &field, quoted(&message).as_deref());
+                let diagnostic = Diagnostic::error(source.path, message).at(source.text, place, width);
+                diagnostic.field(field).object(named.clone())
+            });
+        }
+        self.report.count_errors(untold);
+        if broken {
+            return;
+        }
+        let (place, width) = (node.place, node.width.max(1));
+        let written = beside::digest(&stripped);
+        if let Some((first, digest)) = self.seen.get(&key) {
+            let (line, same) = (first.line, *digest == written);
+            let (place, width) = locate(node, "metadata.name", None);
+            if same {
+                let message = format!("{key} is declared in line {line} word for word the same");
+                return self.report.push(Diagnostic { place, ..Diagnostic::note(self.source.path, message) });
+            }
+            let message = format!("{key} is declared twice in this file, first in line {line}");
+            let diagnostic = Diagnostic::error(self.source.path, message)
+                .at(self.source.text, place, width)
+                .object(key.to_string())
+                .help("remove one of the two, or give it another name");
+            return self.report.push(diagnostic);
+        }
+        self.seen.insert(key.clone(), (place, written));
+        let inert = inert::fields(kind, node);
+        let declaration = Declaration::new(object, says);
+        self.objects.push(Declared { key, declaration, place, width, text: self.text.clone(), inert, written, index });
+    }
+
+    /// Diagnostics of decoding, which know no object.
+    fn take(&mut self, diagnostics: Vec<Diagnostic>, named: &str) {
+        for diagnostic in diagnostics {
+            self.report.push(if diagnostic.object.is_empty() { diagnostic.object(named) } else { diagnostic });
+        }
+    }
+
+    fn decode(&self, kind: Kind, node: &Node) -> Typed {
+        kind.visit(Decoder { source: self.source, node })
+    }
+}
+
+/// What is said beside of a version that gives no names: here nothing is lost.
+fn refused(severity: Severity) -> &'static str {
+    if severity == Severity::Warning { ", so a cluster refuses it" } else { "" }
+}
+
+/// `PodDisruptionBudget web`, of a document of any kind; empty where it lacks kind or name.
+fn titled(node: &Node) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).filter(|text| !text.is_empty());
+    match (text("kind"), text("metadata.name")) {
+        (Some(kind), Some(name)) => format!("{kind} {name}"),
+        _ => String::new(),
+    }
+}
+
+/// `StatefulSet default/web`, as far as the document says.
+fn name_in(node: &Node, kind: Kind) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).unwrap_or_default().to_owned();
+    let namespace = match text("metadata.namespace") {
+        namespace if !namespace.is_empty() && kind.is_namespaced() => namespace,
+        _ if kind.is_namespaced() => "default".to_owned(),
+        _ => String::new(),
+    };
+    match text("metadata.name") {
+        name if name.is_empty() => kind.name().to_owned(),
+        name => ObjectKey::new(kind, namespace, name).to_string(),
+    }
+}
+
+/// The document without what only an API server writes.
+fn strip(node: &Node) -> Node {
+    let mut node = node.clone();
+    if let Value::Mapping(entries) = &mut node.value {
+        entries.retain(|(name, ..)| name != "status");
+        // A list's items may come without; the type wants them or nothing.
+        entries.retain(|(name, _, value)| !matches!(name.as_str(), "apiVersion" | "kind") || value.as_str().is_some());
+        if let Some((_, _, Node { value: Value::Mapping(metadata), .. })) =
+            entries.iter_mut().find(|(name, ..)| name == "metadata")
+        {
+            metadata.retain(|(name, ..)| !SET_BY_SERVER.contains(&name.as_str()));
+        }
+    }
+    node
+}
+
+/// An object and warnings about it, or errors.
+type Typed = Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>>;
+
+/// Reads a node as an object of a kind.
+struct Decoder<'a> {
+    source: Source<'a>,
+    node: &'a Node,
+}
+
+impl KindVisitor for Decoder<'_> {
+    type Output = Typed;
+    fn visit<T: DeserializeOwned + Into<Object>>(self) -> Typed {
+        let (object, warnings) = yaml::decode::<T>(self.source, self.node, UnknownFields::Warn)?;
+        if has_error(&warnings) { Err(warnings) } else { Ok((object.into(), warnings)) }
+    }
+}

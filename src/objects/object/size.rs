@@ -1,0 +1,122 @@
+//! What an object takes in memory, roughly: a walk over what is serialized, without writing it anywhere.
+
+use super::Object;
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use std::io;
+
+/// Octets of a structure beyond what is in it: they have room for fields that are not set, from 88 octets for a port to
+/// 2 KiB for a container.
+const STRUCTURE: &[u8] = &[0; 512];
+/// Octets of an element of a list, or a field, beyond its text: a length, a capacity and an address, and what the
+/// allocator adds.
+const ELEMENT: &[u8] = &[0; 48];
+
+/// An estimate of the octets that a value takes. What is short in JSON is long in memory; an object of the largest size
+/// that a request may have is estimated within a small factor, whether it is one text or very many structures.
+pub(super) fn estimate(value: &impl Serialize) -> usize {
+    let mut octets = Octets(0);
+    // Counting does not fail, and our objects have no map whose keys are no texts.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut octets, Weighed));
+    octets.0
+}
+
+/// Octets of a pod beyond what its template says: its status, its metadata, its place in a slice, its names.
+const POD: u64 = 4096;
+
+impl Object {
+    /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
+    /// pods and claims, whether they are there yet or not. The pods themselves weigh nothing then.
+    pub fn weight(&self) -> u64 {
+        match self {
+            Object::StatefulSet(set) => {
+                let Some(spec) = &set.spec else { return self.octets() as u64 };
+                let claims: usize = spec.volume_claim_templates.iter().flatten().map(estimate).sum();
+                let pod = (estimate(&spec.template) + claims) as u64 + POD;
+                let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
+                self.octets() as u64 + pods.saturating_mul(pod)
+            }
+            Object::Pod(pod) => {
+                let owners = pod.metadata.owner_references.iter().flatten();
+                let of_set = |kind: &str| kind == "StatefulSet";
+                if owners.into_iter().any(|owner| of_set(&owner.kind)) { 0 } else { self.octets() as u64 }
+            }
+            _ => self.octets() as u64,
+        }
+    }
+}
+
+/// Counts what is written.
+struct Octets(usize);
+
+impl io::Write for Octets {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0 += octets.len();
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes more where more is in memory than in the text.
+struct Weighed;
+
+impl Formatter for Weighed {
+    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(STRUCTURE)
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, _: bool) -> io::Result<()> {
+        writer.write_all(ELEMENT)
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, _: bool) -> io::Result<()> {
+        writer.write_all(ELEMENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::objects::object::{Kind, Object};
+    use k8s_openapi::api::{
+        core::v1::{Container, ContainerPort, EnvVar, Pod},
+        discovery::v1::{Endpoint, EndpointSlice},
+    };
+    use serde_json::{Value, json};
+
+    const MANY: usize = 1000;
+
+    fn many(one: &Value) -> Value {
+        Value::Array(vec![one.clone(); MANY])
+    }
+
+    #[test]
+    fn within_a_small_factor_of_what_is_in_memory() {
+        let pod = |container: Value| json!({"metadata": {"name": "a"}, "spec": {"containers": [container]}});
+        let rows = [
+            (Kind::Pod, json!({"metadata": {"name": "a"}}), size_of::<Pod>()),
+            (Kind::Pod, json!({"metadata": {"annotations": {"a": "x".repeat(1 << 20)}}}), 1 << 20),
+            (Kind::Pod, json!({"spec": {"containers": many(&json!({"name": "a"}))}}), MANY * size_of::<Container>()),
+            (Kind::Pod, pod(json!({"name": "a", "env": many(&json!({"name": "a"}))})), MANY * size_of::<EnvVar>()),
+            (
+                Kind::Pod,
+                pod(json!({"name": "a", "ports": many(&json!({"containerPort": 1}))})),
+                MANY * size_of::<ContainerPort>(),
+            ),
+            (Kind::Pod, pod(json!({"name": "a", "args": many(&json!("a"))})), MANY * size_of::<String>()),
+            (
+                Kind::EndpointSlice,
+                json!({"addressType": "IPv4", "endpoints": many(&json!({"addresses": ["192.0.2.1"]}))}),
+                size_of::<EndpointSlice>() + MANY * (size_of::<Endpoint>() + size_of::<String>()),
+            ),
+        ];
+        for (kind, json, octets) in rows {
+            let estimated = Object::from_json(kind, json.clone()).unwrap().octets();
+            let is_near = (octets / 4..octets * 8).contains(&estimated);
+            assert!(is_near, "{estimated} instead of {octets}: {kind:?} {:.60}", json.to_string());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Validation against upstream's recorded refusals (`tests/data/upstream/refusals.md`), and rows beside them.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::objects::object::{Kind, from_request, set_defaults};
+use serde_json::json;
+
+/// Where our words differ on purpose: the recording's title, and what is said here instead.
+/// `y` is a boolean to upstream's YAML 1.1 and text to us; the rest is said while decoding or by the cluster, not by
+/// validation.
+const ELSEWHERE: &[(&str, Option<&str>)] = &[
+    (
+        "selector not matching (apply)",
+        Some(
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"nginx\"}: `selector` does not match template \
+             `labels`",
+        ),
+    ),
+    ("two containers of one name (apply)", Some("spec.template.spec.containers[1].name: Duplicate value: \"a\"")),
+    (
+        "claim with bad quantity (apply)",
+        Some(
+            "spec.volumeClaimTemplates[0].spec.resources.requests[storage]: Invalid value: \"1Gb\": quantities must \
+            match the \
+              regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+    ),
+    ("no name (apply)", Some("metadata.name: Required value: name or generateName is required")),
+    ("replicas a string (apply)", None),
+    ("unknown field (apply)", None),
+    ("api version wrong (apply)", None),
+    ("clusterIP outside the range (apply)", None),
+    ("object in a missing namespace (apply)", None),
+];
+
+fn object(manifest: Value) -> Result<Object, serde_json::Error> {
+    let name = manifest["kind"].as_str().unwrap().to_owned();
+    let kind = *Kind::ALL.iter().find(|kind| kind.name() == name).unwrap();
+    let mut object = from_request(kind, manifest)?;
+    set_defaults(&mut object);
+    Ok(object)
+}
+
+/// Upstream's errors out of kubectl's output.
+fn recorded(output: &str) -> Vec<String> {
+    let Some((_, errors)) = output.split_once("is invalid: ") else { return Vec::new() };
+    match errors.trim_start().strip_prefix("* ") {
+        Some(list) => list.split("\n* ").map(|line| line.trim().to_owned()).collect(),
+        None => vec![errors.trim().to_owned()],
+    }
+}
+
+#[test]
+fn recorded_refusals() {
+    let running = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web"},
+        "spec": {
+            "serviceName": "nginx", "replicas": 2, "selector": {"matchLabels": {"app": "nginx"}},
+            "template": {
+                "metadata": {"labels": {"app": "nginx"}},
+                "spec": {"terminationGracePeriodSeconds": 10, "containers": [
+                    {"name": "nginx", "image": "nginx:1", "ports": [{"containerPort": 80, "name": "web"}]}]}
+            }
+        }
+    });
+    let running = object(running).unwrap();
+    assert_eq!(validate(&running), []);
+    let text = include_str!("../../../../tests/data/upstream/refusals.md");
+    let mut compared = 0;
+    for section in text.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap();
+        let parts: Vec<&str> = section.split("```").collect();
+        let manifest = parts[1].trim_start_matches("yaml");
+        let mut expected = recorded(parts[3]);
+        match ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == title) {
+            Some((_, None)) => continue,
+            Some((_, Some(ours))) => expected = vec![(*ours).to_owned()],
+            None => assert!(!expected.is_empty() || section.contains("\nexit 0\n"), "{title}: nothing recorded"),
+        }
+        let object = object(serde_yaml::from_str(manifest).unwrap()).unwrap();
+        let errors = if title.contains("running") { validate_update(&running, &object) } else { validate(&object) };
+        let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        assert_eq!(errors, expected, "{title}");
+        compared += 1;
+    }
+    assert!(compared >= 45, "{compared} refusals");
+}
+
+#[track_caller]
+fn check(manifest: &str, expected: &[&str]) {
+    let object = object(serde_yaml::from_str(manifest).unwrap()).unwrap();
+    let errors: Vec<String> = validate(&object).iter().map(FieldError::to_string).collect();
+    assert_eq!(errors, expected, "{manifest}");
+}
+
+#[track_caller]
+fn check_update(old: &str, new: &str, expected: &[&str]) {
+    let old = object(serde_yaml::from_str(old).unwrap()).unwrap();
+    let new = object(serde_yaml::from_str(new).unwrap()).unwrap();
+    let fields: Vec<String> = validate_update(&old, &new).iter().map(FieldError::to_string).collect();
+    assert_eq!(fields, expected);
+}
+
+const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: ";
+
+#[test]
+fn services() {
+    for (spec, expected) in [
+        ("{clusterIP: None}", vec![]),
+        ("{clusterIP: None, ports: [{port: 80, targetPort: web}]}", vec![]),
+        ("{type: ExternalName, externalName: www.example.com.}", vec![]),
+        ("{type: NodePort, ports: [{port: 80, nodePort: 30000}]}", vec![]),
+        (
+            "{type: NodePort, clusterIP: None, ports: [{port: 80}]}",
+            vec!["spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"],
+        ),
+        (
+            "{ports: [{port: 80, nodePort: 30000}]}",
+            vec!["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"],
+        ),
+        (
+            "{clusterIP: 10.0.0.1, ipFamilies: [IPv6], ports: [{port: 80}]}",
+            vec![
+                "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by \
+                 `ipFamilies[0]`",
+            ],
+        ),
+        (
+            "{clusterIPs: [10.0.0.1], ports: [{port: 80}]}",
+            vec!["spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: must be empty when `clusterIP` is not specified"],
+        ),
+        (
+            "{clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, 10.0.0.2], ipFamilyPolicy: RequireDualStack, ports: \
+             [{port: 80}]}",
+            vec![
+                "spec.clusterIPs: Invalid value: [\"10.0.0.1\",\"10.0.0.2\"]: may specify no more than one IP for \
+                 each IP family",
+            ],
+        ),
+        (
+            "{ipFamilies: [IPv4, IPv6], ports: [{port: 80}]}",
+            vec![
+                "spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' \
+                 when multiple IP families are specified",
+            ],
+        ),
+        (
+            "{clusterIP: None, ports: [{name: a, port: 80}, {name: b, port: 80}]}",
+            vec!["spec.ports[1]: Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}"],
+        ),
+    ] {
+        check(&format!("{SERVICE}{spec}}}"), &expected);
+    }
+    let plain = |address: &str| format!("{SERVICE}{{clusterIP: {address}, ports: [{{port: 80}}]}}}}");
+    check_update(&plain("10.0.0.1"), &plain("10.0.0.1"), &[]);
+    let changed = "spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set";
+    check_update(&plain("10.0.0.1"), &plain("10.0.0.2"), &[changed]);
+    check_update(&plain("10.0.0.1"), &plain("''"), &[]);
+}
+
+#[test]
+fn pods_claims_and_volumes() {
+    let pod = |spec: &str| format!("{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {spec}}}");
+    check(&pod("{hostname: a, subdomain: b, containers: [{name: a, image: b}]}"), &[]);
+    let label = names::dns_label("A").remove(0);
+    check(
+        &pod("{hostname: a.b, subdomain: A, containers: [{name: a, image: b}]}"),
+        &[
+            "spec.hostname: Invalid value: \"a.b\": must not contain dots",
+            &format!("spec.subdomain: Invalid value: \"A\": {label}"),
+        ],
+    );
+    check(
+        &pod("{containers: [{name: a, readinessProbe: {}}]}"),
+        &["spec.containers[0].readinessProbe: Required value: must specify a handler type"],
+    );
+    let probe = pod("{containers: [{name: a, image: b, livenessProbe: {tcpSocket: {port: 0}}}]}");
+    check(
+        &probe,
+        &["spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive"],
+    );
+    let image = |image: &str| pod(&format!("{{containers: [{{name: a, image: '{image}'}}]}}"));
+    check_update(&image("a:1"), &image("b:2"), &[]);
+    let renamed = pod("{hostname: x, containers: [{name: a, image: 'a:1'}]}");
+    check_update(&image("a:1"), &renamed, &[&format!("spec: Forbidden: {}", pod::UPDATABLE)]);
+
+    let claim =
+        |spec: &str| format!("{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {spec}}}");
+    let sized =
+        |size: &str| claim(&format!("{{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: {size}}}}}}}"));
+    check(&sized("0"), &["spec.resources[storage]: Invalid value: \"0\": must be greater than zero"]);
+    check_update(&sized("1Gi"), &sized("1024Mi"), &[]);
+    check_update(
+        &sized("1Gi"),
+        &sized("2Gi"),
+        &["spec: Forbidden: spec is immutable after creation except resources.requests and \
+            volumeAttributesClassName for bound \
+             claims"],
+    );
+    let modes = claim("{accessModes: [ReadWriteOncePod, ReadWriteOnce], resources: {requests: {storage: 1}}}");
+    check(&modes, &["spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes"]);
+
+    let volume = |source: &str| {
+        format!(
+            "{{apiVersion: v1, kind: PersistentVolume, metadata: {{name: a}}, \
+             spec: {{capacity: {{storage: 1}}, accessModes: [ReadWriteOnce], {source}}}}}"
+        )
+    };
+    let two = volume("hostPath: {path: /x}, nfs: {server: a, path: /b}");
+    check(&two, &["spec.nfs: Forbidden: may not specify more than 1 volume type"]);
+    check_update(
+        &volume("hostPath: {path: /x}"),
+        &volume("hostPath: {path: /y}"),
+        &["spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation"],
+    );
+}
+
+#[test]
+fn sets_and_slices() {
+    let set = |more: &str| {
+        format!(
+            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: a}}, spec: {{selector: {{matchLabels: {{a: \
+            b}}}}, \
+             template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: a, image: b}}]}}}}, {more}}}}}"
+        )
+    };
+    check(&set("replicas: 100000"), &[]);
+    check(
+        &set("replicas: 2147483647"),
+        &["spec.replicas: Invalid value: 2147483647: must be less than or equal to 100000, the most that this \
+            server simulates \
+           for one set"],
+    );
+    let claim = "{metadata: {name: w}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1}}}}";
+    let duplicate = "spec.volumeClaimTemplates[1].metadata.name: Duplicate value: \"w\"";
+    check(&set(&format!("volumeClaimTemplates: [{claim}, {claim}]")), &[duplicate]);
+    check(
+        &set("updateStrategy: {type: Recreate}"),
+        &["spec.updateStrategy: Invalid value: {\"Type\":\"Recreate\",\"RollingUpdate\":null}: \
+           must be 'RollingUpdate' or 'OnDelete'"],
+    );
+    check_update(&set("replicas: 1"), &set("replicas: 3, minReadySeconds: 5, revisionHistoryLimit: 2"), &[]);
+    for mutable in [
+        "ordinals: {start: 2}",
+        "updateStrategy: {type: OnDelete}",
+        "persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete, whenScaled: Delete}",
+    ] {
+        check_update(&set("replicas: 1"), &set(mutable), &[]);
+    }
+    check_update(&set("replicas: 1"), &set("replicas: 1").replace("image: b", "image: c"), &[]);
+    check(
+        &set("replicas: 1").replace("spec: {containers", "spec: {activeDeadlineSeconds: 5, containers"),
+        &["spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in StatefulSet is not Supported"],
+    );
+    check(
+        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a}, addressType: IPv4, \
+         endpoints: [{addresses: [127.0.0.1]}, {addresses: []}], ports: [{port: 80}, {port: 81}]}",
+        &[
+            "endpoints[0].addresses[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range \
+             (127.0.0.0/8, ::1/128)",
+            "endpoints[1].addresses: Required value: must contain at least 1 address",
+            "ports[1].name: Duplicate value: \"\"",
+        ],
+    );
+    let name = "a".repeat(300);
+    let messages = [
+        format!("metadata.name: Invalid value: \"{name}\": must be no more than 253 characters"),
+        "endpoints[0].hostname: Invalid value: \"a.b\": must not contain dots".to_owned(),
+    ];
+    check(
+        &format!(
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}}}, addressType: IPv6, \
+             endpoints: [{{addresses: ['fd00::1'], hostname: a.b}}]}}"
+        ),
+        &messages.each_ref().map(String::as_str),
+    );
+}

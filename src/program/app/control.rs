@@ -1,0 +1,365 @@
+//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of
+//! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
+
+use super::{
+    clock::Reading,
+    journal::{Journal, Reply},
+    messages::{Due, Request, ScanSender},
+    programming,
+};
+use crate::{
+    control::{
+        cluster::{Change, Cluster},
+        controller::{Controller, Event, Refusal, Turn, WriteError, Written},
+        explain::{self, Explanation, Question, QuestionError, Surroundings},
+        runtime::simulated::Simulated,
+    },
+    dns::zone::{Publisher, Snapshot},
+    objects::object::{Kind, Object, ObjectKey},
+    web::{
+        api::{self, Ask, Log},
+        metrics::ControlFigures,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{oneshot, watch};
+
+/// Requests that are carried out in one turn.
+const BATCH: usize = 256;
+/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
+/// alone.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Everything mutable of the control plane.
+#[derive(Debug)]
+pub(super) struct Loop {
+    controller: Controller<Simulated>,
+    publisher: Publisher,
+    journal: Option<Journal>,
+    scans: ScanSender,
+    /// What explanations must know besides objects and records.
+    surroundings: Surroundings,
+    synced: bool,
+    /// When the next turn is due though nobody asks.
+    wake_at: Option<Timestamp>,
+    figures: Arc<ControlFigures>,
+    /// Tells the generation that is published.
+    published: watch::Sender<u64>,
+    /// When the earliest of what this turn carries out had happened.
+    since: Option<Instant>,
+    /// Where the API's watches read; `None` without an API.
+    log: Option<Arc<Log>>,
+    /// What all objects weigh, where there is an API that asks for it.
+    stored: Arc<AtomicU64>,
+}
+
+impl Loop {
+    pub(super) fn new(
+        controller: Controller<Simulated>,
+        publisher: Publisher,
+        scans: ScanSender,
+        surroundings: Surroundings,
+        figures: Arc<ControlFigures>,
+    ) -> Loop {
+        let published = watch::Sender::new(publisher.current().generation());
+        Loop {
+            controller,
+            publisher,
+            journal: None,
+            scans,
+            surroundings,
+            synced: false,
+            wake_at: None,
+            figures,
+            published,
+            since: None,
+            log: None,
+            stored: Arc::default(),
+        }
+    }
+
+    /// Keeps a log of changes from now on, for watches, and count of what all objects weigh.
+    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<Log>, Arc<AtomicU64>) {
+        self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
+        let log = Arc::new(Log::keeping(capacity, self.controller.cluster().resource_version()));
+        self.log = Some(Arc::clone(&log));
+        (log, Arc::clone(&self.stored))
+    }
+
+    /// Tells of each publication, by its generation.
+    pub(super) fn published(&self) -> watch::Receiver<u64> {
+        self.published.subscribe()
+    }
+
+    /// Hands over to this journal what must survive a restart.
+    pub(super) fn record_in(&mut self, journal: Journal) {
+        self.journal = Some(journal);
+    }
+
+    /// Puts back objects that an earlier run left, all or a part of them, and publishes their names. Whether all is as
+    /// it should be is looked at when the loop runs.
+    pub(super) fn restore(&mut self, objects: Vec<Object>, resource_version: u64, now: Timestamp) {
+        objects.iter().for_each(|object| self.figures.objects(object.kind(), 1));
+        self.controller.restore(objects, resource_version, now);
+        let current = self.publisher.current();
+        let mut next = current.edit();
+        let mut differs = false;
+        self.controller.restored_names(|names| {
+            differs |= !names.is_empty();
+            next.apply(&names);
+        });
+        if differs {
+            let next = next.finish();
+            self.publish(next);
+        }
+        self.wake_at = Some(now);
+    }
+
+    /// Puts back the versions of manifests that an earlier run applied last, after all of its objects.
+    pub(super) fn restore_last_applied(&mut self, versions: Vec<(ObjectKey, Arc<str>)>) {
+        self.controller.restore_last_applied(versions);
+    }
+
+    /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
+    pub(super) fn run(mut self, requests: &Receiver<Request>, mut clock: impl FnMut() -> Reading) {
+        if self.wake_at.is_some() {
+            let at = self.now(clock());
+            self.wake_at = self.turn(at, Vec::new());
+        }
+        loop {
+            let at = self.now(clock());
+            let Some(batch) = next_batch(requests, patience(self.wake_at, at)) else { return };
+            let mut asked = Vec::with_capacity(batch.len());
+            let at = self.now(clock());
+            self.happened(overdue(self.wake_at, at));
+            for request in batch {
+                match request {
+                    // The last turn, so that what was asked before the stop is carried out and written down.
+                    Request::Stop => {
+                        self.turn(at, asked);
+                        return;
+                    }
+                    request => asked.extend(self.take(request, at)),
+                }
+            }
+            self.wake_at = self.turn(at, asked);
+        }
+    }
+
+    /// What time it is; if the clock was set back, everything that waits for a time follows, and a turn is due now.
+    fn now(&mut self, reading: Reading) -> Timestamp {
+        let Reading { at, set_back } = reading;
+        if set_back.is_positive() {
+            let by = format!("{:#}", SignedDuration::from_millis(set_back.as_millis().try_into().unwrap_or(i64::MAX)));
+            tracing::warn!(by, now = %at, "the clock was set back; timers go on as if it had not been");
+            self.controller.clock_set_back(set_back, at);
+            self.wake_at = Some(at);
+        }
+        at
+    }
+
+    /// Takes a request; what it gets as a reply is decided after the turn.
+    fn take(&mut self, request: Request, now: Timestamp) -> Option<Asked> {
+        match request {
+            Request::Events(events, since, due, reply) => {
+                self.happened(Some(since));
+                let keys = events.iter().filter_map(key_of).collect();
+                for event in events {
+                    self.controller.handle(event, now);
+                }
+                Some(Asked::Events(keys, due, reply))
+            }
+            Request::Zones(zones, reply) => {
+                let next = self.publisher.current().with_static_zones(zones);
+                self.publish(next);
+                Some(Asked::Zones(reply))
+            }
+            Request::Simulation(delays) => {
+                self.controller.runtime_mut().set_delays(delays);
+                None
+            }
+            Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),
+            Request::Object(key, reply) => Some(Asked::Object(key, reply)),
+            Request::Explain(question, reply) => Some(Asked::Explain(question, reply)),
+            Request::Api(Ask::Read(look)) => Some(Asked::Read(look)),
+            Request::Api(Ask::Write(write, dry_run, reply)) => {
+                self.happened(Some(Instant::now()));
+                let outcome = self.controller.write(*write, dry_run, now);
+                Some(Asked::Write(Box::new(outcome), dry_run, reply))
+            }
+            // The caller has looked for it.
+            Request::Stop => None,
+        }
+    }
+
+    /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
+    fn turn(&mut self, now: Timestamp, asked: Vec<Asked>) -> Option<Timestamp> {
+        let begun = Instant::now();
+        let Turn { delta, changes, refusals, warnings, applied, wake_at, loaded } = self.controller.turn(now);
+        for (object, warning) in warnings {
+            tracing::warn!(%object, "{warning}");
+        }
+        let newly_synced = loaded && !self.synced;
+        if !delta.is_empty() || newly_synced {
+            let applying = Instant::now();
+            let current = self.publisher.current();
+            let next = if delta.is_empty() { (*current).clone() } else { current.apply(&delta) };
+            self.publish(if loaded { next.synced() } else { next });
+            self.figures.published(applying.elapsed());
+            self.programmed(&changes, begun);
+            self.synced |= loaded;
+        }
+        self.count(&changes);
+        // Before the replies: who has one and watches on from its version finds it there.
+        if let Some(log) = &self.log {
+            log.append(&changes, self.controller.cluster().resource_version());
+        }
+        // What a turn leaves undone goes on at once, and happened when this one's did.
+        if wake_at.is_none_or(|at| at > now) {
+            self.since = None;
+        }
+        let replies = self.reply(asked, refusals);
+        match &mut self.journal {
+            Some(journal) => {
+                let version = self.controller.cluster().resource_version();
+                journal.record(changes, applied, version, self.publisher.current().serials(), replies);
+            }
+            None => replies.into_iter().for_each(|reply| reply()),
+        }
+        self.figures.turned(begun.elapsed());
+        wake_at
+    }
+
+    /// Every query from now on is answered from `snapshot`, and who waits looks again.
+    fn publish(&mut self, snapshot: Snapshot) {
+        let generation = snapshot.generation();
+        self.publisher.publish(snapshot);
+        self.published.send_replace(generation);
+    }
+
+    /// Something that this turn carries out happened then.
+    fn happened(&mut self, then: Option<Instant>) {
+        self.since = match (self.since, then) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Notes for each Service that changed how long that took to be published.
+    fn programmed(&self, changes: &[Change], begun: Instant) {
+        let took = self.since.unwrap_or(begun).elapsed();
+        for kind in programming::changed_services(changes, self.controller.cluster()) {
+            self.figures.programmed(kind, took);
+        }
+    }
+
+    /// Keeps count of objects.
+    fn count(&self, changes: &[Change]) {
+        for change in changes {
+            if self.log.is_some() {
+                let weight = |object: &Option<Object>| object.as_ref().map_or(0, Object::weight);
+                // Nobody else writes it.
+                let standing = self.stored.load(Ordering::Relaxed).saturating_add(weight(&change.after));
+                self.stored.store(standing.saturating_sub(weight(&change.before)), Ordering::Relaxed);
+            }
+            match (&change.before, &change.after) {
+                (None, Some(_)) => self.figures.objects(change.key.kind, 1),
+                (Some(_), None) => self.figures.objects(change.key.kind, -1),
+                _ => {}
+            }
+        }
+    }
+
+    /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
+    /// those of objects that nobody sent just now to the manifests' diagnostics.
+    fn reply(&self, asked: Vec<Asked>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
+        let mut durable: Vec<Reply> = Vec::new();
+        for asked in asked {
+            // Who asked may have gone meanwhile; then nobody misses the reply.
+            match asked {
+                Asked::Events(keys, due, reply) => {
+                    let own;
+                    (own, refusals) = refusals.into_iter().partition(|refusal| keys.contains(&refusal.key));
+                    match due {
+                        Due::Published => drop(reply.send(own)),
+                        Due::Durable => durable.push(Box::new(move || drop(reply.send(own)))),
+                    }
+                }
+                Asked::Zones(reply) => drop(reply.send(())),
+                Asked::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
+                Asked::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
+                Asked::Read(look) => look(self.controller.cluster()),
+                Asked::Write(outcome, dry_run, reply) => match outcome.is_ok() && !dry_run {
+                    true => durable.push(Box::new(move || drop(reply.send(*outcome)))),
+                    false => drop(reply.send(*outcome)),
+                },
+                Asked::Explain(question, reply) => {
+                    let snapshot = self.publisher.current();
+                    let cluster = self.controller.cluster();
+                    drop(reply.send(explain::explain(&question, &self.surroundings, cluster, &snapshot)));
+                }
+            }
+        }
+        if !refusals.is_empty() {
+            self.scans.refused(refusals);
+        }
+        durable
+    }
+}
+
+/// Who gets a reply after the turn.
+enum Asked {
+    Events(HashSet<ObjectKey>, Due, SyncSender<Vec<Refusal>>),
+    Zones(SyncSender<()>),
+    Objects(Kind, SyncSender<Vec<Object>>),
+    Object(ObjectKey, SyncSender<Option<Object>>),
+    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+    Read(Box<dyn FnOnce(&Cluster) + Send>),
+    Write(Box<Result<Written, WriteError>>, bool, oneshot::Sender<Result<Written, WriteError>>),
+}
+
+/// When the timer that is due by now was due.
+fn overdue(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Instant> {
+    let late = Duration::try_from(now.duration_since(wake_at?)).ok()?;
+    Instant::now().checked_sub(late)
+}
+
+/// How long to wait for requests: until the next timer, or as long as it takes.
+fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE))
+}
+
+/// Waits for requests, and takes all that are there; empty when a timer is due. `None` when nobody can ask any more.
+fn next_batch(requests: &Receiver<Request>, patience: Option<Duration>) -> Option<Vec<Request>> {
+    let first = match patience {
+        None => Some(requests.recv().ok()?),
+        Some(patience) => match requests.recv_timeout(patience) {
+            Ok(request) => Some(request),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return None,
+        },
+    };
+    let more = first.is_some().then(|| requests.try_iter().take(BATCH - 1)).into_iter().flatten();
+    Some(first.into_iter().chain(more).collect())
+}
+
+/// The object that an event is about.
+fn key_of(event: &Event) -> Option<ObjectKey> {
+    match event {
+        Event::Apply(declaration) => Some(declaration.object.key()),
+        Event::Withdraw(key) | Event::PatchPodStatus(key, _) => Some(key.clone()),
+        Event::Loaded | Event::LoadedInPart => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

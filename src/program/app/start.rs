@@ -1,0 +1,401 @@
+//! From settings to a running server in three steps: [`Bound`], [`Restored`], [`Running`].
+//!
+//! Whatever fails, dropping what has been made so far ends what runs already.
+
+use super::{
+    Control, StartError,
+    clock::Clock,
+    control, controller_settings,
+    cookies::CookieSecrets,
+    descriptors, journal, journals,
+    messages::{self, Request, Scan, ScanSender},
+    observe::{self, Observed, Readiness},
+    read_token,
+    scan::Scanner,
+    simulated, surroundings,
+    thread::{Thread, system},
+    zones,
+};
+use crate::{
+    control::{
+        controller::Controller,
+        state::{Loaded, StateError, Store, volumes::HostRoot},
+    },
+    dns::{
+        answer::Transport,
+        forward::Forwarder,
+        serve::{ListenError, Notifier, Serving, Sockets},
+        zone::{self, Reader, Snapshot},
+    },
+    objects::manifest::watch::{Watch, watch},
+    program::{certificate::Certificate, settings::Settings},
+    text::diagnostic::{Diagnostic, Severity},
+    web::{
+        api::{self, Guard},
+        http,
+        metrics::{ApiFigures, ControlFigures, Metrics, Moment, Sources},
+    },
+};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender},
+    },
+};
+use tokio::sync::Semaphore;
+
+/// Everything that is bound or read before anything runs; queries wait in the sockets.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// The settings in use: with no more connections than files may be open.
+    pub(super) settings: Settings,
+    sockets: Sockets,
+    cookies: CookieSecrets,
+    certificate: Option<Certificate>,
+    http: Option<http::Listener>,
+    api: Option<BoundApi>,
+    volumes: Option<HostRoot>,
+}
+
+/// Where a server can be reached.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) plain: Vec<SocketAddr>,
+    pub(super) encrypted: Vec<(Transport, SocketAddr)>,
+    /// What clients can pin of a certificate that was made here.
+    pub(super) self_signed: Option<String>,
+    pub(super) http: Option<SocketAddr>,
+    pub(super) api: Option<SocketAddr>,
+}
+
+/// The socket of the Kubernetes API, and what protects it.
+#[derive(Debug)]
+struct BoundApi {
+    listener: http::Listener,
+    token: Option<String>,
+    tls: Option<Arc<http::TlsConfig>>,
+}
+
+impl Bound {
+    /// Binds all sockets, and reads certificate, token and secrets.
+    pub(super) fn bind(settings: Settings) -> Result<Bound, StartError> {
+        let most = descriptors::raise();
+        let (settings, lowered) = descriptors::fit(&settings, most);
+        descriptors::tell(&settings, most, &lowered);
+        let mut sockets = Sockets::bind(&settings.listen, &settings.limits.serve)?
+            .transferring(settings.transfer.clone())
+            .behind(settings.proxy_protocol.clone())
+            .limiting(&settings.rate_limit);
+        let cookies = CookieSecrets::new(&settings.cookies).map_err(system("cookies"))?;
+        sockets = sockets.with_cookies(cookies.cookies());
+        let certificate = certificate(&settings).map_err(StartError::Certificate)?;
+        if let Some(certificate) = &certificate {
+            sockets.bind_encrypted(&settings.encrypted, certificate.resolver())?;
+        }
+        let http = settings.metrics_listen.map(|address| bind_http(address, "http")).transpose()?;
+        let api = settings.api_listen.map(|address| BoundApi::bind(address, &settings, certificate.as_ref()));
+        let api = api.transpose()?;
+        let volumes = settings.host_path_root.as_deref().map(HostRoot::new).transpose();
+        let volumes = volumes.map_err(system("hostPathRoot"))?;
+        Ok(Bound { settings, sockets, cookies, certificate, http, api, volumes })
+    }
+
+    /// Where the server is reached.
+    pub(super) fn addresses(&self) -> Addresses {
+        Addresses {
+            plain: self.sockets.addresses(),
+            encrypted: self.sockets.encrypted_addresses(),
+            self_signed: self.certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin),
+            http: self.http.as_ref().map(http::Listener::address),
+            api: self.api.as_ref().map(|api| api.listener.address()),
+        }
+    }
+}
+
+impl BoundApi {
+    fn bind(
+        address: SocketAddr,
+        settings: &Settings,
+        certificate: Option<&Certificate>,
+    ) -> Result<BoundApi, StartError> {
+        let token = settings.api_token_file.as_deref().map(read_token).transpose().map_err(StartError::Token)?;
+        let tls = match (certificate, &token) {
+            (Some(certificate), Some(_)) => Some(certificate.server_config(&[b"http/1.1"]).map_err(system("tls"))?),
+            _ => None,
+        };
+        Ok(BoundApi { listener: bind_http(address, "api")?, token, tls })
+    }
+}
+
+fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::Listener, ListenError> {
+    http::Listener::bind(address).map_err(|source| ListenError { address, transport, source })
+}
+
+/// The certificate, where anything is served that needs one.
+fn certificate(settings: &Settings) -> Result<Option<Certificate>, Box<Diagnostic>> {
+    let protects_api = settings.api_listen.is_some() && settings.api_token_file.is_some();
+    let needed = !settings.encrypted.is_empty() || protects_api;
+    settings.tls.as_ref().filter(|_| needed).map(Certificate::open).transpose()
+}
+
+/// The names of an earlier run, published; and the control loop, which does not run yet.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// What queries are answered from.
+    pub(super) reader: Reader,
+    /// The store, and what was read of it.
+    state: Option<(Store, Loaded)>,
+    control_loop: control::Loop,
+    clock: Clock,
+    figures: Arc<ControlFigures>,
+    requests: (SyncSender<Request>, Receiver<Request>),
+    scans: (ScanSender, Receiver<Scan>),
+    /// `None` if nobody is to be told of changes.
+    notifier: Option<Notifier>,
+}
+
+impl Restored {
+    /// Opens the state directory, and publishes what is known of an earlier run's names.
+    pub(super) fn open(bound: &Bound) -> Result<Restored, StartError> {
+        let (settings, addresses) = (&bound.settings, bound.sockets.addresses());
+        let open = |directory| {
+            let store = Store::open(directory)?;
+            let named = store.load_named()?;
+            Ok::<_, StateError>((store, named))
+        };
+        let mut state = settings.state_directory.as_deref().map(open).transpose()?;
+        let serials = state.as_ref().map(|(_, named)| named.serials.as_slice()).unwrap_or_default();
+        let first = Snapshot::new(zones::specs(settings, &addresses, serials)?)
+            .with_identity(settings.identity.as_deref())
+            .keeping_journals(journals(settings))
+            .after_serials(zones::earlier(serials));
+        let (mut publisher, reader) = zone::channel(first);
+        let notifier = match settings.transfer.notify.is_empty() {
+            true => None,
+            false => {
+                let counters = bound.sockets.transfer_counters();
+                let started = Notifier::start(&settings.transfer, &addresses, reader.clone(), counters);
+                let notifier = started.map_err(system("starting the thread that notifies secondaries"))?;
+                publisher.tell(notifier.hint());
+                Some(notifier)
+            }
+        };
+        let (requests, scans) = (messages::requests(), messages::scans());
+        let figures = Arc::new(ControlFigures::default());
+        let controller = Controller::new(controller_settings(settings), simulated(settings));
+        let (scans_in, surroundings) = (scans.0.clone(), surroundings(settings));
+        let mut control_loop = control::Loop::new(controller, publisher, scans_in, surroundings, Arc::clone(&figures));
+        let mut clock = Clock::new();
+        if let Some((_, named)) = &mut state {
+            // An empty cluster begins with versions of its own.
+            let ahead = if named.resource_version == 0 { 0 } else { zones::AHEAD.into() };
+            named.resource_version = named.resource_version.saturating_add(ahead);
+            control_loop.restore(named.objects.clone(), named.resource_version, clock.now());
+        }
+        Ok(Restored { reader, state, control_loop, clock, figures, requests, scans, notifier })
+    }
+
+    /// What is counted of the control plane.
+    pub(super) fn figures(&self) -> Arc<ControlFigures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Restores everything else, and has what changes recorded from now on; without state or volumes there is no journal.
+    fn journal(
+        &mut self,
+        settings: &Settings,
+        root: Option<HostRoot>,
+    ) -> Result<Option<(journal::Health, Thread)>, StartError> {
+        let started = match (self.state.take(), settings.state_directory.as_deref(), root) {
+            (Some((store, named)), Some(directory), root) => {
+                let rest = store.load_rest(&named)?;
+                let last_applied = store.load_last_applied()?;
+                let objects = named.objects.len() + rest.len();
+                tracing::info!(file = %store.file().display(), objects, "state read");
+                let started = journal::start(store, directory, root, &rest, named.owed);
+                self.control_loop.restore(rest, named.resource_version, self.clock.now());
+                self.control_loop.restore_last_applied(last_applied);
+                started
+            }
+            (.., Some(root)) => journal::start_without_state(root),
+            (.., None) => return Ok(None),
+        };
+        let (journal, handle) = started.map_err(system("starting the journal thread"))?;
+        let health = journal.health();
+        self.control_loop.record_in(journal);
+        // The loop has the journal's other end; without the loop the thread writes what waits and ends.
+        Ok(Some((health, Thread::new("journal", handle, || {}))))
+    }
+}
+
+/// Everything that runs. It is stopped in this order: first what answers, last what writes to disk.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) serving: Serving,
+    notifier: Option<Notifier>,
+    http: Option<http::Serving>,
+    api: Option<api::Serving>,
+    pub(super) watch: Watch,
+    scan: Thread,
+    control: Thread,
+    /// `None` without a state directory and `hostPathRoot`.
+    pub(super) journal: Option<Thread>,
+}
+
+impl Running {
+    /// From here on queries are answered (those that came meanwhile, too): names that were known before the restart with
+    /// their last records, everything else with SERVFAIL until the manifests have been read.
+    pub(super) fn start(
+        bound: Bound,
+        mut restored: Restored,
+        readiness: &Readiness,
+    ) -> Result<(Running, Control), StartError> {
+        let Bound { settings, sockets, cookies, certificate, http, api, volumes } = bound;
+        let (reader, addresses) = (restored.reader.clone(), sockets.addresses());
+        let serving = sockets
+            .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
+            .serve(reader.clone(), settings.limits.serve.clone())
+            .map_err(system("starting the threads that answer"))?;
+        serving.log_queries(settings.log.queries.0);
+        let (health, journal) = restored.journal(&settings, volumes)?.unzip();
+        let Restored { mut control_loop, mut clock, figures, requests, scans, notifier, .. } = restored;
+        let published = control_loop.published();
+        let kept =
+            api::Capacity { changes: settings.limits.api.api_changes, octets: settings.limits.api.api_change_octets };
+        let log = api.as_ref().map(|_| control_loop.keep_log(kept));
+        let scanner = Scanner::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures));
+        let control = Control::new(requests.0, scans.0, scanner.diagnostics(), health);
+        let stop = control.clone();
+        let control_thread = Thread::spawn(
+            "control",
+            move || stop.stop_loop(),
+            move || {
+                control_loop.run(&requests.1, move || clock.read());
+            },
+        )?;
+        let stop = control.clone();
+        let scan = Thread::spawn("scan", move || stop.stop_scans(), move || scanner.run(&scans.1))?;
+        let shown = Shown { reader: &reader, readiness, control: &control, api: Arc::default() };
+        let http = http.map(|listener| {
+            let connections = settings.limits.program.http_connections;
+            let observed = shown.observed(&settings, (&serving, figures), published);
+            observe::serve(listener, observed, connections).map_err(system("starting the HTTP thread"))
+        });
+        let http = http.transpose()?;
+        let api = api.zip(log).map(|(api, log)| shown.serve_api(&settings, api, log)).transpose()?;
+        let watch = watch_directories(&settings, &control).map_err(system("starting the watch thread"))?;
+        let running = Running { serving, notifier, http, api, watch, scan, control: control_thread, journal };
+        Ok((running, control))
+    }
+
+    /// Whether a thread has ended by itself.
+    pub(super) fn failed(&self) -> bool {
+        self.control.has_ended()
+            || self.scan.has_ended()
+            || self.journal.as_ref().is_some_and(Thread::has_ended)
+            || self.watch.has_ended()
+            || self.notifier.as_ref().is_some_and(Notifier::has_ended)
+            || self.serving.failed()
+            || self.http.as_ref().is_some_and(http::Serving::failed)
+            || self.api.as_ref().is_some_and(api::Serving::failed)
+    }
+}
+
+/// Watches the directories of manifests and zones.
+pub(super) fn watch_directories(settings: &Settings, control: &Control) -> io::Result<Watch> {
+    let mut directories = settings.manifests.clone();
+    directories.push(settings.zones.clone());
+    let hints = control.hints();
+    watch(directories, &settings.watch, move || hints.hint())
+}
+
+/// What is shown over HTTP.
+struct Shown<'a> {
+    reader: &'a Reader,
+    readiness: &'a Readiness,
+    control: &'a Control,
+    /// What the API counts, once it is served.
+    api: Arc<OnceLock<api::Counters>>,
+}
+
+impl Shown<'_> {
+    /// Metrics, health, waiting and explanations.
+    fn observed(
+        &self,
+        settings: &Settings,
+        (serving, figures): (&Serving, Arc<ControlFigures>),
+        published: tokio::sync::watch::Receiver<u64>,
+    ) -> Observed {
+        let places = observe::places(settings.limits.program.http_connections);
+        let waiting = Arc::new(Semaphore::new(places));
+        let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
+        let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api));
+        let moment = move || {
+            let diagnostics = control.diagnostics();
+            let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
+            Moment {
+                diagnostics: (count(Severity::Error), count(Severity::Warning)),
+                degraded: control.is_degraded(),
+                ready: readiness.problem(&reader).is_none(),
+                waiting: places - taken.available_permits(),
+                api: api.get().map(api_figures),
+            }
+        };
+        Observed {
+            metrics: Metrics::new(Sources {
+                counted: Some(serving.counted()),
+                reader: self.reader.clone(),
+                control: figures,
+                moment: Box::new(moment),
+                http: OnceLock::new(),
+            }),
+            reader: self.reader.clone(),
+            readiness: self.readiness.clone(),
+            published,
+            cluster_domain: settings.cluster_domain.first.clone(),
+            waiting,
+            control: self.control.clone(),
+            explaining: observe::explaining(),
+        }
+    }
+
+    /// The Kubernetes API; its watches follow the log.
+    fn serve_api(
+        &self,
+        settings: &Settings,
+        bound: BoundApi,
+        (log, stored): (Arc<api::Log>, Arc<AtomicU64>),
+    ) -> Result<api::Serving, StartError> {
+        let BoundApi { listener, token, tls } = bound;
+        let (readiness, reader) = (self.readiness.clone(), self.reader.clone());
+        let options = api::Options {
+            guard: Guard { token },
+            limits: settings.limits.api.clone(),
+            problem: Box::new(move || readiness.problem(&reader)),
+            create_namespaces: settings.api_create_namespaces,
+            tls,
+        };
+        let serving = api::serve(listener, self.control.api(log, stored), options);
+        let serving = serving.map_err(system("starting the API's thread"))?;
+        // Set only once, here.
+        let _ = self.api.set(serving.counters());
+        Ok(serving)
+    }
+}
+
+fn api_figures(counters: &api::Counters) -> ApiFigures {
+    ApiFigures {
+        connections: counters.http.open.load(Ordering::Relaxed),
+        refused: counters.http.refused.load(Ordering::Relaxed),
+        slow: counters.http.slow.load(Ordering::Relaxed),
+        watches: counters.watches(),
+        refused_watches: counters.refused_watches(),
+        overtaken_watches: counters.overtaken_watches(),
+        cut: counters.cut(),
+        octets: counters.octets(),
+        refused_octets: counters.refused_octets(),
+    }
+}

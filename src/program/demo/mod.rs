@@ -1,0 +1,131 @@
+//! Scenarios from YAML files, played against a fresh server in this process.
+//!
+//! ```text
+//! file → scenario (strict) → player ─┬→ files    (manifests in a watched directory)
+//!                                    ├→ app::Control (pods deleted, objects looked at)
+//!                                    ├→ client   (real queries over UDP and TCP)
+//!                                    └→ screen   (what a person sees)
+//! ```
+
+mod client;
+mod condition;
+mod files;
+mod observe;
+mod player;
+mod scenario;
+mod screen;
+mod tables;
+
+use crate::{
+    program::exit::Exit,
+    text::{regular_file, yaml},
+};
+use player::{Player, Stop};
+use screen::Screen;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+};
+
+/// Largest scenario, and largest manifest that one names, in octets.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// Whether `pause` steps wait for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pauses {
+    /// They wait if standard input and output are a terminal.
+    Interactive,
+    /// They are skipped.
+    Skipped,
+}
+
+/// Plays scenarios one after the other, each against a server of its own, and prints them to standard output.
+///
+/// Returns the worst exit code: 0 when all expectations held, 1 when one failed, 78 when a file is no scenario or asks for
+/// something that cannot be, 70 or 77 when the server did not start.
+pub fn run(files: &[PathBuf]) -> Exit {
+    play_all(files, Pauses::Interactive)
+}
+
+/// [`run`], with a choice about pauses.
+pub fn play_all(files: &[PathBuf], pauses: Pauses) -> Exit {
+    let pauses = pauses == Pauses::Interactive && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let mut out = anstream::stdout();
+    let mut worst = Exit::Ok;
+    for (index, file) in files.iter().enumerate() {
+        if index > 0 {
+            let _ = writeln!(out);
+        }
+        worst = worst.max(play(file, pauses, &mut out));
+    }
+    worst
+}
+
+/// Plays one file.
+fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
+    let mut screen = Screen::new(out);
+    let text = match regular_file::read_text(file, LARGEST_FILE) {
+        Ok(text) => text,
+        Err(error) => {
+            screen.bad(&format!("{}: {error}", file.display()));
+            return Exit::Configuration;
+        }
+    };
+    let scenario = match scenario::decode(&text) {
+        Ok(scenario) => scenario,
+        Err(scenario::Unreadable { line, column, reason }) => {
+            screen.bad(&format!("{}:{line}:{column}: {reason}", file.display()));
+            return Exit::Configuration;
+        }
+    };
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let mut player = match Player::start(&scenario, directory, pauses, &mut screen) {
+        Ok(player) => player,
+        Err(stop) => {
+            screen.bad(&format!("{}: {stop}", file.display()));
+            return exit_code(&stop);
+        }
+    };
+    let lines = step_lines(file, &text);
+    let mut outcome = Ok(());
+    for (index, step) in scenario.steps.iter().enumerate() {
+        outcome = player.step(step).map_err(|stop| (index, stop));
+        if outcome.is_err() {
+            break;
+        }
+    }
+    player.end();
+    match outcome {
+        Ok(()) => {
+            screen.end(&format!("{}: everything as expected", file.display()), true);
+            Exit::Ok
+        }
+        Err((index, stop)) => {
+            let line = lines.get(index).map(|line| format!(":{line}")).unwrap_or_default();
+            screen.end(&format!("{}{line}: step {} of {}: {stop}", file.display(), index + 1, lines.len()), false);
+            exit_code(&stop)
+        }
+    }
+}
+
+fn exit_code(stop: &Stop) -> Exit {
+    match stop {
+        Stop::Failed => Exit::Unmet,
+        Stop::Scenario(_) => Exit::Configuration,
+        Stop::Start(error) if error.is_permission() => Exit::Permission,
+        Stop::Start(_) | Stop::Ended(_) | Stop::Send(_) => Exit::Internal,
+    }
+}
+
+/// The line of each step. The YAML that scenarios are decoded with forgets places, so they come from ours.
+fn step_lines(file: &Path, text: &str) -> Vec<usize> {
+    let (documents, _) = yaml::parse(yaml::Source { path: file, text });
+    let Some(yaml::Value::Mapping(entries)) = documents.into_iter().next().map(|document| document.value) else {
+        return Vec::new();
+    };
+    let steps = entries.into_iter().find(|(key, _, _)| key == "steps").map(|(_, _, node)| node.value);
+    match steps {
+        Some(yaml::Value::Sequence(steps)) => steps.iter().map(|step| step.place.line).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,181 @@
+//! YAML (and JSON) with every value's place in the file, and strict decoding of it.
+//!
+//! [`text`] makes text of a file's octets, [`parse()`] reads it to [`Node`]s, [`decode()`] makes a node any type that
+//! serde can build, and [`locate`] finds the place of a field by its path. All say what is wrong as [`Diagnostic`]s with
+//! file, line and column. What is YAML, and what its values are, is what kubectl takes (docs/yaml.md).
+
+mod decode;
+mod encoding;
+mod fault;
+mod grammar;
+mod joined;
+mod parse;
+mod path;
+mod scalar;
+mod scan;
+mod split;
+mod wording;
+
+#[cfg(test)]
+mod tests;
+
+use crate::text::diagnostic::{Diagnostic, Place, Severity};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+pub use encoding::{is_blank, text};
+pub use joined::Joined;
+pub use path::{find, locate};
+
+/// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
+pub const MAX_DEPTH: usize = 100;
+/// Most octets that aliases may stand for in one document, counting `NODE_COST` for every value.
+pub const MAX_ALIASED: usize = 32 << 20;
+/// What a value costs towards [`MAX_ALIASED`] beside its text.
+const NODE_COST: usize = 32;
+/// Most errors, and most warnings, about one file; the rest is only counted.
+pub const MAX_DIAGNOSTICS: usize = 100;
+
+/// One document's value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// How many characters it takes on its first line.
+    pub width: usize,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A value. Mappings keep their order, and have each key once.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`, `~` or nothing.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A boolean in a form that only YAML 1.1 has (`yes`, `Off`, `y`), and so a real cluster. Where text is due it is
+    /// taken for the text that it is.
+    SpelledBool {
+        /// As it is written.
+        text: String,
+        /// What it stands for.
+        value: bool,
+    },
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    String(String),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// A mapping: key, the key's place, value.
+    Mapping(Vec<(String, Place, Node)>),
+}
+
+/// The text of a file and its path, for diagnostics.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The file's path as the user named it.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+}
+
+impl Node {
+    /// The value of a key, if this is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Mapping(entries) => entries.iter().find(|(name, _, _)| name == key).map(|(_, _, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is text, or a word that YAML 1.1 takes for a boolean.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) | Value::SpelledBool { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, if this is a list.
+    pub fn as_sequence(&self) -> Option<&[Node]> {
+        if let Value::Sequence(items) = &self.value { Some(items) } else { None }
+    }
+
+    /// The same value as the JSON that kubectl makes of it; `yes` is `true`.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) | Value::SpelledBool { value, .. } => (*value).into(),
+            Value::Integer(value) => (*value).into(),
+            Value::Float(value) => (*value).into(),
+            Value::String(value) => value.as_str().into(),
+            Value::Sequence(items) => items.iter().map(Node::to_json).collect(),
+            Value::Mapping(entries) => {
+                serde_json::Value::Object(entries.iter().map(|(key, _, node)| (key.clone(), node.to_json())).collect())
+            }
+        }
+    }
+}
+
+/// Parses a stream of documents, YAML or JSON.
+///
+/// Each document is a node or a diagnostic, so that one broken document leaves the others alone. Empty documents are
+/// left out. Warnings (a key that stands twice and the like) stand beside. Anchors, aliases and merge keys are
+/// resolved; nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
+/// the caller to limit.
+pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, Duplicates::LastCounts, usize::MAX)
+}
+
+/// The same, but a key that stands twice in a mapping is an error.
+pub fn parse_strict(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, Duplicates::Refuse, usize::MAX)
+}
+
+/// As [`parse_strict`], of a text of a stranger: its values, and those that its aliases stand for, are at most so many;
+/// the rest of the text is not read, and an error says so.
+pub fn parse_values(source: Source<'_>, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
+    parse::parse(source, Duplicates::Refuse, most)
+}
+
+/// The message of the first error among what was found.
+pub fn first_error(found: &[Diagnostic]) -> Option<&str> {
+    found.iter().find(|one| one.severity == Severity::Error).map(|one| one.message.as_str())
+}
+
+/// What becomes of a key that stands twice in a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    /// A warning.
+    LastCounts,
+    /// An error.
+    Refuse,
+}
+
+/// What becomes of a field that the type does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// A warning with "did you mean"; the value is decoded without it. Lenient in general, as an API server is: null
+    /// where text is due is the empty text.
+    Warn,
+    /// An error with "did you mean".
+    Deny,
+    /// An error as with `Deny`; and a known field that is null is as good as none, so that it has its default.
+    DenyAndSkipNull,
+}
+
+/// Decodes a node. On success warnings may stand beside the value; on failure there is at least one error.
+///
+/// Every error and warning has its place and the field's path. Decoding goes on behind an error as far as it can, so
+/// that one run shows all of them (up to [`MAX_DIAGNOSTICS`]).
+pub fn decode<T: DeserializeOwned>(
+    source: Source<'_>,
+    node: &Node,
+    unknown: UnknownFields,
+) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
+    decode::decode(source, node, unknown)
+}

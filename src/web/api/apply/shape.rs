@@ -1,0 +1,164 @@
+//! What server-side apply sees in a place of an object: one value, or something to be merged and owned in parts.
+
+use super::fields::{by_keys, by_value};
+use crate::objects::object::schema::{Field, Merge, Schema, Type};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+
+/// What is in a place.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// One value: a scalar, or what is atomic.
+    Leaf,
+    /// An object of a definition.
+    Object(&'static Schema),
+    /// An object with free keys.
+    Map(&'static Type),
+    /// A list of scalars without order.
+    Set,
+    /// A list of objects that these fields tell apart.
+    Keyed(&'static [&'static str], &'static Schema),
+}
+
+impl Shape {
+    /// What a field of a definition is.
+    pub fn of(field: &'static Field) -> Shape {
+        Shape::merged(&field.of, &field.merge)
+    }
+
+    fn merged(of: &'static Type, merge: &'static Merge) -> Shape {
+        match (of, merge) {
+            (_, Merge::Atomic) => Shape::Leaf,
+            (Type::Object(name), _) => match Schema::named(name) {
+                Some(schema) if !schema.is_atomic || *merge == Merge::Granular => Shape::Object(schema),
+                _ => Shape::Leaf,
+            },
+            (Type::Map(value), _) => Shape::Map(value),
+            (Type::List(_), Merge::Set) => Shape::Set,
+            (Type::List(element), Merge::Map(keys)) => {
+                element.schema().map_or(Shape::Leaf, |schema| Shape::Keyed(keys, schema))
+            }
+            _ => Shape::Leaf,
+        }
+    }
+
+    /// What the member of an object is; an unknown field is one value.
+    pub fn member(self, name: &str) -> Shape {
+        match self {
+            Shape::Object(schema) => schema.field(name).map_or(Shape::Leaf, Shape::of),
+            Shape::Map(of) => Shape::merged(of, &Merge::Usual),
+            _ => Shape::Leaf,
+        }
+    }
+
+    /// What an element of a list is.
+    pub fn element(self) -> Shape {
+        match self {
+            Shape::Keyed(_, schema) if !schema.is_atomic => Shape::Object(schema),
+            _ => Shape::Leaf,
+        }
+    }
+
+    /// Whether what is empty on both sides is one value all the same.
+    pub fn is_object(self) -> bool {
+        matches!(self, Shape::Object(_) | Shape::Map(_))
+    }
+
+    /// The element of a path that leads to an element of this list.
+    pub fn id(self, element: &Value) -> Result<String, String> {
+        let Shape::Keyed(keys, schema) = self else { return Ok(by_value(element)) };
+        let mut found: BTreeMap<&str, Value> = BTreeMap::new();
+        for key in keys {
+            let value = element.get(key).cloned().or_else(|| schema.key_default(key).map(Value::from));
+            let value = value.ok_or_else(|| {
+                format!("associative list with keys has an element that omits key field {key:?} (and has no default)")
+            })?;
+            found.insert(key, value);
+        }
+        Ok(by_keys(&found))
+    }
+}
+
+/// Checks that an applied object is one of its kind: fields that exist, of their types, and lists without duplicates.
+pub fn check(value: &Value, schema: &'static Schema, path: &mut String) -> Result<(), String> {
+    let Value::Object(fields) = value else {
+        return Err(format!("{}: expected map, got {}", shown(path), kind(value)));
+    };
+    for (name, value) in fields {
+        within(path, &format!(".{name}"), |path| {
+            let field = schema.field(name).ok_or_else(|| format!("{}: field not declared in schema", shown(path)))?;
+            check_type(value, &field.of, path)?;
+            check_elements(value, Shape::of(field), path)
+        })?;
+    }
+    Ok(())
+}
+
+fn within<T>(path: &mut String, element: &str, check: impl FnOnce(&mut String) -> T) -> T {
+    let length = path.len();
+    path.push_str(element);
+    let result = check(path);
+    path.truncate(length);
+    result
+}
+
+fn check_type(value: &Value, of: &'static Type, path: &mut String) -> Result<(), String> {
+    let expected = match (of, value) {
+        (_, Value::Null) | (Type::Any, _) => return Ok(()),
+        (Type::Object(name), _) => {
+            return Schema::named(name).map_or(Ok(()), |schema| check(value, schema, path));
+        }
+        (Type::List(of), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                within(path, &format!("[{index}]"), |path| check_type(item, of, path))?;
+            }
+            return Ok(());
+        }
+        (Type::Map(of), Value::Object(fields)) => {
+            for (name, field) in fields {
+                within(path, &format!(".{name}"), |path| check_type(field, of, path))?;
+            }
+            return Ok(());
+        }
+        (Type::Boolean, Value::Bool(_))
+        | (Type::Int32 | Type::Int64, Value::Number(_))
+        | (Type::String | Type::Time | Type::MicroTime, Value::String(_))
+        | (Type::Quantity | Type::IntOrString, Value::String(_) | Value::Number(_)) => return Ok(()),
+        (Type::Boolean, _) => "boolean",
+        (Type::Int32 | Type::Int64, _) => "numeric (int or float)",
+        (Type::List(_), _) => "list",
+        (Type::Map(_), _) => "map",
+        _ => "string",
+    };
+    Err(format!("{}: expected {expected}, got {}", shown(path), kind(value)))
+}
+
+fn check_elements(value: &Value, shape: Shape, path: &str) -> Result<(), String> {
+    let Value::Array(items) = value else { return Ok(()) };
+    if !matches!(shape, Shape::Keyed(..) | Shape::Set) {
+        return Ok(());
+    }
+    let mut known = HashSet::new();
+    for (index, item) in items.iter().enumerate() {
+        let id = shape.id(item).map_err(|error| format!("{}: element {index}: {error}", shown(path)))?;
+        if !known.insert(id.clone()) {
+            return Err(format!("{}: duplicate entries for key {}", shown(path), &id[2..]));
+        }
+    }
+    Ok(())
+}
+
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "." } else { path }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "map",
+    }
+}

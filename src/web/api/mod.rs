@@ -1,0 +1,614 @@
+//! The Kubernetes API over the embedded control plane, for the real, unmodified kubectl and every client library.
+//!
+//! ```text
+//! request ─→ guard ─→ path, query, negotiate ─→ read:  handle ─→ select ─→ table / partial ─→ reply
+//!                                             ╰→ watch: log ────→ select ─→ table / partial ─→ stream
+//!                                             ╰→ write: body ─→ patch / apply / strict ─→ object ─→ handle ─→ reply
+//! ```
+//!
+//! Connections are the API's thread's; requests about objects are carried out by a few others, so that none of them keeps
+//! the rest waiting, and what they take in memory together is bounded ([`budget`]).
+//!
+//! There is one store, the controller's: reads are taken from it between two turns, writes are carried out in it, and
+//! watches follow the log of its changes. Nothing here remembers an object.
+//!
+//! Requests and replies are `serde_json::Value`s; objects are stored typed. A body is decoded, given its defaults and
+//! validated by the functions that manifests go through ([`object`](crate::objects::object)).
+//!
+//! What is pure stands in modules of its own, which know neither HTTP nor the store:
+//!
+//! ```text
+//! table          columns(kind: &str) -> Vec<Value>                                   columnDefinitions
+//!                cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value>     one row; the shell makes the Table
+//!                partial(object: &Value) -> Value                                    PartialObjectMetadata
+//! select         Labels::parse(&str) -> Result<Labels, String>                       the error is the 400's message
+//!                Labels::matches(&self, Option<&BTreeMap<String, String>>) -> bool
+//!                Fields::parse(kind: &str, &str) -> Result<Fields, String>
+//!                Fields::matches(&self, object: &Value) -> bool
+//!                Fields::name(&self) -> Option<&str>                                 where metadata.name= decides
+//! openapi        index() -> &Value, document("api/v1") -> Option<Document { hash, json }>, v2() -> &[u8]
+//!   ::strict     unknown_fields(kind: &str, body: &Value) -> Vec<String>             unknown field "spec.serviceNam"
+//! apply          apply(kind, live: Option<&Value>, applied: &Value, manager, force: bool, now)
+//!                  -> Result<Value, ApplyError::{Conflicts(Vec<Conflict { manager, field }>), Malformed(String)}>
+//!                track(kind, before: Option<&Value>, after: &mut Value, manager, subresource: Option<&str>, now)
+//! protobuf       decode(body: &[u8]) -> Result<Value, String>                        Namespace and Service
+//! ```
+//!
+//! The structure of the kinds is [`object::schema`](crate::objects::object::schema), patches are [`patch`].
+//!
+//! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
+
+mod advice;
+mod alone;
+pub mod apply;
+mod body;
+mod budget;
+mod cost;
+mod delete;
+mod derived;
+mod discovery;
+pub mod guard;
+mod handle;
+mod limits;
+mod log;
+mod negotiate;
+pub mod openapi;
+mod outlet;
+mod path;
+pub mod protobuf;
+mod query;
+mod read;
+pub mod resource;
+mod scale;
+pub mod select;
+mod selection;
+mod shape;
+mod status;
+mod stream;
+pub mod table;
+mod texts;
+mod watch;
+mod watch_source;
+mod write;
+
+pub use alone::Alone;
+pub use guard::Guard;
+pub use handle::{Ask, Handle, Unavailable};
+pub use limits::ApiLimits;
+pub use log::{Capacity, Log};
+
+use crate::{
+    control::controller::Part,
+    objects::{object::Kind, patch},
+    web::http,
+};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody as _},
+    extract::{Request, State},
+    http::{Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use body::Sent;
+use budget::{Budget, Share};
+use jiff::Timestamp;
+use negotiate::Form;
+use outlet::Outlet;
+use path::{Beneath, Place, Target};
+use query::Query;
+use resource::{GROUPS, Source, Subresource};
+use serde_json::Value;
+use shape::Shape;
+use status::Refused;
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use texts::Texts;
+use tokio::{
+    runtime::Runtime,
+    sync::{Semaphore, watch as signal},
+    task::JoinHandle,
+    time::timeout,
+};
+use write::{Change, Writer};
+
+/// How long a connection may be idle: clients ask again and again on the same one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Threads that carry out requests about objects.
+const WORKERS: usize = 2;
+/// A body of more octets is carried out only while another thread is left for the others.
+const LARGE: usize = 64 * 1024;
+/// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The same of the deletion of a collection, which deletes one object after the other.
+const DELETION: Duration = Duration::from_secs(600);
+
+/// Of so many connections, how many may be watches: some are left for whoever asks something.
+fn places(connections: usize) -> usize {
+    connections - connections / 8
+}
+
+/// Why nobody should count on the answers yet, if so.
+type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
+
+/// What the API is served with.
+pub struct Options {
+    /// Who may ask.
+    pub guard: Guard,
+    /// How much it may take.
+    pub limits: ApiLimits,
+    /// What `/readyz` says.
+    pub problem: Box<Problem>,
+    /// Whether creating something makes its namespace, where upstream refuses it.
+    pub create_namespaces: bool,
+    /// How HTTPS shakes hands; `None` for plain HTTP.
+    pub tls: Option<Arc<http::TlsConfig>>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+/// What requests are answered from.
+struct Api {
+    handle: Handle,
+    guard: Guard,
+    slow: Duration,
+    problem: Box<Problem>,
+    create_namespaces: bool,
+    object_octets: u64,
+    /// What requests and replies take in memory.
+    budget: Arc<Budget>,
+    /// Those who carry out requests.
+    workers: tokio::runtime::Handle,
+    /// Places of large bodies among them.
+    large: Semaphore,
+    /// Places of watches.
+    watches: Arc<Semaphore>,
+    refused_watches: Arc<AtomicU64>,
+    overtaken_watches: Arc<AtomicU64>,
+    /// Lists and watches that were cut off.
+    cut: Arc<AtomicU64>,
+    /// What watches are told.
+    texts: Arc<Texts>,
+    /// True once the server is about to end, so that watches end by themselves.
+    stopped: signal::Receiver<bool>,
+}
+
+impl Api {
+    fn new(handle: Handle, options: Options, workers: tokio::runtime::Handle, stopped: signal::Receiver<bool>) -> Api {
+        let Options { guard, limits, problem, create_namespaces, .. } = options;
+        let budget = Budget::new(limits.api_octets);
+        Api {
+            handle,
+            guard,
+            slow: limits.api_slow,
+            problem,
+            create_namespaces,
+            object_octets: limits.api_object_octets,
+            workers,
+            large: Semaphore::new(WORKERS - 1),
+            watches: Arc::new(Semaphore::new(places(limits.api_connections))),
+            refused_watches: Arc::default(),
+            overtaken_watches: Arc::default(),
+            cut: Arc::default(),
+            texts: Arc::new(Texts::new(Arc::clone(&budget))),
+            budget,
+            stopped,
+        }
+    }
+
+    /// The way of what is told to a client through these parts.
+    fn outlet(&self, parts: stream::Parts) -> Outlet {
+        Outlet::new(parts, Arc::clone(self.handle.log()), Arc::clone(&self.budget), Arc::clone(&self.cut))
+    }
+}
+
+/// The API being served; dropping it ends it.
+#[derive(Debug)]
+pub struct Serving {
+    stop: signal::Sender<bool>,
+    serving: http::Serving,
+    counters: Counters,
+    /// Ended by a call and not by being dropped, which would wait for what is carried out.
+    workers: Option<Runtime>,
+}
+
+/// What is counted; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    /// Connections.
+    pub http: Arc<http::Counters>,
+    places: usize,
+    watches: Arc<Semaphore>,
+    refused_watches: Arc<AtomicU64>,
+    overtaken_watches: Arc<AtomicU64>,
+    cut: Arc<AtomicU64>,
+    budget: Arc<Budget>,
+}
+
+impl Counters {
+    /// What requests and replies take in memory, in octets, by an estimate.
+    pub fn octets(&self) -> usize {
+        self.budget.taken()
+    }
+
+    /// How often that would have been more than may be, so that a request was refused or a reply had to wait.
+    pub fn refused_octets(&self) -> u64 {
+        self.budget.refused()
+    }
+
+    /// Lists and watches cut off because their client was slow and others needed the room.
+    pub fn cut(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Watches that are open.
+    pub fn watches(&self) -> usize {
+        self.places - self.watches.available_permits()
+    }
+
+    /// Watches turned away because there were too many.
+    pub fn refused_watches(&self) -> u64 {
+        self.refused_watches.load(Ordering::Relaxed)
+    }
+
+    /// Watches that were ended because so much changed that what they had not told yet was forgotten.
+    pub fn overtaken_watches(&self) -> u64 {
+        self.overtaken_watches.load(Ordering::Relaxed)
+    }
+}
+
+impl Serving {
+    /// What is counted.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Whether the thread ended though nobody stopped it.
+    pub fn failed(&self) -> bool {
+        self.serving.failed()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Watches end first; then the connections can.
+        self.stop.send_replace(true);
+        if let Some(workers) = self.workers.take() {
+            workers.shutdown_background();
+        }
+    }
+}
+
+/// Serves the API on a bound socket.
+pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
+    let (stop, stopped) = signal::channel(false);
+    let workers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("api-worker")
+        .enable_time()
+        .build()?;
+    let (tls, connections, slow) = (options.tls.clone(), options.limits.api_connections, options.limits.api_slow);
+    let api = Arc::new(Api::new(handle, options, workers.handle().clone(), stopped));
+    let routes = Router::new().fallback(answer).with_state(Arc::clone(&api));
+    let limits = http::Limits { connections, head: IDLE, stalled: slow };
+    let serving = listener.over(tls).serve("api", routes, limits)?;
+    let counters = Counters {
+        http: serving.counters(),
+        places: places(connections),
+        watches: Arc::clone(&api.watches),
+        refused_watches: Arc::clone(&api.refused_watches),
+        overtaken_watches: Arc::clone(&api.overtaken_watches),
+        cut: Arc::clone(&api.cut),
+        budget: Arc::clone(&api.budget),
+    };
+    Ok(Serving { stop, serving, counters, workers: Some(workers) })
+}
+
+async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let refuse = |mut refused: Refused| {
+        let warnings = std::mem::take(&mut refused.warnings);
+        write::warn(refused.into_response(), &warnings)
+    };
+    let response = respond(&api, head, body).await.unwrap_or_else(refuse);
+    // What is made while it is sent is counted by whoever makes it.
+    let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
+    match if octets > http::CHUNK { api.budget.take(octets).map(Some) } else { Ok(None) } {
+        Ok(share) => response.map(|body| http::sliced(body, share)),
+        Err(exhausted) => refuse(exhausted.into()),
+    }
+}
+
+async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, Refused> {
+    api.guard.check(&head.headers)?;
+    let target = path::parse(head.uri.path()).ok_or_else(Refused::nowhere)?;
+    let target = match target {
+        Target::Objects(place) => return objects(api, place, head, body).await,
+        other if head.method == Method::GET => other,
+        _ => return Err(not_allowed()),
+    };
+    let accept = || header_text(&head, header::ACCEPT);
+    let discovery = |plain: Value, groups: &[&str]| {
+        let response = match negotiate::form(accept(), |form| [Form::Plain, Form::Aggregated].contains(&form))? {
+            Form::Aggregated => {
+                let json = discovery::aggregated(groups).to_string();
+                ([(header::CONTENT_TYPE, discovery::AGGREGATED)], json).into_response()
+            }
+            _ => read::reply(StatusCode::OK, &plain),
+        };
+        Ok(response)
+    };
+    match target {
+        Target::Version => Ok(read::reply(StatusCode::OK, &discovery::version())),
+        Target::Alive => Ok("ok".into_response()),
+        Target::Ready => Ok(match (api.problem)() {
+            None => "ok".into_response(),
+            Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem).into_response(),
+        }),
+        Target::Core => discovery(discovery::core(), &[""]),
+        Target::Groups => discovery(discovery::groups(), &GROUPS),
+        Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
+        Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
+        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
+        Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
+        Target::OpenApi(path) => {
+            openapi::document(&path).map(|found| document(found, &head)).ok_or_else(Refused::nowhere)
+        }
+        Target::Objects(_) => Err(Refused::nowhere()),
+    }
+}
+
+/// An OpenAPI document. Under the address with its hash it never changes, so that clients keep it.
+fn document(document: &'static openapi::Document, head: &Parts) -> Response {
+    let tag = format!("\"{}\"", document.hash);
+    let hashed = head.uri.query().is_some_and(|query| query.contains(document.hash.as_str()));
+    let kept = if hashed { "public, immutable, max-age=31536000" } else { "no-cache, private" };
+    let known = header_text(head, header::IF_NONE_MATCH).is_some_and(|known| known.contains(tag.as_str()));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::CACHE_CONTROL, kept.to_owned()),
+        (header::ETAG, tag),
+    ];
+    match known {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, document.json.as_str()).into_response(),
+    }
+}
+
+fn header_text(head: &Parts, name: header::HeaderName) -> Option<&str> {
+    head.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn not_allowed() -> Refused {
+    Refused::not_allowed("the server does not allow this method on the requested resource")
+}
+
+/// What is said about subresources that are not served.
+fn unserved(place: &Place, beneath: &str) -> Refused {
+    let plural = place.resource.plural;
+    let why = match beneath {
+        "finalize" => "a namespace goes by itself once it is empty",
+        "eviction" => "delete the pod instead",
+        "binding" => "pods are started by the control plane itself",
+        _ => "this control plane runs no containers",
+    };
+    Refused::not_allowed(format!("{plural}/{beneath} is not supported: {why}"))
+}
+
+/// Requests about objects: read here, carried out by the workers.
+async fn objects(api: &Arc<Api>, place: Place, head: Parts, body: Body) -> Result<Response, Refused> {
+    let mut share = api.budget.take(0)?;
+    // It is taken before anything is refused: a client that is still sending would see a broken connection instead.
+    let octets = match head.method {
+        Method::GET => Bytes::new(),
+        _ => body::read(body, api.slow, &mut share).await?,
+    };
+    let limit = if head.method == Method::DELETE && place.name.is_none() { DELETION } else { DEADLINE };
+    let own = Arc::clone(api);
+    let work = api.workers.spawn(async move {
+        // Nobody closes it.
+        let _place = if octets.len() > LARGE { own.large.acquire().await.ok() } else { None };
+        carry_out(&own, &place, &head, &octets, &mut share).await
+    });
+    // A request whose client has gone is carried out all the same.
+    within(limit, work).await
+}
+
+/// What a request comes to, if that is soon enough; else it is given up.
+async fn within<T>(limit: Duration, work: JoinHandle<Result<T, Refused>>) -> Result<T, Refused> {
+    let abort = work.abort_handle();
+    match timeout(limit, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Refused::internal("the request could not be carried out; the log says why")),
+        Err(_) => {
+            abort.abort();
+            Err(Refused::late(limit))
+        }
+    }
+}
+
+async fn carry_out(
+    api: &Api,
+    place: &Place,
+    head: &Parts,
+    octets: &[u8],
+    share: &mut Share,
+) -> Result<Response, Refused> {
+    if let Some(Beneath::Unserved(name)) = place.beneath {
+        return Err(unserved(place, name));
+    }
+    let query = query::parse(head.uri.query().unwrap_or_default())?;
+    let form = negotiate::form(header_text(head, header::ACCEPT), shape::offered)?;
+    let shape = Shape::new(form, &query.include_object, place.resource, Timestamp::now());
+    if head.method == Method::GET {
+        return look(api, place, query, shape).await;
+    }
+    let Some(kind) = place.resource.stored() else {
+        return Err(not_allowed());
+    };
+    let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
+    let beneath = served(place);
+    let writer = &Writer::of(&query, &head.headers, beneath.map(Subresource::name));
+    let asked = Change { api, place, kind, part: part_of(beneath), query: &query, writer };
+    let sending = Sending { media_type: body::media_type(&head.headers), octets, share };
+    match change(asked, &head.method, sending, shape).await {
+        Ok(write::Reply { response, mut warnings }) => {
+            warnings.extend(deprecated);
+            Ok(write::warn(response, &warnings))
+        }
+        Err(mut refused) => {
+            refused.warnings.extend(deprecated);
+            Err(refused)
+        }
+    }
+}
+
+async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Result<Response, Refused> {
+    if query.watch && place.beneath.is_none() {
+        if let Some(name) = &place.name {
+            query.field_selector = format!("metadata.name={name}");
+        }
+        return watch::watch(api, place, &query, shape).await;
+    }
+    match (place.resource.source, &place.name, &place.beneath) {
+        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => {
+            scale::get(api, place, kind, shape).await
+        }
+        (Source::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
+        (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
+        (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
+        (Source::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
+        (Source::Nothing, ..) => Ok(read::nothing(api, shape)),
+    }
+}
+
+/// The body of a request.
+struct Sending<'a> {
+    media_type: String,
+    octets: &'a [u8],
+    /// What reading it takes of the budget.
+    share: &'a mut Share,
+}
+
+impl Sending<'_> {
+    fn object(&mut self) -> Result<Sent, Refused> {
+        body::object(&self.media_type, self.octets, self.share)
+    }
+}
+
+async fn change(
+    change: Change<'_>,
+    method: &Method,
+    mut sending: Sending<'_>,
+    shape: Shape,
+) -> Result<write::Reply, Refused> {
+    let place = change.place;
+    let beneath = served(place);
+    // Objects are not created and not deleted over all namespaces.
+    let narrow = place.namespace.is_some() || !place.resource.namespaced;
+    let changed = match (method, &place.name, beneath) {
+        (&Method::POST, None, None) if narrow => change.create(sending.object()?).await?,
+        (&Method::PUT, Some(_), Some(Subresource::Scale)) => {
+            let wanted = sending.object()?.json;
+            return scale::change(change, |_| Ok(wanted.clone())).await;
+        }
+        (&Method::PUT, Some(_), _) => change.replace(sending.object()?).await?,
+        (&Method::PATCH, Some(_), _) => match patch_type(&sending.media_type) {
+            Some(of) => {
+                let wanted = body::json(sending.octets, sending.share)?;
+                let patched = |of_kind: &str, standing: &Value| {
+                    patch::patch(of, of_kind, standing, &wanted).map_err(|error| Refused::of_patch(&error))
+                };
+                if beneath == Some(Subresource::Scale) {
+                    return scale::change(change, |scale| patched("Scale", scale)).await;
+                }
+                let new_version = |standing: Value| {
+                    let json = patched(place.resource.kind, &standing)?;
+                    Ok(Sent { json, duplicates: Vec::new() })
+                };
+                change.modify(new_version).await?
+            }
+            None if sending.media_type == APPLY && beneath.is_none() => {
+                change.apply(body::applied(sending.octets, sending.share)?).await?
+            }
+            None => return Err(unsupported_patch(&sending.media_type)),
+        },
+        (&Method::DELETE, name, None) if narrow => {
+            let options = if sending.octets.is_empty() { None } else { Some(sending.object()?.json) };
+            return match name {
+                Some(_) => delete::delete(change, options.as_ref(), shape).await,
+                None => delete::delete_all(change, options.as_ref(), shape).await,
+            };
+        }
+        _ => return Err(not_allowed()),
+    };
+    let code = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let response = read::reply(code, &shape.object(changed.object.to_json()));
+    Ok(write::Reply { response, warnings: changed.warnings })
+}
+
+/// The subresource that the path names, if it is one of those that are served.
+fn served(place: &Place) -> Option<Subresource> {
+    match place.beneath {
+        Some(Beneath::Served(beneath)) => Some(beneath),
+        _ => None,
+    }
+}
+
+/// The media type of server-side apply.
+const APPLY: &str = "application/apply-patch+yaml";
+
+fn part_of(beneath: Option<Subresource>) -> Part {
+    if beneath == Some(Subresource::Status) { Part::Status } else { Part::Main }
+}
+
+fn patch_type(media_type: &str) -> Option<patch::Type> {
+    match media_type {
+        "application/json-patch+json" => Some(patch::Type::Json),
+        "application/merge-patch+json" => Some(patch::Type::Merge),
+        "application/strategic-merge-patch+json" => Some(patch::Type::Strategic),
+        _ => None,
+    }
+}
+
+fn unsupported_patch(media_type: &str) -> Refused {
+    if media_type == APPLY {
+        return Refused::unsupported("server-side apply of a subresource is not supported: patch it instead");
+    }
+    Refused::unsupported(format!(
+        "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+         application/merge-patch+json, application/strategic-merge-patch+json, {APPLY} ({media_type} is not among them)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_given_up() {
+        let held = Arc::new(());
+        let for_ever = Arc::clone(&held);
+        let work = tokio::spawn(async move {
+            let _for_ever = for_ever;
+            std::future::pending::<Result<(), Refused>>().await
+        });
+        let refused = within(Duration::from_millis(1), work).await;
+        assert_eq!(refused.map_err(|refused| refused.code), Err(504));
+        while Arc::strong_count(&held) > 1 {
+            tokio::task::yield_now().await;
+        }
+        let done = within(DEADLINE, tokio::spawn(async { Ok(7) })).await;
+        assert_eq!(done.map_err(|refused| refused.code), Ok(7));
+    }
+}

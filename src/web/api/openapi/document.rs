@@ -1,0 +1,267 @@
+//! OpenAPI v3 documents, written from the structure: the paths that are served and the definitions that they reach.
+//!
+//! kubectl looks for three things: a `patch` with a parameter `fieldValidation` (then it leaves validation to the
+//! server), real paths with the kind behind each, and the definitions (both for `explain`).
+
+use crate::objects::object::schema::{Field, Merge, ROOTS, Root, Schema, Type};
+use crate::web::api::resource::{RESOURCES, Resource, Subresource};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+/// The version of Kubernetes whose structure this is.
+const VERSION: &str = "v1.36";
+/// What stands before a definition's name.
+const PREFIX: &str = "io.k8s.";
+const PATCHES: [&str; 4] = [
+    "application/apply-patch+yaml",
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+/// Values that are not made of fields, by the names that documents give them.
+const LEAVES: [(&str, Type, &str); 4] = [
+    (
+        "apimachinery.pkg.api.resource.Quantity",
+        Type::Quantity,
+        r#"{"oneOf": [{"type": "string"}, {"type": "number"}]}"#,
+    ),
+    (
+        "apimachinery.pkg.util.intstr.IntOrString",
+        Type::IntOrString,
+        r#"{"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}"#,
+    ),
+    ("apimachinery.pkg.apis.meta.v1.Time", Type::Time, r#"{"type": "string", "format": "date-time"}"#),
+    ("apimachinery.pkg.apis.meta.v1.MicroTime", Type::MicroTime, r#"{"type": "string", "format": "date-time"}"#),
+];
+
+/// Fields of all kinds that are described once.
+const COMMON: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// Sentences about definitions and fields, by `Definition` or `Definition.field`.
+static WORDS: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let lines = include_str!("words.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(' ')).collect()
+});
+
+/// What there is to say of a definition, or of one of its fields.
+fn say(of: &mut Value, schema: &Schema, field: Option<&str>) {
+    let name = schema.short_name();
+    let words = match field {
+        // What all kinds have is said once.
+        Some(field) if COMMON.contains(&field) && is_root(schema) => WORDS.get(field),
+        Some(field) => WORDS.get(format!("{name}.{field}").as_str()),
+        None => WORDS.get(name),
+    };
+    if let Some(words) = words {
+        of["description"] = (*words).into();
+    }
+}
+
+fn is_root(schema: &Schema) -> bool {
+    ROOTS.iter().any(|root| root.definition == schema.name)
+}
+
+/// The document of one group.
+pub(super) fn document(group: &str) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = BTreeMap::new();
+    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+        add_paths(resource, &mut paths);
+        for root in kinds(resource) {
+            reach(root, &mut schemas);
+        }
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": VERSION},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    })
+}
+
+/// The kinds that a resource's paths give and take.
+fn kinds(resource: &Resource) -> impl Iterator<Item = &'static Schema> {
+    let scale = resource.subresources.contains(&Subresource::Scale).then_some("Scale");
+    std::iter::once(resource.kind).chain(scale).filter_map(Schema::of)
+}
+
+fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
+    let base = match resource.group {
+        "" => format!("/api/{}", resource.version),
+        group => format!("/apis/{group}/{}", resource.version),
+    };
+    let parent = if resource.namespaced { format!("{base}/namespaces/{{namespace}}") } else { base.clone() };
+    let collection = format!("{parent}/{}", resource.plural);
+    let item = format!("{collection}/{{name}}");
+    let is_written = resource.stored().is_some();
+    if resource.namespaced {
+        paths.insert(format!("{base}/{}", resource.plural), methods(resource, resource.kind, &["get"]));
+    }
+    let written = |all: &'static [&'static str]| if is_written { all } else { &all[..1] };
+    paths.insert(collection, methods(resource, resource.kind, written(&["get", "post"])));
+    paths.insert(item.clone(), methods(resource, resource.kind, written(&["get", "put", "patch", "delete"])));
+    for subresource in resource.subresources {
+        let (name, kind) = match subresource {
+            Subresource::Status => ("status", resource.kind),
+            Subresource::Scale => ("scale", "Scale"),
+        };
+        paths.insert(format!("{item}/{name}"), methods(resource, kind, &["get", "put", "patch"]));
+    }
+}
+
+/// The operations of one path.
+fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
+    let root = ROOTS.iter().find(|root| root.kind == kind);
+    let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
+    // A Scale is of a group of its own, everything else of the resource's.
+    let group = if kind == resource.kind { resource.group } else { group };
+    let operation = |method: &&str| ((*method).to_owned(), operation(method, definition, group, kind));
+    methods.iter().map(operation).collect::<Map<_, _>>().into()
+}
+
+fn operation(method: &str, definition: &str, group: &str, kind: &str) -> Value {
+    let reply =
+        json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference(definition)}}}});
+    let mut operation = json!({
+        "responses": reply,
+        "x-kubernetes-group-version-kind": {"group": group, "version": "v1", "kind": kind},
+    });
+    if matches!(method, "post" | "put" | "patch") {
+        operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).into();
+        operation["requestBody"] = json!({"required": true, "content": match method {
+            "patch" => PATCHES.map(|patch| (patch.to_owned(), json!({"schema": {"type": "object"}}))).into_iter().collect(),
+            _ => json!({"application/json": {"schema": reference(definition)}}),
+        }});
+    }
+    operation
+}
+
+fn parameter(name: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}})
+}
+
+fn reference(definition: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{PREFIX}{definition}")})
+}
+
+/// Adds a definition and those that it refers to.
+fn reach(schema: &'static Schema, schemas: &mut BTreeMap<String, Value>) {
+    let name = format!("{PREFIX}{}", schema.name);
+    if schemas.contains_key(&name) {
+        return;
+    }
+    schemas.insert(name, definition(schema));
+    for field in &schema.fields {
+        if let Some(leaf) = leaf(innermost(&field.of)) {
+            schemas
+                .entry(format!("{PREFIX}{}", leaf.0))
+                .or_insert_with(|| serde_json::from_str(leaf.2).unwrap_or_default());
+        }
+        if let Some(inner) = field.of.schema() {
+            reach(inner, schemas);
+        }
+    }
+}
+
+fn innermost(mut of: &Type) -> &Type {
+    while let Type::List(inner) | Type::Map(inner) = of {
+        of = inner;
+    }
+    of
+}
+
+fn leaf(of: &Type) -> Option<&'static (&'static str, Type, &'static str)> {
+    LEAVES.iter().find(|(_, leaf, _)| leaf == of)
+}
+
+fn definition(schema: &Schema) -> Value {
+    let properties: Map<_, _> =
+        schema.fields.iter().map(|field| (field.name.to_owned(), property(schema, field))).collect();
+    let mut written = json!({"type": "object", "properties": properties});
+    say(&mut written, schema, None);
+    let required: Vec<&str> = schema.fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
+    if !required.is_empty() {
+        written["required"] = required.into();
+    }
+    if schema.is_atomic {
+        written["x-kubernetes-map-type"] = "atomic".into();
+    }
+    if let Some(Root { group, kind, .. }) = ROOTS.iter().find(|root| root.definition == schema.name) {
+        written["x-kubernetes-group-version-kind"] = json!([{"group": group, "version": "v1", "kind": kind}]);
+    }
+    written
+}
+
+fn property(schema: &Schema, field: &Field) -> Value {
+    let mut written = value(&field.of);
+    say(&mut written, schema, Some(field.name));
+    let mut set = |name: &str, what: Value| written[name] = what;
+    if let Some(default) = schema.key_default(field.name) {
+        set("default", default.into());
+    }
+    let is_list = matches!(field.of, Type::List(_));
+    match &field.merge {
+        Merge::Usual if is_list => set("x-kubernetes-list-type", "atomic".into()),
+        Merge::Usual => {}
+        Merge::Atomic if is_list => set("x-kubernetes-list-type", "atomic".into()),
+        Merge::Atomic => set("x-kubernetes-map-type", "atomic".into()),
+        Merge::Granular => set("x-kubernetes-map-type", "granular".into()),
+        Merge::Set => set("x-kubernetes-list-type", "set".into()),
+        Merge::Map(keys) => {
+            set("x-kubernetes-list-type", "map".into());
+            set("x-kubernetes-list-map-keys", keys.clone().into());
+        }
+    }
+    if field.patch.merges {
+        set("x-kubernetes-patch-strategy", if field.patch.retains_keys { "merge,retainKeys" } else { "merge" }.into());
+    }
+    if let Some(key) = field.patch.key {
+        set("x-kubernetes-patch-merge-key", key.into());
+    }
+    written
+}
+
+/// A value's type; a reference stands in `allOf`, because nothing may stand beside it.
+fn value(of: &Type) -> Value {
+    if let Some((name, ..)) = leaf(of) {
+        return json!({"allOf": [reference(name)]});
+    }
+    match of {
+        Type::Boolean => json!({"type": "boolean"}),
+        Type::Int32 => json!({"type": "integer", "format": "int32"}),
+        Type::Int64 => json!({"type": "integer", "format": "int64"}),
+        Type::String => json!({"type": "string"}),
+        Type::List(inner) => json!({"type": "array", "items": value(inner)}),
+        Type::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
+        Type::Object(name) => json!({"allOf": [reference(name)]}),
+        // JSON of any shape; the leaves have been named above.
+        Type::Any | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => json!({"type": "object"}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_sentence_is_about_something() {
+        for name in WORDS.keys().filter(|name| !COMMON.contains(name)) {
+            let (definition, field) = name.split_once('.').map_or((*name, None), |(name, field)| (name, Some(field)));
+            let mut known = Schema::all().filter(|schema| schema.short_name() == definition);
+            assert!(known.any(|schema| field.is_none_or(|field| schema.field(field).is_some())), "{name}");
+        }
+        let document = document("apps");
+        let schemas = &document["components"]["schemas"];
+        for (definition, sentence) in [
+            ("StatefulSet", &schemas["io.k8s.api.apps.v1.StatefulSet"]),
+            ("StatefulSetSpec.replicas", &schemas["io.k8s.api.apps.v1.StatefulSetSpec"]["properties"]["replicas"]),
+        ] {
+            assert_eq!(sentence["description"], WORDS[definition]);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The way of what is told to one client who takes it at its own pace: a list, or a watch.
+//!
+//! What is told is put together from texts that are held meanwhile, and from objects that may have been replaced since.
+//! A client that holds such things for long is cut off when others need the room.
+
+use super::{
+    budget::{Budget, Exhausted, Share},
+    log::Log,
+    stream::Parts,
+};
+use crate::web::http::CHUNK;
+use axum::body::Bytes;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a client may take nothing while the budget is exhausted or the log has gone past what it is told.
+const BLOCKED: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
+/// How long a client may take for what the log has gone past already: the versions of objects that are held for it are
+/// then counted nowhere.
+const GONE_PAST: Duration = Duration::from_secs(5);
+/// How long room for a text is waited for, until those who are blocked have been cut off.
+const ROOM: Duration = Duration::from_secs(4);
+/// How often it is asked for.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// The client has gone, or was cut off.
+#[derive(Debug)]
+pub struct Gone;
+
+/// Where text goes: put together, and sent when the client has room.
+#[derive(Debug)]
+pub struct Outlet {
+    parts: Parts,
+    buffer: Vec<u8>,
+    log: Arc<Log>,
+    budget: Arc<Budget>,
+    cut: Arc<AtomicU64>,
+    /// What is told now is a list of this version; and since when.
+    behind: u64,
+    since: Instant,
+}
+
+impl Outlet {
+    /// An outlet into a body; `cut` counts clients that are cut off.
+    pub fn new(parts: Parts, log: Arc<Log>, budget: Arc<Budget>, cut: Arc<AtomicU64>) -> Outlet {
+        Outlet { parts, buffer: Vec::new(), log, budget, cut, behind: u64::MAX, since: Instant::now() }
+    }
+
+    /// Objects are held for this client from now on, none of them replaced before this version.
+    pub fn begin(&mut self, behind: u64) {
+        (self.behind, self.since) = (behind, Instant::now());
+    }
+
+    /// None of the objects that are held is held without being counted any more.
+    pub fn end(&mut self) {
+        self.begin(u64::MAX);
+    }
+
+    /// Takes text; waits while the client has no room.
+    pub async fn write(&mut self, text: &str) -> Result<(), Gone> {
+        let mut text = text.as_bytes();
+        while self.buffer.len() + text.len() >= CHUNK {
+            let (now, later) = text.split_at(CHUNK - self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            text = later;
+            self.flush().await?;
+        }
+        self.buffer.extend_from_slice(text);
+        Ok(())
+    }
+
+    /// Sends what was put together.
+    pub async fn flush(&mut self) -> Result<(), Gone> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let part = Bytes::from(std::mem::take(&mut self.buffer));
+        loop {
+            if let Ok(place) = timeout(BLOCKED, self.parts.sender.reserve()).await {
+                place.map_err(|_| Gone)?.send(part);
+                return if self.has_gone_past(GONE_PAST) { Err(self.cut_off()) } else { Ok(()) };
+            }
+            if self.budget.is_pressed() || self.has_gone_past(BLOCKED) {
+                return Err(self.cut_off());
+            }
+        }
+    }
+
+    /// A share of the budget, as soon as there is one.
+    pub async fn room<T>(&mut self, mut take: impl FnMut() -> Result<T, Exhausted>) -> Result<T, Gone> {
+        let end = Instant::now() + ROOM;
+        loop {
+            match take() {
+                Ok(share) => return Ok(share),
+                Err(Exhausted) if Instant::now() > end => return Err(self.cut_off()),
+                Err(Exhausted) => sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// A text that only this client is told, and its share. Who waits for room has no text meanwhile: it is made, its
+    /// length is seen, and it is made anew once there is room for it. Short ones need none.
+    pub async fn text(&mut self, make: impl Fn() -> String) -> Result<(String, Share), Gone> {
+        let budget = Arc::clone(&self.budget);
+        let mut needed = 0;
+        self.room(|| {
+            let mut share = budget.take(needed)?;
+            let text = make();
+            needed = if text.len() > CHUNK { text.len() } else { 0 };
+            share.grow_to(needed)?;
+            Ok((text, share))
+        })
+        .await
+    }
+
+    /// A share of so many octets, as soon as there is one.
+    pub async fn room_of(&mut self, octets: usize) -> Result<Share, Gone> {
+        let budget = Arc::clone(&self.budget);
+        self.room(|| budget.take(octets)).await
+    }
+
+    /// Returns when the client has gone.
+    pub async fn closed(&self) {
+        self.parts.sender.closed().await;
+    }
+
+    fn has_gone_past(&self, patience: Duration) -> bool {
+        self.since.elapsed() > patience && self.log.reaches(self.behind).is_err()
+    }
+
+    fn cut_off(&self) -> Gone {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+        self.parts.cut();
+        Gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        control::cluster::Change,
+        objects::object::{Kind, ObjectKey},
+        web::api::{log::Capacity, stream::channel},
+    };
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+
+    fn outlet(budget: usize) -> (Outlet, Body) {
+        let log = Arc::new(Log::keeping(Capacity { changes: 1, octets: 1 << 20 }, 10));
+        let (parts, body) = channel();
+        (Outlet::new(parts, log, Budget::new(budget), Arc::default()), body)
+    }
+
+    fn change(version: u64) -> Change {
+        let key = ObjectKey::new(Kind::Pod, "", version.to_string());
+        Change { key, before: None, after: None, resource_version: version }
+    }
+
+    #[tokio::test]
+    async fn all_of_it_arrives() {
+        let (mut outlet, body) = outlet(0);
+        let text = "x".repeat(5 * CHUNK / 2);
+        let sent = text.clone();
+        tokio::spawn(async move {
+            outlet.write("begin ").await.unwrap();
+            outlet.write(&sent).await.unwrap();
+            outlet.flush().await.unwrap();
+        });
+        assert_eq!(body.collect().await.unwrap().to_bytes(), format!("begin {text}"));
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off_once_its_objects_are_forgotten() {
+        for is_forgotten in [false, true] {
+            let (mut outlet, body) = outlet(0);
+            outlet.begin(10);
+            let log = Arc::clone(&outlet.log);
+            let told = tokio::spawn(async move {
+                let outcome = outlet.write(&"x".repeat(4 * CHUNK)).await;
+                (outcome.is_ok(), outlet.cut.load(Ordering::Relaxed))
+            });
+            sleep(4 * BLOCKED).await;
+            if is_forgotten {
+                log.append(&[change(11), change(12)], 12);
+                assert_eq!(told.await.unwrap(), (false, 1));
+                assert!(body.collect().await.is_err());
+            } else {
+                assert!(!told.is_finished());
+                assert_eq!(body.collect().await.unwrap().to_bytes().len(), 4 * CHUNK);
+                assert_eq!(told.await.unwrap(), (true, 0));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off_once_there_is_no_room_for_others() {
+        let (mut outlet, _body) = outlet(1);
+        let budget = Arc::clone(&outlet.budget);
+        let told = tokio::spawn(async move { outlet.write(&"x".repeat(4 * CHUNK)).await.is_ok() });
+        assert_eq!(budget.take(2).unwrap_err(), Exhausted);
+        assert!(!told.await.unwrap());
+    }
+}

@@ -1,0 +1,103 @@
+//! Which objects of a resource a request is about.
+
+use super::{
+    path::Place,
+    query::Query,
+    select::{Fields, Labels},
+    status::Refused,
+};
+use crate::{
+    control::cluster::{Change, Cluster},
+    objects::object::{Kind, Object, ObjectKey},
+};
+use serde_json::Value;
+
+/// A kind, a namespace, labels, fields.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The kind in the store.
+    pub kind: Kind,
+    /// The namespace; `None` for all.
+    pub namespace: Option<String>,
+    labels: Option<Labels>,
+    fields: Option<Fields>,
+}
+
+impl Selection {
+    /// What path and query say; objects of `kind` are looked at. An error is a selector that cannot be.
+    pub fn new(place: &Place, query: &Query, kind: Kind) -> Result<Selection, Refused> {
+        let labels = match query.label_selector.trim() {
+            "" => None,
+            text => Some(Labels::parse(text).map_err(Refused::bad_request)?),
+        };
+        let fields = match query.field_selector.trim() {
+            "" => None,
+            text => Some(Fields::parse(place.resource.kind, text).map_err(Refused::bad_request)?),
+        };
+        Ok(Selection { kind, namespace: place.namespace.clone(), labels, fields })
+    }
+
+    /// Whether everything of the kind in the namespace is selected.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_none() && self.fields.is_none()
+    }
+
+    /// Whether labels and fields of an object are as selected; `json` is made where it is needed.
+    pub fn takes(&self, object: &Object) -> bool {
+        self.takes_labels(object) && self.takes_fields(object, || object.to_json())
+    }
+
+    fn takes_labels(&self, object: &Object) -> bool {
+        self.labels.as_ref().is_none_or(|labels| labels.matches(object.metadata().labels.as_ref()))
+    }
+
+    fn takes_fields(&self, object: &Object, json: impl FnOnce() -> Value) -> bool {
+        let Some(fields) = &self.fields else { return true };
+        // Most requests with a field selector name one object.
+        if fields.name().is_some_and(|name| object.metadata().name.as_deref() != Some(name)) {
+            return false;
+        }
+        fields.matches(&json())
+    }
+
+    /// The same of an object that is derived and not stored.
+    pub fn takes_derived(&self, object: &Value) -> bool {
+        let labels = object["metadata"]["labels"].as_object().map(|labels| {
+            labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+        });
+        self.labels.as_ref().is_none_or(|selected| selected.matches(labels.as_ref()))
+            && self.fields.as_ref().is_none_or(|selected| selected.matches(object))
+    }
+
+    /// Whether a change is one of the kind and the namespace.
+    pub fn concerns(&self, change: &Change) -> bool {
+        change.key.kind == self.kind && self.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
+    }
+
+    /// The objects of the kind and the namespace behind `after`, in order; those of one name only where one is
+    /// selected.
+    pub fn candidates<'a>(
+        &self,
+        cluster: &'a Cluster,
+        after: Option<&ObjectKey>,
+    ) -> Box<dyn Iterator<Item = &'a Object> + 'a> {
+        let name = self.fields.as_ref().and_then(Fields::name);
+        if let (Some(namespace), Some(name)) = (&self.namespace, name) {
+            let key = ObjectKey::new(self.kind, namespace, name);
+            let found = cluster.get(&key).filter(|_| after.is_none_or(|after| key > *after));
+            return Box::new(found.into_iter());
+        }
+        let first = ObjectKey::new(self.kind, self.namespace.as_deref().unwrap_or_default(), "");
+        let kind = self.kind;
+        let namespace = self.namespace.clone();
+        let here = move |key: &ObjectKey| {
+            key.kind == kind && namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
+        };
+        let candidates = match after {
+            // A token of another namespace's list leads nowhere else.
+            Some(after) if *after >= first => cluster.behind(after),
+            _ => cluster.from(&first),
+        };
+        Box::new(candidates.take_while(move |(key, _)| here(key)).map(|(_, object)| object))
+    }
+}

@@ -1,0 +1,247 @@
+//! Objects and lists in the form that a client asked for.
+
+use super::{negotiate::Form, resource::Resource, table, texts};
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What of an object stands in a Table's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Include {
+    Metadata,
+    Object,
+    Nothing,
+}
+
+/// The form of one reply.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    form: Form,
+    include: Include,
+    resource: &'static Resource,
+    /// The kind of the objects; beneath an object it may be another one than the resource's.
+    kind: &'static str,
+    now: Timestamp,
+}
+
+/// The metadata of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListMetadata {
+    /// The version of the list.
+    pub resource_version: u64,
+    /// Where the next page begins; empty for nowhere.
+    pub continue_from: String,
+    /// How many are on further pages, if that is known.
+    pub remaining: Option<usize>,
+}
+
+impl ListMetadata {
+    fn to_json(&self) -> Value {
+        let mut metadata = json!({"resourceVersion": self.resource_version.to_string()});
+        if !self.continue_from.is_empty() {
+            metadata["continue"] = self.continue_from.as_str().into();
+            if let Some(remaining) = self.remaining {
+                metadata["remainingItemCount"] = remaining.into();
+            }
+        }
+        metadata
+    }
+}
+
+/// Which forms objects are offered in.
+pub fn offered(form: Form) -> bool {
+    form != Form::Aggregated
+}
+
+impl Shape {
+    /// Objects of `resource` in this form; `include_object` is the parameter of that name.
+    pub fn new(form: Form, include_object: &str, resource: &'static Resource, now: Timestamp) -> Shape {
+        let include = match include_object {
+            "Object" => Include::Object,
+            "None" => Include::Nothing,
+            _ => Include::Metadata,
+        };
+        Shape { form, include, resource, kind: resource.kind, now }
+    }
+
+    /// The same of a Scale of the resource.
+    pub fn of_scale(self) -> Shape {
+        Shape { kind: "Scale", ..self }
+    }
+
+    /// An empty list, in the base64 that clients of 1.33 take theirs from once the initial events are told.
+    pub fn blueprint(&self) -> String {
+        let (kind, version) = (format!("{}List", self.resource.kind), self.resource.api_version());
+        let list = json!({"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": ""}, "items": []});
+        BASE64.encode(list.to_string().as_bytes())
+    }
+
+    /// One object.
+    pub fn object(&self, object: Value) -> Value {
+        match self.form {
+            Form::Table(version) => {
+                let metadata = version_of(&object);
+                self.table(version, &json!({"resourceVersion": metadata}), Some(&object), true)
+            }
+            Form::Partial => table::partial(&object),
+            Form::Plain | Form::Aggregated => object,
+        }
+    }
+
+    /// One object of a stream; only the first needs the columns.
+    pub fn event(&self, object: Value, first: bool) -> Value {
+        match self.form {
+            Form::Table(version) => {
+                let metadata = version_of(&object);
+                self.table(version, &json!({"resourceVersion": metadata}), Some(&object), first)
+            }
+            _ => self.object(object),
+        }
+    }
+
+    /// Which text of an object stands in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
+    /// `None` where none does.
+    pub fn shared(&self) -> Option<texts::Form> {
+        match (self.form, self.include) {
+            (Form::Plain | Form::Aggregated, _) | (Form::Table(_), Include::Object) => Some(texts::Form::Whole),
+            (Form::Partial, _) | (Form::Table(_), Include::Metadata) => Some(texts::Form::Partial),
+            (Form::Table(_), Include::Nothing) => None,
+        }
+    }
+
+    /// What stands before the shared text; `object` is asked for where it tells of it.
+    pub fn begin(&self, first: bool, object: impl FnOnce() -> Arc<Value>) -> String {
+        let Form::Table(version) = self.form else { return String::new() };
+        let object = object();
+        let columns = Value::Array(if first { table::columns(self.kind) } else { Vec::new() });
+        let cells = Value::Array(table::cells(self.kind, &object, self.now));
+        let metadata = json!({"resourceVersion": version_of(&object)});
+        format!(
+            "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":{metadata},\
+             \"columnDefinitions\":{columns},\"rows\":[{{\"cells\":{cells},\"object\":"
+        )
+    }
+
+    /// What stands behind it.
+    pub fn end(&self) -> &'static str {
+        if matches!(self.form, Form::Table(_)) { "}]}" } else { "" }
+    }
+
+    /// The object of a BOOKMARK: a version, and what annotations say of it.
+    pub fn bookmark(&self, resource_version: u64, annotations: Option<Value>) -> Value {
+        let mut metadata = json!({"resourceVersion": resource_version.to_string(), "creationTimestamp": null});
+        if let Some(annotations) = annotations {
+            metadata["annotations"] = annotations;
+        }
+        match self.form {
+            Form::Table(version) => {
+                let object = json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(),
+                    "metadata": metadata});
+                let version_only = json!({"resourceVersion": resource_version.to_string()});
+                let mut table = self.table(version, &version_only, None, false);
+                // The row carries the annotations, as upstream's does.
+                if object["metadata"].get("annotations").is_some() {
+                    table["rows"] = json!([{"cells": [], "object": table::partial(&object)}]);
+                }
+                table
+            }
+            Form::Partial => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
+            _ => json!({
+                "kind": self.resource.kind,
+                "apiVersion": self.resource.api_version(),
+                "metadata": metadata,
+            }),
+        }
+    }
+
+    /// What a list begins with; its items follow, separated by commas, and then [`Shape::LIST_END`].
+    pub fn list_head(&self, metadata: &ListMetadata) -> String {
+        let (kind, api_version, items) = match self.form {
+            Form::Table(version) => ("Table".to_owned(), format!("meta.k8s.io/{version}"), "rows"),
+            Form::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), "items"),
+            _ => (format!("{}List", self.resource.kind), self.resource.api_version(), "items"),
+        };
+        let columns = match self.form {
+            Form::Table(_) => {
+                format!("\"columnDefinitions\":{},", Value::Array(table::columns(self.resource.kind)))
+            }
+            _ => String::new(),
+        };
+        format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},{columns}\"{items}\":[",
+            metadata.to_json()
+        )
+    }
+
+    /// What a list ends with.
+    pub const LIST_END: &'static str = "]}\n";
+
+    /// One item of a list.
+    pub fn item(&self, object: Value) -> Value {
+        match self.form {
+            Form::Table(_) => self.row(&object),
+            Form::Partial => table::partial(&object),
+            _ => object,
+        }
+    }
+
+    fn row(&self, object: &Value) -> Value {
+        let cells = table::cells(self.kind, object, self.now);
+        match self.include {
+            Include::Metadata => json!({"cells": cells, "object": table::partial(object)}),
+            Include::Object => json!({"cells": cells, "object": object}),
+            Include::Nothing => json!({"cells": cells}),
+        }
+    }
+
+    fn table(&self, version: &str, metadata: &Value, object: Option<&Value>, with_columns: bool) -> Value {
+        let columns = if with_columns { table::columns(self.kind) } else { Vec::new() };
+        let rows: Vec<Value> = object.into_iter().map(|object| self.row(object)).collect();
+        json!({
+            "kind": "Table",
+            "apiVersion": format!("meta.k8s.io/{version}"),
+            "metadata": metadata,
+            "columnDefinitions": columns,
+            "rows": rows,
+        })
+    }
+}
+
+fn version_of(object: &Value) -> Value {
+    object.pointer("/metadata/resourceVersion").cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::web::api::resource::find;
+
+    #[test]
+    fn a_shared_text_stands_in_the_same_event() {
+        let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "7"},
+            "spec": {"ports": [{"port": 80}], "clusterIP": "None"}});
+        let resource = find("", "services").unwrap();
+        for form in [Form::Plain, Form::Partial, Form::Table("v1")] {
+            for include in ["Object", "Metadata", "None"] {
+                for first in [false, true] {
+                    let shape = Shape::new(form, include, resource, Timestamp::UNIX_EPOCH);
+                    let expected = shape.event(object.clone(), first);
+                    let shared = match shape.shared() {
+                        Some(texts::Form::Whole) => object.clone(),
+                        Some(texts::Form::Partial) => table::partial(&object),
+                        None => {
+                            assert_eq!(include, "None");
+                            continue;
+                        }
+                    };
+                    let (begin, end) = (shape.begin(first, || Arc::new(object.clone())), shape.end());
+                    assert_eq!(format!("{begin}{shared}{end}"), expected.to_string());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What is said to who asks for something that cannot be: upstream's Status objects, and from what they come.
+
+use super::{
+    apply::{ApplyError, Conflict},
+    handle::Unavailable,
+    resource::{RESOURCES, Resource},
+};
+use crate::{
+    control::controller::WriteError,
+    objects::{
+        object::{FieldError, Kind, ObjectKey},
+        patch::PatchError,
+    },
+    text::escape::visible_lines,
+};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+/// A refusal: a Status with `status: Failure`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub code: u16,
+    /// The word that clients decide by.
+    pub reason: &'static str,
+    /// The sentence that people read.
+    pub message: String,
+    /// `details`; null for none.
+    pub details: Box<Value>,
+    /// What there is to warn of beside it.
+    pub warnings: Vec<String>,
+}
+
+impl Refused {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refused {
+        Refused { code, reason, message: visible_lines(&message.into()), details: Box::default(), warnings: Vec::new() }
+    }
+
+    /// The same with sentences beside it, of a body that was read before it was refused.
+    pub fn warned(mut self, warnings: &[String]) -> Refused {
+        self.warnings = warnings.to_vec();
+        self
+    }
+
+    fn about(mut self, group: &str, kind: &str, name: &str) -> Refused {
+        let mut details = json!({});
+        for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
+            if !value.is_empty() {
+                details[field] = value.into();
+            }
+        }
+        self.details = Box::new(details);
+        self
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Refused {
+        Refused::new(400, "BadRequest", message)
+    }
+
+    /// 401.
+    pub fn unauthorized() -> Refused {
+        Refused::new(401, "Unauthorized", "Unauthorized: a bearer token is needed; `headless-dns kubeconfig` prints it")
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Refused {
+        Refused::new(403, "Forbidden", message)
+    }
+
+    /// 404 of a path that leads nowhere.
+    pub fn nowhere() -> Refused {
+        Refused::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// 404 of an object: `pods "x" not found`.
+    pub fn not_found(resource: &Resource, name: &str) -> Refused {
+        Refused::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(
+            resource.group,
+            resource.plural,
+            name,
+        )
+    }
+
+    /// 403 of an object for which there is no room.
+    pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> Refused {
+        let message = format!(
+            "{} \"{name}\" is forbidden: it takes {growth} octets more (with the pods of a set), and all objects together \
+             would take more than {limit} (limits.apiObjectOctets)",
+            resource.qualified()
+        );
+        Refused::new(403, "Forbidden", message).about(resource.group, resource.plural, name)
+    }
+
+    /// 405.
+    pub fn not_allowed(message: impl Into<String>) -> Refused {
+        Refused::new(405, "MethodNotAllowed", message)
+    }
+
+    /// 406.
+    pub fn not_acceptable() -> Refused {
+        let message = "only the following media types are accepted: application/json, \
+                       application/json;as=Table;g=meta.k8s.io;v=v1, \
+                       application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        Refused::new(406, "NotAcceptable", message)
+    }
+
+    /// 409.
+    pub fn conflict(resource: &Resource, name: &str, message: &str) -> Refused {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {message}", resource.qualified());
+        Refused::new(409, "Conflict", message).about(resource.group, resource.plural, name)
+    }
+
+    /// 410.
+    pub fn expired(message: impl Into<String>) -> Refused {
+        Refused::new(410, "Expired", message)
+    }
+
+    /// 413.
+    pub fn too_large(limit: usize) -> Refused {
+        Refused::new(413, "RequestEntityTooLarge", format!("the request's body is larger than {limit} octets"))
+    }
+
+    /// 413 of what is short and holds too much.
+    pub fn too_complex(most: usize, what: &str) -> Refused {
+        Refused::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("the object or the request's body holds more than {most} {what}"),
+        )
+    }
+
+    /// 415.
+    pub fn unsupported(message: impl Into<String>) -> Refused {
+        Refused::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// 422 of an object: `Pod "x" is invalid: …`, with a cause for each error.
+    pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Refused {
+        let sentences: Vec<String> = errors.iter().map(sentence).collect();
+        let listed = match sentences.as_slice() {
+            [one] => one.clone(),
+            all => format!("[{}]", all.join(", ")),
+        };
+        let message = format!("{} \"{name}\" is invalid: {listed}", resource.qualified_kind());
+        let mut refused = Refused::new(422, "Invalid", message).about(resource.group, resource.kind, name);
+        refused.details["causes"] = errors.iter().map(cause).collect();
+        refused
+    }
+
+    /// 422 of a Scale.
+    pub fn invalid_scale(name: &str, error: &FieldError) -> Refused {
+        let message = format!("Scale.autoscaling \"{name}\" is invalid: {error}");
+        let mut refused = Refused::new(422, "Invalid", message).about("autoscaling", "Scale", name);
+        refused.details["causes"] = json!([cause(error)]);
+        refused
+    }
+
+    /// 422 without an object.
+    pub fn unprocessable(message: impl Into<String>) -> Refused {
+        Refused::new(422, "Invalid", message)
+    }
+
+    /// 429; the client is asked to try again in a second.
+    pub fn too_many(message: impl Into<String>) -> Refused {
+        let mut refused = Refused::new(429, "TooManyRequests", message);
+        *refused.details = json!({"retryAfterSeconds": 1});
+        refused
+    }
+
+    /// 500.
+    pub fn internal(message: impl Into<String>) -> Refused {
+        Refused::new(500, "InternalError", message)
+    }
+
+    /// 504 of a request that was not done in time; whether it will be is not known.
+    pub fn late(limit: std::time::Duration) -> Refused {
+        let message = format!("Timeout: the request was not done within {} seconds", limit.as_secs());
+        Refused::new(504, "Timeout", message)
+    }
+
+    /// 504 of a version that is not there yet.
+    pub fn too_new(wanted: u64, newest: u64) -> Refused {
+        let mut refused =
+            Refused::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {newest}"));
+        *refused.details = json!({
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        });
+        refused
+    }
+
+    /// What became of a write that was refused.
+    pub fn of_write(error: &WriteError) -> Refused {
+        let details = |refused: Refused, key: &ObjectKey| {
+            let resource = resource_of(key.kind);
+            refused.about(resource.map_or("", |r| r.group), resource.map_or("", |r| r.plural), &key.name)
+        };
+        let message = error.to_string();
+        match error {
+            WriteError::NotFound(key) => details(Refused::new(404, "NotFound", message), key),
+            WriteError::AlreadyExists(key) | WriteError::BeingDeleted(key) => {
+                details(Refused::new(409, "AlreadyExists", message), key)
+            }
+            WriteError::Conflict(key, _) => details(Refused::new(409, "Conflict", message), key),
+            WriteError::Forbidden(key, _) => details(Refused::new(403, "Forbidden", message), key),
+            WriteError::Terminating(key) => {
+                let mut refused = details(Refused::new(403, "Forbidden", message), key);
+                refused.details["causes"] = json!([{
+                    "reason": "NamespaceTerminating",
+                    "message": format!("namespace {} is being terminated", key.namespace),
+                    "field": "metadata.namespace",
+                }]);
+                refused
+            }
+            WriteError::Invalid(key, errors) => match resource_of(key.kind) {
+                Some(resource) => Refused::invalid(resource, &key.name, errors),
+                None => Refused::unprocessable(message),
+            },
+        }
+    }
+
+    /// Why a patch was not applied. kubectl shows the sentence only where the details name no object.
+    pub fn of_patch(error: &PatchError) -> Refused {
+        match error {
+            PatchError::Malformed(message) => Refused::bad_request(message.as_str()),
+            PatchError::Unprocessable(message) => {
+                Refused { details: Box::new(json!({})), ..Refused::unprocessable(message.as_str()) }
+            }
+        }
+    }
+
+    /// Why something was not applied: malformed, or managed by others.
+    pub fn of_apply(resource: &Resource, name: &str, error: &ApplyError) -> Refused {
+        let ApplyError::Conflicts(conflicts) = error else { return Refused::bad_request(error.to_string()) };
+        let mut refused = Refused::new(409, "Conflict", error.to_string()).about(resource.group, resource.plural, name);
+        let cause = |conflict: &Conflict| json!({"reason": "FieldManagerConflict", "message": conflict.message(), "field": conflict.field});
+        refused.details["causes"] = conflicts.iter().map(cause).collect();
+        refused
+    }
+
+    /// The Status object.
+    pub fn to_json(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        });
+        if !self.details.is_null() {
+            status["details"] = shown(&self.details);
+        }
+        status["code"] = self.code.into();
+        status
+    }
+}
+
+/// The resource of a kind in the store.
+pub fn resource_of(kind: Kind) -> Option<&'static Resource> {
+    RESOURCES.iter().find(|resource| resource.stored() == Some(kind))
+}
+
+/// The same with all texts as they may be shown: kubectl prints names and causes as they are.
+fn shown(details: &Value) -> Value {
+    match details {
+        Value::String(text) => Value::String(visible_lines(text)),
+        Value::Array(all) => all.iter().map(shown).collect(),
+        Value::Object(fields) => fields.iter().map(|(field, value)| (field.clone(), shown(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+fn sentence(error: &FieldError) -> String {
+    if error.field.is_empty() { error.message.clone() } else { error.to_string() }
+}
+
+/// One of `details.causes`; the reason is upstream's word for how the sentence begins.
+fn cause(error: &FieldError) -> Value {
+    let reason = [
+        ("Required value", "FieldValueRequired"),
+        ("Invalid value", "FieldValueInvalid"),
+        ("Unsupported value", "FieldValueNotSupported"),
+        ("Duplicate value", "FieldValueDuplicate"),
+        ("Not found", "FieldValueNotFound"),
+        ("Forbidden", "FieldValueForbidden"),
+        ("Too long", "FieldValueTooLong"),
+        ("Too many", "FieldValueTooMany"),
+        ("Internal error", "InternalError"),
+    ]
+    .into_iter()
+    .find(|(start, _)| error.message.starts_with(start))
+    .map_or("FieldValueInvalid", |(_, reason)| reason);
+    json!({"reason": reason, "message": error.message, "field": error.field})
+}
+
+impl From<Unavailable> for Refused {
+    fn from(why: Unavailable) -> Refused {
+        match why {
+            Unavailable::Busy => Refused::too_many(why.to_string()),
+            Unavailable::Ended => Refused::new(503, "ServiceUnavailable", why.to_string()),
+            Unavailable::NotStored => Refused::internal(why.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let mut response = (code, json, self.to_json().to_string()).into_response();
+        if self.code == 429 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::web::api::resource::find;
+
+    #[test]
+    fn sentences_as_upstream_writes_them() {
+        let sets = find("apps", "statefulsets").unwrap();
+        let key = || ObjectKey::new(Kind::StatefulSet, "default", "web");
+        let error = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
+        let negative = error("spec.replicas", "Invalid value: -1: must be greater than or equal to 0");
+        let two = vec![negative.clone(), error("spec.selector", "Required value")];
+        let rows = [
+            (Refused::not_found(sets, "web"), 404, "statefulsets.apps \"web\" not found"),
+            (Refused::of_write(&WriteError::AlreadyExists(key())), 409, "statefulsets.apps \"web\" already exists"),
+            (
+                Refused::of_write(&WriteError::Conflict(key(), "the object has been modified".to_owned())),
+                409,
+                "Operation cannot be fulfilled on statefulsets.apps \"web\": the object has been modified",
+            ),
+            (
+                Refused::of_write(&WriteError::Terminating(key())),
+                403,
+                "statefulsets.apps \"web\" is forbidden: unable to create new content in namespace default because it \
+                 is being terminated",
+            ),
+            (
+                Refused::of_write(&WriteError::Invalid(key(), vec![negative])),
+                422,
+                "StatefulSet.apps \"web\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal \
+                 to 0",
+            ),
+            (
+                Refused::invalid(sets, "web", &two),
+                422,
+                "StatefulSet.apps \"web\" is invalid: [spec.replicas: Invalid value: -1: must be greater than or equal \
+                 to 0, spec.selector: Required value]",
+            ),
+        ];
+        for (refused, code, message) in rows {
+            assert_eq!((refused.code, refused.message.as_str()), (code, message));
+            let status = refused.to_json();
+            assert_eq!(status["details"]["group"], "apps", "{status}");
+            assert_eq!(status["details"]["name"], "web", "{status}");
+        }
+        let causes = Refused::invalid(sets, "web", &two).details["causes"].clone();
+        assert_eq!(
+            causes[1],
+            json!({"reason": "FieldValueRequired", "message": "Required value", "field": "spec.selector"})
+        );
+    }
+}
