@@ -16,7 +16,7 @@ pub const VALUES: usize = 100_000;
 pub const OBJECTS: usize = 20_000;
 
 /// Memory of an octet of text, of a value and of an object in octets, all copies together; measured by
-/// `tests/hostile_api_bodies.rs`.
+/// `tests/program/hostile_api_bodies.rs`.
 const PER_OCTET: usize = 12;
 const PER_VALUE: usize = 1024;
 const PER_OBJECT: usize = 4096;

@@ -172,7 +172,10 @@ mod tests {
     fn what_a_new_kind_needs() {
         for &kind in Kind::ALL {
             let name = kind.name();
-            assert!(Schema::of(name).is_some(), "{name}: run src/objects/object/structure.py, which writes structure.txt");
+            assert!(
+                Schema::of(name).is_some(),
+                "{name}: run src/objects/object/structure.py, which writes structure.txt"
+            );
             let resource = RESOURCES.iter().find(|resource| resource.stored() == Some(kind)).unwrap();
             assert_eq!(resource.version, "v1", "{name}: paths of other versions are not served (api/path)");
             assert_eq!(resource.api_version(), kind.api_version());
