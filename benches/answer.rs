@@ -12,7 +12,7 @@ mod cluster;
 use cluster::{empty, resident};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     name::Name,
     wire::{
         class,
@@ -116,7 +116,7 @@ fn answers(criterion: &mut Criterion, pods: usize, snapshot: &Snapshot) {
         group.bench_function(*what, |bencher| {
             bencher.iter(|| {
                 next = (next + 1) % QUERIES;
-                let request = Request::new(*transport, 1232, next as u32);
+                let request = QueryContext::new(*transport, 1232, next as u32);
                 let verdict = answer(&queries[next], snapshot, request, &mut out);
                 assert!(matches!(verdict, Verdict::Reply(_)));
                 verdict

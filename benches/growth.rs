@@ -14,7 +14,7 @@ mod cluster;
 
 use cluster::{empty, query, resident};
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     name::Name,
     wire::rdata::{self, RecordType},
     zone::{Delta, Rrset, Snapshot},
@@ -156,7 +156,7 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>]) -> f64 {
     for round in 0..ROUNDS {
         let begun = Instant::now();
         for packet in queries {
-            let request = Request::new(Transport::Udp, 1232, round as u32);
+            let request = QueryContext::new(Transport::Udp, 1232, round as u32);
             assert!(matches!(black_box(answer(packet, snapshot, request, &mut out)), Verdict::Reply(_)));
         }
         best = best.min(begun.elapsed().as_secs_f64() * 1e9 / queries.len() as f64);

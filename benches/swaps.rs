@@ -20,7 +20,7 @@ mod load;
 mod zone;
 
 use headless_dns::dns::{
-    serve::{Limits, Sockets},
+    serve::{ServeLimits, Sockets},
     zone::channel,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -117,7 +117,7 @@ fn serve(pods: usize) {
     // The last one is the large Service.
     slices.pop();
     let (mut publisher, reader) = channel(cluster::empty().apply(&records.take()));
-    let limits = Limits { udp_threads: 1, ..Limits::default() };
+    let limits = ServeLimits { udp_threads: 1, ..ServeLimits::default() };
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let address = sockets.addresses()[0];
     let _serving = sockets.serve_with(reader, limits, headless_dns::dns::answer::answer_seen).unwrap();

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer, look_ahead},
+    answer::{QueryContext, Transport, Verdict, answer, look_ahead},
     name::Name,
     wire::{
         cookie::{Cookies, Secret},
@@ -112,7 +112,7 @@ fn plain_queries_allocate_nothing() {
             let packet = query(asked, *rtype, edns);
             for transport in [Transport::Udp, Transport::Tcp] {
                 let cookies = Some(cookies.of("192.0.2.1".parse().unwrap()));
-                let request = Request { cookies, ..Request::new(transport, 1232, 77) };
+                let request = QueryContext { cookies, ..QueryContext::new(transport, 1232, 77) };
                 let before = ALLOCATIONS.with(Cell::get);
                 let verdict = answer(black_box(&packet), &snapshot, request, &mut out);
                 let allocations = ALLOCATIONS.with(Cell::get) - before;

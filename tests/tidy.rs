@@ -188,7 +188,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "k8s_openapi",
         &[
             "api/derived.rs",
-            "app/programming.rs",
+            "app/dns_programming.rs",
             "cluster/",
             "controller/",
             "demo/",

@@ -1,14 +1,14 @@
 //! What no server can be without: datagrams that come and go, connections that are accepted, read, written and closed.
 
 use headless_dns::dns::{
-    answer::{Request, Seen, Verdict},
+    answer::{QueryContext, QuerySummary, Verdict},
     zone::Snapshot,
 };
 use mio::{Events, Interest, Poll, Token, net::TcpListener};
 use std::io::{self, Read as _, Write as _};
 
 /// The least that any server does: the question with QR set.
-pub fn echo<'s>(packet: &[u8], _: &'s Snapshot, _: Request, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
+pub fn echo<'s>(packet: &[u8], _: &'s Snapshot, _: QueryContext, out: &mut [u8], _: &mut QuerySummary<'s>) -> Verdict {
     let length = packet.len().min(out.len());
     out[..length].copy_from_slice(&packet[..length]);
     if let Some(flags) = out[..length].get_mut(2) {

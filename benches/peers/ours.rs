@@ -2,7 +2,7 @@
 
 use crate::{cluster::empty, floor, zone};
 use headless_dns::dns::{
-    serve::{Limits, Sockets},
+    serve::{ServeLimits, Sockets},
     zone::{Snapshot, channel},
 };
 use hickory_server::{
@@ -79,7 +79,7 @@ fn hickory() {
 fn run(snapshot: Snapshot, answer: headless_dns::dns::serve::Answer, took: Option<Duration>) {
     // All clients of a benchmark have one address.
     let (tcp_connections, tcp_connections_per_source) = (10_000, 10_000);
-    let limits = Limits { udp_threads: 1, tcp_connections, tcp_connections_per_source, ..Limits::default() };
+    let limits = ServeLimits { udp_threads: 1, tcp_connections, tcp_connections_per_source, ..ServeLimits::default() };
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let address = sockets.addresses()[0];
     let (_publisher, reader) = channel(snapshot);

@@ -24,8 +24,8 @@ mod declared;
 mod domains;
 pub mod name_schema;
 mod notes;
+mod refcount;
 mod reverse;
-mod tally;
 mod ttl;
 mod view;
 
@@ -38,7 +38,7 @@ use crate::dns::{
     wire::rdata::{self, RecordType},
     zone::Delta,
 };
-use declared::Declared;
+use declared::DeclaredExpectation;
 use domains::Domains;
 use k8s_openapi::api::{
     core::v1::Service,
@@ -46,9 +46,9 @@ use k8s_openapi::api::{
 };
 use name_schema::{FixedName, address_label};
 use notes::Notes;
+use refcount::{RankedRecord, Rdata, RefcountedRrsets};
 use std::{collections::BTreeSet, net::IpAddr};
-use tally::{Rdata, Record, Tally};
-use view::{EndpointView, Endpoints, PortView, ServiceView, Shape, SliceView};
+use view::{EndpointView, Endpoints, PortView, ServiceShape, ServiceView, SliceView};
 
 /// The version of the DNS specification that these records follow, as `dns-version` tells it.
 const SPECIFICATION: &str = "1.1.0";
@@ -99,17 +99,17 @@ pub struct Records {
     pod_names: bool,
     pointers: bool,
     empty_services_exist: bool,
-    tally: Tally,
+    tally: RefcountedRrsets,
     notes: Notes,
     /// By their names in the first domain. A Service that has slices, or of which names are expected, but does not exist
     /// is here too, and gives nothing.
-    services: HashMap<Name, Box<Entry>>,
+    services: HashMap<Name, Box<ServiceEntry>>,
     /// Which Service a slice (`namespace/name`) was put to.
     owners: HashMap<Box<str>, Name>,
     /// How many Services each namespace has.
     namespaces: HashMap<String, usize>,
     /// Names that should have an address, whether or not they do.
-    declared: HashMap<Name, Declared>,
+    declared: HashMap<Name, DeclaredExpectation>,
     /// Names and Services about which there may be something else to be said now.
     touched: BTreeSet<Name>,
     touched_services: HashSet<Name>,
@@ -117,7 +117,7 @@ pub struct Records {
 
 /// A Service and its slices.
 #[derive(Debug, Default)]
-struct Entry {
+struct ServiceEntry {
     service: Option<ServiceView>,
     /// In order of their names.
     slices: Vec<(Box<str>, SliceView)>,
@@ -154,9 +154,9 @@ impl Records {
     pub fn new(settings: RecordSettings) -> Records {
         let RecordSettings { cluster_domain, further_domains, ttls, pod_names, pointers, empty_services_exist } =
             settings;
-        let mut tally = Tally::default();
+        let mut tally = RefcountedRrsets::default();
         if let Ok(owner) = FixedName::Version.in_domain(&cluster_domain) {
-            let record = Record { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION).into(), ttl: ttls.other };
+            let record = RankedRecord { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION).into(), ttl: ttls.other };
             tally.add(&owner, RecordType::TXT, record);
         }
         Records {
@@ -180,7 +180,7 @@ impl Records {
     pub fn service(&mut self, namespace: &str, name: &str, service: Option<&Service>) {
         let Some(base) = self.base(namespace, name) else { return };
         let mut new = service.map(|service| ServiceView::new(base.clone(), service));
-        if let Some(ServiceView { shape: Shape::ExternalName { target: Some(target) }, .. }) = &mut new {
+        if let Some(ServiceView { shape: ServiceShape::ExternalName { target: Some(target) }, .. }) = &mut new {
             *target = self.domains.as_in_first(target.clone());
         }
         let mut entry = self.services.remove(&base).unwrap_or_default();
@@ -312,7 +312,7 @@ impl Records {
         self.put_back(base, entry);
     }
 
-    fn put_back(&mut self, base: Name, entry: Box<Entry>) {
+    fn put_back(&mut self, base: Name, entry: Box<ServiceEntry>) {
         if entry.service.is_some() || !entry.slices.is_empty() || !entry.declared.is_empty() || entry.reason.is_some() {
             self.services.insert(base, entry);
         }
@@ -322,10 +322,10 @@ impl Records {
     fn count_service(&mut self, service: &ServiceView, direction: Direction) {
         let (base, ttls) = (&service.base, self.ttls.of(service));
         match &service.shape {
-            Shape::Headless { .. } => {}
-            Shape::ExternalName { target } => {
+            ServiceShape::Headless { .. } => {}
+            ServiceShape::ExternalName { target } => {
                 if let Some(target) = target {
-                    let record = Record {
+                    let record = RankedRecord {
                         rank: rank::FIRST,
                         rdata: Rdata::from_slice(target.as_wire()),
                         ttl: ttls.seconds(ttls.external_name),
@@ -333,7 +333,7 @@ impl Records {
                     self.count(direction, base, RecordType::CNAME, record);
                 }
             }
-            Shape::ClusterIp { addresses, ports, .. } => {
+            ServiceShape::ClusterIp { addresses, ports, .. } => {
                 for address in addresses.iter() {
                     self.count_address(direction, base, *address, ttls.seconds(ttls.cluster_ip));
                     self.count_pointer(direction, *address, base, rank::FIRST, ttls.seconds(ttls.ptr));
@@ -390,12 +390,12 @@ impl Records {
             IpAddr::V4(address) => (RecordType::A, Rdata::from_slice(&address.octets())),
             IpAddr::V6(address) => (RecordType::AAAA, Rdata::from_slice(&address.octets())),
         };
-        self.count(direction, owner, rtype, Record { rank: rank::FIRST, rdata, ttl });
+        self.count(direction, owner, rtype, RankedRecord { rank: rank::FIRST, rdata, ttl });
     }
 
     fn count_pointer(&mut self, direction: Direction, address: IpAddr, target: &Name, rank: u8, ttl: u32) {
         if self.pointers {
-            let record = Record { rank, rdata: Rdata::from_slice(target.as_wire()), ttl };
+            let record = RankedRecord { rank, rdata: Rdata::from_slice(target.as_wire()), ttl };
             self.count(direction, &reverse_name(address), RecordType::PTR, record);
         }
     }
@@ -404,7 +404,7 @@ impl Records {
     fn count_ports(&mut self, direction: Direction, base: &Name, target: &Name, ports: &[PortView], ttl: u32) {
         for port in ports {
             // Weights depend on how many records there are; the tally fills them in.
-            let record = Record { rank: rank::FIRST, rdata: rdata::srv(0, 0, port.number, target).into(), ttl };
+            let record = RankedRecord { rank: rank::FIRST, rdata: rdata::srv(0, 0, port.number, target).into(), ttl };
             if let Some(owner) = port_name(base, port) {
                 self.count(direction, &owner, RecordType::SRV, record.clone());
             }
@@ -412,7 +412,7 @@ impl Records {
         }
     }
 
-    fn count(&mut self, direction: Direction, owner: &Name, rtype: RecordType, record: Record) {
+    fn count(&mut self, direction: Direction, owner: &Name, rtype: RecordType, record: RankedRecord) {
         match direction {
             Direction::Add => self.tally.add(owner, rtype, record),
             Direction::Remove => self.tally.remove(owner, rtype, &record),

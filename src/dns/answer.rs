@@ -1,27 +1,27 @@
 //! One query in, one reply out: RFC 1034 §4.3.2 without any I/O.
 
-mod ahead;
 mod dname;
-pub mod foreign;
+mod ede;
+pub mod forwarded;
 mod limited;
-mod reason;
+mod prefetch;
 
 use crate::dns::{
     name::NAME_MAX,
     wire::{
         MESSAGE_MAX, Rcode, UDP_MAX_WITHOUT_EDNS, class, cookie,
-        cookie::{Answered, Check, Shown},
+        cookie::{Check, CookieReply, ShownCookie},
         edns::{Edns, ExtendedError, OPT_LENGTH, PADDING_BLOCK, VERSION},
+        encoded::{EncodedRrset, FIXED},
         query::{Query, Question},
         rdata::{RecordType, target},
-        ready::{FIXED, Ready},
-        response::{Owner, ReplyEdns, Response, Section},
+        response::{MessageSection, RecordOwner, ReplyEdns, Response},
     },
-    zone::{Found, Node, Note, RrsetRef, Snapshot, Zone},
+    zone::{NameLookup, NameNote, Node, RrsetRef, Snapshot, Zone},
 };
-pub use ahead::look_ahead;
+use ede::{BoundedText, Reason};
 pub use limited::slipped;
-use reason::{Reason, Text};
+pub use prefetch::look_ahead;
 
 /// What a packet came over; it decides the size of the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ impl Transport {
 
 /// What an answer depends on besides the packet and the records.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'c> {
+pub struct QueryContext<'c> {
     /// Where the packet came from.
     pub transport: Transport,
     /// The largest UDP reply sent, and the size advertised in EDNS (512–4096, usually 1232).
@@ -88,21 +88,21 @@ pub struct Request<'c> {
     pub cookies: Option<Check<'c>>,
 }
 
-impl<'c> Request<'c> {
+impl<'c> QueryContext<'c> {
     /// A request to a purely authoritative server that transfers nothing and knows no cookies.
-    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> Request<'c> {
+    pub fn new(transport: Transport, udp_payload_max: u16, rotation: u32) -> QueryContext<'c> {
         let (forwarding, transfers, keepalive, cookies) = (false, false, 0, None);
-        Request { transport, udp_payload_max, rotation, forwarding, transfers, keepalive, cookies }
+        QueryContext { transport, udp_payload_max, rotation, forwarding, transfers, keepalive, cookies }
     }
 
     /// The same without cookies, for whoever keeps it.
-    pub fn without_cookies(self) -> Request<'static> {
-        Request { cookies: None, ..self }
+    pub fn without_cookies(self) -> QueryContext<'static> {
+        QueryContext { cookies: None, ..self }
     }
 
     /// What is said to the client's cookie, if it showed one.
     #[inline]
-    fn cookie(&self, query: &Query<'_>, packet: &[u8]) -> Option<Answered> {
+    fn cookie(&self, query: &Query<'_>, packet: &[u8]) -> Option<CookieReply> {
         // Most clients show none.
         let option = query.cookie(packet)?;
         self.cookies?.answer(option)
@@ -111,7 +111,7 @@ impl<'c> Request<'c> {
 
 /// What was asked and answered, for those who count or log it.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'s> {
+pub struct QuerySummary<'s> {
     /// The zone that answered first; `None` for what concerns none.
     pub zone: Option<&'s Zone>,
     /// The type asked for; [`RecordType`] 0 where no question could be read.
@@ -125,19 +125,19 @@ pub struct Seen<'s> {
     /// Whether the reply has TC.
     pub truncated: bool,
     /// The cookie that the client showed.
-    pub cookie: Shown,
+    pub cookie: ShownCookie,
 }
 
-impl Default for Seen<'_> {
+impl Default for QuerySummary<'_> {
     fn default() -> Self {
-        Seen {
+        QuerySummary {
             zone: None,
             qtype: RecordType(0),
             rcode: Rcode::NOERROR,
             edns: false,
             dnssec_ok: false,
             truncated: false,
-            cookie: Shown::Nothing,
+            cookie: ShownCookie::Nothing,
         }
     }
 }
@@ -188,17 +188,17 @@ const SUBSET: ExtendedError<'static> =
 
 /// Answers one message. `out` must hold 65,535 octets for a stream and `udp_payload_max` for UDP; never panics,
 /// allocates nothing for plain queries. With less room in `out` replies are truncated or dropped.
-pub fn answer(packet: &[u8], snapshot: &Snapshot, request: Request<'_>, out: &mut [u8]) -> Verdict {
-    answer_seen(packet, snapshot, request, out, &mut Seen::default())
+pub fn answer(packet: &[u8], snapshot: &Snapshot, request: QueryContext<'_>, out: &mut [u8]) -> Verdict {
+    answer_seen(packet, snapshot, request, out, &mut QuerySummary::default())
 }
 
 /// The same; tells as well what was asked and answered.
 pub fn answer_seen<'s>(
     packet: &[u8],
     snapshot: &'s Snapshot,
-    request: Request<'_>,
+    request: QueryContext<'_>,
     out: &mut [u8],
-    seen: &mut Seen<'s>,
+    seen: &mut QuerySummary<'s>,
 ) -> Verdict {
     let Some(query) = Query::parse(packet) else { return Verdict::Drop };
     if query.signed && request.transfers {
@@ -216,9 +216,9 @@ pub fn answer_seen<'s>(
     let Some(response) = Response::new(out, query.header, echoed, limit, reserved) else { return Verdict::Drop };
     let mut answering =
         Answering { snapshot, request, with_edns: query.edns.is_some(), response, zone: None, elsewhere: false };
-    let shown = cookie.map_or(Shown::Nothing, |cookie| cookie.shown);
+    let shown = cookie.map_or(ShownCookie::Nothing, |cookie| cookie.shown);
     let outcome = answering.judge(&query, shown);
-    *seen = Seen {
+    *seen = QuerySummary {
         zone: answering.zone,
         qtype: query.question.map_or(RecordType(0), |question| question.qtype),
         rcode: outcome.rcode,
@@ -232,7 +232,7 @@ pub fn answer_seen<'s>(
         answering.response.recursion_available();
     }
     let mut text = None;
-    let error = outcome.error.map(|reason| reason.write(text.insert(Text::new())));
+    let error = outcome.error.map(|reason| reason.write(text.insert(BoundedText::new())));
     let edns = query.edns.map(|edns| ReplyEdns { nsid, error, ..reply_edns(request, edns, cookie.as_ref()) });
     let length = answering.response.finish(outcome.rcode, outcome.authoritative, edns);
     match (elsewhere && request.forwarding, transfer && request.transfers) {
@@ -243,7 +243,7 @@ pub fn answer_seen<'s>(
 }
 
 /// What the reply says about EDNS besides what depends on its content.
-fn reply_edns<'a>(request: Request<'_>, edns: Edns, cookie: Option<&'a Answered>) -> ReplyEdns<'a> {
+fn reply_edns<'a>(request: QueryContext<'_>, edns: Edns, cookie: Option<&'a CookieReply>) -> ReplyEdns<'a> {
     ReplyEdns {
         udp_payload: request.udp_payload_max,
         dnssec_ok: edns.dnssec_ok,
@@ -262,7 +262,7 @@ fn may_keep(transport: Transport) -> bool {
     matches!(transport, Transport::Tcp | Transport::Tls)
 }
 
-fn size_limit(request: Request<'_>, edns: Option<Edns>) -> usize {
+fn size_limit(request: QueryContext<'_>, edns: Option<Edns>) -> usize {
     match (request.transport, edns) {
         (Transport::Udp, None) => UDP_MAX_WITHOUT_EDNS,
         (Transport::Udp, Some(edns)) => {
@@ -273,7 +273,7 @@ fn size_limit(request: Request<'_>, edns: Option<Edns>) -> usize {
 }
 
 /// What the header says besides the records, and why.
-struct Outcome<'s> {
+struct ReplyStatus<'s> {
     rcode: Rcode,
     authoritative: bool,
     error: Option<Reason<'s>>,
@@ -281,17 +281,17 @@ struct Outcome<'s> {
     transfer: bool,
 }
 
-impl<'s> Outcome<'s> {
-    fn ours(rcode: Rcode) -> Outcome<'s> {
-        Outcome { rcode, authoritative: true, error: None, transfer: false }
+impl<'s> ReplyStatus<'s> {
+    fn ours(rcode: Rcode) -> ReplyStatus<'s> {
+        ReplyStatus { rcode, authoritative: true, error: None, transfer: false }
     }
 
-    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> Outcome<'s> {
-        Outcome { rcode, authoritative: false, error: error.map(Reason::Fixed), transfer: false }
+    fn not_ours(rcode: Rcode, error: Option<ExtendedError<'static>>) -> ReplyStatus<'s> {
+        ReplyStatus { rcode, authoritative: false, error: error.map(Reason::Fixed), transfer: false }
     }
 
-    fn because(self, error: ExtendedError<'static>) -> Outcome<'s> {
-        Outcome { error: Some(Reason::Fixed(error)), ..self }
+    fn because(self, error: ExtendedError<'static>) -> ReplyStatus<'s> {
+        ReplyStatus { error: Some(Reason::Fixed(error)), ..self }
     }
 }
 
@@ -313,7 +313,7 @@ impl<'n> Followed<'n> {
 
 struct Answering<'s, 'o> {
     snapshot: &'s Snapshot,
-    request: Request<'o>,
+    request: QueryContext<'o>,
     with_edns: bool,
     response: Response<'o>,
     /// The zone that answers first.
@@ -324,26 +324,26 @@ struct Answering<'s, 'o> {
 
 impl<'s> Answering<'s, '_> {
     /// Everything that is decided before a zone is looked at, in this order (RFC 8906 §8.2: the EDNS version first).
-    fn judge(&mut self, query: &Query<'_>, shown: Shown) -> Outcome<'s> {
+    fn judge(&mut self, query: &Query<'_>, shown: ShownCookie) -> ReplyStatus<'s> {
         if query.edns.is_some_and(|edns| edns.version > VERSION) {
-            return Outcome::not_ours(Rcode::BADVERS, None);
+            return ReplyStatus::not_ours(Rcode::BADVERS, None);
         }
         if query.header.opcode != 0 {
-            return Outcome::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
+            return ReplyStatus::not_ours(Rcode::NOTIMP, Some(NOT_QUERY));
         }
-        if shown != Shown::Nothing
+        if shown != ShownCookie::Nothing
             && let Some(rcode) = self.about_cookie(query, shown)
         {
-            return Outcome::not_ours(rcode, None);
+            return ReplyStatus::not_ours(rcode, None);
         }
         let Some(question) = query.question.filter(|_| query.well_formed) else {
-            return Outcome::not_ours(Rcode::FORMERR, Some(MALFORMED));
+            return ReplyStatus::not_ours(Rcode::FORMERR, Some(MALFORMED));
         };
         if question.qclass != class::IN {
-            return self.about_itself(question).unwrap_or(Outcome::not_ours(Rcode::REFUSED, Some(NOT_IN)));
+            return self.about_itself(question).unwrap_or(ReplyStatus::not_ours(Rcode::REFUSED, Some(NOT_IN)));
         }
         if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
-            return Outcome { transfer: true, ..Outcome::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
+            return ReplyStatus { transfer: true, ..ReplyStatus::not_ours(Rcode::REFUSED, Some(NO_TRANSFER)) };
         }
         self.resolve(question)
     }
@@ -351,21 +351,21 @@ impl<'s> Answering<'s, '_> {
     /// The reply to a client that only wants to know about its cookie (RFC 7873 §5.4), or first has to come with one
     /// (§5.2.3): over UDP alone, as whoever has a connection receives at its address.
     #[inline(never)]
-    fn about_cookie(&self, query: &Query<'_>, shown: Shown) -> Option<Rcode> {
+    fn about_cookie(&self, query: &Query<'_>, shown: ShownCookie) -> Option<Rcode> {
         let required = || {
             query.well_formed
                 && self.request.transport == Transport::Udp
                 && self.request.cookies.is_some_and(|cookies| cookies.is_required())
         };
         match shown {
-            Shown::Bad if query.only_cookie || required() => Some(Rcode::BADCOOKIE),
-            Shown::Client if !query.only_cookie && required() => Some(Rcode::BADCOOKIE),
+            ShownCookie::Bad if query.only_cookie || required() => Some(Rcode::BADCOOKIE),
+            ShownCookie::Client if !query.only_cookie && required() => Some(Rcode::BADCOOKIE),
             _ => query.only_cookie.then_some(Rcode::NOERROR),
         }
     }
 
     /// Who this server is, in class CHAOS (RFC 4892), if it has been given a name.
-    fn about_itself(&mut self, question: Question<'_>) -> Option<Outcome<'s>> {
+    fn about_itself(&mut self, question: Question<'_>) -> Option<ReplyStatus<'s>> {
         const NAMES: [&[u8]; 2] = [b"\x02id\x06server\0", b"\x08hostname\x04bind\0"];
         let identity = self.snapshot.identity().filter(|_| question.qclass == class::CH)?;
         let known = NAMES.iter().any(|name| name.eq_ignore_ascii_case(question.name()));
@@ -374,12 +374,12 @@ impl<'s> Answering<'s, '_> {
             if !self.response.chaos_text(identity) {
                 self.response.truncate();
             }
-            Outcome::ours(Rcode::NOERROR)
+            ReplyStatus::ours(Rcode::NOERROR)
         })
     }
 
     /// Follows the name through zones and aliases to its records, or to the proof that there are none.
-    fn resolve(&mut self, question: Question<'_>) -> Outcome<'s> {
+    fn resolve(&mut self, question: Question<'_>) -> ReplyStatus<'s> {
         let mut lower = [0; NAME_MAX];
         let spelt = question.name();
         let asked = &mut lower[..spelt.len()];
@@ -391,13 +391,13 @@ impl<'s> Answering<'s, '_> {
             self.elsewhere = self.snapshot.is_synced();
             // A file that has not been read yet may bring its zone; nobody else is to be asked for it.
             return if self.request.forwarding && !self.elsewhere {
-                Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY))
+                ReplyStatus::not_ours(Rcode::SERVFAIL, Some(NOT_READY))
             } else {
-                Outcome::not_ours(Rcode::REFUSED, Some(NOT_OURS))
+                ReplyStatus::not_ours(Rcode::REFUSED, Some(NOT_OURS))
             };
         };
         self.zone = Some(zone);
-        self.follow(zone, asked, Owner::Question, question.qtype, Followed::default())
+        self.follow(zone, asked, RecordOwner::Question, question.qtype, Followed::default())
     }
 
     /// Follows aliases from a name on.
@@ -406,22 +406,22 @@ impl<'s> Answering<'s, '_> {
         &mut self,
         mut zone: &'s Zone,
         mut name: &'n [u8],
-        mut owner: Owner<'n>,
+        mut owner: RecordOwner<'n>,
         qtype: RecordType,
         mut followed: Followed<'n>,
-    ) -> Outcome<'s>
+    ) -> ReplyStatus<'s>
     where
         's: 'n,
     {
         while followed.count < ALIASES_MAX {
             let node = match zone.find(name) {
-                Found::Node(node) | Found::Wildcard(node) => node,
+                NameLookup::Node(node) | NameLookup::Wildcard(node) => node,
                 // DS belongs to this side of the cut (RFC 4035 §3.1.4.1).
-                Found::Cut(cut) if qtype == RecordType::DS && cut.wire_name() == name => cut,
-                Found::Cut(cut) if followed.count == 0 => return self.refer(zone, cut),
-                Found::Cut(_) => return Outcome::ours(Rcode::NOERROR),
-                Found::Dname(above) => return self.substitute(above, name, owner, qtype, followed),
-                Found::Absent(note) => {
+                NameLookup::Cut(cut) if qtype == RecordType::DS && cut.wire_name() == name => cut,
+                NameLookup::Cut(cut) if followed.count == 0 => return self.refer(zone, cut),
+                NameLookup::Cut(_) => return ReplyStatus::ours(Rcode::NOERROR),
+                NameLookup::Dname(above) => return self.substitute(above, name, owner, qtype, followed),
+                NameLookup::Absent(note) => {
                     let why = self.with_edns.then(|| Reason::of_absence(zone, name, note)).flatten();
                     return self.absent(zone, owner, Rcode::NXDOMAIN, note, why);
                 }
@@ -436,25 +436,25 @@ impl<'s> Answering<'s, '_> {
             let Some(alias) = node.set(RecordType::CNAME) else {
                 return self.without(zone, owner, node, qtype);
             };
-            let Some(target) = self.alias(owner, alias) else { return Outcome::ours(Rcode::NOERROR) };
+            let Some(target) = self.alias(owner, alias) else { return ReplyStatus::ours(Rcode::NOERROR) };
             followed.add(name);
             match self.next(target, qtype, &followed) {
-                Ok(next) => (zone, name, owner) = (next, target, Owner::Name(target)),
+                Ok(next) => (zone, name, owner) = (next, target, RecordOwner::Name(target)),
                 Err(outcome) => return outcome,
             }
         }
-        Outcome::ours(Rcode::NOERROR).because(TOO_MANY_ALIASES)
+        ReplyStatus::ours(Rcode::NOERROR).because(TOO_MANY_ALIASES)
     }
 
     /// The zone of an alias's target; or how the answer ends. A loop ends where it began; a target elsewhere is for the
     /// client to ask.
     #[inline]
-    fn next(&mut self, target: &[u8], qtype: RecordType, followed: &Followed<'_>) -> Result<&'s Zone, Outcome<'s>> {
+    fn next(&mut self, target: &[u8], qtype: RecordType, followed: &Followed<'_>) -> Result<&'s Zone, ReplyStatus<'s>> {
         let next = self.zone(target, qtype);
         self.elsewhere = next.is_none() && self.snapshot.is_synced();
         match next {
-            None => Err(Outcome::ours(Rcode::NOERROR)),
-            Some(_) if followed.names.contains(&target) => Err(Outcome::ours(Rcode::NOERROR).because(CIRCLE)),
+            None => Err(ReplyStatus::ours(Rcode::NOERROR)),
+            Some(_) if followed.names.contains(&target) => Err(ReplyStatus::ours(Rcode::NOERROR).because(CIRCLE)),
             Some(next) => Ok(next),
         }
     }
@@ -477,15 +477,15 @@ impl<'s> Answering<'s, '_> {
     }
 
     /// Writes an alias; its target, or `None` if there was no room.
-    fn alias(&mut self, owner: Owner<'_>, alias: RrsetRef<'s>) -> Option<&'s [u8]> {
-        if self.response.whole_set(Section::Answer, owner, &alias.ready(), 0) {
+    fn alias(&mut self, owner: RecordOwner<'_>, alias: RrsetRef<'s>) -> Option<&'s [u8]> {
+        if self.response.whole_set(MessageSection::Answer, owner, &alias.ready(), 0) {
             return alias.rdata().next();
         }
         self.response.truncate();
         None
     }
 
-    fn found(&mut self, owner: Owner<'_>, set: RrsetRef<'s>) -> Outcome<'s> {
+    fn found(&mut self, owner: RecordOwner<'_>, set: RrsetRef<'s>) -> ReplyStatus<'s> {
         let ready = set.ready();
         let first = self.first(&ready);
         let stream = self.request.transport.is_stream();
@@ -496,40 +496,46 @@ impl<'s> Answering<'s, '_> {
             self.response.reserve(if self.with_edns { SUBSET.length() } else { 0 });
         }
         let start = self.response.position();
-        let written = self.response.records(Section::Answer, owner, &ready, first);
+        let written = self.response.records(MessageSection::Answer, owner, &ready, first);
         if written == set.len() {
-            let place = matches!(owner, Owner::Question).then_some(start);
+            let place = matches!(owner, RecordOwner::Question).then_some(start);
             self.add_addresses(set, first, place);
             error = None;
         } else if !stream {
             self.response.truncate();
         }
-        Outcome { error, ..Outcome::ours(Rcode::NOERROR) }
+        ReplyStatus { error, ..ReplyStatus::ours(Rcode::NOERROR) }
     }
 
     /// Where a set begins in this answer.
-    fn first(&self, set: &Ready<'_>) -> usize {
+    fn first(&self, set: &EncodedRrset<'_>) -> usize {
         if set.count > 1 && set.rtype.rotates() { self.request.rotation as usize % set.count } else { 0 }
     }
 
     /// One small record in place of everything there is (RFC 8482 §4).
-    fn any(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node) -> Outcome<'s> {
+    fn any(&mut self, zone: &'s Zone, owner: RecordOwner<'_>, node: &'s Node) -> ReplyStatus<'s> {
         const RDATA: &[u8] = b"\x07RFC8482\0";
         let whole = if let Some(alias) = node.set(RecordType::CNAME) {
-            self.response.whole_set(Section::Answer, owner, &alias.ready(), 0)
+            self.response.whole_set(MessageSection::Answer, owner, &alias.ready(), 0)
         } else if node.is_empty() {
             return self.without(zone, owner, node, RecordType::ANY);
         } else {
-            self.response.record(Section::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
+            self.response.record(MessageSection::Answer, owner, RecordType::HINFO, zone.negative().ttl(), RDATA)
         };
         if !whole {
             self.response.truncate();
         }
-        Outcome::ours(Rcode::NOERROR)
+        ReplyStatus::ours(Rcode::NOERROR)
     }
 
     /// The name exists without a record of the type.
-    fn without(&mut self, zone: &'s Zone, owner: Owner<'_>, node: &'s Node, qtype: RecordType) -> Outcome<'s> {
+    fn without(
+        &mut self,
+        zone: &'s Zone,
+        owner: RecordOwner<'_>,
+        node: &'s Node,
+        qtype: RecordType,
+    ) -> ReplyStatus<'s> {
         let why = self.with_edns.then(|| Reason::of_missing_type(node, qtype));
         self.absent(zone, owner, Rcode::NOERROR, node.note(), why)
     }
@@ -538,44 +544,44 @@ impl<'s> Answering<'s, '_> {
     fn absent(
         &mut self,
         zone: &Zone,
-        owner: Owner<'_>,
+        owner: RecordOwner<'_>,
         rcode: Rcode,
-        note: Option<&Note>,
+        note: Option<&NameNote>,
         error: Option<Reason<'s>>,
-    ) -> Outcome<'s> {
+    ) -> ReplyStatus<'s> {
         if self.is_stale(zone) {
             self.response.clear();
-            return Outcome::not_ours(Rcode::SERVFAIL, Some(NOT_READY));
+            return ReplyStatus::not_ours(Rcode::SERVFAIL, Some(NOT_READY));
         }
         let soa = zone.negative();
         let ttl = note.and_then(|note| note.negative_ttl).map_or(soa.ttl(), |ttl| ttl.min(soa.ttl()));
         let origin = zone.origin().as_wire();
         let whole = match owner {
-            Owner::Question => {
+            RecordOwner::Question => {
                 self.response.authority(soa.bytes(), soa.pointers(), origin.len(), (soa.ttl_place(), ttl))
             }
             _ => {
-                let owner = Owner::Name(origin);
-                self.response.record(Section::Authority, owner, RecordType::SOA, ttl, zone.soa_rdata())
+                let owner = RecordOwner::Name(origin);
+                self.response.record(MessageSection::Authority, owner, RecordType::SOA, ttl, zone.soa_rdata())
             }
         };
         if !whole {
             self.response.truncate();
         }
-        Outcome { error, ..Outcome::ours(rcode) }
+        ReplyStatus { error, ..ReplyStatus::ours(rcode) }
     }
 
     /// Another server knows: its name, and its address as far as this zone has it (RFC 1034 §4.2.1).
-    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> Outcome<'s> {
-        let outcome = Outcome::not_ours(Rcode::NOERROR, None);
+    fn refer(&mut self, zone: &'s Zone, cut: &'s Node) -> ReplyStatus<'s> {
+        let outcome = ReplyStatus::not_ours(Rcode::NOERROR, None);
         let Some(servers) = cut.set(RecordType::NS) else { return outcome };
         let owner = cut.wire_name();
-        if !self.response.whole_set(Section::Authority, Owner::Name(owner), &servers.ready(), 0) {
+        if !self.response.whole_set(MessageSection::Authority, RecordOwner::Name(owner), &servers.ready(), 0) {
             self.response.truncate();
             return outcome;
         }
         for server in servers.rdata() {
-            let whole = zone.address_node(server).is_none_or(|glue| self.add_node(Owner::Name(server), glue));
+            let whole = zone.address_node(server).is_none_or(|glue| self.add_node(RecordOwner::Name(server), glue));
             // Without the glue of a server inside the delegation nobody finds it (RFC 9471 §2.1).
             if !whole && crate::dns::name::is_within(server, owner) {
                 self.response.truncate();
@@ -600,7 +606,7 @@ impl<'s> Answering<'s, '_> {
             let Some(name) = target(set.rtype(), ready.rdata(index)) else { continue };
             let zone = self.snapshot.zone_of(name);
             let Some(node) = zone.and_then(|zone| zone.address_node(name)) else { continue };
-            let owner = standing.map_or(Owner::Name(name), |offset| Owner::At { offset, name });
+            let owner = standing.map_or(RecordOwner::Name(name), |offset| RecordOwner::At { offset, name });
             if !self.add_node(owner, node) {
                 return;
             }
@@ -608,12 +614,12 @@ impl<'s> Answering<'s, '_> {
     }
 
     /// Adds the addresses of one name; whether all of them fit.
-    fn add_node(&mut self, owner: Owner<'_>, node: &Node) -> bool {
+    fn add_node(&mut self, owner: RecordOwner<'_>, node: &Node) -> bool {
         let addresses = [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| node.set(rtype));
         addresses.fold(true, |whole, set| {
             let ready = set.ready();
             let first = self.first(&ready);
-            self.response.whole_set(Section::Additional, owner, &ready, first) && whole
+            self.response.whole_set(MessageSection::Additional, owner, &ready, first) && whole
         })
     }
 }

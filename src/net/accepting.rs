@@ -7,12 +7,12 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Errors of one listener that were not told yet.
 #[derive(Debug, Default)]
-pub struct Errors {
+pub struct AcceptErrors {
     told: Option<Instant>,
     since: u64,
 }
 
-impl Errors {
+impl AcceptErrors {
     /// One more; how many there were since the last time that it was to be told, if it is now.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since += 1;
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn one_line_then_a_count_a_minute() {
-        let (mut errors, begun) = (Errors::default(), Instant::now());
+        let (mut errors, begun) = (AcceptErrors::default(), Instant::now());
         let at = |milliseconds| begun + Duration::from_millis(milliseconds);
         assert_eq!(errors.count(at(0)), Some(1));
         let told: Vec<_> = (1..=6000).filter_map(|number| errors.count(at(number * 20))).collect();

@@ -7,7 +7,7 @@
 
 mod memory;
 
-pub use memory::{Exhausted, Memory, Share};
+pub use memory::{Memory, MemoryExhausted, MemoryShare};
 
 use std::{
     collections::HashMap,
@@ -26,21 +26,21 @@ pub struct Connections {
     total: usize,
     per_source: usize,
     epoch: Instant,
-    table: Mutex<Table>,
+    table: Mutex<ConnectionTable>,
     /// What the messages of all may take; `None` where that is counted elsewhere.
     memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct ConnectionTable {
     next: u64,
-    open: HashMap<u64, Arc<Entry>>,
+    open: HashMap<u64, Arc<OpenConnection>>,
     sources: HashMap<IpAddr, usize>,
 }
 
 /// One open connection.
 #[derive(Debug)]
-struct Entry {
+struct OpenConnection {
     /// Whose it is; not known until a proxy has told.
     source: OnceLock<IpAddr>,
     /// Microseconds since the epoch at which it fell idle or began to owe, times four, and which of these it is: [`IDLE`],
@@ -60,7 +60,7 @@ const BUSY: u64 = 2;
 /// Who owes for less than so many microseconds is just on its way, and idle ones go first.
 const GRACE: u64 = 250_000;
 
-impl Entry {
+impl OpenConnection {
     fn set(&self, now: u64, state: u64) {
         self.state.store(now << 2 | state, Ordering::Relaxed);
     }
@@ -98,21 +98,21 @@ impl Entry {
 
 /// A connection's place among the open ones; dropping it frees the place.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     connections: Arc<Connections>,
-    entry: Arc<Entry>,
+    entry: Arc<OpenConnection>,
     id: u64,
     /// What the connection itself holds, beside its messages.
-    share: Mutex<Share>,
+    share: Mutex<MemoryShare>,
 }
 
 /// What came of asking for a place.
 #[derive(Debug)]
 pub enum Admission {
     /// There was room.
-    Free(Place),
+    Free(ConnectionSlot),
     /// Another connection is closed to make room.
-    Evicted(Place),
+    Evicted(ConnectionSlot),
     /// All of them wait for us.
     Refused,
 }
@@ -159,13 +159,13 @@ impl Connections {
         let state = AtomicU64::new(self.now() << 2 | OWING);
         let (source_told, exchanges, left) = (OnceLock::new(), Mutex::default(), Notify::new());
         let has_to_go = AtomicBool::new(false);
-        let entry = Arc::new(Entry { source: source_told, state, exchanges, evicted: left, has_to_go });
+        let entry = Arc::new(OpenConnection { source: source_told, state, exchanges, evicted: left, has_to_go });
         table.open.insert(id, Arc::clone(&entry));
         if let Some(source) = source {
             table.count(&entry, source);
         }
-        let share = Mutex::new(Share::new(self.memory.as_ref(), &entry));
-        let place = Place { connections: Arc::clone(self), entry, id, share };
+        let share = Mutex::new(MemoryShare::new(self.memory.as_ref(), &entry));
+        let place = ConnectionSlot { connections: Arc::clone(self), entry, id, share };
         if evicted { Admission::Evicted(place) } else { Admission::Free(place) }
     }
 
@@ -190,12 +190,12 @@ impl Connections {
         u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX) & (u64::MAX >> 2)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl ConnectionTable {
     /// Makes room for one more connection of a source: says whether one of it had to go, `None` if all are busy.
     fn make_room(&mut self, source: IpAddr, per_source: usize, now: u64) -> Option<bool> {
         let full = self.sources.get(&source).copied().unwrap_or(0) >= per_source;
@@ -203,7 +203,7 @@ impl Table {
     }
 
     /// From now on a connection is this source's.
-    fn count(&mut self, entry: &Entry, source: IpAddr) {
+    fn count(&mut self, entry: &OpenConnection, source: IpAddr) {
         if entry.source.set(source).is_ok() {
             *self.sources.entry(source).or_default() += 1;
         }
@@ -224,7 +224,7 @@ impl Table {
         true
     }
 
-    fn remove(&mut self, id: u64) -> Option<Arc<Entry>> {
+    fn remove(&mut self, id: u64) -> Option<Arc<OpenConnection>> {
         let entry = self.open.remove(&id)?;
         if let Some(source) = entry.source.get()
             && let Some(count) = self.sources.get_mut(source)
@@ -238,7 +238,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// A proxy has told whose connection this is: from now on it counts among that source's. Says whether another one of
     /// it had to go, `None` if all that it may have are busy.
     pub fn claim(&self, source: IpAddr) -> Option<bool> {
@@ -283,13 +283,13 @@ impl Place {
     ///
     /// # Errors
     /// There is no room for more.
-    pub fn hold(&self, octets: usize) -> Result<(), Exhausted> {
+    pub fn hold(&self, octets: usize) -> Result<(), MemoryExhausted> {
         self.share.lock().unwrap_or_else(PoisonError::into_inner).hold(octets)
     }
 
     /// What a message of this connection holds in memory: nothing yet.
-    pub fn share(&self) -> Share {
-        Share::new(self.connections.memory.as_ref(), &self.entry)
+    pub fn share(&self) -> MemoryShare {
+        MemoryShare::new(self.connections.memory.as_ref(), &self.entry)
     }
 
     /// Returns when the connection has to close for another.
@@ -307,9 +307,9 @@ impl Place {
 #[derive(Debug)]
 pub struct Exchange {
     connections: Arc<Connections>,
-    entry: Arc<Entry>,
+    entry: Arc<OpenConnection>,
     working: AtomicBool,
-    share: Share,
+    share: MemoryShare,
 }
 
 impl Exchange {
@@ -317,7 +317,7 @@ impl Exchange {
     ///
     /// # Errors
     /// There is no room for more.
-    pub fn hold(&mut self, octets: usize) -> Result<(), Exhausted> {
+    pub fn hold(&mut self, octets: usize) -> Result<(), MemoryExhausted> {
         self.share.hold(octets)
     }
 
@@ -348,7 +348,7 @@ impl Drop for Exchange {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
     }
@@ -363,7 +363,7 @@ mod tests {
         Ipv4Addr::new(192, 0, 2, last).into()
     }
 
-    fn place(admission: Admission) -> Option<Place> {
+    fn place(admission: Admission) -> Option<ConnectionSlot> {
         match admission {
             Admission::Free(place) | Admission::Evicted(place) => Some(place),
             Admission::Refused => None,
@@ -408,7 +408,7 @@ mod tests {
         let mut connections = Connections::new(5, 5);
         connections.epoch = Instant::now().checked_sub(std::time::Duration::from_secs(100)).expect("uptime");
         let connections = Arc::new(connections);
-        let places: Vec<Place> = (1..=5).filter_map(|last| place(connections.admit(source(last)))).collect();
+        let places: Vec<ConnectionSlot> = (1..=5).filter_map(|last| place(connections.admit(source(last)))).collect();
         let second = 1_000_000;
         places[0].entry.set(50 * second, IDLE);
         places[1].entry.set(90 * second, OWING);
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn claimed_places_count_among_their_source() {
         let connections = Arc::new(Connections::new(5, 2));
-        let places: Vec<Place> = (0..4).filter_map(|_| place(connections.admit_unclaimed())).collect();
+        let places: Vec<ConnectionSlot> = (0..4).filter_map(|_| place(connections.admit_unclaimed())).collect();
         assert_eq!((places.len(), connections.lock().sources.len()), (4, 0));
         for first in &places[..2] {
             assert_eq!(first.claim(source(1)), Some(false));

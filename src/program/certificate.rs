@@ -50,22 +50,22 @@ pub struct Certificate {
     seen: Vec<Vec<u8>>,
     /// Whether that was the certificate that is shown.
     good: bool,
-    shown: Arc<Shown>,
+    shown: Arc<CurrentCertificate>,
     /// What is wrong with the files as they are now.
     wrong: Option<Diagnostic>,
 }
 
 /// What clients are shown now; every handshake asks anew.
 #[derive(Debug)]
-struct Shown(RwLock<Arc<CertifiedKey>>);
+struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
-impl Shown {
+impl CurrentCertificate {
     fn get(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CurrentCertificate {
     /// One server, one certificate: the name that the client asks for does not matter.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.get())
@@ -85,7 +85,7 @@ impl Certificate {
             }
             CertificateSource::SelfSigned(names) => (Vec::new(), make(names)?),
         };
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(key))));
+        let shown = Arc::new(CurrentCertificate(RwLock::new(Arc::new(key))));
         Ok(Certificate { source: source.clone(), seen, good: true, shown, wrong: None })
     }
 

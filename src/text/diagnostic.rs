@@ -22,7 +22,7 @@ pub enum Severity {
 
 /// A place in a file; lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
+pub struct Location {
     /// Line, from 1; 0 when there is none.
     pub line: usize,
     /// Column, from 1.
@@ -37,7 +37,7 @@ pub struct Diagnostic {
     /// The file.
     pub file: PathBuf,
     /// Where in it.
-    pub place: Place,
+    pub place: Location,
     /// How many characters the caret line underlines; at least 1.
     pub width: usize,
     /// The object (`StatefulSet default/web`), empty when it is not known.
@@ -56,7 +56,7 @@ pub struct Diagnostic {
 
 /// Whether the same advice was given before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
+enum AdviceState {
     First,
     /// Then it is left out; and of a warning, which stands beside many like it, all but the headline.
     Again,
@@ -82,7 +82,7 @@ impl Diagnostic {
         Diagnostic {
             severity: Severity::Error,
             file: file.to_path_buf(),
-            place: Place::default(),
+            place: Location::default(),
             width: 1,
             object: String::new(),
             field: String::new(),
@@ -104,7 +104,7 @@ impl Diagnostic {
     }
 
     /// The same at a place of `text`, the file's contents, `width` characters underlined.
-    pub fn at(mut self, text: &str, place: Place, width: usize) -> Diagnostic {
+    pub fn at(mut self, text: &str, place: Location, width: usize) -> Diagnostic {
         self.place = place;
         self.width = width.max(1);
         let line = line_of(text, place.line);
@@ -139,10 +139,10 @@ impl Diagnostic {
     /// The whole message: headline, source line with the place underlined, what is kept, what to do; of a note the
     /// headline alone. Ends with a line feed.
     pub fn render(&self, colour: Colour) -> String {
-        self.render_as(colour, Telling::First)
+        self.render_as(colour, AdviceState::First)
     }
 
-    fn render_as(&self, colour: Colour, telling: Telling) -> String {
+    fn render_as(&self, colour: Colour, telling: AdviceState) -> String {
         let paint = Paint(colour);
         let mut out = String::new();
         let (style, name) = match self.severity {
@@ -154,7 +154,7 @@ impl Diagnostic {
         out.push_str(": ");
         paint.put(&mut out, Style::new().bold(), &self.headline());
         out.push('\n');
-        let again = telling == Telling::Again;
+        let again = telling == AdviceState::Again;
         if self.severity == Severity::Note || again && self.severity == Severity::Warning {
             return out;
         }
@@ -263,7 +263,7 @@ pub fn render_all(diagnostics: &[Diagnostic], colour: Colour) -> String {
     let (mut out, mut told) = (String::new(), HashSet::new());
     for fault in faults {
         let again = !fault.help.is_empty() && !told.insert(&fault.help);
-        out.push_str(&fault.render_as(colour, if again { Telling::Again } else { Telling::First }));
+        out.push_str(&fault.render_as(colour, if again { AdviceState::Again } else { AdviceState::First }));
         out.push('\n');
     }
     for note in notes.iter().take(NOTES) {
@@ -391,7 +391,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(text: &str, line: usize, column: usize, width: usize) -> Diagnostic {
-        Diagnostic::error(Path::new("web.yaml"), "invalid value").at(text, Place { line, column }, width)
+        Diagnostic::error(Path::new("web.yaml"), "invalid value").at(text, Location { line, column }, width)
     }
 
     fn check(diagnostic: Diagnostic, expected: &str) {
@@ -442,7 +442,7 @@ mod tests {
     fn many_are_sorted_and_counted() {
         let row = |file: &str, line, severity, message: &str| Diagnostic {
             severity,
-            place: Place { line, column: 1 },
+            place: Location { line, column: 1 },
             ..Diagnostic::error(Path::new(file), message)
         };
         let all = [

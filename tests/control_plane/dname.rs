@@ -2,7 +2,7 @@
 
 use crate::support::{dns::query, eventually, free_port, have};
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     zone::{Snapshot, file},
 };
 use hickory_proto::{op::Message, rr::RecordType};
@@ -183,7 +183,7 @@ fn meaning(message: &Message) -> BTreeSet<String> {
 
 fn ours(snapshot: &Snapshot, packet: &[u8]) -> Message {
     let mut out = vec![0; 65_535];
-    let Verdict::Reply(length) = answer(packet, snapshot, Request::new(Transport::Udp, 1232, 0), &mut out) else {
+    let Verdict::Reply(length) = answer(packet, snapshot, QueryContext::new(Transport::Udp, 1232, 0), &mut out) else {
         panic!("no reply")
     };
     Message::from_vec(&out[..length]).unwrap()

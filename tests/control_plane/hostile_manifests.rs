@@ -524,13 +524,13 @@ fn files_put_together_in_every_way() {
 fn ten_thousand_documents_in_one_file() {
     let begun = Instant::now();
     let text: String = (0..10_000).map(|number| format!("\u{feff}---\nkind: Other{number}\nv: [\n")).collect();
-    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    let (nodes, found) = yaml::parse(yaml::SourceText { path: Path::new("x"), text: &text });
     assert_eq!((nodes.len(), found.len()), (0, yaml::MAX_DIAGNOSTICS + 1));
     let text: String = (0..10_000).map(|number| format!("{{\"kind\": \"Other\", \"v\": {number}}}")).collect();
-    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    let (nodes, found) = yaml::parse(yaml::SourceText { path: Path::new("x"), text: &text });
     assert_eq!((nodes.len(), found.len()), (10_000, 0));
     let text = "a: 1\n".repeat(10_000);
-    let (nodes, found) = yaml::parse(yaml::Source { path: Path::new("x"), text: &text });
+    let (nodes, found) = yaml::parse(yaml::SourceText { path: Path::new("x"), text: &text });
     assert_eq!((nodes.len(), found.len()), (1, yaml::MAX_DIAGNOSTICS + 1));
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

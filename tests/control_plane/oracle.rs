@@ -2,7 +2,7 @@
 //! the differences in one table.
 
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     zone::{Snapshot, file},
 };
 use hickory_proto::{
@@ -506,7 +506,7 @@ fn packet(name: &str, rtype: u16, edns: Option<(u16, bool)>) -> Vec<u8> {
 
 fn ours(snapshot: &Snapshot, packet: &[u8], transport: Transport) -> Vec<u8> {
     let mut out = vec![0; 65_535];
-    let request = Request::new(transport, 1232, u32::from(packet[packet.len() - 5]));
+    let request = QueryContext::new(transport, 1232, u32::from(packet[packet.len() - 5]));
     let Verdict::Reply(length) = answer(packet, snapshot, request, &mut out) else { panic!("no reply") };
     out.truncate(length);
     out

@@ -6,7 +6,7 @@
 
 use fastrand::Rng;
 use headless_dns::objects::{
-    object::schema::{Field, Schema, Type},
+    object::schema::{Schema, SchemaField, SchemaType},
     patch::{self, patch},
 };
 use serde_json::{Map, Value, json};
@@ -101,7 +101,7 @@ fn kept_patches_give_what_they_gave_upstream() {
 
 /// `Null` is what kubectl refused.
 fn compare(base: &Value, changes: &Value, expected: &Value, origin: &str) {
-    let ours = patch(patch::Type::Strategic, kind(base), base, changes);
+    let ours = patch(patch::PatchType::Strategic, kind(base), base, changes);
     let ours = ours.unwrap_or_else(|error| {
         assert!(expected.is_null(), "{origin}: {error}\n{changes}");
         Value::Null
@@ -207,14 +207,14 @@ impl Draw {
         patch
     }
 
-    fn change(&mut self, patch: &mut Object, live: &Value, field: &'static Field, depth: usize) {
+    fn change(&mut self, patch: &mut Object, live: &Value, field: &'static SchemaField, depth: usize) {
         let name = field.name.to_owned();
         if depth > 0 && self.one_in(12) {
             patch.insert(name, Value::Null);
             return;
         }
         let changed = match (live, &field.of) {
-            (Value::Object(live), Type::Object(inner)) => {
+            (Value::Object(live), SchemaType::Object(inner)) => {
                 let mut inner = self.changes(live, Schema::named(inner).unwrap(), depth + 1);
                 if depth > 1 && self.one_in(20) {
                     let directive = if self.one_in(2) { "replace" } else { "delete" };
@@ -222,7 +222,7 @@ impl Draw {
                 }
                 Value::Object(inner)
             }
-            (Value::Object(live), Type::Map(of)) => {
+            (Value::Object(live), SchemaType::Map(of)) => {
                 let mut inner = Object::new();
                 for (name, _) in live {
                     if self.one_in(2) {
@@ -233,7 +233,7 @@ impl Draw {
                 inner.insert(self.text(), self.value(of, depth + 1));
                 Value::Object(inner)
             }
-            (Value::Array(live), Type::List(of)) if field.patch.merges => {
+            (Value::Array(live), SchemaType::List(of)) if field.patch.merges => {
                 let (list, order) = match field.patch.key {
                     Some(key) => self.elements(live, of, key, depth, field.patch.retains_keys),
                     None => self.scalars(patch, &name, live, of),
@@ -255,7 +255,7 @@ impl Draw {
     fn elements(
         &mut self,
         live: &[Value],
-        of: &Type,
+        of: &SchemaType,
         key: &str,
         depth: usize,
         retains: bool,
@@ -306,7 +306,7 @@ impl Draw {
         patch: &mut Object,
         name: &str,
         live: &[Value],
-        of: &Type,
+        of: &SchemaType,
     ) -> (Vec<Value>, Option<Vec<Value>>) {
         let (deleted, mut kept): (Vec<Value>, Vec<Value>) = live.iter().cloned().partition(|_| self.one_in(3));
         let added: Vec<Value> = (0..self.rng.usize(..3)).map(|_| self.value(of, 9)).collect();
@@ -324,26 +324,26 @@ impl Draw {
     }
 
     /// Any value of a type.
-    fn value(&mut self, of: &Type, depth: usize) -> Value {
+    fn value(&mut self, of: &SchemaType, depth: usize) -> Value {
         match of {
-            Type::Any => json!({}),
-            Type::Boolean => json!(self.rng.bool()),
-            Type::Int32 | Type::Int64 => {
+            SchemaType::Any => json!({}),
+            SchemaType::Boolean => json!(self.rng.bool()),
+            SchemaType::Int32 | SchemaType::Int64 => {
                 self.fresh += 1;
                 json!(self.fresh)
             }
-            Type::String => json!(self.text()),
-            Type::Time => json!("2026-01-02T03:04:05Z"),
-            Type::MicroTime => json!("2026-01-02T03:04:05.000006Z"),
-            Type::Quantity => json!(format!("{}Gi", self.rng.u32(1..90))),
-            Type::IntOrString if self.rng.bool() => json!(self.rng.u32(1..65536)),
-            Type::IntOrString => json!(self.text()),
-            Type::List(of) => (0..self.rng.usize(..3)).map(|_| self.value(of, depth + 1)).collect(),
-            Type::Map(of) => {
+            SchemaType::String => json!(self.text()),
+            SchemaType::Time => json!("2026-01-02T03:04:05Z"),
+            SchemaType::MicroTime => json!("2026-01-02T03:04:05.000006Z"),
+            SchemaType::Quantity => json!(format!("{}Gi", self.rng.u32(1..90))),
+            SchemaType::IntOrString if self.rng.bool() => json!(self.rng.u32(1..65536)),
+            SchemaType::IntOrString => json!(self.text()),
+            SchemaType::List(of) => (0..self.rng.usize(..3)).map(|_| self.value(of, depth + 1)).collect(),
+            SchemaType::Map(of) => {
                 let count = self.rng.usize(..3);
                 Value::Object((0..count).map(|_| (self.text(), self.value(of, depth + 1))).collect())
             }
-            Type::Object(name) => {
+            SchemaType::Object(name) => {
                 let schema = Schema::named(name).unwrap();
                 let mut object = Object::new();
                 for field in &schema.fields {

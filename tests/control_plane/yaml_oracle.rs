@@ -10,7 +10,7 @@
 use fastrand::Rng;
 use headless_dns::text::{
     diagnostic::has_error,
-    yaml::{self, Source},
+    yaml::{self, SourceText},
 };
 use serde_json::{Value, json};
 use std::{
@@ -125,7 +125,7 @@ const DIFFERENCES: [Difference; 10] = [
     Difference {
         what: "of a number and a text that are the same key, kubectl takes either",
         is: |text, ours, theirs| {
-            let (nodes, found) = yaml::parse(Source { path: Path::new("x"), text });
+            let (nodes, found) = yaml::parse(SourceText { path: Path::new("x"), text });
             !nodes.is_empty()
                 && found.iter().any(|one| one.message.contains("stands twice"))
                 && matches!((ours, theirs), (Outcome::Objects(_), Outcome::Objects(_)))
@@ -145,7 +145,7 @@ fn ours(octets: &[u8]) -> Outcome {
         Ok(text) => text,
         Err(error) => return Outcome::Refused(error.message),
     };
-    let (nodes, found) = yaml::parse(Source { path, text: &text });
+    let (nodes, found) = yaml::parse(SourceText { path, text: &text });
     if has_error(&found) {
         let all: Vec<String> = found.iter().map(ToString::to_string).collect();
         return Outcome::Refused(all.join("; "));

@@ -8,11 +8,11 @@ use crate::support::{
     have,
 };
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     name::Name,
-    serve::{Limits, RateLimit, Serving, Sockets},
+    serve::{RateLimit, ServeLimits, Serving, Sockets},
     wire::{
-        cookie::{Cookies, Secret, Shown},
+        cookie::{Cookies, Secret, ShownCookie},
         rdata::{self, RecordType},
     },
     zone::{self, Delta, Publisher, Rrset, Snapshot, ZoneSpec},
@@ -113,7 +113,7 @@ fn the_table_of_ratios_is_as_measured() {
             what,
             [Some(&b""[..]), None].map(|options| {
                 let packet = query(asked, rtype, class, options);
-                let request = Request::new(Transport::Udp, 1232, 0);
+                let request = QueryContext::new(Transport::Udp, 1232, 0);
                 match answer(&packet, &snapshot, request, &mut out) {
                     Verdict::Reply(length) => (packet.len(), length),
                     other => panic!("{what}: {other:?}"),
@@ -126,7 +126,8 @@ fn the_table_of_ratios_is_as_measured() {
         "beyond `rateLimit` (TC)",
         [Some(&b""[..]), None].map(|options| {
             let packet = query("nginx.default.svc.cluster.local", 1, 1, options);
-            let length = headless_dns::dns::answer::slipped(&packet, Request::new(Transport::Udp, 1232, 0), &mut out);
+            let length =
+                headless_dns::dns::answer::slipped(&packet, QueryContext::new(Transport::Udp, 1232, 0), &mut out);
             (packet.len(), length)
         }),
     );
@@ -144,7 +145,7 @@ struct Scene {
 }
 
 fn serve(required: bool, limit: RateLimit) -> Scene {
-    let limits = Limits::default();
+    let limits = ServeLimits::default();
     let cookies = Cookies::new(vec![Secret::new([3; 16])], at_noon, required);
     let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits).unwrap();
     let sockets = sockets.with_cookies(Arc::new(cookies)).limiting(&limit);
@@ -201,7 +202,7 @@ fn good_cookie() -> [u8; 24] {
     let cookies = Cookies::new(vec![Secret::new([3; 16])], at_noon, false);
     let check = cookies.of("127.0.0.1".parse().unwrap());
     let good = check.answer(&[9; 8]).unwrap().cookie;
-    assert_eq!(check.answer(&good).unwrap().shown, Shown::Good);
+    assert_eq!(check.answer(&good).unwrap().shown, ShownCookie::Good);
     good
 }
 

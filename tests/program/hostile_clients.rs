@@ -9,7 +9,7 @@ use crate::support::{
 use crate::ways::encrypted::{self, Clients};
 use headless_dns::dns::{
     answer::Transport,
-    serve::{Encrypted, Limits, Serving, Sockets},
+    serve::{Encrypted, ServeLimits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},
 };
 use socket2::{Domain, Socket, Type};
@@ -43,15 +43,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        Scene::with(Limits {
+        Scene::with(ServeLimits {
             tcp_connections_per_source: PLACES,
             tcp_slow: Duration::from_millis(300),
             tcp_idle: Duration::from_millis(300),
-            ..Limits::default()
+            ..ServeLimits::default()
         })
     }
 
-    fn with(limits: Limits) -> Scene {
+    fn with(limits: ServeLimits) -> Scene {
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut sockets = Sockets::bind(&[free], &limits).unwrap();
         let plain = sockets.addresses()[0];
@@ -160,13 +160,13 @@ fn slow_and_silent_clients_hold_nobody_up() {
 fn half_messages_from_everywhere_keep_nobody_off() {
     const ALL: usize = 60;
     let patient = Duration::from_secs(60);
-    let limits = Limits {
+    let limits = ServeLimits {
         tcp_connections: ALL,
         tcp_connections_per_source: PLACES,
         tcp_slow: patient,
         tcp_idle: patient,
         tls_handshake: patient,
-        ..Limits::default()
+        ..ServeLimits::default()
     };
     let mut scene = Scene::with(limits);
     for (transport, beginning) in [

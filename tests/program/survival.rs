@@ -12,7 +12,7 @@ use crate::support::{
     skip, web, write,
 };
 use headless_dns::{
-    control::state::{FILE, Loaded, Store},
+    control::state::{FILE, LoadedState, Store},
     objects::object::{Kind, Object},
     program::{app::Server, settings::Settings},
 };
@@ -74,7 +74,7 @@ impl Home {
     }
 
     /// What is on disk; nobody else may have it open.
-    fn load(&self) -> Loaded {
+    fn load(&self) -> LoadedState {
         Store::open(&self.path("state")).unwrap().load().unwrap()
     }
 }
@@ -145,7 +145,7 @@ fn identity<'a>(object: &'a Value, places: &[&str]) -> Vec<&'a Value> {
 }
 
 /// What must hold of a store whenever the program was killed, and against an earlier one.
-fn compare(earlier: &Loaded, later: &Loaded, what: &str) {
+fn compare(earlier: &LoadedState, later: &LoadedState, what: &str) {
     if earlier.objects.is_empty() {
         return;
     }
@@ -176,7 +176,7 @@ fn compare(earlier: &Loaded, later: &Loaded, what: &str) {
 }
 
 /// What must hold within one store.
-fn check_store(loaded: &Loaded, what: &str) {
+fn check_store(loaded: &LoadedState, what: &str) {
     let versions = loaded.objects.iter().filter_map(|object| object.metadata().resource_version.as_ref()?.parse().ok());
     assert!(versions.max().unwrap_or(0) <= loaded.resource_version, "{what}: an object is ahead of the cluster");
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
@@ -189,7 +189,13 @@ fn check_store(loaded: &Loaded, what: &str) {
 }
 
 /// Pods that nobody had a reason to replace are the same in both stores. `revision` is the one that all pods are to have.
-fn no_pod_is_recreated(earlier: &Loaded, later: &Loaded, replicas: usize, revision: &str, what: &str) -> usize {
+fn no_pod_is_recreated(
+    earlier: &LoadedState,
+    later: &LoadedState,
+    replicas: usize,
+    revision: &str,
+    what: &str,
+) -> usize {
     let now = of_kind(&later.objects, Kind::Pod);
     let mut kept = 0;
     for (name, pod) in of_kind(&earlier.objects, Kind::Pod) {
@@ -254,7 +260,7 @@ fn killed_at_any_instant() {
     let mut random = fastrand::Rng::with_seed(seed);
     let home = Home::new();
     let (mut killed, mut kept, mut replicas, mut version) = (0, 0, 3_usize, 0);
-    let mut last = Loaded::default();
+    let mut last = LoadedState::default();
     while killed < kills {
         // The edits of one round: ordered creation, scale-down, rolling update, each with claims and slow stops.
         let mut running = (killed > 0).then(|| home.start());

@@ -8,8 +8,8 @@ pub mod encrypted;
 
 use encrypted::Clients;
 use headless_dns::dns::{
-    answer::{Request, Transport, Verdict, answer},
-    serve::{Encrypted, Limits, Serving, Sockets},
+    answer::{QueryContext, Transport, Verdict, answer},
+    serve::{Encrypted, ServeLimits, Serving, Sockets},
     zone::{self, Publisher, Snapshot},
 };
 use std::{
@@ -37,7 +37,7 @@ pub struct Reply {
 }
 
 /// Asks in this process, as over a transport.
-pub fn within(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> {
+pub fn within(snapshot: &Snapshot, packet: &[u8], request: QueryContext) -> Option<Vec<u8>> {
     // Filled, so that octets that were never written do not look like zeros.
     let mut out = vec![0x5a; if request.transport.is_stream() { 65_535 } else { usize::from(UDP_PAYLOAD) }];
     let (Verdict::Reply(length) | Verdict::Forward(length) | Verdict::Transfer(length)) =
@@ -61,7 +61,7 @@ pub fn all(snapshot: &Snapshot, packet: &[u8]) -> Vec<Reply> {
             "in process, HTTP/3",
         ][transport as usize],
         transport,
-        octets: within(snapshot, packet, Request::new(transport, UDP_PAYLOAD, 0)),
+        octets: within(snapshot, packet, QueryContext::new(transport, UDP_PAYLOAD, 0)),
     });
     let mut server = server();
     server.publisher.publish(snapshot.clone());
@@ -88,7 +88,7 @@ struct Server {
 
 fn server() -> MutexGuard<'static, Server> {
     static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| {
-        let limits = Limits::default();
+        let limits = ServeLimits::default();
         let free: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
         let mut sockets = Sockets::bind(&[free], &limits).expect("a socket");
         let address = sockets.addresses()[0];

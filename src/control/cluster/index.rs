@@ -18,7 +18,7 @@ type LabelPair = (String, String, String);
 
 /// All indexes, kept by [`Index::update`].
 #[derive(Debug, Default)]
-pub struct Index {
+pub struct ClusterIndex {
     uids: HashMap<String, ObjectKey>,
     dependents: HashMap<String, BTreeSet<ObjectKey>>,
     orphans: BTreeSet<ObjectKey>,
@@ -44,7 +44,7 @@ fn put<K: std::hash::Hash + Eq, V: Ord>(sets: &mut HashMap<K, BTreeSet<V>>, at: 
     }
 }
 
-impl Index {
+impl ClusterIndex {
     /// An object changed, came (`before` is `None`) or went (`after` is `None`).
     pub fn update(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
         let metadata = (before.map(Object::metadata), after.map(Object::metadata));

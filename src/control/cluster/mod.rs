@@ -13,7 +13,7 @@ pub use store_error::StoreError;
 
 use crate::objects::object::{Kind, Object, ObjectKey, pod::has_ended, selector};
 use identity::Identities;
-use index::Index;
+use index::ClusterIndex;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
@@ -62,7 +62,7 @@ pub enum Deleted {
 #[derive(Debug)]
 pub struct Cluster {
     objects: BTreeMap<ObjectKey, Object>,
-    index: Index,
+    index: ClusterIndex,
     log: Vec<Change>,
     resource_version: u64,
     identities: Identities,
@@ -105,7 +105,7 @@ impl Cluster {
     pub fn new(seed: u64) -> Cluster {
         Cluster {
             objects: BTreeMap::new(),
-            index: Index::default(),
+            index: ClusterIndex::default(),
             log: Vec::new(),
             resource_version: 0,
             identities: Identities::new(seed),

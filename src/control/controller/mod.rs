@@ -31,7 +31,7 @@ pub use crate::objects::object::ORIGIN;
 pub use manifests::CASCADE;
 pub use pod::NODE;
 pub use shared::WorkCounters;
-pub use write::{Part, Preconditions, Write, WriteError, Written};
+pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
 
 use crate::{
     control::{
@@ -49,7 +49,7 @@ use garbage::GarbageCollector;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
-use manifests::{Manifests, Report};
+use manifests::{LoadReport, ManifestController};
 use missing_names::MissingNames;
 use namespace::{NamespaceController, create_system_namespaces};
 use pod::PodController;
@@ -166,7 +166,7 @@ pub struct ControllerSettings {
 pub struct Controller<R> {
     context: Context,
     registry: Registry,
-    manifests: Manifests,
+    manifests: ManifestController,
     records: Records,
     missing_names: MissingNames,
     // The controllers: what each remembers is its own.
@@ -196,7 +196,7 @@ impl<R: PodRuntime> Controller<R> {
                 addresses: ServiceAddresses::new(&settings.service_cidrs),
                 max_unavailable: settings.max_unavailable,
             },
-            manifests: Manifests::default(),
+            manifests: ManifestController::default(),
             records: Records::new(settings.records),
             missing_names: MissingNames::default(),
             garbage: GarbageCollector,
@@ -302,7 +302,7 @@ impl<R: PodRuntime> Controller<R> {
         let timers = [queue.next_due(), self.pods.next_due(), recorder.next_due(), self.volumes.next_due()];
         self.loaded |= quiet && self.manifests.is_loaded();
         self.distributed = 0;
-        let Report { mut refusals, warnings, applied } = self.manifests.take_report();
+        let LoadReport { mut refusals, warnings, applied } = self.manifests.take_report();
         refusals.append(&mut self.refusals);
         for refusal in &mut refusals {
             refusal.stands = cluster.get(&refusal.key).is_some();

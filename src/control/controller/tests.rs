@@ -28,7 +28,7 @@ use std::{
 };
 
 type Published = BTreeMap<(Vec<u8>, RecordType), Rrset>;
-type Notes = BTreeMap<Name, Arc<crate::dns::zone::Note>>;
+type Notes = BTreeMap<Name, Arc<crate::dns::zone::NameNote>>;
 
 /// A control plane, its clock, and what it has published and stored so far.
 struct World {

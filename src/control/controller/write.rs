@@ -80,7 +80,7 @@ pub struct Preconditions {
 
 /// What came of a write.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Written {
+pub struct WriteResult {
     /// The object as it is now; of one that is gone, as it was last.
     pub object: Object,
     /// Whether it is gone.
@@ -122,7 +122,7 @@ impl From<StoreError> for WriteError {
 impl<R: PodRuntime> Controller<R> {
     /// Carries out a client's write, or with `dry_run` only finds out what would come of it. Like an event it is
     /// visible outside after the turn.
-    pub fn write(&mut self, write: Write, dry_run: bool, now: Timestamp) -> Result<Written, WriteError> {
+    pub fn write(&mut self, write: Write, dry_run: bool, now: Timestamp) -> Result<WriteResult, WriteError> {
         self.begin(now);
         self.distribute();
         let before = self.context.cluster.resource_version();
@@ -148,7 +148,7 @@ impl<R: PodRuntime> Controller<R> {
         outcome
     }
 
-    fn write_now(&mut self, write: Write) -> Result<Written, WriteError> {
+    fn write_now(&mut self, write: Write) -> Result<WriteResult, WriteError> {
         let (key, gone) = match write {
             Write::Create { object, with_namespace } => (self.create_new(object, with_namespace)?, None),
             Write::Update { mut object, part, mut expected } => {
@@ -185,11 +185,11 @@ impl<R: PodRuntime> Controller<R> {
             }
         };
         match (self.context.cluster.get(&key), gone) {
-            (Some(object), _) => Ok(Written { object: object.clone(), gone: false }),
+            (Some(object), _) => Ok(WriteResult { object: object.clone(), gone: false }),
             (None, Some(mut object)) => {
                 // That it went is a change, too, by which clients see that their write was one.
                 object.metadata_mut().resource_version = Some(self.context.cluster.resource_version().to_string());
-                Ok(Written { object, gone: true })
+                Ok(WriteResult { object, gone: true })
             }
             (None, None) => Err(WriteError::NotFound(key)),
         }

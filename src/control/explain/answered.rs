@@ -1,7 +1,7 @@
 //! The answer as a client gets it: the production function's own octets, read back.
 
 use crate::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     name::Name,
     wire::{MESSAGE_MAX, rdata::RecordType},
     zone::Snapshot,
@@ -20,7 +20,7 @@ const PAYLOAD: u16 = 1232;
 /// What DNS says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct DnsAnswer {
     /// `NOERROR`, `NXDOMAIN`, …
     pub code: String,
     /// Whether there are records of the type (aliases alone are none).
@@ -33,19 +33,19 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negative_ttl: Option<u32>,
     /// Extended DNS errors (RFC 8914).
-    pub extended_errors: Vec<ExtendedError>,
+    pub extended_errors: Vec<ReceivedExtendedError>,
 }
 
 /// One extended DNS error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtendedError {
+pub struct ReceivedExtendedError {
     /// INFO-CODE.
     pub code: u16,
     /// EXTRA-TEXT; may be empty.
     pub text: String,
 }
 
-impl Answer {
+impl DnsAnswer {
     /// In a word or two.
     pub(super) fn outcome(&self) -> String {
         match (self.code.as_str(), self.records.len(), self.resolves) {
@@ -58,8 +58,8 @@ impl Answer {
         }
     }
 
-    fn silence() -> Answer {
-        Answer {
+    fn silence() -> DnsAnswer {
+        DnsAnswer {
             code: "no answer".to_owned(),
             resolves: false,
             forwarded: false,
@@ -80,17 +80,17 @@ pub(super) struct Asking<'a> {
 
 impl Asking<'_> {
     /// Asks over a stream, with EDNS and for recursion, as `dig +tcp` does.
-    pub(super) fn ask(&self, name: &Name) -> Answer {
+    pub(super) fn ask(&self, name: &Name) -> DnsAnswer {
         let packet = query(name, self.rtype);
         let mut out = vec![0; MESSAGE_MAX];
-        let request = Request { forwarding: self.forwarding, ..Request::new(Transport::Tcp, PAYLOAD, 0) };
+        let request = QueryContext { forwarding: self.forwarding, ..QueryContext::new(Transport::Tcp, PAYLOAD, 0) };
         let (length, forwarded) = match answer(&packet, self.snapshot, request, &mut out) {
             Verdict::Forward(length) => (length, true),
             Verdict::Reply(length) | Verdict::Transfer(length) => (length, false),
-            Verdict::Drop | Verdict::Signed => return Answer::silence(),
+            Verdict::Drop | Verdict::Signed => return DnsAnswer::silence(),
         };
         let message = out.get(..length).and_then(|octets| Message::from_vec(octets).ok());
-        message.map_or_else(Answer::silence, |message| read(&message, self.rtype, forwarded))
+        message.map_or_else(DnsAnswer::silence, |message| read(&message, self.rtype, forwarded))
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn query(name: &Name, rtype: RecordType) -> Vec<u8> {
     packet
 }
 
-fn read(message: &Message, rtype: RecordType, forwarded: bool) -> Answer {
+fn read(message: &Message, rtype: RecordType, forwarded: bool) -> DnsAnswer {
     let wanted = |record: &&Record| {
         let present = u16::from(record.record_type());
         present == rtype.0 || rtype == RecordType::ANY
@@ -114,7 +114,7 @@ fn read(message: &Message, rtype: RecordType, forwarded: bool) -> Answer {
     let soa = message.authorities.iter().find(|record| u16::from(record.record_type()) == RecordType::SOA.0);
     let positive = message.metadata.response_code == ResponseCode::NoError;
     let resolves = positive && message.answers.iter().filter(wanted).count() > 0;
-    Answer {
+    DnsAnswer {
         code: mnemonic(message.metadata.response_code),
         resolves,
         forwarded,
@@ -151,14 +151,14 @@ fn presented(record: &Record) -> String {
     format!("{} {} {} {data}", record.name.to_ascii(), record.ttl, record.record_type())
 }
 
-fn extended_errors(edns: &Edns) -> Vec<ExtendedError> {
+fn extended_errors(edns: &Edns) -> Vec<ReceivedExtendedError> {
     let options = edns.options().get_all(EdnsCode::from(EXTENDED_ERROR));
     let octets = options.into_iter().filter_map(|option| Vec::<u8>::try_from(option).ok());
     octets
         .filter_map(|octets| {
             let (code, text) = octets.split_first_chunk::<2>()?;
             let text = String::from_utf8_lossy(text).trim_end_matches('\0').to_owned();
-            Some(ExtendedError { code: u16::from_be_bytes(*code), text })
+            Some(ReceivedExtendedError { code: u16::from_be_bytes(*code), text })
         })
         .collect()
 }

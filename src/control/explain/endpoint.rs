@@ -1,6 +1,6 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{Level, SLICES, service, walk::Walk};
+use super::{SLICES, Stage, service, walk::Walk};
 use crate::{
     control::{
         cluster::Cluster,
@@ -21,7 +21,7 @@ const LISTED: usize = 5;
 
 /// The endpoints of a Service, counted.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct EndpointCount {
     pub slices: usize,
     /// Endpoints that are answered for.
     pub shown: usize,
@@ -34,9 +34,9 @@ pub(super) struct Tally {
     pub astray_count: usize,
 }
 
-impl Tally {
-    pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> Tally {
-        let mut tally = Tally::default();
+impl EndpointCount {
+    pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> EndpointCount {
+        let mut tally = EndpointCount::default();
         let unready_too = service::publishes_unready(service);
         for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SLICES) {
             tally.slices += 1;
@@ -77,7 +77,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for EndpointCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = |count: usize, one: &'static str, many: &'static str| if count == 1 { one } else { many };
         let (all, slices) = (self.all(), self.slices);
@@ -154,12 +154,12 @@ impl Walk<'_> {
     /// `<hostname>.<service>.<namespace>.svc`.
     pub(super) fn endpoint_name(&mut self, name: &Name, place: &ServiceName, hostname: &str) {
         self.ok(
-            Level::Name,
+            Stage::Name,
             format!("{hostname}, an endpoint of Service {} in namespace {}", place.service, place.namespace),
         );
         let Some(service) = self.service(place, &format!("{hostname}.")) else { return };
         if service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("ExternalName")) {
-            self.fail(Level::Service, "an ExternalName Service is an alias: there are no names below it");
+            self.fail(Stage::Service, "an ExternalName Service is an alias: there are no names below it");
             return self.advise(format!("ask for {place}"));
         }
         let set = self.set_of_pod(&place.namespace, hostname);
@@ -187,7 +187,7 @@ impl Walk<'_> {
     /// What stands at an endpoint's name, when everything up to there has been told.
     fn endpoint_records(&mut self, name: &Name, service: &Service) {
         if self.has_records(name) {
-            return self.ok(Level::Records, format!("{} is there", self.rtype));
+            return self.ok(Stage::Records, format!("{} is there", self.rtype));
         }
         if self.steps.iter().any(|step| step.status == super::Status::Fail) {
             return;
@@ -228,7 +228,7 @@ impl Walk<'_> {
             let has =
                 labels.get(key).map_or_else(|| "has no such label".to_owned(), |other| format!("has {key}={other}"));
             self.fail(
-                Level::Service,
+                Stage::Service,
                 format!("the selector of Service {} asks for {key}={value}, and pod {name} {has}", place.service),
             );
             return self.selector_advice(&service, place);
@@ -252,11 +252,11 @@ impl Walk<'_> {
         match slice.and_then(|slice| Some((slice, slice.endpoints.iter().flatten().find(is_pod)?))) {
             Some((slice, endpoint)) => self.endpoint(&service, slice, endpoint, place),
             None if selector.is_empty() => {
-                self.fail(Level::Endpoint, "the Service has no selector, so no pod becomes one of its endpoints");
+                self.fail(Stage::Endpoint, "the Service has no selector, so no pod becomes one of its endpoints");
                 self.selector_missing(place);
             }
             None => {
-                self.fail(Level::Endpoint, "it is in no slice: a pod without address, or one that has ended, is not")
+                self.fail(Stage::Endpoint, "it is in no slice: a pod without address, or one that has ended, is not")
             }
         }
     }
@@ -276,7 +276,7 @@ impl Walk<'_> {
             Some(subdomain) if subdomain == place.service && !hostname.is_empty() => true,
             Some(subdomain) if !hostname.is_empty() => {
                 self.fail(
-                    Level::Pod,
+                    Stage::Pod,
                     format!(
                         "its subdomain is {subdomain}, so its own name lies below {subdomain} and not below {}",
                         place.service
@@ -291,7 +291,7 @@ impl Walk<'_> {
             }
             _ => {
                 self.fail(
-                    Level::Pod,
+                    Stage::Pod,
                     "it has no hostname and subdomain of its own, so its only name is its address with dashes",
                 );
                 let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
@@ -314,21 +314,21 @@ impl Walk<'_> {
         );
         let terminating = endpoint.conditions.as_ref().and_then(|conditions| conditions.terminating) == Some(true);
         match (is_ready(endpoint), service::publishes_unready(service)) {
-            (true, _) => self.ok(Level::Endpoint, text),
+            (true, _) => self.ok(Stage::Endpoint, text),
             (false, true) => {
-                self.warn(Level::Endpoint, format!("{text}; answered for, because of publishNotReadyAddresses"))
+                self.warn(Stage::Endpoint, format!("{text}; answered for, because of publishNotReadyAddresses"))
             }
             (false, false) if terminating => {
-                self.fail(Level::Endpoint, format!("{text}; an address leaves DNS when its pod's deletion begins"));
+                self.fail(Stage::Endpoint, format!("{text}; an address leaves DNS when its pod's deletion begins"));
                 self.advise("wait for the pod that takes its place: the same name will have the new address");
             }
             (false, false) => {
-                self.fail(Level::Endpoint, format!("{text}; only ready endpoints are answered for"));
+                self.fail(Stage::Endpoint, format!("{text}; only ready endpoints are answered for"));
                 self.advise_publishing(place);
             }
         }
         if let Some(astray) = astray(self.cluster, &place.namespace, endpoint) {
-            self.warn(Level::Endpoint, astray);
+            self.warn(Stage::Endpoint, astray);
             self.advise_correcting(service, place);
         }
     }
@@ -350,7 +350,7 @@ impl Walk<'_> {
     /// Neither pod nor endpoint nor set.
     fn nothing_like(&mut self, service: &Service, place: &ServiceName, hostname: &str) {
         self.fail(
-            Level::Pod,
+            Stage::Pod,
             format!("there is no pod {hostname} in namespace {}, and no StatefulSet makes one", place.namespace),
         );
         let base = format!("{place}");
@@ -365,7 +365,7 @@ impl Walk<'_> {
                 self.propose([format!("{pod}.{base}")]);
             }
         }
-        let tally = Tally::of(self.cluster, service, place);
+        let tally = EndpointCount::of(self.cluster, service, place);
         let nearest = nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
         self.propose(nearest.map(|name| format!("{name}.{base}")));
         match tally.names.as_slice() {

@@ -6,19 +6,19 @@
 
 mod answered;
 mod endpoint;
-mod near;
 mod pod;
 mod reverse;
 mod search;
 mod service;
-mod set;
-mod statics;
+mod statefulset;
+mod static_zones;
+mod suggestions;
 #[cfg(test)]
 mod tests;
 mod text;
 mod walk;
 
-pub use answered::{Answer, ExtendedError};
+pub use answered::{DnsAnswer, ReceivedExtendedError};
 pub use search::NDOTS;
 
 use crate::{
@@ -42,7 +42,7 @@ pub const NAME_TEXT_MAX: usize = 4 * crate::dns::name::NAME_MAX;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct ExplainQuestion {
     /// The name as a person types it: short, full, or an address.
     pub name: String,
     /// The record type; `None` takes PTR for addresses, SRV for `_port._proto…` and A for the rest.
@@ -53,7 +53,7 @@ pub struct Question {
 
 /// What an explanation must know of the server besides objects and records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct ServerFacts {
     /// The cluster's domains; the first is that of the search list.
     pub domains: Vec<Name>,
     /// Whether names outside our zones are asked for elsewhere.
@@ -77,9 +77,9 @@ pub enum QuestionError {
     Type(String),
 }
 
-impl Question {
+impl ExplainQuestion {
     /// From what was typed.
-    pub fn new(name: &str, record_type: Option<&str>, namespace: &str) -> Result<Question, QuestionError> {
+    pub fn new(name: &str, record_type: Option<&str>, namespace: &str) -> Result<ExplainQuestion, QuestionError> {
         let parse = |text: &str| match RecordType::parse(text) {
             Some(known) => Ok(known),
             None if text.eq_ignore_ascii_case("ANY") => Ok(RecordType::ANY),
@@ -91,7 +91,7 @@ impl Question {
         if !is_host_label(namespace) {
             return Err(QuestionError::Namespace(namespace.chars().take(64).collect()));
         }
-        Ok(Question {
+        Ok(ExplainQuestion {
             name: name.to_owned(),
             record_type: record_type.map(parse).transpose()?,
             namespace: namespace.to_ascii_lowercase(),
@@ -123,9 +123,9 @@ pub struct Explanation {
     /// The full name that is explained.
     pub name: String,
     /// From the zone down to the claims.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StageResult>,
     /// What DNS says.
-    pub answer: Answer,
+    pub answer: DnsAnswer,
     /// What can be done.
     pub advice: Vec<String>,
     /// Names that exist and are written like this one.
@@ -145,11 +145,11 @@ pub struct Try {
 /// One stage of the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Step {
+pub struct StageResult {
     /// How it is.
     pub status: Status,
     /// Which stage.
-    pub level: Level,
+    pub level: Stage,
     /// What is so.
     pub text: String,
 }
@@ -169,7 +169,7 @@ pub enum Status {
 /// The stages, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Level {
+pub enum Stage {
     /// Which zone answers.
     Zone,
     /// What a name of this form means.
@@ -206,8 +206,8 @@ impl Explanation {
 /// # Errors
 /// If the name is no domain name.
 pub fn explain(
-    question: &Question,
-    surroundings: &Surroundings,
+    question: &ExplainQuestion,
+    surroundings: &ServerFacts,
     cluster: &Cluster,
     snapshot: &Snapshot,
 ) -> Result<Explanation, QuestionError> {

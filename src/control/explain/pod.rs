@@ -1,6 +1,6 @@
 //! Pods: phase, readiness, deletion; their claims and volumes.
 
-use super::{Level, walk::Walk};
+use super::{Stage, walk::Walk};
 use crate::{
     control::cluster::claims_of,
     objects::object::{
@@ -79,10 +79,10 @@ impl Walk<'_> {
     pub(super) fn pod(&mut self, pod: &Pod) {
         let text = described(pod);
         if pod.metadata.deletion_timestamp.is_none() && is_ready(pod) && phase(pod) == Some("Running") {
-            return self.ok(Level::Pod, text);
+            return self.ok(Stage::Pod, text);
         }
         let (namespace, name) = place(&pod.metadata);
-        self.warn(Level::Pod, text);
+        self.warn(Stage::Pod, text);
         match phase(pod) {
             _ if pod.metadata.deletion_timestamp.is_some() => {}
             Some("Failed" | "Succeeded") => {
@@ -105,7 +105,7 @@ impl Walk<'_> {
             match self.cluster.claim(namespace, &name).map(Arc::clone) {
                 Some(claim) => self.claim(&claim),
                 None => {
-                    self.fail(Level::Claim, format!("{namespace}/{name} does not exist, and the pod waits for it"));
+                    self.fail(Stage::Claim, format!("{namespace}/{name} does not exist, and the pod waits for it"));
                     self.advise(format!("declare PersistentVolumeClaim {namespace}/{name}"));
                 }
             }
@@ -126,14 +126,14 @@ impl Walk<'_> {
             let missing = self.cluster.volume("", &volume).is_none();
             let text = format!("{namespace}/{name}: Bound to volume {volume}, {class}");
             return if missing {
-                self.warn(Level::Claim, format!("{text}; the volume is gone"))
+                self.warn(Stage::Claim, format!("{text}; the volume is gone"))
             } else {
-                self.ok(Level::Claim, text)
+                self.ok(Stage::Claim, text)
             };
         }
         let told = self.last_warning("PersistentVolumeClaim", namespace, name);
         let why = told.unwrap_or_else(|| "no volume fits, and no class makes one".to_owned());
-        self.fail(Level::Claim, format!("{namespace}/{name}: {phase}, {class}; {why}"));
+        self.fail(Stage::Claim, format!("{namespace}/{name}: {phase}, {class}; {why}"));
         match spec.storage_class_name.as_deref().filter(|class| !class.is_empty()) {
             Some(class) if self.cluster.storage_class("", class).is_none() => self.advise(format!(
                 "declare StorageClass {class}, or leave storageClassName out of the claim for the default class"

@@ -1,12 +1,12 @@
 //! The way back: from an address to the pod or Service that has it.
 
-use super::{LOOKED_AT, Level, walk::Walk};
+use super::{LOOKED_AT, Stage, walk::Walk};
 use crate::{
-    control::records::name_schema::{Form, ServiceName, address_label, address_of_label},
+    control::records::name_schema::{NameForm, ServiceName, address_label, address_of_label},
     dns::{
         name::Name,
         wire::rdata::RecordType,
-        zone::{Found, Zone},
+        zone::{NameLookup, Zone},
     },
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -15,7 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 impl Walk<'_> {
     /// A complete reverse name.
     pub(super) fn reverse(&mut self, name: &Name, address: IpAddr) {
-        self.ok(Level::Name, format!("the reverse name of {address}"));
+        self.ok(Stage::Name, format!("the reverse name of {address}"));
         let pointers = self.snapshot.lookup(name, RecordType::PTR);
         let targets: Vec<Name> =
             pointers.iter().flat_map(|set| set.rdata()).filter_map(|rdata| Name::from_wire(rdata).ok()).collect();
@@ -23,19 +23,20 @@ impl Walk<'_> {
             return self.nobody_named(address);
         }
         let shown: Vec<String> = targets.iter().map(Name::to_string).collect();
-        self.ok(Level::Records, format!("PTR to {}", shown.join(", ")));
+        self.ok(Stage::Records, format!("PTR to {}", shown.join(", ")));
         if self.rtype != RecordType::PTR && self.rtype != RecordType::ANY {
-            self.fail(Level::Records, format!("there is no {} here, but PTR", self.rtype));
+            self.fail(Stage::Records, format!("there is no {} here, but PTR", self.rtype));
         }
         let (rtype, domains) = (self.rtype, &self.surroundings.domains);
-        let Some((target, form)) = targets.first().map(|target| (target.clone(), Form::parse(target, domains))) else {
+        let Some((target, form)) = targets.first().map(|target| (target.clone(), NameForm::parse(target, domains)))
+        else {
             return;
         };
         // The way there is told as for the name itself.
         self.rtype = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
         match form {
-            Form::Service(place) => self.service_name(&target, &place),
-            Form::Endpoint(place, hostname) => self.endpoint_name(&target, &place, &hostname),
+            NameForm::Service(place) => self.service_name(&target, &place),
+            NameForm::Endpoint(place, hostname) => self.endpoint_name(&target, &place, &hostname),
             _ => {}
         }
         self.rtype = rtype;
@@ -61,18 +62,18 @@ impl Walk<'_> {
         };
         if let Some(service) = self.cluster.services().take(LOOKED_AT * 10).find(has) {
             let name = service.metadata.name.as_deref().unwrap_or_default();
-            return self.fail(Level::Service, format!("Service {name} has the address, and no record says so yet"));
+            return self.fail(Stage::Service, format!("Service {name} has the address, and no record says so yet"));
         }
-        self.fail(Level::Pod, format!("no pod and no Service here has the address {address}"));
+        self.fail(Stage::Pod, format!("no pod and no Service here has the address {address}"));
         self.advise("addresses change when pods are recreated: ask for the pod's name instead");
     }
 
     fn pod_without_name(&mut self, pod: &Pod, address: IpAddr) {
         let (namespace, name) = super::pod::place(&pod.metadata);
-        self.ok(Level::Pod, format!("{namespace}/{name} has the address {address}"));
+        self.ok(Stage::Pod, format!("{namespace}/{name} has the address {address}"));
         let services = self.cluster.services_of_labels(namespace, pod.metadata.labels.as_ref());
         if services.is_empty() {
-            self.fail(Level::Service, "no Service selects the pod, so it has no name, and its address none either");
+            self.fail(Stage::Service, "no Service selects the pod, so it has no name, and its address none either");
             return self.advise("declare a headless Service that selects the pod's labels");
         }
         let is_headless = |service: &&String| {
@@ -81,7 +82,7 @@ impl Walk<'_> {
         };
         let Some(governing) = services.iter().find(is_headless) else {
             self.fail(
-                Level::Service,
+                Stage::Service,
                 format!(
                     "only Services with an address of their own select the pod ({}): such give pods no name",
                     services.join(", ")
@@ -96,8 +97,8 @@ impl Walk<'_> {
 
     /// `10-1-2-3.<namespace>.pod.<domain>`.
     pub(super) fn pod_address(&mut self, zone: &Zone, name: &Name, address: &str, namespace: &str) {
-        self.ok(Level::Name, format!("an address as a name, in namespace {namespace}"));
-        if matches!(zone.find(name.as_wire()), Found::Node(_) | Found::Wildcard(_)) {
+        self.ok(Stage::Name, format!("an address as a name, in namespace {namespace}"));
+        if matches!(zone.find(name.as_wire()), NameLookup::Node(_) | NameLookup::Wildcard(_)) {
             return self.types_at(zone, name);
         }
         if !self.namespace(namespace, None) {
@@ -106,17 +107,17 @@ impl Walk<'_> {
         match address_of_label(address) {
             Some(written) if address_label(written) != address => {
                 let label = address_label(written);
-                self.fail(Level::Name, format!("the name of the address {written} is written {label}"));
+                self.fail(Stage::Name, format!("the name of the address {written} is written {label}"));
                 self.propose(name.parent().map(|above| format!("{label}.{above}")));
             }
             Some(address) => {
                 self.fail(
-                    Level::Records,
+                    Stage::Records,
                     format!("no pod of namespace {namespace} is answered for by its address {address}"),
                 );
             }
             None => {
-                self.fail(Level::Name, format!("`{address}` is no address with dashes, such as 10-244-0-3"));
+                self.fail(Stage::Name, format!("`{address}` is no address with dashes, such as 10-244-0-3"));
             }
         }
         self.advise("ask for <pod>.<service>.<namespace>.svc instead: that name stays when the address changes");

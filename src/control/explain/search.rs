@@ -1,6 +1,6 @@
 //! Which names a resolver tries for the one that was typed: the search list that a kubelet writes for a pod.
 
-use super::{Answer, Question, QuestionError, Surroundings, Try, answered::Asking};
+use super::{DnsAnswer, ExplainQuestion, QuestionError, ServerFacts, Try, answered::Asking};
 use crate::{
     control::records::name_schema::{FixedName, namespace_name},
     dns::{name::Name, wire::rdata::RecordType},
@@ -12,8 +12,8 @@ pub const NDOTS: usize = 5;
 /// The tries up to the first that is answered with records, and the names they are of. A name that has become too long
 /// is not sent.
 pub(super) fn search(
-    question: &Question,
-    surroundings: &Surroundings,
+    question: &ExplainQuestion,
+    surroundings: &ServerFacts,
     asking: &Asking<'_>,
 ) -> Result<(Vec<Try>, Vec<Name>), QuestionError> {
     let typed = Name::parse(&question.name).map_err(|error| QuestionError::Name(question.name.clone(), error))?;
@@ -44,7 +44,7 @@ pub(super) fn search(
 
 /// The full names in the order in which they are sent: with a final dot the name alone; with fewer than [`NDOTS`] dots
 /// below each suffix first, else last.
-pub(super) fn candidates(question: &Question, surroundings: &Surroundings, typed: &Name) -> Vec<Name> {
+pub(super) fn candidates(question: &ExplainQuestion, surroundings: &ServerFacts, typed: &Name) -> Vec<Name> {
     if is_absolute(&question.name) {
         return vec![typed.clone()];
     }
@@ -64,7 +64,7 @@ pub(super) fn candidates(question: &Question, surroundings: &Surroundings, typed
 }
 
 /// What typing the name otherwise would save.
-pub(super) fn advice(question: &Question, tries: &[Try], answer: &Answer) -> Option<String> {
+pub(super) fn advice(question: &ExplainQuestion, tries: &[Try], answer: &DnsAnswer) -> Option<String> {
     let sent = tries.len();
     let last = tries.last()?;
     (answer.resolves && sent > 1).then(|| {

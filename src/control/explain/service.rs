@@ -1,6 +1,6 @@
 //! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
 
-use super::{LOOKED_AT, Level, endpoint::Tally, walk::Walk};
+use super::{LOOKED_AT, Stage, endpoint::EndpointCount, walk::Walk};
 use crate::{
     control::records::name_schema::{ServiceName, underscored},
     dns::{name::Name, wire::rdata::RecordType},
@@ -70,12 +70,12 @@ impl Walk<'_> {
         if let Some(service) = self.cluster.service(&place.namespace, &place.service).map(Arc::clone) {
             let text = described(&service, place);
             match service.metadata.deletion_timestamp {
-                None => self.ok(Level::Service, text),
-                Some(_) => self.warn(Level::Service, format!("{text}; it is being deleted")),
+                None => self.ok(Stage::Service, text),
+                Some(_) => self.warn(Stage::Service, format!("{text}; it is being deleted")),
             }
             return Some(service);
         }
-        self.fail(Level::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
+        self.fail(Stage::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
         let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
         let nearest = nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
@@ -110,7 +110,7 @@ impl Walk<'_> {
 
     /// `<service>.<namespace>.svc`.
     pub(super) fn service_name(&mut self, name: &Name, place: &ServiceName) {
-        self.ok(Level::Name, format!("the name of Service {} in namespace {}", place.service, place.namespace));
+        self.ok(Stage::Name, format!("the name of Service {} in namespace {}", place.service, place.namespace));
         let Some(service) = self.service(place, "") else { return self.pod_named_like(place) };
         let spec = service.spec.clone().unwrap_or_default();
         if is_alias(&spec) {
@@ -120,12 +120,12 @@ impl Walk<'_> {
             return self.headless_name(name, &service, place);
         }
         self.warn(
-            Level::Service,
+            Stage::Service,
             "it is not headless: its name gives the Service's own address and not the pods' (pods still have names \
              of their own below it)",
         );
         if self.has_records(name) {
-            return self.ok(Level::Records, format!("{} of the Service's own address", self.rtype));
+            return self.ok(Stage::Records, format!("{} of the Service's own address", self.rtype));
         }
         self.no_such_family_or_type(name, &spec);
     }
@@ -144,12 +144,12 @@ impl Walk<'_> {
     fn external_name(&mut self, spec: &ServiceSpec) {
         let text = spec.external_name.as_deref().unwrap_or_default();
         if text.trim_end_matches('.').parse::<IpAddr>().is_ok() {
-            self.fail(Level::Alias, format!("externalName is the address {text}, and an alias leads to a name"));
+            self.fail(Stage::Alias, format!("externalName is the address {text}, and an alias leads to a name"));
             return self.advise("use a Service without selector and an EndpointSlice with the address instead");
         }
         match Name::parse(text) {
             Ok(target) => self.alias(&target),
-            Err(error) => self.fail(Level::Alias, format!("externalName `{text}` is no domain name: {error}")),
+            Err(error) => self.fail(Stage::Alias, format!("externalName `{text}` is no domain name: {error}")),
         }
     }
 
@@ -158,33 +158,33 @@ impl Walk<'_> {
         if let Some(set) = &governed {
             self.set(set, place, None);
         }
-        let tally = Tally::of(self.cluster, service, place);
+        let tally = EndpointCount::of(self.cluster, service, place);
         if self.has_records(name) {
             self.endpoints(service, place, &tally);
-            return self.ok(Level::Records, format!("{} of every endpoint that is answered for", self.rtype));
+            return self.ok(Stage::Records, format!("{} of every endpoint that is answered for", self.rtype));
         }
         let addresses = matches!(self.rtype, RecordType::A | RecordType::AAAA);
         if !addresses || tally.shown > 0 {
             self.endpoints(service, place, &tally);
             return self.no_such_family_or_type(name, &service.spec.clone().unwrap_or_default());
         }
-        self.fail(Level::Endpoint, tally.to_string());
+        self.fail(Stage::Endpoint, tally.to_string());
         self.why_no_endpoint(service, place, &tally);
     }
 
-    fn endpoints(&mut self, service: &Service, place: &ServiceName, tally: &Tally) {
+    fn endpoints(&mut self, service: &Service, place: &ServiceName, tally: &EndpointCount) {
         match tally.hidden.is_empty() {
-            true => self.ok(Level::Endpoint, tally.to_string()),
-            false => self.warn(Level::Endpoint, format!("{tally}; left out: {}", tally.hidden_text())),
+            true => self.ok(Stage::Endpoint, tally.to_string()),
+            false => self.warn(Stage::Endpoint, format!("{tally}; left out: {}", tally.hidden_text())),
         }
         if tally.astray_count > 0 {
-            self.warn(Level::Endpoint, tally.astray_text());
+            self.warn(Stage::Endpoint, tally.astray_text());
             self.advise_correcting(service, place);
         }
     }
 
     /// No endpoint of a Service is answered for: because of its selector, or because of each of its pods.
-    fn why_no_endpoint(&mut self, service: &Service, place: &ServiceName, tally: &Tally) {
+    fn why_no_endpoint(&mut self, service: &Service, place: &ServiceName, tally: &EndpointCount) {
         if service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_none_or(|selector| selector.is_empty()) {
             if tally.all() == 0 {
                 self.advise(format!(
@@ -197,7 +197,7 @@ impl Walk<'_> {
         }
         let pods = self.cluster.pods_of_service(service);
         if pods.is_empty() {
-            self.fail(Level::Pod, "no pod has the labels that the Service selects");
+            self.fail(Stage::Pod, "no pod has the labels that the Service selects");
             return self.selector_advice(service, place);
         }
         let count = pods.len();
@@ -207,7 +207,7 @@ impl Walk<'_> {
             self.claims(pod);
         }
         if count > TOLD {
-            self.warn(Level::Pod, format!("and {} more pods", count - TOLD));
+            self.warn(Stage::Pod, format!("and {} more pods", count - TOLD));
         }
         if !publishes_unready(service) {
             self.advise_publishing(place);
@@ -257,11 +257,11 @@ impl Walk<'_> {
             }
         };
         if self.snapshot.lookup(name, other).is_none() {
-            return self.fail(Level::Records, format!("no address stands at {name} yet"));
+            return self.fail(Stage::Records, format!("no address stands at {name} yet"));
         }
         let families = spec.ip_families.clone().unwrap_or_default();
         self.fail(
-            Level::Records,
+            Stage::Records,
             format!(
                 "there are {other} records only: the name exists, so {} gets an empty answer (NODATA) and never NXDOMAIN",
                 self.rtype
@@ -280,23 +280,23 @@ impl Walk<'_> {
     /// `_tcp.<service>.<namespace>.svc`, which never has records.
     pub(super) fn protocol_name(&mut self, name: &Name, place: &ServiceName, protocol: &str) {
         self.ok(
-            Level::Name,
+            Stage::Name,
             format!("the name above the {protocol} ports of Service {}: it has no records", place.service),
         );
         let Some(service) = self.service(place, &format!("_{protocol}.")) else { return };
         let ports = port_names(&service, protocol);
-        self.fail(Level::Records, format!("no record stands at {name}: those of ports lie below it"));
+        self.fail(Stage::Records, format!("no record stands at {name}: those of ports lie below it"));
         self.propose(ports.iter().map(|port| format!("_{port}.{name}")));
         self.advise("ask for _<port>._<protocol>.<service>, with the port's name");
     }
 
     /// `_<port>._<protocol>.<service>.<namespace>.svc`.
     pub(super) fn port_name(&mut self, name: &Name, place: &ServiceName, port: &str, protocol: &str) {
-        self.ok(Level::Name, format!("port {port} ({protocol}) of Service {}", place.service));
+        self.ok(Stage::Name, format!("port {port} ({protocol}) of Service {}", place.service));
         let Some(service) = self.service(place, &format!("_{port}._{protocol}.")) else { return };
         let spec = service.spec.clone().unwrap_or_default();
         if is_alias(&spec) {
-            return self.fail(Level::Port, "an ExternalName Service has no ports in DNS, whatever it declares");
+            return self.fail(Stage::Port, "an ExternalName Service has no ports in DNS, whatever it declares");
         }
         let named = |candidate: &k8s_openapi::api::core::v1::ServicePort| {
             candidate.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(port))
@@ -305,34 +305,34 @@ impl Walk<'_> {
         let declared = spec.ports.iter().flatten().find(|port| named(port));
         let selects = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
         match declared {
-            Some(declared) => self.ok(Level::Port, format!("{} is declared", port_text(declared))),
+            Some(declared) => self.ok(Stage::Port, format!("{} is declared", port_text(declared))),
             // Slices written by hand have ports of their own.
-            None if !selects && self.has_records(name) => self.ok(Level::Port, "a slice has the port"),
+            None if !selects && self.has_records(name) => self.ok(Stage::Port, "a slice has the port"),
             None => return self.port_missing(&service, place, port, protocol),
         }
         if self.has_records(name) {
             if is_headless(&service) {
-                let tally = Tally::of(self.cluster, &service, place);
+                let tally = EndpointCount::of(self.cluster, &service, place);
                 self.endpoints(&service, place, &tally);
             }
-            return self.ok(Level::Records, "SRV to every endpoint that is answered for, with the endpoint's port");
+            return self.ok(Stage::Records, "SRV to every endpoint that is answered for, with the endpoint's port");
         }
         if self.snapshot.exists(name) {
-            self.fail(Level::Records, format!("there is no {} here, but SRV", self.rtype));
+            self.fail(Stage::Records, format!("there is no {} here, but SRV", self.rtype));
             return self.advise("ask for SRV");
         }
         if !is_headless(&service) {
-            return self.fail(Level::Records, "the Service has no address yet, and SRV needs one to point at");
+            return self.fail(Stage::Records, "the Service has no address yet, and SRV needs one to point at");
         }
-        let tally = Tally::of(self.cluster, &service, place);
+        let tally = EndpointCount::of(self.cluster, &service, place);
         if tally.shown > 0 {
             self.fail(
-                Level::Endpoint,
+                Stage::Endpoint,
                 format!("{tally}, and none of them has this port: its targetPort is a name that their containers lack"),
             );
             return self.advise("name the port in the containers' ports as targetPort says, or write its number there");
         }
-        self.fail(Level::Endpoint, format!("{tally}: SRV records point at endpoints that are answered for"));
+        self.fail(Stage::Endpoint, format!("{tally}: SRV records point at endpoints that are answered for"));
         self.why_no_endpoint(&service, place, &tally);
     }
 
@@ -342,7 +342,7 @@ impl Walk<'_> {
         let all: Vec<String> = ports.iter().map(|port| port_text(port)).collect();
         if let Some(unnamed) = unnamed.first() {
             self.fail(
-                Level::Port,
+                Stage::Port,
                 format!("{} has no name, and only named ports have SRV records", port_text(unnamed)),
             );
             self.advise(format!(
@@ -350,10 +350,10 @@ impl Walk<'_> {
                 unnamed.port, place.namespace, place.service
             ));
         } else if all.is_empty() {
-            self.fail(Level::Port, "the Service declares no ports, and SRV records are those of named ports");
+            self.fail(Stage::Port, "the Service declares no ports, and SRV records are those of named ports");
             self.advise(format!("declare a port with `name: {port}` in Service {}/{}", place.namespace, place.service));
         } else {
-            self.fail(Level::Port, format!("no port is named {port} with {protocol}; there are {}", all.join(", ")));
+            self.fail(Stage::Port, format!("no port is named {port} with {protocol}; there are {}", all.join(", ")));
             self.advise(format!(
                 "ask for one of these, or name a port {port} in Service {}/{}",
                 place.namespace, place.service

@@ -10,7 +10,7 @@ use crate::{
         runtime::simulated::{Delays, Simulated, SimulationSettings},
     },
     dns::{
-        answer::{Request, Transport, Verdict, answer},
+        answer::{QueryContext, Transport, Verdict, answer},
         wire::MESSAGE_MAX,
         zone::{ZoneSpec, file::ZoneFiles},
     },
@@ -24,7 +24,7 @@ use std::time::Duration;
 struct World {
     controller: Controller<Simulated>,
     snapshot: Snapshot,
-    surroundings: Surroundings,
+    surroundings: ServerFacts,
     now: Timestamp,
 }
 
@@ -71,7 +71,7 @@ impl World {
         let mut world = World {
             controller: Controller::new(settings, runtime),
             snapshot: Snapshot::new(specs).with_static_zones(zones.unwrap()),
-            surroundings: Surroundings { domains: vec![name("cluster.local")], forwarding: false },
+            surroundings: ServerFacts { domains: vec![name("cluster.local")], forwarding: false },
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
         };
         for text in manifests {
@@ -99,7 +99,7 @@ impl World {
         self.now = end;
     }
 
-    fn explain(&self, question: &Question) -> Explanation {
+    fn explain(&self, question: &ExplainQuestion) -> Explanation {
         explain(question, &self.surroundings, self.controller.cluster(), &self.snapshot).unwrap()
     }
 }
@@ -113,11 +113,11 @@ fn decode(text: &str) -> Object {
 }
 
 /// A question as it is typed: name, type, `-n namespace`.
-fn question(typed: &str) -> Question {
+fn question(typed: &str) -> ExplainQuestion {
     let words: Vec<&str> = typed.split(' ').collect();
     let namespace = words.iter().position(|word| *word == "-n").map_or("default", |at| words[at + 1]);
     let record_type = words.get(1).filter(|word| **word != "-n");
-    Question::new(words[0], record_type.copied(), namespace).unwrap()
+    ExplainQuestion::new(words[0], record_type.copied(), namespace).unwrap()
 }
 
 /// One line of what is told, with single spaces.
@@ -612,13 +612,13 @@ fn questions_that_are_none() {
         ("a", None, "", "is no namespace"),
     ];
     for (name, record_type, namespace, expected) in rows {
-        let error = Question::new(name, *record_type, namespace).unwrap_err().to_string();
+        let error = ExplainQuestion::new(name, *record_type, namespace).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    assert_eq!(Question::new(&"a".repeat(2000), None, "default"), Err(QuestionError::Long));
+    assert_eq!(ExplainQuestion::new(&"a".repeat(2000), None, "default"), Err(QuestionError::Long));
     let world = World::new(&[]);
     for (name, expected) in [("a..b", "is no domain name"), ("", "is no domain name")] {
-        let question = Question::new(name, None, "default").unwrap();
+        let question = ExplainQuestion::new(name, None, "default").unwrap();
         let error = explain(&question, &world.surroundings, world.controller.cluster(), &world.snapshot).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -685,7 +685,7 @@ proptest! {
     ) {
         WORLD.with(|world| {
             let record_type = rtype.map(|number| format!("TYPE{number}"));
-            let question = Question::new(&typed, record_type.as_deref(), namespace).unwrap();
+            let question = ExplainQuestion::new(&typed, record_type.as_deref(), namespace).unwrap();
             let surroundings = &world.surroundings;
             let explained = explain(&question, surroundings, world.controller.cluster(), &world.snapshot);
             let Ok(explanation) = explained else {
@@ -695,7 +695,7 @@ proptest! {
             let _ = explanation.to_string();
             let mut out = vec![0; MESSAGE_MAX];
             let packet = answered::query(&name(&explanation.name), question.record_type());
-            let Verdict::Reply(length) = answer(&packet, &world.snapshot, Request::new(Transport::Tcp, 1232, 0), &mut out)
+            let Verdict::Reply(length) = answer(&packet, &world.snapshot, QueryContext::new(Transport::Tcp, 1232, 0), &mut out)
             else {
                 prop_assert_eq!(explanation.answer.code.as_str(), "no answer");
                 return Ok(());

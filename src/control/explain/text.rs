@@ -1,6 +1,6 @@
 //! An explanation as people read it.
 
-use super::{Explanation, Level, Status};
+use super::{Explanation, Stage, Status};
 use crate::text::escape::visible;
 use std::fmt::{self, Display};
 
@@ -9,21 +9,21 @@ const MARGIN: usize = 21;
 /// Columns of a line; a longer word stands alone.
 const WIDTH: usize = 118;
 
-impl Level {
+impl Stage {
     /// The word before a step.
     fn word(self) -> &'static str {
         match self {
-            Level::Zone => "zone",
-            Level::Name => "name",
-            Level::Namespace => "namespace",
-            Level::Service => "Service",
-            Level::Port => "port",
-            Level::StatefulSet => "StatefulSet",
-            Level::Pod => "pod",
-            Level::Claim => "claim",
-            Level::Endpoint => "endpoint",
-            Level::Alias => "alias",
-            Level::Records => "records",
+            Stage::Zone => "zone",
+            Stage::Name => "name",
+            Stage::Namespace => "namespace",
+            Stage::Service => "Service",
+            Stage::Port => "port",
+            Stage::StatefulSet => "StatefulSet",
+            Stage::Pod => "pod",
+            Stage::Claim => "claim",
+            Stage::Endpoint => "endpoint",
+            Stage::Alias => "alias",
+            Stage::Records => "records",
         }
     }
 }

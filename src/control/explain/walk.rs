@@ -1,16 +1,16 @@
 //! The walk itself: stage after stage, until one of them is where it ends.
 
-use super::{Answer, LOOKED_AT, Level, Status, Step, Surroundings, near};
+use super::{DnsAnswer, LOOKED_AT, ServerFacts, Stage, StageResult, Status, suggestions};
 use crate::{
     control::{
         cluster::Cluster,
-        records::name_schema::{FixedName, Form, ServiceName},
+        records::name_schema::{FixedName, NameForm, ServiceName},
     },
     dns::{
         answer::ALIASES_MAX,
         name::Name,
         wire::rdata::RecordType,
-        zone::{Found, Node, Snapshot, Zone},
+        zone::{NameLookup, Node, Snapshot, Zone},
     },
     objects::object::Kind,
     text::nearest::nearest,
@@ -24,9 +24,9 @@ const NEAR: usize = 3;
 pub(super) struct Walk<'a> {
     pub cluster: &'a Cluster,
     pub snapshot: &'a Snapshot,
-    pub surroundings: &'a Surroundings,
+    pub surroundings: &'a ServerFacts,
     pub rtype: RecordType,
-    pub steps: Vec<Step>,
+    pub steps: Vec<StageResult>,
     pub advice: Vec<String>,
     pub near: Vec<String>,
     /// Names of aliases that were followed.
@@ -37,7 +37,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         cluster: &'a Cluster,
         snapshot: &'a Snapshot,
-        surroundings: &'a Surroundings,
+        surroundings: &'a ServerFacts,
         rtype: RecordType,
     ) -> Walk<'a> {
         Walk {
@@ -52,16 +52,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn ok(&mut self, level: Level, text: impl Into<String>) {
-        self.steps.push(Step { status: Status::Ok, level, text: text.into() });
+    pub(super) fn ok(&mut self, level: Stage, text: impl Into<String>) {
+        self.steps.push(StageResult { status: Status::Ok, level, text: text.into() });
     }
 
-    pub(super) fn warn(&mut self, level: Level, text: impl Into<String>) {
-        self.steps.push(Step { status: Status::Warn, level, text: text.into() });
+    pub(super) fn warn(&mut self, level: Stage, text: impl Into<String>) {
+        self.steps.push(StageResult { status: Status::Warn, level, text: text.into() });
     }
 
-    pub(super) fn fail(&mut self, level: Level, text: impl Into<String>) {
-        self.steps.push(Step { status: Status::Fail, level, text: text.into() });
+    pub(super) fn fail(&mut self, level: Stage, text: impl Into<String>) {
+        self.steps.push(StageResult { status: Status::Fail, level, text: text.into() });
     }
 
     /// What can be done about it; each thing once.
@@ -94,9 +94,9 @@ impl<'a> Walk<'a> {
         if let Some(zone) = self.snapshot.zone_of(name.as_wire()) {
             let found = zone.find(name.as_wire());
             let here = match found {
-                Found::Node(node) => node.set(self.rtype).is_some() || node.set(RecordType::CNAME).is_some(),
-                Found::Wildcard(_) | Found::Cut(_) | Found::Dname(_) => true,
-                Found::Absent(_) => false,
+                NameLookup::Node(node) => node.set(self.rtype).is_some() || node.set(RecordType::CNAME).is_some(),
+                NameLookup::Wildcard(_) | NameLookup::Cut(_) | NameLookup::Dname(_) => true,
+                NameLookup::Absent(_) => false,
             };
             if here {
                 return 9;
@@ -108,8 +108,8 @@ impl<'a> Walk<'a> {
         let service = |namespace: &str, service: &str| self.cluster.service(namespace, service).is_some();
         let namespace = |namespace: &str| self.cluster.namespace("", namespace).is_some();
         let domains = &self.surroundings.domains;
-        match Form::parse(name, domains) {
-            Form::Endpoint(place, _) | Form::Port(place, ..) | Form::Protocol(place, _) => {
+        match NameForm::parse(name, domains) {
+            NameForm::Endpoint(place, _) | NameForm::Port(place, ..) | NameForm::Protocol(place, _) => {
                 match (service(&place.namespace, &place.service), namespace(&place.namespace)) {
                     (true, _) => 8,
                     (_, true) => 5,
@@ -117,16 +117,18 @@ impl<'a> Walk<'a> {
                     _ => 1,
                 }
             }
-            Form::Service(place) => match (service(&place.namespace, &place.service), namespace(&place.namespace)) {
-                (true, _) => 7,
-                (_, true) => 5,
-                _ if self.namespaces_of(&place.service).next().is_some() => 6,
-                _ => 1,
-            },
-            Form::Fixed(..) | Form::Reverse(_) => 6,
-            Form::Namespace(name, _) | Form::PodNamespace(name, _) if namespace(&name) => 6,
-            Form::PodAddress(..) | Form::Elsewhere => 2,
-            Form::Namespace(..) | Form::PodNamespace(..) | Form::Unknown => 1,
+            NameForm::Service(place) => {
+                match (service(&place.namespace, &place.service), namespace(&place.namespace)) {
+                    (true, _) => 7,
+                    (_, true) => 5,
+                    _ if self.namespaces_of(&place.service).next().is_some() => 6,
+                    _ => 1,
+                }
+            }
+            NameForm::Fixed(..) | NameForm::Reverse(_) => 6,
+            NameForm::Namespace(name, _) | NameForm::PodNamespace(name, _) if namespace(&name) => 6,
+            NameForm::PodAddress(..) | NameForm::Elsewhere => 2,
+            NameForm::Namespace(..) | NameForm::PodNamespace(..) | NameForm::Unknown => 1,
         }
     }
 
@@ -134,51 +136,51 @@ impl<'a> Walk<'a> {
     pub(super) fn name(&mut self, name: &Name) {
         let Some(zone) = self.snapshot.zone_of(name.as_wire()) else { return self.outside(name) };
         let serial = zone.serial();
-        let form = Form::parse(name, &self.surroundings.domains);
+        let form = NameForm::parse(name, &self.surroundings.domains);
         if !zone.is_fed() {
-            self.ok(Level::Zone, format!("{} is a static zone of this server, serial {serial}", zone.origin()));
+            self.ok(Stage::Zone, format!("{} is a static zone of this server, serial {serial}", zone.origin()));
             return self.static_name(zone, name);
         }
-        self.ok(Level::Zone, format!("{} is served here, serial {serial}", zone.origin()));
+        self.ok(Stage::Zone, format!("{} is served here, serial {serial}", zone.origin()));
         if !self.snapshot.is_synced() {
             self.warn(
-                Level::Zone,
+                Stage::Zone,
                 "the manifests have not all been read yet: what is missing is answered with SERVFAIL until then",
             );
         }
         match form {
-            Form::Fixed(fixed, _) => self.fixed(zone, name, fixed_text(fixed)),
-            Form::PodNamespace(namespace, _) => {
+            NameForm::Fixed(fixed, _) => self.fixed(zone, name, fixed_text(fixed)),
+            NameForm::PodNamespace(namespace, _) => {
                 self.ok(
-                    Level::Name,
+                    Stage::Name,
                     "the name above the addresses of a namespace's pods: it has no records of its own",
                 );
                 if self.namespace(&namespace, None) {
-                    self.fail(Level::Records, format!("no record stands at {name}: names of addresses lie below it"));
+                    self.fail(Stage::Records, format!("no record stands at {name}: names of addresses lie below it"));
                     self.advise(format!("ask for <address with dashes>.{name}, such as 10-244-0-3.{name}"));
                 }
             }
-            Form::Namespace(namespace, _) => {
+            NameForm::Namespace(namespace, _) => {
                 let form = "the name above the Services of a namespace: it has no records of its own";
-                self.ok(Level::Name, form);
+                self.ok(Stage::Name, form);
                 if self.namespace(&namespace, None) {
-                    self.fail(Level::Records, format!("no record stands at {name}: names of Services lie below it"));
+                    self.fail(Stage::Records, format!("no record stands at {name}: names of Services lie below it"));
                     self.advise(format!("ask for <service>.{name}"));
                 }
             }
-            Form::Service(place) => self.service_name(name, &place),
-            Form::Endpoint(place, hostname) => self.endpoint_name(name, &place, &hostname),
-            Form::Protocol(place, protocol) => self.protocol_name(name, &place, &protocol),
-            Form::Port(place, port, protocol) => self.port_name(name, &place, &port, &protocol),
-            Form::PodAddress(address, namespace, _) => self.pod_address(zone, name, &address, &namespace),
-            Form::Reverse(address) => self.reverse(name, address),
-            Form::Unknown | Form::Elsewhere => self.unknown(zone, name),
+            NameForm::Service(place) => self.service_name(name, &place),
+            NameForm::Endpoint(place, hostname) => self.endpoint_name(name, &place, &hostname),
+            NameForm::Protocol(place, protocol) => self.protocol_name(name, &place, &protocol),
+            NameForm::Port(place, port, protocol) => self.port_name(name, &place, &port, &protocol),
+            NameForm::PodAddress(address, namespace, _) => self.pod_address(zone, name, &address, &namespace),
+            NameForm::Reverse(address) => self.reverse(name, address),
+            NameForm::Unknown | NameForm::Elsewhere => self.unknown(zone, name),
         }
     }
 
     /// A name that is there because the zone is.
     fn fixed(&mut self, zone: &Zone, name: &Name, what: &str) {
-        self.ok(Level::Name, what);
+        self.ok(Stage::Name, what);
         self.types_at(zone, name);
     }
 
@@ -187,13 +189,13 @@ impl<'a> Walk<'a> {
         let node = zone.node(name.as_wire());
         let types: Vec<RecordType> = node.into_iter().flat_map(Node::sets).map(|set| set.rtype()).collect();
         if types.contains(&self.rtype) || self.rtype == RecordType::ANY && !types.is_empty() {
-            return self.ok(Level::Records, format!("{} is there", self.rtype));
+            return self.ok(Stage::Records, format!("{} is there", self.rtype));
         }
         let types: Vec<String> = types.iter().map(ToString::to_string).collect();
         match types.as_slice() {
-            [] => self.fail(Level::Records, "no record stands here"),
+            [] => self.fail(Stage::Records, "no record stands here"),
             types => {
-                self.fail(Level::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
+                self.fail(Stage::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
                 self.advise(format!("ask for {}", types.join(" or ")));
             }
         }
@@ -201,13 +203,13 @@ impl<'a> Walk<'a> {
 
     /// Beneath a zone of the cluster a file of the same apex may hold more names, and a hand-fed source other ones.
     fn unknown(&mut self, zone: &Zone, name: &Name) {
-        if !matches!(zone.find(name.as_wire()), Found::Absent(_)) {
-            self.ok(Level::Name, format!("a name that the zone file of {} adds", zone.origin()));
+        if !matches!(zone.find(name.as_wire()), NameLookup::Absent(_)) {
+            self.ok(Stage::Name, format!("a name that the zone file of {} adds", zone.origin()));
             return self.static_name(zone, name);
         }
         let domain = zone.origin();
         self.fail(
-            Level::Name,
+            Stage::Name,
             format!(
                 "names below {domain} are <service>.<namespace>.svc, <pod>.<service>.<namespace>.svc and \
                  _<port>._<protocol>.<service>.<namespace>.svc, and this is none of them"
@@ -217,7 +219,7 @@ impl<'a> Walk<'a> {
         let count = labels.len().saturating_sub(domain.labels().count());
         let front = labels.get(..count).unwrap_or_default();
         let front: Vec<&str> = front.iter().map(String::as_str).filter(|label| *label != "svc").collect();
-        self.propose(near::services(self.cluster, &front, domain));
+        self.propose(suggestions::services(self.cluster, &front, domain));
         self.advise("write the name as <pod>.<service>.<namespace>.svc, and look at the order of its labels");
     }
 
@@ -227,11 +229,11 @@ impl<'a> Walk<'a> {
         let shown = zones.iter().filter(|apex| !apex.ends_with(".arpa.")).cloned().collect::<Vec<_>>().join(", ");
         if self.surroundings.forwarding {
             self.warn(
-                Level::Zone,
+                Stage::Zone,
                 format!("no zone here holds {name}, so other servers are asked; zones here: {shown}"),
             );
         } else {
-            self.fail(Level::Zone, format!("no zone here holds {name}, and it is not forwarded; zones here: {shown}"));
+            self.fail(Stage::Zone, format!("no zone here holds {name}, and it is not forwarded; zones here: {shown}"));
             self.advise(
                 "set forward.to in the settings to have other names asked for elsewhere, or correct the domain",
             );
@@ -241,7 +243,7 @@ impl<'a> Walk<'a> {
             && let Some(domain) = self.surroundings.domains.first()
         {
             let front: Vec<&str> = labels[..at].iter().map(String::as_str).collect();
-            self.propose(near::services(self.cluster, &front, domain));
+            self.propose(suggestions::services(self.cluster, &front, domain));
         }
     }
 
@@ -250,7 +252,7 @@ impl<'a> Walk<'a> {
         if self.cluster.namespace("", namespace).is_some() {
             return true;
         }
-        self.fail(Level::Namespace, format!("there is no namespace {namespace}: nothing is declared in it"));
+        self.fail(Stage::Namespace, format!("there is no namespace {namespace}: nothing is declared in it"));
         let names = self.cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
         let names = names.filter_map(|object| object.metadata().name.as_deref());
         let nearest = nearest(namespace, names);
@@ -280,22 +282,22 @@ impl<'a> Walk<'a> {
     pub(super) fn alias(&mut self, target: &Name) {
         self.aliases += 1;
         if self.aliases >= ALIASES_MAX {
-            return self.fail(Level::Alias, format!("{ALIASES_MAX} aliases lead here: no more of them are followed"));
+            return self.fail(Stage::Alias, format!("{ALIASES_MAX} aliases lead here: no more of them are followed"));
         }
         if self.rtype == RecordType::CNAME {
             return;
         }
         match self.snapshot.zone_of(target.as_wire()) {
             Some(_) => {
-                self.ok(Level::Alias, format!("it leads to {target}, which is asked for next"));
+                self.ok(Stage::Alias, format!("it leads to {target}, which is asked for next"));
                 self.name(target);
             }
             None if self.surroundings.forwarding => {
-                self.warn(Level::Alias, format!("it leads to {target}, which other servers are asked for"));
+                self.warn(Stage::Alias, format!("it leads to {target}, which other servers are asked for"));
             }
             None => {
                 self.fail(
-                    Level::Alias,
+                    Stage::Alias,
                     format!("it leads to {target}, which no zone here holds: a resolver asks another server for it"),
                 );
                 self.advise(format!(
@@ -306,10 +308,10 @@ impl<'a> Walk<'a> {
     }
 
     /// The last step, so that the steps never contradict the answer.
-    pub(super) fn conclude(&mut self, answer: &Answer) {
+    pub(super) fn conclude(&mut self, answer: &DnsAnswer) {
         let failed = self.steps.iter().any(|step| step.status == Status::Fail);
         if !answer.resolves && !answer.forwarded && !failed {
-            self.fail(Level::Records, format!("no {} record stands at the name", self.rtype));
+            self.fail(Stage::Records, format!("no {} record stands at the name", self.rtype));
         }
         if answer.resolves {
             // What is wrong elsewhere does not keep this name from being answered.

@@ -4,12 +4,12 @@
 //! the name, as long as the name has no address.
 
 use super::{
-    Entry, Records,
+    Records, ServiceEntry,
     name_schema::{endpoint_name, namespace_name, pod_namespace_name, service_name, service_of},
     notes, port_name,
-    view::{PortView, ServiceView, Shape},
+    view::{PortView, ServiceShape, ServiceView},
 };
-use crate::dns::{name::Name, wire::rdata::RecordType, zone::Note};
+use crate::dns::{name::Name, wire::rdata::RecordType, zone::NameNote};
 
 /// A hostname that a Service should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Expectation {
 
 /// An expectation, and the Service that it is about.
 #[derive(Debug)]
-pub(super) struct Declared {
+pub(super) struct DeclaredExpectation {
     /// By its name.
     base: Name,
     expectation: Expectation,
@@ -38,7 +38,7 @@ impl Records {
         match expectation {
             Some(expectation) => {
                 entry.declared.insert(owner.clone());
-                self.declared.insert(owner.clone(), Declared { base: base.clone(), expectation });
+                self.declared.insert(owner.clone(), DeclaredExpectation { base: base.clone(), expectation });
             }
             None => {
                 entry.declared.remove(&owner);
@@ -66,7 +66,7 @@ impl Records {
     }
 
     /// A Service came, went or is another one; `entry` is still the old one.
-    pub(super) fn service_changed(&mut self, base: &Name, entry: &Entry, exists: bool) {
+    pub(super) fn service_changed(&mut self, base: &Name, entry: &ServiceEntry, exists: bool) {
         if let Some(old) = &entry.service {
             self.notes.set(old.base.clone(), None);
             for owner in ports(old).iter().filter_map(|port| port_name(&old.base, port)) {
@@ -116,8 +116,8 @@ impl Records {
         }
     }
 
-    fn note_of(&self, owner: &Name) -> Option<Note> {
-        let Declared { base, expectation } = self.declared.get(owner)?;
+    fn note_of(&self, owner: &Name) -> Option<NameNote> {
+        let DeclaredExpectation { base, expectation } = self.declared.get(owner)?;
         if self.tally.has(owner, RecordType::A) || self.tally.has(owner, RecordType::AAAA) {
             return None;
         }
@@ -126,10 +126,10 @@ impl Records {
         let because = match shape {
             None => format!("; there is no Service {namespace}/{name}"),
             // No name is below an alias, so none can be missing.
-            Some(Shape::ExternalName { .. }) => return None,
-            Some(Shape::Headless { unready_too: false, .. } | Shape::ClusterIp { unready_too: false, .. })
-                if expectation.hidden =>
-            {
+            Some(ServiceShape::ExternalName { .. }) => return None,
+            Some(
+                ServiceShape::Headless { unready_too: false, .. } | ServiceShape::ClusterIp { unready_too: false, .. },
+            ) if expectation.hidden => {
                 format!("; Service {name} has publishNotReadyAddresses=false")
             }
             Some(_) => String::new(),
@@ -139,18 +139,18 @@ impl Records {
 }
 
 /// Why a Service's name has no address; nothing if it has one. `exists`: whether it is a name without address, or none.
-fn note_of_service(entry: &Entry, service: &ServiceView, exists: bool) -> Option<Note> {
+fn note_of_service(entry: &ServiceEntry, service: &ServiceView, exists: bool) -> Option<NameNote> {
     let (namespace, name) = service_of(&service.base);
     let reason = match &service.shape {
-        Shape::ExternalName { target: Some(_) } => return None,
-        Shape::ExternalName { target: None } => {
+        ServiceShape::ExternalName { target: Some(_) } => return None,
+        ServiceShape::ExternalName { target: None } => {
             // Nothing will come of it by waiting.
             let reason = format!("Service {namespace}/{name} has an externalName that is no domain name");
-            return Some(Note { negative_ttl: None, ..notes::absent(&reason, "") });
+            return Some(NameNote { negative_ttl: None, ..notes::absent(&reason, "") });
         }
-        Shape::ClusterIp { addresses, .. } if !addresses.is_empty() => return None,
-        Shape::ClusterIp { .. } => format!("Service {namespace}/{name} has no ClusterIP yet"),
-        Shape::Headless { unready_too, .. } => {
+        ServiceShape::ClusterIp { addresses, .. } if !addresses.is_empty() => return None,
+        ServiceShape::ClusterIp { .. } => format!("Service {namespace}/{name} has no ClusterIP yet"),
+        ServiceShape::Headless { unready_too, .. } => {
             let published = if *unready_too { entry.listed } else { entry.ready };
             match (published, entry.listed, &entry.reason) {
                 (1.., ..) => return None,
@@ -165,12 +165,12 @@ fn note_of_service(entry: &Entry, service: &ServiceView, exists: bool) -> Option
             }
         }
     };
-    Some(Note { exists, ..notes::absent(&reason, "") })
+    Some(NameNote { exists, ..notes::absent(&reason, "") })
 }
 
 fn ports(service: &ServiceView) -> &[PortView] {
     match &service.shape {
-        Shape::Headless { ports, .. } | Shape::ClusterIp { ports, .. } => ports,
-        Shape::ExternalName { .. } => &[],
+        ServiceShape::Headless { ports, .. } | ServiceShape::ClusterIp { ports, .. } => ports,
+        ServiceShape::ExternalName { .. } => &[],
     }
 }

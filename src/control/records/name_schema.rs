@@ -96,7 +96,7 @@ impl fmt::Display for ServiceName {
 /// What a name stands for. Parts are as they are written, in lower case; whether a Service or a namespace of that name
 /// exists is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub enum NameForm {
     /// A name that every cluster domain has.
     Fixed(FixedName, Name),
     /// `<namespace>.svc.<domain>`.
@@ -121,36 +121,38 @@ pub enum Form {
     Elsewhere,
 }
 
-impl Form {
+impl NameForm {
     /// What `name` means where these are the cluster's domains; of domains within each other the longest counts.
-    pub fn parse(name: &Name, domains: &[Name]) -> Form {
+    pub fn parse(name: &Name, domains: &[Name]) -> NameForm {
         if let Some(address) = address_of_reverse_name(name) {
-            return Form::Reverse(address);
+            return NameForm::Reverse(address);
         }
         let above = domains.iter().filter(|domain| name.is_within(domain));
-        let Some(domain) = above.max_by_key(|domain| domain.as_wire().len()) else { return Form::Elsewhere };
+        let Some(domain) = above.max_by_key(|domain| domain.as_wire().len()) else { return NameForm::Elsewhere };
         let count = name.labels().count() - domain.labels().count();
         let labels: Result<Vec<&str>, _> = name.labels().take(count).map(str::from_utf8).collect();
-        let Ok(labels) = labels else { return Form::Unknown };
+        let Ok(labels) = labels else { return NameForm::Unknown };
         if let Some(fixed) = FixedName::ALL.into_iter().find(|fixed| fixed.labels() == labels) {
-            return Form::Fixed(fixed, domain.clone());
+            return NameForm::Fixed(fixed, domain.clone());
         }
         let service = |service: &str, namespace: &str| ServiceName::new(service, namespace, domain);
         let bare = |label: &str| label.strip_prefix('_').map(str::to_owned);
         match *labels {
-            [namespace, SERVICES] => Form::Namespace(namespace.to_owned(), domain.clone()),
-            [namespace, PODS] => Form::PodNamespace(namespace.to_owned(), domain.clone()),
-            [name, namespace, SERVICES] => Form::Service(service(name, namespace)),
+            [namespace, SERVICES] => NameForm::Namespace(namespace.to_owned(), domain.clone()),
+            [namespace, PODS] => NameForm::PodNamespace(namespace.to_owned(), domain.clone()),
+            [name, namespace, SERVICES] => NameForm::Service(service(name, namespace)),
             [first, name, namespace, SERVICES] => match bare(first) {
-                Some(protocol) => Form::Protocol(service(name, namespace), protocol),
-                None => Form::Endpoint(service(name, namespace), first.to_owned()),
+                Some(protocol) => NameForm::Protocol(service(name, namespace), protocol),
+                None => NameForm::Endpoint(service(name, namespace), first.to_owned()),
             },
             [port, protocol, name, namespace, SERVICES] => match (bare(port), bare(protocol)) {
-                (Some(port), Some(protocol)) => Form::Port(service(name, namespace), port, protocol),
-                _ => Form::Unknown,
+                (Some(port), Some(protocol)) => NameForm::Port(service(name, namespace), port, protocol),
+                _ => NameForm::Unknown,
             },
-            [address, namespace, PODS] => Form::PodAddress(address.to_owned(), namespace.to_owned(), domain.clone()),
-            _ => Form::Unknown,
+            [address, namespace, PODS] => {
+                NameForm::PodAddress(address.to_owned(), namespace.to_owned(), domain.clone())
+            }
+            _ => NameForm::Unknown,
         }
     }
 
@@ -159,18 +161,18 @@ impl Form {
     pub fn name_of(&self) -> Option<Name> {
         let base = |name: &ServiceName| service_name(&name.domain, &name.namespace, &name.service);
         match self {
-            Form::Fixed(fixed, domain) => fixed.in_domain(domain).ok(),
-            Form::Namespace(namespace, domain) => namespace_name(domain, namespace),
-            Form::PodNamespace(namespace, domain) => pod_namespace_name(domain, namespace),
-            Form::Service(service) => base(service),
-            Form::Endpoint(service, hostname) => labelled(&base(service)?, hostname),
-            Form::Protocol(service, protocol) => base(service)?.child(underscored(protocol)?.as_bytes()).ok(),
-            Form::Port(service, port, protocol) => {
+            NameForm::Fixed(fixed, domain) => fixed.in_domain(domain).ok(),
+            NameForm::Namespace(namespace, domain) => namespace_name(domain, namespace),
+            NameForm::PodNamespace(namespace, domain) => pod_namespace_name(domain, namespace),
+            NameForm::Service(service) => base(service),
+            NameForm::Endpoint(service, hostname) => labelled(&base(service)?, hostname),
+            NameForm::Protocol(service, protocol) => base(service)?.child(underscored(protocol)?.as_bytes()).ok(),
+            NameForm::Port(service, port, protocol) => {
                 port_name(&base(service)?, &underscored(port)?, &underscored(protocol)?)
             }
-            Form::PodAddress(label, namespace, domain) => labelled(&pod_namespace_name(domain, namespace)?, label),
-            Form::Reverse(address) => Some(reverse_name(*address)),
-            Form::Unknown | Form::Elsewhere => None,
+            NameForm::PodAddress(label, namespace, domain) => labelled(&pod_namespace_name(domain, namespace)?, label),
+            NameForm::Reverse(address) => Some(reverse_name(*address)),
+            NameForm::Unknown | NameForm::Elsewhere => None,
         }
     }
 }
@@ -289,7 +291,7 @@ mod tests {
             ("2.3.10.in-addr.arpa", "Elsewhere"),
         ];
         for (text, expected) in rows {
-            let form = format!("{:?}", Form::parse(&Name::parse(text).unwrap(), &domains()));
+            let form = format!("{:?}", NameForm::parse(&Name::parse(text).unwrap(), &domains()));
             assert!(form.starts_with(expected), "{text}: {form}");
         }
     }
@@ -323,7 +325,7 @@ mod tests {
         ]
     }
 
-    fn forms() -> impl Strategy<Value = Form> {
+    fn forms() -> impl Strategy<Value = NameForm> {
         let domain = || prop::sample::select(domains().to_vec());
         let service = || {
             (part(), part(), domain()).prop_map(|(service, namespace, domain)| ServiceName {
@@ -334,17 +336,17 @@ mod tests {
         };
         prop_oneof![
             (prop::sample::select(FixedName::ALL.to_vec()), domain())
-                .prop_map(|(fixed, domain)| Form::Fixed(fixed, domain)),
-            (part(), domain()).prop_map(|(namespace, domain)| Form::Namespace(namespace, domain)),
-            (part(), domain()).prop_map(|(namespace, domain)| Form::PodNamespace(namespace, domain)),
-            service().prop_map(Form::Service),
-            (service(), part()).prop_map(|(service, hostname)| Form::Endpoint(service, hostname)),
-            (service(), part()).prop_map(|(service, protocol)| Form::Protocol(service, protocol)),
-            (service(), part(), part()).prop_map(|(service, port, protocol)| Form::Port(service, port, protocol)),
+                .prop_map(|(fixed, domain)| NameForm::Fixed(fixed, domain)),
+            (part(), domain()).prop_map(|(namespace, domain)| NameForm::Namespace(namespace, domain)),
+            (part(), domain()).prop_map(|(namespace, domain)| NameForm::PodNamespace(namespace, domain)),
+            service().prop_map(NameForm::Service),
+            (service(), part()).prop_map(|(service, hostname)| NameForm::Endpoint(service, hostname)),
+            (service(), part()).prop_map(|(service, protocol)| NameForm::Protocol(service, protocol)),
+            (service(), part(), part()).prop_map(|(service, port, protocol)| NameForm::Port(service, port, protocol)),
             (any::<IpAddr>(), part(), domain()).prop_map(|(address, namespace, domain)| {
-                Form::PodAddress(address_label(address), namespace, domain)
+                NameForm::PodAddress(address_label(address), namespace, domain)
             }),
-            any::<IpAddr>().prop_map(Form::Reverse),
+            any::<IpAddr>().prop_map(NameForm::Reverse),
         ]
     }
 
@@ -352,14 +354,14 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(form in forms()) {
             let name = form.name_of().unwrap();
-            prop_assert_eq!(Form::parse(&name, &domains()), form, "{}", name);
+            prop_assert_eq!(NameForm::parse(&name, &domains()), form, "{}", name);
         }
 
         #[test]
         fn a_name_has_one_form(labels in prop::collection::vec("[_a-z0-9-]{1,8}", 0..6)) {
             let text = labels.iter().map(|label| format!("{label}.")).collect::<String>() + "cluster.local";
             let name = Name::parse(&text).unwrap();
-            if let Some(written) = Form::parse(&name, &domains()).name_of() {
+            if let Some(written) = NameForm::parse(&name, &domains()).name_of() {
                 prop_assert_eq!(written, name);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::HashMap;
 use crate::{
-    dns::{name::Name, zone::Note},
+    dns::{name::Name, zone::NameNote},
     text::escape::visible,
 };
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// What was told of names, and what is to be told next.
 #[derive(Debug, Default)]
 pub struct Notes {
-    told: HashMap<Name, Arc<Note>>,
-    next: HashMap<Name, Option<Note>>,
+    told: HashMap<Name, Arc<NameNote>>,
+    next: HashMap<Name, Option<NameNote>>,
 }
 
 impl Notes {
     /// From now on this is known of a name.
-    pub fn set(&mut self, owner: Name, note: Option<Note>) {
+    pub fn set(&mut self, owner: Name, note: Option<NameNote>) {
         if note.is_none() && !self.told.contains_key(&owner) {
             // Of most names nothing is known, and nothing was.
             self.next.remove(&owner);
@@ -26,7 +26,7 @@ impl Notes {
     }
 
     /// What differs from the last call, in order of names.
-    pub fn take(&mut self) -> Vec<(Name, Option<Arc<Note>>)> {
+    pub fn take(&mut self) -> Vec<(Name, Option<Arc<NameNote>>)> {
         let mut changed = Vec::new();
         for (owner, note) in std::mem::take(&mut self.next) {
             if self.told.get(&owner).map(|told| &**told) == note.as_ref() {
@@ -49,14 +49,14 @@ const LONGEST_REASON: usize = 200;
 
 /// The note of a name that is declared and not there: it may be there the next moment, so nobody is to remember that it
 /// was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
-pub fn absent(reason: &str, because: &str) -> Note {
+pub fn absent(reason: &str, because: &str) -> NameNote {
     let room = LONGEST_REASON.saturating_sub(because.len());
-    Note { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }
+    NameNote { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }
 }
 
 /// The note of a name that exists though it has no records.
-pub fn present(reason: &str) -> Note {
-    Note { exists: true, negative_ttl: None, reason: shortened(reason, LONGEST_REASON).into() }
+pub fn present(reason: &str) -> NameNote {
+    NameNote { exists: true, negative_ttl: None, reason: shortened(reason, LONGEST_REASON).into() }
 }
 
 fn shortened(reason: &str, room: usize) -> String {

@@ -625,8 +625,8 @@ fn ttls_by_kind_by_service_and_of_those_that_go() {
 }
 
 /// What is noted: `owner (exists, TTL): reason`.
-fn noted(notes: &BTreeMap<Name, std::sync::Arc<crate::dns::zone::Note>>) -> Vec<String> {
-    let line = |(owner, note): (&Name, &std::sync::Arc<crate::dns::zone::Note>)| {
+fn noted(notes: &BTreeMap<Name, std::sync::Arc<crate::dns::zone::NameNote>>) -> Vec<String> {
+    let line = |(owner, note): (&Name, &std::sync::Arc<crate::dns::zone::NameNote>)| {
         let ttl = note.negative_ttl.map_or("-".to_owned(), |ttl| ttl.to_string());
         let what = if note.exists { "exists" } else { "absent" };
         format!("{} {what} {ttl} {}", short(owner), note.reason)
@@ -637,7 +637,7 @@ fn noted(notes: &BTreeMap<Name, std::sync::Arc<crate::dns::zone::Note>>) -> Vec<
     lines
 }
 
-fn note(notes: &mut BTreeMap<Name, std::sync::Arc<crate::dns::zone::Note>>, delta: Delta) {
+fn note(notes: &mut BTreeMap<Name, std::sync::Arc<crate::dns::zone::NameNote>>, delta: Delta) {
     for (owner, note) in delta.notes {
         match note {
             Some(note) => {

@@ -32,12 +32,12 @@ pub struct ServiceView {
     pub base: Name,
     /// TTL of all its records, where it says so.
     pub ttl: Option<u32>,
-    pub shape: Shape,
+    pub shape: ServiceShape,
 }
 
 /// What a Service is for DNS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
+pub enum ServiceShape {
     /// Without an address of its own. Of its ports only the names matter: numbers are the endpoints'.
     Headless { ports: Vec<PortView>, unready_too: bool },
     /// With addresses of its own, perhaps none yet; NodePort and LoadBalancer too.
@@ -89,24 +89,24 @@ impl ServiceView {
     pub fn new(base: Name, service: &Service) -> ServiceView {
         let annotations = service.metadata.annotations.as_ref();
         let ttl = annotations.and_then(|all| parse_ttl(all.get(TTL_ANNOTATION)?).ok());
-        ServiceView { base, ttl, shape: Shape::new(service) }
+        ServiceView { base, ttl, shape: ServiceShape::new(service) }
     }
 
     pub fn endpoints(&self) -> Endpoints<'_> {
         let (headless, unready_too) = match self.shape {
-            Shape::Headless { unready_too, .. } => (true, unready_too),
-            Shape::ClusterIp { unready_too, .. } => (false, unready_too),
-            Shape::ExternalName { .. } => return Endpoints::Ignored,
+            ServiceShape::Headless { unready_too, .. } => (true, unready_too),
+            ServiceShape::ClusterIp { unready_too, .. } => (false, unready_too),
+            ServiceShape::ExternalName { .. } => return Endpoints::Ignored,
         };
         Endpoints::Named { base: &self.base, ttl: self.ttl, headless, unready_too }
     }
 }
 
-impl Shape {
-    fn new(service: &Service) -> Shape {
+impl ServiceShape {
+    fn new(service: &Service) -> ServiceShape {
         let spec = service.spec.clone().unwrap_or_default();
         if is_alias(&spec) {
-            return Shape::ExternalName { target: spec.external_name.as_deref().and_then(external_name) };
+            return ServiceShape::ExternalName { target: spec.external_name.as_deref().and_then(external_name) };
         }
         let (headless, unready_too) = (is_headless(&spec), publishes_not_ready(&spec));
         let listed = spec.cluster_ips.filter(|listed| !listed.is_empty());
@@ -117,9 +117,9 @@ impl Shape {
             .filter_map(|port| PortView::new(port.name.as_deref(), port.protocol.as_deref(), Some(port.port)))
             .collect();
         if headless {
-            return Shape::Headless { ports, unready_too };
+            return ServiceShape::Headless { ports, unready_too };
         }
-        Shape::ClusterIp { addresses: parse_addresses(&listed).into(), ports, unready_too }
+        ServiceShape::ClusterIp { addresses: parse_addresses(&listed).into(), ports, unready_too }
     }
 }
 

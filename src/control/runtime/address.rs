@@ -13,7 +13,7 @@ pub const WAITING_LIMIT: usize = 1 << 16;
 /// No address of a range is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no address is free in {0}")]
-pub struct Exhausted(pub IpNet);
+pub struct AddressesExhausted(pub IpNet);
 
 /// Gives out the addresses of one range, each to one holder at a time.
 ///
@@ -78,7 +78,7 @@ impl AddressPool {
     }
 
     /// Takes an address that nobody holds.
-    pub fn allocate(&mut self) -> Result<IpAddr, Exhausted> {
+    pub fn allocate(&mut self) -> Result<IpAddr, AddressesExhausted> {
         let never_used = if self.waiting.len() < WAITING_LIMIT { self.take_never_used() } else { None };
         let offset = match never_used {
             Some(offset) => offset,
@@ -87,7 +87,7 @@ impl AddressPool {
                     self.waiting_since.remove(&offset);
                     offset
                 }
-                None => self.take_never_used().ok_or(Exhausted(self.range))?,
+                None => self.take_never_used().ok_or(AddressesExhausted(self.range))?,
             },
         };
         self.taken.insert(offset);
@@ -191,7 +191,7 @@ mod tests {
             let mut pool = pool(range);
             let given: Vec<IpAddr> = std::iter::from_fn(|| pool.allocate().ok()).take(20).collect();
             assert_eq!(given, expected.iter().map(|text| ip(text)).collect::<Vec<_>>(), "{range}");
-            assert_eq!(pool.allocate(), Err(Exhausted(pool.range())), "{range}");
+            assert_eq!(pool.allocate(), Err(AddressesExhausted(pool.range())), "{range}");
         }
     }
 

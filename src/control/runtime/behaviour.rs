@@ -70,25 +70,25 @@ pub struct Behaviour {
 
 /// What an annotation's value may be.
 #[derive(Clone, Copy)]
-enum Value {
+enum AnnotationValue {
     Delay,
     Switch,
     SwitchOrDelay,
 }
 
 /// Every annotation there is, without the prefix.
-const KNOWN: &[(&str, Value)] = &[
-    ("start", Value::Switch),
-    ("start-after", Value::Delay),
-    ("ready", Value::Switch),
-    ("ready-after", Value::Delay),
-    ("stop-after", Value::Delay),
-    ("crash-loop", Value::SwitchOrDelay),
-    ("fail-after", Value::Delay),
-    ("evict-after", Value::Delay),
-    ("succeed-after", Value::Delay),
-    ("unready-after", Value::Delay),
-    ("unready-for", Value::Delay),
+const KNOWN: &[(&str, AnnotationValue)] = &[
+    ("start", AnnotationValue::Switch),
+    ("start-after", AnnotationValue::Delay),
+    ("ready", AnnotationValue::Switch),
+    ("ready-after", AnnotationValue::Delay),
+    ("stop-after", AnnotationValue::Delay),
+    ("crash-loop", AnnotationValue::SwitchOrDelay),
+    ("fail-after", AnnotationValue::Delay),
+    ("evict-after", AnnotationValue::Delay),
+    ("succeed-after", AnnotationValue::Delay),
+    ("unready-after", AnnotationValue::Delay),
+    ("unready-for", AnnotationValue::Delay),
 ];
 
 impl Behaviour {
@@ -128,11 +128,11 @@ pub fn check_annotations(annotations: &BTreeMap<String, String>) -> Vec<(String,
         let Some(name) = key.strip_prefix(PREFIX) else { continue };
         let problem = match KNOWN.iter().find(|(known, _)| *known == name) {
             None => Some(unknown(name)),
-            Some((_, Value::Delay)) => parse_delay(value).err(),
-            Some((_, Value::Switch)) => {
+            Some((_, AnnotationValue::Delay)) => parse_delay(value).err(),
+            Some((_, AnnotationValue::Switch)) => {
                 parse_switch(value).is_none().then(|| format!("{value:?} is neither \"true\" nor \"false\""))
             }
-            Some((_, Value::SwitchOrDelay)) => match (parse_switch(value), parse_delay(value)) {
+            Some((_, AnnotationValue::SwitchOrDelay)) => match (parse_switch(value), parse_delay(value)) {
                 (None, Err(problem)) => Some(format!("{problem}; \"true\" and \"false\" are possible too")),
                 _ => None,
             },

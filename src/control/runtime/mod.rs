@@ -40,7 +40,7 @@ pub trait PodRuntime {
     /// pod is stopped.
     fn overwritten(&mut self, pod: &Pod, now: Timestamp);
     /// Everything that is due by now, in order of time.
-    fn poll(&mut self, now: Timestamp) -> Vec<Report>;
+    fn poll(&mut self, now: Timestamp) -> Vec<PodReport>;
     /// When something is due next.
     fn next_due(&self) -> Option<Timestamp>;
     /// The clock was set back: what is due, and what statuses say, follows. Nothing is reported of it, since the
@@ -50,7 +50,7 @@ pub trait PodRuntime {
 
 /// What the runtime tells about one pod.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct PodReport {
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.

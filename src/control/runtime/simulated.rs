@@ -13,8 +13,8 @@
 
 pub use super::behaviour::{Delays, check_annotations};
 use super::{
-    PodRuntime, Report, SetBack, What,
-    address::{AddressPool, Exhausted},
+    PodReport, PodRuntime, SetBack, What,
+    address::{AddressPool, AddressesExhausted},
     behaviour::{Behaviour, End},
     is_overwritten, status,
 };
@@ -44,12 +44,12 @@ pub struct Simulated {
     pools: Vec<AddressPool>,
     pods: HashMap<String, SimulatedPod>,
     /// What is due when; the number keeps things that are due at one instant in the order in which they were asked for.
-    timers: BTreeMap<Due, (String, Step)>,
+    timers: BTreeMap<Due, (String, PodStep)>,
     asked: u64,
     /// Uids of pods that could not start for want of an address, in order.
     starved: VecDeque<String>,
     /// What is to be told of pods that are not known.
-    strangers: VecDeque<(Timestamp, Report)>,
+    strangers: VecDeque<(Timestamp, PodReport)>,
 }
 
 type Due = (Timestamp, u64);
@@ -67,7 +67,7 @@ struct SimulatedPod {
     starved: bool,
     /// Whether a crash ends it (restartPolicy Never).
     restarts: bool,
-    timers: BTreeMap<Step, Due>,
+    timers: BTreeMap<PodStep, Due>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ struct PodIdentity {
 
 /// One step of a pod. Each is due at most once at a time; asking again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
+enum PodStep {
     /// Tell that its containers are being created.
     Create,
     Start,
@@ -150,14 +150,14 @@ impl Simulated {
         }
     }
 
-    fn schedule(&mut self, pod: &mut SimulatedPod, step: Step, due: Timestamp) {
+    fn schedule(&mut self, pod: &mut SimulatedPod, step: PodStep, due: Timestamp) {
         self.cancel(pod, step);
         self.asked += 1;
         pod.timers.insert(step, (due, self.asked));
         self.timers.insert((due, self.asked), (pod.pod.uid.clone(), step));
     }
 
-    fn cancel(&mut self, pod: &mut SimulatedPod, step: Step) {
+    fn cancel(&mut self, pod: &mut SimulatedPod, step: PodStep) {
         if let Some(due) = pod.timers.remove(&step) {
             self.timers.remove(&due);
         }
@@ -170,9 +170,9 @@ impl Simulated {
     }
 
     /// One address of each family, or none at all.
-    fn allocate(&mut self) -> Result<Vec<IpAddr>, Exhausted> {
+    fn allocate(&mut self) -> Result<Vec<IpAddr>, AddressesExhausted> {
         if let Some(pool) = self.pools.iter().find(|pool| !pool.has_free()) {
-            return Err(Exhausted(pool.range()));
+            return Err(AddressesExhausted(pool.range()));
         }
         self.pools.iter_mut().map(AddressPool::allocate).collect()
     }
@@ -186,37 +186,37 @@ impl Simulated {
     }
 
     /// Carries out one step that was due at `at`; gives what is to be told.
-    fn step(&mut self, pod: &mut SimulatedPod, step: Step, at: Timestamp, now: Timestamp) -> Option<What> {
+    fn step(&mut self, pod: &mut SimulatedPod, step: PodStep, at: Timestamp, now: Timestamp) -> Option<What> {
         let before = pod.status.clone();
         match step {
-            Step::Create => {}
-            Step::Start => self.start_containers(pod, at, now),
-            Step::Ready => {
+            PodStep::Create => {}
+            PodStep::Start => self.start_containers(pod, at, now),
+            PodStep::Ready => {
                 status::set_ready(&mut pod.status, true, at);
                 if let Some(after) = pod.behaviour.unready_after {
-                    self.schedule(pod, Step::Unready, cycle(at, after, now));
+                    self.schedule(pod, PodStep::Unready, cycle(at, after, now));
                 }
             }
-            Step::Unready => {
+            PodStep::Unready => {
                 status::set_ready(&mut pod.status, false, at);
                 if let Some(duration) = pod.behaviour.unready_for {
-                    self.schedule(pod, Step::Ready, cycle(at, duration, now));
+                    self.schedule(pod, PodStep::Ready, cycle(at, duration, now));
                 }
             }
-            Step::Crash => self.crash(pod, at, now),
-            Step::Restart => {
+            PodStep::Crash => self.crash(pod, at, now),
+            PodStep::Restart => {
                 status::restart(&mut pod.status, &pod.pod.uid, at);
                 self.begin_run(pod, at, now);
             }
-            Step::End => {
+            PodStep::End => {
                 self.cancel_all(pod);
                 if let Some((_, end)) = pod.behaviour.end {
                     status::end(&mut pod.status, end, at);
                 }
             }
-            Step::Stopped => return Some(What::Stopped),
+            PodStep::Stopped => return Some(What::Stopped),
         }
-        (step == Step::Create || before != pod.status).then(|| What::Status(Box::new(pod.status.clone())))
+        (step == PodStep::Create || before != pod.status).then(|| What::Status(Box::new(pod.status.clone())))
     }
 
     fn start_containers(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
@@ -243,7 +243,7 @@ impl Simulated {
         }
         status::run(&mut pod.status, &pod.pod.uid, at);
         if let Some((after, _)) = pod.behaviour.end {
-            self.schedule(pod, Step::End, later(at, after));
+            self.schedule(pod, PodStep::End, later(at, after));
         }
         self.begin_run(pod, at, now);
     }
@@ -252,16 +252,16 @@ impl Simulated {
     fn begin_run(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
         let (ready_after, crash_after) = (pod.behaviour.ready_after, pod.behaviour.crash_after);
         if let Some(after) = crash_after {
-            self.schedule(pod, Step::Crash, cycle(at, after, now));
+            self.schedule(pod, PodStep::Crash, cycle(at, after, now));
         }
         if pod.behaviour.ready && crash_after.is_none_or(|after| ready_after < after) {
-            self.schedule(pod, Step::Ready, later(at, ready_after));
+            self.schedule(pod, PodStep::Ready, later(at, ready_after));
         }
     }
 
     fn crash(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
-        self.cancel(pod, Step::Ready);
-        self.cancel(pod, Step::Unready);
+        self.cancel(pod, PodStep::Ready);
+        self.cancel(pod, PodStep::Unready);
         if !pod.restarts {
             self.cancel_all(pod);
             return status::end(&mut pod.status, End::Failed, at);
@@ -270,7 +270,7 @@ impl Simulated {
         pod.crashes = if ran_long { 1 } else { pod.crashes.saturating_add(1) };
         let delay = back_off(pod.crashes);
         status::crash(&mut pod.status, &pod.pod.to_string(), delay, at);
-        self.schedule(pod, Step::Restart, cycle(at, delay, now));
+        self.schedule(pod, PodStep::Restart, cycle(at, delay, now));
     }
 
     /// A pod has gone: its addresses are free, and the first pod that waits for some tries again.
@@ -279,7 +279,7 @@ impl Simulated {
         self.release(&pod.addresses);
         while let Some(uid) = self.starved.pop_front() {
             if let Some(mut next) = self.pods.remove(&uid) {
-                self.schedule(&mut next, Step::Start, at);
+                self.schedule(&mut next, PodStep::Start, at);
                 self.pods.insert(uid, next);
                 break;
             }
@@ -296,13 +296,13 @@ impl Simulated {
             Some("Running") => self.resume_running(pod, first, started, now),
             _ if first.is_none() => {
                 pod.status = PodStatus::default();
-                self.schedule(pod, Step::Create, now);
+                self.schedule(pod, PodStep::Create, now);
             }
             // It had everything but its image.
             _ if !pod.addresses.is_empty() => {}
             _ => {
                 let due = later(started, pod.behaviour.start_after).max(now);
-                self.schedule(pod, Step::Start, due);
+                self.schedule(pod, PodStep::Start, due);
             }
         }
     }
@@ -320,7 +320,7 @@ impl Simulated {
         let turned = ready.and_then(|ready| ready.last_transition_time).map_or(now, |time| time.0);
         if let Some((after, _)) = behaviour.end {
             let due = later(later(started, behaviour.start_after), after).max(now);
-            self.schedule(pod, Step::End, due);
+            self.schedule(pod, PodStep::End, due);
         }
         pod.crashes = first.map_or(0, |first| u32::try_from(first.restart_count).unwrap_or(0));
         let state = first.and_then(|first| first.state.as_ref());
@@ -330,11 +330,11 @@ impl Simulated {
             let waits = state.is_some_and(|state| state.waiting.is_some());
             pod.crashes = pod.crashes.saturating_add(1);
             let due = if waits { later(crashed, back_off(pod.crashes)).max(now) } else { now };
-            return self.schedule(pod, Step::Restart, due);
+            return self.schedule(pod, PodStep::Restart, due);
         };
         let run_began = running.started_at.as_ref().map_or(now, |time| time.0);
         if let Some(after) = behaviour.crash_after {
-            self.schedule(pod, Step::Crash, later(run_began, after).max(now));
+            self.schedule(pod, PodStep::Crash, later(run_began, after).max(now));
         }
         let flapped = behaviour.unready_after.is_some() && turned > run_began;
         let ready_due = match (is_ready, flapped, behaviour.unready_for) {
@@ -344,10 +344,10 @@ impl Simulated {
         };
         let lives_to_be_ready = behaviour.crash_after.is_none_or(|after| behaviour.ready_after < after);
         if let Some(due) = ready_due.filter(|_| behaviour.ready && lives_to_be_ready) {
-            self.schedule(pod, Step::Ready, due.max(now));
+            self.schedule(pod, PodStep::Ready, due.max(now));
         }
         if let Some(after) = behaviour.unready_after.filter(|_| is_ready) {
-            self.schedule(pod, Step::Unready, later(turned, after).max(now));
+            self.schedule(pod, PodStep::Unready, later(turned, after).max(now));
         }
     }
 }
@@ -359,9 +359,9 @@ impl PodRuntime for Simulated {
             return;
         }
         let mut simulated = self.take_over(pod, status::creating(pod, now));
-        self.schedule(&mut simulated, Step::Create, now);
+        self.schedule(&mut simulated, PodStep::Create, now);
         let due = later(now, simulated.behaviour.start_after);
-        self.schedule(&mut simulated, Step::Start, due);
+        self.schedule(&mut simulated, PodStep::Start, due);
         self.pods.insert(uid, simulated);
     }
 
@@ -401,12 +401,12 @@ impl PodRuntime for Simulated {
             return self.strangers.push_back((now, identity.report(What::Stopped)));
         };
         let due = later(now, simulated.behaviour.stop_after.min(grace));
-        match simulated.timers.get(&Step::Stopped) {
+        match simulated.timers.get(&PodStep::Stopped) {
             Some((earlier, _)) if *earlier <= due => {}
             _ => {
                 self.cancel_all(&mut simulated);
                 self.starved.retain(|starved| *starved != identity.uid);
-                self.schedule(&mut simulated, Step::Stopped, due);
+                self.schedule(&mut simulated, PodStep::Stopped, due);
             }
         }
         self.pods.insert(identity.uid, simulated);
@@ -415,7 +415,7 @@ impl PodRuntime for Simulated {
     fn overwritten(&mut self, pod: &Pod, _now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
         if let Some(mut simulated) = self.pods.remove(&uid) {
-            if !simulated.timers.contains_key(&Step::Stopped) {
+            if !simulated.timers.contains_key(&PodStep::Stopped) {
                 self.cancel_all(&mut simulated);
                 self.starved.retain(|starved| *starved != uid);
             }
@@ -424,8 +424,8 @@ impl PodRuntime for Simulated {
         }
     }
 
-    fn poll(&mut self, now: Timestamp) -> Vec<Report> {
-        let mut reports: Vec<Report> = Vec::new();
+    fn poll(&mut self, now: Timestamp) -> Vec<PodReport> {
+        let mut reports: Vec<PodReport> = Vec::new();
         while let Some((_, report)) = self.strangers.pop_front_if(|(due, _)| *due <= now) {
             reports.push(report);
         }
@@ -475,8 +475,8 @@ impl PodIdentity {
         }
     }
 
-    fn report(&self, what: What) -> Report {
-        Report { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone(), what }
+    fn report(&self, what: What) -> PodReport {
+        PodReport { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone(), what }
     }
 }
 

@@ -24,7 +24,7 @@
 //!
 //! What pods write lies beside the file, in directories ([`volumes`]).
 
-mod held;
+mod held_backend;
 mod objects;
 pub mod volumes;
 
@@ -35,7 +35,7 @@ use crate::{
     text::fnv1a::Fnv1a,
     text::regular_file,
 };
-use held::Held;
+use held_backend::HeldBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
     TableError, WriteTransaction, backends::FileBackend,
@@ -51,7 +51,7 @@ use std::{
     sync::{Arc, Once},
     thread,
 };
-use volumes::Plan;
+use volumes::DirectoryPlan;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "cluster.redb";
@@ -146,7 +146,7 @@ pub enum StateError {
 
 /// What an earlier run left.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadedState {
     /// The objects, in order of their keys.
     pub objects: Vec<Object>,
     /// The last resource version given; 0 for an empty store.
@@ -154,7 +154,7 @@ pub struct Loaded {
     /// Each zone's apex in presentation form and its last serial.
     pub serials: Vec<(String, u32)>,
     /// What was to be done with volumes and may not have been.
-    pub owed: Plan,
+    pub owed: DirectoryPlan,
     /// What the manifests of objects said when they were applied last.
     pub last_applied: Vec<(ObjectKey, Arc<str>)>,
 }
@@ -169,7 +169,7 @@ pub struct Store {
     /// `None` after an error of the disk: then it has to be opened anew.
     database: Option<Database>,
     /// The file, where it is left as it is until all of it was read.
-    held: Option<Held>,
+    held: Option<HeldBackend>,
     pending: Pending,
 }
 
@@ -181,7 +181,7 @@ struct Pending {
     serials: BTreeMap<String, u32>,
     applied: BTreeMap<ObjectKey, Option<Arc<str>>>,
     /// All work on volumes that is owed; `None` where that has not changed.
-    owed: Option<Plan>,
+    owed: Option<DirectoryPlan>,
     resource_version: Option<u64>,
 }
 
@@ -235,7 +235,7 @@ impl Store {
     }
 
     /// Reads everything.
-    pub fn load(&self) -> Result<Loaded, StateError> {
+    pub fn load(&self) -> Result<LoadedState, StateError> {
         let mut loaded = self.load_named()?;
         let rest = self.load_rest(&loaded)?;
         loaded.objects.extend(rest);
@@ -245,13 +245,13 @@ impl Store {
     }
 
     /// Reads what names are made of: of the objects only those of the kinds [`NAMED`], and everything that is no object.
-    pub fn load_named(&self) -> Result<Loaded, StateError> {
+    pub fn load_named(&self) -> Result<LoadedState, StateError> {
         self.read(read_named)
     }
 
     /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is changed from the first
     /// [`Store::commit`] behind it on.
-    pub fn load_rest(&self, named: &Loaded) -> Result<Vec<Object>, StateError> {
+    pub fn load_rest(&self, named: &LoadedState) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))
     }
 
@@ -286,7 +286,7 @@ impl Store {
 
     /// What has to be done with volumes once the next [`Store::commit`] is on disk. It stands there until a later
     /// commit takes another plan in its place.
-    pub fn owe(&mut self, plan: Plan) {
+    pub fn owe(&mut self, plan: DirectoryPlan) {
         self.pending.owed = Some(plan);
     }
 
@@ -435,11 +435,11 @@ fn quietly<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
 }
 
 /// The file, which stays as it is until all of it was read.
-fn hold(file: &Path) -> Result<Held, StateError> {
+fn hold(file: &Path) -> Result<HeldBackend, StateError> {
     let opened = |source| StateError::Open { path: file.to_owned(), source };
     let handle = fs::File::options().read(true).write(true).open(file).map_err(opened)?;
     let backend = FileBackend::new(handle).map_err(|error| refused(file, error))?;
-    Held::new(backend).map_err(opened)
+    HeldBackend::new(backend).map_err(opened)
 }
 
 /// Closing writes, and so it may panic over a damaged file as well. Everything committed is on disk already.
@@ -496,9 +496,9 @@ fn make_tables(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn read_named(database: &Database) -> Result<Loaded, Box<dyn std::error::Error>> {
+fn read_named(database: &Database) -> Result<LoadedState, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
-    let mut loaded = Loaded { objects: objects::named(&transaction)?, ..Loaded::default() };
+    let mut loaded = LoadedState { objects: objects::named(&transaction)?, ..LoadedState::default() };
     for entry in transaction.open_table(SERIALS)?.iter()? {
         let (zone, serial) = entry?;
         let number = number(zone.value(), serial.value())?;

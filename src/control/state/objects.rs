@@ -61,7 +61,7 @@ fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Objec
         Ok(Stored { kind, namespace, name, sealed: value.value().to_vec() })
     }));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-    let parts: Vec<Result<Vec<Object>, Failure>> = thread::scope(|scope| {
+    let parts: Vec<Result<Vec<Object>, ReadFailure>> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse(&stored))).collect();
         // A panic goes on in whoever reads, who knows what it means.
         running
@@ -79,7 +79,7 @@ fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Objec
 
 /// What a thread found wrong.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum ReadFailure {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error("{0}")]
@@ -87,7 +87,7 @@ enum Failure {
 }
 
 /// Takes objects from the file until there are none.
-fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> Result<Vec<Object>, Failure> {
+fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> Result<Vec<Object>, ReadFailure> {
     let mut objects = Vec::new();
     loop {
         let batch: Vec<_> = stored.lock().unwrap_or_else(PoisonError::into_inner).by_ref().take(BATCH).collect();
@@ -101,9 +101,9 @@ fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> 
 }
 
 impl Stored {
-    fn object(&self) -> Result<Object, Failure> {
+    fn object(&self) -> Result<Object, ReadFailure> {
         let Stored { kind, namespace, name, sealed } = self;
-        let wrong = |problem: &dyn fmt::Display| Failure::Object(format!("{kind} {namespace}/{name}: {problem}"));
+        let wrong = |problem: &dyn fmt::Display| ReadFailure::Object(format!("{kind} {namespace}/{name}: {problem}"));
         let known = Kind::from_name(kind).ok_or_else(|| wrong(&"unknown kind"))?;
         let json = unseal(&[kind, namespace, name], sealed).ok_or_else(|| wrong(&"wrong checksum"))?;
         Object::from_text(known, json).map_err(|error| wrong(&error))

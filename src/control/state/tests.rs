@@ -48,17 +48,17 @@ fn what_was_stored_is_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path().join("made/on/the/way");
     let mut store = Store::open(&directory).unwrap();
-    assert_eq!(store.load().unwrap(), Loaded::default());
+    assert_eq!(store.load().unwrap(), LoadedState::default());
     let (a, b, c) = (pod("web-0", "10.0.0.2"), pod("web-1", "10.0.0.3"), service("nginx"));
     store.commit(&[stored(&b), stored(&a), stored(&c)], 3, &[(apex(), 7)]).unwrap();
     let a = pod("web-0", "10.0.0.9");
     store.commit(&[stored(&a), gone(&b)], 5, &[(apex(), 8)]).unwrap();
     store.commit(&[], 6, &[]).unwrap();
-    let expected = Loaded {
+    let expected = LoadedState {
         objects: vec![c, a],
         resource_version: 6,
         serials: vec![(apex().to_string(), 8)],
-        ..Loaded::default()
+        ..LoadedState::default()
     };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);
@@ -184,13 +184,13 @@ fn what_names_are_made_of_is_read_first_and_alone() {
 fn what_is_owed_stands_until_it_is_done() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(directory.path()).unwrap();
-    let mut plan = Plan::default();
-    plan.add("pv-1", volumes::Work::Remove);
-    plan.add("pv-1", volumes::Work::Append { line: "web-0".to_owned(), times: 2 });
+    let mut plan = DirectoryPlan::default();
+    plan.add("pv-1", volumes::VolumeWork::Remove);
+    plan.add("pv-1", volumes::VolumeWork::Append { line: "web-0".to_owned(), times: 2 });
     store.owe(plan.clone());
-    assert_eq!(store.load().unwrap().owed, Plan::default(), "not before the commit");
-    for (version, owe) in [(1, None), (2, None), (3, Some(Plan::default()))] {
-        let expected = if owe.is_some() { Plan::default() } else { plan.clone() };
+    assert_eq!(store.load().unwrap().owed, DirectoryPlan::default(), "not before the commit");
+    for (version, owe) in [(1, None), (2, None), (3, Some(DirectoryPlan::default()))] {
+        let expected = if owe.is_some() { DirectoryPlan::default() } else { plan.clone() };
         owe.into_iter().for_each(|plan| store.owe(plan));
         store.commit(&[], version, &[]).unwrap();
         drop(store);
@@ -441,11 +441,11 @@ fn a_full_disk_costs_nothing_once_there_is_room_again() {
     disk.full.store(false, Ordering::Relaxed);
     store.commit(&[stored(&c)], 4, &[]).unwrap();
     assert!(!store.has_pending());
-    let expected = Loaded {
+    let expected = LoadedState {
         objects: vec![c, b],
         resource_version: 4,
         serials: vec![(apex().to_string(), 9)],
-        ..Loaded::default()
+        ..LoadedState::default()
     };
     assert_eq!(store.load().unwrap(), expected);
     drop(store);

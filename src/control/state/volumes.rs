@@ -55,7 +55,7 @@ const RUNS: usize = 1024;
 /// One piece of work on a volume's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Work {
+pub enum VolumeWork {
     /// Make the directory, unless it is there.
     Make,
     /// Append a line to [`STARTS`].
@@ -71,33 +71,33 @@ pub enum Work {
     Remove,
 }
 
-impl Work {
+impl VolumeWork {
     /// Whether it destroys what was there, and with it whatever was done before.
     fn wipes(&self) -> bool {
-        matches!(self, Work::Empty | Work::Remove)
+        matches!(self, VolumeWork::Empty | VolumeWork::Remove)
     }
 }
 
 /// Where a volume's directory is. Written as `NAME`, `NAME:create:PATH` or `NAME:existing:PATH`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Place {
+pub struct VolumeDirectory {
     volume: String,
-    declared: Option<Declared>,
+    declared: Option<DeclaredPath>,
 }
 
 /// A path of a volume's specification that was below the root when it was declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Declared {
+struct DeclaredPath {
     path: String,
     /// Whether the directory may be made.
     make: bool,
 }
 
-impl Place {
+impl VolumeDirectory {
     /// The same volume at a declared path.
-    fn at(self, path: &str, make: bool) -> Place {
-        Place { declared: Some(Declared { path: path.to_owned(), make }), ..self }
+    fn at(self, path: &str, make: bool) -> VolumeDirectory {
+        VolumeDirectory { declared: Some(DeclaredPath { path: path.to_owned(), make }), ..self }
     }
 
     /// The volume's name.
@@ -107,36 +107,38 @@ impl Place {
 }
 
 /// The volume's own directory, in the state directory.
-impl From<&str> for Place {
-    fn from(volume: &str) -> Place {
-        Place { volume: volume.to_owned(), declared: None }
+impl From<&str> for VolumeDirectory {
+    fn from(volume: &str) -> VolumeDirectory {
+        VolumeDirectory { volume: volume.to_owned(), declared: None }
     }
 }
 
-impl From<&Place> for Place {
-    fn from(place: &Place) -> Place {
+impl From<&VolumeDirectory> for VolumeDirectory {
+    fn from(place: &VolumeDirectory) -> VolumeDirectory {
         place.clone()
     }
 }
 
-impl From<String> for Place {
-    fn from(text: String) -> Place {
+impl From<String> for VolumeDirectory {
+    fn from(text: String) -> VolumeDirectory {
         let declared = text.split_once(':').and_then(|(volume, rest)| Some((volume, rest.split_once(':')?)));
         match declared {
-            Some((volume, ("create", path))) => Place::from(volume).at(path, true),
-            Some((volume, ("existing", path))) => Place::from(volume).at(path, false),
+            Some((volume, ("create", path))) => VolumeDirectory::from(volume).at(path, true),
+            Some((volume, ("existing", path))) => VolumeDirectory::from(volume).at(path, false),
             // No name of a volume has a colon; any other text is no directory's name and will be told of.
-            _ => Place { volume: text, declared: None },
+            _ => VolumeDirectory { volume: text, declared: None },
         }
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> String {
-        let Place { volume, declared } = place;
+impl From<VolumeDirectory> for String {
+    fn from(place: VolumeDirectory) -> String {
+        let VolumeDirectory { volume, declared } = place;
         match declared {
             None => volume,
-            Some(Declared { path, make }) => format!("{volume}:{}:{path}", if make { "create" } else { "existing" }),
+            Some(DeclaredPath { path, make }) => {
+                format!("{volume}:{}:{path}", if make { "create" } else { "existing" })
+            }
         }
     }
 }
@@ -145,9 +147,9 @@ impl From<Place> for String {
 /// the number of volumes and of the pods that use each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Plan(BTreeMap<Place, Vec<Work>>);
+pub struct DirectoryPlan(BTreeMap<VolumeDirectory, Vec<VolumeWork>>);
 
-impl Plan {
+impl DirectoryPlan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -160,35 +162,36 @@ impl Plan {
 
     /// The names of their volumes, in order.
     pub fn volumes(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(Place::volume)
+        self.0.keys().map(VolumeDirectory::volume)
     }
 
     /// The work on one directory; a name alone is the volume's own.
-    pub fn of(&self, place: impl Into<Place>) -> &[Work] {
+    pub fn of(&self, place: impl Into<VolumeDirectory>) -> &[VolumeWork] {
         self.0.get(&place.into()).map_or(&[], Vec::as_slice)
     }
 
     /// One more piece, after all others on that directory.
-    pub fn add(&mut self, place: impl Into<Place>, work: Work) {
+    pub fn add(&mut self, place: impl Into<VolumeDirectory>, work: VolumeWork) {
         let works = self.0.entry(place.into()).or_default();
         match work {
-            Work::Empty | Work::Remove => *works = vec![work],
-            Work::Make if works.contains(&Work::Make) => {}
-            Work::Make => works.push(work),
-            Work::Append { line, times } => {
+            VolumeWork::Empty | VolumeWork::Remove => *works = vec![work],
+            VolumeWork::Make if works.contains(&VolumeWork::Make) => {}
+            VolumeWork::Make => works.push(work),
+            VolumeWork::Append { line, times } => {
                 let full = works.len() > RUNS;
-                let same = |work: &&mut Work| matches!(work, Work::Append { line: other, .. } if *other == line);
+                let same =
+                    |work: &&mut VolumeWork| matches!(work, VolumeWork::Append { line: other, .. } if *other == line);
                 let run = if full { works.iter_mut().rfind(same) } else { works.last_mut().filter(same) };
                 match run {
-                    Some(Work::Append { times: before, .. }) => *before = before.saturating_add(times),
-                    _ => works.push(Work::Append { line, times }),
+                    Some(VolumeWork::Append { times: before, .. }) => *before = before.saturating_add(times),
+                    _ => works.push(VolumeWork::Append { line, times }),
                 }
             }
         }
     }
 
     /// Another plan after this one.
-    pub fn extend(&mut self, later: Plan) {
+    pub fn extend(&mut self, later: DirectoryPlan) {
         for (place, works) in later.0 {
             for work in works {
                 self.add(&place, work);
@@ -197,14 +200,14 @@ impl Plan {
     }
 
     /// Parts the work: what adds, and, for each directory, what comes from the first piece on that destroys.
-    pub fn split(self) -> (Plan, Plan) {
-        let (wiping, adding) = self.0.into_iter().partition(|(_, works)| works.iter().any(Work::wipes));
+    pub fn split(self) -> (DirectoryPlan, DirectoryPlan) {
+        let (wiping, adding) = self.0.into_iter().partition(|(_, works)| works.iter().any(VolumeWork::wipes));
         // `add` keeps nothing in front of a piece that destroys.
-        (Plan(adding), Plan(wiping))
+        (DirectoryPlan(adding), DirectoryPlan(wiping))
     }
 
     /// The work on directories of which something is to be destroyed. Doing it twice comes to the same.
-    pub fn wiping(&self) -> Plan {
+    pub fn wiping(&self) -> DirectoryPlan {
         self.clone().split().1
     }
 }

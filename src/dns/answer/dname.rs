@@ -1,12 +1,12 @@
 //! Names below a DNAME: the CNAME that is made for each (RFC 6672 §3).
 
-use super::{Answering, Followed, Outcome};
+use super::{Answering, Followed, ReplyStatus};
 use crate::dns::{
     name::{NAME_MAX, wire_length},
     wire::{
         Rcode,
         rdata::RecordType,
-        response::{Owner, Section},
+        response::{MessageSection, RecordOwner},
     },
     zone::Node,
 };
@@ -20,26 +20,26 @@ impl<'s> Answering<'s, '_> {
         &mut self,
         above: &'s Node,
         name: &'n [u8],
-        owner: Owner<'_>,
+        owner: RecordOwner<'_>,
         qtype: RecordType,
         mut followed: Followed<'n>,
-    ) -> Outcome<'s> {
-        let ours = Outcome::ours(Rcode::NOERROR);
+    ) -> ReplyStatus<'s> {
+        let ours = ReplyStatus::ours(Rcode::NOERROR);
         let Some(set) = above.set(RecordType::DNAME) else { return ours };
         let Some(ending) = set.rdata().next().and_then(|rdata| rdata.get(..wire_length(rdata)?)) else { return ours };
-        if !self.response.whole_set(Section::Answer, Owner::Name(above.wire_name()), &set.ready(), 0) {
+        if !self.response.whole_set(MessageSection::Answer, RecordOwner::Name(above.wire_name()), &set.ready(), 0) {
             self.response.truncate();
             return ours;
         }
         let mut made = [0; NAME_MAX];
         let kept = name.len().saturating_sub(above.wire_name().len());
         let length = kept + ending.len();
-        let Some(target) = made.get_mut(..length) else { return Outcome::ours(Rcode::YXDOMAIN) };
+        let Some(target) = made.get_mut(..length) else { return ReplyStatus::ours(Rcode::YXDOMAIN) };
         target[..kept].copy_from_slice(&name[..kept]);
         target[kept..].copy_from_slice(ending);
         let target: &[u8] = target;
         // Its TTL is that of the DNAME (RFC 6672 §3.1).
-        if !self.response.record(Section::Answer, owner, RecordType::CNAME, set.ttl(), target) {
+        if !self.response.record(MessageSection::Answer, owner, RecordType::CNAME, set.ttl(), target) {
             self.response.truncate();
             return ours;
         }
@@ -48,7 +48,7 @@ impl<'s> Answering<'s, '_> {
         }
         followed.add(name);
         match self.next(target, qtype, &followed) {
-            Ok(zone) => self.follow(zone, target, Owner::Name(target), qtype, followed),
+            Ok(zone) => self.follow(zone, target, RecordOwner::Name(target), qtype, followed),
             Err(outcome) => outcome,
         }
     }

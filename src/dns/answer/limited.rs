@@ -1,9 +1,9 @@
 //! The reply to a client that gets no full answer because too many went to its neighbourhood.
 
-use super::{Request, reply_edns};
+use super::{QueryContext, reply_edns};
 use crate::dns::wire::{
     Rcode, UDP_MAX_WITHOUT_EDNS, cookie,
-    cookie::Shown,
+    cookie::ShownCookie,
     edns::OPT_LENGTH,
     query::Query,
     response::{ReplyEdns, Response},
@@ -11,7 +11,7 @@ use crate::dns::wire::{
 
 /// Writes a reply of about the query's size that has a client come again in a way nobody can forge: with the cookie that
 /// stands in the reply if it sent one (BADCOOKIE), else over TCP (TC). Returns its length; 0 if there can be none.
-pub fn slipped(packet: &[u8], request: Request<'_>, out: &mut [u8]) -> usize {
+pub fn slipped(packet: &[u8], request: QueryContext<'_>, out: &mut [u8]) -> usize {
     let Some(query) = Query::parse(packet) else { return 0 };
     let cookie = request.cookie(&query, packet);
     let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION));
@@ -23,7 +23,7 @@ pub fn slipped(packet: &[u8], request: Request<'_>, out: &mut [u8]) -> usize {
         response.recursion_available();
     }
     let rcode = match cookie {
-        Some(cookie) if cookie.shown != Shown::Good => Rcode::BADCOOKIE,
+        Some(cookie) if cookie.shown != ShownCookie::Good => Rcode::BADCOOKIE,
         _ => {
             response.truncate();
             Rcode::NOERROR

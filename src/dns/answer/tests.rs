@@ -113,9 +113,9 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 /// `name type [class] [tcp] [edns[=size]] [do] [rotation=n]` as a packet and what it comes over.
-pub(crate) fn query(line: &str) -> (Vec<u8>, Request<'static>) {
+pub(crate) fn query(line: &str) -> (Vec<u8>, QueryContext<'static>) {
     let mut words = line.split_whitespace();
-    let mut request = Request::new(Transport::Udp, 1232, 0);
+    let mut request = QueryContext::new(Transport::Udp, 1232, 0);
     let mut body = spelt(words.next().unwrap());
     body.extend_from_slice(&RecordType::parse(words.next().unwrap()).unwrap().0.to_be_bytes());
     let (mut class, mut opt) = (class::IN, Vec::new());
@@ -154,7 +154,7 @@ fn spelt(text: &str) -> Vec<u8> {
 }
 
 /// The whole reply; `None` for silence.
-fn ask(snapshot: &Snapshot, packet: &[u8], request: Request) -> Option<Vec<u8>> {
+fn ask(snapshot: &Snapshot, packet: &[u8], request: QueryContext) -> Option<Vec<u8>> {
     ways::within(snapshot, packet, request)
 }
 

@@ -1,6 +1,6 @@
 //! Answers that are kept: bounded in number, size and time.
 
-use super::said::Said;
+use super::response::UpstreamResponse;
 use moka::sync;
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// What an answer belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct CacheKey {
     /// In wire form and lower case.
     pub(super) name: Box<[u8]>,
     pub(super) qtype: u16,
@@ -24,17 +24,17 @@ pub(super) struct Key {
 
 /// An answer with its age.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
-    pub(super) said: Arc<Said>,
+pub(super) struct CacheEntry {
+    pub(super) said: Arc<UpstreamResponse>,
     received: Instant,
     /// Until when it is given though it is beyond its time.
     stale_until: Option<Instant>,
 }
 
-impl Kept {
+impl CacheEntry {
     /// An answer that is given once and not kept.
-    pub(super) fn passing(said: Said, now: Instant) -> Kept {
-        Kept { said: Arc::new(said), received: now, stale_until: None }
+    pub(super) fn passing(said: UpstreamResponse, now: Instant) -> CacheEntry {
+        CacheEntry { said: Arc::new(said), received: now, stale_until: None }
     }
 
     /// Seconds since it was received.
@@ -51,7 +51,7 @@ impl Kept {
 /// All answers that are kept.
 #[derive(Debug)]
 pub(super) struct Cache {
-    entries: sync::Cache<Key, Kept>,
+    entries: sync::Cache<CacheKey, CacheEntry>,
     stale: Duration,
 }
 
@@ -63,14 +63,14 @@ impl Cache {
     }
 
     /// An answer that can be given without asking anybody.
-    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Kept> {
+    pub(super) fn get(&self, key: &CacheKey, now: Instant) -> Option<CacheEntry> {
         let kept = self.entries.get(key)?;
         (kept.is_fresh(now) || kept.stale_until.is_some_and(|until| now < until)).then_some(kept)
     }
 
     /// Keeps a new answer, unless it may not be kept; returns it as it is to be given.
-    pub(super) fn put(&self, key: &Key, said: Said, now: Instant) -> Kept {
-        let kept = Kept { said: Arc::new(said), received: now, stale_until: None };
+    pub(super) fn put(&self, key: &CacheKey, said: UpstreamResponse, now: Instant) -> CacheEntry {
+        let kept = CacheEntry { said: Arc::new(said), received: now, stale_until: None };
         // A cache of 0 entries holds one for a moment.
         let wanted = self.entries.policy().max_capacity() != Some(0);
         if wanted && kept.said.lifetime > 0 && kept.said.size() <= LARGEST {
@@ -80,7 +80,7 @@ impl Cache {
     }
 
     /// An answer beyond its time, now that nobody could be asked; it is given for a while from now on.
-    pub(super) fn stale(&self, key: &Key, now: Instant) -> Option<Kept> {
+    pub(super) fn stale(&self, key: &CacheKey, now: Instant) -> Option<CacheEntry> {
         let mut kept = self.entries.get(key)?;
         let expired = Duration::from_secs(kept.said.lifetime.into()) + self.stale;
         if self.stale.is_zero() || now.saturating_duration_since(kept.received) >= expired {

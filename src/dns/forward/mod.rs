@@ -10,35 +10,35 @@
 //! [`crate::dns::answer::Verdict::Forward`] says: never for a name of our zones. What waits is bounded, as is what is kept.
 
 mod cache;
-mod local;
 mod options;
-mod places;
+mod permits;
+mod response;
 mod routes;
-mod said;
 mod scrub;
+mod special_use;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 use crate::dns::{
     answer::{
-        Request,
-        foreign::{self, Foreign, Uncompressed},
+        QueryContext,
+        forwarded::{self, ForwardedAnswer, Uncompressed},
     },
     wire::{MESSAGE_MAX, Rcode, cookie::Cookies, edns::ExtendedError, query::Query, rdata::RecordType},
     zone::{Reader, Snapshot},
 };
 pub use options::{ForwardOptions, UpstreamAddress, parse_upstream, parse_upstreams};
 
-use cache::{Cache, Kept, Key};
+use cache::{Cache, CacheEntry, CacheKey};
 use hickory_proto::{
     op::Message,
     rr::{Name, RecordType as AskedType},
     serialize::binary::{BinDecodable, BinEncodable, BinEncoder, NameEncoding},
 };
-use places::{Place, Places};
+use permits::{QueryPermit, QueryPermits};
+use response::{Bounds, UpstreamResponse};
 use routes::{Route, Routes};
-use said::{Bounds, Said};
 use std::{
     collections::HashMap,
     io,
@@ -97,7 +97,7 @@ pub enum ForwardError {
 
 /// What was counted since the start, and what waits now.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct ForwardCounters {
     /// Queries taken, of which the next three are parts.
     pub queries: AtomicU64,
     /// Queries answered from the cache.
@@ -118,7 +118,7 @@ pub struct Counters {
 
 /// A query that `answer` gave [`crate::dns::answer::Verdict::Forward`] for.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ForwardRequest {
     /// Who asks; one client does not take all the places.
     pub source: IpAddr,
     /// The query.
@@ -126,7 +126,7 @@ pub struct Asked {
     /// The reply if nobody else can be asked: REFUSED, or our aliases.
     pub known: Vec<u8>,
     /// What it was answered with.
-    pub request: Request<'static>,
+    pub request: QueryContext<'static>,
     /// What the client's cookie is answered with; `None` takes no notice of it.
     pub cookies: Option<Arc<Cookies>>,
 }
@@ -134,17 +134,17 @@ pub struct Asked {
 /// Asks other servers; cheap to clone. Its threads end with the last clone.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
-    shared: Arc<Shared>,
+    shared: Arc<ForwarderHandle>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct ForwarderHandle {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
-    work: Arc<Work>,
+    work: Arc<ForwarderState>,
 }
 
-impl Drop for Shared {
+impl Drop for ForwarderHandle {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             // Whatever waits has nobody left who could send it.
@@ -155,7 +155,7 @@ impl Drop for Shared {
 
 /// What the tasks share.
 #[derive(Debug)]
-struct Work {
+struct ForwarderState {
     handle: Handle,
     routes: Routes,
     bounds: Bounds,
@@ -163,30 +163,30 @@ struct Work {
     /// Our zones, of which no upstream is believed.
     own: Reader,
     cache: Cache,
-    failures: moka::sync::Cache<Key, Failure>,
-    lookups: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
+    failures: moka::sync::Cache<CacheKey, LookupFailure>,
+    lookups: Mutex<HashMap<CacheKey, watch::Receiver<Option<LookupOutcome>>>>,
     most_lookups: usize,
     /// How long the upstreams of one name may take, and those that aliases lead to with them.
     patience: Duration,
-    places: Arc<Places>,
-    counters: Counters,
+    places: Arc<QueryPermits>,
+    counters: ForwardCounters,
 }
 
 /// What a lookup came to.
 #[derive(Debug, Clone)]
-enum Outcome {
-    Answer(Kept),
+enum LookupOutcome {
+    Answer(CacheEntry),
     /// Beyond its time.
-    Stale(Kept),
+    Stale(CacheEntry),
     /// Why there is none.
-    Failed(Failure),
+    Failed(LookupFailure),
     /// Too many lookups wait.
     Busy,
 }
 
 /// Why a lookup has no answer, as clients are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Failure {
+struct LookupFailure {
     code: u16,
     text: String,
 }
@@ -214,21 +214,21 @@ impl Forwarder {
             .build()?;
         tracing::info!(upstreams = ?routes.labels(), "names outside our zones are forwarded");
         let failures = moka::sync::Cache::builder().max_capacity(FAILURES).time_to_live(FAILED).build();
-        let work = Work {
+        let work = ForwarderState {
             handle: runtime.handle().clone(),
             routes,
             bounds: Bounds { min_ttl: settings.min_ttl, max_ttl: settings.max_ttl },
-            local: local::zones(),
+            local: special_use::zones(),
             own: zones,
             cache: Cache::new(settings.cache_entries, settings.max_ttl, settings.stale),
             failures,
             lookups: Mutex::default(),
             most_lookups: settings.max_in_flight,
             patience: settings.timeout * settings.attempts.max(1),
-            places: Arc::new(Places::new(settings.max_in_flight)),
-            counters: Counters::default(),
+            places: Arc::new(QueryPermits::new(settings.max_in_flight)),
+            counters: ForwardCounters::default(),
         };
-        Ok(Some(Forwarder { shared: Arc::new(Shared { runtime: Some(runtime), work: Arc::new(work) }) }))
+        Ok(Some(Forwarder { shared: Arc::new(ForwarderHandle { runtime: Some(runtime), work: Arc::new(work) }) }))
     }
 
     /// Who is asked, for people.
@@ -237,7 +237,7 @@ impl Forwarder {
     }
 
     /// What was counted since the start.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &ForwardCounters {
         &self.shared.work.counters
     }
 
@@ -247,7 +247,7 @@ impl Forwarder {
     }
 
     /// The reply, as soon as it is there; at once if too many wait.
-    pub async fn answer(&self, asked: Asked) -> Vec<u8> {
+    pub async fn answer(&self, asked: ForwardRequest) -> Vec<u8> {
         let work = &self.shared.work;
         match work.admit(asked.source) {
             Some(place) => work.answer(&asked, place).await,
@@ -259,7 +259,11 @@ impl Forwarder {
     ///
     /// # Errors
     /// The reply for a query that is not taken because too many wait.
-    pub fn answer_later(&self, asked: Asked, send: impl FnOnce(Vec<u8>) + Send + 'static) -> Result<(), Vec<u8>> {
+    pub fn answer_later(
+        &self,
+        asked: ForwardRequest,
+        send: impl FnOnce(Vec<u8>) + Send + 'static,
+    ) -> Result<(), Vec<u8>> {
         let work = &self.shared.work;
         let Some(place) = work.admit(asked.source) else { return Err(busy(&asked)) };
         let task = Arc::clone(work);
@@ -268,8 +272,8 @@ impl Forwarder {
     }
 }
 
-impl Work {
-    fn admit(&self, source: IpAddr) -> Option<Place> {
+impl ForwarderState {
+    fn admit(&self, source: IpAddr) -> Option<QueryPermit> {
         self.counters.queries.fetch_add(1, Ordering::Relaxed);
         let place = self.places.take(source);
         match place {
@@ -279,14 +283,14 @@ impl Work {
         place
     }
 
-    async fn answer(self: &Arc<Self>, asked: &Asked, place: Place) -> Vec<u8> {
+    async fn answer(self: &Arc<Self>, asked: &ForwardRequest, place: QueryPermit) -> Vec<u8> {
         let _leaving = Leaving { work: self, _place: place };
-        let Some(wanted) = Wanted::read(asked) else { return asked.known.clone() };
+        let Some(wanted) = Lookup::read(asked) else { return asked.known.clone() };
         match self.routes.find(&wanted.key.name) {
             None => asked.known.clone(),
             Some(Route::Local) => {
                 let name = Name::from_bytes(&wanted.key.name).ok();
-                match name.and_then(|name| local::ask(&self.local, &name, wanted.key.qtype)) {
+                match name.and_then(|name| special_use::ask(&self.local, &name, wanted.key.qtype)) {
                     Some(said) => compose(asked, &wanted.aliases, said.foreign(0)),
                     None => asked.known.clone(),
                 }
@@ -298,19 +302,19 @@ impl Work {
         }
     }
 
-    fn reply(&self, asked: &Asked, aliases: &[u8], outcome: Outcome) -> Vec<u8> {
+    fn reply(&self, asked: &ForwardRequest, aliases: &[u8], outcome: LookupOutcome) -> Vec<u8> {
         match outcome {
-            Outcome::Answer(kept) => compose(asked, aliases, kept.said.foreign(kept.age(Instant::now()))),
-            Outcome::Stale(kept) => {
+            LookupOutcome::Answer(kept) => compose(asked, aliases, kept.said.foreign(kept.age(Instant::now()))),
+            LookupOutcome::Stale(kept) => {
                 self.counters.stale.fetch_add(1, Ordering::Relaxed);
                 compose(asked, aliases, kept.said.stale())
             }
-            Outcome::Failed(why) => {
+            LookupOutcome::Failed(why) => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
                 let error = ExtendedError::new(why.code, &why.text);
                 compose(asked, aliases, nothing(Rcode::SERVFAIL, error))
             }
-            Outcome::Busy => {
+            LookupOutcome::Busy => {
                 self.counters.refused.fetch_add(1, Ordering::Relaxed);
                 busy(asked)
             }
@@ -318,26 +322,30 @@ impl Work {
     }
 
     /// From the cache, or with all others who want the same now.
-    async fn look_up(self: &Arc<Self>, key: &Key, upstreams: &Arc<[Arc<Upstream>]>) -> Outcome {
+    async fn look_up(self: &Arc<Self>, key: &CacheKey, upstreams: &Arc<[Arc<Upstream>]>) -> LookupOutcome {
         let now = Instant::now();
         if let Some(kept) = self.cache.get(key, now) {
             self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
-            return if kept.is_fresh(now) { Outcome::Answer(kept) } else { Outcome::Stale(kept) };
+            return if kept.is_fresh(now) { LookupOutcome::Answer(kept) } else { LookupOutcome::Stale(kept) };
         }
         if let Some(why) = self.failures.get(key) {
-            return Outcome::Failed(why);
+            return LookupOutcome::Failed(why);
         }
-        let Some(mut coming) = self.join(key, upstreams) else { return Outcome::Busy };
+        let Some(mut coming) = self.join(key, upstreams) else { return LookupOutcome::Busy };
         let outcome = coming.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         outcome.unwrap_or_else(|| {
             let text = "the lookup was given up".to_owned();
-            Outcome::Failed(Failure { code: ExtendedError::OTHER, text })
+            LookupOutcome::Failed(LookupFailure { code: ExtendedError::OTHER, text })
         })
     }
 
     /// What the lookup that runs already comes to, or one that begins now. It goes on though nobody waits any more, so
     /// that the next one finds its answer.
-    fn join(self: &Arc<Self>, key: &Key, upstreams: &Arc<[Arc<Upstream>]>) -> Option<watch::Receiver<Option<Outcome>>> {
+    fn join(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        upstreams: &Arc<[Arc<Upstream>]>,
+    ) -> Option<watch::Receiver<Option<LookupOutcome>>> {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = lookups.get(key) {
             return Some(running.clone());
@@ -347,7 +355,7 @@ impl Work {
         }
         let (tell, coming) = watch::channel(None);
         lookups.insert(key.clone(), coming.clone());
-        let running = Running { work: Arc::clone(self), key: key.clone() };
+        let running = RunningLookup { work: Arc::clone(self), key: key.clone() };
         let upstreams = Arc::clone(upstreams);
         self.handle.spawn(async move {
             let outcome = running.work.ask(&running.key, &upstreams).await;
@@ -361,17 +369,17 @@ impl Work {
 
     /// Asks the upstreams, and where what they may say ends at an alias, whoever knows its target. Nothing that has not been
     /// scrubbed leaves this function.
-    async fn follow(&self, key: &Key, upstreams: &[Arc<Upstream>]) -> Result<Found, Failure> {
+    async fn follow(&self, key: &CacheKey, upstreams: &[Arc<Upstream>]) -> Result<LookupResult, LookupFailure> {
         let qtype = AskedType::from(key.qtype);
         let deadline = tokio::time::Instant::now() + self.patience;
         let (message, who) = self.routes.ask(upstreams, key).await?;
-        let mut found = Found { message, who, ours: false };
+        let mut found = LookupResult { message, who, ours: false };
         let mut key = key.clone();
         let mut chain = Vec::new();
         for hop in 0.. {
             let Ok(asked) = Name::from_bytes(&key.name) else {
                 let text = "the name cannot be read".to_owned();
-                return Err(Failure { code: ExtendedError::OTHER, text });
+                return Err(LookupFailure { code: ExtendedError::OTHER, text });
             };
             let domain = self.routes.domain(&key.name);
             let snapshot = self.own.load();
@@ -383,7 +391,7 @@ impl Work {
             chain.append(&mut found.message.answers);
             key.name = wire(&next).into();
             if snapshot.zone_of(&key.name).is_some() {
-                if let Some(message) = local::message(&snapshot, &next, key.qtype) {
+                if let Some(message) = special_use::message(&snapshot, &next, key.qtype) {
                     (found.message.metadata, found.message.answers) = (message.metadata, message.answers);
                     (found.message.authorities, found.message.edns) = (message.authorities, None);
                     found.ours = true;
@@ -399,7 +407,7 @@ impl Work {
             match tokio::time::timeout_at(deadline, self.routes.ask(upstreams, &key)).await {
                 Ok(Ok((message, who))) => {
                     let queries = std::mem::take(&mut found.message.queries);
-                    found = Found { message, who, ours: false };
+                    found = LookupResult { message, who, ours: false };
                     found.message.queries = queries;
                 }
                 Ok(Err(_)) | Err(_) => break,
@@ -409,38 +417,40 @@ impl Work {
         Ok(found)
     }
 
-    async fn ask(&self, key: &Key, upstreams: &[Arc<Upstream>]) -> Outcome {
+    async fn ask(&self, key: &CacheKey, upstreams: &[Arc<Upstream>]) -> LookupOutcome {
         self.counters.lookups.fetch_add(1, Ordering::Relaxed);
         let why = match self.follow(key, upstreams).await {
-            Ok(Found { message, who, ours }) => match Said::read(message, &who, self.bounds) {
+            Ok(LookupResult { message, who, ours }) => match UpstreamResponse::read(message, &who, self.bounds) {
                 // What we know ourselves may be another thing in the next moment.
-                Some(said) if ours => return Outcome::Answer(Kept::passing(said, Instant::now())),
+                Some(said) if ours => return LookupOutcome::Answer(CacheEntry::passing(said, Instant::now())),
                 // A failure of the upstream's is no better than one of ours.
                 Some(said) if said.rcode != Rcode::NOERROR && said.rcode != Rcode::NXDOMAIN => {
                     let now = Instant::now();
                     return match self.cache.stale(key, now) {
-                        Some(kept) => Outcome::Stale(kept),
-                        None => Outcome::Answer(self.cache.put(key, said, now)),
+                        Some(kept) => LookupOutcome::Stale(kept),
+                        None => LookupOutcome::Answer(self.cache.put(key, said, now)),
                     };
                 }
-                Some(said) => return Outcome::Answer(self.cache.put(key, said, Instant::now())),
-                None => Failure { code: ExtendedError::NETWORK_ERROR, text: format!("{who}: the answer is too long") },
+                Some(said) => return LookupOutcome::Answer(self.cache.put(key, said, Instant::now())),
+                None => {
+                    LookupFailure { code: ExtendedError::NETWORK_ERROR, text: format!("{who}: the answer is too long") }
+                }
             },
             Err(why) => why,
         };
         self.counters.lookups_failed.fetch_add(1, Ordering::Relaxed);
         match self.cache.stale(key, Instant::now()) {
-            Some(kept) => Outcome::Stale(kept),
+            Some(kept) => LookupOutcome::Stale(kept),
             None => {
                 self.failures.insert(key.clone(), why.clone());
-                Outcome::Failed(why)
+                LookupOutcome::Failed(why)
             }
         }
     }
 }
 
 /// What a lookup found, of which all may be believed.
-struct Found {
+struct LookupResult {
     message: Message,
     who: String,
     /// Whether some of it is out of our own zones.
@@ -455,8 +465,8 @@ fn wire(name: &Name) -> Vec<u8> {
 
 /// A query that is being answered.
 struct Leaving<'w> {
-    work: &'w Work,
-    _place: Place,
+    work: &'w ForwarderState,
+    _place: QueryPermit,
 }
 
 impl Drop for Leaving<'_> {
@@ -466,28 +476,28 @@ impl Drop for Leaving<'_> {
 }
 
 /// A lookup that others may join until it ends, however it ends.
-struct Running {
-    work: Arc<Work>,
-    key: Key,
+struct RunningLookup {
+    work: Arc<ForwarderState>,
+    key: CacheKey,
 }
 
-impl Drop for Running {
+impl Drop for RunningLookup {
     fn drop(&mut self) {
         self.work.lookups.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
 /// What has to be found out for a query.
-struct Wanted {
-    key: Key,
+struct Lookup {
+    key: CacheKey,
     /// Our records that lead from the question to the name.
     aliases: Vec<u8>,
 }
 
-impl Wanted {
+impl Lookup {
     /// The name asked for, or the one that our aliases end at. `None` where nobody can be asked: for a type that no
     /// record has.
-    fn read(asked: &Asked) -> Option<Wanted> {
+    fn read(asked: &ForwardRequest) -> Option<Lookup> {
         let query = Query::parse(&asked.packet)?;
         let question = query.question?;
         if question.qtype.is_meta() && question.qtype != RecordType::ANY {
@@ -495,8 +505,8 @@ impl Wanted {
         }
         let aliases = aliases(&asked.known)?;
         let name = Uncompressed(&aliases).last().map_or(question.name(), |alias| alias.rdata);
-        Some(Wanted {
-            key: Key {
+        Some(Lookup {
+            key: CacheKey {
                 name: name.to_ascii_lowercase().into(),
                 qtype: question.qtype.0,
                 dnssec_ok: query.edns.is_some_and(|edns| edns.dnssec_ok),
@@ -521,22 +531,22 @@ fn aliases(known: &[u8]) -> Option<Vec<u8>> {
     Some(records)
 }
 
-fn nothing(rcode: Rcode, error: ExtendedError<'_>) -> Foreign<'_> {
-    Foreign { rcode, truncated: false, records: &[], counts: [0; 3], age: 0, ttl: None, error: Some(error) }
+fn nothing(rcode: Rcode, error: ExtendedError<'_>) -> ForwardedAnswer<'_> {
+    ForwardedAnswer { rcode, truncated: false, records: &[], counts: [0; 3], age: 0, ttl: None, error: Some(error) }
 }
 
 /// The reply for one more than can wait.
-fn busy(asked: &Asked) -> Vec<u8> {
+fn busy(asked: &ForwardRequest) -> Vec<u8> {
     let error = ExtendedError::new(ExtendedError::OTHER, "too many queries wait for upstreams (forward.maxInFlight)");
     compose(asked, &[], nothing(Rcode::REFUSED, error))
 }
 
-fn compose(asked: &Asked, aliases: &[u8], foreign: Foreign<'_>) -> Vec<u8> {
+fn compose(asked: &ForwardRequest, aliases: &[u8], foreign: ForwardedAnswer<'_>) -> Vec<u8> {
     let most = if asked.request.transport.is_stream() { MESSAGE_MAX } else { asked.request.udp_payload_max.into() };
     let mut out = vec![0; most];
     let cookies = asked.cookies.as_ref().map(|cookies| cookies.of(asked.source));
-    let request = Request { cookies, ..asked.request };
-    match foreign::reply(&asked.packet, request, aliases, foreign, &mut out) {
+    let request = QueryContext { cookies, ..asked.request };
+    match forwarded::reply(&asked.packet, request, aliases, foreign, &mut out) {
         0 => asked.known.clone(),
         length => {
             out.truncate(length);

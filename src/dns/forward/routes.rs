@@ -1,10 +1,10 @@
 //! Who knows a name: the longest domain above it that is set decides.
 
 use super::{
-    Failure, ForwardError, ForwardOptions, UpstreamAddress,
-    cache::Key,
-    local::LOCAL,
-    upstream::{Problem, Upstream},
+    ForwardError, ForwardOptions, LookupFailure, UpstreamAddress,
+    cache::CacheKey,
+    special_use::LOCAL,
+    upstream::{Upstream, UpstreamProblem},
 };
 use crate::{
     dns::{
@@ -113,7 +113,11 @@ impl Routes {
 
     /// Asks one upstream after the other until one has an answer, those that are down last. What one refused or failed
     /// to find out is the answer if nobody does better.
-    pub(super) async fn ask(&self, upstreams: &[Arc<Upstream>], key: &Key) -> Result<(Message, String), Failure> {
+    pub(super) async fn ask(
+        &self,
+        upstreams: &[Arc<Upstream>],
+        key: &CacheKey,
+    ) -> Result<(Message, String), LookupFailure> {
         let (down, up): (Vec<_>, Vec<_>) = upstreams.iter().partition(|upstream| upstream.is_down());
         let mut unwilling = None;
         let mut problems: Vec<String> = Vec::new();
@@ -129,13 +133,13 @@ impl Routes {
                     }
                 }
                 Err(problem) => {
-                    silent &= problem == Problem::Silent;
+                    silent &= problem == UpstreamProblem::Silent;
                     problems.push(format!("{}: {problem}", upstream.label));
                 }
             }
         }
         problems.dedup();
-        unwilling.ok_or_else(|| Failure {
+        unwilling.ok_or_else(|| LookupFailure {
             code: if silent { ExtendedError::NO_REACHABLE_AUTHORITY } else { ExtendedError::NETWORK_ERROR },
             text: problems.join(", "),
         })

@@ -52,15 +52,15 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A query as `serve` hands it on.
-fn asked(line: &str) -> Asked {
+fn asked(line: &str) -> ForwardRequest {
     let (packet, request) = query(line);
-    let request = Request { forwarding: true, ..request };
+    let request = QueryContext { forwarding: true, ..request };
     let mut out = vec![0; if request.transport == Transport::Udp { 1232 } else { 65_535 }];
     let Verdict::Forward(length) = answer(&packet, &snapshot(), request, &mut out) else {
         panic!("{line} is not to be forwarded")
     };
     out.truncate(length);
-    Asked {
+    ForwardRequest {
         source: "192.0.2.200".parse().unwrap(),
         packet,
         known: out,
@@ -232,7 +232,7 @@ fn answers_are_kept_for_their_time() {
         assert_eq!(count(), lookups, "{line}");
     }
     let work = &forwarder.shared.work;
-    let key = Wanted::read(&asked("www.example A")).unwrap().key;
+    let key = Lookup::read(&asked("www.example A")).unwrap().key;
     let now = Instant::now();
     for (seconds, fresh) in [(0, true), (299, true), (301, false)] {
         let later = now + Duration::from_secs(seconds);

@@ -1,6 +1,6 @@
 //! One server that is asked: over UDP and TCP, or TLS; whether it answers at all.
 
-use super::cache::Key;
+use super::cache::CacheKey;
 use hickory_net::{
     NetError,
     runtime::TokioRuntimeProvider,
@@ -68,7 +68,7 @@ impl fmt::Debug for Upstream {
 
 /// Why a server gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum UpstreamProblem {
     /// Nothing came in time.
     #[error("no answer in time")]
     Silent,
@@ -80,15 +80,15 @@ pub(super) enum Problem {
     Nonsense(String),
 }
 
-impl From<NetError> for Problem {
-    fn from(error: NetError) -> Problem {
+impl From<NetError> for UpstreamProblem {
+    fn from(error: NetError) -> UpstreamProblem {
         match error {
             // A stream of answers that ends without one; that is how a time-out is told, too.
-            NetError::Timeout => Problem::Silent,
-            NetError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Problem::Silent,
-            NetError::Io(error) => Problem::Network(error.to_string()),
-            NetError::Proto(error) => Problem::Nonsense(error.to_string()),
-            error => Problem::Network(error.to_string()),
+            NetError::Timeout => UpstreamProblem::Silent,
+            NetError::Io(error) if error.kind() == io::ErrorKind::TimedOut => UpstreamProblem::Silent,
+            NetError::Io(error) => UpstreamProblem::Network(error.to_string()),
+            NetError::Proto(error) => UpstreamProblem::Nonsense(error.to_string()),
+            error => UpstreamProblem::Network(error.to_string()),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Upstream {
     }
 
     /// Asks within the time-out, and notes whether that went well.
-    pub(super) async fn ask(self: &Arc<Self>, key: &Key) -> Result<Message, Problem> {
+    pub(super) async fn ask(self: &Arc<Self>, key: &CacheKey) -> Result<Message, UpstreamProblem> {
         let outcome = self.ask_once(key).await;
         match &outcome {
             Ok(_) => self.answered(),
@@ -137,7 +137,7 @@ impl Upstream {
         }
     }
 
-    fn failed(self: &Arc<Self>, problem: &Problem) {
+    fn failed(self: &Arc<Self>, problem: &UpstreamProblem) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures >= FAILURES && !self.down.swap(true, Ordering::Relaxed) {
             tracing::warn!(upstream = self.label, %problem, "an upstream does not answer; others are asked until it does");
@@ -148,7 +148,8 @@ impl Upstream {
 
     /// Asks for the root's name servers, as everybody who resolves must know them; whatever comes back will do.
     async fn try_until_it_answers(self: Arc<Self>) {
-        let key = Key { name: Box::new([0]), qtype: RecordType::NS.into(), dnssec_ok: false, checking_disabled: false };
+        let key =
+            CacheKey { name: Box::new([0]), qtype: RecordType::NS.into(), dnssec_ok: false, checking_disabled: false };
         while self.is_down() {
             sleep(self.retry).await;
             if self.ask_once(&key).await.is_ok() {
@@ -157,8 +158,8 @@ impl Upstream {
         }
     }
 
-    async fn ask_once(&self, key: &Key) -> Result<Message, Problem> {
-        let outcome = timeout(self.timeout, self.exchange(key)).await.unwrap_or(Err(Problem::Silent));
+    async fn ask_once(&self, key: &CacheKey) -> Result<Message, UpstreamProblem> {
+        let outcome = timeout(self.timeout, self.exchange(key)).await.unwrap_or(Err(UpstreamProblem::Silent));
         if outcome.is_err() {
             // A connection on which nothing comes may be dead without anybody having been told. Who waits on it still
             // has it.
@@ -167,8 +168,8 @@ impl Upstream {
         outcome
     }
 
-    async fn exchange(&self, key: &Key) -> Result<Message, Problem> {
-        let name = Name::from_bytes(&key.name).map_err(|error| Problem::Nonsense(error.to_string()))?;
+    async fn exchange(&self, key: &CacheKey) -> Result<Message, UpstreamProblem> {
+        let name = Name::from_bytes(&key.name).map_err(|error| UpstreamProblem::Nonsense(error.to_string()))?;
         let query = Query::query(name, RecordType::from(key.qtype));
         let response = if self.tls.is_some() {
             self.over_stream(&query, key).await?
@@ -184,19 +185,19 @@ impl Upstream {
         let message = response.into_message();
         match message.queries.as_slice() {
             [only] if *only == query => Ok(message),
-            _ => Err(Problem::Nonsense("it is about another name".to_owned())),
+            _ => Err(UpstreamProblem::Nonsense("it is about another name".to_owned())),
         }
     }
 
     /// From a new port for each query; source, id, question and the case of the name's letters are checked.
-    async fn over_udp(&self, query: &Query, key: &Key) -> Result<DnsResponse, NetError> {
+    async fn over_udp(&self, query: &Query, key: &CacheKey) -> Result<DnsResponse, NetError> {
         let mut stream =
             UdpClientStream::builder(self.address, self.provider.clone()).with_timeout(Some(self.timeout)).build();
         stream.send_message(request(query, key, true)).first_answer().await
     }
 
     /// Over the connection that is there, or a new one if that has been closed meanwhile.
-    async fn over_stream(&self, query: &Query, key: &Key) -> Result<DnsResponse, NetError> {
+    async fn over_stream(&self, query: &Query, key: &CacheKey) -> Result<DnsResponse, NetError> {
         let (stream, number, is_new) = self.stream(None).await?;
         match stream.send(request(query, key, false)).first_answer().await {
             Err(_) if !is_new => {
@@ -233,7 +234,7 @@ impl Upstream {
     }
 }
 
-fn request(query: &Query, key: &Key, case_randomization: bool) -> DnsRequest {
+fn request(query: &Query, key: &CacheKey, case_randomization: bool) -> DnsRequest {
     let mut options = DnsRequestOptions::default();
     options.edns_payload_len = UDP_PAYLOAD;
     options.edns_set_dnssec_ok = key.dnssec_ok;

@@ -2,7 +2,7 @@
 //! library with `unsafe`.
 #![allow(unsafe_code)]
 
-use super::segments::{self, Reply};
+use super::gso::{self, OutgoingReply};
 use std::{
     io,
     mem::{size_of, zeroed},
@@ -29,10 +29,10 @@ pub(super) struct Batch {
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
-    items: [Item; BATCH],
+    items: [ReceivedDatagram; BATCH],
     received: usize,
     /// The replies in the order in which they leave, and where in it each header's begin.
-    outgoing: Vec<Reply>,
+    outgoing: Vec<OutgoingReply>,
     pieces: Vec<u8>,
     /// Whether the system takes several datagrams as one piece, as far as is known.
     segmentation: bool,
@@ -40,7 +40,7 @@ pub(super) struct Batch {
 
 /// How a reply reaches the sender of a datagram that is no longer in the batch: from the address that was asked.
 #[derive(Clone, Copy)]
-pub(super) struct WayBack {
+pub(super) struct ReplyPath {
     name: libc::sockaddr_storage,
     name_length: libc::socklen_t,
     control: Control,
@@ -48,7 +48,7 @@ pub(super) struct WayBack {
 }
 
 /// Sends one reply without waiting for room: who asked asks again.
-pub(super) fn send_one(socket: &UdpSocket, way: &WayBack, reply: &[u8]) -> io::Result<()> {
+pub(super) fn send_one(socket: &UdpSocket, way: &ReplyPath, reply: &[u8]) -> io::Result<()> {
     let mut way = *way;
     let mut vector = libc::iovec { iov_base: reply.as_ptr().cast_mut().cast(), iov_len: reply.len() };
     // SAFETY: a plain C structure of integers and pointers, for which all zero bits are a value.
@@ -76,7 +76,7 @@ pub(super) fn send_one(socket: &UdpSocket, way: &WayBack, reply: &[u8]) -> io::R
 
 /// What is known of one datagram of the batch.
 #[derive(Clone, Copy, Default)]
-struct Item {
+struct ReceivedDatagram {
     packet: usize,
     reply: usize,
     name: libc::socklen_t,
@@ -120,7 +120,7 @@ impl Batch {
             controls: vec![Control::default(); BATCH].into_boxed_slice(),
             vectors: vec![vector; BATCH].into_boxed_slice(),
             headers: vec![header; BATCH].into_boxed_slice(),
-            items: [Item::default(); BATCH],
+            items: [ReceivedDatagram::default(); BATCH],
             received: 0,
             outgoing: Vec::with_capacity(BATCH),
             pieces: Vec::with_capacity(BATCH),
@@ -164,7 +164,7 @@ impl Batch {
             let cut = header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0;
             #[allow(clippy::unnecessary_cast)] // the fields' types differ from libc to libc
             let control = if cut { 0 } else { header.msg_hdr.msg_controllen as usize };
-            *item = Item {
+            *item = ReceivedDatagram {
                 packet: (header.msg_len as usize).min(PACKET),
                 reply: 0,
                 name: header.msg_hdr.msg_namelen,
@@ -235,10 +235,10 @@ impl Batch {
     }
 
     /// How a reply gets to the sender later; only after [`Batch::destination`].
-    pub(super) fn way_back(&self, index: usize) -> WayBack {
+    pub(super) fn way_back(&self, index: usize) -> ReplyPath {
         let item = self.items[index];
         let most = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        WayBack {
+        ReplyPath {
             name: self.names[index],
             name_length: item.name.min(most),
             control: self.controls[index],
@@ -268,11 +268,11 @@ impl Batch {
         self.outgoing.clear();
         for (index, item) in (0..).zip(&self.items[..self.received]) {
             if item.reply > 0 {
-                self.outgoing.push(Reply::new(client(&self.names[usize::from(index)]), item.reply, index));
+                self.outgoing.push(OutgoingReply::new(client(&self.names[usize::from(index)]), item.reply, index));
             }
         }
         if self.segmentation {
-            segments::sort(&mut self.outgoing);
+            gso::sort(&mut self.outgoing);
         }
         self.cut(self.segmentation);
         let (mut next, mut unsent, mut reason) = (0, 0, None);
@@ -319,7 +319,7 @@ impl Batch {
         while begin < self.outgoing.len() {
             let count = if together {
                 let (names, items, controls) = (&self.names, &self.items, &self.controls);
-                segments::next_piece(&self.outgoing[begin..], |one, other| {
+                gso::next_piece(&self.outgoing[begin..], |one, other| {
                     let (item, another) = (items[one], items[other]);
                     item.control <= ADDRESS
                         && (item.name, item.control) == (another.name, another.control)

@@ -19,10 +19,10 @@ pub(super) struct Batch {
 
 /// How a reply reaches the sender of a datagram that is no longer in the batch.
 #[derive(Clone, Copy)]
-pub(super) struct WayBack(Option<SocketAddr>);
+pub(super) struct ReplyPath(Option<SocketAddr>);
 
 /// Sends one reply.
-pub(super) fn send_one(socket: &UdpSocket, way: &WayBack, reply: &[u8]) -> io::Result<()> {
+pub(super) fn send_one(socket: &UdpSocket, way: &ReplyPath, reply: &[u8]) -> io::Result<()> {
     way.0.map_or(Ok(()), |source| socket.send_to(reply, source).map(|_| ()))
 }
 
@@ -64,8 +64,8 @@ impl Batch {
     }
 
     /// How a reply gets to the sender later.
-    pub(super) fn way_back(&self, _index: usize) -> WayBack {
-        WayBack(self.source)
+    pub(super) fn way_back(&self, _index: usize) -> ReplyPath {
+        ReplyPath(self.source)
     }
 
     /// The datagram.

@@ -1,7 +1,7 @@
 //! What is counted in this room, for metrics and for logs that a flood must not fill.
 
-use super::Shared;
-use crate::{dns::answer::Transport, net::connections::Place};
+use super::ServeContext;
+use crate::{dns::answer::Transport, net::connections::ConnectionSlot};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -9,7 +9,7 @@ use std::sync::{
 
 /// Events that are too many to log one by one, and what is open now.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct ServeCounters {
     /// Queries whose answer was lost in a panic.
     pub panics: AtomicU64,
     /// UDP replies that the system did not take.
@@ -38,7 +38,7 @@ pub struct Counters {
     pub retries: AtomicU64,
 }
 
-impl Counters {
+impl ServeCounters {
     /// Counts, and says whether this is one to log: the 1st, 2nd, 4th, 8th, …, so that a flood does not fill the log.
     pub(super) fn count(counter: &AtomicU64) -> Option<u64> {
         let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
@@ -46,11 +46,11 @@ impl Counters {
     }
 }
 
-impl Shared {
+impl ServeContext {
     /// Counts a connection at its end if it has to end because it held most.
-    pub(super) fn count_large(&self, transport: Transport, place: &Place) {
+    pub(super) fn count_large(&self, transport: Transport, place: &ConnectionSlot) {
         if place.has_to_go()
-            && let Some(count) = Counters::count(self.counters.evicted.of(transport))
+            && let Some(count) = ServeCounters::count(self.counters.evicted.of(transport))
         {
             tracing::warn!(
                 count,
@@ -79,19 +79,19 @@ impl PerTransport {
 }
 
 /// A connection that is open, until this is dropped.
-pub(super) struct Open {
-    shared: Arc<Shared>,
+pub(super) struct OpenGauge {
+    shared: Arc<ServeContext>,
     transport: Transport,
 }
 
-impl Open {
-    pub(super) fn new(shared: &Arc<Shared>, transport: Transport) -> Open {
+impl OpenGauge {
+    pub(super) fn new(shared: &Arc<ServeContext>, transport: Transport) -> OpenGauge {
         shared.counters.open.of(transport).fetch_add(1, Ordering::Relaxed);
-        Open { shared: Arc::clone(shared), transport }
+        OpenGauge { shared: Arc::clone(shared), transport }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenGauge {
     fn drop(&mut self) {
         self.shared.counters.open.of(self.transport).fetch_sub(1, Ordering::Relaxed);
     }

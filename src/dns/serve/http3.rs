@@ -4,16 +4,16 @@ mod bounded;
 #[cfg(test)]
 mod tests;
 
-use self::bounded::{Bounded, BoundedStreams};
+use self::bounded::{BoundedStream, BoundedStreams};
 use super::{
-    Counters, Shared,
+    ServeContext, ServeCounters,
     https::{self, respond},
     reply::Client,
     stream::DRAIN,
 };
 use crate::{
     dns::{answer::Transport, wire::MESSAGE_MAX},
-    net::connections::{Exchange, Place},
+    net::connections::{ConnectionSlot, Exchange},
 };
 use h3::{
     error::{Code, ConnectionError, StreamError},
@@ -53,11 +53,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// h3 on quinn, with an end to what streams bring.
 type Streams = BoundedStreams<h3_quinn::Connection>;
 /// A request that has begun, and how its response goes back.
-type Stream = RequestStream<Bounded<BidiStream<Bytes>>, Bytes>;
+type Stream = RequestStream<BoundedStream<BidiStream<Bytes>>, Bytes>;
 
 /// Why we end a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ConnectionEnd {
     /// The client or we have finished with it.
     Finished,
     /// Another one needs its place.
@@ -69,8 +69,8 @@ enum End {
 /// One task for each request, until the client has finished, is idle, or has to make room.
 pub(super) async fn serve(
     connection: Connection,
-    place: Place,
-    shared: Arc<Shared>,
+    place: ConnectionSlot,
+    shared: Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let limits = &shared.limits;
@@ -89,14 +89,14 @@ pub(super) async fn serve(
                     let client = Client { transport: Transport::Http3, source: connection.remote_address(), agreed: true };
                     requests.spawn(exchange(resolver, client, place.exchange(), Arc::clone(&shared)));
                     if limits.queries_per_connection != 0 && asked >= limits.queries_per_connection {
-                        Counters::count(shared.counters.exhausted.of(Transport::Http3));
-                        break End::Finished;
+                        ServeCounters::count(shared.counters.exhausted.of(Transport::Http3));
+                        break ConnectionEnd::Finished;
                     }
                 }
-                Ok(None) => break End::Finished,
+                Ok(None) => break ConnectionEnd::Finished,
                 Err(error) => {
                     if matches!(error, ConnectionError::Local { .. }) {
-                        Counters::count(shared.counters.protocol_errors.of(Transport::Http3));
+                        ServeCounters::count(shared.counters.protocol_errors.of(Transport::Http3));
                     }
                     return;
                 }
@@ -107,33 +107,33 @@ pub(super) async fn serve(
                 }
                 mistakes += usize::from(!outcome.unwrap_or(false));
                 if mistakes > MISTAKES {
-                    Counters::count(shared.counters.protocol_errors.of(Transport::Http3));
-                    break End::Excess;
+                    ServeCounters::count(shared.counters.protocol_errors.of(Transport::Http3));
+                    break ConnectionEnd::Excess;
                 }
                 if requests.is_empty() {
                     deadline = Instant::now() + limits.tcp_idle;
                 }
             }
-            () = place.evicted() => break End::Evicted,
-            _ = stopped.changed() => break End::Finished,
-            () = sleep_until(deadline), if requests.is_empty() => break End::Finished,
+            () = place.evicted() => break ConnectionEnd::Evicted,
+            _ = stopped.changed() => break ConnectionEnd::Finished,
+            () = sleep_until(deadline), if requests.is_empty() => break ConnectionEnd::Finished,
         }
     };
     // Which requests are still answered (RFC 9114 §5.2).
     let _ = timeout(PATIENCE, http.shutdown(0)).await;
     let rest = async { while requests.join_next().await.is_some() {} };
     let code = match end {
-        End::Finished => {
+        ConnectionEnd::Finished => {
             // Each is bounded by what a slow client may take.
             rest.await;
             let _ = timeout(PATIENCE.min(limits.tcp_idle / 2), connection.closed()).await;
             Code::H3_NO_ERROR
         }
-        End::Evicted => {
+        ConnectionEnd::Evicted => {
             let _ = timeout(DRAIN, rest).await;
             Code::H3_NO_ERROR
         }
-        End::Excess => Code::H3_EXCESSIVE_LOAD,
+        ConnectionEnd::Excess => Code::H3_EXCESSIVE_LOAD,
     };
     connection.close(VarInt::from_u64(code.value()).unwrap_or_default(), b"");
 }
@@ -143,15 +143,15 @@ async fn exchange(
     resolver: RequestResolver<Streams, Bytes>,
     client: Client,
     state: Exchange,
-    shared: Arc<Shared>,
+    shared: Arc<ServeContext>,
 ) -> bool {
     let patience = shared.limits.tcp_slow;
-    let slow = || Counters::count(shared.counters.slow.of(Transport::Http3));
+    let slow = || ServeCounters::count(shared.counters.slow.of(Transport::Http3));
     let (head, mut stream) = match timeout(patience, resolver.resolve_request()).await {
         Ok(Ok(request)) => request,
         // The client has been told why: by a status (431), or by a code on the stream or the connection.
         Ok(Err(_)) => {
-            Counters::count(&shared.counters.http_errors);
+            ServeCounters::count(&shared.counters.http_errors);
             return false;
         }
         Err(_) => {
@@ -160,7 +160,7 @@ async fn exchange(
         }
     };
     let (parts, ()) = head.into_parts();
-    let body = Received { stream: &mut stream, octets: 0 };
+    let body = ReceivedBody { stream: &mut stream, octets: 0 };
     let response = respond(Request::from_parts(parts, body), client, &shared, Some(state)).await;
     if timeout(patience, send(&mut stream, response)).await.is_err() {
         slow();
@@ -180,12 +180,12 @@ async fn send(stream: &mut Stream, response: Response<http_body_util::Full<Bytes
 }
 
 /// The body of a request, as it comes.
-struct Received<'s> {
+struct ReceivedBody<'s> {
     stream: &'s mut Stream,
     octets: usize,
 }
 
-impl Body for Received<'_> {
+impl Body for ReceivedBody<'_> {
     type Data = Bytes;
     type Error = StreamError;
 

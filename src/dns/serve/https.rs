@@ -5,9 +5,9 @@ mod exchange;
 mod tests;
 
 pub(super) use self::exchange::{Alternative, respond, respond_to};
-use super::{Counters, Shared, reply::Client};
+use super::{ServeContext, ServeCounters, reply::Client};
 use crate::net::{
-    connections::{Exchange, Place},
+    connections::{ConnectionSlot, Exchange},
     write_timeout::WriteTimeout,
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -48,24 +48,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What the requests of one connection tell the connection.
 #[derive(Debug)]
 struct Activity {
-    place: Place,
+    place: ConnectionSlot,
     running: AtomicUsize,
     asked: AtomicU64,
     changed: Notify,
 }
 
 /// A request that is being answered.
-struct Running(Arc<Activity>);
+struct RunningRequest(Arc<Activity>);
 
 impl Activity {
-    fn begin(self: &Arc<Self>) -> (Running, Exchange) {
+    fn begin(self: &Arc<Self>) -> (RunningRequest, Exchange) {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::AcqRel);
-        (Running(Arc::clone(self)), self.place.exchange())
+        (RunningRequest(Arc::clone(self)), self.place.exchange())
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_one();
@@ -76,8 +76,8 @@ impl Drop for Running {
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     client: Client,
-    place: Place,
-    shared: Arc<Shared>,
+    place: ConnectionSlot,
+    shared: Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let limits = shared.limits.clone();
@@ -104,7 +104,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 // Errors of one connection are everyday; nobody can do anything about them.
                 if let Err(error) = outcome {
                     if WriteTimeout::<S>::is_cause(error.as_ref()) {
-                        Counters::count(shared.counters.slow.of(client.transport));
+                        ServeCounters::count(shared.counters.slow.of(client.transport));
                     }
                     tracing::trace!(%error, "an HTTPS connection ended");
                 }
@@ -114,7 +114,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                 deadline = Instant::now() + limits.tcp_idle;
                 let most = limits.queries_per_connection;
                 if most != 0 && activity.asked.load(Ordering::Relaxed) >= most {
-                    Counters::count(shared.counters.exhausted.of(client.transport));
+                    ServeCounters::count(shared.counters.exhausted.of(client.transport));
                     break;
                 }
             }
@@ -137,7 +137,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let _ = timeout(PATIENCE, connection).await;
 }
 
-fn builder(limits: &super::Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &super::ServeLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

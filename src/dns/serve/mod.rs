@@ -8,28 +8,28 @@
 //! for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of
 //! each file for the buffers.
 
-mod alone;
 #[cfg(target_os = "linux")]
 mod batch;
 #[cfg(not(target_os = "linux"))]
 #[path = "batch_portable.rs"]
 mod batch;
+mod in_process;
 // The portable loop is not used on Linux, but it is compiled and tested there so that it does not rot.
 #[cfg(all(test, target_os = "linux"))]
 mod batch_portable;
+mod coalesce;
 mod counters;
 pub mod frame;
+#[cfg(target_os = "linux")]
+mod gso;
 mod http3;
 mod https;
 mod options;
-mod pace;
 pub mod proxy;
 mod query_log;
 mod quic;
 mod rate_limit;
 mod reply;
-#[cfg(target_os = "linux")]
-mod segments;
 mod socket;
 pub mod statistics;
 mod stream;
@@ -40,13 +40,15 @@ mod tls;
 mod transfer;
 mod udp;
 
-pub use alone::Alone;
-pub use counters::{Counters, PerTransport};
-pub use options::{Encrypted, JournalSize, Limits, NotifyTarget, Permission, ProxyProtocol, RateLimit, TransferPolicy};
+pub use counters::{PerTransport, ServeCounters};
+pub use in_process::InProcessServer;
+pub use options::{
+    Encrypted, JournalSize, NotifyTarget, Permission, ProxyProtocol, RateLimit, ServeLimits, TransferPolicy,
+};
 
 use crate::{
     dns::{
-        answer::{self, Request, Seen, Transport, Verdict},
+        answer::{self, QueryContext, QuerySummary, Transport, Verdict},
         forward::{self, Forwarder},
         wire::cookie::Cookies,
         zone::{Reader, Snapshot},
@@ -97,12 +99,12 @@ pub struct Sockets {
     encrypted: Vec<BoundEncrypted>,
     /// Asked for the certificate at each handshake.
     certificate: Option<Arc<dyn ResolvesServerCert>>,
-    beside: Beside,
+    beside: QueryServices,
 }
 
 /// What is asked beside the records.
 #[derive(Debug)]
-struct Beside {
+struct QueryServices {
     /// Who is asked for names outside our zones; `None` for nobody.
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
@@ -117,9 +119,9 @@ struct Beside {
     alternative: Option<Alternative>,
 }
 
-impl Beside {
-    fn new(transfer: TransferPolicy) -> Beside {
-        Beside {
+impl QueryServices {
+    fn new(transfer: TransferPolicy) -> QueryServices {
+        QueryServices {
             forwarder: None,
             transfers: Transfers::new(transfer),
             proxies: ProxyProtocol::default(),
@@ -133,7 +135,7 @@ impl Beside {
 /// Threads that answer; stopped by [`Serving::stop`] or by dropping it.
 #[derive(Debug)]
 pub struct Serving {
-    shared: Arc<Shared>,
+    shared: Arc<ServeContext>,
     stop_tcp: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     query_log: Option<JoinHandle<()>>,
@@ -141,11 +143,11 @@ pub struct Serving {
 
 /// What a server counts, to be read as long as anybody likes.
 #[derive(Debug, Clone)]
-pub struct Counted(Arc<Shared>);
+pub struct Counted(Arc<ServeContext>);
 
 impl Counted {
     /// Events that are too many to log one by one.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &ServeCounters {
         &self.0.counters
     }
 
@@ -160,7 +162,7 @@ impl Counted {
     }
 
     /// What was asked of other servers, if anybody is.
-    pub fn forwarded(&self) -> Option<&forward::Counters> {
+    pub fn forwarded(&self) -> Option<&forward::ForwardCounters> {
         self.0.forwarder.as_ref().map(Forwarder::counters)
     }
 
@@ -171,17 +173,17 @@ impl Counted {
 }
 
 /// The signature of [`answer::answer_seen`]; tests and benchmarks put another function in its place.
-pub type Answer = for<'s> fn(&[u8], &'s Snapshot, Request<'_>, &mut [u8], &mut Seen<'s>) -> Verdict;
+pub type Answer = for<'s> fn(&[u8], &'s Snapshot, QueryContext<'_>, &mut [u8], &mut QuerySummary<'s>) -> Verdict;
 
 /// What every thread of this room has.
 #[derive(Debug)]
-struct Shared {
+struct ServeContext {
     reader: Reader,
-    limits: Limits,
+    limits: ServeLimits,
     answer: Answer,
     stop: AtomicBool,
     failed: AtomicBool,
-    counters: Counters,
+    counters: ServeCounters,
     statistics: Statistics,
     query_log: QueryLog,
     /// Who is asked for names outside our zones; `None` for nobody.
@@ -197,18 +199,23 @@ struct Shared {
     alternative: Option<Alternative>,
 }
 
-impl Shared {
+impl ServeContext {
     /// With the thread that writes the query log.
-    fn new(reader: Reader, limits: Limits, answer: Answer, beside: Beside) -> io::Result<(Shared, JoinHandle<()>)> {
-        let Beside { forwarder, transfers, proxies, cookies, rate_limiter, alternative } = beside;
+    fn new(
+        reader: Reader,
+        limits: ServeLimits,
+        answer: Answer,
+        beside: QueryServices,
+    ) -> io::Result<(ServeContext, JoinHandle<()>)> {
+        let QueryServices { forwarder, transfers, proxies, cookies, rate_limiter, alternative } = beside;
         let (query_log, thread) = QueryLog::start()?;
-        let shared = Shared {
+        let shared = ServeContext {
             reader,
             limits,
             answer,
             stop: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            counters: Counters::default(),
+            counters: ServeCounters::default(),
             statistics: Statistics::default(),
             query_log,
             forwarder,
@@ -223,7 +230,7 @@ impl Shared {
 }
 
 /// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
-struct Vital(Arc<Shared>);
+struct Vital(Arc<ServeContext>);
 
 impl Drop for Vital {
     fn drop(&mut self) {
@@ -235,9 +242,14 @@ impl Drop for Vital {
 
 impl Sockets {
     /// Binds UDP and TCP of every address; port 0 takes one free port for both.
-    pub fn bind(listen: &[SocketAddr], limits: &Limits) -> Result<Sockets, ListenError> {
+    pub fn bind(listen: &[SocketAddr], limits: &ServeLimits) -> Result<Sockets, ListenError> {
         let bound = listen.iter().map(|&address| Bound::new(address, limits.udp_threads)).collect::<Result<_, _>>()?;
-        Ok(Sockets { bound, encrypted: Vec::new(), certificate: None, beside: Beside::new(TransferPolicy::default()) })
+        Ok(Sockets {
+            bound,
+            encrypted: Vec::new(),
+            certificate: None,
+            beside: QueryServices::new(TransferPolicy::default()),
+        })
     }
 
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
@@ -259,22 +271,22 @@ impl Sockets {
 
     /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
     pub fn transferring(self, transfer: TransferPolicy) -> Sockets {
-        Sockets { beside: Beside { transfers: Transfers::new(transfer), ..self.beside }, ..self }
+        Sockets { beside: QueryServices { transfers: Transfers::new(transfer), ..self.beside }, ..self }
     }
 
     /// The same sockets, to which these proxies pass connections on; without them nobody is asked for whom they speak.
     pub fn behind(self, proxies: ProxyProtocol) -> Sockets {
-        Sockets { beside: Beside { proxies, ..self.beside }, ..self }
+        Sockets { beside: QueryServices { proxies, ..self.beside }, ..self }
     }
 
     /// The same sockets, over which clients get cookies, and are known by them.
     pub fn with_cookies(self, cookies: Arc<Cookies>) -> Sockets {
-        Sockets { beside: Beside { cookies: Some(cookies), ..self.beside }, ..self }
+        Sockets { beside: QueryServices { cookies: Some(cookies), ..self.beside }, ..self }
     }
 
     /// The same sockets, from which so many replies over UDP go to one neighbourhood.
     pub fn limiting(self, limit: &RateLimit) -> Sockets {
-        Sockets { beside: Beside { rate_limiter: RateLimiter::new(limit), ..self.beside }, ..self }
+        Sockets { beside: QueryServices { rate_limiter: RateLimiter::new(limit), ..self.beside }, ..self }
     }
 
     /// Where transfers are counted.
@@ -294,17 +306,17 @@ impl Sockets {
 
     /// The same, with names outside the zones asked for through `forwarder`.
     pub fn with_forwarder(self, forwarder: Option<Forwarder>) -> Sockets {
-        Sockets { beside: Beside { forwarder, ..self.beside }, ..self }
+        Sockets { beside: QueryServices { forwarder, ..self.beside }, ..self }
     }
 
     /// Starts to answer from what `reader` shows.
-    pub fn serve(self, reader: Reader, limits: Limits) -> io::Result<Serving> {
+    pub fn serve(self, reader: Reader, limits: ServeLimits) -> io::Result<Serving> {
         self.serve_with(reader, limits, answer::answer_seen)
     }
 
     /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
-    pub fn serve_with(self, reader: Reader, limits: Limits, answer: Answer) -> io::Result<Serving> {
-        let (shared, query_log_thread) = Shared::new(reader, limits, answer, self.beside)?;
+    pub fn serve_with(self, reader: Reader, limits: ServeLimits, answer: Answer) -> io::Result<Serving> {
+        let (shared, query_log_thread) = ServeContext::new(reader, limits, answer, self.beside)?;
         let shared = Arc::new(shared);
         let (stop_tcp, stopped) = watch::channel(false);
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
@@ -317,10 +329,10 @@ impl Sockets {
                 let (udp, address, shared) = (Arc::new(udp), bound.address, Arc::clone(&shared));
                 serving.spawn(format!("udp-{index}"), move || udp::run(&udp, address, &shared))?;
             }
-            listeners.push(Listener::Tcp(bound.tcp, Speaks::Plain));
+            listeners.push(ListeningSocket::Tcp(bound.tcp, Speaks::Plain));
         }
         for bound in self.encrypted {
-            listeners.extend(handshakes.as_ref().map(|handshakes| Listener::of(bound, handshakes)));
+            listeners.extend(handshakes.as_ref().map(|handshakes| ListeningSocket::of(bound, handshakes)));
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(shared.limits.udp_threads.max(1))
@@ -334,23 +346,23 @@ impl Sockets {
 }
 
 /// What connections come from.
-enum Listener {
+enum ListeningSocket {
     Tcp(std::net::TcpListener, Speaks),
     Quic(std::net::UdpSocket, Arc<rustls::ServerConfig>),
     Http3(std::net::UdpSocket, Arc<rustls::ServerConfig>),
 }
 
-impl Listener {
-    fn of(bound: BoundEncrypted, handshakes: &Handshakes) -> Listener {
+impl ListeningSocket {
+    fn of(bound: BoundEncrypted, handshakes: &Handshakes) -> ListeningSocket {
         match bound.socket {
-            socket::Encrypted::Tcp(tcp) if bound.transport == Transport::Https => {
-                Listener::Tcp(tcp, Speaks::Https(handshakes.https.clone()))
+            socket::EncryptedSocket::Tcp(tcp) if bound.transport == Transport::Https => {
+                ListeningSocket::Tcp(tcp, Speaks::Https(handshakes.https.clone()))
             }
-            socket::Encrypted::Tcp(tcp) => Listener::Tcp(tcp, Speaks::Tls(handshakes.tls.clone())),
-            socket::Encrypted::Udp(udp) if bound.transport == Transport::Http3 => {
-                Listener::Http3(udp, Arc::clone(&handshakes.http3))
+            socket::EncryptedSocket::Tcp(tcp) => ListeningSocket::Tcp(tcp, Speaks::Tls(handshakes.tls.clone())),
+            socket::EncryptedSocket::Udp(udp) if bound.transport == Transport::Http3 => {
+                ListeningSocket::Http3(udp, Arc::clone(&handshakes.http3))
             }
-            socket::Encrypted::Udp(udp) => Listener::Quic(udp, Arc::clone(&handshakes.quic)),
+            socket::EncryptedSocket::Udp(udp) => ListeningSocket::Quic(udp, Arc::clone(&handshakes.quic)),
         }
     }
 }
@@ -358,8 +370,8 @@ impl Listener {
 /// Serves all connections until the stop; an error means that a listener is lost.
 fn listen(
     runtime: &Runtime,
-    listeners: Vec<Listener>,
-    shared: &Arc<Shared>,
+    listeners: Vec<ListeningSocket>,
+    shared: &Arc<ServeContext>,
     stopped: &watch::Receiver<bool>,
 ) -> io::Result<()> {
     let limits = &shared.limits;
@@ -372,16 +384,16 @@ fn listen(
         for listener in listeners {
             let (shared, stopped) = (Arc::clone(shared), stopped.clone());
             match listener {
-                Listener::Tcp(tcp, speaks) => {
+                ListeningSocket::Tcp(tcp, speaks) => {
                     let tcp = TcpListener::from_std(tcp)?;
                     accepting.spawn(tcp::accept(tcp, speaks, shared, Arc::clone(&over_tcp), stopped));
                 }
-                Listener::Quic(udp, crypto) => {
+                ListeningSocket::Quic(udp, crypto) => {
                     let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS, &shared)?;
                     let listening = quic::Listening { endpoint, transport: Transport::Quic, serve: quic::serve };
                     accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
                 }
-                Listener::Http3(udp, crypto) => {
+                ListeningSocket::Http3(udp, crypto) => {
                     let endpoint = quic::endpoint(udp, crypto, http3::UNI_STREAMS, &shared)?;
                     let listening = quic::Listening { endpoint, transport: Transport::Http3, serve: http3::serve };
                     accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
@@ -438,7 +450,7 @@ impl Serving {
     }
 
     /// What was counted since the start.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &ServeCounters {
         &self.shared.counters
     }
 }

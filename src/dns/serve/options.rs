@@ -1,7 +1,7 @@
 //! What can be set of serving DNS: addresses, limits, proxies, response rate limiting, and zone transfers.
 
 use crate::{
-    dns::{answer::Transport, name::Name, wire::tsig::Key},
+    dns::{answer::Transport, name::Name, wire::tsig::TsigKey},
     text::options::{self, Written, address_or_range, cores, options},
 };
 use ipnet::IpNet;
@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 options! {
     /// Limits of the transports of DNS.
     #[derive(Eq)]
-    pub struct Limits {
+    pub struct ServeLimits {
         /// Threads that answer UDP, each with a socket of its own per address; default: the number of cores.
         #[serde(deserialize_with = "options::threads")]
         pub udp_threads: usize = cores(UDP_THREADS_MAX), 1..=UDP_THREADS_MAX;
@@ -160,7 +160,7 @@ options! {
     }
     and {
         /// Keys of TSIG, with which any query may be signed.
-        pub keys: Vec<Arc<Key>> = Vec::new();
+        pub keys: Vec<Arc<TsigKey>> = Vec::new();
     }
 }
 

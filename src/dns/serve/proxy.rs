@@ -6,8 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Counters, Shared, reply::Client};
-use crate::{dns::answer::Transport, net::connections::Place};
+use super::{ServeContext, ServeCounters, reply::Client};
+use crate::{dns::answer::Transport, net::connections::ConnectionSlot};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -36,7 +36,7 @@ const UNIX: usize = 216;
 
 /// What the octets of a connection or datagram begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Header {
+pub enum ProxyHeader {
     /// At least so many octets are missing; all of them belong to the header.
     Incomplete(usize),
     /// A whole header.
@@ -50,27 +50,29 @@ pub enum Header {
     Malformed,
 }
 
-impl Header {
+impl ProxyHeader {
     /// Looks at the octets that there are so far.
-    pub fn first(octets: &[u8]) -> Header {
+    pub fn first(octets: &[u8]) -> ProxyHeader {
         let begins = |with: &[u8]| octets.iter().zip(with).all(|(one, other)| one == other);
         match octets {
-            [] => Header::Incomplete(SHORTEST),
+            [] => ProxyHeader::Incomplete(SHORTEST),
             _ if begins(SIGNATURE) => binary(octets),
             _ if begins(LINE) => line(octets),
-            _ => Header::Malformed,
+            _ => ProxyHeader::Malformed,
         }
     }
 }
 
 /// Version 1: a line of text.
-fn line(octets: &[u8]) -> Header {
+fn line(octets: &[u8]) -> ProxyHeader {
     let looked_at = &octets[..octets.len().min(LONGEST_LINE)];
     match looked_at.windows(2).position(|two| two == b"\r\n") {
-        Some(end) => told(&octets[..end]).map_or(Header::Malformed, |client| Header::Whole { length: end + 2, client }),
-        None if octets.len() >= LONGEST_LINE || octets.contains(&b'\n') => Header::Malformed,
-        None if octets.len() < SHORTEST => Header::Incomplete(SHORTEST - octets.len()),
-        None => Header::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
+        Some(end) => {
+            told(&octets[..end]).map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client })
+        }
+        None if octets.len() >= LONGEST_LINE || octets.contains(&b'\n') => ProxyHeader::Malformed,
+        None if octets.len() < SHORTEST => ProxyHeader::Incomplete(SHORTEST - octets.len()),
+        None => ProxyHeader::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
     }
 }
 
@@ -100,17 +102,17 @@ fn port_of(word: &str) -> Option<u16> {
 }
 
 /// Version 2: a head, addresses, and what else there is up to the length that the head tells.
-fn binary(octets: &[u8]) -> Header {
+fn binary(octets: &[u8]) -> ProxyHeader {
     let Some((head, _)) = octets.split_first_chunk::<HEAD>() else {
         // The first octets may still be those of the shortest header.
-        return Header::Incomplete(HEAD - octets.len());
+        return ProxyHeader::Incomplete(HEAD - octets.len());
     };
     let [command, family] = [head[12], head[13]];
     let length = HEAD + usize::from(u16::from_be_bytes([head[14], head[15]]));
     if command >> 4 != 2 || command & 15 > 1 || length > LONGEST {
-        return Header::Malformed;
+        return ProxyHeader::Malformed;
     }
-    let Some(addresses) = octets.get(HEAD..length) else { return Header::Incomplete(length - octets.len()) };
+    let Some(addresses) = octets.get(HEAD..length) else { return ProxyHeader::Incomplete(length - octets.len()) };
     let client = match (command & 15, family >> 4, family & 15) {
         // The proxy looks after its own: whatever stands there means nothing.
         (0, ..) => Some(None),
@@ -125,17 +127,17 @@ fn binary(octets: &[u8]) -> Header {
         (_, 0, 0..=2) => Some(None),
         _ => None,
     };
-    client.map_or(Header::Malformed, |client| Header::Whole { length, client })
+    client.map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length, client })
 }
 
 /// Reads a header and nothing behind it; `InvalidData` if there is none.
 async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut octets = Vec::new();
     loop {
-        match Header::first(&octets) {
-            Header::Whole { client, .. } => return Ok(client),
-            Header::Malformed => return Err(io::ErrorKind::InvalidData.into()),
-            Header::Incomplete(missing) => {
+        match ProxyHeader::first(&octets) {
+            ProxyHeader::Whole { client, .. } => return Ok(client),
+            ProxyHeader::Malformed => return Err(io::ErrorKind::InvalidData.into()),
+            ProxyHeader::Incomplete(missing) => {
                 let begun = octets.len();
                 octets.resize(begun + missing, 0);
                 match stream.read(&mut octets[begun..]).await? {
@@ -149,7 +151,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketA
     }
 }
 
-impl Shared {
+impl ServeContext {
     /// Whether somebody is to tell for whom they speak.
     pub(super) fn is_proxy(&self, source: SocketAddr) -> bool {
         self.proxies.lists(source.ip())
@@ -160,7 +162,7 @@ impl Shared {
         &self,
         stream: &mut S,
         proxy: Client,
-        place: &Place,
+        place: &ConnectionSlot,
         stopped: &mut watch::Receiver<bool>,
     ) -> Option<Client> {
         let header = tokio::select! {
@@ -176,7 +178,7 @@ impl Shared {
             }
             Ok(Err(_)) => return None,
             Err(_) => {
-                Counters::count(self.counters.slow.of(proxy.transport));
+                ServeCounters::count(self.counters.slow.of(proxy.transport));
                 return None;
             }
         };
@@ -189,9 +191,9 @@ impl Shared {
         if !self.is_proxy(source) {
             return Some((source, 0));
         }
-        match Header::first(datagram) {
-            Header::Whole { length, client } => Some((client.unwrap_or(source), length)),
-            Header::Incomplete(_) | Header::Malformed => {
+        match ProxyHeader::first(datagram) {
+            ProxyHeader::Whole { length, client } => Some((client.unwrap_or(source), length)),
+            ProxyHeader::Incomplete(_) | ProxyHeader::Malformed => {
                 self.no_header(Client { transport: Transport::Udp, source, agreed: false });
                 None
             }
@@ -199,7 +201,7 @@ impl Shared {
     }
 
     fn no_header(&self, Client { transport, source, .. }: Client) {
-        if let Some(count) = Counters::count(self.counters.protocol_errors.of(transport)) {
+        if let Some(count) = ServeCounters::count(self.counters.protocol_errors.of(transport)) {
             let over = transport.name();
             tracing::warn!(
                 count,

@@ -5,7 +5,7 @@
 
 use super::reply::{Client, Message};
 use crate::dns::{
-    answer::{Seen, Verdict},
+    answer::{QuerySummary, Verdict},
     name::{Name, wire_length},
     wire::{HEADER, rdata::RecordType},
 };
@@ -29,14 +29,14 @@ const KEPT: usize = HEADER + 255 + 4;
 pub(super) struct QueryLog {
     /// One of so many queries is told; 0 for none.
     every: AtomicU32,
-    entries: SyncSender<Option<Entry>>,
+    entries: SyncSender<Option<LoggedQuery>>,
     /// Those that found no room.
     dropped: AtomicU64,
 }
 
 /// One query and its reply.
 #[derive(Debug)]
-struct Entry {
+struct LoggedQuery {
     client: Client,
     head: [u8; KEPT],
     octets: usize,
@@ -72,7 +72,7 @@ impl QueryLog {
     }
 
     /// Has a query told; never waits.
-    pub(super) fn tell(&self, message: Message<'_>, seen: &Seen<'_>, verdict: Option<Verdict>) {
+    pub(super) fn tell(&self, message: Message<'_>, seen: &QuerySummary<'_>, verdict: Option<Verdict>) {
         let mut head = [0; KEPT];
         let octets = message.octets.len().min(KEPT);
         head[..octets].copy_from_slice(&message.octets[..octets]);
@@ -80,7 +80,7 @@ impl QueryLog {
             Some(Verdict::Reply(length)) => Some(length),
             _ => None,
         };
-        let entry = Entry {
+        let entry = LoggedQuery {
             client: message.client,
             head,
             octets,
@@ -108,13 +108,13 @@ impl QueryLog {
     }
 }
 
-fn write(entries: &Receiver<Option<Entry>>) {
+fn write(entries: &Receiver<Option<LoggedQuery>>) {
     while let Ok(Some(entry)) = entries.recv() {
         entry.write();
     }
 }
 
-impl Entry {
+impl LoggedQuery {
     fn write(&self) {
         tracing::info!(
             target: "headless_dns::queries",
@@ -165,10 +165,10 @@ mod tests {
         Client { transport: Transport::Udp, source: "192.0.2.1:4000".parse().unwrap(), agreed: false }
     }
 
-    fn entry(packet: &[u8]) -> Entry {
+    fn entry(packet: &[u8]) -> LoggedQuery {
         let mut head = [0; KEPT];
         head[..packet.len()].copy_from_slice(packet);
-        Entry {
+        LoggedQuery {
             client: client(),
             head,
             octets: packet.len(),
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!((0..100).filter(|&random| log.takes(random)).count(), 10);
         let message = Message { octets: &[0; 600], client: client(), since: Instant::now() };
         for _ in 0..5 {
-            log.tell(message, &Seen::default(), Some(Verdict::Reply(7)));
+            log.tell(message, &QuerySummary::default(), Some(Verdict::Reply(7)));
         }
         assert_eq!(log.dropped(), 4);
         assert_eq!(received.recv().unwrap().unwrap().octets, KEPT);

@@ -5,8 +5,8 @@
 mod tests;
 
 use super::{
-    Counters, Shared,
-    counters::Open,
+    ServeContext, ServeCounters,
+    counters::OpenGauge,
     frame::{self, Frame},
     reply::{Client, Reply},
     stream::DRAIN,
@@ -16,7 +16,7 @@ use crate::{
         answer::Transport,
         wire::{MESSAGE_MAX, query::Query},
     },
-    net::connections::{Admission, Connections, Exchange, Place},
+    net::connections::{Admission, ConnectionSlot, Connections, Exchange},
 };
 use quinn::{
     Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime,
@@ -61,7 +61,7 @@ pub(super) fn endpoint(
     socket: UdpSocket,
     crypto: Arc<rustls::ServerConfig>,
     uni_streams: u32,
-    shared: &Shared,
+    shared: &ServeContext,
 ) -> io::Result<Endpoint> {
     let limits = &shared.limits;
     let mut transport = TransportConfig::default();
@@ -95,12 +95,12 @@ pub(super) struct Listening<S> {
 /// Accepts connections until the stop, then waits for them to end.
 pub(super) async fn accept<S, F>(
     Listening { endpoint, transport, serve }: Listening<S>,
-    shared: Arc<Shared>,
+    shared: Arc<ServeContext>,
     connections: Arc<Connections>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()>
 where
-    S: Fn(Connection, Place, Arc<Shared>, watch::Receiver<bool>) -> F + Clone + Send + 'static,
+    S: Fn(Connection, ConnectionSlot, Arc<ServeContext>, watch::Receiver<bool>) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
@@ -114,10 +114,10 @@ where
                         let (serve, shared, mut stopped) = (serve.clone(), Arc::clone(&shared), stopped.clone());
                         tasks.spawn(async move {
                             if let Some(connection) = handshake(incoming, &place, &shared, &mut stopped).await {
-                                let _open = Open::new(&shared, transport);
+                                let _open = OpenGauge::new(&shared, transport);
                                 serve(connection, place, shared, stopped).await;
                             } else {
-                                Counters::count(shared.counters.handshakes.of(transport));
+                                ServeCounters::count(shared.counters.handshakes.of(transport));
                             }
                         });
                     }
@@ -141,26 +141,31 @@ where
 
 /// The connection again, unless its client has to show first that its address is its own (RFC 9000 §8.1.2). That costs a
 /// round trip, so it is asked for only when places become few; but before any other connection has to go for this one.
-fn validated(incoming: Incoming, connections: &Connections, shared: &Shared) -> Option<Incoming> {
+fn validated(incoming: Incoming, connections: &Connections, shared: &ServeContext) -> Option<Incoming> {
     if incoming.remote_address_validated() || !connections.is_crowded(incoming.remote_address().ip()) {
         return Some(incoming);
     }
-    Counters::count(&shared.counters.retries);
+    ServeCounters::count(&shared.counters.retries);
     // Where it cannot be asked, the client has shown it already.
     incoming.retry().err().map(quinn::RetryError::into_incoming)
 }
 
-fn admit(connections: &Arc<Connections>, incoming: &Incoming, transport: Transport, shared: &Shared) -> Option<Place> {
+fn admit(
+    connections: &Arc<Connections>,
+    incoming: &Incoming,
+    transport: Transport,
+    shared: &ServeContext,
+) -> Option<ConnectionSlot> {
     let source = incoming.remote_address();
     match connections.admit(source.ip()) {
         Admission::Free(place) => Some(place),
         Admission::Evicted(place) => {
-            Counters::count(shared.counters.evicted.of(transport));
+            ServeCounters::count(shared.counters.evicted.of(transport));
             Some(place)
         }
         // Dropping it refuses it.
         Admission::Refused => {
-            if let Some(count) = Counters::count(shared.counters.refused.of(transport)) {
+            if let Some(count) = ServeCounters::count(shared.counters.refused.of(transport)) {
                 tracing::warn!(
                     count,
                     %source,
@@ -176,8 +181,8 @@ fn admit(connections: &Arc<Connections>, incoming: &Incoming, transport: Transpo
 /// A connection once client and server have shaken hands; `None` if that takes too long, fails, or has to make room.
 async fn handshake(
     incoming: Incoming,
-    place: &Place,
-    shared: &Shared,
+    place: &ConnectionSlot,
+    shared: &ServeContext,
     stopped: &mut watch::Receiver<bool>,
 ) -> Option<Connection> {
     tokio::select! {
@@ -190,8 +195,8 @@ async fn handshake(
 /// One task for each stream, until the client has finished, is idle, or has to make room.
 pub(super) async fn serve(
     connection: Connection,
-    place: Place,
-    shared: Arc<Shared>,
+    place: ConnectionSlot,
+    shared: Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let limits = &shared.limits;
@@ -208,7 +213,7 @@ pub(super) async fn serve(
                 let state = place.exchange();
                 streams.spawn(exchange(stream, connection.clone(), (client, state), Arc::clone(&shared)));
                 if limits.queries_per_connection != 0 && asked >= limits.queries_per_connection {
-                    Counters::count(shared.counters.exhausted.of(Transport::Quic));
+                    ServeCounters::count(shared.counters.exhausted.of(Transport::Quic));
                     break code::NO_ERROR;
                 }
             }
@@ -242,7 +247,7 @@ pub(super) async fn serve(
 }
 
 /// Why there is no answer on a stream.
-enum Fault {
+enum StreamFault {
     /// The client broke a rule that ends the connection (RFC 9250 §4.3.3).
     Protocol(&'static str),
     /// This stream only.
@@ -256,7 +261,7 @@ async fn exchange(
     (mut send, mut receive): (SendStream, RecvStream),
     connection: Connection,
     (client, mut state): (Client, Exchange),
-    shared: Arc<Shared>,
+    shared: Arc<ServeContext>,
 ) {
     match replied(&mut send, &mut receive, (client, &mut state), &shared).await {
         Ok(()) => {
@@ -264,16 +269,16 @@ async fn exchange(
             let _ = send.finish();
             let _ = timeout(shared.limits.tcp_slow, send.stopped()).await;
         }
-        Err(Fault::Protocol(reason)) => {
-            Counters::count(shared.counters.protocol_errors.of(Transport::Quic));
+        Err(StreamFault::Protocol(reason)) => {
+            ServeCounters::count(shared.counters.protocol_errors.of(Transport::Quic));
             connection.close(code::PROTOCOL_ERROR, reason.as_bytes());
         }
-        Err(Fault::Stream(code)) => {
+        Err(StreamFault::Stream(code)) => {
             // Both fail only where the stream has ended already.
             let _ = receive.stop(code);
             let _ = send.reset(code);
         }
-        Err(Fault::Cancelled) => {}
+        Err(StreamFault::Cancelled) => {}
     }
 }
 
@@ -281,23 +286,23 @@ async fn replied(
     send: &mut SendStream,
     receive: &mut RecvStream,
     (client, state): (Client, &mut Exchange),
-    shared: &Shared,
-) -> Result<(), Fault> {
+    shared: &ServeContext,
+) -> Result<(), StreamFault> {
     let patience = shared.limits.tcp_slow;
     let slow = |_| {
-        Counters::count(shared.counters.slow.of(Transport::Quic));
-        Fault::Stream(code::EXCESSIVE_LOAD)
+        ServeCounters::count(shared.counters.slow.of(Transport::Quic));
+        StreamFault::Stream(code::EXCESSIVE_LOAD)
     };
     let octets = timeout(patience, received(receive, state)).await.map_err(slow)??;
-    let query = query(&octets).map_err(Fault::Protocol)?;
+    let query = query(&octets).map_err(StreamFault::Protocol)?;
     state.working();
     let mut output = Vec::new();
     // What is written counts until the client has all of it.
     let write = async |send: &mut SendStream, state: &mut Exchange, output: &mut Vec<u8>| {
-        state.hold(STREAM + output.capacity()).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
+        state.hold(STREAM + output.capacity()).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
         // Now it is the client's turn.
         state.owes();
-        timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| Fault::Cancelled)?;
+        timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| StreamFault::Cancelled)?;
         *output = Vec::new();
         Ok(())
     };
@@ -310,22 +315,22 @@ async fn replied(
                 state.working();
             }
         }
-        Reply::Silence => return Err(Fault::Protocol("this is no DNS query")),
-        Reply::Lost => return Err(Fault::Stream(code::INTERNAL_ERROR)),
+        Reply::Silence => return Err(StreamFault::Protocol("this is no DNS query")),
+        Reply::Lost => return Err(StreamFault::Stream(code::INTERNAL_ERROR)),
     }
     write(send, state, &mut output).await
 }
 
 /// All octets that the client sends on a stream; at most one query.
-async fn received(receive: &mut RecvStream, state: &mut Exchange) -> Result<Vec<u8>, Fault> {
+async fn received(receive: &mut RecvStream, state: &mut Exchange) -> Result<Vec<u8>, StreamFault> {
     let mut octets = Vec::new();
-    state.hold(STREAM).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
-    while let Some(chunk) = receive.read_chunk(QUERY + 1, true).await.map_err(|_| Fault::Cancelled)? {
+    state.hold(STREAM).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
+    while let Some(chunk) = receive.read_chunk(QUERY + 1, true).await.map_err(|_| StreamFault::Cancelled)? {
         octets.extend_from_slice(&chunk.bytes);
         if octets.len() > QUERY {
-            return Err(Fault::Protocol("a stream has one query"));
+            return Err(StreamFault::Protocol("a stream has one query"));
         }
-        state.hold(STREAM + octets.capacity()).map_err(|_| Fault::Stream(code::EXCESSIVE_LOAD))?;
+        state.hold(STREAM + octets.capacity()).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
     }
     Ok(octets)
 }

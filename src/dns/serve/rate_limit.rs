@@ -7,8 +7,8 @@
 
 use super::RateLimit;
 use crate::dns::{
-    answer::{Seen, Verdict},
-    wire::{Rcode, cookie::Shown},
+    answer::{QuerySummary, Verdict},
+    wire::{Rcode, cookie::ShownCookie},
 };
 use foldhash::fast::RandomState;
 use std::{
@@ -36,7 +36,7 @@ pub(super) enum Limited {
 
 /// What replies are counted by, besides the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum ReplyKind {
     Records,
     NoRecords,
     NoName,
@@ -46,18 +46,18 @@ enum Kind {
     Other,
 }
 
-impl Kind {
-    fn of(seen: &Seen<'_>, verdict: Verdict, reply: &[u8]) -> Kind {
+impl ReplyKind {
+    fn of(seen: &QuerySummary<'_>, verdict: Verdict, reply: &[u8]) -> ReplyKind {
         const AUTHORITATIVE: u8 = 4;
         let answers = reply.get(6..8).is_some_and(|count| count != [0, 0]);
         let authoritative = reply.get(2).is_some_and(|flags| flags & AUTHORITATIVE != 0);
         match (verdict, seen.rcode) {
-            (Verdict::Forward(_), _) => Kind::Forwarded,
-            (Verdict::Reply(_), Rcode::NOERROR) if answers || seen.truncated => Kind::Records,
-            (Verdict::Reply(_), Rcode::NOERROR) if authoritative => Kind::NoRecords,
-            (Verdict::Reply(_), Rcode::NOERROR) => Kind::Referral,
-            (Verdict::Reply(_), Rcode::NXDOMAIN) => Kind::NoName,
-            _ => Kind::Other,
+            (Verdict::Forward(_), _) => ReplyKind::Forwarded,
+            (Verdict::Reply(_), Rcode::NOERROR) if answers || seen.truncated => ReplyKind::Records,
+            (Verdict::Reply(_), Rcode::NOERROR) if authoritative => ReplyKind::NoRecords,
+            (Verdict::Reply(_), Rcode::NOERROR) => ReplyKind::Referral,
+            (Verdict::Reply(_), Rcode::NXDOMAIN) => ReplyKind::NoName,
+            _ => ReplyKind::Other,
         }
     }
 }
@@ -99,14 +99,14 @@ impl RateLimiter {
     pub(super) fn judge(
         &self,
         (source, now): (IpAddr, Instant),
-        seen: &Seen<'_>,
+        seen: &QuerySummary<'_>,
         verdict: Verdict,
         reply: &[u8],
     ) -> Limited {
-        if verdict == Verdict::Drop || seen.cookie == Shown::Good {
+        if verdict == Verdict::Drop || seen.cookie == ShownCookie::Good {
             return Limited::No;
         }
-        let of = self.hasher.hash_one((self.network(source), Kind::of(seen, verdict, reply))).max(1);
+        let of = self.hasher.hash_one((self.network(source), ReplyKind::of(seen, verdict, reply))).max(1);
         let now = u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX);
         let limited = self.charge(of, now);
         // A reply that the client would not believe without a signature.
@@ -164,8 +164,8 @@ mod tests {
         RateLimiter::new(&limit).unwrap()
     }
 
-    fn ask(limiter: &RateLimiter, source: &str, millis: u64, rcode: Rcode, cookie: Shown) -> Limited {
-        let seen = Seen { rcode, cookie, ..Seen::default() };
+    fn ask(limiter: &RateLimiter, source: &str, millis: u64, rcode: Rcode, cookie: ShownCookie) -> Limited {
+        let seen = QuerySummary { rcode, cookie, ..QuerySummary::default() };
         let now = limiter.start + Duration::from_millis(millis);
         limiter.judge((source.parse().unwrap(), now), &seen, Verdict::Reply(12), &[0; 12])
     }
@@ -174,7 +174,7 @@ mod tests {
     fn burst(limiter: &RateLimiter, source: &str, millis: u64, count: usize) -> [usize; 3] {
         let mut outcomes = [0; 3];
         for _ in 0..count {
-            outcomes[ask(limiter, source, millis, Rcode::NXDOMAIN, Shown::Nothing) as usize] += 1;
+            outcomes[ask(limiter, source, millis, Rcode::NXDOMAIN, ShownCookie::Nothing) as usize] += 1;
         }
         outcomes
     }
@@ -186,9 +186,9 @@ mod tests {
         // Neighbours share; other kinds, other networks and clients with a cookie do not.
         assert_eq!(burst(&limiter, "192.0.2.99", 0, 2), [0, 1, 1]);
         assert_eq!(burst(&limiter, "192.0.3.1", 0, 10), [10, 0, 0]);
-        assert_eq!(ask(&limiter, "192.0.2.1", 0, Rcode::REFUSED, Shown::Client), Limited::No);
+        assert_eq!(ask(&limiter, "192.0.2.1", 0, Rcode::REFUSED, ShownCookie::Client), Limited::No);
         for _ in 0..100 {
-            assert_eq!(ask(&limiter, "192.0.2.1", 0, Rcode::NXDOMAIN, Shown::Good), Limited::No);
+            assert_eq!(ask(&limiter, "192.0.2.1", 0, Rcode::NXDOMAIN, ShownCookie::Good), Limited::No);
         }
         // It owes 22 replies, which take 2.2 s; from then on it has its rate again.
         assert_eq!(burst(&limiter, "192.0.2.1", 2_000, 1)[0], 0);
@@ -231,7 +231,7 @@ mod tests {
         let mut answered = 0;
         for number in 0..20_000_u32 {
             let source = IpAddr::from(std::net::Ipv4Addr::from(number << 8));
-            let seen = Seen { rcode: Rcode::NXDOMAIN, ..Seen::default() };
+            let seen = QuerySummary { rcode: Rcode::NXDOMAIN, ..QuerySummary::default() };
             limiter.judge((source, limiter.start), &seen, Verdict::Reply(12), &[0; 12]);
             answered += burst(&limiter, "203.0.113.1", u64::from(number / 100), 1)[0];
         }

@@ -4,10 +4,10 @@
 //! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
 //! with one snapshot, and treats the same verdicts in `udp`.
 
-use super::{Counters, Shared, rate_limit::Limited, statistics::Tally};
+use super::{ServeContext, ServeCounters, rate_limit::Limited, statistics::QueryCounters};
 use crate::dns::{
-    answer::{Request, Seen, Transport, Verdict, slipped},
-    forward::Asked,
+    answer::{QueryContext, QuerySummary, Transport, Verdict, slipped},
+    forward::ForwardRequest,
     wire::{MESSAGE_MAX, Rcode},
     zone::Snapshot,
 };
@@ -43,7 +43,7 @@ pub(super) struct Message<'p> {
 
 /// What [`Shared::begin`] came to.
 #[derive(Debug)]
-pub(super) enum Begun {
+pub(super) enum Started {
     /// Nothing is to be said to this message.
     Silence,
     /// The answer was lost in a panic.
@@ -51,16 +51,16 @@ pub(super) enum Begun {
     /// The reply has been written.
     Replied,
     /// The reply needs more than the records; [`Shared::finish`] has it.
-    Later(Later),
+    Later(Deferred),
 }
 
 /// A message whose reply needs more than the records: another server, a whole zone, or a look at its signature.
 #[derive(Debug)]
-pub(super) struct Later {
+pub(super) struct Deferred {
     /// `Forward`, `Transfer` or `Signed`.
     pub(super) verdict: Verdict,
     /// What it was answered with.
-    pub(super) request: Request<'static>,
+    pub(super) request: QueryContext<'static>,
     /// The message as it came.
     pub(super) message: Vec<u8>,
     /// What to say if nothing better comes; empty for `Signed`.
@@ -91,26 +91,26 @@ impl Reply {
     }
 }
 
-impl Shared {
+impl ServeContext {
     /// What is asked of `answer` for a message of this client.
-    pub(super) fn request(&self, client: Client, rotation: u32) -> Request<'_> {
+    pub(super) fn request(&self, client: Client, rotation: u32) -> QueryContext<'_> {
         let keepalive = u16::try_from(self.limits.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX);
         let forwarding = self.forwarder.is_some();
         let cookies = self.cookies.as_ref().map(|cookies| cookies.of(client.source.ip()));
-        let request = Request::new(client.transport, self.limits.udp_payload, rotation);
-        Request { keepalive, forwarding, transfers: true, cookies, ..request }
+        let request = QueryContext::new(client.transport, self.limits.udp_payload, rotation);
+        QueryContext { keepalive, forwarding, transfers: true, cookies, ..request }
     }
 
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
     pub(super) fn answer(
         &self,
-        tally: &Tally,
+        tally: &QueryCounters,
         message: Message<'_>,
         snapshot: &Snapshot,
-        request: Request<'_>,
+        request: QueryContext<'_>,
         out: &mut [u8],
     ) -> Option<Verdict> {
-        let mut seen = Seen::default();
+        let mut seen = QuerySummary::default();
         let mut verdict = self.answer_caught(message.octets, snapshot, request, out, &mut seen);
         if let Some(limiter) = self.rate_limiter.as_ref().filter(|_| message.client.transport == Transport::Udp)
             && let Some(reply) = verdict
@@ -131,14 +131,14 @@ impl Shared {
     fn limit(
         &self,
         message: Message<'_>,
-        request: Request<'_>,
+        request: QueryContext<'_>,
         limited: Limited,
         out: &mut [u8],
-        seen: &mut Seen<'_>,
+        seen: &mut QuerySummary<'_>,
     ) -> Verdict {
         let length = if limited == Limited::Slipped { slipped(message.octets, request, out) } else { 0 };
         let counter = if length > 0 { &self.counters.rate_slipped } else { &self.counters.rate_dropped };
-        if let Some(count) = Counters::count(counter) {
+        if let Some(count) = ServeCounters::count(counter) {
             let source = message.client.source;
             tracing::warn!(count, %source, "more replies to one network than rateLimit.responses; some are left out");
         }
@@ -151,8 +151,14 @@ impl Shared {
     }
 
     /// What the forwarder is asked for a message of this client.
-    pub(super) fn to_forward(&self, client: Client, packet: &[u8], known: &[u8], request: Request<'_>) -> Asked {
-        Asked {
+    pub(super) fn to_forward(
+        &self,
+        client: Client,
+        packet: &[u8],
+        known: &[u8],
+        request: QueryContext<'_>,
+    ) -> ForwardRequest {
+        ForwardRequest {
             source: client.source.ip(),
             packet: packet.to_vec(),
             known: known.to_vec(),
@@ -166,15 +172,15 @@ impl Shared {
         &self,
         packet: &[u8],
         snapshot: &'s Snapshot,
-        request: Request<'_>,
+        request: QueryContext<'_>,
         out: &mut [u8],
-        seen: &mut Seen<'s>,
+        seen: &mut QuerySummary<'s>,
     ) -> Option<Verdict> {
         // `out` is written anew by the next answer and the snapshot is immutable, so nothing half-done is seen
         // afterwards.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.answer)(packet, snapshot, request, out, seen)));
         if outcome.is_err()
-            && let Some(count) = Counters::count(&self.counters.panics)
+            && let Some(count) = ServeCounters::count(&self.counters.panics)
         {
             tracing::error!(count, query = ?packet, "a query was lost in a panic; please report it");
         }
@@ -183,25 +189,25 @@ impl Shared {
 
     /// Answers a message of a stream, or tells that this takes longer. A reply that is there at once goes to `write`,
     /// without an allocation of its own.
-    pub(super) fn begin(&self, client: Client, message: &[u8], write: impl FnOnce(&[u8])) -> Begun {
+    pub(super) fn begin(&self, client: Client, message: &[u8], write: impl FnOnce(&[u8])) -> Started {
         REPLY.with_borrow_mut(|reply| {
             // Loaded for each message: what was published before a query was sent is in its answer.
             let snapshot = self.reader.load();
             let request = self.request(client, fastrand::u32(..));
             let later = |verdict, refusal: &[u8]| {
                 let request = request.without_cookies();
-                Begun::Later(Later { verdict, request, message: message.to_vec(), refusal: refusal.to_vec() })
+                Started::Later(Deferred { verdict, request, message: message.to_vec(), refusal: refusal.to_vec() })
             };
             let tally = self.statistics.shared(client.transport);
             let asked = Message { octets: message, client, since: Instant::now() };
             let verdict = self.answer(tally, asked, &snapshot, request, reply);
             tally.took(1, asked.since.elapsed());
             match verdict {
-                None => Begun::Lost,
-                Some(Verdict::Drop) => Begun::Silence,
+                None => Started::Lost,
+                Some(Verdict::Drop) => Started::Silence,
                 Some(Verdict::Reply(length)) => {
                     write(&reply[..length.min(MESSAGE_MAX)]);
-                    Begun::Replied
+                    Started::Replied
                 }
                 Some(verdict @ (Verdict::Forward(length) | Verdict::Transfer(length))) => {
                     later(verdict, &reply[..length.min(MESSAGE_MAX)])
@@ -212,7 +218,7 @@ impl Shared {
     }
 
     /// The reply to a message that takes longer.
-    pub(super) async fn finish(&self, client: Client, later: Later) -> Reply {
+    pub(super) async fn finish(&self, client: Client, later: Deferred) -> Reply {
         match (later.verdict, &self.forwarder) {
             (Verdict::Forward(_), Some(forwarder)) => {
                 let asked = self.to_forward(client, &later.message, &later.refusal, later.request);
@@ -229,10 +235,10 @@ impl Shared {
     pub(super) async fn reply(&self, client: Client, message: &[u8]) -> Reply {
         let mut reply = Vec::new();
         match self.begin(client, message, |octets| reply.extend_from_slice(octets)) {
-            Begun::Silence => Reply::Silence,
-            Begun::Lost => Reply::Lost,
-            Begun::Replied => Reply::Message(reply),
-            Begun::Later(later) => {
+            Started::Silence => Reply::Silence,
+            Started::Lost => Reply::Lost,
+            Started::Replied => Reply::Message(reply),
+            Started::Later(later) => {
                 let reply = self.finish(client, later).await;
                 self.count_late(client, &reply);
                 reply

@@ -37,12 +37,12 @@ pub(super) struct BoundEncrypted {
     pub(super) transport: Transport,
     /// Where it is bound; the port is never 0.
     pub(super) address: SocketAddr,
-    pub(super) socket: Encrypted,
+    pub(super) socket: EncryptedSocket,
 }
 
 /// What an encrypted transport is carried by.
 #[derive(Debug)]
-pub(super) enum Encrypted {
+pub(super) enum EncryptedSocket {
     Tcp(TcpListener),
     Udp(UdpSocket),
 }
@@ -53,11 +53,11 @@ impl BoundEncrypted {
         let (socket, port) = match transport {
             Transport::Quic | Transport::Http3 => {
                 let (udp, port) = quic_socket(address).map_err(refused)?;
-                (Encrypted::Udp(udp), port)
+                (EncryptedSocket::Udp(udp), port)
             }
             _ => {
                 let (tcp, port) = listener(address).map_err(refused)?;
-                (Encrypted::Tcp(tcp), port)
+                (EncryptedSocket::Tcp(tcp), port)
             }
         };
         Ok(BoundEncrypted { transport, address: SocketAddr::new(address.ip(), port), socket })

@@ -5,8 +5,8 @@
 //! asks: zones, types and codes beyond those told apart are counted together.
 
 use crate::dns::{
-    answer::{Seen, Transport, Verdict},
-    wire::{Rcode, cookie::Shown, rdata::RecordType},
+    answer::{QuerySummary, Transport, Verdict},
+    wire::{Rcode, cookie::ShownCookie, rdata::RecordType},
     zone::ZONES_COUNTED,
 };
 use std::{
@@ -103,19 +103,19 @@ impl Number {
 
 /// How many values lie in each class, and their sum.
 #[derive(Debug)]
-struct Classes<const N: usize> {
+struct Histogram<const N: usize> {
     counts: [Number; N],
     beyond: Number,
     sum: Number,
 }
 
-impl<const N: usize> Default for Classes<N> {
+impl<const N: usize> Default for Histogram<N> {
     fn default() -> Self {
-        Classes { counts: from_fn(|_| Number::default()), beyond: Number::default(), sum: Number::default() }
+        Histogram { counts: from_fn(|_| Number::default()), beyond: Number::default(), sum: Number::default() }
     }
 }
 
-impl<const N: usize> Classes<N> {
+impl<const N: usize> Histogram<N> {
     /// Adds a value so many times.
     #[inline]
     fn add(&self, ends: &[u64; N], value: u64, times: u64, alone: bool) {
@@ -129,7 +129,7 @@ impl<const N: usize> Classes<N> {
 /// them from one another.
 #[repr(align(128))]
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct QueryCounters {
     transport: Transport,
     /// Whether one thread alone writes here.
     alone: bool,
@@ -141,14 +141,14 @@ pub(super) struct Tally {
     truncated: Number,
     /// By what was shown: a client's part alone, a bad cookie, a good one.
     cookies: [Number; 3],
-    query_sizes: Classes<{ SIZES.len() }>,
-    reply_sizes: Classes<{ SIZES.len() }>,
-    durations: Classes<{ DURATIONS.len() }>,
+    query_sizes: Histogram<{ SIZES.len() }>,
+    reply_sizes: Histogram<{ SIZES.len() }>,
+    durations: Histogram<{ DURATIONS.len() }>,
 }
 
-impl Tally {
-    fn new(transport: Transport, alone: bool) -> Arc<Tally> {
-        Arc::new(Tally {
+impl QueryCounters {
+    fn new(transport: Transport, alone: bool) -> Arc<QueryCounters> {
+        Arc::new(QueryCounters {
             transport,
             alone,
             queries: from_fn(|_| from_fn(|_| Number::default())),
@@ -158,14 +158,14 @@ impl Tally {
             dnssec_ok: Number::default(),
             truncated: Number::default(),
             cookies: from_fn(|_| Number::default()),
-            query_sizes: Classes::default(),
-            reply_sizes: Classes::default(),
-            durations: Classes::default(),
+            query_sizes: Histogram::default(),
+            reply_sizes: Histogram::default(),
+            durations: Histogram::default(),
         })
     }
 
     /// Counts one message of so many octets and what became of it. Not inlined into each loop; it is the same for all.
-    pub(super) fn count(&self, octets: usize, seen: &Seen<'_>, verdict: Option<Verdict>) {
+    pub(super) fn count(&self, octets: usize, seen: &QuerySummary<'_>, verdict: Option<Verdict>) {
         let alone = self.alone;
         self.query_sizes.add(&SIZES, octets as u64, 1, alone);
         let length = match verdict {
@@ -186,10 +186,10 @@ impl Tally {
             self.dnssec_ok.add(1, alone);
         }
         match seen.cookie {
-            Shown::Nothing => {}
-            Shown::Client => self.cookies[0].add(1, alone),
-            Shown::Bad => self.cookies[1].add(1, alone),
-            Shown::Good => self.cookies[2].add(1, alone),
+            ShownCookie::Nothing => {}
+            ShownCookie::Client => self.cookies[0].add(1, alone),
+            ShownCookie::Bad => self.cookies[1].add(1, alone),
+            ShownCookie::Good => self.cookies[2].add(1, alone),
         }
         if !matches!(verdict, Some(Verdict::Reply(_))) {
             return;
@@ -232,27 +232,30 @@ fn rcode_place(rcode: Rcode) -> usize {
 #[derive(Debug)]
 pub struct Statistics {
     /// One for each transport, which all of its connections share.
-    shared: [Arc<Tally>; Transport::ALL.len()],
+    shared: [Arc<QueryCounters>; Transport::ALL.len()],
     /// Those of single threads.
-    alone: Mutex<Vec<Arc<Tally>>>,
+    alone: Mutex<Vec<Arc<QueryCounters>>>,
 }
 
 impl Default for Statistics {
     fn default() -> Self {
-        Statistics { shared: Transport::ALL.map(|transport| Tally::new(transport, false)), alone: Mutex::default() }
+        Statistics {
+            shared: Transport::ALL.map(|transport| QueryCounters::new(transport, false)),
+            alone: Mutex::default(),
+        }
     }
 }
 
 impl Statistics {
     /// Numbers that only the calling thread will write.
-    pub(super) fn alone(&self, transport: Transport) -> Arc<Tally> {
-        let tally = Tally::new(transport, true);
+    pub(super) fn alone(&self, transport: Transport) -> Arc<QueryCounters> {
+        let tally = QueryCounters::new(transport, true);
         self.alone.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
         tally
     }
 
     /// The numbers that all connections of a transport share.
-    pub(super) fn shared(&self, transport: Transport) -> &Tally {
+    pub(super) fn shared(&self, transport: Transport) -> &QueryCounters {
         let place = Transport::ALL.iter().position(|&other| other == transport).unwrap_or(0);
         &self.shared[place]
     }
@@ -278,7 +281,7 @@ pub struct Distribution {
 }
 
 impl Distribution {
-    fn add<const N: usize>(&mut self, classes: &Classes<N>) {
+    fn add<const N: usize>(&mut self, classes: &Histogram<N>) {
         self.counts.resize(N + 1, 0);
         for (total, number) in self.counts.iter_mut().zip(classes.counts.iter().chain([&classes.beyond])) {
             *total += number.get();
@@ -319,7 +322,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, tally: &Tally) {
+    fn add(&mut self, tally: &QueryCounters) {
         fn table<const M: usize>(into: &mut Vec<Vec<u64>>, from: &[[Number; M]]) {
             into.resize(from.len(), vec![0; M]);
             for (into, from) in into.iter_mut().zip(from) {
@@ -351,12 +354,18 @@ mod tests {
     fn what_is_counted_of_a_message() {
         let statistics = Statistics::default();
         let (mine, shared) = (statistics.alone(Transport::Udp), statistics.shared(Transport::Tcp));
-        let seen =
-            |qtype, rcode| Seen { qtype, rcode, edns: true, dnssec_ok: true, truncated: true, ..Seen::default() };
+        let seen = |qtype, rcode| QuerySummary {
+            qtype,
+            rcode,
+            edns: true,
+            dnssec_ok: true,
+            truncated: true,
+            ..QuerySummary::default()
+        };
         for tally in [&*mine, shared] {
             tally.count(40, &seen(RecordType::A, Rcode::REFUSED), Some(Verdict::Reply(100)));
             tally.count(64, &seen(RecordType(4711), Rcode(4711)), Some(Verdict::Reply(70_000)));
-            tally.count(65, &Seen::default(), Some(Verdict::Drop));
+            tally.count(65, &QuerySummary::default(), Some(Verdict::Drop));
             tally.count(30, &seen(RecordType::AAAA, Rcode::REFUSED), Some(Verdict::Forward(30)));
             tally.took(2, Duration::from_micros(7));
             tally.took(1, Duration::from_secs(3600));
@@ -382,8 +391,8 @@ mod tests {
                 scope.spawn(|| {
                     let tally = statistics.alone(Transport::Udp);
                     for _ in 0..1000 {
-                        tally.count(50, &Seen::default(), Some(Verdict::Reply(50)));
-                        statistics.shared(Transport::Tcp).count(50, &Seen::default(), Some(Verdict::Reply(50)));
+                        tally.count(50, &QuerySummary::default(), Some(Verdict::Reply(50)));
+                        statistics.shared(Transport::Tcp).count(50, &QuerySummary::default(), Some(Verdict::Reply(50)));
                     }
                 });
             }

@@ -1,13 +1,13 @@
 //! Messages over a stream (RFC 7766), whatever carries it: TCP (RFC 1035 §4.2.2) or TLS (RFC 7858).
 
 use super::{
-    Counters, Shared,
+    ServeContext, ServeCounters,
     frame::{self, Frame},
-    reply::{Begun, Client, Reply},
+    reply::{Client, Reply, Started},
 };
 use crate::{
     dns::answer::Transport,
-    net::connections::{Exhausted, Place, Share},
+    net::connections::{ConnectionSlot, MemoryExhausted, MemoryShare},
 };
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
@@ -35,7 +35,7 @@ const WAITER: usize = 2048;
 const WAITING: usize = 64;
 
 /// A reply that was waited for, and what it holds.
-type Late = (Reply, Share);
+type Late = (Reply, MemoryShare);
 
 /// Why a wait ended.
 enum Wait {
@@ -54,8 +54,8 @@ enum Wait {
 pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     client: Client,
-    place: &Place,
-    shared: &Arc<Shared>,
+    place: &ConnectionSlot,
+    shared: &Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (mut input, mut output) = (Vec::new(), Vec::new());
@@ -90,7 +90,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         };
         match wait {
             Wait::TimedOut if begun && end.is_none() => {
-                Counters::count(shared.counters.slow.of(client.transport));
+                ServeCounters::count(shared.counters.slow.of(client.transport));
                 break;
             }
             Wait::TimedOut | Wait::Evicted => break,
@@ -150,7 +150,7 @@ fn large(buffer: &Vec<u8>) -> usize {
     if buffer.capacity() > 2 * READ { buffer.capacity() } else { 0 }
 }
 
-fn out_of_memory(_: Exhausted) -> io::Error {
+fn out_of_memory(_: MemoryExhausted) -> io::Error {
     io::ErrorKind::OutOfMemory.into()
 }
 
@@ -167,8 +167,8 @@ fn room(input: &[u8]) -> usize {
 /// because none is `left`.
 async fn answer_all<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    (client, place): (Client, &Place),
-    shared: &Arc<Shared>,
+    (client, place): (Client, &ConnectionSlot),
+    shared: &Arc<ServeContext>,
     input: &[u8],
     output: &mut Vec<u8>,
     (waiting, left): (&mut JoinSet<Late>, &mut u64),
@@ -181,7 +181,7 @@ async fn answer_all<S: AsyncWrite + Unpin>(
         match frame {
             Frame::Message(message) => {
                 let begun = shared.begin(client, message, |reply| frame::append(output, reply));
-                if let Begun::Later(later) = begun {
+                if let Started::Later(later) = begun {
                     let (shared, mut share) = (Arc::clone(shared), place.share());
                     share.hold(WAITER + message.len()).map_err(out_of_memory)?;
                     waiting.spawn(async move {
@@ -192,12 +192,12 @@ async fn answer_all<S: AsyncWrite + Unpin>(
                 }
                 *left -= 1;
                 if *left == 0 {
-                    Counters::count(shared.counters.exhausted.of(client.transport));
+                    ServeCounters::count(shared.counters.exhausted.of(client.transport));
                     closing = true;
                 }
             }
             Frame::Empty => {
-                Counters::count(shared.counters.protocol_errors.of(client.transport));
+                ServeCounters::count(shared.counters.protocol_errors.of(client.transport));
                 closing = true;
             }
             Frame::Incomplete(_) => break,
@@ -215,8 +215,8 @@ async fn answer_all<S: AsyncWrite + Unpin>(
 /// Writes a reply that took longer; the messages of a transfer one after the other.
 async fn send_late<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    (client, place): (Client, &Place),
-    shared: &Shared,
+    (client, place): (Client, &ConnectionSlot),
+    shared: &ServeContext,
     late: Option<Late>,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
@@ -241,8 +241,8 @@ async fn send_late<S: AsyncWrite + Unpin>(
 /// Writes what has been collected, as long as the client takes it in time and nobody else needs the place meanwhile.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
-    (client, place): (Client, &Place),
-    shared: &Shared,
+    (client, place): (Client, &ConnectionSlot),
+    shared: &ServeContext,
     output: &mut Vec<u8>,
 ) -> io::Result<()> {
     if output.is_empty() {
@@ -268,7 +268,7 @@ async fn write<S: AsyncWrite + Unpin>(
         } => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
     let Ok(written) = written else {
-        Counters::count(shared.counters.slow.of(client.transport));
+        ServeCounters::count(shared.counters.slow.of(client.transport));
         return Err(io::ErrorKind::TimedOut.into());
     };
     written?;

@@ -1,8 +1,8 @@
 //! TCP listeners: which connections are taken, and what it takes that many of them harm nobody.
 
 use super::{
-    Counters, Shared,
-    counters::Open,
+    ServeContext, ServeCounters,
+    counters::OpenGauge,
     https,
     reply::Client,
     stream::{DRAIN, exchange},
@@ -12,8 +12,8 @@ use super::{
 use crate::{
     dns::answer::Transport,
     net::{
-        accepting::Errors,
-        connections::{Admission, Connections, Place},
+        accepting::AcceptErrors,
+        connections::{Admission, ConnectionSlot, Connections},
     },
 };
 use std::{io, sync::Arc, time::Duration};
@@ -52,13 +52,13 @@ impl Speaks {
 pub(super) async fn accept(
     listener: TcpListener,
     speaks: Speaks,
-    shared: Arc<Shared>,
+    shared: Arc<ServeContext>,
     connections: Arc<Connections>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let transport = speaks.transport();
     let mut tasks = JoinSet::new();
-    let mut errors = Errors::default();
+    let mut errors = AcceptErrors::default();
     let mut end = None;
     loop {
         tokio::select! {
@@ -70,7 +70,7 @@ pub(super) async fn accept(
                         false => connections.admit(source.ip()),
                     };
                     if matches!(admission, Admission::Evicted(_)) {
-                        Counters::count(shared.counters.evicted.of(transport));
+                        ServeCounters::count(shared.counters.evicted.of(transport));
                     }
                     match admission {
                         Admission::Free(place) | Admission::Evicted(place) => {
@@ -99,8 +99,8 @@ pub(super) async fn accept(
     Ok(())
 }
 
-fn refused(shared: &Shared, Client { transport, source, .. }: Client) {
-    if let Some(count) = Counters::count(shared.counters.refused.of(transport)) {
+fn refused(shared: &ServeContext, Client { transport, source, .. }: Client) {
+    if let Some(count) = ServeCounters::count(shared.counters.refused.of(transport)) {
         tracing::warn!(
             count,
             %source,
@@ -111,7 +111,7 @@ fn refused(shared: &Shared, Client { transport, source, .. }: Client) {
 
 /// What one connection could not do (ECONNABORTED, EPROTO, …) concerns nobody else; without descriptors or memory another
 /// one goes.
-async fn after_error(error: &io::Error, connections: &Connections, errors: &mut Errors) {
+async fn after_error(error: &io::Error, connections: &Connections, errors: &mut AcceptErrors) {
     use io::ErrorKind as Kind;
     if !matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted) {
         let evicted = connections.evict();
@@ -126,11 +126,11 @@ async fn connection(
     mut stream: TcpStream,
     speaks: Speaks,
     client: Client,
-    place: Place,
-    shared: Arc<Shared>,
+    place: ConnectionSlot,
+    shared: Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let _open = Open::new(&shared, client.transport);
+    let _open = OpenGauge::new(&shared, client.transport);
     // Without it a reply could wait for the client's delayed acknowledgement. The system may refuse it on a dead
     // connection; on Linux the listener has set it.
     if cfg!(not(target_os = "linux")) {
@@ -142,7 +142,7 @@ async fn connection(
             let Some(client) = shared.behind_proxy(&mut stream, client, &place, &mut stopped).await else { return };
             match place.claim(client.source.ip()) {
                 None => return refused(&shared, client),
-                Some(true) => drop(Counters::count(shared.counters.evicted.of(client.transport))),
+                Some(true) => drop(ServeCounters::count(shared.counters.evicted.of(client.transport))),
                 Some(false) => {}
             }
             client
@@ -163,8 +163,8 @@ async fn encrypted(
     stream: TcpStream,
     speaks: Speaks,
     client: Client,
-    place: Place,
-    shared: Arc<Shared>,
+    place: ConnectionSlot,
+    shared: Arc<ServeContext>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let (Speaks::Tls(acceptor) | Speaks::Https(acceptor)) = &speaks else { return };
@@ -183,7 +183,7 @@ async fn encrypted(
         }
         (Ok(stream), _) => https::serve(stream, client, place, shared, stopped).await,
         (Err(error), _) => {
-            Counters::count(shared.counters.handshakes.of(client.transport));
+            ServeCounters::count(shared.counters.handshakes.of(client.transport));
             ended(client, Err(error));
         }
     }
@@ -201,7 +201,7 @@ fn ended(client: Client, outcome: io::Result<()>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame};
-    use crate::dns::serve::Limits;
+    use crate::dns::serve::ServeLimits;
     use std::{
         io::{ErrorKind, Read, Write},
         net::{Shutdown, TcpStream},
@@ -317,7 +317,7 @@ mod tests {
     /// One octet now and then does not keep a message alive for ever.
     #[test]
     fn a_message_that_dribbles_in_is_given_up() {
-        let limits = Limits { tcp_idle: Duration::from_secs(60), ..fast_limits() };
+        let limits = ServeLimits { tcp_idle: Duration::from_secs(60), ..fast_limits() };
         let (_serving, address) = testing::serve("127.0.0.1:0", limits);
         let mut client = testing::tcp_client(address);
         client.write_all(&[0x01, 0x00]).unwrap();
@@ -356,8 +356,8 @@ mod tests {
 
     #[test]
     fn over_the_limits_idle_connections_go_and_then_those_that_owe() {
-        let limits = Limits { tcp_connections_per_source: 2, tcp_slow: Duration::from_secs(20), ..fast_limits() };
-        let limits = Limits { tcp_idle: Duration::from_secs(20), ..limits };
+        let limits = ServeLimits { tcp_connections_per_source: 2, tcp_slow: Duration::from_secs(20), ..fast_limits() };
+        let limits = ServeLimits { tcp_idle: Duration::from_secs(20), ..limits };
         let (serving, address) = testing::serve("127.0.0.1:0", limits);
         let mut clients: Vec<_> = (0..2).map(|_| testing::tcp_client(address)).collect();
         for client in &mut clients {
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn whoever_does_not_read_makes_room() {
         let patient = Duration::from_secs(20);
-        let limits = Limits { tcp_connections: 1, tcp_slow: patient, tcp_idle: patient, ..fast_limits() };
+        let limits = ServeLimits { tcp_connections: 1, tcp_slow: patient, tcp_idle: patient, ..fast_limits() };
         let (serving, address) = testing::serve("127.0.0.1:0", limits);
         let mut deaf = testing::tcp_client(address);
         deaf.set_write_timeout(Some(Duration::from_millis(300))).unwrap();

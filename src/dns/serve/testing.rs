@@ -1,10 +1,10 @@
 //! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims; and clients.
 #![allow(clippy::unwrap_used)]
 
-use super::{Encrypted, Limits, ProxyProtocol, Serving, Sockets};
+use super::{Encrypted, ProxyProtocol, ServeLimits, Serving, Sockets};
 use crate::{
     dns::{
-        answer::{Request, Seen, Transport, Verdict},
+        answer::{QueryContext, QuerySummary, Transport, Verdict},
         zone::{self, Snapshot},
     },
     program::certificate::{Certificate, CertificateSource},
@@ -34,7 +34,7 @@ pub(super) const SILENCE: u8 = 3;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request<'_>, out: &mut [u8], _: &mut Seen<'s>) -> Verdict {
+fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: QueryContext<'_>, out: &mut [u8], _: &mut QuerySummary<'s>) -> Verdict {
     match packet.iter().copied().find(|&octet| octet != 0).unwrap_or(ECHO) {
         PANIC => panic!("a query that panics, for the test"),
         SILENCE => Verdict::Drop,
@@ -46,8 +46,8 @@ fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: Request<'_>, out: &mut [u8], _: &
 }
 
 /// Limits with which a test need not wait.
-pub(super) fn fast_limits() -> Limits {
-    Limits {
+pub(super) fn fast_limits() -> ServeLimits {
+    ServeLimits {
         udp_threads: 2,
         udp_payload: 1232,
         tcp_connections: 64,
@@ -64,12 +64,12 @@ pub(super) fn fast_limits() -> Limits {
 }
 
 /// Serves whims; returns the address as well.
-pub(super) fn serve(listen: &str, limits: Limits) -> (Serving, SocketAddr) {
+pub(super) fn serve(listen: &str, limits: ServeLimits) -> (Serving, SocketAddr) {
     serve_behind(listen, limits, ProxyProtocol::default())
 }
 
 /// The same behind proxies.
-pub(super) fn serve_behind(listen: &str, limits: Limits, proxies: ProxyProtocol) -> (Serving, SocketAddr) {
+pub(super) fn serve_behind(listen: &str, limits: ServeLimits, proxies: ProxyProtocol) -> (Serving, SocketAddr) {
     let sockets = Sockets::bind(&[listen.parse().unwrap()], &limits).unwrap().behind(proxies);
     let address = sockets.addresses()[0];
     let (_, reader) = zone::channel(Snapshot::new(Vec::new()));
@@ -77,14 +77,14 @@ pub(super) fn serve_behind(listen: &str, limits: Limits, proxies: ProxyProtocol)
 }
 
 /// The same over an encrypted transport.
-pub(super) fn serve_encrypted(transport: Transport, limits: Limits) -> (Serving, SocketAddr) {
+pub(super) fn serve_encrypted(transport: Transport, limits: ServeLimits) -> (Serving, SocketAddr) {
     serve_encrypted_behind(transport, limits, ProxyProtocol::default())
 }
 
 /// The same behind proxies.
 pub(super) fn serve_encrypted_behind(
     transport: Transport,
-    limits: Limits,
+    limits: ServeLimits,
     proxies: ProxyProtocol,
 ) -> (Serving, SocketAddr) {
     let mut sockets = Sockets::bind(&[], &limits).unwrap().behind(proxies);

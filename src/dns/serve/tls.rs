@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::Shared;
+use super::ServeContext;
 use rustls::{
     ServerConfig,
     crypto::ring::default_provider,
@@ -62,7 +62,7 @@ impl Handshakes {
 pub(super) async fn accept<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
     acceptor: &TlsAcceptor,
     stream: S,
-    shared: &Shared,
+    shared: &ServeContext,
 ) -> io::Result<TlsStream<S>> {
     let mut stream = timeout(shared.limits.tls_handshake, acceptor.accept(stream)).await??;
     stream.get_mut().1.set_buffer_limit(Some(UNSENT));

@@ -1,13 +1,13 @@
 //! The UDP loop of one thread: receive a batch, answer it from one snapshot, send it.
 
 use super::{
-    Counters, Shared,
+    ServeContext, ServeCounters,
     batch::{self, Batch},
-    pace::{GATHER, Pace},
+    coalesce::{Coalescer, GATHER},
     reply::{Client, Message},
-    statistics::Tally,
+    statistics::QueryCounters,
 };
-use crate::dns::answer::{Request, Transport, Verdict, look_ahead};
+use crate::dns::answer::{QueryContext, Transport, Verdict, look_ahead};
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -21,11 +21,11 @@ const DRAIN: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until the stop; an error means that the socket is lost.
-pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Shared>) -> io::Result<()> {
+pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<ServeContext>) -> io::Result<()> {
     let mut batch = Batch::new(socket, usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
     let tally = &*shared.statistics.alone(Transport::Udp);
-    let mut pace = Pace::new(Instant::now());
+    let mut pace = Coalescer::new(Instant::now());
     while !shared.stop.load(Ordering::Acquire) {
         if let Some((count, since)) = turn(socket, local, (shared, tally), &mut batch, &mut random, true)?
             && pace.came(count, since)
@@ -42,7 +42,7 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Share
 fn turn(
     socket: &Arc<UdpSocket>,
     local: SocketAddr,
-    (shared, tally): (&Arc<Shared>, &Tally),
+    (shared, tally): (&Arc<ServeContext>, &QueryCounters),
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
@@ -95,10 +95,10 @@ fn turn(
 /// the reply from the address that was asked, and this thread goes on.
 fn forward(
     socket: &Arc<UdpSocket>,
-    shared: &Arc<Shared>,
+    shared: &Arc<ServeContext>,
     (batch, index): (&mut Batch, usize),
     (client, start): (Client, usize),
-    request: Request<'_>,
+    request: QueryContext<'_>,
     known: usize,
 ) {
     let Some(forwarder) = &shared.forwarder else { return batch.set_reply(index, known) };
@@ -119,8 +119,8 @@ fn forward(
     }
 }
 
-fn unsent(shared: &Shared, reason: &io::Error) {
-    if let Some(count) = Counters::count(&shared.counters.unsent) {
+fn unsent(shared: &ServeContext, reason: &io::Error) {
+    if let Some(count) = ServeCounters::count(&shared.counters.unsent) {
         tracing::warn!(count, %reason, "a UDP reply could not be sent; the client has to ask again");
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         super::testing::{self, fast_limits},
         *,
     };
-    use crate::dns::serve::Limits;
+    use crate::dns::serve::ServeLimits;
     use std::collections::HashSet;
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
             if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
                 continue; // a machine without IPv6
             }
-            let limits = Limits { udp_payload: 4096, ..fast_limits() };
+            let limits = ServeLimits { udp_payload: 4096, ..fast_limits() };
             let (serving, address) = testing::serve(listen, limits);
             let address = SocketAddr::new(ask.parse().unwrap(), address.port());
             let clients: Vec<UdpSocket> = (0..5).map(|_| testing::udp_client(address)).collect();

@@ -103,7 +103,7 @@ fn round(state: &mut [u64; 4]) {
 
 /// What a client has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shown {
+pub enum ShownCookie {
     /// No cookie at all.
     #[default]
     Nothing,
@@ -158,9 +158,9 @@ pub struct Check<'c> {
 
 /// What is said to a client that showed a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
+pub struct CookieReply {
     /// What it showed.
-    pub shown: Shown,
+    pub shown: ShownCookie,
     /// What it may show from now on: its own part and ours.
     pub cookie: [u8; CLIENT + SERVER],
 }
@@ -174,14 +174,14 @@ impl Check<'_> {
     /// Looks at the data of a COOKIE option, of which [`super::edns::Edns::read`] has checked the length. `None` without
     /// a secret.
     #[inline(never)]
-    pub fn answer(&self, option: &[u8]) -> Option<Answered> {
+    pub fn answer(&self, option: &[u8]) -> Option<CookieReply> {
         let (client, server) = option.split_at_checked(CLIENT)?;
         let secrets = self.cookies.secrets.load();
         let making = *secrets.first()?;
         let now = (self.cookies.now)() as u32;
         let mut cookie = [0; CLIENT + SERVER];
         cookie[..CLIENT].copy_from_slice(client);
-        let mut shown = if server.is_empty() { Shown::Client } else { Shown::Bad };
+        let mut shown = if server.is_empty() { ShownCookie::Client } else { ShownCookie::Bad };
         if let Ok(server) = <&[u8; SERVER]>::try_from(server)
             && server[0] == VERSION
         {
@@ -193,10 +193,10 @@ impl Check<'_> {
             if (-AHEAD..=LIFETIME).contains(&age)
                 && let Some(place) = secrets.iter().position(matches)
             {
-                shown = Shown::Good;
+                shown = ShownCookie::Good;
                 if place == 0 && age < RENEWED {
                     cookie[CLIENT..].copy_from_slice(server);
-                    return Some(Answered { shown, cookie });
+                    return Some(CookieReply { shown, cookie });
                 }
             }
         }
@@ -204,7 +204,7 @@ impl Check<'_> {
         head[4..].copy_from_slice(&now.to_be_bytes());
         cookie[CLIENT..CLIENT + 8].copy_from_slice(&head);
         cookie[CLIENT + 8..].copy_from_slice(&making.hash(client, &head, self.source));
-        Some(Answered { shown, cookie })
+        Some(CookieReply { shown, cookie })
     }
 }
 
@@ -216,7 +216,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// When, the secrets, who shows which octets; what they are, and what is given.
-    type Row<'a> = (fn() -> u64, &'a [&'a str], &'a str, &'a str, Shown, &'a str);
+    type Row<'a> = (fn() -> u64, &'a [&'a str], &'a str, &'a str, ShownCookie, &'a str);
 
     const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
 
@@ -224,7 +224,7 @@ mod tests {
         Secret::new(HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap())
     }
 
-    fn check(now: fn() -> u64, secrets: &[&str], source: &str, option: &str) -> (Shown, String) {
+    fn check(now: fn() -> u64, secrets: &[&str], source: &str, option: &str) -> (ShownCookie, String) {
         let cookies = Cookies::new(secrets.iter().map(|hex| secret(hex)).collect(), now, false);
         let option = HEXLOWER.decode(option.as_bytes()).unwrap();
         let answered = cookies.of(source.parse().unwrap()).answer(&option).unwrap();
@@ -249,17 +249,17 @@ mod tests {
         #[rustfmt::skip]
         let rows: &[Row<'_>] = &[
             (|| 1_559_731_985, &[SECRET], "198.51.100.100", "2464c4abcf10c957",
-             Shown::Client, "010000005cf79f111f8130c3eee29480"),
+             ShownCookie::Client, "010000005cf79f111f8130c3eee29480"),
             (|| 1_559_734_385, &[SECRET], "198.51.100.100", "2464c4abcf10c957010000005cf79f111f8130c3eee29480",
-             Shown::Good, "010000005cf7a871d4a564a1442aca77"),
+             ShownCookie::Good, "010000005cf7a871d4a564a1442aca77"),
             (|| 1_559_734_700, &[SECRET], "203.0.113.203", "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5",
-             Shown::Bad, ""),
+             ShownCookie::Bad, ""),
             (|| 1_559_727_985, &[SECRET], "203.0.113.203", "fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5",
-             Shown::Good, "01abcdef5cf78f71a314227b6679ebf5"),
+             ShownCookie::Good, "01abcdef5cf78f71a314227b6679ebf5"),
             (|| 1_559_741_961, &[new, old], v6, "22681ab97d52c298010000005cf7c57926556bd0934c72f8",
-             Shown::Good, "010000005cf7c609a6bb79d16625507a"),
+             ShownCookie::Good, "010000005cf7c609a6bb79d16625507a"),
             (|| 1_559_741_961, &[new], v6, "22681ab97d52c298010000005cf7c57926556bd0934c72f8",
-             Shown::Bad, "010000005cf7c609a6bb79d16625507a"),
+             ShownCookie::Bad, "010000005cf7c609a6bb79d16625507a"),
         ];
         for &(now, secrets, source, option, shown, cookie) in rows {
             let (got, made) = check(now, secrets, source, option);
@@ -272,20 +272,20 @@ mod tests {
     fn what_makes_a_cookie_bad() {
         let at: fn() -> u64 = || 1_559_731_985;
         let good = "2464c4abcf10c957010000005cf79f111f8130c3eee29480";
-        assert_eq!(check(at, &[SECRET], "198.51.100.100", good).0, Shown::Good);
-        assert_eq!(check(at, &[SECRET], "::ffff:198.51.100.100", good).0, Shown::Good);
-        assert_eq!(check(at, &[SECRET], "198.51.100.101", good).0, Shown::Bad);
+        assert_eq!(check(at, &[SECRET], "198.51.100.100", good).0, ShownCookie::Good);
+        assert_eq!(check(at, &[SECRET], "::ffff:198.51.100.100", good).0, ShownCookie::Good);
+        assert_eq!(check(at, &[SECRET], "198.51.100.101", good).0, ShownCookie::Bad);
         for (seconds, shown) in [
-            ((|| 1_559_731_985 + 3600) as fn() -> u64, Shown::Good),
-            (|| 1_559_731_985 + 3601, Shown::Bad),
-            (|| 1_559_731_985 - 300, Shown::Good),
-            (|| 1_559_731_985 - 301, Shown::Bad),
+            ((|| 1_559_731_985 + 3600) as fn() -> u64, ShownCookie::Good),
+            (|| 1_559_731_985 + 3601, ShownCookie::Bad),
+            (|| 1_559_731_985 - 300, ShownCookie::Good),
+            (|| 1_559_731_985 - 301, ShownCookie::Bad),
         ] {
             assert_eq!(check(seconds, &[SECRET], "198.51.100.100", good).0, shown);
         }
         for length in [8, 15, 17, 32] {
             let option = format!("2464c4abcf10c957{}", "01".repeat(length));
-            assert_eq!(check(at, &[SECRET], "198.51.100.100", &option).0, Shown::Bad, "{length}");
+            assert_eq!(check(at, &[SECRET], "198.51.100.100", &option).0, ShownCookie::Bad, "{length}");
         }
         assert!(Cookies::new(vec![], at, false).of("::1".parse().unwrap()).answer(&[0; 8]).is_none());
     }
@@ -299,12 +299,12 @@ mod tests {
             let cookies = Cookies::new(vec![Secret::new(secret)], || 0xffff_ff00, false);
             let check = cookies.of(IpAddr::from(source));
             let given = check.answer(&client).unwrap();
-            prop_assert_eq!(given.shown, Shown::Client);
+            prop_assert_eq!(given.shown, ShownCookie::Client);
             let again = check.answer(&given.cookie).unwrap();
-            prop_assert_eq!((again.shown, again.cookie), (Shown::Good, given.cookie));
+            prop_assert_eq!((again.shown, again.cookie), (ShownCookie::Good, given.cookie));
             let mut forged = given.cookie;
             forged[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(check.answer(&forged).unwrap().shown, Shown::Bad);
+            prop_assert_eq!(check.answer(&forged).unwrap().shown, ShownCookie::Bad);
         }
     }
 }

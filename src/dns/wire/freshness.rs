@@ -22,13 +22,13 @@ fn read(reply: &[u8]) -> Option<u32> {
     let (answers, authority) = (u16_at(reply, 6)?, u16_at(reply, 8)?);
     let mut least = None;
     for _ in 0..answers {
-        let record = Record::read(reply, at)?;
+        let record = RecordTtl::read(reply, at)?;
         least = Some(least.map_or(record.ttl, |ttl: u32| ttl.min(record.ttl)));
         at = record.end;
     }
     // An alias whose target does not exist is both: answer and negative.
     for _ in 0..authority {
-        let record = Record::read(reply, at)?;
+        let record = RecordTtl::read(reply, at)?;
         if record.kind == RecordType::SOA && record.class == class::IN {
             let minimum = u32_at(reply, record.end.checked_sub(4)?)?;
             let negative = record.ttl.min(minimum);
@@ -40,20 +40,20 @@ fn read(reply: &[u8]) -> Option<u32> {
 }
 
 /// What of a record matters here.
-struct Record {
+struct RecordTtl {
     kind: RecordType,
     class: u16,
     ttl: u32,
     end: usize,
 }
 
-impl Record {
-    fn read(reply: &[u8], at: usize) -> Option<Record> {
+impl RecordTtl {
+    fn read(reply: &[u8], at: usize) -> Option<RecordTtl> {
         let fixed = after_name(reply, at)?;
         let end = fixed + 10 + usize::from(u16_at(reply, fixed + 8)?);
         // A TTL with its first bit set counts as 0 (RFC 2181 §8).
         let ttl = u32_at(reply, fixed + 4).map(|ttl| if ttl > super::TTL_MAX { 0 } else { ttl })?;
-        (end <= reply.len()).then_some(Record {
+        (end <= reply.len()).then_some(RecordTtl {
             kind: RecordType(u16_at(reply, fixed)?),
             class: u16_at(reply, fixed + 2)?,
             ttl,

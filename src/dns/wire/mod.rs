@@ -2,10 +2,10 @@
 
 pub mod cookie;
 pub mod edns;
+pub mod encoded;
 pub mod freshness;
 pub mod query;
 pub mod rdata;
-pub mod ready;
 pub mod response;
 pub mod tsig;
 

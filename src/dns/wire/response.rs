@@ -3,9 +3,9 @@
 use super::{
     HEADER, Rcode, class,
     edns::{ExtendedError, PADDING_BLOCK, VERSION, option},
+    encoded::{EncodedRrset, FIXED, QUESTION_POINTER},
     query::Header,
     rdata::RecordType,
-    ready::{FIXED, QUESTION_POINTER, Ready},
 };
 use crate::dns::name::{parent, wire_length};
 
@@ -24,7 +24,7 @@ const POINTER_REACH: usize = 0x4000;
 
 /// The sections after the question, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
+pub enum MessageSection {
     /// What was asked for.
     Answer,
     /// Who says so: SOA beside nothing, NS of a referral.
@@ -35,7 +35,7 @@ pub enum Section {
 
 /// Whose records are written.
 #[derive(Debug, Clone, Copy)]
-pub enum Owner<'n> {
+pub enum RecordOwner<'n> {
     /// The name of the question, in the client's spelling.
     Question,
     /// A name in wire form.
@@ -70,7 +70,7 @@ pub struct ReplyEdns<'t> {
 
 /// A state of the message to which [`Response::rewind`] returns.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct ResponseMark {
     at: usize,
     counts: [u16; 3],
     remembered: usize,
@@ -126,12 +126,12 @@ impl<'o> Response<'o> {
     }
 
     /// The present state.
-    pub fn mark(&self) -> Mark {
-        Mark { at: self.at, counts: self.counts, remembered: self.remembered }
+    pub fn mark(&self) -> ResponseMark {
+        ResponseMark { at: self.at, counts: self.counts, remembered: self.remembered }
     }
 
     /// Forgets everything written since `mark`.
-    pub fn rewind(&mut self, mark: Mark) {
+    pub fn rewind(&mut self, mark: ResponseMark) {
         (self.at, self.counts, self.remembered) = (mark.at, mark.counts, mark.remembered);
     }
 
@@ -172,24 +172,36 @@ impl<'o> Response<'o> {
 
     /// Writes records of a set, beginning with record `first` and wrapping round, as many as fit; returns how many.
     /// `first` must be less than the set's count.
-    pub fn records(&mut self, section: Section, owner: Owner<'_>, set: &Ready<'_>, first: usize) -> usize {
+    pub fn records(
+        &mut self,
+        section: MessageSection,
+        owner: RecordOwner<'_>,
+        set: &EncodedRrset<'_>,
+        first: usize,
+    ) -> usize {
         let before = self.at;
         let written = match owner {
             _ if set.rtype.compressible_names() > 0 => self.records_one_by_one(owner, set, first),
-            Owner::Question => self.copy(set, first, set.count),
-            Owner::At { offset, .. } if offset < POINTER_REACH => {
+            RecordOwner::Question => self.copy(set, first, set.count),
+            RecordOwner::At { offset, .. } if offset < POINTER_REACH => {
                 let written = self.copy(set, first, set.count);
                 self.point(before, set, first, written, offset);
                 written
             }
-            Owner::At { name, .. } | Owner::Name(name) => self.named_records(name, set, first),
+            RecordOwner::At { name, .. } | RecordOwner::Name(name) => self.named_records(name, set, first),
         };
         self.count(section, written);
         written
     }
 
     /// Writes the whole set or nothing of it; returns whether it did.
-    pub fn whole_set(&mut self, section: Section, owner: Owner<'_>, set: &Ready<'_>, first: usize) -> bool {
+    pub fn whole_set(
+        &mut self,
+        section: MessageSection,
+        owner: RecordOwner<'_>,
+        set: &EncodedRrset<'_>,
+        first: usize,
+    ) -> bool {
         let mark = self.mark();
         let whole = self.records(section, owner, set, first) == set.count;
         if !whole {
@@ -199,7 +211,14 @@ impl<'o> Response<'o> {
     }
 
     /// Writes one record with the names in its rdata compressed where its type allows that; returns whether it fits.
-    pub fn record(&mut self, section: Section, owner: Owner<'_>, rtype: RecordType, ttl: u32, rdata: &[u8]) -> bool {
+    pub fn record(
+        &mut self,
+        section: MessageSection,
+        owner: RecordOwner<'_>,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> bool {
         let mark = self.mark();
         let whole = self.write_record(owner, rtype, ttl, rdata).is_some();
         if whole {
@@ -226,7 +245,7 @@ impl<'o> Response<'o> {
         }
         let (place, ttl) = (start + ttl.0, ttl.1);
         self.out[place..place + 4].copy_from_slice(&ttl.to_be_bytes());
-        self.count(Section::Authority, 1);
+        self.count(MessageSection::Authority, 1);
         true
     }
 
@@ -246,7 +265,7 @@ impl<'o> Response<'o> {
         ];
         let whole = parts.iter().all(|part| self.push(part).is_some());
         if whole {
-            self.count(Section::Answer, 1);
+            self.count(MessageSection::Answer, 1);
         } else {
             self.rewind(mark);
         }
@@ -305,7 +324,7 @@ impl<'o> Response<'o> {
         }
         let length = (self.at - rdlength - 2) as u16;
         self.out[rdlength..rdlength + 2].copy_from_slice(&length.to_be_bytes());
-        self.count(Section::Additional, 1);
+        self.count(MessageSection::Additional, 1);
         Some(())
     }
 
@@ -340,7 +359,7 @@ impl<'o> Response<'o> {
         }
     }
 
-    fn count(&mut self, section: Section, records: usize) {
+    fn count(&mut self, section: MessageSection, records: usize) {
         self.counts[section as usize] += records as u16;
     }
 
@@ -359,7 +378,7 @@ impl<'o> Response<'o> {
     }
 
     /// Copies up to `most` records in at most two pieces.
-    fn copy(&mut self, set: &Ready<'_>, first: usize, most: usize) -> usize {
+    fn copy(&mut self, set: &EncodedRrset<'_>, first: usize, most: usize) -> usize {
         let count = set.fitting(first, self.limit - self.at).min(most);
         let (head, tail) = (count.min(set.count - first), count.saturating_sub(set.count - first));
         for piece in [set.slice(first..first + head), set.slice(0..tail)] {
@@ -370,7 +389,7 @@ impl<'o> Response<'o> {
     }
 
     /// Makes `count` copied records, the first of which stands at `place`, owned by the name at `owner`.
-    fn point(&mut self, place: usize, set: &Ready<'_>, first: usize, count: usize, owner: usize) {
+    fn point(&mut self, place: usize, set: &EncodedRrset<'_>, first: usize, count: usize, owner: usize) {
         let mut place = place;
         for index in (first..set.count).chain(0..first).take(count) {
             self.patch_pointer(place, owner);
@@ -379,7 +398,7 @@ impl<'o> Response<'o> {
     }
 
     /// Records of an owner that is no question: its name once, pointers to it afterwards.
-    fn named_records(&mut self, name: &[u8], set: &Ready<'_>, first: usize) -> usize {
+    fn named_records(&mut self, name: &[u8], set: &EncodedRrset<'_>, first: usize) -> usize {
         let start = self.mark();
         if self.write_name(name).and_then(|()| self.push(&set.slice(first..first + 1)[2..])).is_none() {
             self.rewind(start);
@@ -397,11 +416,11 @@ impl<'o> Response<'o> {
         1 + copied
     }
 
-    fn rest_one_by_one(&mut self, name: &[u8], set: &Ready<'_>, first: usize) -> usize {
+    fn rest_one_by_one(&mut self, name: &[u8], set: &EncodedRrset<'_>, first: usize) -> usize {
         let rest = (first + 1..set.count).chain(0..first);
         let fits = |index: usize| {
             let mark = self.mark();
-            let whole = self.write_record(Owner::Name(name), set.rtype, set.ttl, set.rdata(index)).is_some();
+            let whole = self.write_record(RecordOwner::Name(name), set.rtype, set.ttl, set.rdata(index)).is_some();
             if !whole {
                 self.rewind(mark);
             }
@@ -410,7 +429,7 @@ impl<'o> Response<'o> {
         rest.map(fits).take_while(|&whole| whole).count()
     }
 
-    fn records_one_by_one(&mut self, owner: Owner<'_>, set: &Ready<'_>, first: usize) -> usize {
+    fn records_one_by_one(&mut self, owner: RecordOwner<'_>, set: &EncodedRrset<'_>, first: usize) -> usize {
         for (written, index) in (first..set.count).chain(0..first).enumerate() {
             let mark = self.mark();
             if self.write_record(owner, set.rtype, set.ttl, set.rdata(index)).is_none() {
@@ -421,11 +440,11 @@ impl<'o> Response<'o> {
         set.count
     }
 
-    fn write_record(&mut self, owner: Owner<'_>, rtype: RecordType, ttl: u32, rdata: &[u8]) -> Option<()> {
+    fn write_record(&mut self, owner: RecordOwner<'_>, rtype: RecordType, ttl: u32, rdata: &[u8]) -> Option<()> {
         match owner {
-            Owner::Question => self.push(&QUESTION_POINTER)?,
-            Owner::At { offset, .. } if offset < POINTER_REACH => self.push(&pointer(offset))?,
-            Owner::At { name, .. } | Owner::Name(name) => self.write_name(name)?,
+            RecordOwner::Question => self.push(&QUESTION_POINTER)?,
+            RecordOwner::At { offset, .. } if offset < POINTER_REACH => self.push(&pointer(offset))?,
+            RecordOwner::At { name, .. } | RecordOwner::Name(name) => self.write_name(name)?,
         }
         self.push(&rtype.0.to_be_bytes())?;
         self.push(&class::IN.to_be_bytes())?;

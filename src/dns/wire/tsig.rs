@@ -64,17 +64,17 @@ impl Algorithm {
 }
 
 /// A shared secret with its name.
-pub struct Key {
+pub struct TsigKey {
     name: Name,
     algorithm: Algorithm,
     secret: Box<[u8]>,
     hmac: hmac::Key,
 }
 
-impl Key {
+impl TsigKey {
     /// A key; both sides must have the same name, algorithm and secret.
-    pub fn new(name: Name, algorithm: Algorithm, secret: &[u8]) -> Key {
-        Key { name, algorithm, secret: secret.into(), hmac: hmac::Key::new(algorithm.hash(), secret) }
+    pub fn new(name: Name, algorithm: Algorithm, secret: &[u8]) -> TsigKey {
+        TsigKey { name, algorithm, secret: secret.into(), hmac: hmac::Key::new(algorithm.hash(), secret) }
     }
 
     /// The name.
@@ -90,13 +90,13 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Key) -> bool {
+impl PartialEq for TsigKey {
+    fn eq(&self, other: &TsigKey) -> bool {
         (&self.name, self.algorithm, &self.secret) == (&other.name, other.algorithm, &other.secret)
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for TsigKey {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "key {} ({})", self.name, self.algorithm.name())
@@ -105,7 +105,7 @@ impl fmt::Debug for Key {
 
 /// Why a signature is not accepted; the code that the TSIG of the reply bears (RFC 8945 §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum TsigError {
     /// The signature does not fit.
     BadSig = 16,
     /// No such key, or not with that algorithm.
@@ -116,25 +116,25 @@ pub enum Failure {
     BadTrunc = 22,
 }
 
-impl Failure {
+impl TsigError {
     /// BADSIG and so on.
     pub fn name(self) -> &'static str {
         match self {
-            Failure::BadSig => "BADSIG",
-            Failure::BadKey => "BADKEY",
-            Failure::BadTime => "BADTIME",
-            Failure::BadTrunc => "BADTRUNC",
+            TsigError::BadSig => "BADSIG",
+            TsigError::BadKey => "BADKEY",
+            TsigError::BadTime => "BADTIME",
+            TsigError::BadTrunc => "BADTRUNC",
         }
     }
 }
 
 /// What became of a message's signature.
 #[derive(Debug)]
-pub enum Checked {
+pub enum SignatureCheck {
     /// The TSIG is no TSIG.
     Malformed,
     /// Not accepted: NOTAUTH is replied, with this TSIG.
-    Bad(Failure, Signer),
+    Bad(TsigError, Signer),
     /// The message is what the key's owner sent; the reply is to be signed.
     Good(Signer),
 }
@@ -210,27 +210,27 @@ pub fn strip(packet: &[u8], start: usize) -> Vec<u8> {
 }
 
 /// Checks the query whose TSIG begins at `start`, at `now` in seconds since 1970, in the order of RFC 8945 §5.2.
-pub fn check(packet: &[u8], start: usize, keys: &[Arc<Key>], now: u64) -> Checked {
-    let Some(signature) = Signature::read(packet, start) else { return Checked::Malformed };
+pub fn check(packet: &[u8], start: usize, keys: &[Arc<TsigKey>], now: u64) -> SignatureCheck {
+    let Some(signature) = Signature::read(packet, start) else { return SignatureCheck::Malformed };
     let known = keys.iter().find(|key| key.name == signature.key && key.algorithm.wire() == signature.algorithm);
     let Some(key) = known else {
-        return Checked::Bad(Failure::BadKey, Signer::refusing(&signature, None, Failure::BadKey, now));
+        return SignatureCheck::Bad(TsigError::BadKey, Signer::refusing(&signature, None, TsigError::BadKey, now));
     };
     let octets = key.algorithm.octets();
     if signature.mac.len() > octets || signature.mac.len() < (octets / 2).max(10) {
-        return Checked::Malformed;
+        return SignatureCheck::Malformed;
     }
-    let bad = |failure, key| Checked::Bad(failure, Signer::refusing(&signature, key, failure, now));
+    let bad = |failure, key| SignatureCheck::Bad(failure, Signer::refusing(&signature, key, failure, now));
     if !is_signed_by(key, &signature, &strip(packet, start), None) {
-        return bad(Failure::BadSig, None);
+        return bad(TsigError::BadSig, None);
     }
     if seconds_of(signature.time).abs_diff(now) > u64::from(signature.fudge) {
-        return bad(Failure::BadTime, Some(key));
+        return bad(TsigError::BadTime, Some(key));
     }
     if signature.mac.len() < octets {
-        return bad(Failure::BadTrunc, Some(key));
+        return bad(TsigError::BadTrunc, Some(key));
     }
-    Checked::Good(Signer {
+    SignatureCheck::Good(Signer {
         key: signature.key,
         algorithm: signature.algorithm,
         secret: Some(Arc::clone(key)),
@@ -244,7 +244,7 @@ pub fn check(packet: &[u8], start: usize, keys: &[Arc<Key>], now: u64) -> Checke
 }
 
 /// Whether a reply is signed by whoever got the request with this signature.
-pub fn is_reply_to(packet: &[u8], start: usize, key: &Arc<Key>, request: &[u8], now: u64) -> bool {
+pub fn is_reply_to(packet: &[u8], start: usize, key: &Arc<TsigKey>, request: &[u8], now: u64) -> bool {
     Signature::read(packet, start).is_some_and(|signature| {
         signature.key == key.name
             && signature.algorithm == key.algorithm.wire()
@@ -255,7 +255,7 @@ pub fn is_reply_to(packet: &[u8], start: usize, key: &Arc<Key>, request: &[u8], 
     })
 }
 
-fn is_signed_by(key: &Key, signature: &Signature<'_>, message: &[u8], prior: Option<&[u8]>) -> bool {
+fn is_signed_by(key: &TsigKey, signature: &Signature<'_>, message: &[u8], prior: Option<&[u8]>) -> bool {
     let mut message = message.to_vec();
     message[..2].copy_from_slice(&signature.original_id.to_be_bytes());
     let length = prior.map(|prior| (prior.len() as u16).to_be_bytes());
@@ -272,13 +272,13 @@ pub struct Signer {
     key: Name,
     algorithm: Vec<u8>,
     /// Nothing is hashed without it.
-    secret: Option<Arc<Key>>,
+    secret: Option<Arc<TsigKey>>,
     original_id: u16,
     /// The signature before this one, if there was any.
     prior: Option<Vec<u8>>,
     /// Whether no reply has been signed yet.
     first: bool,
-    failure: Option<Failure>,
+    failure: Option<TsigError>,
     /// What is said instead of the time of signing.
     time: Option<[u8; 6]>,
     other: Vec<u8>,
@@ -286,7 +286,7 @@ pub struct Signer {
 
 impl Signer {
     /// Signs a request.
-    pub fn request(key: &Arc<Key>, id: u16) -> Signer {
+    pub fn request(key: &Arc<TsigKey>, id: u16) -> Signer {
         Signer {
             key: key.name.clone(),
             algorithm: key.algorithm.wire(),
@@ -300,9 +300,9 @@ impl Signer {
         }
     }
 
-    fn refusing(signature: &Signature<'_>, key: Option<&Arc<Key>>, failure: Failure, now: u64) -> Signer {
+    fn refusing(signature: &Signature<'_>, key: Option<&Arc<TsigKey>>, failure: TsigError, now: u64) -> Signer {
         // Whose clock is wrong gets its own time back, and ours beside it (RFC 8945 §5.2.3).
-        let late = failure == Failure::BadTime;
+        let late = failure == TsigError::BadTime;
         Signer {
             key: signature.key.clone(),
             algorithm: signature.algorithm.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// What is known of a name besides its records: whether it exists without any, how long its absence may be remembered,
 /// and why it has nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct NameNote {
     /// Whether the name exists even if it has no records and nothing stands below it: NODATA, not NXDOMAIN.
     pub exists: bool,
     /// TTL in seconds of negative answers about exactly this name; `None` takes the zone's.
@@ -28,7 +28,7 @@ pub struct Delta {
     pub changes: Vec<(Name, RecordType, Option<Rrset>)>,
     /// What is known from now on of names besides their records, or nothing any more. A note alone does not raise the
     /// serial, since no record differs.
-    pub notes: Vec<(Name, Option<Arc<Note>>)>,
+    pub notes: Vec<(Name, Option<Arc<NameNote>>)>,
     /// Whether no owner and type comes twice among the changes, as far as is known: then none overrides another.
     pub(crate) is_distinct: bool,
 }
@@ -54,7 +54,7 @@ impl Delta {
         self.is_distinct = false;
     }
     /// From now on this is known of `owner`.
-    pub fn note(&mut self, owner: Name, note: Note) {
+    pub fn note(&mut self, owner: Name, note: NameNote) {
         self.notes.push((owner, Some(Arc::new(note))));
     }
     /// From now on nothing is known of `owner` besides its records.

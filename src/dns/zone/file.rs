@@ -87,12 +87,12 @@ pub fn load(directory: &Path) -> (Vec<StaticZone>, Vec<Diagnostic>) {
 pub struct ZoneFiles {
     directory: PathBuf,
     built_in: Vec<Name>,
-    files: BTreeMap<PathBuf, File>,
+    files: BTreeMap<PathBuf, ZoneFile>,
     served: Vec<(PathBuf, StaticZone)>,
 }
 
 #[derive(Debug, Default)]
-struct File {
+struct ZoneFile {
     /// What it was like when it was read.
     print: Option<Fingerprint>,
     /// Files that it includes, as they were when it was read; nothing of those that could not be read.
@@ -204,7 +204,7 @@ impl ZoneFiles {
     }
 }
 
-impl File {
+impl ZoneFile {
     /// Whether an included file is another one now.
     fn includes_differ(&self) -> bool {
         let now = |path: &Path| regular_file::read(path, FILE_MAX).ok().map(|octets| Fingerprint::of(&octets));

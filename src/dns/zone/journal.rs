@@ -3,8 +3,8 @@
 
 use super::{Node, Rrset, RrsetRef, zone::soa_serial};
 use crate::dns::wire::{
+    encoded::{EncodedRrset, FIXED},
     rdata::RecordType,
-    ready::{FIXED, Ready},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,7 +19,7 @@ pub struct JournalLimits {
 
 /// A record as a transfer sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Record<'z> {
+pub struct TransferRecord<'z> {
     /// The owner in wire form.
     pub owner: &'z [u8],
     /// The type.
@@ -30,10 +30,10 @@ pub struct Record<'z> {
     pub rdata: &'z [u8],
 }
 
-impl Record<'_> {
+impl TransferRecord<'_> {
     /// The records of a set.
-    pub(super) fn of<'z>(owner: &'z [u8], set: RrsetRef<'z>) -> impl Iterator<Item = Record<'z>> {
-        set.rdata().map(move |rdata| Record { owner, rtype: set.rtype(), ttl: set.ttl(), rdata })
+    pub(super) fn of<'z>(owner: &'z [u8], set: RrsetRef<'z>) -> impl Iterator<Item = TransferRecord<'z>> {
+        set.rdata().map(move |rdata| TransferRecord { owner, rtype: set.rtype(), ttl: set.ttl(), rdata })
     }
 }
 
@@ -41,11 +41,11 @@ impl Record<'_> {
 #[derive(Debug)]
 pub struct Differences<'z> {
     /// The SOA of the earlier version.
-    pub from: Record<'z>,
+    pub from: TransferRecord<'z>,
     /// Records that were there and are no more.
-    pub removed: Vec<Record<'z>>,
+    pub removed: Vec<TransferRecord<'z>>,
     /// Records that were not there and are now.
-    pub added: Vec<Record<'z>>,
+    pub added: Vec<TransferRecord<'z>>,
 }
 
 /// TTL and rdata of an SOA.
@@ -55,10 +55,10 @@ type Soa = (u32, Box<[u8]>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Journal {
     limits: JournalLimits,
-    steps: imbl::Vector<Arc<Step>>,
+    steps: imbl::Vector<Arc<SerialStep>>,
     /// Sums over the steps.
     size: Size,
-    pending: Vec<Change>,
+    pending: Vec<OwnerChange>,
     pending_size: Size,
     /// What is pending exceeds the limits by itself, so that there is nothing to be remembered.
     overflown: bool,
@@ -71,15 +71,15 @@ struct Size {
 }
 
 #[derive(Debug)]
-struct Step {
+struct SerialStep {
     from: Soa,
-    changes: Box<[Change]>,
+    changes: Box<[OwnerChange]>,
     size: Size,
 }
 
 /// Records of one owner that came or went; both sets are never empty.
 #[derive(Debug, Clone)]
-struct Change {
+struct OwnerChange {
     owner: Box<[u8]>,
     added: bool,
     set: Rrset,
@@ -134,7 +134,7 @@ impl Journal {
         let Some(set) = set.filter(|_| !self.overflown) else { return };
         self.pending_size.changes += set.len();
         self.pending_size.octets += owner.len() + set.ready().bytes.len();
-        self.pending.push(Change { owner: owner.into(), added, set });
+        self.pending.push(OwnerChange { owner: owner.into(), added, set });
         if self.exceeds(self.pending_size) {
             self.clear();
             self.overflown = true;
@@ -154,7 +154,7 @@ impl Journal {
         // A step without a record counts as well, or there could be any number of them.
         let size = Size { changes: size.changes.max(1), octets: size.octets + from.1.len() };
         self.size = Size { changes: self.size.changes + size.changes, octets: self.size.octets + size.octets };
-        self.steps.push_back(Arc::new(Step { from, changes: changes.into(), size }));
+        self.steps.push_back(Arc::new(SerialStep { from, changes: changes.into(), size }));
         self.shrink();
     }
 
@@ -181,11 +181,11 @@ impl Journal {
     ) -> Option<Differences<'z>> {
         let first = self.steps.iter().position(|step| soa_serial(&step.from.1) == serial)?;
         let (ttl, rdata) = &self.steps.get(first)?.from;
-        let from = Record { owner: origin, rtype: RecordType::SOA, ttl: *ttl, rdata };
-        let mut net: HashMap<Record<'z>, i32, foldhash::fast::RandomState> = HashMap::default();
+        let from = TransferRecord { owner: origin, rtype: RecordType::SOA, ttl: *ttl, rdata };
+        let mut net: HashMap<TransferRecord<'z>, i32, foldhash::fast::RandomState> = HashMap::default();
         let changes = self.steps.iter().skip(first).flat_map(|step| &*step.changes);
         for change in changes.filter(|change| !hidden(&change.owner)) {
-            for record in Record::of(&change.owner, change.set.view()) {
+            for record in TransferRecord::of(&change.owner, change.set.view()) {
                 *net.entry(record).or_default() += if change.added { 1 } else { -1 };
             }
         }
@@ -201,7 +201,7 @@ impl Journal {
 
 /// What only the one and what only the other of two sets of the same type and TTL has; `None` for nothing. Both are in
 /// the same order, and mostly alike: what they begin and end with is passed over in blocks.
-fn differing(old: &Ready<'_>, new: &Ready<'_>) -> (Option<Rrset>, Option<Rrset>) {
+fn differing(old: &EncodedRrset<'_>, new: &EncodedRrset<'_>) -> (Option<Rrset>, Option<Rrset>) {
     const BLOCK: usize = 64;
     let same = |from_old: usize, from_new: usize, count: usize| {
         old.slice(from_old..from_old + count) == new.slice(from_new..from_new + count)
@@ -219,7 +219,7 @@ fn differing(old: &Ready<'_>, new: &Ready<'_>) -> (Option<Rrset>, Option<Rrset>)
             tail += step;
         }
     }
-    let middle = |set: &Ready<'_>| -> Vec<Vec<u8>> {
+    let middle = |set: &EncodedRrset<'_>| -> Vec<Vec<u8>> {
         (head..set.count - tail).map(|index| set.slice(index..index + 1)[FIXED..].to_vec()).collect()
     };
     let (gone, come) = (middle(old), middle(new));

@@ -3,7 +3,7 @@
 mod delta;
 pub mod file;
 mod journal;
-mod names;
+mod name_map;
 mod negative;
 mod node;
 mod publish;
@@ -15,12 +15,12 @@ mod tests;
 #[allow(clippy::module_inception, reason = "the zone itself is what the room is named after")]
 mod zone;
 
-pub use delta::{Delta, Note};
-pub use journal::{Differences, JournalLimits, Record};
-pub use names::{FETCHED, Place};
+pub use delta::{Delta, NameNote};
+pub use journal::{Differences, JournalLimits, TransferRecord};
+pub use name_map::{FETCHED, NameHash};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};
 pub use rrset::{Rrset, RrsetRef};
-pub use snapshot::{Edit, IDENTITY_MAX, Snapshot, ZoneSpec};
-pub use zone::{Found, ZONES_COUNTED, Zone};
+pub use snapshot::{IDENTITY_MAX, Snapshot, SnapshotEdit, ZoneSpec};
+pub use zone::{NameLookup, ZONES_COUNTED, Zone};

@@ -3,8 +3,8 @@
 use crate::dns::{
     name::{Name, wire_length},
     wire::{
+        encoded::{self, FIXED},
         rdata::RecordType,
-        ready::{self, FIXED},
     },
 };
 
@@ -27,7 +27,7 @@ impl NegativeSoa {
         let mut bytes = Vec::with_capacity(FIXED + rdata.len());
         if origin.is_root() {
             // Nothing is shorter than the root itself: no pointers.
-            ready::push(&mut bytes, RecordType::SOA, ttl, rdata);
+            encoded::push(&mut bytes, RecordType::SOA, ttl, rdata);
             bytes.splice(0..2, [0]);
         } else {
             let mut short = Vec::with_capacity(rdata.len());
@@ -45,7 +45,7 @@ impl NegativeSoa {
                 }
             }
             short.extend_from_slice(rest);
-            ready::push(&mut bytes, RecordType::SOA, ttl, &short);
+            encoded::push(&mut bytes, RecordType::SOA, ttl, &short);
         }
         soa.bytes = bytes.into();
         soa

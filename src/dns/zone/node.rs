@@ -1,6 +1,6 @@
 //! A name of a zone with its records, in one piece of memory: looking it up and copying its records touches no other.
 
-use super::{Note, Rrset, RrsetRef, rrset};
+use super::{NameNote, Rrset, RrsetRef, rrset};
 use crate::dns::{
     name::{Name, Presentation},
     wire::rdata::RecordType,
@@ -16,10 +16,10 @@ use triomphe::ThinArc;
 /// (one octet each), and the ready records. Sets that are large or uneven are shared with whoever else has them. Cloning
 /// copies a pointer.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Node(ThinArc<Head, u8>);
+pub struct Node(ThinArc<NodeHead, u8>);
 
 #[derive(Clone, PartialEq, Eq)]
-struct Head {
+struct NodeHead {
     /// What few nodes have.
     rare: Option<Arc<Rare>>,
     /// How many nodes have this one as their parent.
@@ -33,11 +33,11 @@ struct Head {
     name: u8,
 }
 
-impl Head {
+impl NodeHead {
     /// Of a node that has nothing yet.
-    fn of(name: &[u8]) -> Head {
+    fn of(name: &[u8]) -> NodeHead {
         // A name has at most 255 octets.
-        Head { rare: None, children: 0, pins: 0, small: 0, small_fed: 0, name: name.len() as u8 }
+        NodeHead { rare: None, children: 0, pins: 0, small: 0, small_fed: 0, name: name.len() as u8 }
     }
 
     fn rare(&self) -> Rare {
@@ -52,7 +52,7 @@ struct Rare {
     /// How many of them came by a delta.
     shared_fed: usize,
     /// What is known besides.
-    note: Option<Arc<Note>>,
+    note: Option<Arc<NameNote>>,
 }
 
 impl Rare {
@@ -63,10 +63,10 @@ impl Rare {
 
 impl Node {
     pub(super) fn empty(name: &Name) -> Node {
-        Node(ThinArc::from_header_and_slice(Head::of(name.as_wire()), name.as_wire()))
+        Node(ThinArc::from_header_and_slice(NodeHead::of(name.as_wire()), name.as_wire()))
     }
 
-    fn head(&self) -> &Head {
+    fn head(&self) -> &NodeHead {
         &self.0.header.header
     }
 
@@ -112,14 +112,14 @@ impl Node {
     }
 
     /// What is known besides the records.
-    pub fn note(&self) -> Option<&Note> {
+    pub fn note(&self) -> Option<&NameNote> {
         self.head().rare.as_ref()?.note.as_deref()
     }
 
     /// Whether the name exists: the difference between NODATA and NXDOMAIN.
     #[inline]
     pub fn exists(&self) -> bool {
-        let Head { rare, children, pins, small, .. } = self.head();
+        let NodeHead { rare, children, pins, small, .. } = self.head();
         let by_itself = *small > 0 || *children > 0 || *pins > 0;
         by_itself
             || rare.as_ref().is_some_and(|rare| !rare.shared.is_empty() || self.note().is_some_and(|note| note.exists))
@@ -171,13 +171,13 @@ impl Node {
         small.chain(shared).find(|set| set.rtype() == rtype)
     }
 
-    fn with(&self, head: Head) -> Node {
+    fn with(&self, head: NodeHead) -> Node {
         Node(ThinArc::from_header_and_slice(head, &self.0.slice))
     }
 
     /// The same with so many children more or less.
     pub(super) fn with_children(&self, change: i32) -> Node {
-        self.with(Head { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
+        self.with(NodeHead { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
     }
 
     /// Counts so many children more or less, unless that alone decides whether the name exists; returns whether it did.
@@ -198,13 +198,13 @@ impl Node {
 
     /// The same with so many reasons to exist more or less.
     pub(super) fn with_pins(&self, change: i16) -> Node {
-        self.with(Head { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
+        self.with(NodeHead { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
     }
 
     /// The same with another note.
-    pub(super) fn with_note(&self, note: Option<&Arc<Note>>) -> Node {
+    pub(super) fn with_note(&self, note: Option<&Arc<NameNote>>) -> Node {
         let rare = Rare { note: note.cloned(), ..self.head().rare() };
-        self.with(Head { rare: rare.kept(), ..self.head().clone() })
+        self.with(NodeHead { rare: rare.kept(), ..self.head().clone() })
     }
 
     /// The same with other sets: those that came by a delta, and below them those of a file as far as nothing stands
@@ -215,10 +215,10 @@ impl Node {
 
     /// The same as [`Node::with_sets`] of an empty node.
     pub(super) fn new(name: &Name, fed: &[Rrset], file: &[Rrset]) -> Node {
-        Node::made(name.as_wire(), Head::of(name.as_wire()), fed, file)
+        Node::made(name.as_wire(), NodeHead::of(name.as_wire()), fed, file)
     }
 
-    fn made(name: &[u8], head: Head, fed: &[Rrset], file: &[Rrset]) -> Node {
+    fn made(name: &[u8], head: NodeHead, fed: &[Rrset], file: &[Rrset]) -> Node {
         let is_alias = |set: &Rrset| set.rtype() == RecordType::CNAME;
         let hides = |fed: &Rrset, set: &Rrset| fed.rtype() == set.rtype() || is_alias(fed) || is_alias(set);
         let seen = || file.iter().filter(|set| !fed.iter().any(|fed| hides(fed, set)));
@@ -237,7 +237,7 @@ impl Node {
             }
         }
         let rare = head.rare();
-        let head = Head {
+        let head = NodeHead {
             rare: Rare { shared, shared_fed: fed.iter().filter(|set| !is_small(set)).count(), ..rare }.kept(),
             small,
             small_fed,

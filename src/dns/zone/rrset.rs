@@ -5,8 +5,8 @@ mod octets;
 
 use crate::dns::wire::{
     TTL_MAX,
+    encoded::{self, EncodedRrset, RecordOffsets},
     rdata::{self, RecordType},
-    ready::{self, Ready, Starts},
 };
 use octets::Octets;
 use smallvec::SmallVec;
@@ -24,13 +24,13 @@ pub struct Rrset {
     every: u32,
     bytes: Octets,
     /// Only where it is needed, which is seldom.
-    index: Option<Arc<Index>>,
+    index: Option<Arc<RecordIndex>>,
 }
 
 /// A set that is borrowed from where it is kept.
 #[derive(Clone, Copy)]
 pub struct RrsetRef<'n> {
-    ready: Ready<'n>,
+    ready: EncodedRrset<'n>,
     repeated_targets: &'n [u32],
 }
 
@@ -38,7 +38,7 @@ pub struct RrsetRef<'n> {
 pub(super) const SMALL: usize = 192;
 
 #[derive(PartialEq, Eq)]
-struct Index {
+struct RecordIndex {
     /// Where each record begins; empty if all have the same length.
     starts: Box<[u32]>,
     /// Records whose target another record before them has, ascending.
@@ -63,7 +63,7 @@ impl Rrset {
         let ttl = ttl.min(TTL_MAX);
         // Most sets are small, and need no memory before that in which they stay.
         let mut bytes: SmallVec<[u8; SMALL]> = SmallVec::new();
-        bytes.reserve_exact(records.iter().map(|rdata| ready::FIXED + rdata.as_ref().len()).sum());
+        bytes.reserve_exact(records.iter().map(|rdata| encoded::FIXED + rdata.as_ref().len()).sum());
         let first = records.first().map_or(0, |rdata| rdata.as_ref().len());
         let uniform = records.iter().all(|rdata| rdata.as_ref().len() == first);
         let mut starts = Vec::with_capacity(if uniform { 0 } else { records.len() });
@@ -71,17 +71,17 @@ impl Rrset {
             if !uniform {
                 starts.push(bytes.len() as u32);
             }
-            bytes.extend_from_slice(&ready::fixed(rtype, ttl, rdata.as_ref()));
+            bytes.extend_from_slice(&encoded::fixed(rtype, ttl, rdata.as_ref()));
             bytes.extend_from_slice(rdata.as_ref());
         }
         let repeated = repeated_targets(rtype, records);
         let index = (!uniform || !repeated.is_empty())
-            .then(|| Arc::new(Index { starts: starts.into(), repeated_targets: repeated.into() }));
+            .then(|| Arc::new(RecordIndex { starts: starts.into(), repeated_targets: repeated.into() }));
         Rrset {
             rtype,
             ttl,
             count: records.len() as u32,
-            every: if uniform { (ready::FIXED + first) as u32 } else { 0 },
+            every: if uniform { (encoded::FIXED + first) as u32 } else { 0 },
             bytes: Octets::from(&*bytes),
             index,
         }
@@ -96,7 +96,7 @@ impl Rrset {
         let mut bytes = self.bytes.to_vec();
         let ready = self.ready();
         for record in 0..self.len() {
-            ready::set_ttl(&mut bytes, ready.start(record), ttl);
+            encoded::set_ttl(&mut bytes, ready.start(record), ttl);
         }
         Rrset { ttl, bytes: bytes.as_slice().into(), ..self }
     }
@@ -127,12 +127,12 @@ impl Rrset {
     }
 
     /// The records as they are copied into replies.
-    pub fn ready(&self) -> Ready<'_> {
+    pub fn ready(&self) -> EncodedRrset<'_> {
         let starts = match &self.index {
-            Some(index) if self.every == 0 => Starts::At(&index.starts),
-            _ => Starts::Every(self.every as usize),
+            Some(index) if self.every == 0 => RecordOffsets::At(&index.starts),
+            _ => RecordOffsets::Every(self.every as usize),
         };
-        Ready { rtype: self.rtype, ttl: self.ttl, bytes: &self.bytes, starts, count: self.len() }
+        EncodedRrset { rtype: self.rtype, ttl: self.ttl, bytes: &self.bytes, starts, count: self.len() }
     }
 
     /// The same set, borrowed.
@@ -152,21 +152,21 @@ impl<'n> RrsetRef<'n> {
     #[inline]
     pub(super) fn of_small(bytes: &'n [u8], count: usize) -> Option<RrsetRef<'n>> {
         let &[_, _, high, low, _, _, ttl @ ..] = bytes.first_chunk::<10>()?;
-        let starts = Starts::Every(bytes.len().checked_div(count)?);
+        let starts = RecordOffsets::Every(bytes.len().checked_div(count)?);
         let rtype = RecordType(u16::from_be_bytes([high, low]));
-        let ready = Ready { rtype, ttl: u32::from_be_bytes(ttl), bytes, starts, count };
+        let ready = EncodedRrset { rtype, ttl: u32::from_be_bytes(ttl), bytes, starts, count };
         Some(RrsetRef { ready, repeated_targets: &[] })
     }
 
     /// The same set in memory of its own.
     pub fn to_rrset(self) -> Rrset {
-        let Ready { rtype, ttl, bytes, starts, count } = self.ready;
+        let EncodedRrset { rtype, ttl, bytes, starts, count } = self.ready;
         let (every, starts) = match starts {
-            Starts::Every(length) => (length as u32, &[][..]),
-            Starts::At(starts) => (0, starts),
+            RecordOffsets::Every(length) => (length as u32, &[][..]),
+            RecordOffsets::At(starts) => (0, starts),
         };
         let index = (every == 0 || !self.repeated_targets.is_empty())
-            .then(|| Arc::new(Index { starts: starts.into(), repeated_targets: self.repeated_targets.into() }));
+            .then(|| Arc::new(RecordIndex { starts: starts.into(), repeated_targets: self.repeated_targets.into() }));
         Rrset { rtype, ttl, count: count as u32, every, bytes: bytes.into(), index }
     }
 
@@ -194,7 +194,7 @@ impl<'n> RrsetRef<'n> {
 
     /// The records as they are copied into replies.
     #[inline]
-    pub fn ready(&self) -> Ready<'n> {
+    pub fn ready(&self) -> EncodedRrset<'n> {
         self.ready
     }
 

@@ -1,7 +1,7 @@
 //! All zones at one instant: what a query is answered from.
 
 use super::{
-    Delta, FETCHED, Found, JournalLimits, Place, Rrset, RrsetRef, Zone,
+    Delta, FETCHED, JournalLimits, NameHash, NameLookup, Rrset, RrsetRef, Zone,
     file::StaticZone,
     serial,
     zone::{FileRecords, ZONES_COUNTED, soa_serial},
@@ -48,11 +48,11 @@ pub struct Snapshot {
     generation: u64,
     /// The zones that deltas feed. A static zone within one of them is served in its stead, but does not stop the feed:
     /// when the static zone goes, what it covered is there.
-    fed: Table,
+    fed: ZoneTable,
     /// The zones of files, as they came: apex, zone, serial in the file.
     files: Vec<(Arc<Zone>, StaticZone)>,
     /// All zones, by which queries are answered.
-    served: Table,
+    served: ZoneTable,
     /// Apexes of all zones that were ever served, each at its [`Zone::number`].
     numbered: Arc<Vec<Name>>,
     /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
@@ -69,7 +69,7 @@ pub const IDENTITY_MAX: usize = 255;
 impl Snapshot {
     /// The zones with nothing in them yet; not synced. Of two with one apex the first counts.
     pub fn new(zones: Vec<ZoneSpec>) -> Snapshot {
-        let mut fed = Table::default();
+        let mut fed = ZoneTable::default();
         for spec in &zones {
             if fed.exact(&spec.origin).is_none() {
                 fed.insert(Arc::new(zone_of(spec)));
@@ -96,7 +96,7 @@ impl Snapshot {
             generation: 0,
             fed,
             files: Vec::new(),
-            served: Table::default(),
+            served: ZoneTable::default(),
             numbered: Arc::default(),
             earlier: Arc::default(),
             identity: None,
@@ -145,8 +145,8 @@ impl Snapshot {
     }
 
     /// Begins the next snapshot, for what comes in several deltas and is to be seen in one step.
-    pub fn edit(&self) -> Edit<'_> {
-        Edit { before: self, changed: HashMap::default() }
+    pub fn edit(&self) -> SnapshotEdit<'_> {
+        SnapshotEdit { before: self, changed: HashMap::default() }
     }
 
     /// The snapshot with the static zones replaced; a zone whose contents are the same keeps its serial. Another serial
@@ -267,7 +267,7 @@ impl Snapshot {
     /// The set that stands at exactly this name, without wildcards, aliases or delegations.
     pub fn lookup(&self, name: &Name, rtype: RecordType) -> Option<RrsetRef<'_>> {
         match self.zone_of(name.as_wire())?.find(name.as_wire()) {
-            Found::Node(node) => node.set(rtype),
+            NameLookup::Node(node) => node.set(rtype),
             _ => None,
         }
     }
@@ -340,13 +340,13 @@ impl Snapshot {
 
 /// A snapshot that is being made, which nobody sees before [`Edit::finish`].
 #[derive(Debug)]
-pub struct Edit<'s> {
+pub struct SnapshotEdit<'s> {
     before: &'s Snapshot,
     /// Zones under change, and whether their records differ.
     changed: HashMap<&'s Name, (Zone, bool), foldhash::fast::RandomState>,
 }
 
-impl<'s> Edit<'s> {
+impl<'s> SnapshotEdit<'s> {
     /// Applies one more delta.
     pub fn apply(&mut self, delta: &Delta) {
         let mut near = 0;
@@ -371,7 +371,7 @@ impl<'s> Edit<'s> {
         let Some((zone, _)) = changes.first().and_then(|(owner, ..)| self.zone(owner)) else { return };
         if zone.counts().0 >= VAST {
             let places = changes.iter().map(|(owner, ..)| zone.place(owner.as_wire()));
-            zone.fetch_to_change(&places.collect::<SmallVec<[Place; FETCHED]>>());
+            zone.fetch_to_change(&places.collect::<SmallVec<[NameHash; FETCHED]>>());
         }
     }
 
@@ -446,7 +446,7 @@ fn zone_of_file(file: &StaticZone, before: Option<u32>) -> Zone {
 
 /// Zones by their apex. Cloning costs as much as there are zones, which are few.
 #[derive(Debug, Clone, Default)]
-struct Table {
+struct ZoneTable {
     by_apex: HashMap<Name, Arc<Zone>, foldhash::fast::RandomState>,
     /// A zone of so many names that they are not all near the processor: the largest one, as far as zones only grow.
     vast: Option<Arc<Zone>>,
@@ -454,7 +454,7 @@ struct Table {
     depths: u128,
 }
 
-impl Table {
+impl ZoneTable {
     fn insert(&mut self, zone: Arc<Zone>) {
         self.depths |= 1 << zone.origin().labels().count();
         let names = |zone: &Zone| zone.counts().0;

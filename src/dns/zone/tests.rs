@@ -208,9 +208,9 @@ fn any_owner() -> impl Strategy<Value = Name> {
     })
 }
 
-fn any_note() -> impl Strategy<Value = (Name, Option<Arc<Note>>)> {
+fn any_note() -> impl Strategy<Value = (Name, Option<Arc<NameNote>>)> {
     let note = (any::<bool>(), prop::option::of(0..3u32), "[a-z]{0,3}");
-    let note = note.prop_map(|(exists, negative_ttl, reason)| Note { exists, negative_ttl, reason: reason.into() });
+    let note = note.prop_map(|(exists, negative_ttl, reason)| NameNote { exists, negative_ttl, reason: reason.into() });
     (any_owner(), prop::option::weighted(0.6, note.prop_map(Arc::new)))
 }
 
@@ -294,7 +294,7 @@ proptest! {
         ];
         let mut incremental = cluster();
         let mut present: BTreeMap<(Name, RecordType), Option<Rrset>> = BTreeMap::new();
-        let mut noted: BTreeMap<Name, Option<Arc<Note>>> = BTreeMap::new();
+        let mut noted: BTreeMap<Name, Option<Arc<NameNote>>> = BTreeMap::new();
         let mut last_files = 0;
         for (turn, (changes, notes)) in deltas.into_iter().enumerate() {
             for (_, choice) in files.iter().filter(|(at, _)| *at == turn) {

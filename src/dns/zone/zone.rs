@@ -1,9 +1,9 @@
 //! One zone: its names in a persistent map, so that a changed zone shares nearly everything with the one before.
 
 use super::{
-    Differences, JournalLimits, Note, Record, Rrset,
+    Differences, JournalLimits, NameNote, Rrset, TransferRecord,
     journal::Journal,
-    names::{Names, Place},
+    name_map::{NameHash, NameMap},
     negative::NegativeSoa,
     node::Node,
     serial,
@@ -26,7 +26,7 @@ pub struct Zone {
     origin: Name,
     /// See [`Zone::number`].
     number: u8,
-    nodes: Names,
+    nodes: NameMap,
     serial: u32,
     soa_ttl: u32,
     soa_rdata: Box<[u8]>,
@@ -49,7 +49,7 @@ pub struct Zone {
 
 /// What a zone knows of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found<'z> {
+pub enum NameLookup<'z> {
     /// The name exists.
     Node(&'z Node),
     /// The name does not, but a wildcard stands for it (RFC 4592).
@@ -59,7 +59,7 @@ pub enum Found<'z> {
     /// The name lies below this one, which has a DNAME (RFC 6672).
     Dname(&'z Node),
     /// There is no such name; perhaps it is known why.
-    Absent(Option<&'z Note>),
+    Absent(Option<&'z NameNote>),
 }
 
 impl Zone {
@@ -72,7 +72,7 @@ impl Zone {
             soa_rdata: soa_rdata.into(),
             origin,
             number: ZONES_COUNTED as u8,
-            nodes: Names::default(),
+            nodes: NameMap::default(),
             fed,
             file: Arc::default(),
             apexes_below: Arc::default(),
@@ -130,17 +130,17 @@ impl Zone {
     }
 
     /// The SOA as a transfer sends it.
-    pub fn soa(&self) -> Record<'_> {
+    pub fn soa(&self) -> TransferRecord<'_> {
         let owner = self.origin.as_wire();
-        Record { owner, rtype: RecordType::SOA, ttl: self.soa_ttl, rdata: &self.soa_rdata }
+        TransferRecord { owner, rtype: RecordType::SOA, ttl: self.soa_ttl, rdata: &self.soa_rdata }
     }
 
     /// Every record but the SOA, glue included, in no order but those of a set one after another. What lies in a zone
     /// below this one belongs to that.
-    pub fn transferred(&self) -> impl Iterator<Item = Record<'_>> {
+    pub fn transferred(&self) -> impl Iterator<Item = TransferRecord<'_>> {
         let nodes = self.nodes().filter(|node| !node.is_empty() && !self.is_hidden(node.wire_name()));
         let sets = nodes.flat_map(|node| node.sets().map(|set| (node.wire_name(), set)));
-        sets.filter(|(_, set)| set.rtype() != RecordType::SOA).flat_map(|(owner, set)| Record::of(owner, set))
+        sets.filter(|(_, set)| set.rtype() != RecordType::SOA).flat_map(|(owner, set)| TransferRecord::of(owner, set))
     }
 
     /// What leads from the version of that serial to this one; `None` if that is not remembered.
@@ -207,23 +207,23 @@ impl Zone {
 
     /// Where a name in lower-cased wire form belongs, for [`Zone::fetch`].
     #[inline]
-    pub fn place(&self, name: &[u8]) -> Place {
+    pub fn place(&self, name: &[u8]) -> NameHash {
         self.nodes.place(name)
     }
 
     /// Has the processor fetch what [`Zone::find`] will need for the names of these places.
-    pub fn fetch(&self, places: &[Place]) {
+    pub fn fetch(&self, places: &[NameHash]) {
         self.nodes.fetch(places);
     }
 
     /// The same for names that are about to come or to change.
-    pub(super) fn fetch_to_change(&self, places: &[Place]) {
+    pub(super) fn fetch_to_change(&self, places: &[NameHash]) {
         self.nodes.fetch_buckets(places);
     }
 
     /// What the zone knows of a name that lies within it, in lower-cased wire form. The root of RFC 1034 §4.3.2.
     #[inline]
-    pub fn find(&self, name: &[u8]) -> Found<'_> {
+    pub fn find(&self, name: &[u8]) -> NameLookup<'_> {
         if self.cuts + self.dnames > 0
             && let Some(found) = self.diverted(name)
         {
@@ -231,27 +231,27 @@ impl Zone {
         }
         let known = self.known(name);
         match known {
-            Some(node) if node.exists() => return Found::Node(node),
+            Some(node) if node.exists() => return NameLookup::Node(node),
             _ if self.wildcards > 0
                 && let Some(wildcard) = self.wildcard(name) =>
             {
-                return Found::Wildcard(wildcard);
+                return NameLookup::Wildcard(wildcard);
             }
             _ => {}
         }
-        Found::Absent(known.and_then(Node::note))
+        NameLookup::Absent(known.and_then(Node::note))
     }
 
     /// The delegation at or above `name`, or the DNAME above it, whichever is nearest to the apex; of both at one name the
     /// delegation.
-    fn diverted(&self, name: &[u8]) -> Option<Found<'_>> {
+    fn diverted(&self, name: &[u8]) -> Option<NameLookup<'_>> {
         let mut found = None;
         for above in self.path(name) {
             let Some(node) = self.node(above) else { continue };
             if node.set(RecordType::NS).is_some() {
-                found = Some(Found::Cut(node));
+                found = Some(NameLookup::Cut(node));
             } else if above.len() < name.len() && node.set(RecordType::DNAME).is_some() {
-                found = Some(Found::Dname(node));
+                found = Some(NameLookup::Dname(node));
             }
         }
         let apex = self.origin.as_wire();
@@ -259,7 +259,7 @@ impl Zone {
             && name.len() > apex.len()
             && let Some(node) = self.node(apex).filter(|node| node.set(RecordType::DNAME).is_some())
         {
-            return Some(Found::Dname(node));
+            return Some(NameLookup::Dname(node));
         }
         found
     }
@@ -267,7 +267,7 @@ impl Zone {
     /// The node of a name whose addresses may be added to an answer: glue is, and not what a DNAME hides.
     #[inline]
     pub fn address_node(&self, name: &[u8]) -> Option<&Node> {
-        let hidden = self.dnames > 0 && matches!(self.diverted(name), Some(Found::Dname(_)));
+        let hidden = self.dnames > 0 && matches!(self.diverted(name), Some(NameLookup::Dname(_)));
         if hidden { None } else { self.node(name) }
     }
 
@@ -320,7 +320,7 @@ impl Zone {
     }
 
     /// What is known of a name besides its records from now on.
-    pub(super) fn note(&mut self, name: &Name, note: Option<&Arc<Note>>) {
+    pub(super) fn note(&mut self, name: &Name, note: Option<&Arc<NameNote>>) {
         self.edit_present(name, |node| node.with_note(note));
     }
 

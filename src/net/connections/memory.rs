@@ -3,7 +3,7 @@
 //! Who asks for much and takes nothing holds more than others, be it on many connections or on few; so these make room for
 //! one another, and a connection with a few small messages stays.
 
-use super::Entry;
+use super::OpenConnection;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
@@ -17,11 +17,11 @@ const BEYOND: usize = 2;
 #[derive(Debug)]
 pub struct Memory {
     limit: usize,
-    held: Mutex<Held>,
+    held: Mutex<HeldOctets>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldOctets {
     octets: usize,
     /// What of it is held by those that have to go.
     leaving: usize,
@@ -31,14 +31,14 @@ struct Held {
 
 #[derive(Debug)]
 struct Holder {
-    entry: Arc<Entry>,
+    entry: Arc<OpenConnection>,
     octets: usize,
 }
 
 /// Too much is held, or this connection has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the messages of all connections take all the memory that they may")]
-pub struct Exhausted;
+pub struct MemoryExhausted;
 
 impl Memory {
     /// Room for so many octets.
@@ -51,20 +51,20 @@ impl Memory {
         self.lock().octets
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, HeldOctets> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, entry: &Arc<Entry>, octets: usize) -> Result<(), Exhausted> {
+    fn take(&self, entry: &Arc<OpenConnection>, octets: usize) -> Result<(), MemoryExhausted> {
         let mut held = self.lock();
         if entry.has_to_go.load(Ordering::Relaxed) || held.octets.saturating_add(octets) > self.most() {
-            return Err(Exhausted);
+            return Err(MemoryExhausted);
         }
         held.add(entry, octets);
         while held.octets - held.leaving > self.limit && held.close_largest() {}
         if entry.has_to_go.load(Ordering::Relaxed) {
             held.give_back(entry, octets);
-            return Err(Exhausted);
+            return Err(MemoryExhausted);
         }
         Ok(())
     }
@@ -74,14 +74,14 @@ impl Memory {
     }
 }
 
-impl Held {
-    fn add(&mut self, entry: &Arc<Entry>, octets: usize) {
+impl HeldOctets {
+    fn add(&mut self, entry: &Arc<OpenConnection>, octets: usize) {
         self.octets += octets;
         let new = || Holder { entry: Arc::clone(entry), octets: 0 };
         self.holders.entry(Arc::as_ptr(entry).addr()).or_insert_with(new).octets += octets;
     }
 
-    fn give_back(&mut self, entry: &Arc<Entry>, octets: usize) {
+    fn give_back(&mut self, entry: &Arc<OpenConnection>, octets: usize) {
         let key = Arc::as_ptr(entry).addr();
         let Some(holder) = self.holders.get_mut(&key) else { return };
         holder.octets -= octets;
@@ -107,23 +107,23 @@ impl Held {
 
 /// What one connection, or one of its messages, holds of the memory; given back when it is dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct MemoryShare {
     memory: Option<Arc<Memory>>,
-    entry: Arc<Entry>,
+    entry: Arc<OpenConnection>,
     octets: usize,
 }
 
-impl Share {
+impl MemoryShare {
     /// Nothing yet; where there is no memory to be shared, whatever is held counts nowhere.
-    pub(super) fn new(memory: Option<&Arc<Memory>>, entry: &Arc<Entry>) -> Share {
-        Share { memory: memory.map(Arc::clone), entry: Arc::clone(entry), octets: 0 }
+    pub(super) fn new(memory: Option<&Arc<Memory>>, entry: &Arc<OpenConnection>) -> MemoryShare {
+        MemoryShare { memory: memory.map(Arc::clone), entry: Arc::clone(entry), octets: 0 }
     }
 
     /// From now on so many octets are held.
     ///
     /// # Errors
     /// There is no room for more, or the connection has to go, as it holds more than others; what was held still is.
-    pub fn hold(&mut self, octets: usize) -> Result<(), Exhausted> {
+    pub fn hold(&mut self, octets: usize) -> Result<(), MemoryExhausted> {
         let Some(memory) = &self.memory else { return Ok(()) };
         if octets > self.octets {
             memory.take(&self.entry, octets - self.octets)?;
@@ -135,7 +135,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for MemoryShare {
     fn drop(&mut self) {
         // Giving back always succeeds.
         let _ = self.hold(0);
@@ -146,10 +146,10 @@ impl Drop for Share {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::net::connections::{Admission, Connections, Place};
+    use crate::net::connections::{Admission, ConnectionSlot, Connections};
     use proptest::prelude::*;
 
-    fn places(memory: &Arc<Memory>, count: usize) -> Vec<Place> {
+    fn places(memory: &Arc<Memory>, count: usize) -> Vec<ConnectionSlot> {
         let connections = Arc::new(Connections::new(count, count).sharing(memory));
         let admitted = (0..count).map(|_| connections.admit("192.0.2.1".parse().unwrap()));
         admitted
@@ -164,7 +164,7 @@ mod tests {
     fn who_holds_most_goes() {
         let memory = Memory::new(100);
         let places = places(&memory, 3);
-        let mut shares: Vec<Share> = places.iter().map(Place::share).collect();
+        let mut shares: Vec<MemoryShare> = places.iter().map(ConnectionSlot::share).collect();
         shares[0].hold(30).unwrap();
         shares[1].hold(60).unwrap();
         // The second one has two messages, of which each is smaller than what the first one has.
@@ -172,18 +172,18 @@ mod tests {
         shares[1].hold(20).unwrap();
         small.hold(20).unwrap();
         shares[2].hold(35).unwrap();
-        let gone: Vec<bool> = places.iter().map(Place::has_to_go).collect();
+        let gone: Vec<bool> = places.iter().map(ConnectionSlot::has_to_go).collect();
         assert_eq!((gone, memory.held()), (vec![false, true, false], 105));
         // It gets nothing more, and its octets count no longer for others; but there is an end.
-        assert_eq!(small.hold(21), Err(Exhausted));
+        assert_eq!(small.hold(21), Err(MemoryExhausted));
         shares[0].hold(60).unwrap();
-        assert_eq!(shares[2].hold(60), Err(Exhausted));
+        assert_eq!(shares[2].hold(60), Err(MemoryExhausted));
         assert!(!places[0].has_to_go() && !places[2].has_to_go());
         drop(small);
         shares[1].hold(0).unwrap();
         assert_eq!(memory.held(), 95);
         // Who asks may be the one that goes.
-        assert_eq!(shares[0].hold(70), Err(Exhausted));
+        assert_eq!(shares[0].hold(70), Err(MemoryExhausted));
         assert!(places[0].has_to_go());
         drop(shares);
         let held = memory.lock();
@@ -196,7 +196,7 @@ mod tests {
         fn the_count_comes_out_even(steps in prop::collection::vec((0..12_usize, 0..80_usize), 0..200)) {
             let memory = Memory::new(200);
             let places = places(&memory, 4);
-            let mut shares: Vec<Share> = (0..12).map(|index| places[index % 4].share()).collect();
+            let mut shares: Vec<MemoryShare> = (0..12).map(|index| places[index % 4].share()).collect();
             for (index, octets) in steps {
                 let before = shares[index].octets;
                 let outcome = shares[index].hold(octets);

@@ -4,7 +4,7 @@
 use crate::{
     objects::object::{Kind, Object, ObjectKey, lint::Neighbour, selector::Labels},
     text::fnv1a::Fnv1a,
-    text::yaml::{self, Node, Value},
+    text::yaml::{self, YamlNode, YamlValue},
 };
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use std::{
@@ -64,12 +64,12 @@ pub(super) fn is_kustomization(path: &Path, kind: &str) -> bool {
 
 /// What a document that gives no object means for its neighbours: one of ours with an error is meant to be there, and
 /// other kinds have pods that Services select.
-pub(super) fn neighbour(node: &Node, name: &str, kind: Option<Kind>) -> Option<Neighbour> {
-    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).filter(|text| !text.is_empty());
+pub(super) fn neighbour(node: &YamlNode, name: &str, kind: Option<Kind>) -> Option<Neighbour> {
+    let text = |path: &str| yaml::find(node, path).and_then(YamlNode::as_str).filter(|text| !text.is_empty());
     let namespace = text("metadata.namespace").unwrap_or("default").to_owned();
     let Some(kind) = kind else {
         let (_, path) = TEMPLATES.iter().find(|(kind, _)| *kind == name)?;
-        let template = yaml::find(node, path).map(Node::to_json).unwrap_or_default();
+        let template = yaml::find(node, path).map(YamlNode::to_json).unwrap_or_default();
         // Where the template has an error, its labels are known at least.
         let template = serde_json::from_value::<PodTemplateSpec>(template).ok();
         return Some(match (template, labels(node, &format!("{path}.metadata.labels"))) {
@@ -94,8 +94,8 @@ pub(super) fn neighbour(node: &Node, name: &str, kind: Option<Kind>) -> Option<N
 }
 
 /// Labels as written; `None` if they are no labels, so that nobody knows which are meant.
-fn labels(node: &Node, path: &str) -> Option<Labels> {
-    let Value::Mapping(entries) = &yaml::find(node, path)?.value else { return None };
+fn labels(node: &YamlNode, path: &str) -> Option<Labels> {
+    let YamlValue::Mapping(entries) = &yaml::find(node, path)?.value else { return None };
     entries.iter().map(|(name, _, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
@@ -111,26 +111,26 @@ pub(super) fn complete_selector(object: &mut Object) {
 }
 
 /// A digest of a value: the same for the same value, however it is written, whatever the order of keys.
-pub(super) fn digest(node: &Node) -> u64 {
+pub(super) fn digest(node: &YamlNode) -> u64 {
     let mut hasher = Fnv1a::default();
     feed(node, &mut hasher);
     hasher.finish()
 }
 
-fn feed(node: &Node, hasher: &mut Fnv1a) {
+fn feed(node: &YamlNode, hasher: &mut Fnv1a) {
     std::mem::discriminant(&node.value).hash(hasher);
     match &node.value {
-        Value::Null => {}
-        Value::Bool(value) => value.hash(hasher),
-        Value::SpelledBool { text, .. } => text.hash(hasher),
-        Value::Integer(value) => value.hash(hasher),
-        Value::Float(value) => value.to_bits().hash(hasher),
-        Value::String(value) => value.hash(hasher),
-        Value::Sequence(items) => {
+        YamlValue::Null => {}
+        YamlValue::Bool(value) => value.hash(hasher),
+        YamlValue::SpelledBool { text, .. } => text.hash(hasher),
+        YamlValue::Integer(value) => value.hash(hasher),
+        YamlValue::Float(value) => value.to_bits().hash(hasher),
+        YamlValue::String(value) => value.hash(hasher),
+        YamlValue::Sequence(items) => {
             items.len().hash(hasher);
             items.iter().for_each(|item| feed(item, hasher));
         }
-        Value::Mapping(entries) => {
+        YamlValue::Mapping(entries) => {
             let mut entries: Vec<_> = entries.iter().map(|(name, _, value)| (name, value)).collect();
             entries.sort_by_key(|(name, _)| *name);
             entries.len().hash(hasher);
@@ -146,10 +146,10 @@ fn feed(node: &Node, hasher: &mut Fnv1a) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::text::yaml::{Source, parse};
+    use crate::text::yaml::{SourceText, parse};
 
-    fn node(text: &str) -> Node {
-        parse(Source { path: Path::new("x"), text }).0.remove(0)
+    fn node(text: &str) -> YamlNode {
+        parse(SourceText { path: Path::new("x"), text }).0.remove(0)
     }
 
     #[test]

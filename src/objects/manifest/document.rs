@@ -5,8 +5,8 @@
 
 use super::{
     beside::{self, Passed},
-    inert,
-    kinds::{self, Verdict},
+    ignored_fields,
+    kinds::{self, KindVerdict},
     nulls,
     place::{locate, quoted},
     written::said,
@@ -17,8 +17,8 @@ use crate::{
         mark_empty_selector, set_defaults, validate, validate_counted,
     },
     text::{
-        diagnostic::{Diagnostic, Place, Severity, has_error, not_shown},
-        yaml::{self, MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value},
+        diagnostic::{Diagnostic, Location, Severity, has_error, not_shown},
+        yaml::{self, MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue},
     },
 };
 use serde::de::DeserializeOwned;
@@ -31,11 +31,11 @@ const MAX_LISTS: usize = 8;
 
 /// A declared object and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Declared {
+pub(super) struct DeclaredObject {
     pub key: ObjectKey,
     pub declaration: Declaration,
     /// Where its document or list item begins, and how wide that is.
-    pub place: Place,
+    pub place: Location,
     pub width: usize,
     /// The text that it was decoded from.
     pub text: Arc<str>,
@@ -50,37 +50,37 @@ pub(super) struct Declared {
 /// What a file's text says.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
-    pub objects: Vec<Declared>,
+    pub objects: Vec<DeclaredObject>,
     pub diagnostics: Vec<Diagnostic>,
     /// What else it holds that doubts about other objects must know of.
     pub neighbours: Vec<Neighbour>,
 }
 
-struct Reader<'a> {
-    source: Source<'a>,
+struct DocumentReader<'a> {
+    source: SourceText<'a>,
     text: Arc<str>,
     /// Where each object is declared first, and the digest of what was written there.
-    seen: BTreeMap<ObjectKey, (Place, u64)>,
-    objects: Vec<Declared>,
+    seen: BTreeMap<ObjectKey, (Location, u64)>,
+    objects: Vec<DeclaredObject>,
     neighbours: Vec<Neighbour>,
     passed: Passed,
-    report: Report,
+    report: FileReport,
 }
 
 /// The diagnostics of one file: so many of each severity, the rest is counted and never made. A file of a million
 /// documents, or an object of a million wrong fields, must not give a million messages.
 #[derive(Debug, Default)]
-struct Report {
+struct FileReport {
     shown: Vec<Diagnostic>,
     counts: BTreeMap<Severity, usize>,
 }
 
-impl Report {
+impl FileReport {
     /// Goes on after what reading the text has found, which is bounded already.
-    fn of(found: Vec<Diagnostic>) -> Report {
+    fn of(found: Vec<Diagnostic>) -> FileReport {
         let count = |severity| found.iter().filter(|one| one.severity == severity).count().min(MAX_DIAGNOSTICS);
         let counts = [Severity::Error, Severity::Warning].map(|severity| (severity, count(severity)));
-        Report { counts: counts.into(), shown: found }
+        FileReport { counts: counts.into(), shown: found }
     }
 
     fn push(&mut self, diagnostic: Diagnostic) {
@@ -119,18 +119,18 @@ impl Report {
 
 /// Decodes a file. If a diagnostic is an error, the objects are those of the documents without one.
 pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
-    let source = Source { path, text };
+    let source = SourceText { path, text };
     let (documents, diagnostics) = yaml::parse(source);
     // Nobody knows what a document declares that is no YAML.
     let neighbours = if has_error(&diagnostics) { vec![Neighbour::Unknown] } else { Vec::new() };
-    let mut reader = Reader {
+    let mut reader = DocumentReader {
         source,
         text: text.clone(),
         seen: BTreeMap::new(),
         objects: Vec::new(),
         neighbours,
         passed: Passed::default(),
-        report: Report::of(diagnostics),
+        report: FileReport::of(diagnostics),
     };
     for (index, node) in documents.iter().enumerate() {
         if reader.report.is_full() {
@@ -138,7 +138,7 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         }
         reader.document(node, "", "", vec![index]);
     }
-    let Reader { objects, neighbours, passed, mut report, .. } = reader;
+    let DocumentReader { objects, neighbours, passed, mut report, .. } = reader;
     if let Some(message) = passed.message() {
         report.push(Diagnostic::note(path, message));
     }
@@ -146,28 +146,28 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
 }
 
 /// A text and its documents.
-type Documents = (Arc<str>, Arc<[Node]>);
+type Documents = (Arc<str>, Arc<[YamlNode]>);
 
 /// The documents of the text that was asked for last: many messages about one file read it once.
 #[derive(Debug, Default)]
 pub(super) struct Parsed(RefCell<Option<Documents>>);
 
 impl Parsed {
-    fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[Node]> {
+    fn documents(&self, path: &Path, text: &Arc<str>) -> Arc<[YamlNode]> {
         let mut last = self.0.borrow_mut();
         if let Some((known, documents)) = &*last
             && Arc::ptr_eq(known, text)
         {
             return documents.clone();
         }
-        let documents: Arc<[Node]> = yaml::parse(Source { path, text }).0.into();
+        let documents: Arc<[YamlNode]> = yaml::parse(SourceText { path, text }).0.into();
         *last = Some((text.clone(), documents.clone()));
         documents
     }
 }
 
 /// A refusal at its field's place in the text that the object was decoded from.
-pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &Declared, error: &FieldError) -> Diagnostic {
+pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &DeclaredObject, error: &FieldError) -> Diagnostic {
     let documents = parsed.documents(path, &declared.text);
     let node = declared.index.split_first().and_then(|(first, rest)| {
         rest.iter().try_fold(documents.get(*first)?, |node, index| node.get("items")?.as_sequence()?.get(*index))
@@ -182,15 +182,15 @@ pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &Declared, error:
         .object(declared.key.to_string())
 }
 
-impl Reader<'_> {
-    fn error(&mut self, node: &Node, field: &str, message: impl Into<String>, help: impl Into<String>) {
+impl DocumentReader<'_> {
+    fn error(&mut self, node: &YamlNode, field: &str, message: impl Into<String>, help: impl Into<String>) {
         self.tell(Severity::Error, node, field, message, help);
     }
 
     fn tell(
         &mut self,
         severity: Severity,
-        node: &Node,
+        node: &YamlNode,
         field: &str,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -204,13 +204,13 @@ impl Reader<'_> {
     }
 
     /// A document or a list's item; items of `ServiceList` and the like may leave out what their list says.
-    fn document(&mut self, node: &Node, list_version: &str, list_kind: &str, index: Vec<usize>) {
-        let Value::Mapping(_) = &node.value else {
+    fn document(&mut self, node: &YamlNode, list_version: &str, list_kind: &str, index: Vec<usize>) {
+        let YamlValue::Mapping(_) = &node.value else {
             self.neighbours.push(Neighbour::Unknown);
             return self.error(node, "", "a manifest is a mapping with apiVersion, kind and metadata", "");
         };
         let text = |name: &str, default: &str| match node.get(name) {
-            None | Some(Node { value: Value::Null, .. }) => Some(default.to_owned()),
+            None | Some(YamlNode { value: YamlValue::Null, .. }) => Some(default.to_owned()),
             Some(node) => node.as_str().map(str::to_owned),
         };
         let (Some(kind), Some(api_version)) = (text("kind", list_kind), text("apiVersion", list_version)) else {
@@ -238,22 +238,22 @@ impl Reader<'_> {
             return self.error(node, "", format!("the {kind} has no apiVersion"), help);
         }
         match kinds::judge(&api_version, &kind) {
-            Verdict::Served(kind) => self.object(node, kind, index),
-            Verdict::NoPart => {
+            KindVerdict::Served(kind) => self.object(node, kind, index),
+            KindVerdict::NoPart => {
                 self.passed.count(&kinds::title(&api_version, &kind));
                 // A custom resource is not known to have pods, whatever it calls its fields.
                 if kinds::is_built_in(&api_version) {
                     self.neighbours.extend(beside::neighbour(node, &kind, None));
                 }
             }
-            Verdict::Removed(removed) => {
+            KindVerdict::Removed(removed) => {
                 let known = kinds::declarable(&kind);
                 self.neighbours.extend(beside::neighbour(node, &kind, known));
                 let help = removed.help(node) + &self.further(node, known);
                 let severity = if known.is_some() { Severity::Error } else { Severity::Warning };
                 self.tell(severity, node, "apiVersion", removed.message(&kind) + refused(severity), help);
             }
-            Verdict::Wrong(wrong) => {
+            KindVerdict::Wrong(wrong) => {
                 self.neighbours.extend(beside::neighbour(node, &kind, wrong.meant));
                 let help = wrong.help + &self.further(node, wrong.meant.filter(|_| wrong.field == "apiVersion"));
                 let severity = if wrong.has_no_part { Severity::Warning } else { Severity::Error };
@@ -263,10 +263,10 @@ impl Reader<'_> {
     }
 
     /// What would be said next of a document whose apiVersion was mended.
-    fn further(&self, node: &Node, kind: Option<Kind>) -> String {
+    fn further(&self, node: &YamlNode, kind: Option<Kind>) -> String {
         let Some(kind) = kind else { return String::new() };
         let mut mended = strip(node);
-        if let Value::Mapping(entries) = &mut mended.value {
+        if let YamlValue::Mapping(entries) = &mut mended.value {
             entries.retain(|(name, ..)| name != "apiVersion");
         }
         let mut errors: Vec<String> = match self.decode(kind, &mended) {
@@ -281,22 +281,22 @@ impl Reader<'_> {
         errors.iter().map(|error| format!("; then {error}")).collect()
     }
 
-    fn list(&mut self, node: &Node, api_version: &str, kind: &str, index: &[usize]) {
+    fn list(&mut self, node: &YamlNode, api_version: &str, kind: &str, index: &[usize]) {
         if index.len() > MAX_LISTS {
             return self.error(node, "items", format!("lists are nested deeper than {MAX_LISTS}"), "");
         }
         match node.get("items").map(|items| &items.value) {
-            Some(Value::Sequence(items)) => {
+            Some(YamlValue::Sequence(items)) => {
                 for (position, item) in items.iter().enumerate() {
                     self.document(item, api_version, kind, index.iter().copied().chain([position]).collect());
                 }
             }
-            Some(Value::Null) | None => {}
+            Some(YamlValue::Null) | None => {}
             Some(_) => self.error(node, "items", "items is not a list", ""),
         }
     }
 
-    fn object(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+    fn object(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
         let before = self.objects.len();
         self.declare(node, kind, index);
         if self.objects.len() == before {
@@ -305,7 +305,7 @@ impl Reader<'_> {
     }
 
     /// Takes a document of a kind that is served, if nothing is wrong with it.
-    fn declare(&mut self, node: &Node, kind: Kind, index: Vec<usize>) {
+    fn declare(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
         let named = name_in(node, kind);
         let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
         if !has_name && yaml::find(node, "metadata.generateName").is_some() {
@@ -321,7 +321,7 @@ impl Reader<'_> {
         };
         self.take(warnings, &named);
         let says = said(&stripped, object.to_json());
-        if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, Value::Mapping(_))) {
+        if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, YamlValue::Mapping(_))) {
             mark_empty_selector(&mut object);
         }
         set_defaults(&mut object);
@@ -357,9 +357,18 @@ impl Reader<'_> {
             return self.report.push(diagnostic);
         }
         self.seen.insert(key.clone(), (place, written));
-        let inert = inert::fields(kind, node);
+        let inert = ignored_fields::fields(kind, node);
         let declaration = Declaration::new(object, says);
-        self.objects.push(Declared { key, declaration, place, width, text: self.text.clone(), inert, written, index });
+        self.objects.push(DeclaredObject {
+            key,
+            declaration,
+            place,
+            width,
+            text: self.text.clone(),
+            inert,
+            written,
+            index,
+        });
     }
 
     /// Diagnostics of decoding, which know no object.
@@ -369,7 +378,7 @@ impl Reader<'_> {
         }
     }
 
-    fn decode(&self, kind: Kind, node: &Node) -> Typed {
+    fn decode(&self, kind: Kind, node: &YamlNode) -> Typed {
         kind.visit(Decoder { source: self.source, node })
     }
 }
@@ -380,8 +389,8 @@ fn refused(severity: Severity) -> &'static str {
 }
 
 /// `PodDisruptionBudget web`, of a document of any kind; empty where it lacks kind or name.
-fn titled(node: &Node) -> String {
-    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).filter(|text| !text.is_empty());
+fn titled(node: &YamlNode) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(YamlNode::as_str).filter(|text| !text.is_empty());
     match (text("kind"), text("metadata.name")) {
         (Some(kind), Some(name)) => format!("{kind} {name}"),
         _ => String::new(),
@@ -389,8 +398,8 @@ fn titled(node: &Node) -> String {
 }
 
 /// `StatefulSet default/web`, as far as the document says.
-fn name_in(node: &Node, kind: Kind) -> String {
-    let text = |path: &str| yaml::find(node, path).and_then(Node::as_str).unwrap_or_default().to_owned();
+fn name_in(node: &YamlNode, kind: Kind) -> String {
+    let text = |path: &str| yaml::find(node, path).and_then(YamlNode::as_str).unwrap_or_default().to_owned();
     let namespace = match text("metadata.namespace") {
         namespace if !namespace.is_empty() && kind.is_namespaced() => namespace,
         _ if kind.is_namespaced() => "default".to_owned(),
@@ -403,13 +412,13 @@ fn name_in(node: &Node, kind: Kind) -> String {
 }
 
 /// The document without what only an API server writes.
-fn strip(node: &Node) -> Node {
+fn strip(node: &YamlNode) -> YamlNode {
     let mut node = node.clone();
-    if let Value::Mapping(entries) = &mut node.value {
+    if let YamlValue::Mapping(entries) = &mut node.value {
         entries.retain(|(name, ..)| name != "status");
         // A list's items may come without; the type wants them or nothing.
         entries.retain(|(name, _, value)| !matches!(name.as_str(), "apiVersion" | "kind") || value.as_str().is_some());
-        if let Some((_, _, Node { value: Value::Mapping(metadata), .. })) =
+        if let Some((_, _, YamlNode { value: YamlValue::Mapping(metadata), .. })) =
             entries.iter_mut().find(|(name, ..)| name == "metadata")
         {
             metadata.retain(|(name, ..)| !SET_BY_SERVER.contains(&name.as_str()));
@@ -423,8 +432,8 @@ type Typed = Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>>;
 
 /// Reads a node as an object of a kind.
 struct Decoder<'a> {
-    source: Source<'a>,
-    node: &'a Node,
+    source: SourceText<'a>,
+    node: &'a YamlNode,
 }
 
 impl KindVisitor for Decoder<'_> {

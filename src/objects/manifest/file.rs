@@ -2,7 +2,7 @@
 
 use super::{
     GRACE, KEPT, MAX_FILE_SIZE,
-    document::{self, Declared, Decoded},
+    document::{self, DeclaredObject, Decoded},
     walk::is_gone,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) enum Presence {
 
 /// A file's state.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(super) struct ManifestFile {
     /// What was read last; `None` before the first time.
     bytes: Option<Vec<u8>>,
     /// What is wrong with that.
@@ -31,7 +31,7 @@ pub(super) struct File {
     /// Why it could not be read the last time.
     unreadable: Option<Diagnostic>,
     /// The objects in use.
-    objects: Vec<Declared>,
+    objects: Vec<DeclaredObject>,
     /// What stands beside objects in the contents as last read.
     neighbours: Vec<Neighbour>,
     /// Whether they are a whole version of the file without errors.
@@ -40,9 +40,9 @@ pub(super) struct File {
     empty_since: Option<Instant>,
 }
 
-impl File {
+impl ManifestFile {
     /// The objects in use.
-    pub fn objects(&self) -> &[Declared] {
+    pub fn objects(&self) -> &[DeclaredObject] {
         &self.objects
     }
 

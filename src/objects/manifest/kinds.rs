@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// What becomes of a document by its apiVersion and kind.
 #[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum KindVerdict {
     /// It is one of ours.
     Served(Kind),
     /// It works in a cluster, and no name comes of it.
@@ -123,17 +123,17 @@ pub(super) fn served() -> String {
 }
 
 /// What becomes of a document.
-pub(super) fn judge(api_version: &str, kind: &str) -> Verdict {
+pub(super) fn judge(api_version: &str, kind: &str) -> KindVerdict {
     if let Some(served) = Kind::declarable().find(|one| one.name() == kind && one.api_version() == api_version) {
-        return Verdict::Served(served);
+        return KindVerdict::Served(served);
     }
     let group = group_of(api_version);
     let mut all = BUILT_IN.iter().chain(&SWITCHED_OFF);
     if all.any(|(version, kinds)| *version == api_version && kinds.contains(&kind)) || !is_built_in(api_version) {
-        return Verdict::NoPart;
+        return KindVerdict::NoPart;
     }
     if let Some(removed) = removed::find(api_version, kind) {
-        return Verdict::Removed(removed);
+        return KindVerdict::Removed(removed);
     }
     // The kind may be right, and its version wrong.
     let versions: Vec<&str> =
@@ -141,7 +141,7 @@ pub(super) fn judge(api_version: &str, kind: &str) -> Verdict {
     if !versions.is_empty() {
         let here = versions.iter().find(|version| group_of(version) == group);
         let right = here.copied().unwrap_or_else(|| versions.last().copied().unwrap_or_default());
-        return Verdict::Wrong(Wrong {
+        return KindVerdict::Wrong(Wrong {
             field: "apiVersion",
             message: format!("there is no kind {kind} in version {api_version}"),
             help: format!("use apiVersion: {right}"),
@@ -153,7 +153,7 @@ pub(super) fn judge(api_version: &str, kind: &str) -> Verdict {
     let served_first = Kind::declarable().map(|kind| kind.name()).chain(names);
     let near = nearest(kind, served_first);
     let help = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
-    Verdict::Wrong(Wrong {
+    KindVerdict::Wrong(Wrong {
         field: "kind",
         message: format!("there is no kind {kind} in version {api_version}"),
         help: format!("{help}kinds served are {}", served()),
@@ -185,7 +185,9 @@ pub(super) fn title<'a>(api_version: &str, kind: &'a str) -> Cow<'a, str> {
 pub(super) fn is_list(api_version: &str, item: &str) -> bool {
     match item {
         "" => api_version == "v1",
-        _ => is_built_in(api_version) && matches!(judge(api_version, item), Verdict::Served(_) | Verdict::NoPart),
+        _ => {
+            is_built_in(api_version) && matches!(judge(api_version, item), KindVerdict::Served(_) | KindVerdict::NoPart)
+        }
     }
 }
 
@@ -204,10 +206,10 @@ mod tests {
     /// `served`, `no part`, or what is to be done.
     fn check(api_version: &str, kind: &str, expected: &str) {
         let said = match judge(api_version, kind) {
-            Verdict::Served(_) => "served".to_owned(),
-            Verdict::NoPart => "no part".to_owned(),
-            Verdict::Removed(removed) => removed.message(kind),
-            Verdict::Wrong(wrong) => wrong.help,
+            KindVerdict::Served(_) => "served".to_owned(),
+            KindVerdict::NoPart => "no part".to_owned(),
+            KindVerdict::Removed(removed) => removed.message(kind),
+            KindVerdict::Wrong(wrong) => wrong.help,
         };
         assert!(said.contains(expected), "{api_version} {kind}: {said}");
     }
@@ -261,7 +263,7 @@ mod tests {
     #[test]
     fn each_kind_of_ours_and_of_upstream_is_known() {
         for kind in Kind::ALL {
-            assert!(!matches!(judge(kind.api_version(), kind.name()), Verdict::Wrong(_)), "{}", kind.name());
+            assert!(!matches!(judge(kind.api_version(), kind.name()), KindVerdict::Wrong(_)), "{}", kind.name());
         }
         let recorded = include_str!("../../../tests/data/upstream/api-resources.txt");
         let rows: Vec<Vec<&str>> = recorded.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
@@ -270,7 +272,7 @@ mod tests {
             // NAME [SHORTNAMES] APIVERSION NAMESPACED KIND
             let [.., version, _, kind] = row.as_slice() else { panic!("{row:?}") };
             let verdict = judge(version, kind);
-            assert!(matches!(verdict, Verdict::Served(_) | Verdict::NoPart), "{version} {kind}: {verdict:?}");
+            assert!(matches!(verdict, KindVerdict::Served(_) | KindVerdict::NoPart), "{version} {kind}: {verdict:?}");
         }
     }
 }

@@ -25,7 +25,7 @@
 mod beside;
 mod document;
 mod file;
-mod inert;
+mod ignored_fields;
 mod kinds;
 mod nulls;
 mod place;
@@ -43,10 +43,10 @@ use crate::{
         Declaration, FieldError, ObjectKey,
         lint::{self, Lint},
     },
-    text::diagnostic::{self, Diagnostic, Place, Severity, not_shown},
+    text::diagnostic::{self, Diagnostic, Location, Severity, not_shown},
 };
-use document::Declared;
-use file::File;
+use document::DeclaredObject;
+use file::ManifestFile;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
@@ -89,14 +89,14 @@ pub enum Completeness {
 #[derive(Debug)]
 struct Origin {
     path: PathBuf,
-    declared: Declared,
+    declared: DeclaredObject,
 }
 
 /// The manifests of some directories: remembers the last good version of every file.
 #[derive(Debug)]
 pub struct Manifests {
     directories: Vec<PathBuf>,
-    files: BTreeMap<PathBuf, File>,
+    files: BTreeMap<PathBuf, ManifestFile>,
     /// Whether the last scan met something that could not be looked at.
     unreadable: bool,
     /// Since when a directory is missing, for those that are.
@@ -186,19 +186,19 @@ impl Manifests {
         if !self.directories.is_empty() && self.directories.iter().all(|path| self.missing.contains_key(path)) {
             return Completeness::Nothing;
         }
-        let whole = self.missing.is_empty() && !self.unreadable && self.files.values().all(File::is_whole);
+        let whole = self.missing.is_empty() && !self.unreadable && self.files.values().all(ManifestFile::is_whole);
         if whole { Completeness::Whole } else { Completeness::Part }
     }
 
     /// When the next scan is due though nothing changes: a grace runs out.
     pub fn rescan_within(&self) -> Option<Duration> {
         let graced = !self.missing.is_empty() && !self.objects.is_empty();
-        (graced || self.files.values().any(File::is_suspicious)).then_some(GRACE)
+        (graced || self.files.values().any(ManifestFile::is_suspicious)).then_some(GRACE)
     }
 
     /// Every diagnostic that holds now, in order of file and line.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let files = self.files.values().flat_map(File::diagnostics);
+        let files = self.files.values().flat_map(ManifestFile::diagnostics);
         let lints = self.lints.values().map(|(_, diagnostic)| diagnostic.clone());
         let between = self.between.iter().chain(&self.uncounted).cloned();
         let mut all: Vec<Diagnostic> = files.chain(between).chain(lints).collect();
@@ -214,7 +214,7 @@ impl Manifests {
     }
 
     /// The file and place that declare an object.
-    pub fn origin(&self, key: &ObjectKey) -> Option<(&Path, Place)> {
+    pub fn origin(&self, key: &ObjectKey) -> Option<(&Path, Location)> {
         self.objects.get(key).map(|origin| (origin.path.as_path(), origin.declared.place))
     }
 
@@ -276,7 +276,7 @@ impl Manifests {
 
     /// Puts the files' objects together: who declares what, and what differs from before.
     fn merge(&mut self) -> Changes {
-        let mut claims: BTreeMap<&ObjectKey, Vec<(&Path, &Declared)>> = BTreeMap::new();
+        let mut claims: BTreeMap<&ObjectKey, Vec<(&Path, &DeclaredObject)>> = BTreeMap::new();
         let mut order = Vec::new();
         for (path, file) in &self.files {
             for declared in file.objects() {
@@ -319,7 +319,7 @@ impl Manifests {
         let mut before = std::mem::take(&mut self.lints);
         self.uncounted.clear();
         let objects = || self.objects.values().map(|origin| &origin.declared.declaration.object);
-        let mut lints = lint::lint(objects(), self.files.values().flat_map(File::neighbours));
+        let mut lints = lint::lint(objects(), self.files.values().flat_map(ManifestFile::neighbours));
         lints.extend(lint::lint_simulation(objects(), self.check_annotations));
         let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
         for lint in lints {
@@ -358,7 +358,7 @@ impl Manifests {
 }
 
 /// The error at the second of two declarations of one object.
-fn declared_twice(key: &ObjectKey, winner: (&Path, &Declared), loser: (&Path, &Declared)) -> Diagnostic {
+fn declared_twice(key: &ObjectKey, winner: (&Path, &DeclaredObject), loser: (&Path, &DeclaredObject)) -> Diagnostic {
     let (path, declared) = loser;
     let message = format!("{key} is declared in {}:{} too", winner.0.display(), winner.1.place.line);
     Diagnostic::error(path, message)
@@ -370,7 +370,11 @@ fn declared_twice(key: &ObjectKey, winner: (&Path, &Declared), loser: (&Path, &D
 }
 
 /// The note about files that declare an object as it is declared already.
-fn declared_alike(key: &ObjectKey, winner: (&Path, &Declared), same: &[(&Path, &Declared)]) -> Option<Diagnostic> {
+fn declared_alike(
+    key: &ObjectKey,
+    winner: (&Path, &DeclaredObject),
+    same: &[(&Path, &DeclaredObject)],
+) -> Option<Diagnostic> {
     let ((path, declared), others) = same.split_first()?;
     let elsewhere = match others.len() {
         0 => String::new(),

@@ -2,14 +2,14 @@
 
 use crate::{
     objects::object::Kind,
-    text::yaml::{Node, Value},
+    text::yaml::{YamlNode, YamlValue},
 };
 
 /// Fields that are maps of texts wherever they stand in a document of a served kind.
 const MAPS: [&str; 6] = ["annotations", "labels", "matchLabels", "nodeSelector", "parameters", "volumeAttributes"];
 
 /// The document with the empty text in the place of null in its maps of texts; `None` where it has no null.
-pub(super) fn filled(kind: Kind, node: &Node) -> Option<Node> {
+pub(super) fn filled(kind: Kind, node: &YamlNode) -> Option<YamlNode> {
     has_null(node).then(|| {
         let mut node = node.clone();
         fill(kind, &mut node);
@@ -17,16 +17,16 @@ pub(super) fn filled(kind: Kind, node: &Node) -> Option<Node> {
     })
 }
 
-fn has_null(node: &Node) -> bool {
+fn has_null(node: &YamlNode) -> bool {
     match &node.value {
-        Value::Null => true,
-        Value::Mapping(entries) => entries.iter().any(|(.., node)| has_null(node)),
-        Value::Sequence(items) => items.iter().any(has_null),
+        YamlValue::Null => true,
+        YamlValue::Mapping(entries) => entries.iter().any(|(.., node)| has_null(node)),
+        YamlValue::Sequence(items) => items.iter().any(has_null),
         _ => false,
     }
 }
 
-fn fill(kind: Kind, node: &mut Node) {
+fn fill(kind: Kind, node: &mut YamlNode) {
     if kind == Kind::Service
         && let Some(spec) = entry(node, "spec")
         && let Some(selector) = entry(spec, "selector")
@@ -36,16 +36,16 @@ fn fill(kind: Kind, node: &mut Node) {
     fill_below(node);
 }
 
-fn entry<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
+fn entry<'a>(node: &'a mut YamlNode, name: &str) -> Option<&'a mut YamlNode> {
     match &mut node.value {
-        Value::Mapping(entries) => entries.iter_mut().find(|(key, ..)| key == name).map(|(.., node)| node),
+        YamlValue::Mapping(entries) => entries.iter_mut().find(|(key, ..)| key == name).map(|(.., node)| node),
         _ => None,
     }
 }
 
-fn fill_below(node: &mut Node) {
+fn fill_below(node: &mut YamlNode) {
     match &mut node.value {
-        Value::Mapping(entries) => {
+        YamlValue::Mapping(entries) => {
             for (name, _, node) in entries {
                 if MAPS.contains(&name.as_str()) {
                     fill_map(node);
@@ -54,15 +54,15 @@ fn fill_below(node: &mut Node) {
                 }
             }
         }
-        Value::Sequence(items) => items.iter_mut().for_each(fill_below),
+        YamlValue::Sequence(items) => items.iter_mut().for_each(fill_below),
         _ => {}
     }
 }
 
-fn fill_map(node: &mut Node) {
-    if let Value::Mapping(entries) = &mut node.value {
-        for (.., node) in entries.iter_mut().filter(|(.., node)| matches!(node.value, Value::Null)) {
-            node.value = Value::String(String::new());
+fn fill_map(node: &mut YamlNode) {
+    if let YamlValue::Mapping(entries) = &mut node.value {
+        for (.., node) in entries.iter_mut().filter(|(.., node)| matches!(node.value, YamlValue::Null)) {
+            node.value = YamlValue::String(String::new());
         }
     }
 }
@@ -71,7 +71,7 @@ fn fill_map(node: &mut Node) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::text::yaml::{self, Source, parse};
+    use crate::text::yaml::{self, SourceText, parse};
     use std::path::Path;
 
     #[test]
@@ -91,10 +91,10 @@ mod tests {
             (Kind::Pod, "spec: {containers: [{image: }]}", "spec.containers[0].image", false),
         ];
         for (kind, text, path, filled) in rows {
-            let (documents, _) = parse(Source { path: Path::new("x"), text });
+            let (documents, _) = parse(SourceText { path: Path::new("x"), text });
             let node = super::filled(kind, &documents[0]).unwrap();
             let found = &yaml::find(&node, path).unwrap().value;
-            assert_eq!(*found, if filled { Value::String(String::new()) } else { Value::Null }, "{text}");
+            assert_eq!(*found, if filled { YamlValue::String(String::new()) } else { YamlValue::Null }, "{text}");
         }
     }
 }

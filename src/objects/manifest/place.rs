@@ -1,8 +1,8 @@
 //! From a field's path, as upstream writes it, to its place in a document.
 
 use crate::text::{
-    diagnostic::Place,
-    yaml::{self, Node, Value},
+    diagnostic::Location,
+    yaml::{self, YamlNode, YamlValue},
 };
 
 /// Paths of upstream that leave out a level, or name a field by its newer name: what upstream writes, what the
@@ -18,7 +18,7 @@ const SHORTCUTS: [(&str, &str); 6] = [
 
 /// Place and width of a field, or of the nearest thing around it that is there. `value` is the offending text, if the
 /// message names one: in a mapping the entry that holds it is pointed at.
-pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place, usize) {
+pub(super) fn locate(document: &YamlNode, path: &str, value: Option<&str>) -> (Location, usize) {
     let mut path = path.to_owned();
     if yaml::find(document, &path).is_none() {
         let longer = SHORTCUTS.iter().map(|(short, long)| path.replacen(short, long, 1));
@@ -26,10 +26,12 @@ pub(super) fn locate(document: &Node, path: &str, value: Option<&str>) -> (Place
             path = longer;
         }
     }
-    if let (Some(Node { value: Value::Mapping(entries), .. }), Some(value)) = (yaml::find(document, &path), value) {
+    if let (Some(YamlNode { value: YamlValue::Mapping(entries), .. }), Some(value)) =
+        (yaml::find(document, &path), value)
+    {
         for (name, place, entry) in entries {
             match &entry.value {
-                Value::String(text) if text == value => return (entry.place, entry.width.max(1)),
+                YamlValue::String(text) if text == value => return (entry.place, entry.width.max(1)),
                 _ if name == value => return (*place, name.chars().count().max(1)),
                 _ => {}
             }
@@ -55,7 +57,7 @@ mod tests {
     fn places() {
         let text = "kind: X\nspec:\n  template:\n    metadata:\n      labels: {a: 'b c'}\n  clusterIP: 1.2.3\n  \
          ports:\n  - port: 0\n";
-        let document = yaml::parse(yaml::Source { path: Path::new("x"), text }).0.remove(0);
+        let document = yaml::parse(yaml::SourceText { path: Path::new("x"), text }).0.remove(0);
         for (path, value, expected) in [
             ("spec.clusterIPs[0]", None, (6, 14)),
             ("spec.clusterIPs", None, (6, 14)),

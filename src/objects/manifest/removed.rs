@@ -1,8 +1,8 @@
 //! Versions that clusters served once: what took their place, and everything that has to change in a document with it.
 //! By upstream's deprecation guide (kubernetes.io/docs/reference/using-api/deprecation-guide).
 
-use super::inert::is_there;
-use crate::text::yaml::Node;
+use super::ignored_fields::is_there;
+use crate::text::yaml::YamlNode;
 
 /// A version that is gone.
 #[derive(Debug, PartialEq)]
@@ -13,12 +13,12 @@ pub(super) struct Removed {
     since: &'static str,
     /// The version to use; empty where nothing took its place.
     instead: &'static str,
-    changes: &'static [Change],
+    changes: &'static [FieldChange],
 }
 
 /// What has to change beside the version.
 #[derive(Debug, PartialEq)]
-struct Change {
+struct FieldChange {
     when: When,
     what: &'static str,
 }
@@ -31,46 +31,48 @@ enum When {
 }
 use When::{Missing, Present};
 
-const SELECTOR: Change =
-    Change { when: Missing("spec.selector"), what: "add spec.selector, with matchLabels of the template's labels" };
-const ROLLS: Change = Change {
+const SELECTOR: FieldChange = FieldChange {
+    when: Missing("spec.selector"),
+    what: "add spec.selector, with matchLabels of the template's labels",
+};
+const ROLLS: FieldChange = FieldChange {
     when: Missing("spec.updateStrategy"),
     what: "add spec.updateStrategy: {type: OnDelete} if a change must not replace the pods, which was the default",
 };
-const ROLLBACK: Change = Change { when: Present("spec.rollbackTo"), what: "remove spec.rollbackTo" };
-const TEMPLATE_GENERATION: Change =
-    Change { when: Present("spec.templateGeneration"), what: "remove spec.templateGeneration" };
-const INGRESS: &[Change] = &[
-    Change { when: Present("spec.backend"), what: "rename spec.backend to spec.defaultBackend" },
-    Change {
+const ROLLBACK: FieldChange = FieldChange { when: Present("spec.rollbackTo"), what: "remove spec.rollbackTo" };
+const TEMPLATE_GENERATION: FieldChange =
+    FieldChange { when: Present("spec.templateGeneration"), what: "remove spec.templateGeneration" };
+const INGRESS: &[FieldChange] = &[
+    FieldChange { when: Present("spec.backend"), what: "rename spec.backend to spec.defaultBackend" },
+    FieldChange {
         when: Present("spec.backend.serviceName"),
         what: "write its serviceName and servicePort as service.name and service.port.number (or .name)",
     },
-    Change {
+    FieldChange {
         when: Present("spec.rules[*].http.paths[*].backend.serviceName"),
         what: "write a path's backend.serviceName and servicePort as backend.service.name and \
                backend.service.port.number (or .name)",
     },
-    Change { when: Missing("spec.rules[*].http.paths[*].pathType"), what: "add a pathType to each path" },
+    FieldChange { when: Missing("spec.rules[*].http.paths[*].pathType"), what: "add a pathType to each path" },
 ];
-const WEBHOOKS: &[Change] = &[
-    Change { when: Missing("webhooks[*].sideEffects"), what: "add sideEffects: None to each webhook" },
-    Change {
+const WEBHOOKS: &[FieldChange] = &[
+    FieldChange { when: Missing("webhooks[*].sideEffects"), what: "add sideEffects: None to each webhook" },
+    FieldChange {
         when: Missing("webhooks[*].admissionReviewVersions"),
         what: "add admissionReviewVersions: [v1] to each webhook",
     },
 ];
-const DEFINITION: &[Change] = &[
-    Change { when: Present("spec.version"), what: "write spec.version as an item of spec.versions" },
-    Change {
+const DEFINITION: &[FieldChange] = &[
+    FieldChange { when: Present("spec.version"), what: "write spec.version as an item of spec.versions" },
+    FieldChange {
         when: Missing("spec.versions[*].schema"),
         what: "give each of spec.versions a schema.openAPIV3Schema of its own (spec.validation is gone)",
     },
-    Change { when: Present("spec.preserveUnknownFields"), what: "remove spec.preserveUnknownFields" },
+    FieldChange { when: Present("spec.preserveUnknownFields"), what: "remove spec.preserveUnknownFields" },
 ];
 
 const FLOW: &[&str] = &["FlowSchema", "PriorityLevelConfiguration"];
-const SHARES: &[Change] = &[Change {
+const SHARES: &[FieldChange] = &[FieldChange {
     when: Present("spec.limited.assuredConcurrencyShares"),
     what: "rename spec.limited.assuredConcurrencyShares to nominalConcurrencyShares",
 }];
@@ -105,8 +107,8 @@ const REMOVED: &[Removed] = &[
         "1.22",
         "certificates.k8s.io/v1",
         &[
-            Change { when: Missing("spec.signerName"), what: "add spec.signerName" },
-            Change { when: Missing("spec.usages"), what: "add spec.usages" },
+            FieldChange { when: Missing("spec.signerName"), what: "add spec.signerName" },
+            FieldChange { when: Missing("spec.usages"), what: "add spec.usages" },
         ],
     ),
     gone("coordination.k8s.io/v1beta1", &["Lease"], "1.22", "coordination.k8s.io/v1", &[]),
@@ -140,7 +142,7 @@ const REMOVED: &[Removed] = &[
         &["EndpointSlice"],
         "1.25",
         "discovery.k8s.io/v1",
-        &[Change {
+        &[FieldChange {
             when: Present("endpoints[*].topology"),
             what: "write topology's kubernetes.io/hostname as nodeName, topology.kubernetes.io/zone as zone, the rest \
                    as deprecatedTopology",
@@ -152,7 +154,7 @@ const REMOVED: &[Removed] = &[
         &["PodDisruptionBudget"],
         "1.25",
         "policy/v1",
-        &[Change {
+        &[FieldChange {
             when: Missing("spec.selector.matchLabels"),
             what: "mind that an empty selector selects all pods of the namespace now, and selected none before",
         }],
@@ -165,7 +167,7 @@ const REMOVED: &[Removed] = &[
         &["HorizontalPodAutoscaler"],
         "1.25",
         "autoscaling/v2",
-        &[Change {
+        &[FieldChange {
             when: Present("spec.metrics[*].resource.targetAverageUtilization"),
             what: "write targetAverageUtilization: N as target: {type: Utilization, averageUtilization: N}",
         }],
@@ -181,7 +183,7 @@ const fn gone(
     kinds: &'static [&'static str],
     since: &'static str,
     instead: &'static str,
-    changes: &'static [Change],
+    changes: &'static [FieldChange],
 ) -> Removed {
     Removed { version, kinds, since, instead, changes }
 }
@@ -198,7 +200,7 @@ impl Removed {
     }
 
     /// Everything that has to change in a document.
-    pub(super) fn help(&self, document: &Node) -> String {
+    pub(super) fn help(&self, document: &YamlNode) -> String {
         if self.instead.is_empty() {
             return "remove it: nothing took its place in the API (for pods there is Pod Security Admission)"
                 .to_owned();
@@ -216,7 +218,7 @@ impl Removed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::yaml::{Source, parse};
+    use crate::text::yaml::{SourceText, parse};
     use std::path::Path;
 
     #[test]
@@ -256,7 +258,7 @@ mod tests {
                 "remove it: nothing took its place in the API (for pods there is Pod Security Admission)",
             ),
         ] {
-            let (documents, _) = parse(Source { path: Path::new("x"), text });
+            let (documents, _) = parse(SourceText { path: Path::new("x"), text });
             let said = find(api_version, kind).map(|removed| removed.help(&documents[0]));
             assert_eq!(said.as_deref(), Some(expected), "{api_version} {kind}");
         }

@@ -579,7 +579,7 @@ fn refusals_and_doubts_are_placed() {
     let error = FieldError { field: "spec.template.spec.containers[0].image".into(), message: "Forbidden: no".into() };
     let key = ObjectKey::new(crate::objects::object::Kind::StatefulSet, "default", "web");
     let diagnostic = scene.manifests.diagnose(&key, &error).unwrap();
-    assert_eq!((diagnostic.place, diagnostic.width), (Place { line: 13, column: 44 }, 1));
+    assert_eq!((diagnostic.place, diagnostic.width), (Location { line: 13, column: 44 }, 1));
     assert_eq!(diagnostic.kept, "", "who refused it knows whether there was one before");
     assert!(diagnostic.source_line.contains("image: b"));
     assert!(scene.manifests.diagnose(&ObjectKey::new(key.kind, "x", "web"), &error).is_none());

@@ -38,7 +38,7 @@ options! {
 
 /// A running watch; dropping it ends its thread.
 #[derive(Debug)]
-pub struct Watch {
+pub struct DirectoryWatch {
     wake: SyncSender<()>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -47,7 +47,11 @@ pub struct Watch {
 /// Calls `on_hint` whenever something in or around one of the directories may have changed: `settle` after the last of
 /// a flurry of events (or ten times `settle` after the first), and every `rescan` without any event. The directories
 /// need not exist yet and may be replaced. Where the system cannot watch, the clock remains.
-pub fn watch(directories: Vec<PathBuf>, timing: &Timing, on_hint: impl Fn() + Send + 'static) -> io::Result<Watch> {
+pub fn watch(
+    directories: Vec<PathBuf>,
+    timing: &Timing,
+    on_hint: impl Fn() + Send + 'static,
+) -> io::Result<DirectoryWatch> {
     let Timing { settle, rescan } = *timing;
     // Room for one: a second event before the first has been taken says nothing new.
     let (wake, woken) = sync_channel(1);
@@ -76,17 +80,17 @@ pub fn watch(directories: Vec<PathBuf>, timing: &Timing, on_hint: impl Fn() + Se
     let thread = std::thread::Builder::new()
         .name("watch".to_owned())
         .spawn(move || run(&woken, &stopped, &mut armed, settle, rescan, on_hint))?;
-    Ok(Watch { wake, stop, thread: Some(thread) })
+    Ok(DirectoryWatch { wake, stop, thread: Some(thread) })
 }
 
-impl Watch {
+impl DirectoryWatch {
     /// Whether its thread has ended though nobody dropped the watch.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
-impl Drop for Watch {
+impl Drop for DirectoryWatch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         // Full: it is awake soon anyway; disconnected: it has ended.
@@ -226,7 +230,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
     const NEVER: Duration = Duration::from_secs(3600);
 
-    fn hints(directory: &Path, rescan: Duration) -> (Watch, Receiver<()>) {
+    fn hints(directory: &Path, rescan: Duration) -> (DirectoryWatch, Receiver<()>) {
         let (hint, hinted) = sync_channel(1024);
         let watch = watch(vec![directory.to_owned()], &Timing { settle: SETTLE, rescan }, move || {
             let _ = hint.try_send(());

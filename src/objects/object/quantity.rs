@@ -9,7 +9,7 @@ use std::fmt;
 
 /// How a quantity's suffix is written; kept when it is written again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum QuantityFormat {
     /// `Ki`, `Mi`, …
     Binary,
     /// `m`, none, `k`, `M`, …
@@ -33,7 +33,7 @@ pub struct Amount {
     /// The value in 10⁻⁹ units.
     pub nano: i128,
     /// The suffix's family.
-    pub format: Format,
+    pub format: QuantityFormat,
 }
 
 const NANO: i128 = 1_000_000_000;
@@ -56,7 +56,7 @@ pub const NO_NUMBER: &str = "unable to parse numeric part of quantity";
 
 /// A text taken apart.
 #[derive(Debug)]
-struct Parts<'a> {
+struct QuantityParts<'a> {
     negative: bool,
     /// The digits before the point, without leading zeros; empty for zero.
     whole: &'a str,
@@ -68,7 +68,7 @@ struct Parts<'a> {
 
 /// What a text is read as.
 #[derive(Debug)]
-struct Read {
+struct ParsedQuantity {
     amount: Amount,
     /// The power of ten that the last digit counts, where upstream keeps the text because it looks canonical to it
     /// (`+1`, `01`, `1.`, `1.500`).
@@ -76,7 +76,7 @@ struct Read {
 }
 
 /// Upstream's `parseQuantityString`: looser than the expression that its error quotes.
-fn take_apart(text: &str) -> Result<Parts<'_>, &'static str> {
+fn take_apart(text: &str) -> Result<QuantityParts<'_>, &'static str> {
     if text.is_empty() {
         return Err(MALFORMED);
     }
@@ -97,23 +97,23 @@ fn take_apart(text: &str) -> Result<Parts<'_>, &'static str> {
         return Err(MALFORMED);
     }
     let has_digits = stripped.len() < unsigned.len() || !whole.is_empty() || !fraction.is_empty();
-    Ok(Parts { negative, whole, fraction, suffix, has_digits })
+    Ok(QuantityParts { negative, whole, fraction, suffix, has_digits })
 }
 
-fn read(text: &str) -> Result<Read, &'static str> {
+fn read(text: &str) -> Result<ParsedQuantity, &'static str> {
     let parts = take_apart(text)?;
     let (base, exponent, format) = suffix_of(parts.suffix).ok_or(UNKNOWN_SUFFIX)?;
     let digits = parts.whole.len().max(1) as i64 + parts.fraction.len() as i64;
     let scale = if base == 10 { i64::from(exponent) - parts.fraction.len() as i64 } else { 0 };
     let is_fast = match format {
-        Format::Binary => parts.fraction.is_empty() && FAST_BINARY - digits >= i64::from(exponent) * 3 / 10,
+        QuantityFormat::Binary => parts.fraction.is_empty() && FAST_BINARY - digits >= i64::from(exponent) * 3 / 10,
         _ => digits <= FAST_DECIMAL && scale >= -9,
     };
     if !is_fast && !parts.has_digits {
         return Err(NO_NUMBER);
     }
     let looks_canonical = match format {
-        Format::Binary => parts.whole.parse::<u64>().is_ok_and(|value| value % 8 != 0),
+        QuantityFormat::Binary => parts.whole.parse::<u64>().is_ok_and(|value| value % 8 != 0),
         // Without digits before the point there is a zero.
         _ => {
             let tail = parts.whole.bytes().chain(parts.fraction.bytes()).rev().take(3);
@@ -121,17 +121,17 @@ fn read(text: &str) -> Result<Read, &'static str> {
         }
     };
     let value = match format {
-        Format::Binary => binary(parts.whole, parts.fraction, exponent),
+        QuantityFormat::Binary => binary(parts.whole, parts.fraction, exponent),
         _ => decimal(parts.whole, parts.fraction, exponent),
     };
     let nano = if parts.negative { -value } else { value };
-    Ok(Read { amount: Amount { nano, format }, kept: (is_fast && looks_canonical).then_some(scale) })
+    Ok(ParsedQuantity { amount: Amount { nano, format }, kept: (is_fast && looks_canonical).then_some(scale) })
 }
 
 /// The text that is stored for a quantity, or upstream's error.
 pub fn canonical(text: &str, precision: Precision) -> Result<String, &'static str> {
     let text = text.trim();
-    let Read { mut amount, kept } = read(text)?;
+    let ParsedQuantity { mut amount, kept } = read(text)?;
     let finest = if precision == Precision::Milli { -3 } else { -9 };
     if kept.is_some_and(|scale| scale >= finest) || amount.is_saturated() {
         return Ok(text.to_owned());
@@ -146,7 +146,7 @@ pub fn canonical(text: &str, precision: Precision) -> Result<String, &'static st
 /// quantities, so that it warns of `1Ei`, too.
 pub fn is_fractional(text: &str) -> bool {
     Amount::parse(text).is_some_and(|amount| match amount.format {
-        Format::Binary => (amount.nano / MILLI) as i64 % 1000 != 0,
+        QuantityFormat::Binary => (amount.nano / MILLI) as i64 % 1000 != 0,
         _ => amount.nano % NANO != 0,
     })
 }
@@ -175,28 +175,28 @@ impl Amount {
 }
 
 /// Base (2 or 10), its exponent, and the family of a suffix.
-fn suffix_of(suffix: &str) -> Option<(u32, i32, Format)> {
+fn suffix_of(suffix: &str) -> Option<(u32, i32, QuantityFormat)> {
     Some(match suffix {
-        "Ki" => (2, 10, Format::Binary),
-        "Mi" => (2, 20, Format::Binary),
-        "Gi" => (2, 30, Format::Binary),
-        "Ti" => (2, 40, Format::Binary),
-        "Pi" => (2, 50, Format::Binary),
-        "Ei" => (2, 60, Format::Binary),
-        "n" => (10, -9, Format::Decimal),
-        "u" => (10, -6, Format::Decimal),
-        "m" => (10, -3, Format::Decimal),
-        "" => (10, 0, Format::Decimal),
-        "k" => (10, 3, Format::Decimal),
-        "M" => (10, 6, Format::Decimal),
-        "G" => (10, 9, Format::Decimal),
-        "T" => (10, 12, Format::Decimal),
-        "P" => (10, 15, Format::Decimal),
-        "E" => (10, 18, Format::Decimal),
+        "Ki" => (2, 10, QuantityFormat::Binary),
+        "Mi" => (2, 20, QuantityFormat::Binary),
+        "Gi" => (2, 30, QuantityFormat::Binary),
+        "Ti" => (2, 40, QuantityFormat::Binary),
+        "Pi" => (2, 50, QuantityFormat::Binary),
+        "Ei" => (2, 60, QuantityFormat::Binary),
+        "n" => (10, -9, QuantityFormat::Decimal),
+        "u" => (10, -6, QuantityFormat::Decimal),
+        "m" => (10, -3, QuantityFormat::Decimal),
+        "" => (10, 0, QuantityFormat::Decimal),
+        "k" => (10, 3, QuantityFormat::Decimal),
+        "M" => (10, 6, QuantityFormat::Decimal),
+        "G" => (10, 9, QuantityFormat::Decimal),
+        "T" => (10, 12, QuantityFormat::Decimal),
+        "P" => (10, 15, QuantityFormat::Decimal),
+        "E" => (10, 18, QuantityFormat::Decimal),
         _ => {
             let digits = suffix.strip_prefix(['e', 'E'])?;
             // Upstream reads 64 bits and keeps the lower 32 of them.
-            (10, digits.parse::<i64>().ok()? as i32, Format::Exponent)
+            (10, digits.parse::<i64>().ok()? as i32, QuantityFormat::Exponent)
         }
     })
 }
@@ -257,7 +257,7 @@ impl fmt::Display for Amount {
         }
         // Upstream writes a binary quantity below 1Ki, or one with a fraction, with decimal suffixes.
         let whole = self.nano % NANO == 0;
-        if self.format == Format::Binary && whole && self.nano.abs() >= 1024 * NANO {
+        if self.format == QuantityFormat::Binary && whole && self.nano.abs() >= 1024 * NANO {
             let (mut value, mut suffix) = (self.nano / NANO, 0);
             while value % 1024 == 0 && suffix < BINARY.len() - 1 {
                 (value, suffix) = (value / 1024, suffix + 1);
@@ -269,8 +269,8 @@ impl fmt::Display for Amount {
             (value, suffix) = (value / 1000, suffix + 1);
         }
         match (self.format, suffix as i32 * 3 - 9) {
-            (Format::Exponent, 0) => write!(f, "{value}"),
-            (Format::Exponent, exponent) => write!(f, "{value}e{exponent}"),
+            (QuantityFormat::Exponent, 0) => write!(f, "{value}"),
+            (QuantityFormat::Exponent, exponent) => write!(f, "{value}e{exponent}"),
             _ => write!(f, "{value}{}", DECIMAL[suffix]),
         }
     }

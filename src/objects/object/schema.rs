@@ -12,20 +12,20 @@ pub struct Schema {
     /// Its name without the leading `io.k8s.`: `api.core.v1.ServicePort`.
     pub name: &'static str,
     /// Its fields, by name.
-    pub fields: Vec<Field>,
+    pub fields: Vec<SchemaField>,
     /// Whether it is one value to server-side apply (`x-kubernetes-map-type: atomic`).
     pub is_atomic: bool,
 }
 
 /// One field of a definition.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct SchemaField {
     /// Its name in JSON.
     pub name: &'static str,
     /// Whether it has to be there.
     pub is_required: bool,
     /// What its value is.
-    pub of: Type,
+    pub of: SchemaType,
     /// How server-side apply merges it.
     pub merge: Merge,
     /// How a strategic merge patch merges a list (`x-kubernetes-patch-strategy`); without it, the list is replaced.
@@ -34,7 +34,7 @@ pub struct Field {
 
 /// What a value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Type {
+pub enum SchemaType {
     /// JSON of any shape.
     Any,
     /// `true` or `false`.
@@ -54,9 +54,9 @@ pub enum Type {
     /// A number or text: a port, a percentage.
     IntOrString,
     /// A list of equal elements.
-    List(Box<Type>),
+    List(Box<SchemaType>),
     /// An object with free keys.
-    Map(Box<Type>),
+    Map(Box<SchemaType>),
     /// An object of a definition, by its name.
     Object(&'static str),
 }
@@ -139,7 +139,7 @@ impl Schema {
     }
 
     /// A field by its name.
-    pub fn field(&self, name: &str) -> Option<&Field> {
+    pub fn field(&self, name: &str) -> Option<&SchemaField> {
         self.fields.iter().find(|field| field.name == name)
     }
 
@@ -155,35 +155,35 @@ impl Schema {
     }
 }
 
-impl Type {
+impl SchemaType {
     /// The definition of an object, or of a list's elements, or of a map's values.
     pub fn schema(&self) -> Option<&'static Schema> {
         match self {
-            Type::Object(name) => Schema::named(name),
-            Type::List(inner) | Type::Map(inner) => inner.schema(),
+            SchemaType::Object(name) => Schema::named(name),
+            SchemaType::List(inner) | SchemaType::Map(inner) => inner.schema(),
             _ => None,
         }
     }
 
-    fn read(text: &'static str) -> Type {
+    fn read(text: &'static str) -> SchemaType {
         let within = |open, close| text.strip_prefix(open).and_then(|rest: &str| rest.strip_suffix(close));
         if let Some(element) = within('[', ']') {
-            return Type::List(Box::new(Type::read(element)));
+            return SchemaType::List(Box::new(SchemaType::read(element)));
         }
         if let Some(value) = within('{', '}') {
-            return Type::Map(Box::new(Type::read(value)));
+            return SchemaType::Map(Box::new(SchemaType::read(value)));
         }
         match text {
-            "boolean" => Type::Boolean,
-            "int32" => Type::Int32,
-            "int64" => Type::Int64,
-            "string" => Type::String,
-            "date-time" => Type::Time,
-            "micro-time" => Type::MicroTime,
-            "quantity" => Type::Quantity,
-            "int-or-string" => Type::IntOrString,
-            name if name.contains('.') => Type::Object(name),
-            _ => Type::Any,
+            "boolean" => SchemaType::Boolean,
+            "int32" => SchemaType::Int32,
+            "int64" => SchemaType::Int64,
+            "string" => SchemaType::String,
+            "date-time" => SchemaType::Time,
+            "micro-time" => SchemaType::MicroTime,
+            "quantity" => SchemaType::Quantity,
+            "int-or-string" => SchemaType::IntOrString,
+            name if name.contains('.') => SchemaType::Object(name),
+            _ => SchemaType::Any,
         }
     }
 }
@@ -202,8 +202,8 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Schema> {
     schemas.into_iter().map(|schema| (schema.name, schema)).collect()
 }
 
-fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> Field {
-    let of = Type::read(words.next().unwrap_or_default());
+fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> SchemaField {
+    let of = SchemaType::read(words.next().unwrap_or_default());
     let (mut merge, mut patch) = (Merge::default(), Patch::default());
     for word in words {
         let (how, keys) = word.split_once('=').unwrap_or((word, ""));
@@ -217,7 +217,7 @@ fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> F
             _ => {}
         }
     }
-    Field { name: name.trim_end_matches('!'), is_required: name.ends_with('!'), of, merge, patch }
+    SchemaField { name: name.trim_end_matches('!'), is_required: name.ends_with('!'), of, merge, patch }
 }
 
 #[cfg(test)]
@@ -237,10 +237,10 @@ mod tests {
         for schema in Schema::all() {
             for field in &schema.fields {
                 let mut of = &field.of;
-                while let Type::List(inner) | Type::Map(inner) = of {
+                while let SchemaType::List(inner) | SchemaType::Map(inner) = of {
                     of = inner;
                 }
-                let Type::Object(name) = of else { continue };
+                let SchemaType::Object(name) = of else { continue };
                 let inner = Schema::named(name).unwrap_or_else(|| panic!("{}.{}: {name}", schema.name, field.name));
                 let Merge::Map(keys) = &field.merge else { continue };
                 for key in keys.iter().chain(&field.patch.key) {

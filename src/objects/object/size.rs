@@ -15,7 +15,7 @@ const ELEMENT: &[u8] = &[0; 48];
 /// An estimate of the octets that a value takes. What is short in JSON is long in memory; an object of the largest size
 /// that a request may have is estimated within a small factor, whether it is one text or very many structures.
 pub(super) fn estimate(value: &impl Serialize) -> usize {
-    let mut octets = Octets(0);
+    let mut octets = OctetCounter(0);
     // Counting does not fail, and our objects have no map whose keys are no texts.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut octets, Weighed));
     octets.0
@@ -47,9 +47,9 @@ impl Object {
 }
 
 /// Counts what is written.
-struct Octets(usize);
+struct OctetCounter(usize);
 
-impl io::Write for Octets {
+impl io::Write for OctetCounter {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.0 += octets.len();
         Ok(octets.len())

@@ -16,12 +16,12 @@ const STEPS: usize = 20_000_000;
 
 /// What a patch has cost so far.
 #[derive(Debug, Default)]
-struct Work {
+struct PatchCost {
     copied: usize,
     steps: usize,
 }
 
-impl Work {
+impl PatchCost {
     fn step(&mut self, values: usize) -> Result<(), PatchError> {
         self.steps = self.steps.saturating_add(values);
         if self.steps <= STEPS {
@@ -34,7 +34,7 @@ impl Work {
 /// One operation. Members that RFC 6902 does not know are ignored, as it says.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-enum Operation {
+enum JsonPatchOperation {
     Add { path: Pointer, value: Value },
     Remove { path: Pointer },
     Replace { path: Pointer, value: Value },
@@ -116,9 +116,9 @@ pub fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError> {
         return Err(PatchError::malformed(format!("a JSON patch has at most {OPERATIONS} operations, not {count}")));
     }
     let mut document = original.clone();
-    let mut work = Work::default();
+    let mut work = PatchCost::default();
     for (number, operation) in operations.iter().enumerate() {
-        let operation = Operation::deserialize(operation)
+        let operation = JsonPatchOperation::deserialize(operation)
             .map_err(|error| PatchError::malformed(format!("operation {number} of the JSON patch: {error}")))?;
         carry_out(&mut document, operation, &mut work)
             .map_err(|error| PatchError::unprocessable(format!("operation {number} of the JSON patch: {error}")))?;
@@ -126,16 +126,16 @@ pub fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError> {
     Ok(document)
 }
 
-fn carry_out(document: &mut Value, operation: Operation, work: &mut Work) -> Result<(), PatchError> {
+fn carry_out(document: &mut Value, operation: JsonPatchOperation, work: &mut PatchCost) -> Result<(), PatchError> {
     match operation {
-        Operation::Add { path, value } => add(document, &path, value, work),
-        Operation::Remove { path } => remove(document, &path, work).map(drop),
-        Operation::Replace { path, value } => {
+        JsonPatchOperation::Add { path, value } => add(document, &path, value, work),
+        JsonPatchOperation::Remove { path } => remove(document, &path, work).map(drop),
+        JsonPatchOperation::Replace { path, value } => {
             fits(&path, &value)?;
             *descend(document, &path.tokens).ok_or_else(|| path.missing())? = value;
             Ok(())
         }
-        Operation::Move { from, path } => {
+        JsonPatchOperation::Move { from, path } => {
             if from.is_above(&path) {
                 let message = format!("{} cannot be moved into itself", from.text);
                 return Err(PatchError::unprocessable(message));
@@ -145,7 +145,7 @@ fn carry_out(document: &mut Value, operation: Operation, work: &mut Work) -> Res
             work.step(count(&value))?;
             add(document, &path, value, work)
         }
-        Operation::Copy { from, path } => {
+        JsonPatchOperation::Copy { from, path } => {
             let value = from.get(document)?;
             work.copied += size(value);
             if work.copied > COPIED {
@@ -154,7 +154,7 @@ fn carry_out(document: &mut Value, operation: Operation, work: &mut Work) -> Res
             let value = value.clone();
             add(document, &path, value, work)
         }
-        Operation::Test { path, value } => {
+        JsonPatchOperation::Test { path, value } => {
             // As upstream: nothing is as good as null.
             let found = path.get(document).unwrap_or(&Value::Null);
             if is_equal(found, &value) {
@@ -173,7 +173,7 @@ fn fits(path: &Pointer, value: &Value) -> Result<(), PatchError> {
     Err(PatchError::unprocessable(format!("the object would be nested deeper than {DEPTH} levels")))
 }
 
-fn add(document: &mut Value, path: &Pointer, value: Value, work: &mut Work) -> Result<(), PatchError> {
+fn add(document: &mut Value, path: &Pointer, value: Value, work: &mut PatchCost) -> Result<(), PatchError> {
     fits(path, &value)?;
     match path.parent(document)? {
         None => *document = value,
@@ -191,7 +191,7 @@ fn add(document: &mut Value, path: &Pointer, value: Value, work: &mut Work) -> R
     Ok(())
 }
 
-fn remove(document: &mut Value, path: &Pointer, work: &mut Work) -> Result<Value, PatchError> {
+fn remove(document: &mut Value, path: &Pointer, work: &mut PatchCost) -> Result<Value, PatchError> {
     let removed = match path.parent(document)? {
         None => Some(document.take()),
         Some((Value::Object(fields), name)) => fields.remove(name),

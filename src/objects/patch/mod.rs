@@ -22,7 +22,7 @@ pub const DEPTH: usize = 96;
 
 /// The kind of a patch, which its media type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
+pub enum PatchType {
     /// `application/json-patch+json`: a list of operations.
     Json,
     /// `application/merge-patch+json`: what is there replaces, `null` removes, lists are replaced.
@@ -53,14 +53,14 @@ impl PatchError {
 }
 
 /// The object of a kind that a patch makes of `original`. Whether that is a valid object is for others to say.
-pub fn patch(of: Type, kind: &str, original: &Value, patch: &Value) -> Result<Value, PatchError> {
+pub fn patch(of: PatchType, kind: &str, original: &Value, patch: &Value) -> Result<Value, PatchError> {
     if !is_shallower(patch, DEPTH) {
         return Err(PatchError::malformed(format!("the patch is nested deeper than {DEPTH} levels")));
     }
     let patched = match of {
-        Type::Json => json::apply(original, patch)?,
-        Type::Merge => merge::apply(original, patch)?,
-        Type::Strategic => strategic::apply(original, patch, structure(kind)?)?,
+        PatchType::Json => json::apply(original, patch)?,
+        PatchType::Merge => merge::apply(original, patch)?,
+        PatchType::Strategic => strategic::apply(original, patch, structure(kind)?)?,
     };
     if patched.is_object() { Ok(patched) } else { Err(PatchError::unprocessable("the patch leaves no object")) }
 }

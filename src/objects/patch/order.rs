@@ -14,22 +14,23 @@ pub type Id = String;
 const SHORT: usize = 20;
 
 /// An element with its id.
-pub struct Item {
+pub struct OrderedItem {
     pub id: Id,
     pub value: Value,
 }
 
 /// The elements in order: `named` is the patch's order, `live` the live list's.
-pub fn arrange(items: Vec<Item>, named: &[Id], live: &[Id]) -> Vec<Value> {
+pub fn arrange(items: Vec<OrderedItem>, named: &[Id], live: &[Id]) -> Vec<Value> {
     let live = positions(live);
     let order = positions(named);
-    let (patched, others): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| order.contains_key(&item.id));
+    let (patched, others): (Vec<OrderedItem>, Vec<OrderedItem>) =
+        items.into_iter().partition(|item| order.contains_key(&item.id));
     let mut patched = sorted(patched, &order).into_iter().peekable();
     let mut arranged = Vec::new();
     for other in sorted(others, &live) {
         let place = live.get(&other.id);
         // A patched element stays behind only where both stood in the live list, this one first.
-        let stays = |item: &Item| matches!((place, live.get(&item.id)), (Some(a), Some(b)) if a < b);
+        let stays = |item: &OrderedItem| matches!((place, live.get(&item.id)), (Some(a), Some(b)) if a < b);
         while let Some(next) = patched.next_if(|item| !stays(item)) {
             arranged.push(next.value);
         }
@@ -51,13 +52,13 @@ fn positions(ids: &[Id]) -> HashMap<&Id, usize> {
 ///
 /// An element that the order does not know is less than any other to upstream's sort, and any other is less than it:
 /// where it comes to stand is what an insertion sort, which sorts short lists there, makes of that.
-fn sorted(mut items: Vec<Item>, order: &HashMap<&Id, usize>) -> Vec<Item> {
-    let place = |item: &Item| order.get(&item.id).copied();
+fn sorted(mut items: Vec<OrderedItem>, order: &HashMap<&Id, usize>) -> Vec<OrderedItem> {
+    let place = |item: &OrderedItem| order.get(&item.id).copied();
     if items.len() > SHORT || items.iter().all(|item| place(item).is_some()) {
         items.sort_by_key(|item| place(item).unwrap_or(usize::MAX));
         return items;
     }
-    let is_less = |left: &Item, right: &Item| match (place(left), place(right)) {
+    let is_less = |left: &OrderedItem, right: &OrderedItem| match (place(left), place(right)) {
         (Some(left), Some(right)) => left < right,
         _ => true,
     };
@@ -77,7 +78,7 @@ fn sorted(mut items: Vec<Item>, order: &HashMap<&Id, usize>) -> Vec<Item> {
 /// Upstream deletes in place: what follows moves up, and behind the end the list's last element stays. It then looks
 /// into that memory for the order of the live list, and finds there what was appended meanwhile. That decides where a
 /// new element goes when the last one is deleted, so it is done alike.
-pub fn delete(items: Vec<Item>, deleted: &[Id]) -> (Vec<Item>, Vec<Id>) {
+pub fn delete(items: Vec<OrderedItem>, deleted: &[Id]) -> (Vec<OrderedItem>, Vec<Id>) {
     let mut places: HashMap<&Id, Vec<usize>> = HashMap::new();
     for (place, item) in items.iter().enumerate() {
         places.entry(&item.id).or_default().push(place);
@@ -92,7 +93,7 @@ pub fn delete(items: Vec<Item>, deleted: &[Id]) -> (Vec<Item>, Vec<Id>) {
         left_behind.push(items[end - 1].id.clone());
         is_there[place] = false;
     }
-    let survivors: Vec<Item> =
+    let survivors: Vec<OrderedItem> =
         items.into_iter().zip(is_there).filter(|(_, is_there)| *is_there).map(|(item, _)| item).collect();
     let memory = survivors.iter().map(|item| item.id.clone()).chain(left_behind.into_iter().rev()).collect();
     (survivors, memory)

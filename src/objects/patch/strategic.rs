@@ -15,9 +15,9 @@
 
 use super::{
     PatchError,
-    order::{self, Id, Item},
+    order::{self, Id, OrderedItem},
 };
-use crate::objects::object::schema::{Field, Patch, Schema, Type};
+use crate::objects::object::schema::{Patch, Schema, SchemaField, SchemaType};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -47,7 +47,7 @@ pub(super) fn merge(
 }
 
 /// The field that a list or an object stands in; without one, the patch cannot know how to merge.
-pub(super) fn field(schema: Option<&'static Schema>, name: &str) -> Result<&'static Field, PatchError> {
+pub(super) fn field(schema: Option<&'static Schema>, name: &str) -> Result<&'static SchemaField, PatchError> {
     let inside = schema.map_or("a value of any shape", Schema::short_name);
     schema.and_then(|schema| schema.field(name)).ok_or_else(|| {
         PatchError::unprocessable(format!("unable to find api field in {inside} for the json field {name:?}"))
@@ -181,13 +181,13 @@ fn order_elements(
         let order = list.ids(&order)?;
         check_order(patched.as_deref().unwrap_or_default(), &order, &list)?;
         let merged = match (live, patched) {
-            (Some(live), None) => Merged { seen: list.ids(&live)?, items: live },
+            (Some(live), None) => MergedList { seen: list.ids(&live)?, items: live },
             (None, Some(patched)) => match without_directives(Value::Array(patched)) {
-                Some(Value::Array(items)) => Merged { items, seen: Vec::new() },
+                Some(Value::Array(items)) => MergedList { items, seen: Vec::new() },
                 _ => continue,
             },
             (Some(live), Some(patched)) if field.patch.merges => merge_list(live, patched, list, false)?,
-            (Some(live), Some(patched)) => Merged { seen: list.ids(&live)?, items: patched },
+            (Some(live), Some(patched)) => MergedList { seen: list.ids(&live)?, items: patched },
             (None, None) => continue,
         };
         let items = list.items(merged.items)?;
@@ -229,15 +229,15 @@ struct List {
 }
 
 /// A merged list, and in which order the merge left the live one behind.
-struct Merged {
+struct MergedList {
     items: Vec<Value>,
     seen: Vec<Id>,
 }
 
 impl List {
-    fn of(field: &'static Field) -> List {
+    fn of(field: &'static SchemaField) -> List {
         let element = match &field.of {
-            Type::List(element) => element.schema(),
+            SchemaType::List(element) => element.schema(),
             _ => None,
         };
         List { patch: field.patch, element }
@@ -257,8 +257,8 @@ impl List {
         elements.iter().map(|element| self.id(element)).collect()
     }
 
-    fn items(&self, elements: Vec<Value>) -> Result<Vec<Item>, PatchError> {
-        elements.into_iter().map(|value| Ok(Item { id: self.id(&value)?, value })).collect()
+    fn items(&self, elements: Vec<Value>) -> Result<Vec<OrderedItem>, PatchError> {
+        elements.into_iter().map(|value| Ok(OrderedItem { id: self.id(&value)?, value })).collect()
     }
 }
 
@@ -281,7 +281,7 @@ pub(super) fn holds_objects(original: &[Value], patch: &[Value]) -> Result<bool,
     Ok(first.is_object())
 }
 
-fn merge_list(original: Vec<Value>, patch: Vec<Value>, list: List, deletes: bool) -> Result<Merged, PatchError> {
+fn merge_list(original: Vec<Value>, patch: Vec<Value>, list: List, deletes: bool) -> Result<MergedList, PatchError> {
     if holds_objects(&original, &patch)? {
         return merge_objects(original, patch, list);
     }
@@ -294,15 +294,15 @@ fn merge_list(original: Vec<Value>, patch: Vec<Value>, list: List, deletes: bool
         let deleted: HashSet<&Id> = order.iter().collect();
         let kept = original.into_iter().zip(&seen).filter(|(_, id)| !deleted.contains(id));
         let items = kept.map(|(value, _)| value).collect();
-        return Ok(Merged { items, seen });
+        return Ok(MergedList { items, seen });
     }
     let mut known = HashSet::new();
     let mut items = list.items(original.into_iter().chain(patch).collect())?;
     items.retain(|item| known.insert(item.id.clone()));
-    Ok(Merged { items: order::arrange(items, &order, &seen), seen })
+    Ok(MergedList { items: order::arrange(items, &order, &seen), seen })
 }
 
-fn merge_objects(original: Vec<Value>, patch: Vec<Value>, list: List) -> Result<Merged, PatchError> {
+fn merge_objects(original: Vec<Value>, patch: Vec<Value>, list: List) -> Result<MergedList, PatchError> {
     let Some(key) = list.patch.key else {
         return Err(PatchError::unprocessable("cannot merge lists without merge key"));
     };
@@ -319,7 +319,7 @@ fn merge_objects(original: Vec<Value>, patch: Vec<Value>, list: List) -> Result<
     }
     if replaces {
         let (_, seen) = order::delete(keyed(original, key), &deleted);
-        return Ok(Merged { items: changed, seen });
+        return Ok(MergedList { items: changed, seen });
     }
     let (survivors, mut seen) = order::delete(list.items(original)?, &deleted);
     let before: Vec<Id> = survivors.iter().map(|item| item.id.clone()).collect();
@@ -331,7 +331,7 @@ fn merge_objects(original: Vec<Value>, patch: Vec<Value>, list: List) -> Result<
     let order = list.ids(&changed)?;
     for (value, id) in changed.into_iter().zip(&order) {
         match (places.get(id).and_then(|place| items.get_mut(*place)), value) {
-            (Some(Item { value: Value::Object(live), .. }), Value::Object(patch)) => {
+            (Some(OrderedItem { value: Value::Object(live), .. }), Value::Object(patch)) => {
                 merge_object(live, patch, list.element)?;
             }
             (_, value) => {
@@ -341,15 +341,15 @@ fn merge_objects(original: Vec<Value>, patch: Vec<Value>, list: List) -> Result<
                 }
                 places.insert(id.clone(), items.len());
                 // As it is, also as upstream: directives in a new element are unknown fields to what follows.
-                items.push(Item { id: id.clone(), value });
+                items.push(OrderedItem { id: id.clone(), value });
             }
         }
     }
-    Ok(Merged { items: order::arrange(items, &order, &before), seen })
+    Ok(MergedList { items: order::arrange(items, &order, &before), seen })
 }
 
 /// Elements with their keys; one without a key is nobody's, as all of them go.
-fn keyed(elements: Vec<Value>, key: &str) -> Vec<Item> {
+fn keyed(elements: Vec<Value>, key: &str) -> Vec<OrderedItem> {
     let id = |element: &Value| element.get(key).map(Value::to_string).unwrap_or_default();
-    elements.into_iter().map(|value| Item { id: id(&value), value }).collect()
+    elements.into_iter().map(|value| OrderedItem { id: id(&value), value }).collect()
 }

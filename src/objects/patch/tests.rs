@@ -7,7 +7,7 @@ use proptest::prelude::{Strategy, *};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-fn check(of: Type, original: Value, changes: Value, expected: Result<Value, &str>) {
+fn check(of: PatchType, original: Value, changes: Value, expected: Result<Value, &str>) {
     let got = patch(of, "Pod", &original, &changes);
     let shown = got.as_ref().map_err(ToString::to_string);
     match &expected {
@@ -70,21 +70,21 @@ fn operations_of_a_json_patch_are_carried_out_in_order() {
         (json!([{ "op": "add", "path": "/x" }]), Err("operation 0 of the JSON patch: missing field `value`")),
         (json!([{ "op": "replace", "path": "", "value": 1 }]), Err("the patch leaves no object")),
     ] {
-        check(Type::Json, list(), changes, expected);
+        check(PatchType::Json, list(), changes, expected);
     }
     let many: Vec<Value> = vec![json!({ "op": "test", "path": "/a/0", "value": 1 }); 10_001];
     let message = "a JSON patch has at most 10000 operations, not 10001";
-    check(Type::Json, list(), Value::Array(many), Err(message));
+    check(PatchType::Json, list(), Value::Array(many), Err(message));
 }
 
 #[test]
 fn a_json_patch_neither_grows_without_bound_nor_builds_a_tower() {
     let doubling = vec![json!({ "op": "copy", "from": "/a", "path": "/a/-" }); 200];
-    let error = patch(Type::Json, "Pod", &json!({ "a": [1] }), &Value::Array(doubling)).unwrap_err();
+    let error = patch(PatchType::Json, "Pod", &json!({ "a": [1] }), &Value::Array(doubling)).unwrap_err();
     assert!(error.to_string().ends_with("copies more than 3145728 bytes"), "{error}");
     let tower: Vec<Value> =
         (0..200).map(|level| json!({ "op": "add", "path": "/a".repeat(level + 1), "value": {} })).collect();
-    let error = patch(Type::Json, "Pod", &json!({}), &Value::Array(tower)).unwrap_err();
+    let error = patch(PatchType::Json, "Pod", &json!({}), &Value::Array(tower)).unwrap_err();
     assert!(error.to_string().ends_with("nested deeper than 96 levels"), "{error}");
 }
 
@@ -103,9 +103,9 @@ fn a_merge_patch_is_that_of_the_rfc() {
         (json!({ "e": null }), json!({ "a": 1 }), json!({ "e": null, "a": 1 })),
         (json!({}), json!({ "a": { "bb": { "ccc": null } } }), json!({ "a": { "bb": {} } })),
     ] {
-        check(Type::Merge, original, changes, Ok(expected));
+        check(PatchType::Merge, original, changes, Ok(expected));
     }
-    check(Type::Merge, json!({}), json!([1]), Err("a merge patch must be an object"));
+    check(PatchType::Merge, json!({}), json!([1]), Err("a merge patch must be an object"));
 }
 
 #[test]
@@ -128,20 +128,20 @@ fn a_strategic_merge_patch_that_makes_no_sense_is_refused() {
         (json!({ "metadata": { "$deleteFromPrimitiveList": [] } }), "invalid patch format of primitive list"),
         (json!({ "spec": { "$retainKeys": ["a"], "b": 1 } }), "invalid patch format of retainKeys"),
     ] {
-        check(Type::Strategic, pod.clone(), changes, Err(expected));
+        check(PatchType::Strategic, pod.clone(), changes, Err(expected));
     }
-    let error = patch(Type::Strategic, "Secret", &pod, &json!({})).unwrap_err();
+    let error = patch(PatchType::Strategic, "Secret", &pod, &json!({})).unwrap_err();
     assert_eq!(error.to_string(), "Secret has no strategic merge patch; use a merge patch");
 }
 
 #[test]
 fn what_is_too_deep_is_refused() {
     let deep = |levels| (0..levels).fold(json!({}), |inner, _| json!({ "spec": inner }));
-    for of in [Type::Json, Type::Merge, Type::Strategic] {
+    for of in [PatchType::Json, PatchType::Merge, PatchType::Strategic] {
         let error = patch(of, "Pod", &json!({}), &deep(DEPTH)).unwrap_err();
         assert_eq!(error, PatchError::Malformed("the patch is nested deeper than 96 levels".to_owned()));
     }
-    assert!(patch(Type::Merge, "Pod", &json!({}), &deep(DEPTH - 1)).is_ok());
+    assert!(patch(PatchType::Merge, "Pod", &json!({}), &deep(DEPTH - 1)).is_ok());
 }
 
 /// Leaves by their paths: elements of lists that are merged stand under their keys, other lists are leaves.

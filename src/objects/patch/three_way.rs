@@ -13,7 +13,7 @@ use super::{
     PatchError,
     strategic::{self, DELETE_FROM, DIRECTIVE, ELEMENT_ORDER, RETAIN_KEYS, field, holds_objects},
 };
-use crate::objects::object::schema::{Field, Merge, Schema, Type};
+use crate::objects::object::schema::{Merge, Schema, SchemaField, SchemaType};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -135,7 +135,7 @@ fn elements(
     before: &[Value],
     after: &[Value],
     key: &str,
-    field: &'static Field,
+    field: &'static SchemaField,
     side: Side,
 ) -> Result<Vec<Value>, PatchError> {
     let old = by_key(before, key)?;
@@ -234,7 +234,7 @@ fn combine_lists(
     gone: &mut Vec<Value>,
     changes: Vec<Value>,
     key: &str,
-    field: &'static Field,
+    field: &'static SchemaField,
 ) -> Result<(), PatchError> {
     let places: HashMap<String, usize> =
         gone.iter().enumerate().map(|(place, element)| (text(&element[key]), place)).collect();
@@ -255,7 +255,7 @@ fn prune(original: &mut Object, current: &Object, schema: Option<&'static Schema
     for (name, value) in original {
         let Some(field) = schema.field(name) else { continue };
         match (value, current.get(name)) {
-            (Value::Object(old), Some(Value::Object(live))) if matches!(field.of, Type::Object(_)) => {
+            (Value::Object(old), Some(Value::Object(live))) if matches!(field.of, SchemaType::Object(_)) => {
                 prune(old, live, field.of.schema());
             }
             (Value::Array(old), Some(Value::Array(live))) => {
@@ -287,7 +287,7 @@ fn settle_duplicates(
         let Some(field) = schema.field(name) else { continue };
         let (old, live) = (original.and_then(|old| old.get(name)), current.and_then(|live| live.get(name)));
         match value {
-            Value::Object(inner) if matches!(field.of, Type::Object(_)) => {
+            Value::Object(inner) if matches!(field.of, SchemaType::Object(_)) => {
                 let [old, live] = [old, live].map(|value| value.and_then(Value::as_object));
                 settle_duplicates(old, inner, live, field.of.schema())?;
             }
@@ -320,7 +320,7 @@ fn whole(
     modified: &[Value],
     current: &[Value],
     key: &str,
-    field: &'static Field,
+    field: &'static SchemaField,
 ) -> Result<Vec<Value>, PatchError> {
     let schema = field.of.schema();
     let keys: Vec<&str> = match &field.merge {

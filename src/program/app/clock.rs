@@ -18,7 +18,7 @@ pub(super) struct Clock {
 
 /// What the clock tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct ClockReading {
     /// Now.
     pub(super) at: Timestamp,
     /// By how much it was set back since the reading before; zero if it was not.
@@ -36,9 +36,9 @@ impl Clock {
     }
 
     /// Now, and by how much it was set back.
-    pub(super) fn read(&mut self) -> Reading {
+    pub(super) fn read(&mut self) -> ClockReading {
         let at = self.now();
-        Reading { at, set_back: std::mem::take(&mut self.set_back) }
+        ClockReading { at, set_back: std::mem::take(&mut self.set_back) }
     }
 
     fn advance(&mut self, wall: Timestamp, instant: Instant) -> Timestamp {

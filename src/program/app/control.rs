@@ -2,22 +2,22 @@
 //! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
 
 use super::{
-    clock::Reading,
-    journal::{Journal, Reply},
-    messages::{Due, Request, ScanSender},
-    programming,
+    clock::ClockReading,
+    dns_programming,
+    messages::{ControlRequest, ReplyDue, ScanSender},
+    store_writer::{Reply, StoreWriter},
 };
 use crate::{
     control::{
         cluster::{Change, Cluster},
-        controller::{Controller, Event, Refusal, Turn, WriteError, Written},
-        explain::{self, Explanation, Question, QuestionError, Surroundings},
+        controller::{Controller, Event, Refusal, Turn, WriteError, WriteResult},
+        explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
     },
     dns::zone::{Publisher, Snapshot},
     objects::object::{Kind, Object, ObjectKey},
     web::{
-        api::{self, Ask, Log},
+        api::{self, Ask, ChangeLog},
         metrics::ControlFigures,
     },
 };
@@ -44,10 +44,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct Loop {
     controller: Controller<Simulated>,
     publisher: Publisher,
-    journal: Option<Journal>,
+    journal: Option<StoreWriter>,
     scans: ScanSender,
     /// What explanations must know besides objects and records.
-    surroundings: Surroundings,
+    surroundings: ServerFacts,
     synced: bool,
     /// When the next turn is due though nobody asks.
     wake_at: Option<Timestamp>,
@@ -57,7 +57,7 @@ pub(super) struct Loop {
     /// When the earliest of what this turn carries out had happened.
     since: Option<Instant>,
     /// Where the API's watches read; `None` without an API.
-    log: Option<Arc<Log>>,
+    log: Option<Arc<ChangeLog>>,
     /// What all objects weigh, where there is an API that asks for it.
     stored: Arc<AtomicU64>,
 }
@@ -67,7 +67,7 @@ impl Loop {
         controller: Controller<Simulated>,
         publisher: Publisher,
         scans: ScanSender,
-        surroundings: Surroundings,
+        surroundings: ServerFacts,
         figures: Arc<ControlFigures>,
     ) -> Loop {
         let published = watch::Sender::new(publisher.current().generation());
@@ -88,9 +88,9 @@ impl Loop {
     }
 
     /// Keeps a log of changes from now on, for watches, and count of what all objects weigh.
-    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<Log>, Arc<AtomicU64>) {
+    pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<ChangeLog>, Arc<AtomicU64>) {
         self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
-        let log = Arc::new(Log::keeping(capacity, self.controller.cluster().resource_version()));
+        let log = Arc::new(ChangeLog::keeping(capacity, self.controller.cluster().resource_version()));
         self.log = Some(Arc::clone(&log));
         (log, Arc::clone(&self.stored))
     }
@@ -101,7 +101,7 @@ impl Loop {
     }
 
     /// Hands over to this journal what must survive a restart.
-    pub(super) fn record_in(&mut self, journal: Journal) {
+    pub(super) fn record_in(&mut self, journal: StoreWriter) {
         self.journal = Some(journal);
     }
 
@@ -130,7 +130,7 @@ impl Loop {
     }
 
     /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
-    pub(super) fn run(mut self, requests: &Receiver<Request>, mut clock: impl FnMut() -> Reading) {
+    pub(super) fn run(mut self, requests: &Receiver<ControlRequest>, mut clock: impl FnMut() -> ClockReading) {
         if self.wake_at.is_some() {
             let at = self.now(clock());
             self.wake_at = self.turn(at, Vec::new());
@@ -144,7 +144,7 @@ impl Loop {
             for request in batch {
                 match request {
                     // The last turn, so that what was asked before the stop is carried out and written down.
-                    Request::Stop => {
+                    ControlRequest::Stop => {
                         self.turn(at, asked);
                         return;
                     }
@@ -156,8 +156,8 @@ impl Loop {
     }
 
     /// What time it is; if the clock was set back, everything that waits for a time follows, and a turn is due now.
-    fn now(&mut self, reading: Reading) -> Timestamp {
-        let Reading { at, set_back } = reading;
+    fn now(&mut self, reading: ClockReading) -> Timestamp {
+        let ClockReading { at, set_back } = reading;
         if set_back.is_positive() {
             let by = format!("{:#}", SignedDuration::from_millis(set_back.as_millis().try_into().unwrap_or(i64::MAX)));
             tracing::warn!(by, now = %at, "the clock was set back; timers go on as if it had not been");
@@ -168,41 +168,41 @@ impl Loop {
     }
 
     /// Takes a request; what it gets as a reply is decided after the turn.
-    fn take(&mut self, request: Request, now: Timestamp) -> Option<Asked> {
+    fn take(&mut self, request: ControlRequest, now: Timestamp) -> Option<ReplyTo> {
         match request {
-            Request::Events(events, since, due, reply) => {
+            ControlRequest::Events(events, since, due, reply) => {
                 self.happened(Some(since));
                 let keys = events.iter().filter_map(key_of).collect();
                 for event in events {
                     self.controller.handle(event, now);
                 }
-                Some(Asked::Events(keys, due, reply))
+                Some(ReplyTo::Events(keys, due, reply))
             }
-            Request::Zones(zones, reply) => {
+            ControlRequest::Zones(zones, reply) => {
                 let next = self.publisher.current().with_static_zones(zones);
                 self.publish(next);
-                Some(Asked::Zones(reply))
+                Some(ReplyTo::Zones(reply))
             }
-            Request::Simulation(delays) => {
+            ControlRequest::Simulation(delays) => {
                 self.controller.runtime_mut().set_delays(delays);
                 None
             }
-            Request::Objects(kind, reply) => Some(Asked::Objects(kind, reply)),
-            Request::Object(key, reply) => Some(Asked::Object(key, reply)),
-            Request::Explain(question, reply) => Some(Asked::Explain(question, reply)),
-            Request::Api(Ask::Read(look)) => Some(Asked::Read(look)),
-            Request::Api(Ask::Write(write, dry_run, reply)) => {
+            ControlRequest::Objects(kind, reply) => Some(ReplyTo::Objects(kind, reply)),
+            ControlRequest::Object(key, reply) => Some(ReplyTo::Object(key, reply)),
+            ControlRequest::Explain(question, reply) => Some(ReplyTo::Explain(question, reply)),
+            ControlRequest::Api(Ask::Read(look)) => Some(ReplyTo::Read(look)),
+            ControlRequest::Api(Ask::Write(write, dry_run, reply)) => {
                 self.happened(Some(Instant::now()));
                 let outcome = self.controller.write(*write, dry_run, now);
-                Some(Asked::Write(Box::new(outcome), dry_run, reply))
+                Some(ReplyTo::Write(Box::new(outcome), dry_run, reply))
             }
             // The caller has looked for it.
-            Request::Stop => None,
+            ControlRequest::Stop => None,
         }
     }
 
     /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
-    fn turn(&mut self, now: Timestamp, asked: Vec<Asked>) -> Option<Timestamp> {
+    fn turn(&mut self, now: Timestamp, asked: Vec<ReplyTo>) -> Option<Timestamp> {
         let begun = Instant::now();
         let Turn { delta, changes, refusals, warnings, applied, wake_at, loaded } = self.controller.turn(now);
         for (object, warning) in warnings {
@@ -257,7 +257,7 @@ impl Loop {
     /// Notes for each Service that changed how long that took to be published.
     fn programmed(&self, changes: &[Change], begun: Instant) {
         let took = self.since.unwrap_or(begun).elapsed();
-        for kind in programming::changed_services(changes, self.controller.cluster()) {
+        for kind in dns_programming::changed_services(changes, self.controller.cluster()) {
             self.figures.programmed(kind, took);
         }
     }
@@ -281,28 +281,28 @@ impl Loop {
 
     /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
     /// those of objects that nobody sent just now to the manifests' diagnostics.
-    fn reply(&self, asked: Vec<Asked>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
+    fn reply(&self, asked: Vec<ReplyTo>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
         let mut durable: Vec<Reply> = Vec::new();
         for asked in asked {
             // Who asked may have gone meanwhile; then nobody misses the reply.
             match asked {
-                Asked::Events(keys, due, reply) => {
+                ReplyTo::Events(keys, due, reply) => {
                     let own;
                     (own, refusals) = refusals.into_iter().partition(|refusal| keys.contains(&refusal.key));
                     match due {
-                        Due::Published => drop(reply.send(own)),
-                        Due::Durable => durable.push(Box::new(move || drop(reply.send(own)))),
+                        ReplyDue::Published => drop(reply.send(own)),
+                        ReplyDue::Durable => durable.push(Box::new(move || drop(reply.send(own)))),
                     }
                 }
-                Asked::Zones(reply) => drop(reply.send(())),
-                Asked::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
-                Asked::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
-                Asked::Read(look) => look(self.controller.cluster()),
-                Asked::Write(outcome, dry_run, reply) => match outcome.is_ok() && !dry_run {
+                ReplyTo::Zones(reply) => drop(reply.send(())),
+                ReplyTo::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
+                ReplyTo::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
+                ReplyTo::Read(look) => look(self.controller.cluster()),
+                ReplyTo::Write(outcome, dry_run, reply) => match outcome.is_ok() && !dry_run {
                     true => durable.push(Box::new(move || drop(reply.send(*outcome)))),
                     false => drop(reply.send(*outcome)),
                 },
-                Asked::Explain(question, reply) => {
+                ReplyTo::Explain(question, reply) => {
                     let snapshot = self.publisher.current();
                     let cluster = self.controller.cluster();
                     drop(reply.send(explain::explain(&question, &self.surroundings, cluster, &snapshot)));
@@ -317,14 +317,14 @@ impl Loop {
 }
 
 /// Who gets a reply after the turn.
-enum Asked {
-    Events(HashSet<ObjectKey>, Due, SyncSender<Vec<Refusal>>),
+enum ReplyTo {
+    Events(HashSet<ObjectKey>, ReplyDue, SyncSender<Vec<Refusal>>),
     Zones(SyncSender<()>),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
-    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+    Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
     Read(Box<dyn FnOnce(&Cluster) + Send>),
-    Write(Box<Result<Written, WriteError>>, bool, oneshot::Sender<Result<Written, WriteError>>),
+    Write(Box<Result<WriteResult, WriteError>>, bool, oneshot::Sender<Result<WriteResult, WriteError>>),
 }
 
 /// When the timer that is due by now was due.
@@ -339,7 +339,7 @@ fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
 }
 
 /// Waits for requests, and takes all that are there; empty when a timer is due. `None` when nobody can ask any more.
-fn next_batch(requests: &Receiver<Request>, patience: Option<Duration>) -> Option<Vec<Request>> {
+fn next_batch(requests: &Receiver<ControlRequest>, patience: Option<Duration>) -> Option<Vec<ControlRequest>> {
     let first = match patience {
         None => Some(requests.recv().ok()?),
         Some(patience) => match requests.recv_timeout(patience) {

@@ -101,9 +101,9 @@ fn random() -> io::Result<Secret> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::dns::wire::cookie::Shown;
+    use crate::dns::wire::cookie::ShownCookie;
 
-    fn shown(secrets: &CookieSecrets, option: &[u8]) -> (Shown, Vec<u8>) {
+    fn shown(secrets: &CookieSecrets, option: &[u8]) -> (ShownCookie, Vec<u8>) {
         let answered = secrets.cookies.of("192.0.2.1".parse().unwrap()).answer(option).unwrap();
         (answered.shown, answered.cookie.to_vec())
     }
@@ -113,13 +113,13 @@ mod tests {
         let mut secrets = CookieSecrets::new(&DnsCookies::default()).unwrap();
         let (_, cookie) = shown(&secrets, &[1; 8]);
         secrets.rotate(DAY - Duration::from_secs(1));
-        assert_eq!(shown(&secrets, &cookie), (Shown::Good, cookie.clone()));
+        assert_eq!(shown(&secrets, &cookie), (ShownCookie::Good, cookie.clone()));
         secrets.rotate(DAY);
         let (good, renewed) = shown(&secrets, &cookie);
-        assert!(good == Shown::Good && renewed != cookie);
+        assert!(good == ShownCookie::Good && renewed != cookie);
         secrets.rotate(ACCEPTED);
-        assert_eq!(shown(&secrets, &cookie).0, Shown::Bad);
-        assert_eq!(shown(&secrets, &renewed).0, Shown::Good);
+        assert_eq!(shown(&secrets, &cookie).0, ShownCookie::Bad);
+        assert_eq!(shown(&secrets, &renewed).0, ShownCookie::Good);
     }
 
     /// RFC 9018 §5: the new secret is added, then made first, then the old one removed, on one server after the other.
@@ -142,7 +142,7 @@ mod tests {
                 servers[first].refresh();
                 for server in &servers {
                     let (good, next) = shown(server, &cookie);
-                    assert_eq!(good, Shown::Good);
+                    assert_eq!(good, ShownCookie::Good);
                     cookie = next;
                 }
             }
@@ -151,6 +151,6 @@ mod tests {
         std::fs::write(&path, "x").unwrap();
         servers[0].refresh();
         assert!(servers[0].wrong.is_some());
-        assert_eq!(shown(&servers[0], &cookie).0, Shown::Good);
+        assert_eq!(shown(&servers[0], &cookie).0, ShownCookie::Good);
     }
 }

@@ -1,18 +1,18 @@
 //! The handle to the control loop and to the scan thread, for everything outside of them.
 
 use super::{
-    journal::Health,
-    messages::{Due, Ended, Hints, Request, Scan, ScanSender, ask},
+    messages::{ControlRequest, Ended, Hints, ReplyDue, Scan, ScanSender, ask},
+    store_writer::Health,
 };
 use crate::{
     control::{
-        controller::{Event, Refusal, Write, WriteError, Written},
-        explain::{Explanation, Question, QuestionError},
+        controller::{Event, Refusal, Write, WriteError, WriteResult},
+        explain::{ExplainQuestion, Explanation, QuestionError},
         runtime::simulated::Delays,
     },
     objects::object::{Kind, Object, ObjectKey},
     text::diagnostic::Diagnostic,
-    web::api::{Ask, Handle, Log, Unavailable},
+    web::api::{Ask, ChangeLog, Handle, Unavailable},
 };
 use std::{
     path::PathBuf,
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 /// after it ended.
 #[derive(Debug, Clone)]
 pub struct Control {
-    requests: SyncSender<Request>,
+    requests: SyncSender<ControlRequest>,
     scans: ScanSender,
     diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
     health: Option<Health>,
@@ -48,7 +48,7 @@ pub enum SendError {
 
 impl Control {
     pub(super) fn new(
-        requests: SyncSender<Request>,
+        requests: SyncSender<ControlRequest>,
         scans: ScanSender,
         diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
         health: Option<Health>,
@@ -60,25 +60,26 @@ impl Control {
     /// diagnostics' messages. Without a state directory it returns once it is published. While the disk fails nothing is
     /// acknowledged: see [`SendError::NotStored`].
     pub fn send(&self, event: Event) -> Result<Vec<Refusal>, SendError> {
-        let refusals = ask(&self.requests, |reply| Request::Events(vec![event], Instant::now(), Due::Durable, reply))?;
+        let refusals =
+            ask(&self.requests, |reply| ControlRequest::Events(vec![event], Instant::now(), ReplyDue::Durable, reply))?;
         if self.health.as_ref().is_some_and(Health::is_unsaved) { Err(SendError::NotStored) } else { Ok(refusals) }
     }
 
     /// Carries out a client's write, publishes what comes of it and puts it on disk before it returns, as
     /// [`Control::send`] does. Not to be called on a thread of an asynchronous runtime.
-    pub fn write(&self, write: Write) -> Result<Result<Written, WriteError>, SendError> {
+    pub fn write(&self, write: Write) -> Result<Result<WriteResult, WriteError>, SendError> {
         let (reply, replied) = oneshot::channel();
-        self.requests.send(Request::Api(Ask::Write(Box::new(write), false, reply))).map_err(|_| Ended)?;
+        self.requests.send(ControlRequest::Api(Ask::Write(Box::new(write), false, reply))).map_err(|_| Ended)?;
         let outcome = replied.blocking_recv().map_err(|_| Ended)?;
         let is_unsaved = outcome.is_ok() && self.health.as_ref().is_some_and(Health::is_unsaved);
         if is_unsaved { Err(SendError::NotStored) } else { Ok(outcome) }
     }
 
     /// The handle for the API, with the log that its watches follow.
-    pub(super) fn api(&self, log: Arc<Log>, stored: Arc<AtomicU64>) -> Handle {
+    pub(super) fn api(&self, log: Arc<ChangeLog>, stored: Arc<AtomicU64>) -> Handle {
         let (requests, health) = (self.requests.clone(), self.health.clone());
         let ask = move |ask| {
-            requests.try_send(Request::Api(ask)).map_err(|error| match error {
+            requests.try_send(ControlRequest::Api(ask)).map_err(|error| match error {
                 TrySendError::Full(_) => Unavailable::Busy,
                 TrySendError::Disconnected(_) => Unavailable::Ended,
             })
@@ -94,17 +95,17 @@ impl Control {
 
     /// The objects of one kind in order of namespace and name, as they are published.
     pub fn objects(&self, kind: Kind) -> Result<Vec<Object>, Ended> {
-        ask(&self.requests, |reply| Request::Objects(kind, reply))
+        ask(&self.requests, |reply| ControlRequest::Objects(kind, reply))
     }
 
     /// One object.
     pub fn object(&self, key: &ObjectKey) -> Result<Option<Object>, Ended> {
-        ask(&self.requests, |reply| Request::Object(key.clone(), reply))
+        ask(&self.requests, |reply| ControlRequest::Object(key.clone(), reply))
     }
 
     /// Why a name gets the answer it gets now.
-    pub fn explain(&self, question: Question) -> Result<Result<Explanation, QuestionError>, Ended> {
-        ask(&self.requests, |reply| Request::Explain(question, reply))
+    pub fn explain(&self, question: ExplainQuestion) -> Result<Result<Explanation, QuestionError>, Ended> {
+        ask(&self.requests, |reply| ControlRequest::Explain(question, reply))
     }
 
     /// All diagnostics that hold now, of manifests and static zones.
@@ -126,7 +127,7 @@ impl Control {
 
     /// Has pods that start from now on behave so.
     pub(super) fn simulate(&self, delays: Delays) -> Result<(), Ended> {
-        self.requests.send(Request::Simulation(delays)).map_err(|_| Ended)
+        self.requests.send(ControlRequest::Simulation(delays)).map_err(|_| Ended)
     }
 
     /// Hints to the scan thread, for a watch.
@@ -141,6 +142,6 @@ impl Control {
 
     /// Ends the loop after what it is at.
     pub(super) fn stop_loop(&self) {
-        let _ = self.requests.send(Request::Stop);
+        let _ = self.requests.send(ControlRequest::Stop);
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     control::{
         controller::{Event, Refusal},
-        explain::{Explanation, Question, QuestionError},
+        explain::{ExplainQuestion, Explanation, QuestionError},
         runtime::simulated::Delays,
     },
     dns::zone::file::StaticZone,
@@ -32,7 +32,7 @@ pub struct Ended;
 
 /// When the reply to an event is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum ReplyDue {
     /// As soon as it is published: what manifests say is on disk already, in the manifests.
     Published,
     /// When it is on disk.
@@ -41,29 +41,29 @@ pub(super) enum Due {
 
 /// What is asked of the loop; each with where to reply to. The replies' channels have room for the one reply.
 #[derive(Debug)]
-pub(super) enum Request {
+pub(super) enum ControlRequest {
     /// Things that happened, and when they were known.
-    Events(Vec<Event>, Instant, Due, SyncSender<Vec<Refusal>>),
+    Events(Vec<Event>, Instant, ReplyDue, SyncSender<Vec<Refusal>>),
     Zones(Vec<StaticZone>, SyncSender<()>),
     /// Pods that start from now on behave so.
     Simulation(Delays),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
-    Explain(Question, SyncSender<Result<Explanation, QuestionError>>),
+    Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
     /// What clients of the API ask.
     Api(Ask),
     Stop,
 }
 
 /// The way to the loop and its end.
-pub(super) fn requests() -> (SyncSender<Request>, Receiver<Request>) {
+pub(super) fn requests() -> (SyncSender<ControlRequest>, Receiver<ControlRequest>) {
     sync_channel(REQUESTS)
 }
 
 /// Sends a request and waits for its reply.
 pub(super) fn ask<T>(
-    requests: &SyncSender<Request>,
-    request: impl FnOnce(SyncSender<T>) -> Request,
+    requests: &SyncSender<ControlRequest>,
+    request: impl FnOnce(SyncSender<T>) -> ControlRequest,
 ) -> Result<T, Ended> {
     let (reply, replied) = sync_channel(1);
     requests.send(request(reply)).map_err(|_| Ended)?;

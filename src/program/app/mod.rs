@@ -16,25 +16,25 @@ mod clock;
 mod control;
 mod cookies;
 mod descriptors;
+mod dns_programming;
+mod dry_run;
 mod handle;
-mod journal;
 mod messages;
 mod observe;
-mod programming;
-mod rehearsal;
 mod reload;
 mod scan;
 mod server;
 mod signals;
 mod start;
 mod start_error;
+mod store_writer;
 mod thread;
 mod token;
 mod zones;
 
+pub use dry_run::DryRun;
 pub use handle::{Control, SendError};
 pub use messages::Ended;
-pub use rehearsal::Rehearsal;
 pub use server::Server;
 pub use signals::Signals;
 pub use start_error::StartError;
@@ -43,7 +43,7 @@ pub use token::read_token;
 use crate::{
     control::{
         controller::ControllerSettings,
-        explain::Surroundings,
+        explain::ServerFacts,
         runtime::simulated::{Simulated, SimulationSettings},
     },
     dns::zone::JournalLimits,
@@ -61,8 +61,8 @@ fn controller_settings(settings: &Settings) -> ControllerSettings {
     }
 }
 
-fn surroundings(settings: &Settings) -> Surroundings {
-    Surroundings { domains: settings.cluster_domains().cloned().collect(), forwarding: settings.forward.is_on() }
+fn surroundings(settings: &Settings) -> ServerFacts {
+    ServerFacts { domains: settings.cluster_domains().cloned().collect(), forwarding: settings.forward.is_on() }
 }
 
 /// What zones remember of their changes; nothing where nobody may ask for it.

@@ -4,7 +4,7 @@
 use super::{
     advice::Advice,
     cookies::CookieSecrets,
-    messages::{Due, Request, Scan, ask},
+    messages::{ControlRequest, ReplyDue, Scan, ask},
 };
 use crate::{
     control::{
@@ -36,7 +36,7 @@ use std::{
 
 /// What the thread owns.
 #[derive(Debug)]
-pub(super) struct Scanner {
+pub(super) struct ScanThread {
     manifests: Manifests,
     zones: ZoneFiles,
     zone_diagnostics: Vec<Diagnostic>,
@@ -49,14 +49,14 @@ pub(super) struct Scanner {
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     /// All diagnostics that hold, for whoever asks.
     diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
-    requests: SyncSender<Request>,
+    requests: SyncSender<ControlRequest>,
     /// How much was read when the controller was told last.
     loaded: Completeness,
     figures: Arc<ControlFigures>,
 }
 
 /// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
-struct Ending;
+struct ScanEnded;
 
 /// The manifests that the settings name, looked at as the runtime and the volumes of these settings would take them.
 pub(super) fn manifests(settings: &Settings) -> Manifests {
@@ -65,15 +65,15 @@ pub(super) fn manifests(settings: &Settings) -> Manifests {
         .checking_annotations(check_annotations)
 }
 
-impl Scanner {
+impl ScanThread {
     pub(super) fn new(
         settings: &Settings,
         (certificate, cookies): (Option<Certificate>, CookieSecrets),
-        requests: SyncSender<Request>,
+        requests: SyncSender<ControlRequest>,
         figures: Arc<ControlFigures>,
-    ) -> Scanner {
+    ) -> ScanThread {
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
-        Scanner {
+        ScanThread {
             manifests: manifests(settings),
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
@@ -112,7 +112,7 @@ impl Scanner {
         }
     }
 
-    fn obey(&mut self, scan: Scan) -> Result<(), Ending> {
+    fn obey(&mut self, scan: Scan) -> Result<(), ScanEnded> {
         match scan {
             Scan::Hint(waiting) => {
                 waiting.store(false, Ordering::Release);
@@ -132,11 +132,11 @@ impl Scanner {
                 self.zones.set_directory(&zones);
                 Ok(())
             }
-            Scan::Stop => Err(Ending),
+            Scan::Stop => Err(ScanEnded),
         }
     }
 
-    fn scan(&mut self) -> Result<(), Ending> {
+    fn scan(&mut self) -> Result<(), ScanEnded> {
         let wrong = self.certificate.as_mut().and_then(Certificate::refresh);
         telemetry::report(wrong.as_slice());
         self.cookies.refresh();
@@ -146,17 +146,17 @@ impl Scanner {
         Ok(())
     }
 
-    fn scan_zones(&mut self) -> Result<(), Ending> {
+    fn scan_zones(&mut self) -> Result<(), ScanEnded> {
         let (zones, diagnostics) = self.zones.scan();
         let new: Vec<_> = diagnostics.iter().filter(|one| !self.zone_diagnostics.contains(one)).cloned().collect();
         telemetry::report(&new);
         self.zone_diagnostics = diagnostics;
         let Some(zones) = zones else { return Ok(()) };
         tracing::info!(zones = zones.len(), "static zones read");
-        ask(&self.requests, |reply| Request::Zones(zones, reply)).map_err(|_| Ending)
+        ask(&self.requests, |reply| ControlRequest::Zones(zones, reply)).map_err(|_| ScanEnded)
     }
 
-    fn scan_manifests(&mut self) -> Result<(), Ending> {
+    fn scan_manifests(&mut self) -> Result<(), ScanEnded> {
         // The clock of what the files say starts when they are read.
         let known = Instant::now();
         let changes = self.manifests.scan();
@@ -172,8 +172,8 @@ impl Scanner {
         if events.is_empty() {
             return Ok(());
         }
-        let refusals =
-            ask(&self.requests, |reply| Request::Events(events, known, Due::Published, reply)).map_err(|_| Ending)?;
+        let refusals = ask(&self.requests, |reply| ControlRequest::Events(events, known, ReplyDue::Published, reply))
+            .map_err(|_| ScanEnded)?;
         let refused = refusals.len();
         self.refuse(refusals);
         let (files, objects) = self.manifests.counts();

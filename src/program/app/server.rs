@@ -3,7 +3,7 @@
 use super::{
     Control, StartError,
     observe::Readiness,
-    start::{self, Addresses, Bound, Restored, Running},
+    start::{self, BoundServer, Restored, RunningServer, ServedAddresses},
 };
 use crate::{
     dns::{answer::Transport, forward::Forwarder, zone::Reader},
@@ -20,22 +20,22 @@ pub struct Server {
     pub(super) overrides: Option<Overrides>,
     pub(super) control: Control,
     pub(super) figures: Arc<ControlFigures>,
-    pub(super) running: Running,
+    pub(super) running: RunningServer,
     reader: Reader,
     readiness: Readiness,
-    addresses: Addresses,
+    addresses: ServedAddresses,
 }
 
 impl Server {
     /// Binds, restores the names, serves, restores the rest, loads. Returns when the sockets answer and the first scan of
     /// manifests has been carried out.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
-        let bound = Bound::bind(settings)?;
+        let bound = BoundServer::bind(settings)?;
         let addresses = bound.addresses();
         let restored = Restored::open(&bound)?;
         let (settings, reader) = (bound.settings.clone(), restored.reader.clone());
         let (figures, readiness) = (restored.figures(), Readiness::new());
-        let (running, control) = Running::start(bound, restored, &readiness)?;
+        let (running, control) = RunningServer::start(bound, restored, &readiness)?;
         let server = Server { settings, overrides: None, control, figures, running, reader, readiness, addresses };
         // The watch runs already: what changes during the first scan is seen by one or the other.
         if server.control.rescan().is_err() {

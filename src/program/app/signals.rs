@@ -42,7 +42,7 @@ enum Order {
 }
 
 /// What it tells.
-enum Told {
+enum StartReport {
     NotStarted(StartError),
     /// It serves, with what it was started with or read again.
     Serves,
@@ -75,13 +75,13 @@ impl Signals {
         runtime.block_on(async {
             let name = match until_signalled(&mut received, &order, &mut told).await {
                 Ok(name) => name,
-                Err(Told::NotStarted(error)) => return Err(error),
+                Err(StartReport::NotStarted(error)) => return Err(error),
                 Err(_) => return Ok(Exit::Internal),
             };
             tracing::info!(signal = name, "stopping");
             match end(&mut received, &order, &mut told, patience).await {
                 Ok(()) => Ok(Exit::Ok),
-                Err(Told::NotStarted(error)) => Err(error),
+                Err(StartReport::NotStarted(error)) => Err(error),
                 Err(_) => Ok(Exit::Internal),
             }
         })
@@ -89,33 +89,37 @@ impl Signals {
 }
 
 /// The thread of the server. Whoever does not listen any more has ended the process.
-fn serve(start: impl FnOnce() -> Result<Server, StartError>, orders: &Receiver<Order>, tell: &mpsc::Sender<Told>) {
+fn serve(
+    start: impl FnOnce() -> Result<Server, StartError>,
+    orders: &Receiver<Order>,
+    tell: &mpsc::Sender<StartReport>,
+) {
     let say = |told| drop(tell.blocking_send(told));
     let mut server = match start() {
         Ok(server) => server,
-        Err(error) => return say(Told::NotStarted(error)),
+        Err(error) => return say(StartReport::NotStarted(error)),
     };
-    say(Told::Serves);
+    say(StartReport::Serves);
     loop {
         match orders.recv_timeout(CHECK) {
             Err(RecvTimeoutError::Timeout) if server.failed() => {
                 tracing::error!("a thread that must not end has ended; see above for why");
                 server.stop();
-                return say(Told::Failed);
+                return say(StartReport::Failed);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Order::Reload) => {
                 tracing::info!("re-reading settings, manifests and zones");
                 server.reload();
-                say(Told::Serves);
+                say(StartReport::Serves);
             }
             Ok(Order::Retire) => {
                 server.retire();
-                say(Told::Retired(server.settings().limits.program.lame_duck));
+                say(StartReport::Retired(server.settings().limits.program.lame_duck));
             }
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
                 server.stop();
-                return say(Told::Stopped);
+                return say(StartReport::Stopped);
             }
         }
     }
@@ -125,8 +129,8 @@ fn serve(start: impl FnOnce() -> Result<Server, StartError>, orders: &Receiver<O
 async fn until_signalled(
     received: &mut Received,
     order: &SyncSender<Order>,
-    told: &mut mpsc::Receiver<Told>,
-) -> Result<&'static str, Told> {
+    told: &mut mpsc::Receiver<StartReport>,
+) -> Result<&'static str, StartReport> {
     // While it starts or re-reads, the next signal to do so waits.
     let mut is_busy = true;
     let mut again = false;
@@ -137,9 +141,9 @@ async fn until_signalled(
                 Signal::Reload => again = true,
             },
             told = told.recv() => match told {
-                Some(Told::Serves) => is_busy = false,
+                Some(StartReport::Serves) => is_busy = false,
                 // Without a word: it panicked, of which it has printed why.
-                other => return Err(other.unwrap_or(Told::Failed)),
+                other => return Err(other.unwrap_or(StartReport::Failed)),
             },
         }
         if again && !is_busy {
@@ -153,26 +157,26 @@ async fn until_signalled(
 async fn end(
     received: &mut Received,
     order: &SyncSender<Order>,
-    told: &mut mpsc::Receiver<Told>,
+    told: &mut mpsc::Receiver<StartReport>,
     patience: Duration,
-) -> Result<(), Told> {
+) -> Result<(), StartReport> {
     let mut lame_duck = None;
     // Both fail only when the thread has ended, which the next word from it shows.
     let _ = order.try_send(Order::Retire);
     loop {
         match tokio::time::timeout(patience, told.recv()).await {
-            Ok(Some(Told::Serves)) => {}
-            Ok(Some(Told::Retired(time))) if lame_duck.is_none() => {
+            Ok(Some(StartReport::Serves)) => {}
+            Ok(Some(StartReport::Retired(time))) if lame_duck.is_none() => {
                 tracing::info!(lame_duck = ?time, "answering until then");
                 received.stop_within(*lame_duck.insert(time)).await;
                 let _ = order.try_send(Order::Stop);
             }
-            Ok(Some(Told::Stopped)) => return Ok(()),
-            Ok(other) => return Err(other.unwrap_or(Told::Failed)),
+            Ok(Some(StartReport::Stopped)) => return Ok(()),
+            Ok(other) => return Err(other.unwrap_or(StartReport::Failed)),
             Err(_) => {
                 let what = if lame_duck.is_some() { "the stop" } else { "a start or a re-reading" };
                 tracing::error!(?patience, "{what} does not end; perhaps a disk does not answer: ending all the same");
-                return Err(Told::Failed);
+                return Err(StartReport::Failed);
             }
         }
     }

@@ -7,19 +7,19 @@ use super::{
     clock::Clock,
     control, controller_settings,
     cookies::CookieSecrets,
-    descriptors, journal, journals,
-    messages::{self, Request, Scan, ScanSender},
-    observe::{self, Observed, Readiness},
+    descriptors, journals,
+    messages::{self, ControlRequest, Scan, ScanSender},
+    observe::{self, Readiness, ServerFacts},
     read_token,
-    scan::Scanner,
-    simulated, surroundings,
+    scan::ScanThread,
+    simulated, store_writer, surroundings,
     thread::{Thread, system},
     zones,
 };
 use crate::{
     control::{
         controller::Controller,
-        state::{Loaded, StateError, Store, volumes::HostRoot},
+        state::{LoadedState, StateError, Store, volumes::HostRoot},
     },
     dns::{
         answer::Transport,
@@ -27,7 +27,7 @@ use crate::{
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
     },
-    objects::manifest::watch::{Watch, watch},
+    objects::manifest::watch::{DirectoryWatch, watch},
     program::{certificate::Certificate, settings::Settings},
     text::diagnostic::{Diagnostic, Severity},
     web::{
@@ -49,20 +49,20 @@ use tokio::sync::Semaphore;
 
 /// Everything that is bound or read before anything runs; queries wait in the sockets.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundServer {
     /// The settings in use: with no more connections than files may be open.
     pub(super) settings: Settings,
     sockets: Sockets,
     cookies: CookieSecrets,
     certificate: Option<Certificate>,
-    http: Option<http::Listener>,
+    http: Option<http::BoundListener>,
     api: Option<BoundApi>,
     volumes: Option<HostRoot>,
 }
 
 /// Where a server can be reached.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct ServedAddresses {
     pub(super) plain: Vec<SocketAddr>,
     pub(super) encrypted: Vec<(Transport, SocketAddr)>,
     /// What clients can pin of a certificate that was made here.
@@ -74,14 +74,14 @@ pub(super) struct Addresses {
 /// The socket of the Kubernetes API, and what protects it.
 #[derive(Debug)]
 struct BoundApi {
-    listener: http::Listener,
+    listener: http::BoundListener,
     token: Option<String>,
     tls: Option<Arc<http::TlsConfig>>,
 }
 
-impl Bound {
+impl BoundServer {
     /// Binds all sockets, and reads certificate, token and secrets.
-    pub(super) fn bind(settings: Settings) -> Result<Bound, StartError> {
+    pub(super) fn bind(settings: Settings) -> Result<BoundServer, StartError> {
         let most = descriptors::raise();
         let (settings, lowered) = descriptors::fit(&settings, most);
         descriptors::tell(&settings, most, &lowered);
@@ -100,16 +100,16 @@ impl Bound {
         let api = api.transpose()?;
         let volumes = settings.host_path_root.as_deref().map(HostRoot::new).transpose();
         let volumes = volumes.map_err(system("hostPathRoot"))?;
-        Ok(Bound { settings, sockets, cookies, certificate, http, api, volumes })
+        Ok(BoundServer { settings, sockets, cookies, certificate, http, api, volumes })
     }
 
     /// Where the server is reached.
-    pub(super) fn addresses(&self) -> Addresses {
-        Addresses {
+    pub(super) fn addresses(&self) -> ServedAddresses {
+        ServedAddresses {
             plain: self.sockets.addresses(),
             encrypted: self.sockets.encrypted_addresses(),
             self_signed: self.certificate.as_ref().filter(|one| one.is_self_signed()).map(Certificate::pin),
-            http: self.http.as_ref().map(http::Listener::address),
+            http: self.http.as_ref().map(http::BoundListener::address),
             api: self.api.as_ref().map(|api| api.listener.address()),
         }
     }
@@ -130,8 +130,8 @@ impl BoundApi {
     }
 }
 
-fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::Listener, ListenError> {
-    http::Listener::bind(address).map_err(|source| ListenError { address, transport, source })
+fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::BoundListener, ListenError> {
+    http::BoundListener::bind(address).map_err(|source| ListenError { address, transport, source })
 }
 
 /// The certificate, where anything is served that needs one.
@@ -147,11 +147,11 @@ pub(super) struct Restored {
     /// What queries are answered from.
     pub(super) reader: Reader,
     /// The store, and what was read of it.
-    state: Option<(Store, Loaded)>,
+    state: Option<(Store, LoadedState)>,
     control_loop: control::Loop,
     clock: Clock,
     figures: Arc<ControlFigures>,
-    requests: (SyncSender<Request>, Receiver<Request>),
+    requests: (SyncSender<ControlRequest>, Receiver<ControlRequest>),
     scans: (ScanSender, Receiver<Scan>),
     /// `None` if nobody is to be told of changes.
     notifier: Option<Notifier>,
@@ -159,7 +159,7 @@ pub(super) struct Restored {
 
 impl Restored {
     /// Opens the state directory, and publishes what is known of an earlier run's names.
-    pub(super) fn open(bound: &Bound) -> Result<Restored, StartError> {
+    pub(super) fn open(bound: &BoundServer) -> Result<Restored, StartError> {
         let (settings, addresses) = (&bound.settings, bound.sockets.addresses());
         let open = |directory| {
             let store = Store::open(directory)?;
@@ -208,19 +208,19 @@ impl Restored {
         &mut self,
         settings: &Settings,
         root: Option<HostRoot>,
-    ) -> Result<Option<(journal::Health, Thread)>, StartError> {
+    ) -> Result<Option<(store_writer::Health, Thread)>, StartError> {
         let started = match (self.state.take(), settings.state_directory.as_deref(), root) {
             (Some((store, named)), Some(directory), root) => {
                 let rest = store.load_rest(&named)?;
                 let last_applied = store.load_last_applied()?;
                 let objects = named.objects.len() + rest.len();
                 tracing::info!(file = %store.file().display(), objects, "state read");
-                let started = journal::start(store, directory, root, &rest, named.owed);
+                let started = store_writer::start(store, directory, root, &rest, named.owed);
                 self.control_loop.restore(rest, named.resource_version, self.clock.now());
                 self.control_loop.restore_last_applied(last_applied);
                 started
             }
-            (.., Some(root)) => journal::start_without_state(root),
+            (.., Some(root)) => store_writer::start_without_state(root),
             (.., None) => return Ok(None),
         };
         let (journal, handle) = started.map_err(system("starting the journal thread"))?;
@@ -233,27 +233,27 @@ impl Restored {
 
 /// Everything that runs. It is stopped in this order: first what answers, last what writes to disk.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct RunningServer {
     pub(super) serving: Serving,
     notifier: Option<Notifier>,
-    http: Option<http::Serving>,
-    api: Option<api::Serving>,
-    pub(super) watch: Watch,
+    http: Option<http::HttpServer>,
+    api: Option<api::ApiServer>,
+    pub(super) watch: DirectoryWatch,
     scan: Thread,
     control: Thread,
     /// `None` without a state directory and `hostPathRoot`.
     pub(super) journal: Option<Thread>,
 }
 
-impl Running {
+impl RunningServer {
     /// From here on queries are answered (those that came meanwhile, too): names that were known before the restart with
     /// their last records, everything else with SERVFAIL until the manifests have been read.
     pub(super) fn start(
-        bound: Bound,
+        bound: BoundServer,
         mut restored: Restored,
         readiness: &Readiness,
-    ) -> Result<(Running, Control), StartError> {
-        let Bound { settings, sockets, cookies, certificate, http, api, volumes } = bound;
+    ) -> Result<(RunningServer, Control), StartError> {
+        let BoundServer { settings, sockets, cookies, certificate, http, api, volumes } = bound;
         let (reader, addresses) = (restored.reader.clone(), sockets.addresses());
         let serving = sockets
             .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
@@ -266,7 +266,7 @@ impl Running {
         let kept =
             api::Capacity { changes: settings.limits.api.api_changes, octets: settings.limits.api.api_change_octets };
         let log = api.as_ref().map(|_| control_loop.keep_log(kept));
-        let scanner = Scanner::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures));
+        let scanner = ScanThread::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures));
         let control = Control::new(requests.0, scans.0, scanner.diagnostics(), health);
         let stop = control.clone();
         let control_thread = Thread::spawn(
@@ -278,7 +278,7 @@ impl Running {
         )?;
         let stop = control.clone();
         let scan = Thread::spawn("scan", move || stop.stop_scans(), move || scanner.run(&scans.1))?;
-        let shown = Shown { reader: &reader, readiness, control: &control, api: Arc::default() };
+        let shown = ShownAddresses { reader: &reader, readiness, control: &control, api: Arc::default() };
         let http = http.map(|listener| {
             let connections = settings.limits.program.http_connections;
             let observed = shown.observed(&settings, (&serving, figures), published);
@@ -287,7 +287,7 @@ impl Running {
         let http = http.transpose()?;
         let api = api.zip(log).map(|(api, log)| shown.serve_api(&settings, api, log)).transpose()?;
         let watch = watch_directories(&settings, &control).map_err(system("starting the watch thread"))?;
-        let running = Running { serving, notifier, http, api, watch, scan, control: control_thread, journal };
+        let running = RunningServer { serving, notifier, http, api, watch, scan, control: control_thread, journal };
         Ok((running, control))
     }
 
@@ -299,13 +299,13 @@ impl Running {
             || self.watch.has_ended()
             || self.notifier.as_ref().is_some_and(Notifier::has_ended)
             || self.serving.failed()
-            || self.http.as_ref().is_some_and(http::Serving::failed)
-            || self.api.as_ref().is_some_and(api::Serving::failed)
+            || self.http.as_ref().is_some_and(http::HttpServer::failed)
+            || self.api.as_ref().is_some_and(api::ApiServer::failed)
     }
 }
 
 /// Watches the directories of manifests and zones.
-pub(super) fn watch_directories(settings: &Settings, control: &Control) -> io::Result<Watch> {
+pub(super) fn watch_directories(settings: &Settings, control: &Control) -> io::Result<DirectoryWatch> {
     let mut directories = settings.manifests.clone();
     directories.push(settings.zones.clone());
     let hints = control.hints();
@@ -313,22 +313,22 @@ pub(super) fn watch_directories(settings: &Settings, control: &Control) -> io::R
 }
 
 /// What is shown over HTTP.
-struct Shown<'a> {
+struct ShownAddresses<'a> {
     reader: &'a Reader,
     readiness: &'a Readiness,
     control: &'a Control,
     /// What the API counts, once it is served.
-    api: Arc<OnceLock<api::Counters>>,
+    api: Arc<OnceLock<api::ApiCounters>>,
 }
 
-impl Shown<'_> {
+impl ShownAddresses<'_> {
     /// Metrics, health, waiting and explanations.
     fn observed(
         &self,
         settings: &Settings,
         (serving, figures): (&Serving, Arc<ControlFigures>),
         published: tokio::sync::watch::Receiver<u64>,
-    ) -> Observed {
+    ) -> ServerFacts {
         let places = observe::places(settings.limits.program.http_connections);
         let waiting = Arc::new(Semaphore::new(places));
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
@@ -344,7 +344,7 @@ impl Shown<'_> {
                 api: api.get().map(api_figures),
             }
         };
-        Observed {
+        ServerFacts {
             metrics: Metrics::new(Sources {
                 counted: Some(serving.counted()),
                 reader: self.reader.clone(),
@@ -367,11 +367,11 @@ impl Shown<'_> {
         &self,
         settings: &Settings,
         bound: BoundApi,
-        (log, stored): (Arc<api::Log>, Arc<AtomicU64>),
-    ) -> Result<api::Serving, StartError> {
+        (log, stored): (Arc<api::ChangeLog>, Arc<AtomicU64>),
+    ) -> Result<api::ApiServer, StartError> {
         let BoundApi { listener, token, tls } = bound;
         let (readiness, reader) = (self.readiness.clone(), self.reader.clone());
-        let options = api::Options {
+        let options = api::ApiOptions {
             guard: Guard { token },
             limits: settings.limits.api.clone(),
             problem: Box::new(move || readiness.problem(&reader)),
@@ -386,7 +386,7 @@ impl Shown<'_> {
     }
 }
 
-fn api_figures(counters: &api::Counters) -> ApiFigures {
+fn api_figures(counters: &api::ApiCounters) -> ApiFigures {
     ApiFigures {
         connections: counters.http.open.load(Ordering::Relaxed),
         refused: counters.http.refused.load(Ordering::Relaxed),

@@ -51,7 +51,7 @@ pub(super) enum Command {
     /// Exit codes: 0 the name resolves, 1 it does not, 64 it is no name, 70 the server cannot be understood, 78
     /// settings cannot be used.
     #[command(verbatim_doc_comment)]
-    Explain(Wanted),
+    Explain(ExplainArguments),
     /// Wait until a Service has so many addresses in DNS, and print them with the names of the pods; works while the
     /// server is still starting
     Wait {
@@ -86,7 +86,7 @@ pub(super) enum Command {
 
 /// What `explain` takes besides.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Wanted {
+pub(super) struct ExplainArguments {
     /// A name, short or full, or an address
     #[arg(value_name = "NAME")]
     pub name: String,

@@ -4,7 +4,7 @@ use super::{say, serve};
 use crate::{
     objects::manifest::Manifests,
     program::{
-        app::{Rehearsal, StartError, read_token},
+        app::{DryRun, StartError, read_token},
         certificate::Certificate,
         exit::Exit,
         settings::{Overrides, Settings},
@@ -23,7 +23,7 @@ pub(super) fn check(overrides: &Overrides, strict: bool) -> Exit {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let rehearsal = match Rehearsal::admit(&settings) {
+    let rehearsal = match DryRun::admit(&settings) {
         Ok(rehearsal) => rehearsal,
         Err(error) => {
             let (diagnostic, code) = serve::explain(&error);
@@ -105,7 +105,7 @@ fn not_acted_on(manifests: &Manifests) -> String {
 }
 
 /// One line: what was read, and how it is.
-fn summary(settings: &Settings, rehearsal: &Rehearsal, found: &[Diagnostic]) -> String {
+fn summary(settings: &Settings, rehearsal: &DryRun, found: &[Diagnostic]) -> String {
     let file = settings.file.as_ref().map_or("built-in settings".into(), |file| visible(&file.display().to_string()));
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let outcome = diagnostic::summary(found);

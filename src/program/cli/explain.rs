@@ -1,12 +1,12 @@
 //! `headless-dns explain`: asks the running server why a name gets its answer, or finds out in this process.
 
 use super::{
-    arguments::{Output, Wanted},
+    arguments::{ExplainArguments, Output},
     say, wait,
 };
 use crate::{
-    control::explain::{Explanation, Question},
-    program::{app::Rehearsal, exit::Exit, settings::Overrides},
+    control::explain::{ExplainQuestion, Explanation},
+    program::{app::DryRun, exit::Exit, settings::Overrides},
     text::percent,
     text::{
         diagnostic::{self, Diagnostic},
@@ -24,15 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 type Told = (Explanation, Option<String>);
 
 /// Explains a name; returns the exit code.
-pub(super) fn explain(overrides: &Overrides, wanted: &Wanted) -> Exit {
-    let question = match Question::new(&wanted.name, wanted.record_type.as_deref(), &wanted.namespace) {
+pub(super) fn explain(overrides: &Overrides, wanted: &ExplainArguments) -> Exit {
+    let question = match ExplainQuestion::new(&wanted.name, wanted.record_type.as_deref(), &wanted.namespace) {
         Ok(question) => question,
         Err(error) => return refuse(&error.to_string(), Exit::Usage),
     };
     let told = match &wanted.server {
         Some(server) => ask(*server, wanted).map(|explanation| (explanation, None)).map_err(|error| match error {
-            Refused::Question(message) => refuse(&message, Exit::Usage),
-            Refused::Unreachable(error) | Refused::Failed(error) => refuse(&error, Exit::Internal),
+            ExplainRefused::Question(message) => refuse(&message, Exit::Usage),
+            ExplainRefused::Unreachable(error) | ExplainRefused::Failed(error) => refuse(&error, Exit::Internal),
         }),
         None => found_out(overrides, wanted, &question),
     };
@@ -57,18 +57,18 @@ pub(super) fn explain(overrides: &Overrides, wanted: &Wanted) -> Exit {
 }
 
 /// From the server that the settings name, else from a rehearsal; or the exit code, when all has been said.
-fn found_out(overrides: &Overrides, wanted: &Wanted, question: &Question) -> Result<Told, Exit> {
+fn found_out(overrides: &Overrides, wanted: &ExplainArguments, question: &ExplainQuestion) -> Result<Told, Exit> {
     let (settings, warnings) = super::settings(overrides)?;
     let why = match settings.metrics_listen.map(wait::reachable) {
         Some(server) => match ask(server, wanted) {
             Ok(explanation) => return Ok((explanation, None)),
-            Err(Refused::Question(message)) => return Err(refuse(&message, Exit::Usage)),
-            Err(Refused::Failed(error)) => return Err(refuse(&error, Exit::Internal)),
-            Err(Refused::Unreachable(_)) => format!("no server is reachable at {server}"),
+            Err(ExplainRefused::Question(message)) => return Err(refuse(&message, Exit::Usage)),
+            Err(ExplainRefused::Failed(error)) => return Err(refuse(&error, Exit::Internal)),
+            Err(ExplainRefused::Unreachable(_)) => format!("no server is reachable at {server}"),
         },
         None => "no server is known (metricsListen is not set, and --server not given)".to_owned(),
     };
-    let rehearsal = Rehearsal::run(&settings).map_err(|error| refuse(&error.to_string(), Exit::Configuration))?;
+    let rehearsal = DryRun::run(&settings).map_err(|error| refuse(&error.to_string(), Exit::Configuration))?;
     let explanation = rehearsal.explain(question).map_err(|error| refuse(&error.to_string(), Exit::Usage))?;
     let found: Vec<Diagnostic> = warnings.into_iter().chain(rehearsal.diagnostics().iter().cloned()).collect();
     let wrong = match diagnostic::has_warning(&found) {
@@ -79,34 +79,37 @@ fn found_out(overrides: &Overrides, wanted: &Wanted, question: &Question) -> Res
 }
 
 /// Why the server did not explain.
-enum Refused {
+enum ExplainRefused {
     Unreachable(String),
     /// The name, type or namespace is wrong.
     Question(String),
     Failed(String),
 }
 
-fn ask(server: SocketAddr, wanted: &Wanted) -> Result<Explanation, Refused> {
+fn ask(server: SocketAddr, wanted: &ExplainArguments) -> Result<Explanation, ExplainRefused> {
     let mut path =
         format!("/explain?name={}&namespace={}", percent::encode(&wanted.name), percent::encode(&wanted.namespace));
     if let Some(record_type) = &wanted.record_type {
         path.push_str(&format!("&type={}", percent::encode(record_type)));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Refused::Failed(format!("the runtime cannot be started: {error}")))?;
+    let runtime = runtime.map_err(|error| ExplainRefused::Failed(format!("the runtime cannot be started: {error}")))?;
     let outcome = runtime.block_on(async { timeout(PATIENCE, http::get(server, &path)).await });
     let (status, body) = match outcome {
         Ok(Ok(reply)) => reply,
-        Ok(Err(error @ GetError::Connect(..))) => return Err(Refused::Unreachable(error.to_string())),
-        Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
-        Err(_) => return Err(Refused::Failed(format!("{server} did not answer within {} s", PATIENCE.as_secs()))),
+        Ok(Err(error @ GetError::Connect(..))) => return Err(ExplainRefused::Unreachable(error.to_string())),
+        Ok(Err(error)) => return Err(ExplainRefused::Failed(error.to_string())),
+        Err(_) => {
+            return Err(ExplainRefused::Failed(format!("{server} did not answer within {} s", PATIENCE.as_secs())));
+        }
     };
     let text = || String::from_utf8_lossy(&body).trim().to_owned();
     match status {
-        200 => serde_json::from_slice(&body)
-            .map_err(|error| Refused::Failed(format!("{server}: not an explanation ({error}); is it headless-dns?"))),
-        400 => Err(Refused::Question(text())),
-        status => Err(Refused::Failed(format!("{server}: status {status}: {}", text()))),
+        200 => serde_json::from_slice(&body).map_err(|error| {
+            ExplainRefused::Failed(format!("{server}: not an explanation ({error}); is it headless-dns?"))
+        }),
+        400 => Err(ExplainRefused::Question(text())),
+        status => Err(ExplainRefused::Failed(format!("{server}: status {status}: {}", text()))),
     }
 }
 

@@ -41,7 +41,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Check { strict }) => check::check(&overrides, strict),
         Some(Command::Explain(wanted)) => explain::explain(&overrides, &wanted),
         Some(Command::Wait { service, ready, timeout, server }) => {
-            wait::wait(&overrides, server, &wait::Wanted { service, ready, timeout })
+            wait::wait(&overrides, server, &wait::WaitArguments { service, ready, timeout })
         }
         Some(Command::Kubeconfig { server }) => kubeconfig::kubeconfig(&overrides, server.as_deref()),
         Some(Command::Demo { files }) => crate::program::demo::run(&files),

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ONE_REQUEST: Duration = Duration::from_secs(60);
 
 /// What is waited for.
-pub(super) struct Wanted {
+pub(super) struct WaitArguments {
     pub(super) service: String,
     pub(super) ready: usize,
     pub(super) timeout: Duration,
@@ -32,14 +32,14 @@ pub(super) struct Wanted {
 
 /// What the server says.
 #[derive(Debug, Deserialize)]
-struct Found {
+struct WaitReply {
     ready: usize,
     addresses: Vec<IpAddr>,
     names: Vec<String>,
 }
 
 /// Waits; 0 when the addresses are there, 75 when the time is over.
-pub(super) fn wait(overrides: &Overrides, server: Option<SocketAddr>, wanted: &Wanted) -> Exit {
+pub(super) fn wait(overrides: &Overrides, server: Option<SocketAddr>, wanted: &WaitArguments) -> Exit {
     let server = match server.map_or_else(|| from_settings(overrides), Ok) {
         Ok(server) => reachable(server),
         Err(code) => return code,
@@ -70,7 +70,7 @@ pub(super) fn reachable(server: SocketAddr) -> SocketAddr {
 }
 
 /// Asks until the answer is yes or the time is over.
-async fn ask(server: SocketAddr, wanted: &Wanted) -> Exit {
+async fn ask(server: SocketAddr, wanted: &WaitArguments) -> Exit {
     let end = Instant::now() + wanted.timeout;
     let mut last = "the server did not answer".to_owned();
     loop {
@@ -104,7 +104,7 @@ async fn ask(server: SocketAddr, wanted: &Wanted) -> Exit {
     }
 }
 
-fn path(wanted: &Wanted, timeout: Duration) -> String {
+fn path(wanted: &WaitArguments, timeout: Duration) -> String {
     let service: String = wanted.service.bytes().fold(String::new(), |mut out, octet| {
         match octet {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'/' => out.push(char::from(octet)),
@@ -116,8 +116,8 @@ fn path(wanted: &Wanted, timeout: Duration) -> String {
 }
 
 /// Names and addresses, one a line.
-fn reached(body: &[u8], wanted: &Wanted) -> Exit {
-    let Ok(found) = serde_json::from_slice::<Found>(body) else {
+fn reached(body: &[u8], wanted: &WaitArguments) -> Exit {
+    let Ok(found) = serde_json::from_slice::<WaitReply>(body) else {
         return fail(Exit::Internal, format!("what the server says of {} cannot be read", wanted.service), "");
     };
     let addresses = found.addresses.iter().map(ToString::to_string);
@@ -129,8 +129,8 @@ fn reached(body: &[u8], wanted: &Wanted) -> Exit {
     Exit::Ok
 }
 
-fn so_far(body: &[u8], wanted: &Wanted) -> Option<String> {
-    let found: Found = serde_json::from_slice(body).ok()?;
+fn so_far(body: &[u8], wanted: &WaitArguments) -> Option<String> {
+    let found: WaitReply = serde_json::from_slice(body).ok()?;
     Some(format!("{} of {} addresses are there", found.ready, wanted.ready))
 }
 
@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_asked() {
-        let wanted = |service: &str| Wanted { service: service.to_owned(), ready: 3, timeout: Duration::from_secs(1) };
+        let wanted =
+            |service: &str| WaitArguments { service: service.to_owned(), ready: 3, timeout: Duration::from_secs(1) };
         let rows = [
             ("web", "/wait?service=web&ready=3&timeout=50ms"),
             ("ns/web-1", "/wait?service=ns/web-1&ready=3&timeout=50ms"),

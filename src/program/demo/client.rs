@@ -22,13 +22,13 @@ const EXTENDED_ERROR: u16 = 15;
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct ReceivedReply {
     /// The full name that was answered, with its final dot.
     pub name: String,
     /// `NOERROR`, `NXDOMAIN`, …
     pub code: String,
     /// The answer section in zone-file syntax.
-    pub answers: Vec<Answered>,
+    pub answers: Vec<AnsweredRecord>,
     /// Extended error texts (RFC 8914).
     pub why: Vec<String>,
     /// Whether it came over TCP because the UDP answer was truncated.
@@ -37,7 +37,7 @@ pub(super) struct Reply {
 
 /// One record of the answer section.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answered {
+pub(super) struct AnsweredRecord {
     /// The owner name.
     pub name: String,
     /// Seconds.
@@ -67,29 +67,29 @@ pub(super) enum QueryError {
 
 /// Asks one server.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct DnsClient {
     server: SocketAddr,
     cluster_domain: String,
 }
 
-impl Client {
+impl DnsClient {
     /// A client of the server at `server`; `cluster_domain` (without final dot) makes up the search list.
-    pub(super) fn new(server: SocketAddr, cluster_domain: &str) -> Client {
-        Client { server, cluster_domain: cluster_domain.trim_end_matches('.').to_owned() }
+    pub(super) fn new(server: SocketAddr, cluster_domain: &str) -> DnsClient {
+        DnsClient { server, cluster_domain: cluster_domain.trim_end_matches('.').to_owned() }
     }
 
     /// Asks as a program in a container of `namespace` would: the first name of the search list that has records wins;
     /// otherwise a name that exists without them beats one that does not exist.
-    pub(super) fn resolve(&self, name: &str, namespace: &str, record_type: &str) -> Result<Reply, QueryError> {
+    pub(super) fn resolve(&self, name: &str, namespace: &str, record_type: &str) -> Result<ReceivedReply, QueryError> {
         let record_type: RecordType =
             record_type.to_ascii_uppercase().parse().map_err(|_| QueryError::Type(record_type.to_owned()))?;
-        let mut best: Option<Reply> = None;
+        let mut best: Option<ReceivedReply> = None;
         for candidate in self.candidates(name, namespace) {
             let reply = self.ask(&candidate, record_type)?;
             if !reply.answers.is_empty() {
                 return Ok(reply);
             }
-            let rank = |reply: &Reply| match reply.code.as_str() {
+            let rank = |reply: &ReceivedReply| match reply.code.as_str() {
                 "NOERROR" => 2,
                 "NXDOMAIN" => 1,
                 _ => 0,
@@ -120,7 +120,7 @@ impl Client {
         candidates
     }
 
-    fn ask(&self, name: &str, record_type: RecordType) -> Result<Reply, QueryError> {
+    fn ask(&self, name: &str, record_type: RecordType) -> Result<ReceivedReply, QueryError> {
         let owner = Name::from_ascii(name).map_err(|error| QueryError::Name(name.to_owned(), error.to_string()))?;
         let mut message = Message::query();
         message.metadata.recursion_desired = true;
@@ -186,8 +186,8 @@ fn parse(bytes: &[u8]) -> Result<Message, QueryError> {
     Message::from_vec(bytes).map_err(|error| QueryError::Message(error.to_string()))
 }
 
-fn describe(name: &str, message: &Message, tcp: bool) -> Reply {
-    Reply {
+fn describe(name: &str, message: &Message, tcp: bool) -> ReceivedReply {
+    ReceivedReply {
         name: name.to_owned(),
         code: mnemonic(message.metadata.response_code),
         answers: message.answers.iter().map(answered).collect(),
@@ -208,8 +208,8 @@ fn mnemonic(code: ResponseCode) -> String {
     }
 }
 
-fn answered(record: &Record) -> Answered {
-    Answered {
+fn answered(record: &Record) -> AnsweredRecord {
+    AnsweredRecord {
         name: record.name.to_ascii(),
         ttl: record.ttl,
         record_type: record.record_type().to_string(),
@@ -260,8 +260,8 @@ mod tests {
     };
     use std::{io, net::TcpListener, thread};
 
-    fn client(server: SocketAddr) -> Client {
-        Client::new(server, "cluster.local.")
+    fn client(server: SocketAddr) -> DnsClient {
+        DnsClient::new(server, "cluster.local.")
     }
 
     #[test]

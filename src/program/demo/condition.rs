@@ -27,7 +27,7 @@ pub(super) struct Difference {
 
 /// Everything a condition can speak of, at one moment.
 #[derive(Debug, Default)]
-pub(super) struct Observed {
+pub(super) struct DemoState {
     /// All pods.
     pub pods: Vec<PodView>,
     /// All claims.
@@ -37,7 +37,7 @@ pub(super) struct Observed {
 }
 
 /// What does not hold of a condition now.
-pub(super) fn differences(condition: &Condition, observed: &Observed, remembered: &Remembered) -> Vec<Difference> {
+pub(super) fn differences(condition: &Condition, observed: &DemoState, remembered: &Remembered) -> Vec<Difference> {
     let mut differences = Vec::new();
     for (named, expected) in &condition.pods {
         let what = format!("pod {named}");
@@ -94,7 +94,7 @@ pub(super) fn differences(condition: &Condition, observed: &Observed, remembered
 }
 
 /// What the condition wants remembered of what is observed.
-pub(super) fn remember(condition: &Condition, observed: &Observed, remembered: &mut Remembered) {
+pub(super) fn remember(condition: &Condition, observed: &DemoState, remembered: &mut Remembered) {
     for (named, expected) in &condition.pods {
         if let Some(pod) = observed.pods.iter().find(|pod| pod.named == *named) {
             for (field, variable) in &expected.fields.remember {
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    fn observed() -> Observed {
+    fn observed() -> DemoState {
         let mut set = StatefulSet::default();
         set.metadata.name = Some("web".to_owned());
         set.metadata.namespace = Some("default".to_owned());
@@ -240,7 +240,7 @@ mod tests {
             phase: "Bound".to_owned(),
             volume: "v1".to_owned(),
         };
-        Observed {
+        DemoState {
             pods: vec![pod("web-0", "ready"), pod("web-1", "pending")],
             claims: vec![claim],
             sets: vec![Arc::new(set)],

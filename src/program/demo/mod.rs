@@ -20,7 +20,7 @@ use crate::{
     program::exit::Exit,
     text::{regular_file, yaml},
 };
-use player::{Player, Stop};
+use player::{PlayError, Player};
 use screen::Screen;
 use std::{
     io::{self, IsTerminal, Write},
@@ -73,7 +73,7 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
     };
     let scenario = match scenario::decode(&text) {
         Ok(scenario) => scenario,
-        Err(scenario::Unreadable { line, column, reason }) => {
+        Err(scenario::UnreadableScenario { line, column, reason }) => {
             screen.bad(&format!("{}:{line}:{column}: {reason}", file.display()));
             return Exit::Configuration;
         }
@@ -108,24 +108,24 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
     }
 }
 
-fn exit_code(stop: &Stop) -> Exit {
+fn exit_code(stop: &PlayError) -> Exit {
     match stop {
-        Stop::Failed => Exit::Unmet,
-        Stop::Scenario(_) => Exit::Configuration,
-        Stop::Start(error) if error.is_permission() => Exit::Permission,
-        Stop::Start(_) | Stop::Ended(_) | Stop::Send(_) => Exit::Internal,
+        PlayError::Failed => Exit::Unmet,
+        PlayError::Scenario(_) => Exit::Configuration,
+        PlayError::Start(error) if error.is_permission() => Exit::Permission,
+        PlayError::Start(_) | PlayError::Ended(_) | PlayError::Send(_) => Exit::Internal,
     }
 }
 
 /// The line of each step. The YAML that scenarios are decoded with forgets places, so they come from ours.
 fn step_lines(file: &Path, text: &str) -> Vec<usize> {
-    let (documents, _) = yaml::parse(yaml::Source { path: file, text });
-    let Some(yaml::Value::Mapping(entries)) = documents.into_iter().next().map(|document| document.value) else {
+    let (documents, _) = yaml::parse(yaml::SourceText { path: file, text });
+    let Some(yaml::YamlValue::Mapping(entries)) = documents.into_iter().next().map(|document| document.value) else {
         return Vec::new();
     };
     let steps = entries.into_iter().find(|(key, _, _)| key == "steps").map(|(_, _, node)| node.value);
     match steps {
-        Some(yaml::Value::Sequence(steps)) => steps.iter().map(|step| step.place.line).collect(),
+        Some(yaml::YamlValue::Sequence(steps)) => steps.iter().map(|step| step.place.line).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{
     LARGEST_FILE,
-    client::{Client, QueryError, Reply, reverse},
-    condition::{Difference, Observed, Remembered, differences, disorder, remember},
+    client::{DnsClient, QueryError, ReceivedReply, reverse},
+    condition::{DemoState, Difference, Remembered, differences, disorder, remember},
     files::{FileError, ManifestFiles},
     observe::{ClaimView, PodView},
     scenario::{
-        Action, Answer, Apply, Condition, DeletePod, Edit, FailPod, Image, MarkPod, Named, Print, Query, Reference,
-        Remove, Scale, Scenario, ServerSettings, Step,
+        Apply, Condition, DeletePod, DemoAction, DemoQuery, ExpectedAnswer, FailPod, Image, MarkPod, Named, ObjectEdit,
+        Print, Reference, Remove, Scale, Scenario, ScenarioStep, ServerSettings,
     },
     screen::{AnswerDifference, Screen},
 };
@@ -42,7 +42,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a scenario could not be played to its end.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Stop {
+pub(super) enum PlayError {
     /// An expectation failed and the difference has been printed.
     #[error("an expectation failed")]
     Failed,
@@ -59,15 +59,15 @@ pub(super) enum Stop {
     Send(#[from] SendError),
 }
 
-impl From<FileError> for Stop {
-    fn from(error: FileError) -> Stop {
-        Stop::Scenario(error.to_string())
+impl From<FileError> for PlayError {
+    fn from(error: FileError) -> PlayError {
+        PlayError::Scenario(error.to_string())
     }
 }
 
-impl From<QueryError> for Stop {
-    fn from(error: QueryError) -> Stop {
-        Stop::Scenario(error.to_string())
+impl From<QueryError> for PlayError {
+    fn from(error: QueryError) -> PlayError {
+        PlayError::Scenario(error.to_string())
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Player<'a, 's> {
     directory: PathBuf,
     pauses: bool,
     control: Control,
-    client: Client,
+    client: DnsClient,
     remembered: Remembered,
     /// The pods as they were last shown.
     shown: BTreeMap<Named, PodView>,
@@ -93,13 +93,13 @@ impl<'a, 's> Player<'a, 's> {
         directory: &Path,
         pauses: bool,
         screen: &'a mut Screen<'s>,
-    ) -> Result<Player<'a, 's>, Stop> {
+    ) -> Result<Player<'a, 's>, PlayError> {
         let files = ManifestFiles::create()?;
         let settings = settings(&scenario.settings, directory, &files)?;
         let cluster_domain = settings.cluster_domain.first.to_string();
         let server = Server::start(settings)?;
         let Some(address) = server.addresses().first().copied() else {
-            return Err(Stop::Scenario("the server has no address".to_owned()));
+            return Err(PlayError::Scenario("the server has no address".to_owned()));
         };
         let about = format!("a fresh server on {address}, manifests in a directory of its own, simulated pods");
         screen.title(&scenario.title, &scenario.about, &about);
@@ -108,7 +108,7 @@ impl<'a, 's> Player<'a, 's> {
             directory: directory.to_owned(),
             pauses,
             control: server.control(),
-            client: Client::new(address, &cluster_domain),
+            client: DnsClient::new(address, &cluster_domain),
             remembered: Remembered::new(),
             shown: BTreeMap::new(),
             files,
@@ -124,27 +124,29 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// Says and does one step.
-    pub(super) fn step(&mut self, step: &Step) -> Result<(), Stop> {
+    pub(super) fn step(&mut self, step: &ScenarioStep) -> Result<(), PlayError> {
         if let Some(text) = &step.say {
             self.screen.say(text);
         }
         match &step.action {
             None => Ok(()),
-            Some(Action::Apply(apply)) => self.apply(apply),
-            Some(Action::Edit(edit)) => self.edit(edit),
-            Some(Action::Remove(remove)) => self.remove(remove),
-            Some(Action::Scale(scale)) => self.scale(scale),
-            Some(Action::Image(image)) => self.image(image),
-            Some(Action::DeletePod(delete)) => self.delete_pod(delete),
-            Some(Action::FailPod(fail)) => self.fail_pod(fail),
-            Some(Action::MarkPod(mark)) => self.mark_pod(mark),
-            Some(Action::Wait(condition)) => self.hold(condition, condition.within.map_or(PATIENCE, |within| within.0)),
-            Some(Action::Expect(condition)) => {
+            Some(DemoAction::Apply(apply)) => self.apply(apply),
+            Some(DemoAction::Edit(edit)) => self.edit(edit),
+            Some(DemoAction::Remove(remove)) => self.remove(remove),
+            Some(DemoAction::Scale(scale)) => self.scale(scale),
+            Some(DemoAction::Image(image)) => self.image(image),
+            Some(DemoAction::DeletePod(delete)) => self.delete_pod(delete),
+            Some(DemoAction::FailPod(fail)) => self.fail_pod(fail),
+            Some(DemoAction::MarkPod(mark)) => self.mark_pod(mark),
+            Some(DemoAction::Wait(condition)) => {
+                self.hold(condition, condition.within.map_or(PATIENCE, |within| within.0))
+            }
+            Some(DemoAction::Expect(condition)) => {
                 self.hold(condition, condition.within.map_or(Duration::ZERO, |within| within.0))
             }
-            Some(Action::Query(query)) => self.query(query),
-            Some(Action::Print(print)) => self.print(*print),
-            Some(Action::Pause(text)) => {
+            Some(DemoAction::Query(query)) => self.query(query),
+            Some(DemoAction::Print(print)) => self.print(*print),
+            Some(DemoAction::Pause(text)) => {
                 if self.pauses {
                     self.screen.pause(text.as_deref());
                 }
@@ -153,26 +155,26 @@ impl<'a, 's> Player<'a, 's> {
         }
     }
 
-    fn apply(&mut self, apply: &Apply) -> Result<(), Stop> {
+    fn apply(&mut self, apply: &Apply) -> Result<(), PlayError> {
         self.screen.act(&format!("write {}", apply.file.0.display()));
         let text = match (&apply.text, &apply.from) {
             (Some(text), _) => text.clone(),
             (None, Some(from)) => {
                 let path = self.directory.join(from);
                 regular_file::read_text(&path, LARGEST_FILE)
-                    .map_err(|error| Stop::Scenario(format!("{}: {error}", path.display())))?
+                    .map_err(|error| PlayError::Scenario(format!("{}: {error}", path.display())))?
             }
             (None, None) => String::new(),
         };
         self.change(apply.refused.as_deref(), |files| files.write(&apply.file, text))
     }
 
-    fn edit(&mut self, edit: &Edit) -> Result<(), Stop> {
+    fn edit(&mut self, edit: &ObjectEdit) -> Result<(), PlayError> {
         self.screen.act(&format!("edit {}: {}", edit.object, edit.patch));
         self.change(edit.refused.as_deref(), |files| files.patch(&edit.object, &edit.patch))
     }
 
-    fn remove(&mut self, remove: &Remove) -> Result<(), Stop> {
+    fn remove(&mut self, remove: &Remove) -> Result<(), PlayError> {
         match (&remove.file, &remove.object) {
             (Some(file), _) => {
                 self.screen.act(&format!("delete {}", file.0.display()));
@@ -186,13 +188,13 @@ impl<'a, 's> Player<'a, 's> {
         }
     }
 
-    fn scale(&mut self, scale: &Scale) -> Result<(), Stop> {
+    fn scale(&mut self, scale: &Scale) -> Result<(), PlayError> {
         self.screen.act(&format!("scale {} to {} replicas", scale.statefulset, scale.replicas));
         let patch = serde_json::json!({"spec": {"replicas": scale.replicas}});
         self.change(None, |files| files.patch(&set(&scale.statefulset), &patch))
     }
 
-    fn image(&mut self, image: &Image) -> Result<(), Stop> {
+    fn image(&mut self, image: &Image) -> Result<(), PlayError> {
         self.screen.act(&format!("set the image of {} to {}", image.statefulset, image.image));
         let Image { statefulset, container, image } = image;
         self.change(None, |files| files.set_image(&set(statefulset), container.as_deref(), image))
@@ -203,7 +205,7 @@ impl<'a, 's> Player<'a, 's> {
         &mut self,
         refused: Option<&str>,
         change: impl FnOnce(&mut ManifestFiles) -> Result<(), FileError>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), PlayError> {
         let before = self.control.diagnostics();
         change(&mut self.files)?;
         self.control.rescan()?;
@@ -222,7 +224,7 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// Compares what was refused with what should have been.
-    fn refusals(&mut self, expected: Option<&str>, errors: &[String]) -> Result<(), Stop> {
+    fn refusals(&mut self, expected: Option<&str>, errors: &[String]) -> Result<(), PlayError> {
         match expected {
             None if errors.is_empty() => Ok(()),
             Some(text) if errors.iter().any(|error| error.contains(text)) => {
@@ -232,19 +234,19 @@ impl<'a, 's> Player<'a, 's> {
             }
             None => {
                 errors.iter().for_each(|error| self.screen.bad(error));
-                Err(Stop::Failed)
+                Err(PlayError::Failed)
             }
             Some(text) => {
                 let got = if errors.is_empty() { "nothing was refused".to_owned() } else { errors.join("\n") };
                 let expected = format!("a message with `{text}`");
                 let difference = Difference { what: "refusal".to_owned(), expected, got };
                 self.screen.differences("it was not refused as expected", &[difference]);
-                Err(Stop::Failed)
+                Err(PlayError::Failed)
             }
         }
     }
 
-    fn delete_pod(&mut self, delete: &DeletePod) -> Result<(), Stop> {
+    fn delete_pod(&mut self, delete: &DeletePod) -> Result<(), PlayError> {
         let grace = delete.grace.map(|grace| format!(" with {grace} s of grace")).unwrap_or_default();
         self.screen.act(&format!("delete pod {}{grace}", delete.pod));
         let key = pod_key(&delete.pod);
@@ -254,7 +256,7 @@ impl<'a, 's> Player<'a, 's> {
         self.refusals(None, &errors)
     }
 
-    fn fail_pod(&mut self, fail: &FailPod) -> Result<(), Stop> {
+    fn fail_pod(&mut self, fail: &FailPod) -> Result<(), PlayError> {
         let reason = fail.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         self.screen.act(&format!("pod {} fails{reason}", fail.pod));
         let status =
@@ -262,7 +264,7 @@ impl<'a, 's> Player<'a, 's> {
         self.send(Event::PatchPodStatus(pod_key(&fail.pod), Box::new(status)))
     }
 
-    fn mark_pod(&mut self, mark: &MarkPod) -> Result<(), Stop> {
+    fn mark_pod(&mut self, mark: &MarkPod) -> Result<(), PlayError> {
         self.screen.act(&format!("pod {} says it is {}ready", mark.pod, if mark.ready { "" } else { "not " }));
         let status = if mark.ready { "True" } else { "False" };
         let ready = PodCondition { type_: "Ready".to_owned(), status: status.to_owned(), ..PodCondition::default() };
@@ -270,7 +272,7 @@ impl<'a, 's> Player<'a, 's> {
         self.send(Event::PatchPodStatus(pod_key(&mark.pod), Box::new(status)))
     }
 
-    fn send(&mut self, event: Event) -> Result<(), Stop> {
+    fn send(&mut self, event: Event) -> Result<(), PlayError> {
         let refusals = self.control.send(event)?;
         self.show_changes(&self.observe()?.pods);
         let errors: Vec<String> = refusals.iter().flat_map(sentences).collect();
@@ -278,7 +280,7 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// Waits until a condition holds, and goes on to hold for as long as it says.
-    fn hold(&mut self, condition: &Condition, patience: Duration) -> Result<(), Stop> {
+    fn hold(&mut self, condition: &Condition, patience: Duration) -> Result<(), PlayError> {
         let started = Instant::now();
         let mut held_since = None;
         let steady = condition.steady.map_or(Duration::ZERO, |steady| steady.0);
@@ -287,7 +289,7 @@ impl<'a, 's> Player<'a, 's> {
             self.show_changes(&observed.pods);
             if let Some(difference) = disorder(condition, &observed.pods) {
                 self.screen.differences("out of order", &[difference]);
-                return Err(Stop::Failed);
+                return Err(PlayError::Failed);
             }
             let differences = differences(condition, &observed, &self.remembered);
             if differences.is_empty() {
@@ -299,22 +301,22 @@ impl<'a, 's> Player<'a, 's> {
             } else if let Some(since) = held_since {
                 let reason = format!("it held for {} ms only", since.elapsed().as_millis());
                 self.screen.differences(&reason, &differences);
-                return Err(Stop::Failed);
+                return Err(PlayError::Failed);
             } else if started.elapsed() >= patience {
                 let reason = match patience {
                     Duration::ZERO => "not as expected".to_owned(),
                     patience => format!("still not so after {} ms", patience.as_millis()),
                 };
                 self.screen.differences(&reason, &differences);
-                return Err(Stop::Failed);
+                return Err(PlayError::Failed);
             }
             sleep(GLANCE);
         }
     }
 
-    fn observe(&self) -> Result<Observed, Stop> {
+    fn observe(&self) -> Result<DemoState, PlayError> {
         let sets = self.control.objects(Kind::StatefulSet)?.into_iter();
-        Ok(Observed {
+        Ok(DemoState {
             sets: sets
                 .filter_map(|object| if let Object::StatefulSet(set) = object { Some(set) } else { None })
                 .collect(),
@@ -342,7 +344,7 @@ impl<'a, 's> Player<'a, 's> {
         self.shown = now;
     }
 
-    fn query(&mut self, query: &Query) -> Result<(), Stop> {
+    fn query(&mut self, query: &DemoQuery) -> Result<(), PlayError> {
         let started = Instant::now();
         let patience = query.within.map_or(Duration::ZERO, |within| within.0);
         loop {
@@ -363,7 +365,7 @@ impl<'a, 's> Player<'a, 's> {
             return match verdict {
                 Some((reason, difference)) => {
                     self.screen.answer_difference(&reason, &difference);
-                    Err(Stop::Failed)
+                    Err(PlayError::Failed)
                 }
                 None => {
                     if let Some(variable) = &query.remember {
@@ -376,7 +378,7 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// The reverse name of a pod's address, or of `$variable`.
-    fn reverse_name(&self, of: &str) -> Result<String, Stop> {
+    fn reverse_name(&self, of: &str) -> Result<String, PlayError> {
         let text = match of.strip_prefix('$') {
             Some(variable) => {
                 let values = self.recall(variable)?;
@@ -391,33 +393,33 @@ impl<'a, 's> Player<'a, 's> {
                 pod.map(|pod| pod.address).unwrap_or_default()
             }
         };
-        text.parse().map(reverse).map_err(|_| Stop::Scenario(format!("reverse-of: `{of}` has no address")))
+        text.parse().map(reverse).map_err(|_| PlayError::Scenario(format!("reverse-of: `{of}` has no address")))
     }
 
-    fn recall(&self, variable: &str) -> Result<&BTreeSet<String>, Stop> {
-        let unknown = || Stop::Scenario(format!("nothing has been remembered as `{variable}`"));
+    fn recall(&self, variable: &str) -> Result<&BTreeSet<String>, PlayError> {
+        let unknown = || PlayError::Scenario(format!("nothing has been remembered as `{variable}`"));
         self.remembered.get(variable).ok_or_else(unknown)
     }
 
     /// What is wrong with an answer, if anything.
     fn judge(
         &self,
-        query: &Query,
-        reply: &Reply,
+        query: &DemoQuery,
+        reply: &ReceivedReply,
         got: &BTreeSet<String>,
-    ) -> Result<Option<(String, AnswerDifference)>, Stop> {
+    ) -> Result<Option<(String, AnswerDifference)>, PlayError> {
         let status = outcome(reply);
         let another = |expected: &BTreeSet<String>| {
             (expected != got)
                 .then(|| ("another answer was expected".to_owned(), AnswerDifference::between(expected, got)))
         };
         let expected = match (&query.expect, &query.addresses_of) {
-            (Some(Answer::Records(records)), _) => Some(records.iter().map(|record| normal(record)).collect()),
-            (Some(Answer::NoData), _) if status == "NODATA" => None,
-            (Some(Answer::Code(code)), _) if status == *code => None,
+            (Some(ExpectedAnswer::Records(records)), _) => Some(records.iter().map(|record| normal(record)).collect()),
+            (Some(ExpectedAnswer::NoData), _) if status == "NODATA" => None,
+            (Some(ExpectedAnswer::Code(code)), _) if status == *code => None,
             (Some(expected), _) => {
                 let expected = match expected {
-                    Answer::Code(code) => code.clone(),
+                    ExpectedAnswer::Code(code) => code.clone(),
                     _ => "NODATA".to_owned(),
                 };
                 let unexpected = if got.is_empty() { BTreeSet::from([status]) } else { got.clone() };
@@ -452,7 +454,7 @@ impl<'a, 's> Player<'a, 's> {
         Ok(None)
     }
 
-    fn addresses(&self, pods: &[Named]) -> Result<BTreeSet<String>, Stop> {
+    fn addresses(&self, pods: &[Named]) -> Result<BTreeSet<String>, PlayError> {
         let observed = self.observe()?.pods;
         let address = |named: &Named| {
             let pod = observed.iter().find(|pod| pod.named == *named);
@@ -462,7 +464,7 @@ impl<'a, 's> Player<'a, 's> {
         Ok(pods.iter().map(address).collect())
     }
 
-    fn print(&mut self, print: Print) -> Result<(), Stop> {
+    fn print(&mut self, print: Print) -> Result<(), PlayError> {
         self.show_changes(&self.observe()?.pods);
         match print {
             Print::Pods => {
@@ -507,7 +509,7 @@ impl<'a, 's> Player<'a, 's> {
 }
 
 /// The server's settings: its own defaults, nothing kept, a port of its own, the scenario's wishes.
-fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) -> Result<Settings, Stop> {
+fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) -> Result<Settings, PlayError> {
     let mut settings = Settings::defaults();
     settings.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     settings.manifests = vec![files.watched()];
@@ -516,7 +518,7 @@ fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) ->
     settings.limits.serve.udp_threads = 1;
     settings.limits.program.lame_duck = Duration::ZERO;
     if let Some(domain) = &wishes.cluster_domain {
-        let refused = |error| Stop::Scenario(format!("settings.cluster-domain: `{domain}`: {error}"));
+        let refused = |error| PlayError::Scenario(format!("settings.cluster-domain: `{domain}`: {error}"));
         settings.cluster_domain = Name::parse(domain).map_err(refused)?.into();
     }
     let simulation = &mut settings.simulation;
@@ -563,8 +565,8 @@ fn short(diagnostic: &Diagnostic, watched: &Path) -> String {
 }
 
 /// The answer's set: the data of records of the type asked for, `TYPE data` of others.
-fn records(reply: &Reply, record_type: &str) -> BTreeSet<String> {
-    let text = |record: &super::client::Answered| match record.record_type.eq_ignore_ascii_case(record_type) {
+fn records(reply: &ReceivedReply, record_type: &str) -> BTreeSet<String> {
+    let text = |record: &super::client::AnsweredRecord| match record.record_type.eq_ignore_ascii_case(record_type) {
         true => normal(&record.rdata),
         false => normal(&format!("{} {}", record.record_type, record.rdata)),
     };
@@ -579,7 +581,7 @@ fn normal(data: &str) -> String {
     data.split_whitespace().map(|word| word.trim_end_matches('.')).collect::<Vec<_>>().join(" ")
 }
 
-fn outcome(reply: &Reply) -> String {
+fn outcome(reply: &ReceivedReply) -> String {
     match (reply.code.as_str(), reply.answers.is_empty()) {
         ("NOERROR", true) => "NODATA".to_owned(),
         (code, _) => code.to_owned(),
@@ -633,7 +635,7 @@ fn sleep(time: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::demo::client::Answered;
+    use crate::program::demo::client::AnsweredRecord;
 
     #[test]
     fn answers_have_one_spelling() {
@@ -645,14 +647,15 @@ mod tests {
 
     #[test]
     fn other_types_are_told_apart() {
-        let record = |record_type: &str, rdata: &str| Answered {
+        let record = |record_type: &str, rdata: &str| AnsweredRecord {
             name: "a.".to_owned(),
             ttl: 5,
             record_type: record_type.to_owned(),
             rdata: rdata.to_owned(),
         };
         let answers = vec![record("CNAME", "b.example."), record("A", "10.0.0.1")];
-        let reply = Reply { name: "a.".to_owned(), code: "NOERROR".to_owned(), answers, why: Vec::new(), tcp: false };
+        let reply =
+            ReceivedReply { name: "a.".to_owned(), code: "NOERROR".to_owned(), answers, why: Vec::new(), tcp: false };
         let expected: BTreeSet<String> = ["10.0.0.1", "CNAME b.example"].map(str::to_owned).into();
         assert_eq!(records(&reply, "a"), expected);
     }

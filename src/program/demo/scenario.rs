@@ -29,7 +29,7 @@ pub(super) struct Scenario {
     #[serde(default)]
     pub settings: ServerSettings,
     /// What happens, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ScenarioStep>,
 }
 
 /// Settings of the server that the scenario plays against, spelt as in the settings file; whatever is missing has the server's
@@ -59,29 +59,29 @@ pub(super) struct ServerSettings {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct SimulationWishes {
     /// From a pod's creation to Running.
-    pub start_after: Option<Span>,
+    pub start_after: Option<TimeSpan>,
     /// From Running to Ready.
-    pub ready_after: Option<Span>,
+    pub ready_after: Option<TimeSpan>,
     /// From deletion to being gone.
-    pub stop_after: Option<Span>,
+    pub stop_after: Option<TimeSpan>,
 }
 
 /// One step: something said, something done, or both.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct ScenarioStep {
     /// Printed before the action.
     pub say: Option<String>,
     /// What is done.
-    pub action: Option<Action>,
+    pub action: Option<DemoAction>,
 }
 
 /// Everything a step can do.
 #[derive(Debug)]
-pub(super) enum Action {
+pub(super) enum DemoAction {
     /// Write a manifest file into the watched directory.
     Apply(Apply),
     /// Change one object in the file that declares it.
-    Edit(Edit),
+    Edit(ObjectEdit),
     /// Delete a file, or one object from its file.
     Remove(Remove),
     /// Set `spec.replicas`.
@@ -99,7 +99,7 @@ pub(super) enum Action {
     /// Demand that something holds now.
     Expect(Condition),
     /// Ask the DNS server.
-    Query(Query),
+    Query(DemoQuery),
     /// Show objects.
     Print(Print),
     /// Let a person read; skipped where nobody looks on.
@@ -141,7 +141,7 @@ pub(super) struct Apply {
 /// A change of one declared object.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Edit {
+pub(super) struct ObjectEdit {
     /// Which.
     pub object: Reference,
     /// An RFC 7396 merge patch: mappings are merged, null removes, everything else replaces.
@@ -218,7 +218,7 @@ pub(super) struct MarkPod {
 pub(super) struct Condition {
     /// Pods by name.
     #[serde(default)]
-    pub pods: BTreeMap<Named, PodExpectation>,
+    pub pods: BTreeMap<Named, ExpectedPods>,
     /// Exactly these pods exist in all namespaces.
     pub only_pods: Option<Vec<Named>>,
     /// Status fields of StatefulSets by name, named as upstream names them; a missing field counts as 0.
@@ -232,14 +232,14 @@ pub(super) struct Condition {
     /// Meanwhile a StatefulSet's pods go one at a time, the highest ordinal first.
     pub descending: Option<Named>,
     /// How long to wait for it: 10 s for `wait`, not at all for `expect`.
-    pub within: Option<Span>,
+    pub within: Option<TimeSpan>,
     /// How long it must go on to hold.
-    pub steady: Option<Span>,
+    pub steady: Option<TimeSpan>,
 }
 
 /// What a pod must be like; a bare word is short for `is`.
 #[derive(Debug, Default)]
-pub(super) struct PodExpectation {
+pub(super) struct ExpectedPods {
     /// Its state.
     pub is: Option<PodState>,
     /// Its first container's image.
@@ -357,7 +357,7 @@ pub(super) enum StatusField {
 /// One question and what its answer must be.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Query {
+pub(super) struct DemoQuery {
     /// The name: with a final dot as it is, otherwise completed by the search list of a container in `namespace`.
     pub name: Option<String>,
     /// Instead of a name: the reverse name of a pod's address, or of a remembered one (`$name`).
@@ -369,7 +369,7 @@ pub(super) struct Query {
     #[serde(default = "default_namespace")]
     pub namespace: String,
     /// The set of records, or a response code.
-    pub expect: Option<Answer>,
+    pub expect: Option<ExpectedAnswer>,
     /// The answer is exactly the addresses of these pods.
     pub addresses_of: Option<Vec<Named>>,
     /// How many records the answer holds.
@@ -381,7 +381,7 @@ pub(super) struct Query {
     /// The answer shares no record with the remembered one.
     pub differs_from: Option<String>,
     /// Ask again until it is as expected, no longer than this; asked once if missing.
-    pub within: Option<Span>,
+    pub within: Option<TimeSpan>,
 }
 
 fn address_type() -> String {
@@ -394,7 +394,7 @@ fn default_namespace() -> String {
 
 /// What an answer must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ExpectedAnswer {
     /// These records, in any order, as in a zone file; a record of another type than asked for begins with its type.
     Records(Vec<String>),
     /// `NODATA`: the name exists, but nothing of the type.
@@ -423,7 +423,7 @@ pub(super) enum Print {
 
 /// A span of time as people write it: `50ms`, `3s`, `1m 30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span(pub Duration);
+pub(super) struct TimeSpan(pub Duration);
 
 /// A range of addresses: `10.244.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -466,13 +466,13 @@ impl fmt::Display for Reference {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ManifestPath(pub PathBuf);
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
         let text = String::deserialize(deserializer)?;
         let span: SignedDuration =
             text.parse().map_err(|_| de::Error::custom(format_args!("`{text}` is no time such as `50ms` or `3s`")))?;
         match Duration::try_from(span) {
-            Ok(span) if span <= LONGEST => Ok(Span(span)),
+            Ok(span) if span <= LONGEST => Ok(TimeSpan(span)),
             _ => Err(de::Error::custom(format_args!("`{text}` is not between 0 and {} s", LONGEST.as_secs()))),
         }
     }
@@ -528,29 +528,31 @@ impl<'de> Deserialize<'de> for ManifestPath {
     }
 }
 
-impl<'de> Deserialize<'de> for Answer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Answer, D::Error> {
+impl<'de> Deserialize<'de> for ExpectedAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExpectedAnswer, D::Error> {
         struct AnswerVisitor;
         impl<'de> Visitor<'de> for AnswerVisitor {
-            type Value = Answer;
+            type Value = ExpectedAnswer;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of records, NODATA or a response code such as NXDOMAIN")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Answer, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ExpectedAnswer, E> {
                 match text {
-                    "NODATA" => Ok(Answer::NoData),
-                    "NXDOMAIN" | "REFUSED" | "SERVFAIL" | "FORMERR" | "NOTIMP" => Ok(Answer::Code(text.to_owned())),
+                    "NODATA" => Ok(ExpectedAnswer::NoData),
+                    "NXDOMAIN" | "REFUSED" | "SERVFAIL" | "FORMERR" | "NOTIMP" => {
+                        Ok(ExpectedAnswer::Code(text.to_owned()))
+                    }
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Answer, A::Error> {
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<ExpectedAnswer, A::Error> {
                 let mut records = Vec::new();
                 while let Some(record) = seq.next_element::<String>()? {
                     records.push(record);
                 }
                 match records.is_empty() {
                     true => Err(de::Error::custom("an empty answer is written NODATA or NXDOMAIN")),
-                    false => Ok(Answer::Records(records)),
+                    false => Ok(ExpectedAnswer::Records(records)),
                 }
             }
         }
@@ -558,35 +560,35 @@ impl<'de> Deserialize<'de> for Answer {
     }
 }
 
-impl<'de> Deserialize<'de> for Step {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
+impl<'de> Deserialize<'de> for ScenarioStep {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ScenarioStep, D::Error> {
         struct StepVisitor;
         impl<'de> Visitor<'de> for StepVisitor {
-            type Value = Step;
+            type Value = ScenarioStep;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a step: a mapping with `say`, one action, or both")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Step, A::Error> {
-                let mut step = Step { say: None, action: None };
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ScenarioStep, A::Error> {
+                let mut step = ScenarioStep { say: None, action: None };
                 while let Some(key) = map.next_key::<String>()? {
                     if key == "say" {
                         step.say = Some(map.next_value()?);
                         continue;
                     }
                     let action = match key.as_str() {
-                        "apply" => Action::Apply(map.next_value()?),
-                        "edit" => Action::Edit(map.next_value()?),
-                        "remove" => Action::Remove(map.next_value()?),
-                        "scale" => Action::Scale(map.next_value()?),
-                        "image" => Action::Image(map.next_value()?),
-                        "delete-pod" => Action::DeletePod(map.next_value()?),
-                        "fail-pod" => Action::FailPod(map.next_value()?),
-                        "mark-pod" => Action::MarkPod(map.next_value()?),
-                        "wait" => Action::Wait(map.next_value()?),
-                        "expect" => Action::Expect(map.next_value()?),
-                        "query" => Action::Query(map.next_value()?),
-                        "print" => Action::Print(map.next_value()?),
-                        "pause" => Action::Pause(map.next_value()?),
+                        "apply" => DemoAction::Apply(map.next_value()?),
+                        "edit" => DemoAction::Edit(map.next_value()?),
+                        "remove" => DemoAction::Remove(map.next_value()?),
+                        "scale" => DemoAction::Scale(map.next_value()?),
+                        "image" => DemoAction::Image(map.next_value()?),
+                        "delete-pod" => DemoAction::DeletePod(map.next_value()?),
+                        "fail-pod" => DemoAction::FailPod(map.next_value()?),
+                        "mark-pod" => DemoAction::MarkPod(map.next_value()?),
+                        "wait" => DemoAction::Wait(map.next_value()?),
+                        "expect" => DemoAction::Expect(map.next_value()?),
+                        "query" => DemoAction::Query(map.next_value()?),
+                        "print" => DemoAction::Print(map.next_value()?),
+                        "pause" => DemoAction::Pause(map.next_value()?),
                         _ => return Err(de::Error::unknown_field(&key, STEP_KEYS)),
                     };
                     if step.action.is_some() {
@@ -608,18 +610,18 @@ impl<'de> Deserialize<'de> for Step {
 }
 
 /// What the fields of an action must be like together.
-fn check(action: &Action) -> Result<(), &'static str> {
+fn check(action: &DemoAction) -> Result<(), &'static str> {
     match action {
-        Action::Apply(apply) if apply.text.is_some() == apply.from.is_some() => {
+        DemoAction::Apply(apply) if apply.text.is_some() == apply.from.is_some() => {
             Err("apply takes either `text` or `from`")
         }
-        Action::Remove(remove) if remove.file.is_some() == remove.object.is_some() => {
+        DemoAction::Remove(remove) if remove.file.is_some() == remove.object.is_some() => {
             Err("remove takes either `file` or `object`")
         }
-        Action::Query(query) if query.name.is_some() == query.reverse_of.is_some() => {
+        DemoAction::Query(query) if query.name.is_some() == query.reverse_of.is_some() => {
             Err("query takes either `name` or `reverse-of`")
         }
-        Action::Query(query) if query.expect.is_some() && query.addresses_of.is_some() => {
+        DemoAction::Query(query) if query.expect.is_some() && query.addresses_of.is_some() => {
             Err("query takes either `expect` or `addresses-of`")
         }
         _ => Ok(()),
@@ -679,13 +681,13 @@ macro_rules! word_or_mapping {
 }
 
 word_or_mapping!(
-    PodExpectation,
+    ExpectedPods,
     LongPod,
     PodState,
     "a pod's state (`ready`, `gone`, …) or a mapping",
     |long: LongPod| {
         let LongPod { is, image, remember, same_as, differs_from } = long;
-        PodExpectation { is, image, fields: FieldExpectations { remember, same_as, differs_from } }
+        ExpectedPods { is, image, fields: FieldExpectations { remember, same_as, differs_from } }
     }
 );
 word_or_mapping!(
@@ -701,14 +703,14 @@ word_or_mapping!(
 
 /// Where and why a text is no scenario: line and column from 1 (0 if there is none), and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableScenario {
     pub line: usize,
     pub column: usize,
     pub reason: String,
 }
 
 /// Decodes a scenario.
-pub(super) fn decode(text: &str) -> Result<Scenario, Unreadable> {
+pub(super) fn decode(text: &str) -> Result<Scenario, UnreadableScenario> {
     serde_yaml::from_str(text).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line(), at.column()));
         // The place is told in front of the message, as compilers do, so not once more at its end.
@@ -717,7 +719,7 @@ pub(super) fn decode(text: &str) -> Result<Scenario, Unreadable> {
             Some((reason, _)) if line > 0 => reason.to_owned(),
             _ => message,
         };
-        Unreadable { line, column, reason }
+        UnreadableScenario { line, column, reason }
     })
 }
 
@@ -730,7 +732,7 @@ mod tests {
         let text = format!("title: t\nsteps:\n{steps}");
         let got = match decode(&text) {
             Ok(scenario) => format!("{} steps", scenario.steps.len()),
-            Err(Unreadable { line, column, reason }) => format!("{line}:{column}: {reason}"),
+            Err(UnreadableScenario { line, column, reason }) => format!("{line}:{column}: {reason}"),
         };
         assert!(got.contains(expected), "{steps}\n  expected {expected:?}\n  got      {got:?}");
     }

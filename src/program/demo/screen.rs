@@ -1,6 +1,6 @@
 //! What a demo prints: steps, pods as they change, answers as dig writes them, and differences; in colour on a terminal.
 
-use super::{client::Reply, condition::Difference, observe::PodView};
+use super::{client::ReceivedReply, condition::Difference, observe::PodView};
 use crate::text::escape::visible_lines;
 use anstyle::{AnsiColor, Style};
 use std::{
@@ -144,7 +144,7 @@ impl<'a> Screen<'a> {
     }
 
     /// An answer, as dig writes one.
-    pub(super) fn answer(&mut self, reply: &Reply) {
+    pub(super) fn answer(&mut self, reply: &ReceivedReply) {
         for record in &reply.answers {
             let text = format!("  {} {} IN {} {}", record.name, record.ttl, record.record_type, record.rdata);
             self.line(Style::new(), &text);

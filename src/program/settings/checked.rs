@@ -3,20 +3,20 @@
 use crate::text::{
     diagnostic::{Diagnostic, Severity, has_error, sort},
     options::Section,
-    yaml::{Node, Source, Value, find, locate},
+    yaml::{SourceText, YamlNode, YamlValue, find, locate},
 };
 use std::path::{Component, Path, PathBuf};
 
 /// Collects what is said about the file.
-pub(super) struct Checked<'a> {
-    source: Source<'a>,
-    node: &'a Node,
+pub(super) struct CheckedSettings<'a> {
+    source: SourceText<'a>,
+    node: &'a YamlNode,
     found: Vec<Diagnostic>,
 }
 
-impl<'a> Checked<'a> {
-    pub(super) fn new(source: Source<'a>, node: &'a Node, found: Vec<Diagnostic>) -> Checked<'a> {
-        Checked { source, node, found }
+impl<'a> CheckedSettings<'a> {
+    pub(super) fn new(source: SourceText<'a>, node: &'a YamlNode, found: Vec<Diagnostic>) -> CheckedSettings<'a> {
+        CheckedSettings { source, node, found }
     }
 
     /// Warnings in order of their places, or everything that was found if there is an error among it.
@@ -31,7 +31,7 @@ impl<'a> Checked<'a> {
 
     /// Whether the file sets a key.
     pub(super) fn has(&self, field: &str) -> bool {
-        find(self.node, field).is_some_and(|node| node.value != Value::Null)
+        find(self.node, field).is_some_and(|node| node.value != YamlValue::Null)
     }
 
     /// Whether the value of a key is written as a list.
@@ -41,7 +41,7 @@ impl<'a> Checked<'a> {
 
     /// Whether a key is written as a list without entries.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        self.node.get(key).and_then(Node::as_sequence).is_some_and(<[Node]>::is_empty)
+        self.node.get(key).and_then(YamlNode::as_sequence).is_some_and(<[YamlNode]>::is_empty)
     }
 
     /// A path of the file as seen from the working directory.

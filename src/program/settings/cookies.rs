@@ -1,6 +1,6 @@
 //! The section `cookies`: how clients are known over UDP.
 
-use super::checked::Checked;
+use super::checked::CheckedSettings;
 use crate::{
     dns::wire::cookie::Secret,
     text::{
@@ -49,7 +49,7 @@ pub fn read_cookie_secrets(path: &Path) -> Result<Vec<Secret>, String> {
 }
 
 /// Says what is wrong with the file of the secrets.
-pub(super) fn check(checked: &mut Checked<'_>, cookies: &DnsCookies) {
+pub(super) fn check(checked: &mut CheckedSettings<'_>, cookies: &DnsCookies) {
     if let Some(Err(message)) = cookies.secret_file.as_deref().map(read_cookie_secrets) {
         checked.refuse("cookies.secretFile", message, "make one with `openssl rand -hex 16`");
     }

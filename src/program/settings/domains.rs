@@ -1,6 +1,6 @@
 //! `clusterDomain`: one domain, or several that hold the same names.
 
-use super::checked::Checked;
+use super::checked::CheckedSettings;
 use crate::{dns::name::Name, text::options};
 use serde::Deserializer;
 use std::iter;
@@ -59,7 +59,7 @@ pub(super) fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 }
 
 /// Says what is wrong with the domains of the file.
-pub(super) fn check(checked: &mut Checked<'_>, domains: &ClusterDomains) {
+pub(super) fn check(checked: &mut CheckedSettings<'_>, domains: &ClusterDomains) {
     let is_list = checked.is_list("clusterDomain");
     let domains: Vec<Name> = domains.iter().cloned().collect();
     if is_list && checked.is_empty_list("clusterDomain") {

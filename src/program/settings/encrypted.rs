@@ -1,6 +1,6 @@
 //! The section `tls`: where the certificate comes from.
 
-use super::{Settings, checked::Checked};
+use super::{Settings, checked::CheckedSettings};
 use crate::{
     program::certificate::CertificateSource,
     text::{diagnostic::Diagnostic, options},
@@ -23,7 +23,7 @@ pub(super) struct FileTls {
 }
 
 /// Where the section has the certificate come from.
-pub(super) fn source(checked: &mut Checked<'_>, tls: FileTls) -> Option<CertificateSource> {
+pub(super) fn source(checked: &mut CheckedSettings<'_>, tls: FileTls) -> Option<CertificateSource> {
     let FileTls { certificate, key, self_signed } = tls;
     let self_signed = Some(self_signed).filter(|names| !names.is_empty());
     match (certificate, key, self_signed) {
@@ -50,7 +50,7 @@ pub(super) fn source(checked: &mut Checked<'_>, tls: FileTls) -> Option<Certific
     }
 }
 
-fn names_of(checked: &mut Checked<'_>, names: Vec<String>) -> Vec<String> {
+fn names_of(checked: &mut CheckedSettings<'_>, names: Vec<String>) -> Vec<String> {
     const HELP: &str = "write names and addresses that clients know this server by, such as dns.example and 127.0.0.1";
     if names.len() > NAMES {
         checked.refuse("tls.selfSigned", format!("{} names where at most {NAMES} belong", names.len()), HELP);

@@ -2,7 +2,7 @@
 
 use super::{
     Settings,
-    checked::Checked,
+    checked::CheckedSettings,
     cookies, domains,
     encrypted::{self, FileTls},
     listen, reverse,
@@ -17,7 +17,7 @@ use crate::{
     text::{
         diagnostic::Diagnostic,
         options::Section,
-        yaml::{Joined, Node, Source, UnknownFields, decode},
+        yaml::{Joined, SourceText, UnknownFields, YamlNode, decode},
     },
 };
 use ipnet::IpNet;
@@ -46,10 +46,10 @@ struct Raw {
 ///
 /// # Errors
 /// Everything that was found, if there is an error among it.
-pub(super) fn load(source: Source<'_>, node: &Node) -> Result<Loaded, Vec<Diagnostic>> {
+pub(super) fn load(source: SourceText<'_>, node: &YamlNode) -> Result<Loaded, Vec<Diagnostic>> {
     let (Joined((settings, encrypted, raw)), found) =
         decode::<Joined<(Settings, Encrypted, Raw)>>(source, node, UnknownFields::DenyAndSkipNull)?;
-    let mut checked = Checked::new(source, node, found);
+    let mut checked = CheckedSettings::new(source, node, found);
     let mut settings = Settings { encrypted, ..settings };
     checked.host_path_root(&settings);
     resolve_paths(&checked, &mut settings);
@@ -97,7 +97,7 @@ pub(super) fn sections(settings: &Settings) -> [(&'static str, &dyn Section); 15
 }
 
 /// Paths in the file are relative to it.
-fn resolve_paths(checked: &Checked<'_>, settings: &mut Settings) {
+fn resolve_paths(checked: &CheckedSettings<'_>, settings: &mut Settings) {
     if checked.has("manifests") {
         settings.manifests = settings.manifests.iter().map(|path| checked.beside(path)).collect();
     }
@@ -119,7 +119,7 @@ fn resolve_paths(checked: &Checked<'_>, settings: &mut Settings) {
     }
 }
 
-impl Checked<'_> {
+impl CheckedSettings<'_> {
     /// What single keys can get wrong beside their range.
     fn values(&mut self, settings: &Settings) {
         listen::check(self, "listen", &settings.listen);

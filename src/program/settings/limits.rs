@@ -1,7 +1,7 @@
 //! The section `limits`: those of DNS, of the API, and of the program itself.
 
 use crate::{
-    dns::serve::Limits as ServeLimits,
+    dns::serve::ServeLimits,
     text::{
         options::{self, options},
         yaml::Joined,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Limits, all in one section of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct SettingsLimits {
     /// Those of the transports of DNS.
     pub serve: ServeLimits,
     /// Those of the Kubernetes API.
@@ -34,15 +34,15 @@ options! {
     }
 }
 
-impl<'de> Deserialize<'de> for Limits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
-        Joined::deserialize(deserializer).map(|Joined((serve, api, program))| Limits { serve, api, program })
+impl<'de> Deserialize<'de> for SettingsLimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SettingsLimits, D::Error> {
+        Joined::deserialize(deserializer).map(|Joined((serve, api, program))| SettingsLimits { serve, api, program })
     }
 }
 
-impl Limits {
+impl SettingsLimits {
     /// The keys whose values differ from those of `other`.
-    pub fn differing(&self, other: &Limits) -> Vec<String> {
+    pub fn differing(&self, other: &SettingsLimits) -> Vec<String> {
         let mut keys = self.serve.differing(&other.serve);
         keys.extend(self.api.differing(&other.api));
         keys.extend(self.program.differing(&other.program));

@@ -1,6 +1,6 @@
 //! Addresses to listen on, and `none` for nowhere.
 
-use super::checked::Checked;
+use super::checked::CheckedSettings;
 use crate::text::options::{self, Written};
 use serde::Deserializer;
 use std::{net::SocketAddr, str::FromStr};
@@ -34,7 +34,7 @@ pub(super) fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Re
 }
 
 /// Refuses an address that is listed twice under one key.
-pub(super) fn check(checked: &mut Checked<'_>, key: &str, addresses: &[SocketAddr]) {
+pub(super) fn check(checked: &mut CheckedSettings<'_>, key: &str, addresses: &[SocketAddr]) {
     for (index, address) in addresses.iter().enumerate() {
         if address.port() != 0 && addresses[..index].contains(address) {
             checked.refuse(&format!("{key}[{index}]"), format!("{address} stands twice"), "remove one");

@@ -16,7 +16,7 @@ mod transfer;
 
 pub use cookies::{DnsCookies, read_cookie_secrets};
 pub use domains::ClusterDomains;
-pub use limits::{Limits, ProgramLimits};
+pub use limits::{ProgramLimits, SettingsLimits};
 pub use listen::OptionalAddress;
 pub use overrides::Overrides;
 
@@ -33,7 +33,7 @@ use crate::{
         diagnostic::{Diagnostic, has_error},
         options::{self, options},
         regular_file,
-        yaml::{self, Source},
+        yaml::{self, SourceText},
     },
 };
 use ipnet::{IpNet, Ipv4Net};
@@ -123,7 +123,7 @@ options! {
         /// How manifests are watched.
         pub watch: Timing = Timing::default();
         /// Every limit of the server.
-        pub limits: Limits = Limits::default();
+        pub limits: SettingsLimits = SettingsLimits::default();
         /// Who gets copies of the zones.
         #[serde(skip)]
         pub transfer: TransferPolicy = TransferPolicy::default();
@@ -214,7 +214,7 @@ impl Settings {
             Some(path) => {
                 let text = read(&path).map_err(|diagnostic| vec![*diagnostic])?;
                 let file::Loaded { settings, names_reverse_zones, warnings } =
-                    load_text(Source { path: &path, text: &text })?;
+                    load_text(SourceText { path: &path, text: &text })?;
                 (Settings { file: Some(path), ..settings }, names_reverse_zones, warnings)
             }
         };
@@ -289,7 +289,7 @@ impl Settings {
 }
 
 /// Reads the text of a settings file; an empty one gives the defaults.
-fn load_text(source: Source<'_>) -> Result<file::Loaded, Vec<Diagnostic>> {
+fn load_text(source: SourceText<'_>) -> Result<file::Loaded, Vec<Diagnostic>> {
     let (nodes, mut found) = yaml::parse_strict(source);
     if let Some(second) = nodes.get(1) {
         let message = "settings are one document, and here a second one begins";

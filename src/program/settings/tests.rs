@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A file's settings, or what is said about it.
 fn apply(text: &str) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
-    load_text(Source { path: Path::new("etc/s.yaml"), text }).map(|loaded| (loaded.settings, loaded.warnings))
+    load_text(SourceText { path: Path::new("etc/s.yaml"), text }).map(|loaded| (loaded.settings, loaded.warnings))
 }
 
 /// The shipped file with `#` taken away from every line that shows a key.
@@ -57,9 +57,9 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         ..paths
     };
     assert_eq!(shipped, paths);
-    let source = Source { path: Path::new("s"), text: &text };
+    let source = SourceText { path: Path::new("s"), text: &text };
     let (documents, _) = parse(source);
-    let shown = |path: &str| find(&documents[0], path).is_some_and(|node| node.value != yaml::Value::Null);
+    let shown = |path: &str| find(&documents[0], path).is_some_and(|node| node.value != yaml::YamlValue::Null);
     let mut keys = ["tls.certificate", "tls.key", "tls.selfSigned", "transfer.keys"].map(str::to_owned).to_vec();
     for (section, options) in file::sections(&paths) {
         let path = |key| if section.is_empty() { key } else { format!("{section}.{key}") };

@@ -1,11 +1,11 @@
 //! The section `transfer`: keys as the file has them, and what several of its keys together can get wrong.
 
-use super::checked::Checked;
+use super::checked::CheckedSettings;
 use crate::{
     dns::{
         name::Name,
         serve::{NotifyTarget, Permission, TransferPolicy},
-        wire::tsig::{Algorithm, Key},
+        wire::tsig::{Algorithm, TsigKey},
     },
     text::{
         options::{self, Written},
@@ -46,10 +46,10 @@ impl Written for Algorithm {
     }
 }
 
-impl Checked<'_> {
+impl CheckedSettings<'_> {
     /// The keys with their secrets, some of which are in files.
-    pub(super) fn transfer_keys(&mut self, FileKeys { keys }: FileKeys) -> Vec<Arc<Key>> {
-        let mut known: Vec<Arc<Key>> = Vec::new();
+    pub(super) fn transfer_keys(&mut self, FileKeys { keys }: FileKeys) -> Vec<Arc<TsigKey>> {
+        let mut known: Vec<Arc<TsigKey>> = Vec::new();
         for (index, FileKey { name, algorithm, secret, secret_file }) in keys.into_iter().enumerate() {
             let field = format!("transfer.keys[{index}]");
             let Some(name) = name else {
@@ -89,7 +89,7 @@ impl Checked<'_> {
                 self.refuse(&field, format!("a second key {name}"), "give each key a name of its own");
             }
             let algorithm = algorithm.unwrap_or(Algorithm::Sha256);
-            known.push(Arc::new(Key::new(name, algorithm, &secret)));
+            known.push(Arc::new(TsigKey::new(name, algorithm, &secret)));
         }
         known
     }

@@ -1,13 +1,13 @@
 //! Nodes to Rust values: a serde deserializer that knows every value's place and path.
 
 use super::{
-    MAX_DIAGNOSTICS, Node, Source, UnknownFields, Value,
-    fault::{At, Fault, Kind, Located, suggest},
+    MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue,
+    fault::{At, Fault, FaultKind, Located, suggest},
     joined::JOINED,
     path::join,
 };
 use crate::text::{
-    diagnostic::{Diagnostic, Place, Severity},
+    diagnostic::{Diagnostic, Location, Severity},
     escape::visible,
 };
 use serde::de::{
@@ -24,15 +24,15 @@ use std::{
 /// serde stops at the first error. So each erroneous node is noted and left out of the next attempt, until one gets
 /// through.
 pub(super) fn decode<T: DeserializeOwned>(
-    source: Source<'_>,
-    node: &Node,
+    source: SourceText<'_>,
+    node: &YamlNode,
     unknown: UnknownFields,
 ) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut attempt =
         Attempt { source, unknown, left_out: HashSet::new(), seen: RefCell::default(), found: RefCell::default() };
     let mut errors = Vec::new();
     let decoded = loop {
-        let root = Decoder { node, trail: &Trail::Root, attempt: &attempt, joined: None };
+        let root = NodeDecoder { node, trail: &Trail::Root, attempt: &attempt, joined: None };
         match T::deserialize(root).map_err(|fault| root.locate(fault)) {
             Ok(value) => break Some(value),
             Err(fault) => {
@@ -59,13 +59,13 @@ pub(super) fn decode<T: DeserializeOwned>(
 }
 
 /// What names a node among those of a document.
-fn address(node: &Node) -> usize {
+fn address(node: &YamlNode) -> usize {
     std::ptr::from_ref(node).addr()
 }
 
 /// One run over a document.
 struct Attempt<'s> {
-    source: Source<'s>,
+    source: SourceText<'s>,
     unknown: UnknownFields,
     /// Nodes that gave an error in an earlier attempt.
     left_out: HashSet<usize>,
@@ -82,12 +82,12 @@ impl Attempt<'_> {
             .help(help)
     }
 
-    fn is_left_out(&self, node: &Node) -> bool {
+    fn is_left_out(&self, node: &YamlNode) -> bool {
         !self.left_out.is_empty() && self.left_out.contains(&address(node))
     }
 
     /// Warns once of a word that is text to some and a boolean to others.
-    fn spelled_bool(&self, trail: &Trail<'_>, node: &Node, text: &str, value: bool, is_text: bool) {
+    fn spelled_bool(&self, trail: &Trail<'_>, node: &YamlNode, text: &str, value: bool, is_text: bool) {
         let mut seen = self.seen.borrow_mut();
         if seen.len() >= MAX_DIAGNOSTICS || !seen.insert(address(node)) {
             return;
@@ -107,7 +107,7 @@ impl Attempt<'_> {
     }
 
     /// Notes a field that the type does not have, once.
-    fn unknown_field(&self, trail: &Trail<'_>, key: &str, place: Place, fields: &[&str]) {
+    fn unknown_field(&self, trail: &Trail<'_>, key: &str, place: Location, fields: &[&str]) {
         let mut seen = self.seen.borrow_mut();
         if seen.len() >= MAX_DIAGNOSTICS || !seen.insert(key.as_ptr().addr()) {
             return;
@@ -148,27 +148,27 @@ impl Trail<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Decoder<'a, 'p> {
-    node: &'a Node,
+struct NodeDecoder<'a, 'p> {
+    node: &'a YamlNode,
     trail: &'p Trail<'p>,
     attempt: &'p Attempt<'p>,
     /// Where the node is decoded as one of several structs: the fields of all of them.
     joined: Option<&'p RefCell<Vec<&'static str>>>,
 }
 
-impl<'a, 'p> Decoder<'a, 'p> {
-    fn child<'q>(self, node: &'a Node, trail: &'q Trail<'q>) -> Decoder<'a, 'q>
+impl<'a, 'p> NodeDecoder<'a, 'p> {
+    fn child<'q>(self, node: &'a YamlNode, trail: &'q Trail<'q>) -> NodeDecoder<'a, 'q>
     where
         'p: 'q,
     {
-        Decoder { node, trail, attempt: self.attempt, joined: None }
+        NodeDecoder { node, trail, attempt: self.attempt, joined: None }
     }
 
     /// Gives a fault this node's place, unless a node further inside has given its own.
     fn locate(self, mut fault: Fault) -> Fault {
         if fault.at.is_none() {
             let field = match fault.kind {
-                Kind::Missing(name) => join(&self.trail.path(), name),
+                FaultKind::Missing(name) => join(&self.trail.path(), name),
                 _ => self.trail.path(),
             };
             let at = At { node: address(self.node), place: self.node.place, width: self.node.width, field };
@@ -178,12 +178,12 @@ impl<'a, 'p> Decoder<'a, 'p> {
     }
 
     /// Whether a fault only follows from a value that was left out because of its own.
-    fn follows(self, kind: Kind) -> bool {
+    fn follows(self, kind: FaultKind) -> bool {
         match (kind, &self.node.value) {
-            (Kind::Missing(name), Value::Mapping(entries)) => {
+            (FaultKind::Missing(name), YamlValue::Mapping(entries)) => {
                 entries.iter().any(|(key, _, node)| key == name && self.attempt.is_left_out(node))
             }
-            (Kind::Length, Value::Sequence(items)) => items.iter().any(|node| self.attempt.is_left_out(node)),
+            (FaultKind::Length, YamlValue::Sequence(items)) => items.iter().any(|node| self.attempt.is_left_out(node)),
             _ => false,
         }
     }
@@ -194,15 +194,15 @@ impl<'a, 'p> Decoder<'a, 'p> {
 
     fn whole<T: TryFrom<i64>>(self, least: impl ToString, most: impl ToString) -> Result<T, Fault> {
         let number = match self.node.value {
-            Value::Integer(number) => Some(number),
+            YamlValue::Integer(number) => Some(number),
             // 1e3 is a whole number, too. 2^63 is out of range.
-            Value::Float(number) if number.fract() == 0.0 && number.abs() < 9.2e18 => Some(number as i64),
-            Value::Float(number) if number.fract() == 0.0 => None,
+            YamlValue::Float(number) if number.fract() == 0.0 && number.abs() < 9.2e18 => Some(number as i64),
+            YamlValue::Float(number) if number.fract() == 0.0 => None,
             _ => return self.mismatch("a whole number"),
         };
         number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
             let shown = match &self.node.value {
-                Value::Float(number) => number.to_string(),
+                YamlValue::Float(number) => number.to_string(),
                 _ => number.map_or_else(String::new, |number| number.to_string()),
             };
             let range = format!("a whole number from {} to {} is due here", least.to_string(), most.to_string());
@@ -210,12 +210,12 @@ impl<'a, 'p> Decoder<'a, 'p> {
         })
     }
 
-    fn sequence<V: Visitor<'a>>(self, items: &'a [Node], visitor: V) -> Result<V::Value, Fault> {
+    fn sequence<V: Visitor<'a>>(self, items: &'a [YamlNode], visitor: V) -> Result<V::Value, Fault> {
         let mut access = Items { decoder: self, items, next: 0 };
         visitor.visit_seq(&mut access).map_err(|fault| self.locate(fault))
     }
 
-    fn unknown_fields(self, entries: &[(String, Place, Node)], fields: &[&str]) {
+    fn unknown_fields(self, entries: &[(String, Location, YamlNode)], fields: &[&str]) {
         for (key, place, _) in entries.iter().filter(|(key, ..)| !fields.contains(&key.as_str())) {
             self.attempt.unknown_field(self.trail, key, *place, fields);
         }
@@ -223,9 +223,9 @@ impl<'a, 'p> Decoder<'a, 'p> {
 
     /// Decodes one mapping as several structs; a field is unknown if none of them has it.
     fn parts<V: Visitor<'a>>(self, count: usize, visitor: V) -> Result<V::Value, Fault> {
-        let Value::Mapping(entries) = &self.node.value else { return self.mismatch("a mapping") };
+        let YamlValue::Mapping(entries) = &self.node.value else { return self.mismatch("a mapping") };
         let fields = RefCell::default();
-        let parts = Parts { decoder: Decoder { joined: Some(&fields), ..self }, left: count };
+        let parts = MappingParts { decoder: NodeDecoder { joined: Some(&fields), ..self }, left: count };
         let value = visitor.visit_seq(parts).map_err(|fault| self.locate(fault))?;
         self.unknown_fields(entries, &fields.borrow());
         Ok(value)
@@ -233,7 +233,7 @@ impl<'a, 'p> Decoder<'a, 'p> {
 
     fn mapping<V: Visitor<'a>>(
         self,
-        entries: &'a [(String, Place, Node)],
+        entries: &'a [(String, Location, YamlNode)],
         fields: Option<&'static [&'static str]>,
         visitor: V,
     ) -> Result<V::Value, Fault> {
@@ -243,10 +243,10 @@ impl<'a, 'p> Decoder<'a, 'p> {
             (None, _) => {}
         }
         let last = Cell::new(None);
-        let access = Entries { decoder: self, entries: entries.iter(), fields, value: None, last: &last };
+        let access = MappingEntries { decoder: self, entries: entries.iter(), fields, value: None, last: &last };
         visitor.visit_map(access).map_err(|fault| match last.get() {
             // The visitor stopped behind this value, so it is this value that it did not like (a wrong `kind`, say).
-            Some((key, node)) if fault.kind == Kind::Other => {
+            Some((key, node)) if fault.kind == FaultKind::Other => {
                 let trail = Trail::Key(self.trail, key);
                 self.child(node, &trail).locate(fault)
             }
@@ -264,30 +264,30 @@ macro_rules! whole_numbers {
     )*};
 }
 
-impl<'a> Deserializer<'a> for Decoder<'a, '_> {
+impl<'a> Deserializer<'a> for NodeDecoder<'a, '_> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(*value),
-            Value::SpelledBool { text, value } => {
+            YamlValue::Null => visitor.visit_unit(),
+            YamlValue::Bool(value) => visitor.visit_bool(*value),
+            YamlValue::SpelledBool { text, value } => {
                 self.attempt.spelled_bool(self.trail, self.node, text, *value, false);
                 visitor.visit_bool(*value)
             }
-            Value::Integer(number) => visitor.visit_i64(*number),
-            Value::Float(number) => visitor.visit_f64(*number),
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Sequence(items) => return self.sequence(items, visitor),
-            Value::Mapping(entries) => return self.mapping(entries, None, visitor),
+            YamlValue::Integer(number) => visitor.visit_i64(*number),
+            YamlValue::Float(number) => visitor.visit_f64(*number),
+            YamlValue::String(text) => visitor.visit_borrowed_str(text),
+            YamlValue::Sequence(items) => return self.sequence(items, visitor),
+            YamlValue::Mapping(entries) => return self.mapping(entries, None, visitor),
         }
         .map_err(|fault| self.locate(fault))
     }
 
     fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         let value = match &self.node.value {
-            Value::Bool(value) => *value,
-            Value::SpelledBool { text, value } => {
+            YamlValue::Bool(value) => *value,
+            YamlValue::SpelledBool { text, value } => {
                 self.attempt.spelled_bool(self.trail, self.node, text, *value, false);
                 *value
             }
@@ -315,8 +315,8 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_f64<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.node.value {
-            Value::Integer(number) => visitor.visit_f64(number as f64).map_err(|fault| self.locate(fault)),
-            Value::Float(number) => visitor.visit_f64(number).map_err(|fault| self.locate(fault)),
+            YamlValue::Integer(number) => visitor.visit_f64(number as f64).map_err(|fault| self.locate(fault)),
+            YamlValue::Float(number) => visitor.visit_f64(number).map_err(|fault| self.locate(fault)),
             _ => self.mismatch("a number"),
         }
     }
@@ -327,12 +327,12 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::String(text) => visitor.visit_borrowed_str(text).map_err(|fault| self.locate(fault)),
-            Value::SpelledBool { text, value } => {
+            YamlValue::String(text) => visitor.visit_borrowed_str(text).map_err(|fault| self.locate(fault)),
+            YamlValue::SpelledBool { text, value } => {
                 self.attempt.spelled_bool(self.trail, self.node, text, *value, true);
                 visitor.visit_borrowed_str(text).map_err(|fault| self.locate(fault))
             }
-            Value::Null if self.attempt.unknown == UnknownFields::Warn => {
+            YamlValue::Null if self.attempt.unknown == UnknownFields::Warn => {
                 visitor.visit_borrowed_str("").map_err(|fault| self.locate(fault))
             }
             _ => self.mismatch("text"),
@@ -345,7 +345,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_bytes<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Sequence(items) => self.sequence(items, visitor),
+            YamlValue::Sequence(items) => self.sequence(items, visitor),
             _ => self.deserialize_str(visitor),
         }
     }
@@ -356,7 +356,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.node.value {
-            Value::Null => visitor.visit_none(),
+            YamlValue::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
         .map_err(|fault| self.locate(fault))
@@ -364,7 +364,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_unit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.node.value {
-            Value::Null => visitor.visit_unit().map_err(|fault| self.locate(fault)),
+            YamlValue::Null => visitor.visit_unit().map_err(|fault| self.locate(fault)),
             _ => self.mismatch("nothing"),
         }
     }
@@ -385,7 +385,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Sequence(items) => self.sequence(items, visitor),
+            YamlValue::Sequence(items) => self.sequence(items, visitor),
             _ => self.mismatch("a list"),
         }
     }
@@ -408,7 +408,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Mapping(entries) => self.mapping(entries, None, visitor),
+            YamlValue::Mapping(entries) => self.mapping(entries, None, visitor),
             _ => self.mismatch("a mapping"),
         }
     }
@@ -420,7 +420,7 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::Mapping(entries) => self.mapping(entries, Some(fields), visitor),
+            YamlValue::Mapping(entries) => self.mapping(entries, Some(fields), visitor),
             _ => self.mismatch("a mapping"),
         }
     }
@@ -432,13 +432,13 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let access = match &self.node.value {
-            Value::String(name) | Value::SpelledBool { text: name, .. } => {
+            YamlValue::String(name) | YamlValue::SpelledBool { text: name, .. } => {
                 Choice { decoder: self, name, content: None }
             }
-            Value::Mapping(entries) if entries.len() == 1 => {
+            YamlValue::Mapping(entries) if entries.len() == 1 => {
                 Choice { decoder: self, name: &entries[0].0, content: Some(&entries[0].2) }
             }
-            Value::Mapping(_) => return self.mismatch(&format!("one of {}", variants.join(", "))),
+            YamlValue::Mapping(_) => return self.mismatch(&format!("one of {}", variants.join(", "))),
             _ => return self.mismatch("text"),
         };
         visitor.visit_enum(access).map_err(|fault| self.locate(fault))
@@ -455,8 +455,8 @@ impl<'a> Deserializer<'a> for Decoder<'a, '_> {
 
 /// The elements of a list, but for those left out.
 struct Items<'a, 'p> {
-    decoder: Decoder<'a, 'p>,
-    items: &'a [Node],
+    decoder: NodeDecoder<'a, 'p>,
+    items: &'a [YamlNode],
     next: usize,
 }
 
@@ -482,12 +482,12 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
 }
 
 /// The same mapping, as often as there are structs that it is decoded as.
-struct Parts<'a, 'p> {
-    decoder: Decoder<'a, 'p>,
+struct MappingParts<'a, 'p> {
+    decoder: NodeDecoder<'a, 'p>,
     left: usize,
 }
 
-impl<'a> SeqAccess<'a> for Parts<'a, '_> {
+impl<'a> SeqAccess<'a> for MappingParts<'a, '_> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
@@ -498,16 +498,16 @@ impl<'a> SeqAccess<'a> for Parts<'a, '_> {
 }
 
 /// The entries of a mapping, but for those left out and, for a struct, those it does not have.
-struct Entries<'a, 'p> {
-    decoder: Decoder<'a, 'p>,
-    entries: std::slice::Iter<'a, (String, Place, Node)>,
+struct MappingEntries<'a, 'p> {
+    decoder: NodeDecoder<'a, 'p>,
+    entries: std::slice::Iter<'a, (String, Location, YamlNode)>,
     fields: Option<&'static [&'static str]>,
-    value: Option<(&'a str, &'a Node)>,
+    value: Option<(&'a str, &'a YamlNode)>,
     /// The entry that was decoded last, until the end.
-    last: &'p Cell<Option<(&'a str, &'a Node)>>,
+    last: &'p Cell<Option<(&'a str, &'a YamlNode)>>,
 }
 
-impl<'a> MapAccess<'a> for Entries<'a, '_> {
+impl<'a> MapAccess<'a> for MappingEntries<'a, '_> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
@@ -516,7 +516,7 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
             // A key of the settings without a value has its default.
             let is_unset = self.fields.is_some()
                 && self.decoder.attempt.unknown == UnknownFields::DenyAndSkipNull
-                && node.value == Value::Null;
+                && node.value == YamlValue::Null;
             if is_known && !is_unset && !self.decoder.attempt.is_left_out(node) {
                 self.value = Some((key, node));
                 let decoded = seed.deserialize(BorrowedStrDeserializer::new(key)).map_err(|mut fault: Fault| {
@@ -545,9 +545,9 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
 
 /// An enum: a text names a variant, a mapping of one key a variant and its content.
 struct Choice<'a, 'p> {
-    decoder: Decoder<'a, 'p>,
+    decoder: NodeDecoder<'a, 'p>,
     name: &'a str,
-    content: Option<&'a Node>,
+    content: Option<&'a YamlNode>,
 }
 
 impl<'a, 'p> EnumAccess<'a> for Choice<'a, 'p> {
@@ -561,7 +561,7 @@ impl<'a, 'p> EnumAccess<'a> for Choice<'a, 'p> {
 }
 
 impl<'a> Choice<'a, '_> {
-    fn with_content<T>(self, decode: impl FnOnce(Decoder<'a, '_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn with_content<T>(self, decode: impl FnOnce(NodeDecoder<'a, '_>) -> Result<T, Fault>) -> Result<T, Fault> {
         let Some(node) = self.content else {
             return Err(self
                 .decoder
@@ -586,7 +586,7 @@ impl<'a> VariantAccess<'a> for Choice<'a, '_> {
     fn unit_variant(self) -> Result<(), Fault> {
         match self.content {
             None => Ok(()),
-            Some(node) if node.value == Value::Null => Ok(()),
+            Some(node) if node.value == YamlValue::Null => Ok(()),
             Some(_) => self.with_content(|content| content.mismatch("nothing")),
         }
     }

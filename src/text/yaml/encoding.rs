@@ -1,6 +1,6 @@
 //! A file's octets to text: UTF-8, and UTF-16 and UTF-32 behind a byte order mark (YAML 1.2 §5.2).
 
-use crate::text::diagnostic::{Diagnostic, Place};
+use crate::text::diagnostic::{Diagnostic, Location};
 use std::{path::Path, sync::Arc};
 
 /// How octets stand for characters.
@@ -62,7 +62,7 @@ pub fn text(path: &Path, octets: &[u8]) -> Result<Arc<str>, Box<Diagnostic>> {
     };
     let line = crate::text::diagnostic::lines(&good).count().max(1) + usize::from(good.ends_with(['\n', '\r']));
     let last = good.rsplit(['\n', '\r']).next().unwrap_or_default();
-    let place = Place { line, column: last.chars().count() + 1 };
+    let place = Location { line, column: last.chars().count() + 1 };
     let diagnostic = Diagnostic::error(path, format!("the file is not {name} text"));
     Err(Box::new(diagnostic.at(&format!("{good}{rest}"), place, 1).help("save it as UTF-8")))
 }
@@ -155,7 +155,7 @@ mod tests {
         ];
         for (octets, message, (line, column), source_line) in rows {
             let found = text(Path::new("x"), octets).unwrap_err();
-            assert_eq!((found.message.as_str(), found.place), (message, Place { line, column }), "{octets:x?}");
+            assert_eq!((found.message.as_str(), found.place), (message, Location { line, column }), "{octets:x?}");
             assert_eq!(found.source_line, source_line, "{octets:x?}");
         }
     }

@@ -1,8 +1,8 @@
 //! Why a node cannot be decoded: serde's complaints in plain words, and the place that belongs to each.
 
-use super::{Node, Value};
+use super::{YamlNode, YamlValue};
 use crate::text::nearest::nearest;
-use crate::text::{diagnostic::Place, escape::visible};
+use crate::text::{diagnostic::Location, escape::visible};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt;
 
@@ -11,13 +11,13 @@ use std::fmt;
 pub(super) struct Fault {
     pub message: String,
     pub help: String,
-    pub kind: Kind,
+    pub kind: FaultKind,
     pub at: Option<Box<Located>>,
 }
 
 /// What can follow from another fault that has been told already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FaultKind {
     /// A required field is not there.
     Missing(&'static str),
     /// A list is too short or too long.
@@ -38,34 +38,35 @@ pub(super) struct Located {
 pub(super) struct At {
     /// The node's address, which names it among the nodes of one document.
     pub node: usize,
-    pub place: Place,
+    pub place: Location,
     pub width: usize,
     pub field: String,
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Fault {
-        Fault { message: message.into(), help: help.into(), kind: Kind::Other, at: None }
+        Fault { message: message.into(), help: help.into(), kind: FaultKind::Other, at: None }
     }
 
     /// `expected text, found the number 3`, with the repair where it is a matter of quotes.
-    pub(super) fn expected(expected: &str, found: &Node) -> Fault {
+    pub(super) fn expected(expected: &str, found: &YamlNode) -> Fault {
         let help = match (&found.value, expected) {
-            (Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::SpelledBool { .. }, "text") => {
-                "put it in quotes".to_string()
-            }
-            (Value::String(text), "a whole number" | "a number") if is_number(text) => {
+            (
+                YamlValue::Integer(_) | YamlValue::Float(_) | YamlValue::Bool(_) | YamlValue::SpelledBool { .. },
+                "text",
+            ) => "put it in quotes".to_string(),
+            (YamlValue::String(text), "a whole number" | "a number") if is_number(text) => {
                 format!("write {text} without quotes")
             }
-            (Value::String(text), "true or false") => match text.to_lowercase().as_str() {
+            (YamlValue::String(text), "true or false") => match text.to_lowercase().as_str() {
                 "true" | "yes" | "y" | "on" => "write true without quotes".to_string(),
                 "false" | "no" | "n" | "off" => "write false without quotes".to_string(),
                 _ => String::new(),
             },
-            (Value::Mapping(_), "a list") => "put `- ` in front of each item".to_string(),
-            (Value::Null, "a list") => "write [] for an empty list".to_string(),
-            (Value::Null, "a mapping") => "write {} for an empty mapping, or remove the key".to_string(),
-            (Value::Null, "text") => "write \"\" for empty text".to_string(),
+            (YamlValue::Mapping(_), "a list") => "put `- ` in front of each item".to_string(),
+            (YamlValue::Null, "a list") => "write [] for an empty list".to_string(),
+            (YamlValue::Null, "a mapping") => "write {} for an empty mapping, or remove the key".to_string(),
+            (YamlValue::Null, "text") => "write \"\" for empty text".to_string(),
             _ => String::new(),
         };
         Fault::new(format!("expected {expected}, found {}", describe(found)), help)
@@ -77,16 +78,16 @@ fn is_number(text: &str) -> bool {
 }
 
 /// What a node is, in words.
-fn describe(node: &Node) -> String {
+fn describe(node: &YamlNode) -> String {
     match &node.value {
-        Value::Null => "nothing".to_string(),
-        Value::Bool(value) => format!("the boolean {value}"),
-        Value::SpelledBool { text, .. } => format!("the boolean {text}"),
-        Value::Integer(number) => format!("the number {number}"),
-        Value::Float(number) => format!("the number {number}"),
-        Value::String(text) => quote(text),
-        Value::Sequence(_) => "a list".to_string(),
-        Value::Mapping(_) => "a mapping".to_string(),
+        YamlValue::Null => "nothing".to_string(),
+        YamlValue::Bool(value) => format!("the boolean {value}"),
+        YamlValue::SpelledBool { text, .. } => format!("the boolean {text}"),
+        YamlValue::Integer(number) => format!("the number {number}"),
+        YamlValue::Float(number) => format!("the number {number}"),
+        YamlValue::String(text) => quote(text),
+        YamlValue::Sequence(_) => "a list".to_string(),
+        YamlValue::Mapping(_) => "a mapping".to_string(),
     }
 }
 
@@ -165,7 +166,7 @@ impl de::Error for Fault {
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Fault {
         let message = format!("expected {}, found {length} items", describe_expected(expected));
-        Fault { kind: Kind::Length, ..Fault::new(message, "") }
+        Fault { kind: FaultKind::Length, ..Fault::new(message, "") }
     }
 
     fn unknown_variant(variant: &str, valid: &'static [&'static str]) -> Fault {
@@ -180,6 +181,6 @@ impl de::Error for Fault {
     }
 
     fn missing_field(field: &'static str) -> Fault {
-        Fault { kind: Kind::Missing(field), ..Fault::new(format!("the field `{field}` is missing"), "") }
+        Fault { kind: FaultKind::Missing(field), ..Fault::new(format!("the field `{field}` is missing"), "") }
     }
 }

@@ -3,7 +3,7 @@
 //! One function for each form that a list or mapping can have. They call each other for what is inside, so whoever
 //! takes the events bounds the depth by refusing to go on.
 
-use super::scan::{Kind, Mark, Problem, Scanner, Style, SyntaxError, Token};
+use super::scan::{Mark, Scanner, Style, SyntaxError, SyntaxProblem, TokenKind, YamlToken};
 use std::collections::HashMap;
 
 /// What stands before the value of an event.
@@ -16,7 +16,7 @@ pub(super) struct Properties {
 
 /// A value, or the beginning or end of one.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum YamlEvent {
     Scalar(String, Style, Properties),
     Alias(String),
     /// `flow`: written with brackets.
@@ -45,24 +45,24 @@ pub(super) struct Span {
 }
 
 /// Why reading ends before the text does.
-pub(super) enum Stop {
+pub(super) enum ReadingEnd {
     Syntax(SyntaxError),
     /// Whoever takes the events wants no more.
     Refused,
 }
 
-impl From<SyntaxError> for Stop {
-    fn from(error: SyntaxError) -> Stop {
-        Stop::Syntax(error)
+impl From<SyntaxError> for ReadingEnd {
+    fn from(error: SyntaxError) -> ReadingEnd {
+        ReadingEnd::Syntax(error)
     }
 }
 
-type Outcome = Result<(), Stop>;
+type Outcome = Result<(), ReadingEnd>;
 
 /// Takes events.
 pub(super) trait Events {
     /// Takes one; an error ends the reading.
-    fn event(&mut self, event: Event, span: Span) -> Outcome;
+    fn event(&mut self, event: YamlEvent, span: Span) -> Outcome;
 }
 
 /// The tag handles that exist without a directive.
@@ -90,22 +90,22 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         // Whether a document may begin without `---`.
         let mut open = true;
         loop {
-            let Token { kind, start, .. } = self.scanner.peek()?.clone();
+            let YamlToken { kind, start, .. } = self.scanner.peek()?.clone();
             match kind {
-                Kind::End => return Ok(()),
-                Kind::DocumentEnd => {
+                TokenKind::End => return Ok(()),
+                TokenKind::DocumentEnd => {
                     self.scanner.next()?;
                     open = true;
                 }
-                Kind::Version | Kind::TagDirective(..) => {
+                TokenKind::Version | TokenKind::TagDirective(..) => {
                     self.directives()?;
                     open = false;
                 }
-                Kind::DocumentStart => {
+                TokenKind::DocumentStart => {
                     self.document_start()?;
                     open = false;
                 }
-                Kind::FlowSequence | Kind::FlowMapping if self.scanner.is_json() => {
+                TokenKind::FlowSequence | TokenKind::FlowMapping if self.scanner.is_json() => {
                     self.root()?;
                     open = false;
                 }
@@ -113,32 +113,32 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
                     self.root()?;
                     open = false;
                 }
-                _ => return Err(self.wrong(Problem::ExpectedDocument, start)),
+                _ => return Err(self.wrong(SyntaxProblem::ExpectedDocument, start)),
             }
         }
     }
 
-    fn wrong(&self, problem: Problem, mark: Mark) -> Stop {
+    fn wrong(&self, problem: SyntaxProblem, mark: Mark) -> ReadingEnd {
         SyntaxError { problem, place: mark.place, width: 1, at_end: false }.into()
     }
 
     /// An error at the next token.
-    fn unexpected(&mut self, problem: Problem) -> Outcome {
+    fn unexpected(&mut self, problem: SyntaxProblem) -> Outcome {
         let token = self.scanner.peek()?;
-        let (place, at_end) = (token.start.place, token.kind == Kind::End);
+        let (place, at_end) = (token.start.place, token.kind == TokenKind::End);
         Err(SyntaxError { problem, place, width: 1, at_end }.into())
     }
 
-    fn next_is(&mut self, kinds: &[Kind]) -> Result<bool, Stop> {
+    fn next_is(&mut self, kinds: &[TokenKind]) -> Result<bool, ReadingEnd> {
         let next = &self.scanner.peek()?.kind;
         Ok(kinds.contains(next))
     }
 
-    fn take(&mut self, kind: &Kind) -> Result<Option<Token>, Stop> {
+    fn take(&mut self, kind: &TokenKind) -> Result<Option<YamlToken>, ReadingEnd> {
         if self.scanner.peek()?.kind == *kind { Ok(Some(self.scanner.next()?)) } else { Ok(None) }
     }
 
-    fn event(&mut self, event: Event, start: Mark, end: Mark) -> Outcome {
+    fn event(&mut self, event: YamlEvent, start: Mark, end: Mark) -> Outcome {
         self.events.event(event, Span { start, end })
     }
 
@@ -147,14 +147,14 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         loop {
             let token = self.scanner.next()?;
             match token.kind {
-                Kind::Version => {}
-                Kind::TagDirective(handle, prefix) => {
+                TokenKind::Version => {}
+                TokenKind::TagDirective(handle, prefix) => {
                     self.handles.insert(handle, prefix);
                 }
-                Kind::DocumentStart => return self.document_behind(token.end),
-                _ => return Err(self.wrong(Problem::ExpectedDocument, token.start)),
+                TokenKind::DocumentStart => return self.document_behind(token.end),
+                _ => return Err(self.wrong(SyntaxProblem::ExpectedDocument, token.start)),
             }
-            self.event(Event::Directive, token.start, token.end)?;
+            self.event(YamlEvent::Directive, token.start, token.end)?;
         }
     }
 
@@ -169,13 +169,17 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         let (start, end) = (next.start, next.end);
         let empty = matches!(
             next.kind,
-            Kind::DocumentStart | Kind::DocumentEnd | Kind::End | Kind::Version | Kind::TagDirective(..)
+            TokenKind::DocumentStart
+                | TokenKind::DocumentEnd
+                | TokenKind::End
+                | TokenKind::Version
+                | TokenKind::TagDirective(..)
         );
         if empty {
             return self.document_end(marker);
         }
         if start.line == marker.line {
-            self.event(Event::BesideMarker, start, end)?;
+            self.event(YamlEvent::BesideMarker, start, end)?;
         }
         self.root()
     }
@@ -188,11 +192,11 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
 
     fn document_end(&mut self, mark: Mark) -> Outcome {
         self.handles.clear();
-        self.event(Event::DocumentEnd, mark, mark)
+        self.event(YamlEvent::DocumentEnd, mark, mark)
     }
 
     fn nothing(&mut self, mark: Mark) -> Outcome {
-        self.event(Event::Scalar(String::new(), Style::Plain, Properties::default()), mark, mark)
+        self.event(YamlEvent::Scalar(String::new(), Style::Plain, Properties::default()), mark, mark)
     }
 
     /// A value. `block`: lists and mappings may be in block form; `same_column`: a list may begin without being deeper
@@ -205,17 +209,19 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         loop {
             let token = self.scanner.peek()?;
             match &token.kind {
-                Kind::Anchor(_) if properties.anchor.is_some() => break,
-                Kind::Tag(..) if properties.tag.is_some() => break,
-                Kind::Anchor(_) | Kind::Tag(..) => {
+                TokenKind::Anchor(_) if properties.anchor.is_some() => break,
+                TokenKind::Tag(..) if properties.tag.is_some() => break,
+                TokenKind::Anchor(_) | TokenKind::Tag(..) => {
                     let token = self.scanner.next()?;
                     if is_first {
                         (start, is_first) = (token.start, false);
                     }
                     end = token.end;
                     match token.kind {
-                        Kind::Anchor(name) => properties.anchor = Some(name),
-                        Kind::Tag(handle, suffix) => properties.tag = Some(self.tag(&handle, &suffix, token.start)?),
+                        TokenKind::Anchor(name) => properties.anchor = Some(name),
+                        TokenKind::Tag(handle, suffix) => {
+                            properties.tag = Some(self.tag(&handle, &suffix, token.start)?)
+                        }
                         _ => {}
                     }
                 }
@@ -226,99 +232,99 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         let token = self.scanner.peek()?;
         let to = token.end;
         match &token.kind {
-            Kind::Alias(_) if bare => {
+            TokenKind::Alias(_) if bare => {
                 let token = self.scanner.next()?;
                 match token.kind {
-                    Kind::Alias(name) => self.event(Event::Alias(name), start, to),
+                    TokenKind::Alias(name) => self.event(YamlEvent::Alias(name), start, to),
                     _ => Ok(()),
                 }
             }
-            Kind::BlockEntry if same_column => {
-                self.event(Event::Sequence { flow: false, properties }, start, to)?;
+            TokenKind::BlockEntry if same_column => {
+                self.event(YamlEvent::Sequence { flow: false, properties }, start, to)?;
                 self.list_in_same_column()
             }
-            Kind::Scalar(..) => {
+            TokenKind::Scalar(..) => {
                 let token = self.scanner.next()?;
                 match token.kind {
-                    Kind::Scalar(text, style) => self.event(Event::Scalar(text, style, properties), start, to),
+                    TokenKind::Scalar(text, style) => self.event(YamlEvent::Scalar(text, style, properties), start, to),
                     _ => Ok(()),
                 }
             }
-            Kind::FlowSequence => {
+            TokenKind::FlowSequence => {
                 self.scanner.next()?;
-                self.event(Event::Sequence { flow: true, properties }, start, to)?;
+                self.event(YamlEvent::Sequence { flow: true, properties }, start, to)?;
                 self.flow_sequence()
             }
-            Kind::FlowMapping => {
+            TokenKind::FlowMapping => {
                 self.scanner.next()?;
-                self.event(Event::Mapping { flow: true, properties }, start, to)?;
+                self.event(YamlEvent::Mapping { flow: true, properties }, start, to)?;
                 self.flow_mapping()
             }
-            Kind::BlockSequence if block => {
+            TokenKind::BlockSequence if block => {
                 self.scanner.next()?;
-                self.event(Event::Sequence { flow: false, properties }, start, to)?;
+                self.event(YamlEvent::Sequence { flow: false, properties }, start, to)?;
                 self.block_sequence()
             }
-            Kind::BlockMapping if block => {
+            TokenKind::BlockMapping if block => {
                 self.scanner.next()?;
-                self.event(Event::Mapping { flow: false, properties }, start, to)?;
+                self.event(YamlEvent::Mapping { flow: false, properties }, start, to)?;
                 self.block_mapping()
             }
-            _ if !bare => self.event(Event::Scalar(String::new(), Style::Plain, properties), start, end),
-            _ => self.unexpected(Problem::ExpectedNode),
+            _ if !bare => self.event(YamlEvent::Scalar(String::new(), Style::Plain, properties), start, end),
+            _ => self.unexpected(SyntaxProblem::ExpectedNode),
         }
     }
 
     /// A tag without its handle.
-    fn tag(&self, handle: &str, suffix: &str, mark: Mark) -> Result<String, Stop> {
+    fn tag(&self, handle: &str, suffix: &str, mark: Mark) -> Result<String, ReadingEnd> {
         let declared = self.handles.get(handle).map(String::as_str);
         let built_in = || HANDLES.iter().find(|(name, _)| *name == handle).map(|(_, prefix)| *prefix);
         match declared.or_else(built_in) {
             _ if handle.is_empty() => Ok(suffix.to_owned()),
             Some(prefix) => Ok(format!("{prefix}{suffix}")),
-            None => Err(self.wrong(Problem::Tag, mark)),
+            None => Err(self.wrong(SyntaxProblem::Tag, mark)),
         }
     }
 
     /// A value, or nothing if one of these tokens is next.
-    fn node_unless(&mut self, kinds: &[Kind], block: bool, same_column: bool, mark: Mark) -> Outcome {
+    fn node_unless(&mut self, kinds: &[TokenKind], block: bool, same_column: bool, mark: Mark) -> Outcome {
         if self.next_is(kinds)? { self.nothing(mark) } else { self.node(block, same_column) }
     }
 
     fn block_sequence(&mut self) -> Outcome {
         loop {
-            if let Some(entry) = self.take(&Kind::BlockEntry)? {
-                self.node_unless(&[Kind::BlockEntry, Kind::BlockEnd], true, false, entry.end)?;
-            } else if let Some(end) = self.take(&Kind::BlockEnd)? {
-                return self.event(Event::End, end.start, end.end);
+            if let Some(entry) = self.take(&TokenKind::BlockEntry)? {
+                self.node_unless(&[TokenKind::BlockEntry, TokenKind::BlockEnd], true, false, entry.end)?;
+            } else if let Some(end) = self.take(&TokenKind::BlockEnd)? {
+                return self.event(YamlEvent::End, end.start, end.end);
             } else {
-                return self.unexpected(Problem::ExpectedEntry);
+                return self.unexpected(SyntaxProblem::ExpectedEntry);
             }
         }
     }
 
     fn list_in_same_column(&mut self) -> Outcome {
-        while let Some(entry) = self.take(&Kind::BlockEntry)? {
-            let ends = [Kind::BlockEntry, Kind::Key, Kind::Value, Kind::BlockEnd];
+        while let Some(entry) = self.take(&TokenKind::BlockEntry)? {
+            let ends = [TokenKind::BlockEntry, TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
             self.node_unless(&ends, true, false, entry.end)?;
         }
         let mark = self.scanner.peek()?.start;
-        self.event(Event::End, mark, mark)
+        self.event(YamlEvent::End, mark, mark)
     }
 
     fn block_mapping(&mut self) -> Outcome {
-        const ENDS: [Kind; 3] = [Kind::Key, Kind::Value, Kind::BlockEnd];
+        const ENDS: [TokenKind; 3] = [TokenKind::Key, TokenKind::Value, TokenKind::BlockEnd];
         loop {
-            if let Some(key) = self.take(&Kind::Key)? {
+            if let Some(key) = self.take(&TokenKind::Key)? {
                 self.node_unless(&ENDS, true, true, key.end)?;
-                match self.take(&Kind::Value)? {
+                match self.take(&TokenKind::Value)? {
                     Some(value) => self.node_unless(&ENDS, true, true, value.end)?,
                     None => self.nothing_here()?,
                 }
-            } else if let Some(end) = self.take(&Kind::BlockEnd)? {
-                return self.event(Event::End, end.start, end.end);
+            } else if let Some(end) = self.take(&TokenKind::BlockEnd)? {
+                return self.event(YamlEvent::End, end.start, end.end);
             } else {
-                return self.unexpected(Problem::ExpectedKey);
+                return self.unexpected(SyntaxProblem::ExpectedKey);
             }
         }
     }
@@ -329,54 +335,64 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
     }
 
     /// The `,` before each entry but the first. `false` at the end of the list or mapping.
-    fn next_entry(&mut self, is_first: &mut bool, end: &Kind) -> Result<bool, Stop> {
+    fn next_entry(&mut self, is_first: &mut bool, end: &TokenKind) -> Result<bool, ReadingEnd> {
         if self.scanner.peek()?.kind == *end {
             return Ok(false);
         }
-        if !std::mem::take(is_first) && self.take(&Kind::FlowEntry)?.is_none() {
-            self.unexpected(Problem::ExpectedSeparator)?;
+        if !std::mem::take(is_first) && self.take(&TokenKind::FlowEntry)?.is_none() {
+            self.unexpected(SyntaxProblem::ExpectedSeparator)?;
         }
         Ok(self.scanner.peek()?.kind != *end)
     }
 
     fn flow_sequence(&mut self) -> Outcome {
-        const ENDS: [Kind; 2] = [Kind::FlowEntry, Kind::FlowSequenceEnd];
+        const ENDS: [TokenKind; 2] = [TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
         let mut is_first = true;
-        while self.next_entry(&mut is_first, &Kind::FlowSequenceEnd)? {
-            let Some(key) = self.take(&Kind::Key)? else {
+        while self.next_entry(&mut is_first, &TokenKind::FlowSequenceEnd)? {
+            let Some(key) = self.take(&TokenKind::Key)? else {
                 self.node(false, false)?;
                 continue;
             };
             // `[a: b]` is a list of a mapping with one entry.
-            self.event(Event::Mapping { flow: true, properties: Properties::default() }, key.start, key.end)?;
-            self.node_unless(&[Kind::Value, Kind::FlowEntry, Kind::FlowSequenceEnd], false, false, key.end)?;
-            match self.take(&Kind::Value)? {
+            self.event(YamlEvent::Mapping { flow: true, properties: Properties::default() }, key.start, key.end)?;
+            self.node_unless(
+                &[TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd],
+                false,
+                false,
+                key.end,
+            )?;
+            match self.take(&TokenKind::Value)? {
                 Some(value) => self.node_unless(&ENDS, false, false, value.end)?,
                 None => self.nothing_here()?,
             }
             let mark = self.scanner.peek()?.start;
-            self.event(Event::End, mark, mark)?;
+            self.event(YamlEvent::End, mark, mark)?;
         }
         let end = self.scanner.next()?;
-        self.event(Event::End, end.start, end.end)
+        self.event(YamlEvent::End, end.start, end.end)
     }
 
     fn flow_mapping(&mut self) -> Outcome {
-        const ENDS: [Kind; 2] = [Kind::FlowEntry, Kind::FlowMappingEnd];
+        const ENDS: [TokenKind; 2] = [TokenKind::FlowEntry, TokenKind::FlowMappingEnd];
         let mut is_first = true;
-        while self.next_entry(&mut is_first, &Kind::FlowMappingEnd)? {
-            let Some(key) = self.take(&Kind::Key)? else {
+        while self.next_entry(&mut is_first, &TokenKind::FlowMappingEnd)? {
+            let Some(key) = self.take(&TokenKind::Key)? else {
                 self.node(false, false)?;
                 self.nothing_here()?;
                 continue;
             };
-            self.node_unless(&[Kind::Value, Kind::FlowEntry, Kind::FlowMappingEnd], false, false, key.end)?;
-            match self.take(&Kind::Value)? {
+            self.node_unless(
+                &[TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowMappingEnd],
+                false,
+                false,
+                key.end,
+            )?;
+            match self.take(&TokenKind::Value)? {
                 Some(value) => self.node_unless(&ENDS, false, false, value.end)?,
                 None => self.nothing_here()?,
             }
         }
         let end = self.scanner.next()?;
-        self.event(Event::End, end.start, end.end)
+        self.event(YamlEvent::End, end.start, end.end)
     }
 }

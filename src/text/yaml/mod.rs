@@ -19,7 +19,7 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
-use crate::text::diagnostic::{Diagnostic, Place, Severity};
+use crate::text::diagnostic::{Diagnostic, Location, Severity};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -38,18 +38,18 @@ pub const MAX_DIAGNOSTICS: usize = 100;
 
 /// One document's value with its place.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct YamlNode {
     /// Where it begins.
-    pub place: Place,
+    pub place: Location,
     /// How many characters it takes on its first line.
     pub width: usize,
     /// What it is.
-    pub value: Value,
+    pub value: YamlValue,
 }
 
 /// A value. Mappings keep their order, and have each key once.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum YamlValue {
     /// `null`, `~` or nothing.
     Null,
     /// `true` or `false`.
@@ -69,25 +69,25 @@ pub enum Value {
     /// Text.
     String(String),
     /// A list.
-    Sequence(Vec<Node>),
+    Sequence(Vec<YamlNode>),
     /// A mapping: key, the key's place, value.
-    Mapping(Vec<(String, Place, Node)>),
+    Mapping(Vec<(String, Location, YamlNode)>),
 }
 
 /// The text of a file and its path, for diagnostics.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct SourceText<'a> {
     /// The file's path as the user named it.
     pub path: &'a Path,
     /// Its text.
     pub text: &'a str,
 }
 
-impl Node {
+impl YamlNode {
     /// The value of a key, if this is a mapping that has it.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&YamlNode> {
         match &self.value {
-            Value::Mapping(entries) => entries.iter().find(|(name, _, _)| name == key).map(|(_, _, node)| node),
+            YamlValue::Mapping(entries) => entries.iter().find(|(name, _, _)| name == key).map(|(_, _, node)| node),
             _ => None,
         }
     }
@@ -95,26 +95,26 @@ impl Node {
     /// The text, if this is text, or a word that YAML 1.1 takes for a boolean.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
-            Value::String(text) | Value::SpelledBool { text, .. } => Some(text),
+            YamlValue::String(text) | YamlValue::SpelledBool { text, .. } => Some(text),
             _ => None,
         }
     }
 
     /// The elements, if this is a list.
-    pub fn as_sequence(&self) -> Option<&[Node]> {
-        if let Value::Sequence(items) = &self.value { Some(items) } else { None }
+    pub fn as_sequence(&self) -> Option<&[YamlNode]> {
+        if let YamlValue::Sequence(items) = &self.value { Some(items) } else { None }
     }
 
     /// The same value as the JSON that kubectl makes of it; `yes` is `true`.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value) | Value::SpelledBool { value, .. } => (*value).into(),
-            Value::Integer(value) => (*value).into(),
-            Value::Float(value) => (*value).into(),
-            Value::String(value) => value.as_str().into(),
-            Value::Sequence(items) => items.iter().map(Node::to_json).collect(),
-            Value::Mapping(entries) => {
+            YamlValue::Null => serde_json::Value::Null,
+            YamlValue::Bool(value) | YamlValue::SpelledBool { value, .. } => (*value).into(),
+            YamlValue::Integer(value) => (*value).into(),
+            YamlValue::Float(value) => (*value).into(),
+            YamlValue::String(value) => value.as_str().into(),
+            YamlValue::Sequence(items) => items.iter().map(YamlNode::to_json).collect(),
+            YamlValue::Mapping(entries) => {
                 serde_json::Value::Object(entries.iter().map(|(key, _, node)| (key.clone(), node.to_json())).collect())
             }
         }
@@ -127,19 +127,19 @@ impl Node {
 /// left out. Warnings (a key that stands twice and the like) stand beside. Anchors, aliases and merge keys are
 /// resolved; nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
 /// the caller to limit.
-pub fn parse(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source, Duplicates::LastCounts, usize::MAX)
+pub fn parse(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
+    parse::parse(source, RepeatedKeys::LastCounts, usize::MAX)
 }
 
 /// The same, but a key that stands twice in a mapping is an error.
-pub fn parse_strict(source: Source<'_>) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source, Duplicates::Refuse, usize::MAX)
+pub fn parse_strict(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
+    parse::parse(source, RepeatedKeys::Refuse, usize::MAX)
 }
 
 /// As [`parse_strict`], of a text of a stranger: its values, and those that its aliases stand for, are at most so many;
 /// the rest of the text is not read, and an error says so.
-pub fn parse_values(source: Source<'_>, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
-    parse::parse(source, Duplicates::Refuse, most)
+pub fn parse_values(source: SourceText<'_>, most: usize) -> (Vec<YamlNode>, Vec<Diagnostic>) {
+    parse::parse(source, RepeatedKeys::Refuse, most)
 }
 
 /// The message of the first error among what was found.
@@ -149,7 +149,7 @@ pub fn first_error(found: &[Diagnostic]) -> Option<&str> {
 
 /// What becomes of a key that stands twice in a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duplicates {
+enum RepeatedKeys {
     /// A warning.
     LastCounts,
     /// An error.
@@ -173,8 +173,8 @@ pub enum UnknownFields {
 /// Every error and warning has its place and the field's path. Decoding goes on behind an error as far as it can, so
 /// that one run shows all of them (up to [`MAX_DIAGNOSTICS`]).
 pub fn decode<T: DeserializeOwned>(
-    source: Source<'_>,
-    node: &Node,
+    source: SourceText<'_>,
+    node: &YamlNode,
     unknown: UnknownFields,
 ) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
     decode::decode(source, node, unknown)

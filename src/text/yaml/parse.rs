@@ -1,15 +1,15 @@
 //! Events to nodes: anchors, merge keys, duplicate keys, limits.
 
 use super::{
-    Duplicates, MAX_ALIASED, MAX_DEPTH, MAX_DIAGNOSTICS, NODE_COST, Node, Source, Value,
-    grammar::{Event, Events, Grammar, Properties, Span, Stop},
+    MAX_ALIASED, MAX_DEPTH, MAX_DIAGNOSTICS, NODE_COST, RepeatedKeys, SourceText, YamlNode, YamlValue,
+    grammar::{Events, Grammar, Properties, ReadingEnd, Span, YamlEvent},
     scalar::{self, Resolved},
     scan::{BYTE_ORDER_MARK, Scanner, Style},
     split::{Chunk, split},
     wording,
 };
 use crate::text::{
-    diagnostic::{Diagnostic, Place, Severity, lines},
+    diagnostic::{Diagnostic, Location, Severity, lines},
     escape::visible,
 };
 use std::{
@@ -23,9 +23,10 @@ const YAML_TAG: &str = "tag:yaml.org,2002:";
 const SHOWN_KEY: usize = 60;
 
 /// Reads the documents of a text of `most` values at most; see [`super::parse()`].
-pub(super) fn parse(source: Source<'_>, duplicates: Duplicates, most: usize) -> (Vec<Node>, Vec<Diagnostic>) {
+pub(super) fn parse(source: SourceText<'_>, duplicates: RepeatedKeys, most: usize) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     let mut nodes = Vec::new();
-    let mut report = Report { source, duplicates, diagnostics: Vec::new(), errors: 0, warnings: 0, most, values: 0 };
+    let mut report =
+        BoundedDiagnostics { source, duplicates, diagnostics: Vec::new(), errors: 0, warnings: 0, most, values: 0 };
     for chunk in split(source.text) {
         nodes.append(&mut Documents::new(chunk, &mut report).read());
     }
@@ -33,9 +34,9 @@ pub(super) fn parse(source: Source<'_>, duplicates: Duplicates, most: usize) -> 
 }
 
 /// The diagnostics of one file, bounded.
-struct Report<'s> {
-    source: Source<'s>,
-    duplicates: Duplicates,
+struct BoundedDiagnostics<'s> {
+    source: SourceText<'s>,
+    duplicates: RepeatedKeys,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
@@ -44,8 +45,8 @@ struct Report<'s> {
     values: usize,
 }
 
-impl Report<'_> {
-    fn push(&mut self, severity: Severity, place: Place, width: usize, message: String, help: String) {
+impl BoundedDiagnostics<'_> {
+    fn push(&mut self, severity: Severity, place: Location, width: usize, message: String, help: String) {
         let count = if severity == Severity::Error { &mut self.errors } else { &mut self.warnings };
         *count += 1;
         if *count <= MAX_DIAGNOSTICS {
@@ -68,8 +69,8 @@ impl Report<'_> {
 }
 
 /// A list or mapping whose end has not come yet.
-struct Open {
-    place: Place,
+struct OpenCollection {
+    place: Location,
     /// Whether it is written with brackets.
     flow: bool,
     anchor: Option<String>,
@@ -79,17 +80,17 @@ struct Open {
 }
 
 enum Content {
-    Sequence(Vec<Node>),
+    Sequence(Vec<YamlNode>),
     Mapping(OpenMapping),
 }
 
 #[derive(Default)]
 struct OpenMapping {
-    entries: Vec<(String, Place, Node)>,
+    entries: Vec<(String, Location, YamlNode)>,
     /// Where in `entries` each key is.
     known: HashMap<String, Known>,
     /// The key whose value comes next, its place and width; `None` as the text stands for `<<`.
-    key: Option<(Option<String>, Place, usize)>,
+    key: Option<(Option<String>, Location, usize)>,
 }
 
 /// A key that a mapping has.
@@ -101,22 +102,22 @@ struct Known {
 
 /// What an alias stands for.
 struct Anchored {
-    node: Node,
+    node: YamlNode,
     weight: usize,
     depth: usize,
 }
 
 /// A value that is complete, and what it weighs.
 struct Finished {
-    node: Node,
+    node: YamlNode,
     weight: usize,
     depth: usize,
-    form: Form,
+    form: ScalarStyle,
 }
 
 /// How a value is written, where that matters.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ScalarStyle {
     Usual,
     /// As nothing at all.
     Absent,
@@ -131,18 +132,18 @@ struct Documents<'s, 'r> {
     text: &'s str,
     lines: Vec<&'s str>,
     lines_before: usize,
-    report: &'r mut Report<'s>,
-    nodes: Vec<Node>,
-    open: Vec<Open>,
+    report: &'r mut BoundedDiagnostics<'s>,
+    nodes: Vec<YamlNode>,
+    open: Vec<OpenCollection>,
     /// `None` while the value that has the anchor is not complete.
     anchors: HashMap<String, Option<Anchored>>,
     aliased: usize,
     broken: bool,
-    root: Option<Node>,
+    root: Option<YamlNode>,
 }
 
 impl<'s, 'r> Documents<'s, 'r> {
-    fn new(chunk: Chunk<'s>, report: &'r mut Report<'s>) -> Documents<'s, 'r> {
+    fn new(chunk: Chunk<'s>, report: &'r mut BoundedDiagnostics<'s>) -> Documents<'s, 'r> {
         Documents {
             text: chunk.text,
             lines: lines(chunk.text).collect(),
@@ -158,7 +159,7 @@ impl<'s, 'r> Documents<'s, 'r> {
     }
 
     /// Reads them; those that are empty or broken are left out.
-    fn read(mut self) -> Vec<Node> {
+    fn read(mut self) -> Vec<YamlNode> {
         if self.refuse_unprintable() {
             return Vec::new();
         }
@@ -167,10 +168,10 @@ impl<'s, 'r> Documents<'s, 'r> {
         let text = if ends { Cow::Borrowed(self.text) } else { Cow::Owned(format!("{}\n", self.text)) };
         let scanner = Scanner::new(&text, self.lines_before);
         let mut grammar = Grammar::new(scanner, &mut self);
-        if let Err(Stop::Syntax(error)) = grammar.read() {
+        if let Err(ReadingEnd::Syntax(error)) = grammar.read() {
             let quote_end = grammar.scanner().quote_end();
             let flow = self.open.iter().rev().find(|open| open.flow).map(|open| open.place);
-            let text = wording::Text { lines: &self.lines, lines_before: self.lines_before };
+            let text = wording::DocumentLines { lines: &self.lines, lines_before: self.lines_before };
             let said = wording::explain(error, text, flow, quote_end);
             self.error(said.place, said.width, said.message, said.help);
         }
@@ -184,7 +185,7 @@ impl<'s, 'r> Documents<'s, 'r> {
             else {
                 continue;
             };
-            let place = Place { line: self.lines_before + index + 1, column: column + 1 };
+            let place = Location { line: self.lines_before + index + 1, column: column + 1 };
             let (message, help) = match character {
                 '\0' => (
                     "a NUL character cannot stand in YAML",
@@ -207,7 +208,7 @@ impl<'s, 'r> Documents<'s, 'r> {
         kind: &str,
         span: Span,
         content: Content,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), ReadingEnd> {
         let place = span.start.place;
         self.check_tag(properties.tag.as_deref(), kind, place);
         if self.open.len() >= MAX_DEPTH {
@@ -216,25 +217,25 @@ impl<'s, 'r> Documents<'s, 'r> {
         if let Some(name) = &properties.anchor {
             self.anchors.insert(name.clone(), None);
         }
-        self.open.push(Open { place, flow, anchor: properties.anchor, weight: NODE_COST, depth: 1, content });
+        self.open.push(OpenCollection { place, flow, anchor: properties.anchor, weight: NODE_COST, depth: 1, content });
         Ok(())
     }
 
-    fn end(&mut self, span: Span) -> Result<(), Stop> {
+    fn end(&mut self, span: Span) -> Result<(), ReadingEnd> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let width = self.collection_width(&open, span.end.place);
         let value = match open.content {
-            Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping(mapping) => Value::Mapping(mapping.entries),
+            Content::Sequence(items) => YamlValue::Sequence(items),
+            Content::Mapping(mapping) => YamlValue::Mapping(mapping.entries),
         };
-        let node = Node { place: open.place, width, value };
-        let finished = Finished { node, weight: open.weight, depth: open.depth, form: Form::Usual };
+        let node = YamlNode { place: open.place, width, value };
+        let finished = Finished { node, weight: open.weight, depth: open.depth, form: ScalarStyle::Usual };
         self.keep(open.anchor, &finished)?;
         self.take(finished)
     }
 
     fn end_document(&mut self) {
-        let root = self.root.take().filter(|node| node.value != Value::Null);
+        let root = self.root.take().filter(|node| node.value != YamlValue::Null);
         if !std::mem::take(&mut self.broken) {
             self.nodes.extend(root);
         }
@@ -243,7 +244,7 @@ impl<'s, 'r> Documents<'s, 'r> {
     }
 
     /// Remembers a value that has an anchor.
-    fn keep(&mut self, anchor: Option<String>, finished: &Finished) -> Result<(), Stop> {
+    fn keep(&mut self, anchor: Option<String>, finished: &Finished) -> Result<(), ReadingEnd> {
         let Some(name) = anchor else { return Ok(()) };
         self.charge(finished.weight, finished.node.place)?;
         let anchored = Anchored { node: finished.node.clone(), weight: finished.weight, depth: finished.depth };
@@ -251,7 +252,7 @@ impl<'s, 'r> Documents<'s, 'r> {
         Ok(())
     }
 
-    fn alias(&mut self, name: &str, span: Span) -> Result<(), Stop> {
+    fn alias(&mut self, name: &str, span: Span) -> Result<(), ReadingEnd> {
         let place = span.start.place;
         let width = name.chars().count() + 1;
         let (weight, depth) = match self.anchors.get(name) {
@@ -259,13 +260,13 @@ impl<'s, 'r> Documents<'s, 'r> {
             Some(None) => {
                 let message = "this alias stands inside of what it names".to_string();
                 self.error(place, width, message, "write the value out, or move the anchor".to_string());
-                return Err(Stop::Refused);
+                return Err(ReadingEnd::Refused);
             }
             None => {
                 let message = format!("no `&{name}` stands above this alias");
                 let help = "define the anchor before, in the same document; quote text that begins with `*`";
                 self.error(place, width, message, help.to_string());
-                return Err(Stop::Refused);
+                return Err(ReadingEnd::Refused);
             }
         };
         if self.open.len() + depth > MAX_DEPTH {
@@ -274,45 +275,47 @@ impl<'s, 'r> Documents<'s, 'r> {
         self.charge(weight, place)?;
         self.count(weight / NODE_COST, place)?;
         let anchored = self.anchors.get(name).and_then(Option::as_ref);
-        let value = anchored.map_or(Value::Null, |anchored| anchored.node.value.clone());
-        let node = Node { place, width, value };
-        self.take(Finished { node, weight, depth, form: Form::Alias })
+        let value = anchored.map_or(YamlValue::Null, |anchored| anchored.node.value.clone());
+        let node = YamlNode { place, width, value };
+        self.take(Finished { node, weight, depth, form: ScalarStyle::Alias })
     }
 
     /// Counts what anchors and aliases copy, so that a few lines cannot fill the memory ("billion laughs").
-    fn charge(&mut self, weight: usize, place: Place) -> Result<(), Stop> {
+    fn charge(&mut self, weight: usize, place: Location) -> Result<(), ReadingEnd> {
         self.aliased = self.aliased.saturating_add(weight);
         if self.aliased <= MAX_ALIASED {
             return Ok(());
         }
         let message = format!("the aliases of this document stand for more than {} MiB", MAX_ALIASED >> 20);
         self.error(place, 1, message, "write the values out".to_string());
-        Err(Stop::Refused)
+        Err(ReadingEnd::Refused)
     }
 
     /// Counts values, where there is a most of them.
-    fn count(&mut self, values: usize, place: Place) -> Result<(), Stop> {
+    fn count(&mut self, values: usize, place: Location) -> Result<(), ReadingEnd> {
         self.report.values = self.report.values.saturating_add(values);
         if self.report.values <= self.report.most {
             return Ok(());
         }
         let message = format!("there are more than {} values", self.report.most);
         self.error(place, 1, message, "write fewer, or apply them in parts".to_string());
-        Err(Stop::Refused)
+        Err(ReadingEnd::Refused)
     }
 
-    fn too_deep(&mut self, place: Place) -> Result<(), Stop> {
+    fn too_deep(&mut self, place: Location) -> Result<(), ReadingEnd> {
         let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
         self.error(place, 1, message, String::new());
-        Err(Stop::Refused)
+        Err(ReadingEnd::Refused)
     }
 
     /// Puts a value where it belongs: into the list or mapping around it, as a key or as a value.
-    fn take(&mut self, finished: Finished) -> Result<(), Stop> {
+    fn take(&mut self, finished: Finished) -> Result<(), ReadingEnd> {
         self.count(1, finished.node.place)?;
-        let is_key =
-            matches!(self.open.last(), Some(Open { content: Content::Mapping(OpenMapping { key: None, .. }), .. }));
-        if let (false, Value::Float(number)) = (is_key, &finished.node.value)
+        let is_key = matches!(
+            self.open.last(),
+            Some(OpenCollection { content: Content::Mapping(OpenMapping { key: None, .. }), .. })
+        );
+        if let (false, YamlValue::Float(number)) = (is_key, &finished.node.value)
             && !number.is_finite()
         {
             let message = "neither infinity nor not-a-number can be a value: JSON has none".to_string();
@@ -339,26 +342,26 @@ impl<'s, 'r> Documents<'s, 'r> {
     /// Takes a value as the key of the innermost mapping; numbers and booleans become their text, as on their way
     /// through JSON.
     fn key(&mut self, finished: Finished) {
-        let Node { place, width, value } = finished.node;
+        let YamlNode { place, width, value } = finished.node;
         let name = match value {
-            Value::String(text) => Some(text),
-            Value::Integer(number) => Some(number.to_string()),
-            Value::Float(number) => Some(scalar::float_key(number)),
-            Value::Bool(value) => Some(value.to_string()),
-            Value::SpelledBool { text, value } => {
+            YamlValue::String(text) => Some(text),
+            YamlValue::Integer(number) => Some(number.to_string()),
+            YamlValue::Float(number) => Some(scalar::float_key(number)),
+            YamlValue::Bool(value) => Some(value.to_string()),
+            YamlValue::SpelledBool { text, value } => {
                 let message =
                     format!("the key `{text}` is the boolean {value} to a real cluster, and so is `{value}` here");
                 let help = format!("write \"{text}\" for the text");
                 self.report.push(Severity::Warning, place, width, message, help);
                 Some(value.to_string())
             }
-            Value::Null => {
+            YamlValue::Null => {
                 let (message, help) =
                     ("a key is missing here", "write text before the `:`; quote it if it is \"null\"");
                 self.error(place, width, message.to_string(), help.to_string());
                 None
             }
-            Value::Sequence(_) | Value::Mapping(_) => {
+            YamlValue::Sequence(_) | YamlValue::Mapping(_) => {
                 let column = place.column.saturating_sub(2);
                 // A line may be long, and such keys many: beyond what is shown nobody looks.
                 let is_template = self.report.errors < MAX_DIAGNOSTICS
@@ -371,8 +374,8 @@ impl<'s, 'r> Documents<'s, 'r> {
                 None
             }
         };
-        let merge = finished.form == Form::Merge;
-        if let Some(Open { content: Content::Mapping(mapping), weight, .. }) = self.open.last_mut() {
+        let merge = finished.form == ScalarStyle::Merge;
+        if let Some(OpenCollection { content: Content::Mapping(mapping), weight, .. }) = self.open.last_mut() {
             *weight = weight.saturating_add(name.as_ref().map_or(0, String::len));
             // A key that is none gets a name that nothing else has; the document is broken and only read on for its
             // other errors.
@@ -381,22 +384,22 @@ impl<'s, 'r> Documents<'s, 'r> {
         }
     }
 
-    fn entry(&mut self, name: String, place: Place, width: usize, finished: Finished) {
+    fn entry(&mut self, name: String, place: Location, width: usize, finished: Finished) {
         let mut node = finished.node;
-        if finished.form == Form::Absent {
+        if finished.form == ScalarStyle::Absent {
             (node.place, node.width) = (place, width);
         }
-        let Some(Open { content: Content::Mapping(mapping), .. }) = self.open.last_mut() else { return };
+        let Some(OpenCollection { content: Content::Mapping(mapping), .. }) = self.open.last_mut() else { return };
         let shown = shorten(&name);
         let Some((first, false)) = mapping.set(name, place, node, false) else { return };
         match self.report.duplicates {
-            Duplicates::LastCounts => {
+            RepeatedKeys::LastCounts => {
                 let message =
                     format!("the key `{shown}` stands twice, first in line {}; the last one counts", first.line);
                 let help = "remove one, or join what stands below them".to_string();
                 self.report.push(Severity::Warning, place, width, message, help);
             }
-            Duplicates::Refuse => {
+            RepeatedKeys::Refuse => {
                 let message = format!("the key `{shown}` stands twice; the first is in line {}", first.line);
                 let help = "remove one, or join what stands below them".to_string();
                 self.error(place, width, message, help);
@@ -410,9 +413,10 @@ impl<'s, 'r> Documents<'s, 'r> {
         let Finished { node, form, .. } = finished;
         let (place, width) = (node.place, node.width);
         let mappings = match node.value {
-            Value::Mapping(_) => vec![node],
-            Value::Sequence(items)
-                if form != Form::Alias && items.iter().all(|item| matches!(item.value, Value::Mapping(_))) =>
+            YamlValue::Mapping(_) => vec![node],
+            YamlValue::Sequence(items)
+                if form != ScalarStyle::Alias
+                    && items.iter().all(|item| matches!(item.value, YamlValue::Mapping(_))) =>
             {
                 items
             }
@@ -422,10 +426,10 @@ impl<'s, 'r> Documents<'s, 'r> {
                 return self.error(place, width, message, help);
             }
         };
-        let Some(Open { content: Content::Mapping(into), .. }) = self.open.last_mut() else { return };
+        let Some(OpenCollection { content: Content::Mapping(into), .. }) = self.open.last_mut() else { return };
         let mut replaced = None;
         for mapping in mappings.into_iter().rev() {
-            let Value::Mapping(entries) = mapping.value else { continue };
+            let YamlValue::Mapping(entries) = mapping.value else { continue };
             for (name, place, node) in entries {
                 let shown = replaced.is_none().then(|| shorten(&name));
                 if let (Some((first, false)), Some(shown)) = (into.set(name, place, node, true), shown) {
@@ -441,7 +445,7 @@ impl<'s, 'r> Documents<'s, 'r> {
         }
     }
 
-    fn scalar(&mut self, text: String, style: Style, properties: Properties, span: Span) -> Result<(), Stop> {
+    fn scalar(&mut self, text: String, style: Style, properties: Properties, span: Span) -> Result<(), ReadingEnd> {
         let place = span.start.place;
         let width = self.width(span);
         let plain = style == Style::Plain;
@@ -456,10 +460,10 @@ impl<'s, 'r> Documents<'s, 'r> {
         let tag = properties.tag.as_deref();
         let weight = NODE_COST + text.len();
         let form = match tag {
-            None if plain && text.is_empty() && properties.anchor.is_none() => Form::Absent,
-            None if plain && text == "<<" => Form::Merge,
-            Some("!" | "tag:yaml.org,2002:merge") if text == "<<" => Form::Merge,
-            _ => Form::Usual,
+            None if plain && text.is_empty() && properties.anchor.is_none() => ScalarStyle::Absent,
+            None if plain && text == "<<" => ScalarStyle::Merge,
+            Some("!" | "tag:yaml.org,2002:merge") if text == "<<" => ScalarStyle::Merge,
+            _ => ScalarStyle::Usual,
         };
         let value = match tag {
             None if plain => {
@@ -469,36 +473,36 @@ impl<'s, 'r> Documents<'s, 'r> {
                 }
                 value
             }
-            None | Some("!") => Value::String(text),
-            Some(_) if form == Form::Merge => Value::String(text),
+            None | Some("!") => YamlValue::String(text),
+            Some(_) if form == ScalarStyle::Merge => YamlValue::String(text),
             Some(tag) => self.tagged(text, tag, place, width),
         };
-        let finished = Finished { node: Node { place, width, value }, weight, depth: 0, form };
+        let finished = Finished { node: YamlNode { place, width, value }, weight, depth: 0, form };
         self.keep(properties.anchor, &finished)?;
         self.take(finished)
     }
 
     /// A scalar with a tag: `!!str 1` is text, `!!int "1"` a number.
-    fn tagged(&mut self, text: String, tag: &str, place: Place, width: usize) -> Value {
+    fn tagged(&mut self, text: String, tag: &str, place: Location, width: usize) -> YamlValue {
         let suffix = tag.strip_prefix(YAML_TAG).unwrap_or("");
         let value = match suffix {
-            "str" => return Value::String(text),
-            "timestamp" if scalar::is_timestamp(&text) => return Value::String(text),
+            "str" => return YamlValue::String(text),
+            "timestamp" if scalar::is_timestamp(&text) => return YamlValue::String(text),
             "binary" => scalar::binary(&text),
             "int" | "float" | "bool" | "null" | "timestamp" => scalar::tagged(&text, suffix),
             _ => {
                 self.check_tag(Some(tag), "str", place);
-                return Value::String(text);
+                return YamlValue::String(text);
             }
         };
         value.unwrap_or_else(|| {
             let message = format!("`{}` is not what its tag !!{suffix} says", shorten(&text));
             self.error(place, width, message, "remove the tag".to_string());
-            Value::Null
+            YamlValue::Null
         })
     }
 
-    fn check_tag(&mut self, tag: Option<&str>, expected: &str, place: Place) {
+    fn check_tag(&mut self, tag: Option<&str>, expected: &str, place: Location) {
         let Some(tag) = tag else { return };
         let suffix = tag.strip_prefix(YAML_TAG);
         if suffix == Some(expected) {
@@ -516,7 +520,7 @@ impl<'s, 'r> Documents<'s, 'r> {
             let content = line.trim_start();
             if content.starts_with("- ") || content == "-" {
                 let column = line.chars().count() - content.chars().count() + 1;
-                let place = Place { line: number, column };
+                let place = Location { line: number, column };
                 let message = "this `-` begins no list item; it continues the text in the line above".to_string();
                 let help = "indent it as the other items of the list, or quote the text".to_string();
                 self.report.push(Severity::Warning, place, content.trim_end().chars().count(), message, help);
@@ -530,7 +534,7 @@ impl<'s, 'r> Documents<'s, 'r> {
         self.report.push(Severity::Warning, span.start.place, width, message.to_string(), help.to_string());
     }
 
-    fn error(&mut self, place: Place, width: usize, message: String, help: String) {
+    fn error(&mut self, place: Location, width: usize, message: String, help: String) {
         self.broken = true;
         self.report.push(Severity::Error, place, width, message, help);
     }
@@ -546,22 +550,22 @@ impl<'s, 'r> Documents<'s, 'r> {
         if start.line == end.line { end.column.saturating_sub(start.column).max(1) } else { self.to_end_of_line(start) }
     }
 
-    fn to_end_of_line(&self, place: Place) -> usize {
+    fn to_end_of_line(&self, place: Location) -> usize {
         let line = self.line(place.line - self.lines_before).trim_end();
         line.chars().count().saturating_sub(place.column - 1).max(1)
     }
 
     /// How many characters a list or mapping takes on its first line: to its bracket, or as far as its first entry
     /// reaches.
-    fn collection_width(&self, open: &Open, end: Place) -> usize {
+    fn collection_width(&self, open: &OpenCollection, end: Location) -> usize {
         if open.flow {
             return match end.line == open.place.line {
                 true => end.column.saturating_sub(open.place.column).max(1),
                 false => self.to_end_of_line(open.place),
             };
         }
-        let reach = |place: Place, width: usize| (place.column + width).saturating_sub(open.place.column).max(1);
-        let on_line = |place: Place| place.line == open.place.line;
+        let reach = |place: Location, width: usize| (place.column + width).saturating_sub(open.place.column).max(1);
+        let on_line = |place: Location| place.line == open.place.line;
         match &open.content {
             Content::Mapping(mapping) => match mapping.entries.first() {
                 Some((_, _, node)) if on_line(node.place) => reach(node.place, node.width),
@@ -577,26 +581,26 @@ impl<'s, 'r> Documents<'s, 'r> {
 }
 
 impl Events for Documents<'_, '_> {
-    fn event(&mut self, event: Event, span: Span) -> Result<(), Stop> {
+    fn event(&mut self, event: YamlEvent, span: Span) -> Result<(), ReadingEnd> {
         match event {
-            Event::Scalar(text, style, properties) => self.scalar(text, style, properties, span),
-            Event::Alias(name) => self.alias(&name, span),
-            Event::Sequence { flow, properties } => {
+            YamlEvent::Scalar(text, style, properties) => self.scalar(text, style, properties, span),
+            YamlEvent::Alias(name) => self.alias(&name, span),
+            YamlEvent::Sequence { flow, properties } => {
                 self.begin(flow, properties, "seq", span, Content::Sequence(Vec::new()))
             }
-            Event::Mapping { flow, properties } => {
+            YamlEvent::Mapping { flow, properties } => {
                 self.begin(flow, properties, "map", span, Content::Mapping(OpenMapping::default()))
             }
-            Event::End => self.end(span),
-            Event::Directive => {
+            YamlEvent::End => self.end(span),
+            YamlEvent::Directive => {
                 self.warn(span, "kubectl refuses a file with directives such as this one", "remove the line");
                 Ok(())
             }
-            Event::BesideMarker => {
+            YamlEvent::BesideMarker => {
                 self.warn(span, "kubectl refuses what stands behind `---` in its line", "put it in the next line");
                 Ok(())
             }
-            Event::DocumentEnd => {
+            YamlEvent::DocumentEnd => {
                 self.end_document();
                 Ok(())
             }
@@ -606,7 +610,7 @@ impl Events for Documents<'_, '_> {
 
 impl OpenMapping {
     /// Sets a key. If the mapping has it already: where that one stands, and whether `<<` brought it.
-    fn set(&mut self, name: String, place: Place, node: Node, merged: bool) -> Option<(Place, bool)> {
+    fn set(&mut self, name: String, place: Location, node: YamlNode, merged: bool) -> Option<(Location, bool)> {
         match self.known.entry(name) {
             Entry::Vacant(vacant) => {
                 let name = vacant.key().clone();

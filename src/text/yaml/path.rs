@@ -1,25 +1,25 @@
 //! A field's path to its place: `spec.template.spec.containers[0].image`, `metadata.annotations[example.com/x]`.
 
-use super::{Node, Value};
-use crate::text::diagnostic::Place;
+use super::{YamlNode, YamlValue};
+use crate::text::diagnostic::Location;
 
 /// Where a field stands and how many characters to underline.
 ///
 /// The value's place for text and numbers, the key's for a list or mapping. If there is no such field, the nearest
 /// field around it that exists. Keys with dots are found (`metadata.labels.app.kubernetes.io/name` as well as
 /// `metadata.labels[app.kubernetes.io/name]`).
-pub fn locate(node: &Node, path: &str) -> (Place, usize) {
+pub fn locate(node: &YamlNode, path: &str) -> (Location, usize) {
     let (place, width, _) = walk(node, path);
     (place, width)
 }
 
 /// The node of a field, if it exists; paths are as in [`locate`].
-pub fn find<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
+pub fn find<'a>(node: &'a YamlNode, path: &str) -> Option<&'a YamlNode> {
     walk(node, path).2
 }
 
 /// Place and width as [`locate`] gives them; the node if the whole path was found.
-fn walk<'a>(root: &'a Node, path: &str) -> (Place, usize, Option<&'a Node>) {
+fn walk<'a>(root: &'a YamlNode, path: &str) -> (Location, usize, Option<&'a YamlNode>) {
     let (mut node, mut rest) = (root, path);
     // The place of the key under which the node stands.
     let mut key_place = None;
@@ -36,21 +36,21 @@ fn walk<'a>(root: &'a Node, path: &str) -> (Place, usize, Option<&'a Node>) {
             None => break,
         }
     }
-    let is_collection = matches!(node.value, Value::Sequence(_) | Value::Mapping(_));
+    let is_collection = matches!(node.value, YamlValue::Sequence(_) | YamlValue::Mapping(_));
     let (place, width) = key_place.filter(|_| is_collection).unwrap_or((node.place, node.width));
     (place, width, rest.is_empty().then_some(node))
 }
 
-type Step<'a, 'p> = (&'a Node, Option<(Place, usize)>, &'p str);
+type Step<'a, 'p> = (&'a YamlNode, Option<(Location, usize)>, &'p str);
 
 /// The child that the beginning of the path names, its key's place and width, and the rest of the path.
-fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<Step<'a, 'p>> {
+fn step<'a, 'p>(node: &'a YamlNode, path: &'p str) -> Option<Step<'a, 'p>> {
     match &node.value {
-        Value::Sequence(items) => {
+        YamlValue::Sequence(items) => {
             let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
             Some((items.get(index.parse::<usize>().ok()?)?, None, rest))
         }
-        Value::Mapping(entries) => {
+        YamlValue::Mapping(entries) => {
             let bracketed = path.strip_prefix('[');
             let behind = |key: &str| {
                 let rest = bracketed.unwrap_or(path).strip_prefix(key)?;
@@ -81,7 +81,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{Source, parse};
+    use super::super::{SourceText, parse};
     use super::*;
     use std::path::Path;
 
@@ -101,7 +101,7 @@ spec:
 
     #[test]
     fn places_of_fields() {
-        let (nodes, diagnostics) = parse(Source { path: Path::new("t"), text: TEXT });
+        let (nodes, diagnostics) = parse(SourceText { path: Path::new("t"), text: TEXT });
         assert_eq!(diagnostics, []);
         let rows = [
             ("", (1, 1), true),
@@ -122,7 +122,7 @@ spec:
             ("status.phase", (1, 1), false),
         ];
         for (path, (line, column), exists) in rows {
-            assert_eq!(locate(&nodes[0], path).0, Place { line, column }, "{path}");
+            assert_eq!(locate(&nodes[0], path).0, Location { line, column }, "{path}");
             assert_eq!(find(&nodes[0], path).is_some(), exists, "{path}");
         }
         assert_eq!(locate(&nodes[0], "metadata.labels").1, 6);

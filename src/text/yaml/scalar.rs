@@ -1,11 +1,11 @@
 //! Plain text to null, boolean, number or string, as the YAML reader of kubectl resolves it.
 
-use super::Value;
+use super::YamlValue;
 
 /// What a plain scalar is, and what is doubtful about it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Resolved {
-    pub value: Value,
+    pub value: YamlValue,
     /// Message and help of a warning.
     pub doubt: Option<(String, String)>,
 }
@@ -20,17 +20,17 @@ const BOOLEANS_OF_YAML_1_1: &[(&[&str], bool)] = &[
 pub(super) fn resolve(text: &str) -> Resolved {
     let sure = |value| Resolved { value, doubt: None };
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return sure(Value::Null),
-        "true" | "True" | "TRUE" => return sure(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return sure(Value::Bool(false)),
+        "" | "~" | "null" | "Null" | "NULL" => return sure(YamlValue::Null),
+        "true" | "True" | "TRUE" => return sure(YamlValue::Bool(true)),
+        "false" | "False" | "FALSE" => return sure(YamlValue::Bool(false)),
         _ => {}
     }
     if let Some((_, value)) = BOOLEANS_OF_YAML_1_1.iter().find(|(forms, _)| forms.contains(&text)) {
-        return sure(Value::SpelledBool { text: text.to_string(), value: *value });
+        return sure(YamlValue::SpelledBool { text: text.to_string(), value: *value });
     }
     if is_sexagesimal(text) {
         return Resolved {
-            value: Value::String(text.to_string()),
+            value: YamlValue::String(text.to_string()),
             doubt: Some((
                 format!("`{text}` is taken as text here, but some YAML readers take it as a number of base 60"),
                 format!("quote it: \"{text}\""),
@@ -39,7 +39,7 @@ pub(super) fn resolve(text: &str) -> Resolved {
     }
     match number(text) {
         Some(value) if has_odd_zero(text) => {
-            let shown = if let Value::Integer(number) = value { number.to_string() } else { text.to_string() };
+            let shown = if let YamlValue::Integer(number) = value { number.to_string() } else { text.to_string() };
             Resolved {
                 value,
                 doubt: Some((
@@ -49,17 +49,17 @@ pub(super) fn resolve(text: &str) -> Resolved {
             }
         }
         Some(value) => sure(value),
-        None => sure(Value::String(text.to_string())),
+        None => sure(YamlValue::String(text.to_string())),
     }
 }
 
 /// The number that a text is: decimal, `0x`, `0o`, `0b`, octal with a leading zero, `.inf`, `.nan`; underscores count for
 /// nothing. The forms are those of go-yaml (resolve.go) and of Go's own reader of numbers, which it asks.
-pub(super) fn number(text: &str) -> Option<Value> {
+pub(super) fn number(text: &str) -> Option<YamlValue> {
     match text {
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Value::Float(f64::INFINITY)),
-        "-.inf" | "-.Inf" | "-.INF" => return Some(Value::Float(f64::NEG_INFINITY)),
-        ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(YamlValue::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(YamlValue::Float(f64::NEG_INFINITY)),
+        ".nan" | ".NaN" | ".NAN" => return Some(YamlValue::Float(f64::NAN)),
         _ => {}
     }
     // Numbers begin with a digit, a sign or a dot; everything else is text and the common case.
@@ -85,7 +85,7 @@ pub(super) fn number(text: &str) -> Option<Value> {
         }),
     };
     match whole {
-        Some(whole) => Some(i64::try_from(whole).map_or(Value::Float(whole as f64), Value::Integer)),
+        Some(whole) => Some(i64::try_from(whole).map_or(YamlValue::Float(whole as f64), YamlValue::Integer)),
         None => float(&digits),
     }
 }
@@ -107,7 +107,7 @@ fn integer(digits: &str) -> Option<i128> {
 
 /// `1.5`, `.5`, `1.`, `1e3`, `1.5E-3`; also a whole number too large for [`integer`]. What is too large for a
 /// floating-point number is text.
-fn float(text: &str) -> Option<Value> {
+fn float(text: &str) -> Option<YamlValue> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -118,27 +118,27 @@ fn float(text: &str) -> Option<Value> {
         None => digits(mantissa),
     };
     let is_float = mantissa_is && exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)));
-    is_float.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite()).map(Value::Float)
+    is_float.then(|| text.parse::<f64>().ok()).flatten().filter(|number| number.is_finite()).map(YamlValue::Float)
 }
 
 /// A scalar that its tag (`int`, `float`, `bool`, `null`) says the type of; `None` if it is not that.
-pub(super) fn tagged(text: &str, tag: &str) -> Option<Value> {
+pub(super) fn tagged(text: &str, tag: &str) -> Option<YamlValue> {
     match (tag, resolve(text).value) {
-        ("int", value @ Value::Integer(_)) | ("float", value @ Value::Float(_)) => Some(value),
-        ("int", value @ Value::Float(number)) if number.fract() == 0.0 && integer(text).is_some() => Some(value),
-        ("float", Value::Integer(number)) => Some(Value::Float(number as f64)),
-        ("bool", value @ Value::Bool(_)) => Some(value),
-        ("bool", Value::SpelledBool { value, .. }) => Some(Value::Bool(value)),
-        ("null", value @ Value::Null) => Some(value),
+        ("int", value @ YamlValue::Integer(_)) | ("float", value @ YamlValue::Float(_)) => Some(value),
+        ("int", value @ YamlValue::Float(number)) if number.fract() == 0.0 && integer(text).is_some() => Some(value),
+        ("float", YamlValue::Integer(number)) => Some(YamlValue::Float(number as f64)),
+        ("bool", value @ YamlValue::Bool(_)) => Some(value),
+        ("bool", YamlValue::SpelledBool { value, .. }) => Some(YamlValue::Bool(value)),
+        ("null", value @ YamlValue::Null) => Some(value),
         _ => None,
     }
 }
 
 /// The text that base64 stands for; line ends do not count.
-pub(super) fn binary(text: &str) -> Option<Value> {
+pub(super) fn binary(text: &str) -> Option<YamlValue> {
     let digits: Vec<u8> = text.bytes().filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
     let octets = data_encoding::BASE64.decode(&digits).ok()?;
-    Some(Value::String(String::from_utf8_lossy(&octets).into_owned()))
+    Some(YamlValue::String(String::from_utf8_lossy(&octets).into_owned()))
 }
 
 /// `2026-01-02`, `2026-1-2 3:4:5`, `2026-01-02T03:04:05.6Z`: what `!!timestamp` allows. Without the tag it is text as
@@ -208,50 +208,50 @@ mod tests {
 
     #[test]
     fn plain_scalars() {
-        let text = |text: &str| Value::String(text.to_string());
-        let spelled = |text: &str, value| Value::SpelledBool { text: text.to_string(), value };
-        let rows: &[(&str, Value, bool)] = &[
-            ("", Value::Null, false),
-            ("~", Value::Null, false),
-            ("NULL", Value::Null, false),
+        let text = |text: &str| YamlValue::String(text.to_string());
+        let spelled = |text: &str, value| YamlValue::SpelledBool { text: text.to_string(), value };
+        let rows: &[(&str, YamlValue, bool)] = &[
+            ("", YamlValue::Null, false),
+            ("~", YamlValue::Null, false),
+            ("NULL", YamlValue::Null, false),
             ("nULL", text("nULL"), false),
-            ("true", Value::Bool(true), false),
-            ("False", Value::Bool(false), false),
+            ("true", YamlValue::Bool(true), false),
+            ("False", YamlValue::Bool(false), false),
             ("yes", spelled("yes", true), false),
             ("Off", spelled("Off", false), false),
             ("n", spelled("n", false), false),
             ("oN", text("oN"), false),
-            ("0", Value::Integer(0), false),
-            ("-0", Value::Integer(0), false),
-            ("42", Value::Integer(42), false),
-            ("+42", Value::Integer(42), false),
-            ("-42", Value::Integer(-42), false),
-            ("0644", Value::Integer(420), false),
-            ("0o644", Value::Integer(420), false),
-            ("0x1F", Value::Integer(31), false),
-            ("0b101", Value::Integer(5), false),
-            ("1_000", Value::Integer(1000), false),
-            ("1__0", Value::Integer(10), false),
-            ("0x_1_", Value::Integer(1), false),
-            ("-0b11", Value::Integer(-3), false),
-            ("0b-11", Value::Integer(-3), false),
-            ("+0o17", Value::Integer(15), false),
+            ("0", YamlValue::Integer(0), false),
+            ("-0", YamlValue::Integer(0), false),
+            ("42", YamlValue::Integer(42), false),
+            ("+42", YamlValue::Integer(42), false),
+            ("-42", YamlValue::Integer(-42), false),
+            ("0644", YamlValue::Integer(420), false),
+            ("0o644", YamlValue::Integer(420), false),
+            ("0x1F", YamlValue::Integer(31), false),
+            ("0b101", YamlValue::Integer(5), false),
+            ("1_000", YamlValue::Integer(1000), false),
+            ("1__0", YamlValue::Integer(10), false),
+            ("0x_1_", YamlValue::Integer(1), false),
+            ("-0b11", YamlValue::Integer(-3), false),
+            ("0b-11", YamlValue::Integer(-3), false),
+            ("+0o17", YamlValue::Integer(15), false),
             ("1e400", text("1e400"), false),
             ("._5", text("._5"), false),
             ("-", text("-"), false),
             ("_1", text("_1"), false),
             ("0o8", text("0o8"), false),
             ("0x", text("0x"), false),
-            ("08", Value::Integer(8), true),
-            ("-019", Value::Integer(-19), true),
-            ("9223372036854775807", Value::Integer(i64::MAX), false),
-            ("-9223372036854775808", Value::Integer(i64::MIN), false),
-            ("9223372036854775808", Value::Float(9_223_372_036_854_775_808.0), false),
-            ("0.5", Value::Float(0.5), false),
-            (".5", Value::Float(0.5), false),
-            ("1.", Value::Float(1.0), false),
-            ("1e3", Value::Float(1000.0), false),
-            ("-1.5E-1", Value::Float(-0.15), false),
+            ("08", YamlValue::Integer(8), true),
+            ("-019", YamlValue::Integer(-19), true),
+            ("9223372036854775807", YamlValue::Integer(i64::MAX), false),
+            ("-9223372036854775808", YamlValue::Integer(i64::MIN), false),
+            ("9223372036854775808", YamlValue::Float(9_223_372_036_854_775_808.0), false),
+            ("0.5", YamlValue::Float(0.5), false),
+            (".5", YamlValue::Float(0.5), false),
+            ("1.", YamlValue::Float(1.0), false),
+            ("1e3", YamlValue::Float(1000.0), false),
+            ("-1.5E-1", YamlValue::Float(-0.15), false),
             (".", text("."), false),
             ("-", text("-"), false),
             ("1e", text("1e"), false),
@@ -259,8 +259,8 @@ mod tests {
             ("10.0.0.1", text("10.0.0.1"), false),
             ("500m", text("500m"), false),
             ("1Gi", text("1Gi"), false),
-            (".inf", Value::Float(f64::INFINITY), false),
-            ("-.INF", Value::Float(f64::NEG_INFINITY), false),
+            (".inf", YamlValue::Float(f64::INFINITY), false),
+            ("-.INF", YamlValue::Float(f64::NEG_INFINITY), false),
             ("inf", text("inf"), false),
             ("22:22", text("22:22"), true),
             ("1:30:00", text("1:30:00"), true),
@@ -273,7 +273,7 @@ mod tests {
             let found = resolve(given);
             assert_eq!((&found.value, found.doubt.is_some()), (value, *doubt), "{given:?}");
         }
-        assert!(matches!(resolve(".nan").value, Value::Float(number) if number.is_nan()));
+        assert!(matches!(resolve(".nan").value, YamlValue::Float(number) if number.is_nan()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Node, Source, UnknownFields, Value, decode, parse, parse_strict};
+use super::{SourceText, UnknownFields, YamlNode, YamlValue, decode, parse, parse_strict};
 use crate::text::diagnostic::{Colour, Diagnostic, Severity};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
-fn source(text: &str) -> Source<'_> {
-    Source { path: Path::new("t.yaml"), text }
+fn source(text: &str) -> SourceText<'_> {
+    SourceText { path: Path::new("t.yaml"), text }
 }
 
 fn rendered(diagnostics: &[Diagnostic]) -> String {
@@ -24,7 +24,7 @@ fn rendered(diagnostics: &[Diagnostic]) -> String {
 fn check_json(text: &str, expected: &[Json]) {
     let (nodes, diagnostics) = parse(source(text));
     assert_eq!(rendered(&diagnostics), "", "{text:?}");
-    let found: Vec<Json> = nodes.iter().map(Node::to_json).collect();
+    let found: Vec<Json> = nodes.iter().map(YamlNode::to_json).collect();
     assert_eq!(found, expected, "{text:?}");
 }
 
@@ -75,7 +75,7 @@ fn check_value(text: &str, expected: Json, messages: &[&str]) {
     let said: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(said, messages, "{text:?}");
     assert!(!crate::text::diagnostic::has_error(&found), "{text:?}");
-    let values: Vec<Json> = nodes.iter().map(Node::to_json).collect();
+    let values: Vec<Json> = nodes.iter().map(YamlNode::to_json).collect();
     assert_eq!(Json::from(values), expected, "{text:?}");
 }
 
@@ -565,7 +565,7 @@ fn derived_types() {
 
 /// The writer of YAML knows neither the line breaks nor the booleans of YAML 1.1.
 fn without_old_forms(text: String) -> String {
-    let is_old = matches!(super::scalar::resolve(&text).value, Value::SpelledBool { .. });
+    let is_old = matches!(super::scalar::resolve(&text).value, YamlValue::SpelledBool { .. });
     if is_old { "_".to_string() } else { text.replace(['\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'], "_") }
 }
 

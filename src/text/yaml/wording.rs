@@ -1,12 +1,12 @@
 //! What is wrong with the syntax, in words that say what to do, at the place where the mistake was made.
 
-use super::scan::{Problem, SyntaxError};
-use crate::text::diagnostic::Place;
+use super::scan::{SyntaxError, SyntaxProblem};
+use crate::text::diagnostic::Location;
 
 /// What is wrong, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Explained {
-    pub place: Place,
+    pub place: Location,
     pub width: usize,
     pub message: String,
     pub help: String,
@@ -14,12 +14,12 @@ pub(super) struct Explained {
 
 /// The lines of the document, and how many lines of the file come before it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a> {
+pub(super) struct DocumentLines<'a> {
     pub lines: &'a [&'a str],
     pub lines_before: usize,
 }
 
-impl<'a> Text<'a> {
+impl<'a> DocumentLines<'a> {
     /// A line by its number in the file.
     fn line(self, number: usize) -> &'a str {
         let index = number.checked_sub(self.lines_before + 1);
@@ -35,17 +35,22 @@ impl<'a> Text<'a> {
     }
 
     /// A line's text behind its indentation: place and width, without a comment.
-    fn content(self, number: usize) -> (Place, usize) {
+    fn content(self, number: usize) -> (Location, usize) {
         let line = self.line(number);
         let content = line.trim_start();
         let column = line.chars().count() - content.chars().count() + 1;
         let text = content.split(" #").next().unwrap_or("").trim_end();
-        (Place { line: number, column }, text.chars().count().max(1))
+        (Location { line: number, column }, text.chars().count().max(1))
     }
 }
 
 /// Says it. `flow` is the innermost bracket that is still open, `quote_end` where quoted text has ended last.
-pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, quote_end: Option<Place>) -> Explained {
+pub(super) fn explain(
+    error: SyntaxError,
+    text: DocumentLines<'_>,
+    flow: Option<Location>,
+    quote_end: Option<Location>,
+) -> Explained {
     let SyntaxError { problem, place: at, width, .. } = error;
     let said = |message: &str, help: &str| Explained {
         place: at,
@@ -54,25 +59,27 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
         help: help.to_string(),
     };
     match problem {
-        Problem::Tab => Explained {
+        SyntaxProblem::Tab => Explained {
             place: tab_near(at, text).unwrap_or(at),
             ..said("a tab is used for indentation", "indent with spaces")
         },
-        Problem::OpenQuote => open_quote(at, text),
-        Problem::Escape => said(
+        SyntaxProblem::OpenQuote => open_quote(at, text),
+        SyntaxProblem::Escape => said(
             "this escape is unknown",
             "write \\\\ for a backslash, or use single quotes, in which a backslash is itself",
         ),
-        Problem::MarkInside => said(
+        SyntaxProblem::MarkInside => said(
             "a byte order mark stands within a document",
             "put `---` in a line of its own before it if another file begins here; remove it if not",
         ),
-        Problem::Directive => said(
+        SyntaxProblem::Directive => said(
             "a line that begins with `%` is a directive, and this one is unknown",
             "quote the text if the sign belongs to it",
         ),
-        Problem::Tag => said("this tag cannot be read", "quote the text if the `!` belongs to it"),
-        Problem::AnchorName => said("a name is missing behind `&` or `*`", "quote the text if the sign belongs to it"),
+        SyntaxProblem::Tag => said("this tag cannot be read", "quote the text if the `!` belongs to it"),
+        SyntaxProblem::AnchorName => {
+            said("a name is missing behind `&` or `*`", "quote the text if the sign belongs to it")
+        }
         _ if behind_quote(at, quote_end, text) => {
             let line = text.line(at.line);
             let quote = line.chars().take(at.column - 1).filter(|c| matches!(c, '"' | '\'')).last();
@@ -82,22 +89,24 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
             };
             said("text stands behind the closing quote", help)
         }
-        Problem::Unstartable => {
+        SyntaxProblem::Unstartable => {
             let character = text.line(at.line).chars().nth(at.column - 1).unwrap_or(' ');
             said(&format!("a value cannot begin with `{character}`"), "put the whole value in quotes")
         }
         _ if let Some(open) = flow => in_brackets(error, text, open),
-        Problem::MisplacedColon => misplaced_colon(at, text),
-        Problem::MissingColon => missing_colon(at.line, text),
-        Problem::MisplacedEntry => said(
+        SyntaxProblem::MisplacedColon => misplaced_colon(at, text),
+        SyntaxProblem::MissingColon => missing_colon(at.line, text),
+        SyntaxProblem::MisplacedEntry => said(
             "a list cannot begin behind a key on the same line",
             "put each `- ` in a line of its own below the key",
         ),
-        Problem::BlockHeader => {
+        SyntaxProblem::BlockHeader => {
             said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented")
         }
-        Problem::MisplacedKey | Problem::ExpectedKey | Problem::ExpectedEntry => lost_indentation(at, text),
-        Problem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
+        SyntaxProblem::MisplacedKey | SyntaxProblem::ExpectedKey | SyntaxProblem::ExpectedEntry => {
+            lost_indentation(at, text)
+        }
+        SyntaxProblem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
             Some('{' | '[') => said("a second document begins here", "put `---` in a line of its own before it"),
             _ if text.content(at.line).0.column < at.column => said(
                 "this stands behind the end of the document",
@@ -105,17 +114,19 @@ pub(super) fn explain(error: SyntaxError, text: Text<'_>, flow: Option<Place>, q
             ),
             _ => lost_indentation(at, text),
         },
-        Problem::ExpectedNode | Problem::ExpectedSeparator => match text.line(at.line).chars().nth(at.column - 1) {
-            Some(c @ (']' | '}' | ',')) => {
-                said(&format!("this `{c}` closes or separates nothing"), "quote it if it belongs to the text")
+        SyntaxProblem::ExpectedNode | SyntaxProblem::ExpectedSeparator => {
+            match text.line(at.line).chars().nth(at.column - 1) {
+                Some(c @ (']' | '}' | ',')) => {
+                    said(&format!("this `{c}` closes or separates nothing"), "quote it if it belongs to the text")
+                }
+                _ => said("a value is missing here", "quote the text above if a sign at its beginning belongs to it"),
             }
-            _ => said("a value is missing here", "quote the text above if a sign at its beginning belongs to it"),
-        },
+        }
     }
 }
 
 /// Whether only blanks stand between the end of quoted text and here.
-fn behind_quote(at: Place, quote_end: Option<Place>, text: Text<'_>) -> bool {
+fn behind_quote(at: Location, quote_end: Option<Location>, text: DocumentLines<'_>) -> bool {
     let Some(end) = quote_end.filter(|end| end.line == at.line && end.column <= at.column) else { return false };
     let mut rest = text.line(at.line).chars().skip(end.column - 1);
     let between = at.column - end.column;
@@ -127,16 +138,16 @@ fn is_sign(character: char) -> bool {
 }
 
 /// The tab in the indentation of the line of the error, or of a line next to it.
-fn tab_near(at: Place, text: Text<'_>) -> Option<Place> {
+fn tab_near(at: Location, text: DocumentLines<'_>) -> Option<Location> {
     [at.line, at.line + 1, at.line.saturating_sub(1)].into_iter().find_map(|number| {
         let line = text.line(number);
         let indentation = line.len() - line.trim_start().len();
-        line[..indentation].chars().position(|c| c == '\t').map(|index| Place { line: number, column: index + 1 })
+        line[..indentation].chars().position(|c| c == '\t').map(|index| Location { line: number, column: index + 1 })
     })
 }
 
 /// Quoted text without end, which begins here.
-fn open_quote(at: Place, text: Text<'_>) -> Explained {
+fn open_quote(at: Location, text: DocumentLines<'_>) -> Explained {
     let line = text.line(at.line);
     let quote = line.chars().nth(at.column - 1).unwrap_or('"');
     Explained {
@@ -148,19 +159,19 @@ fn open_quote(at: Place, text: Text<'_>) -> Explained {
 }
 
 /// Errors inside of brackets: nearly always the closing one is missing.
-fn in_brackets(error: SyntaxError, text: Text<'_>, open: Place) -> Explained {
+fn in_brackets(error: SyntaxError, text: DocumentLines<'_>, open: Location) -> Explained {
     let at = error.place;
     let line = text.line(open.line);
     // An anchor may stand before the bracket.
     let written = line.chars().enumerate().skip(open.column - 1).find(|(_, c)| matches!(c, '[' | '{'));
     let (index, bracket) = written.unwrap_or((open.column - 1, '['));
-    let open = Place { column: index + 1, ..open };
+    let open = Location { column: index + 1, ..open };
     let closing = if bracket == '[' { ']' } else { '}' };
     let found = text.line(at.line).chars().nth(at.column - 1);
     if at.line == open.line && found.is_some() {
         let message = match found {
             Some(wrong @ (']' | '}')) => format!("`{wrong}` does not close the `{bracket}` in column {}", open.column),
-            Some(',') if error.problem == Problem::ExpectedNode => "a value is missing here".to_string(),
+            Some(',') if error.problem == SyntaxProblem::ExpectedNode => "a value is missing here".to_string(),
             _ => format!("`,` or `{closing}` is missing here"),
         };
         let help = "quote the text if a bracket, comma or colon belongs to it".to_string();
@@ -174,7 +185,7 @@ fn in_brackets(error: SyntaxError, text: Text<'_>, open: Place) -> Explained {
 }
 
 /// A line that has to be an entry of a mapping, and has no `: `.
-fn missing_colon(number: usize, text: Text<'_>) -> Explained {
+fn missing_colon(number: usize, text: DocumentLines<'_>) -> Explained {
     let (place, width) = text.content(number);
     let (message, help) = match text.line(number).contains(':') {
         true => ("a space is missing behind the `:`", "write `key: value`"),
@@ -184,7 +195,7 @@ fn missing_colon(number: usize, text: Text<'_>) -> Explained {
 }
 
 /// A `: ` where no key can stand.
-fn misplaced_colon(at: Place, text: Text<'_>) -> Explained {
+fn misplaced_colon(at: Location, text: DocumentLines<'_>) -> Explained {
     let line = text.line(at.line);
     let (place, width) = text.content(at.line);
     let before: String = line.chars().take(at.column.saturating_sub(1)).collect();
@@ -210,7 +221,7 @@ fn misplaced_colon(at: Place, text: Text<'_>) -> Explained {
 }
 
 /// A line whose indentation fits no list or mapping around it.
-fn lost_indentation(at: Place, text: Text<'_>) -> Explained {
+fn lost_indentation(at: Location, text: DocumentLines<'_>) -> Explained {
     // Where text ends without a `:`, the parser notices only at the line behind it.
     let number =
         if text.line(at.line).trim().is_empty() { text.above(at.line).map_or(at.line, |(n, _)| n) } else { at.line };

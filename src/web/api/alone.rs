@@ -1,6 +1,6 @@
 //! One request to its response without any connection, by the same way as those that come through one: for fuzz targets.
 
-use super::{Api, Handle, Options, answer};
+use super::{Api, ApiOptions, Handle, answer};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -10,29 +10,29 @@ use std::{fmt, io, sync::Arc};
 use tokio::{runtime::Runtime, sync::watch as signal};
 
 /// An API that nobody can reach.
-pub struct Alone {
+pub struct InProcessApi {
     api: Arc<Api>,
     runtime: Runtime,
 }
 
-impl fmt::Debug for Alone {
+impl fmt::Debug for InProcessApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Alone").finish_non_exhaustive()
     }
 }
 
-impl Alone {
+impl InProcessApi {
     /// Carries out requests on the thread that asks. Connections and TLS in `options` count for nothing, and watches end
     /// once they have told what there is.
     ///
     /// # Errors
     /// The system gives no event queue.
-    pub fn new(handle: Handle, options: Options) -> io::Result<Alone> {
+    pub fn new(handle: Handle, options: ApiOptions) -> io::Result<InProcessApi> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         // The server is about to end from the beginning.
         let (_, stopped) = signal::channel(true);
         let api = Arc::new(Api::new(handle, options, runtime.handle().clone(), stopped));
-        Ok(Alone { api, runtime })
+        Ok(InProcessApi { api, runtime })
     }
 
     /// The status of the response to a request (method and target, headers, body), and its body; `None` for what no HTTP

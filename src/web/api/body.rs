@@ -5,7 +5,7 @@ use super::{
     cost::{BODY_OCTETS_MAX, Cost, VALUES},
     openapi::strict,
     protobuf::{self, DecodeError},
-    status::Refused,
+    status::StatusFailure,
 };
 use crate::text::yaml;
 use axum::{
@@ -30,8 +30,8 @@ pub fn media_type(headers: &HeaderMap) -> String {
 
 /// Reads a body, of which something has to come every `slow`, and all of it in [`PATIENCE`]. What it takes is taken from
 /// the budget as it comes.
-pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes, Refused> {
-    let late = |_| Refused::bad_request("the request's body did not come in time");
+pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes, StatusFailure> {
+    let late = |_| StatusFailure::bad_request("the request's body did not come in time");
     let mut body = Limited::new(body, BODY_OCTETS_MAX);
     let all = async {
         let mut octets = Vec::new();
@@ -39,7 +39,7 @@ pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes
             let frame = frame.map_err(|error| {
                 // Either it is too long or the client broke off, to whom nothing can be said.
                 tracing::debug!(%error, "a request's body was not read");
-                Refused::too_large(BODY_OCTETS_MAX)
+                StatusFailure::too_large(BODY_OCTETS_MAX)
             })?;
             if let Ok(data) = frame.into_data() {
                 // The list that holds them may be twice as large.
@@ -54,7 +54,7 @@ pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes
 
 /// A whole object as it was sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sent {
+pub struct SentObject {
     /// The object.
     pub json: Value,
     /// Fields that stand twice in the text.
@@ -62,17 +62,17 @@ pub struct Sent {
 }
 
 /// A whole object; what it takes is taken from the budget before it is decoded.
-pub fn object(media_type: &str, octets: &[u8], share: &mut Share) -> Result<Sent, Refused> {
+pub fn object(media_type: &str, octets: &[u8], share: &mut Share) -> Result<SentObject, StatusFailure> {
     let json = match media_type {
         "" | "application/json" | "*/*" => json(octets, share)?,
         "application/yaml" => yaml(octets, share)?,
         PROTOBUF => protobuf::decode(octets).map_err(|error| match error {
-            DecodeError::Unsupported(_) => Refused::unsupported(error.to_string()),
-            DecodeError::Malformed(_) => Refused::bad_request(error.to_string()),
-            DecodeError::TooMany(most, what) => Refused::too_complex(most, what),
+            DecodeError::Unsupported(_) => StatusFailure::unsupported(error.to_string()),
+            DecodeError::Malformed(_) => StatusFailure::bad_request(error.to_string()),
+            DecodeError::TooMany(most, what) => StatusFailure::too_complex(most, what),
         })?,
         other => {
-            return Err(Refused::unsupported(format!(
+            return Err(StatusFailure::unsupported(format!(
                 "the body of the request was in an unknown format - accepted media types include: application/json, \
                  application/yaml ({other} is not among them)"
             )));
@@ -83,31 +83,31 @@ pub fn object(media_type: &str, octets: &[u8], share: &mut Share) -> Result<Sent
     // A YAML reader refuses them itself, and protobuf has no names.
     let is_json = !matches!(media_type, "application/yaml" | PROTOBUF);
     let duplicates = if is_json { strict::duplicate_fields(octets) } else { Vec::new() };
-    Ok(Sent { json, duplicates })
+    Ok(SentObject { json, duplicates })
 }
 
 /// What is applied: an object, or a part of one.
-pub fn applied(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+pub fn applied(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
     whole(yaml(octets, share)?)
 }
 
-fn whole(json: Value) -> Result<Value, Refused> {
-    if json.is_object() { Ok(json) } else { Err(Refused::bad_request("the request's body is no object")) }
+fn whole(json: Value) -> Result<Value, StatusFailure> {
+    if json.is_object() { Ok(json) } else { Err(StatusFailure::bad_request("the request's body is no object")) }
 }
 
 /// JSON, whatever it holds.
-pub fn json(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+pub fn json(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
     share.grow_to(Cost::of_json(octets).check()?.memory())?;
-    serde_json::from_slice(octets).map_err(|error| Refused::bad_request(format!("the body is no JSON: {error}")))
+    serde_json::from_slice(octets).map_err(|error| StatusFailure::bad_request(format!("the body is no JSON: {error}")))
 }
 
 /// One YAML document, or JSON, which is YAML; whatever it holds.
-fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
+fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
     share.grow_to(Cost::of_octets(octets.len()).memory())?;
-    let text = std::str::from_utf8(octets).map_err(|_| Refused::bad_request("the body is not UTF-8"))?;
-    let (documents, diagnostics) = yaml::parse_values(yaml::Source { path: Path::new("body"), text }, 2 * VALUES);
+    let text = std::str::from_utf8(octets).map_err(|_| StatusFailure::bad_request("the body is not UTF-8"))?;
+    let (documents, diagnostics) = yaml::parse_values(yaml::SourceText { path: Path::new("body"), text }, 2 * VALUES);
     if let Some(error) = yaml::first_error(&diagnostics) {
-        return Err(Refused::bad_request(format!("the body is no YAML: {error}")));
+        return Err(StatusFailure::bad_request(format!("the body is no YAML: {error}")));
     }
     match documents.as_slice() {
         [document] => {
@@ -115,7 +115,7 @@ fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, Refused> {
             share.grow_to(Cost::of_value(&json).check()?.memory())?;
             Ok(json)
         }
-        _ => Err(Refused::bad_request("the body is not one YAML document")),
+        _ => Err(StatusFailure::bad_request("the body is not one YAML document")),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is taken is an estimate of what will be made, taken before it is made, and given back when it is gone.
 
-use super::status::Refused;
+use super::status::StatusFailure;
 use std::{
     sync::{
         Arc,
@@ -35,7 +35,7 @@ pub struct Share {
 
 /// There is not so much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
+pub struct BudgetExhausted;
 
 impl Budget {
     /// A budget of so many octets, of which nothing is taken.
@@ -50,7 +50,7 @@ impl Budget {
     }
 
     /// Takes so much, if it is there.
-    pub fn take(self: &Arc<Budget>, octets: usize) -> Result<Share, Exhausted> {
+    pub fn take(self: &Arc<Budget>, octets: usize) -> Result<Share, BudgetExhausted> {
         let mut share = Share { budget: Arc::clone(self), octets: 0 };
         share.grow(octets)?;
         Ok(share)
@@ -72,7 +72,7 @@ impl Budget {
         !last.is_zero() && self.begun.elapsed().saturating_sub(last) < PRESSED
     }
 
-    fn add(&self, octets: usize) -> Result<(), Exhausted> {
+    fn add(&self, octets: usize) -> Result<(), BudgetExhausted> {
         let enough = |taken: usize| taken.checked_add(octets).filter(|taken| *taken <= self.limit);
         if self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough).is_ok() {
             return Ok(());
@@ -80,20 +80,20 @@ impl Budget {
         self.refused.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         self.last_refused.store(now, Ordering::Relaxed);
-        Err(Exhausted)
+        Err(BudgetExhausted)
     }
 }
 
 impl Share {
     /// Takes more; what it has stays its own if that is not there.
-    pub fn grow(&mut self, octets: usize) -> Result<(), Exhausted> {
+    pub fn grow(&mut self, octets: usize) -> Result<(), BudgetExhausted> {
         self.budget.add(octets)?;
         self.octets += octets;
         Ok(())
     }
 
     /// Takes as much as is missing to so much.
-    pub fn grow_to(&mut self, octets: usize) -> Result<(), Exhausted> {
+    pub fn grow_to(&mut self, octets: usize) -> Result<(), BudgetExhausted> {
         self.grow(octets.saturating_sub(self.octets))
     }
 }
@@ -104,9 +104,9 @@ impl Drop for Share {
     }
 }
 
-impl From<Exhausted> for Refused {
-    fn from(_: Exhausted) -> Refused {
-        Refused::too_many(
+impl From<BudgetExhausted> for StatusFailure {
+    fn from(_: BudgetExhausted) -> StatusFailure {
+        StatusFailure::too_many(
             "requests and replies take all the memory that they may (limits.apiOctets), please try again later",
         )
     }
@@ -122,15 +122,15 @@ mod tests {
         let budget = Budget::new(10);
         let mut first = budget.take(4).unwrap();
         assert!(!budget.is_pressed());
-        assert_eq!(budget.take(7).unwrap_err(), Exhausted);
+        assert_eq!(budget.take(7).unwrap_err(), BudgetExhausted);
         assert!(budget.is_pressed());
         let second = budget.take(6).unwrap();
-        assert_eq!(first.grow(1), Err(Exhausted));
+        assert_eq!(first.grow(1), Err(BudgetExhausted));
         drop(second);
         first.grow_to(10).unwrap();
         first.grow_to(3).unwrap();
         assert_eq!((budget.taken(), budget.refused()), (10, 2));
-        assert_eq!(first.grow(usize::MAX), Err(Exhausted));
+        assert_eq!(first.grow(usize::MAX), Err(BudgetExhausted));
         drop(first);
         assert_eq!(budget.taken(), 0);
     }

@@ -4,7 +4,7 @@
 //! struct of a volume with hundreds, and there are several copies of an object on its way into the store. So values and
 //! objects are counted, and too many of them refused, however short the text is.
 
-use super::status::Refused;
+use super::status::StatusFailure;
 use serde_json::Value;
 
 /// Largest body, in octets; upstream's limit.
@@ -85,13 +85,13 @@ impl Cost {
     }
 
     /// Whether so much is read at all.
-    pub fn check(self) -> Result<Cost, Refused> {
+    pub fn check(self) -> Result<Cost, StatusFailure> {
         let Cost { octets, values, objects } = self;
         for (count, most, what) in
             [(values, VALUES, "values"), (objects, OBJECTS, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
         {
             if count > most {
-                return Err(Refused::too_complex(most, what));
+                return Err(StatusFailure::too_complex(most, what));
             }
         }
         Ok(self)

@@ -1,17 +1,17 @@
 //! Deleting: one object or all that are selected, with grace, cascade and conditions.
 
 use super::{
-    path::Place,
-    query::{self, Query},
+    filter::ObjectFilter,
+    path::ResourcePath,
+    query::{self, RequestParameters},
     read::{holding, list_body, page, reply},
-    selection::Selection,
-    shape::{ListMetadata, Shape},
-    status::Refused,
+    representation::{ListMetadata, Representation},
+    status::StatusFailure,
     watch_source::WatchObject,
-    write::{Change, Reply, Warnings, carry_out, check_type},
+    write::{ObjectChange, ObjectReply, Warnings, carry_out, check_type},
 };
 use crate::{
-    control::controller::{Cascade, ORIGIN, Preconditions, Write, Written},
+    control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult},
     objects::object::{Kind, Object, ObjectKey},
 };
 use axum::{
@@ -22,26 +22,26 @@ use serde_json::{Value, json};
 
 /// What the body and the query of a DELETE say together.
 #[derive(Debug, Default)]
-struct Options {
+struct DeleteParameters {
     grace_seconds: Option<i64>,
     cascade: Cascade,
     expected: Preconditions,
     dry_run: bool,
 }
 
-fn options(query: &Query, body: Option<&Value>) -> Result<Options, Refused> {
-    let mut options = Options {
+fn options(query: &RequestParameters, body: Option<&Value>) -> Result<DeleteParameters, StatusFailure> {
+    let mut options = DeleteParameters {
         grace_seconds: query.grace_seconds,
         cascade: cascade(&query.propagation, None)?,
         dry_run: query.dry_run,
-        ..Options::default()
+        ..DeleteParameters::default()
     };
     let Some(body) = body else { return Ok(options) };
     // Each group has its own version of the same options.
     if body["kind"].as_str().is_some_and(|kind| !kind.is_empty()) {
         check_type(&json!({"kind": body["kind"]}), "v1", "DeleteOptions")?;
     }
-    let wrong = |field: &str| Refused::bad_request(format!("DeleteOptions: {field} is not of the right type"));
+    let wrong = |field: &str| StatusFailure::bad_request(format!("DeleteOptions: {field} is not of the right type"));
     match &body["gracePeriodSeconds"] {
         Value::Null => {}
         value => options.grace_seconds = Some(value.as_i64().ok_or_else(|| wrong("gracePeriodSeconds"))?),
@@ -61,12 +61,12 @@ fn options(query: &Query, body: Option<&Value>) -> Result<Options, Refused> {
     Ok(options)
 }
 
-fn cascade(policy: &str, orphan_dependents: Option<bool>) -> Result<Cascade, Refused> {
+fn cascade(policy: &str, orphan_dependents: Option<bool>) -> Result<Cascade, StatusFailure> {
     match (policy, orphan_dependents) {
         ("", Some(true)) | ("Orphan", _) => Ok(Cascade::Orphan),
         ("" | "Background", _) => Ok(Cascade::Background),
         ("Foreground", _) => Ok(Cascade::Foreground),
-        (other, _) => Err(Refused::unprocessable(format!(
+        (other, _) => Err(StatusFailure::unprocessable(format!(
             "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: {other:?}: supported \
              values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
         ))),
@@ -86,15 +86,19 @@ fn warnings(object: &Object) -> Warnings {
 }
 
 /// `DELETE …/NAME`.
-pub async fn delete(change: Change<'_>, body: Option<&Value>, shape: Shape) -> Result<Reply, Refused> {
-    let Change { api, place, kind, query, .. } = change;
+pub async fn delete(
+    change: ObjectChange<'_>,
+    body: Option<&Value>,
+    shape: Representation,
+) -> Result<ObjectReply, StatusFailure> {
+    let ObjectChange { api, place, kind, query, .. } = change;
     let options = options(query, body)?;
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let key = ObjectKey::new(kind, namespace, &name);
-    let Options { grace_seconds, cascade, expected, dry_run } = options;
+    let DeleteParameters { grace_seconds, cascade, expected, dry_run } = options;
     let written = carry_out(api, Write::Delete { key, grace_seconds, cascade, expected }, dry_run).await?;
     let warnings = warnings(&written.object);
-    Ok(Reply { response: answer(place, &name, &written, shape), warnings })
+    Ok(ObjectReply { response: answer(place, &name, &written, shape), warnings })
 }
 
 /// Kinds whose objects upstream replies with even when they have gone; typed clients count on it.
@@ -103,7 +107,7 @@ const TOLD_IN_FULL: &[Kind] =
 
 /// The object while it is on its way out, else a Status with its uid, by which kubectl knows it from another one of the
 /// same name.
-fn answer(place: &Place, name: &str, written: &Written, shape: Shape) -> Response {
+fn answer(place: &ResourcePath, name: &str, written: &WriteResult, shape: Representation) -> Response {
     if !written.gone || TOLD_IN_FULL.contains(&written.object.kind()) {
         return reply(StatusCode::OK, &shape.object(written.object.to_json()));
     }
@@ -120,9 +124,13 @@ fn answer(place: &Place, name: &str, written: &Written, shape: Shape) -> Respons
 }
 
 /// `DELETE` of a collection: everything that is selected.
-pub async fn delete_all(change: Change<'_>, body: Option<&Value>, shape: Shape) -> Result<Reply, Refused> {
-    let Change { api, place, kind, query, .. } = change;
-    let selection = Selection::new(place, query, kind)?;
+pub async fn delete_all(
+    change: ObjectChange<'_>,
+    body: Option<&Value>,
+    shape: Representation,
+) -> Result<ObjectReply, StatusFailure> {
+    let ObjectChange { api, place, kind, query, .. } = change;
+    let selection = ObjectFilter::new(place, query, kind)?;
     let options = options(query, body)?;
     let page = page(api, &selection, None, None).await?;
     let share = holding(api, page.objects.len())?;
@@ -143,7 +151,7 @@ pub async fn delete_all(change: Change<'_>, body: Option<&Value>, shape: Shape) 
     let objects = page.objects.into_iter().map(WatchObject::Stored);
     let body = list_body(api, share, page.resource_version, &metadata, shape, objects);
     let response = ([(axum::http::header::CONTENT_TYPE, "application/json")], body).into_response();
-    Ok(Reply { response, warnings: Warnings::new() })
+    Ok(ObjectReply { response, warnings: Warnings::new() })
 }
 
 #[cfg(test)]
@@ -153,7 +161,11 @@ mod tests {
 
     #[test]
     fn what_a_deletion_asks_for() {
-        let query = Query { grace_seconds: Some(5), propagation: "Orphan".to_owned(), ..Query::default() };
+        let query = RequestParameters {
+            grace_seconds: Some(5),
+            propagation: "Orphan".to_owned(),
+            ..RequestParameters::default()
+        };
         let from_query = options(&query, None).unwrap();
         assert_eq!((from_query.grace_seconds, from_query.cascade), (Some(5), Cascade::Orphan));
         let body = json!({"kind": "DeleteOptions", "apiVersion": "apps/v1", "gracePeriodSeconds": 0,
@@ -161,7 +173,7 @@ mod tests {
         let both = options(&query, Some(&body)).unwrap();
         assert_eq!((both.grace_seconds, both.cascade, both.dry_run), (Some(0), Cascade::Foreground, true));
         assert_eq!(both.expected.uid.as_deref(), Some("u"));
-        let orphan = options(&Query::default(), Some(&json!({"orphanDependents": true}))).unwrap();
+        let orphan = options(&RequestParameters::default(), Some(&json!({"orphanDependents": true}))).unwrap();
         assert_eq!(orphan.cascade, Cascade::Orphan);
         for wrong in [
             json!({"gracePeriodSeconds": "soon"}),
@@ -169,7 +181,7 @@ mod tests {
             json!({"dryRun": ["Some"]}),
             json!({"kind": "Pod"}),
         ] {
-            assert!(options(&Query::default(), Some(&wrong)).is_err(), "{wrong}");
+            assert!(options(&RequestParameters::default(), Some(&wrong)).is_err(), "{wrong}");
         }
     }
 }

@@ -4,13 +4,13 @@
 use super::{
     Api,
     budget::Share,
+    filter::ObjectFilter,
     handle::Handle,
-    path::Place,
-    query::Query,
+    path::ResourcePath,
+    query::RequestParameters,
     read::{Continue, holding, list_body, not_newer, reply, respond},
-    selection::Selection,
-    shape::{ListMetadata, Shape},
-    status::Refused,
+    representation::{ListMetadata, Representation},
+    status::StatusFailure,
     watch_source::{WatchObject, WatchSource},
     write::warn,
 };
@@ -45,33 +45,33 @@ type Name = (String, String);
 
 /// The Endpoints of a name, or what they are made of.
 #[derive(Debug, Clone)]
-enum Parts {
+enum EndpointsSource {
     Stored(Arc<Endpoints>),
     Made { service: Arc<Service>, slices: Vec<Arc<EndpointSlice>> },
 }
 
-impl Parts {
-    fn of(cluster: &Cluster, namespace: &str, name: &str) -> Option<Parts> {
+impl EndpointsSource {
+    fn of(cluster: &Cluster, namespace: &str, name: &str) -> Option<EndpointsSource> {
         match cluster.endpoints(namespace, name) {
-            Some(stored) => Some(Parts::Stored(Arc::clone(stored))),
-            None => Parts::made(cluster, cluster.service(namespace, name)?),
+            Some(stored) => Some(EndpointsSource::Stored(Arc::clone(stored))),
+            None => EndpointsSource::made(cluster, cluster.service(namespace, name)?),
         }
     }
 
-    fn made(cluster: &Cluster, service: &Arc<Service>) -> Option<Parts> {
+    fn made(cluster: &Cluster, service: &Arc<Service>) -> Option<EndpointsSource> {
         if !has_endpoints(service) {
             return None;
         }
         let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
         let name = service.metadata.name.as_deref().unwrap_or_default();
         let slices = cluster.slices_of_service(namespace, name).cloned().collect();
-        Some(Parts::Made { service: Arc::clone(service), slices })
+        Some(EndpointsSource::Made { service: Arc::clone(service), slices })
     }
 
     fn json(&self) -> Value {
         let made = match self {
-            Parts::Stored(endpoints) => serde_json::to_value(endpoints.as_ref()),
-            Parts::Made { service, slices } => {
+            EndpointsSource::Stored(endpoints) => serde_json::to_value(endpoints.as_ref()),
+            EndpointsSource::Made { service, slices } => {
                 let slices: Vec<&EndpointSlice> = slices.iter().map(AsRef::as_ref).collect();
                 serde_json::to_value(derive(service, &slices))
             }
@@ -82,52 +82,62 @@ impl Parts {
     /// How many objects it holds.
     fn held(&self) -> usize {
         match self {
-            Parts::Stored(_) => 1,
-            Parts::Made { slices, .. } => 1 + slices.len(),
+            EndpointsSource::Stored(_) => 1,
+            EndpointsSource::Made { slices, .. } => 1 + slices.len(),
         }
     }
 
     fn name(&self) -> Name {
         let metadata = match self {
-            Parts::Stored(endpoints) => &endpoints.metadata,
-            Parts::Made { service, .. } => &service.metadata,
+            EndpointsSource::Stored(endpoints) => &endpoints.metadata,
+            EndpointsSource::Made { service, .. } => &service.metadata,
         };
         (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
     }
 }
 
 /// `GET …/endpoints/NAME`.
-pub async fn get(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+pub async fn get(
+    api: &Api,
+    place: &ResourcePath,
+    query: &RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     not_newer(api, query)?;
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let wanted = name.clone();
-    let look = move |cluster: &Cluster| Parts::of(cluster, &namespace, &wanted);
-    let parts = api.handle.read(look).await?.ok_or_else(|| Refused::not_found(place.resource, &name))?;
+    let look = move |cluster: &Cluster| EndpointsSource::of(cluster, &namespace, &wanted);
+    let parts = api.handle.read(look).await?.ok_or_else(|| StatusFailure::not_found(place.resource, &name))?;
     Ok(warn(reply(StatusCode::OK, &shape.object(parts.json())), &[DEPRECATED.to_owned()]))
 }
 
 /// Everything in a namespace, or everywhere, in the order of names; and the version.
-async fn all(handle: &Handle, namespace: Option<String>) -> Result<(Vec<Parts>, u64), Refused> {
+async fn all(handle: &Handle, namespace: Option<String>) -> Result<(Vec<EndpointsSource>, u64), StatusFailure> {
     let look = move |cluster: &Cluster| {
         let here = |of: &Option<String>| namespace.is_none() || *of == namespace;
         let services = cluster.services().filter(|service| here(&service.metadata.namespace));
         let stored = cluster.all_endpoints().filter(|endpoints| here(&endpoints.metadata.namespace));
-        let made = services.filter_map(|service| Parts::made(cluster, service));
+        let made = services.filter_map(|service| EndpointsSource::made(cluster, service));
         // What is stored comes last and counts.
-        let all = made.chain(stored.map(|endpoints| Parts::Stored(Arc::clone(endpoints))));
-        let by_name: BTreeMap<Name, Parts> = all.map(|parts| (parts.name(), parts)).collect();
+        let all = made.chain(stored.map(|endpoints| EndpointsSource::Stored(Arc::clone(endpoints))));
+        let by_name: BTreeMap<Name, EndpointsSource> = all.map(|parts| (parts.name(), parts)).collect();
         (by_name.into_values().collect(), cluster.resource_version())
     };
     Ok(handle.read(look).await?)
 }
 
 /// `GET` of a collection. Pages go by the Services' names, which are the Endpoints'.
-pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+pub async fn list(
+    api: &Api,
+    place: &ResourcePath,
+    query: &RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     not_newer(api, query)?;
-    let selection = Selection::new(place, query, Kind::Service)?;
+    let selection = ObjectFilter::new(place, query, Kind::Service)?;
     let start = Continue::of(api, query, Kind::Service)?;
     let (mut parts, newest) = all(&api.handle, place.namespace.clone()).await?;
-    let share = holding(api, parts.iter().map(Parts::held).sum())?;
+    let share = holding(api, parts.iter().map(EndpointsSource::held).sum())?;
     if let Some(Continue { after, .. }) = &start {
         parts.retain(|parts| parts.name() > (after.namespace.clone(), after.name.clone()));
     }
@@ -157,14 +167,14 @@ pub async fn list(api: &Api, place: &Place, query: &Query, shape: Shape) -> Resu
 /// What was told last of an object, without its addresses: the Service that it was made for, which the store has as well.
 #[derive(Debug)]
 struct Last {
-    parts: Parts,
+    parts: EndpointsSource,
     annotations: Option<Value>,
 }
 
 impl Last {
-    fn new(parts: Parts, object: &Value) -> Last {
+    fn new(parts: EndpointsSource, object: &Value) -> Last {
         let parts = match parts {
-            Parts::Made { service, .. } => Parts::Made { service, slices: Vec::new() },
+            EndpointsSource::Made { service, .. } => EndpointsSource::Made { service, slices: Vec::new() },
             stored => stored,
         };
         Last { parts, annotations: object["metadata"].get("annotations").cloned() }
@@ -188,8 +198,8 @@ impl Last {
 #[derive(Debug)]
 pub struct Derived {
     handle: Handle,
-    selection: Selection,
-    initial: Vec<Parts>,
+    selection: ObjectFilter,
+    initial: Vec<EndpointsSource>,
     /// What the client has.
     told: BTreeMap<Name, Last>,
     /// What that takes.
@@ -201,8 +211,13 @@ const TOLD: usize = 512;
 
 impl Derived {
     /// A watch from a version on, or with what is there; and the version from which it goes on.
-    pub async fn begin(api: &Api, place: &Place, query: &Query, after: Option<u64>) -> Result<(Derived, u64), Refused> {
-        let selection = Selection::new(place, query, Kind::Service)?;
+    pub async fn begin(
+        api: &Api,
+        place: &ResourcePath,
+        query: &RequestParameters,
+        after: Option<u64>,
+    ) -> Result<(Derived, u64), StatusFailure> {
+        let selection = ObjectFilter::new(place, query, Kind::Service)?;
         let (parts, version) = all(&api.handle, place.namespace.clone()).await?;
         // All of them are held until they are told.
         let share = api.budget.take(parts.len() * TOLD)?;
@@ -248,7 +263,7 @@ impl WatchSource for Derived {
         let version = changes.last()?.resource_version;
         let names: BTreeSet<Name> = changes.iter().filter_map(service_of).collect();
         let look = move |cluster: &Cluster| {
-            let parts = |(namespace, name): &Name| Parts::of(cluster, namespace, name);
+            let parts = |(namespace, name): &Name| EndpointsSource::of(cluster, namespace, name);
             names.into_iter().map(|name| (parts(&name), name)).collect::<Vec<_>>()
         };
         let mut events = Vec::new();

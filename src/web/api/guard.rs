@@ -5,7 +5,7 @@
 //! own name was pointed here says that name (`Host`). Real clients do neither, so both are refused before anything is
 //! looked at. The content type is no guard: real clients leave it out.
 
-use super::status::Refused;
+use super::status::StatusFailure;
 use axum::http::{HeaderMap, header};
 use std::net::IpAddr;
 
@@ -25,15 +25,19 @@ impl std::fmt::Debug for Guard {
 
 impl Guard {
     /// Whether a request with these headers may go on. `host` is the host that the request's target names, if it does.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), StatusFailure> {
         if headers.contains_key(header::ORIGIN) {
-            return Err(Refused::forbidden("requests of web pages are refused (the header Origin is set)"));
+            return Err(StatusFailure::forbidden("requests of web pages are refused (the header Origin is set)"));
         }
         match &self.token {
             Some(token) => {
                 let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
                 let given = given.and_then(|given| given.strip_prefix("Bearer ")).unwrap_or_default();
-                if same(given.trim().as_bytes(), token.as_bytes()) { Ok(()) } else { Err(Refused::unauthorized()) }
+                if same(given.trim().as_bytes(), token.as_bytes()) {
+                    Ok(())
+                } else {
+                    Err(StatusFailure::unauthorized())
+                }
             }
             None => {
                 let mut hosts = headers.get_all(header::HOST).iter();
@@ -41,7 +45,7 @@ impl Guard {
                 if is_loopback(host) && hosts.next().is_none() {
                     return Ok(());
                 }
-                Err(Refused::forbidden(
+                Err(StatusFailure::forbidden(
                     "the header Host names neither localhost nor a loopback address: without a token only those who \
                      ask for this machine by its own name are served",
                 ))

@@ -1,9 +1,9 @@
 //! The way to the one store: reads between two turns of the control loop, writes carried out by it, and its log.
 
-use super::log::Log;
+use super::log::ChangeLog;
 use crate::control::{
     cluster::Cluster,
-    controller::{Write, WriteError, Written},
+    controller::{Write, WriteError, WriteResult},
 };
 use std::{
     fmt,
@@ -19,7 +19,7 @@ pub enum Ask {
     /// To look at the objects between two turns.
     Read(Box<dyn FnOnce(&Cluster) + Send>),
     /// To carry out a write, or with true only to find out what would come of it. The reply is due when it is on disk.
-    Write(Box<Write>, bool, oneshot::Sender<Result<Written, WriteError>>),
+    Write(Box<Write>, bool, oneshot::Sender<Result<WriteResult, WriteError>>),
 }
 
 impl fmt::Debug for Ask {
@@ -56,7 +56,7 @@ pub struct Handle {
     requests: Arc<Requests>,
     unsaved: Arc<Unsaved>,
     stored: Arc<AtomicU64>,
-    log: Arc<Log>,
+    log: Arc<ChangeLog>,
 }
 
 impl fmt::Debug for Handle {
@@ -71,7 +71,7 @@ impl Handle {
         requests: impl Fn(Ask) -> Result<(), Unavailable> + Send + Sync + 'static,
         unsaved: impl Fn() -> bool + Send + Sync + 'static,
         stored: Arc<AtomicU64>,
-        log: Arc<Log>,
+        log: Arc<ChangeLog>,
     ) -> Handle {
         Handle { requests: Arc::new(requests), unsaved: Arc::new(unsaved), stored, log }
     }
@@ -82,7 +82,7 @@ impl Handle {
     }
 
     /// The log of changes.
-    pub fn log(&self) -> &Arc<Log> {
+    pub fn log(&self) -> &Arc<ChangeLog> {
         &self.log
     }
 
@@ -101,7 +101,7 @@ impl Handle {
     }
 
     /// Carries out a write and waits until it is on disk; with `dry_run` nothing happens but the reply.
-    pub async fn write(&self, write: Write, dry_run: bool) -> Result<Result<Written, WriteError>, Unavailable> {
+    pub async fn write(&self, write: Write, dry_run: bool) -> Result<Result<WriteResult, WriteError>, Unavailable> {
         let (reply, replied) = oneshot::channel();
         (self.requests)(Ask::Write(Box::new(write), dry_run, reply))?;
         let outcome = replied.await.map_err(|_| Unavailable::Ended)?;

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 /// The log.
 #[derive(Debug)]
-pub struct Log {
-    changes: RwLock<Changes>,
+pub struct ChangeLog {
+    changes: RwLock<KindLog>,
     newest: watch::Sender<u64>,
     capacity: Capacity,
 }
@@ -29,27 +29,27 @@ pub struct Capacity {
 }
 
 #[derive(Debug)]
-struct Changes {
+struct KindLog {
     /// Every change behind this version is there.
     floor: u64,
-    changes: VecDeque<Kept>,
+    changes: VecDeque<LoggedChange>,
     octets: u64,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct LoggedChange {
     change: Change,
     octets: u64,
 }
 
-impl Kept {
-    fn new(change: &Change) -> Kept {
+impl LoggedChange {
+    fn new(change: &Change) -> LoggedChange {
         let change = change.clone();
         // Each version is what was before one change only, so that each is counted once; what came after the latest
         // change of an object is the store's.
         let before = change.before.as_ref().map_or(0, Object::octets);
-        let octets = before + size_of::<Kept>() + change.key.namespace.len() + change.key.name.len();
-        Kept { change, octets: octets as u64 }
+        let octets = before + size_of::<LoggedChange>() + change.key.namespace.len() + change.key.name.len();
+        LoggedChange { change, octets: octets as u64 }
     }
 }
 
@@ -62,7 +62,7 @@ pub struct Expired {
 
 /// What a watcher reads at a time.
 #[derive(Debug)]
-pub struct Read {
+pub struct LogRead {
     /// What concerns it, in order.
     pub changes: Vec<Change>,
     /// The version up to which it has read now.
@@ -73,17 +73,17 @@ pub struct Read {
     pub octets: u64,
 }
 
-impl Log {
+impl ChangeLog {
     /// An empty log that keeps so much.
-    pub fn keeping(capacity: Capacity, newest: u64) -> Log {
-        let changes = RwLock::new(Changes { floor: newest, changes: VecDeque::new(), octets: 0 });
-        Log { changes, newest: watch::Sender::new(newest), capacity }
+    pub fn keeping(capacity: Capacity, newest: u64) -> ChangeLog {
+        let changes = RwLock::new(KindLog { floor: newest, changes: VecDeque::new(), octets: 0 });
+        ChangeLog { changes, newest: watch::Sender::new(newest), capacity }
     }
 
     /// Takes what a turn changed, and wakes those who watch. The store may be at a later version than the last change.
     pub fn append(&self, changes: &[Change], newest: u64) {
         if let Some(first) = changes.first() {
-            let kept: Vec<Kept> = changes.iter().map(Kept::new).collect();
+            let kept: Vec<LoggedChange> = changes.iter().map(LoggedChange::new).collect();
             let mut log = self.changes.write().unwrap_or_else(PoisonError::into_inner);
             // An empty store takes its first version from the clock; nothing before that was ever given out.
             if log.floor == 0 {
@@ -112,21 +112,21 @@ impl Log {
     }
 
     /// The changes behind `version` that concern a watcher, at most so much of them, but one if there is any.
-    pub fn after(&self, version: u64, most: Capacity, concerns: impl Fn(&Change) -> bool) -> Result<Read, Expired> {
+    pub fn after(&self, version: u64, most: Capacity, concerns: impl Fn(&Change) -> bool) -> Result<LogRead, Expired> {
         let newest = self.newest();
         let log = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         if version < log.floor {
             return Err(Expired { floor: log.floor });
         }
         let start = log.changes.partition_point(|kept| kept.change.resource_version <= version);
-        let mut read = Read { changes: Vec::new(), upto: version.max(newest), is_all: true, octets: 0 };
-        for Kept { change, octets } in log.changes.range(start..) {
+        let mut read = LogRead { changes: Vec::new(), upto: version.max(newest), is_all: true, octets: 0 };
+        for LoggedChange { change, octets } in log.changes.range(start..) {
             if concerns(change) {
                 read.changes.push(change.clone());
                 read.octets += octets;
             }
             if read.changes.len() == most.changes || read.octets > most.octets {
-                return Ok(Read { upto: change.resource_version, is_all: false, ..read });
+                return Ok(LogRead { upto: change.resource_version, is_all: false, ..read });
             }
             read.upto = read.upto.max(change.resource_version);
         }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_read_and_what_has_expired() {
-        let log = Log::keeping(Capacity { changes: 3, ..ENOUGH }, 10);
+        let log = ChangeLog::keeping(Capacity { changes: 3, ..ENOUGH }, 10);
         let bell = log.bell();
         assert_eq!(log.after(9, ENOUGH, |_| true).unwrap_err(), Expired { floor: 10 });
         assert!(log.after(10, ENOUGH, |_| true).unwrap().changes.is_empty());
@@ -188,7 +188,7 @@ mod tests {
             after: large(after),
             ..change(version, Kind::Service)
         };
-        let log = Log::keeping(Capacity { changes: 100, octets: 1 << 20 }, 10);
+        let log = ChangeLog::keeping(Capacity { changes: 100, octets: 1 << 20 }, 10);
         let kept = || {
             let log = log.changes.read().unwrap();
             assert_eq!(log.octets, log.changes.iter().map(|kept| kept.octets).sum::<u64>());
@@ -213,7 +213,7 @@ mod tests {
         }
         assert_eq!(log.after(16, ENOUGH, |_| true).unwrap_err(), Expired { floor: 17 });
         // Little is taken at a time where it is large.
-        let log = Log::keeping(Capacity { changes: 100, octets: 10 << 20 }, 10);
+        let log = ChangeLog::keeping(Capacity { changes: 100, octets: 10 << 20 }, 10);
         log.append(&(11..16).map(|version| changed(version, 400 << 10, 0)).collect::<Vec<_>>(), 15);
         let read = log.after(10, ENOUGH, |_| true).unwrap();
         assert_eq!((read.changes.len(), read.upto, read.is_all), (3, 13, false));

@@ -47,8 +47,10 @@ mod cost;
 mod delete;
 mod derived;
 mod discovery;
+mod filter;
 pub mod guard;
 mod handle;
+mod json_cache;
 mod limits;
 mod log;
 mod negotiate;
@@ -58,24 +60,22 @@ mod path;
 pub mod protobuf;
 mod query;
 mod read;
+mod representation;
 pub mod resource;
 mod scale;
 pub mod select;
-mod selection;
-mod shape;
 mod status;
 mod stream;
 pub mod table;
-mod texts;
 mod watch;
 mod watch_source;
 mod write;
 
-pub use alone::Alone;
+pub use alone::InProcessApi;
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
 pub use limits::ApiLimits;
-pub use log::{Capacity, Log};
+pub use log::{Capacity, ChangeLog};
 
 use crate::{
     control::controller::Part,
@@ -89,17 +89,18 @@ use axum::{
     http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use body::Sent;
+use body::SentObject;
 use budget::{Budget, Share};
 use jiff::Timestamp;
-use negotiate::Form;
+use json_cache::JsonCache;
+use negotiate::MediaForm;
 use outlet::Outlet;
-use path::{Beneath, Place, Target};
-use query::Query;
-use resource::{GROUPS, Source, Subresource};
+use path::{RequestTarget, ResourcePath, Subpath};
+use query::RequestParameters;
+use representation::Representation;
+use resource::{GROUPS, ObjectSource, Subresource};
 use serde_json::Value;
-use shape::Shape;
-use status::Refused;
+use status::StatusFailure;
 use std::{
     fmt, io,
     sync::{
@@ -108,14 +109,13 @@ use std::{
     },
     time::Duration,
 };
-use texts::Texts;
 use tokio::{
     runtime::Runtime,
     sync::{Semaphore, watch as signal},
     task::JoinHandle,
     time::timeout,
 };
-use write::{Change, Writer};
+use write::{FieldManager, ObjectChange};
 
 /// How long a connection may be idle: clients ask again and again on the same one.
 const IDLE: Duration = Duration::from_secs(60);
@@ -138,7 +138,7 @@ fn places(connections: usize) -> usize {
 type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
 
 /// What the API is served with.
-pub struct Options {
+pub struct ApiOptions {
     /// Who may ask.
     pub guard: Guard,
     /// How much it may take.
@@ -151,7 +151,7 @@ pub struct Options {
     pub tls: Option<Arc<http::TlsConfig>>,
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for ApiOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options").field("guard", &self.guard).finish_non_exhaustive()
     }
@@ -178,14 +178,19 @@ struct Api {
     /// Lists and watches that were cut off.
     cut: Arc<AtomicU64>,
     /// What watches are told.
-    texts: Arc<Texts>,
+    texts: Arc<JsonCache>,
     /// True once the server is about to end, so that watches end by themselves.
     stopped: signal::Receiver<bool>,
 }
 
 impl Api {
-    fn new(handle: Handle, options: Options, workers: tokio::runtime::Handle, stopped: signal::Receiver<bool>) -> Api {
-        let Options { guard, limits, problem, create_namespaces, .. } = options;
+    fn new(
+        handle: Handle,
+        options: ApiOptions,
+        workers: tokio::runtime::Handle,
+        stopped: signal::Receiver<bool>,
+    ) -> Api {
+        let ApiOptions { guard, limits, problem, create_namespaces, .. } = options;
         let budget = Budget::new(limits.api_octets);
         Api {
             handle,
@@ -200,33 +205,33 @@ impl Api {
             refused_watches: Arc::default(),
             overtaken_watches: Arc::default(),
             cut: Arc::default(),
-            texts: Arc::new(Texts::new(Arc::clone(&budget))),
+            texts: Arc::new(JsonCache::new(Arc::clone(&budget))),
             budget,
             stopped,
         }
     }
 
     /// The way of what is told to a client through these parts.
-    fn outlet(&self, parts: stream::Parts) -> Outlet {
+    fn outlet(&self, parts: stream::BodyParts) -> Outlet {
         Outlet::new(parts, Arc::clone(self.handle.log()), Arc::clone(&self.budget), Arc::clone(&self.cut))
     }
 }
 
 /// The API being served; dropping it ends it.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ApiServer {
     stop: signal::Sender<bool>,
-    serving: http::Serving,
-    counters: Counters,
+    serving: http::HttpServer,
+    counters: ApiCounters,
     /// Ended by a call and not by being dropped, which would wait for what is carried out.
     workers: Option<Runtime>,
 }
 
 /// What is counted; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Counters {
+pub struct ApiCounters {
     /// Connections.
-    pub http: Arc<http::Counters>,
+    pub http: Arc<http::HttpCounters>,
     places: usize,
     watches: Arc<Semaphore>,
     refused_watches: Arc<AtomicU64>,
@@ -235,7 +240,7 @@ pub struct Counters {
     budget: Arc<Budget>,
 }
 
-impl Counters {
+impl ApiCounters {
     /// What requests and replies take in memory, in octets, by an estimate.
     pub fn octets(&self) -> usize {
         self.budget.taken()
@@ -267,9 +272,9 @@ impl Counters {
     }
 }
 
-impl Serving {
+impl ApiServer {
     /// What is counted.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> ApiCounters {
         self.counters.clone()
     }
 
@@ -279,7 +284,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ApiServer {
     fn drop(&mut self) {
         // Watches end first; then the connections can.
         self.stop.send_replace(true);
@@ -290,7 +295,7 @@ impl Drop for Serving {
 }
 
 /// Serves the API on a bound socket.
-pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::Result<Serving> {
+pub fn serve(listener: http::BoundListener, handle: Handle, options: ApiOptions) -> io::Result<ApiServer> {
     let (stop, stopped) = signal::channel(false);
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -300,9 +305,9 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
     let (tls, connections, slow) = (options.tls.clone(), options.limits.api_connections, options.limits.api_slow);
     let api = Arc::new(Api::new(handle, options, workers.handle().clone(), stopped));
     let routes = Router::new().fallback(answer).with_state(Arc::clone(&api));
-    let limits = http::Limits { connections, head: IDLE, stalled: slow };
+    let limits = http::HttpLimits { connections, head: IDLE, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
-    let counters = Counters {
+    let counters = ApiCounters {
         http: serving.counters(),
         places: places(connections),
         watches: Arc::clone(&api.watches),
@@ -311,12 +316,12 @@ pub fn serve(listener: http::Listener, handle: Handle, options: Options) -> io::
         cut: Arc::clone(&api.cut),
         budget: Arc::clone(&api.budget),
     };
-    Ok(Serving { stop, serving, counters, workers: Some(workers) })
+    Ok(ApiServer { stop, serving, counters, workers: Some(workers) })
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let refuse = |mut refused: Refused| {
+    let refuse = |mut refused: StatusFailure| {
         let warnings = std::mem::take(&mut refused.warnings);
         write::warn(refused.into_response(), &warnings)
     };
@@ -329,42 +334,43 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     }
 }
 
-async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, Refused> {
+async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, StatusFailure> {
     api.guard.check(&head.headers)?;
-    let target = path::parse(head.uri.path()).ok_or_else(Refused::nowhere)?;
+    let target = path::parse(head.uri.path()).ok_or_else(StatusFailure::nowhere)?;
     let target = match target {
-        Target::Objects(place) => return objects(api, place, head, body).await,
+        RequestTarget::Objects(place) => return objects(api, place, head, body).await,
         other if head.method == Method::GET => other,
         _ => return Err(not_allowed()),
     };
     let accept = || header_text(&head, header::ACCEPT);
     let discovery = |plain: Value, groups: &[&str]| {
-        let response = match negotiate::form(accept(), |form| [Form::Plain, Form::Aggregated].contains(&form))? {
-            Form::Aggregated => {
-                let json = discovery::aggregated(groups).to_string();
-                ([(header::CONTENT_TYPE, discovery::AGGREGATED)], json).into_response()
-            }
-            _ => read::reply(StatusCode::OK, &plain),
-        };
+        let response =
+            match negotiate::form(accept(), |form| [MediaForm::Plain, MediaForm::Aggregated].contains(&form))? {
+                MediaForm::Aggregated => {
+                    let json = discovery::aggregated(groups).to_string();
+                    ([(header::CONTENT_TYPE, discovery::AGGREGATED)], json).into_response()
+                }
+                _ => read::reply(StatusCode::OK, &plain),
+            };
         Ok(response)
     };
     match target {
-        Target::Version => Ok(read::reply(StatusCode::OK, &discovery::version())),
-        Target::Alive => Ok("ok".into_response()),
-        Target::Ready => Ok(match (api.problem)() {
+        RequestTarget::Version => Ok(read::reply(StatusCode::OK, &discovery::version())),
+        RequestTarget::Alive => Ok("ok".into_response()),
+        RequestTarget::Ready => Ok(match (api.problem)() {
             None => "ok".into_response(),
             Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem).into_response(),
         }),
-        Target::Core => discovery(discovery::core(), &[""]),
-        Target::Groups => discovery(discovery::groups(), &GROUPS),
-        Target::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
-        Target::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
-        Target::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
-        Target::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
-        Target::OpenApi(path) => {
-            openapi::document(&path).map(|found| document(found, &head)).ok_or_else(Refused::nowhere)
+        RequestTarget::Core => discovery(discovery::core(), &[""]),
+        RequestTarget::Groups => discovery(discovery::groups(), &GROUPS),
+        RequestTarget::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
+        RequestTarget::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
+        RequestTarget::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
+        RequestTarget::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
+        RequestTarget::OpenApi(path) => {
+            openapi::document(&path).map(|found| document(found, &head)).ok_or_else(StatusFailure::nowhere)
         }
-        Target::Objects(_) => Err(Refused::nowhere()),
+        RequestTarget::Objects(_) => Err(StatusFailure::nowhere()),
     }
 }
 
@@ -389,12 +395,12 @@ fn header_text(head: &Parts, name: header::HeaderName) -> Option<&str> {
     head.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn not_allowed() -> Refused {
-    Refused::not_allowed("the server does not allow this method on the requested resource")
+fn not_allowed() -> StatusFailure {
+    StatusFailure::not_allowed("the server does not allow this method on the requested resource")
 }
 
 /// What is said about subresources that are not served.
-fn unserved(place: &Place, beneath: &str) -> Refused {
+fn unserved(place: &ResourcePath, beneath: &str) -> StatusFailure {
     let plural = place.resource.plural;
     let why = match beneath {
         "finalize" => "a namespace goes by itself once it is empty",
@@ -402,11 +408,11 @@ fn unserved(place: &Place, beneath: &str) -> Refused {
         "binding" => "pods are started by the control plane itself",
         _ => "this control plane runs no containers",
     };
-    Refused::not_allowed(format!("{plural}/{beneath} is not supported: {why}"))
+    StatusFailure::not_allowed(format!("{plural}/{beneath} is not supported: {why}"))
 }
 
 /// Requests about objects: read here, carried out by the workers.
-async fn objects(api: &Arc<Api>, place: Place, head: Parts, body: Body) -> Result<Response, Refused> {
+async fn objects(api: &Arc<Api>, place: ResourcePath, head: Parts, body: Body) -> Result<Response, StatusFailure> {
     let mut share = api.budget.take(0)?;
     // It is taken before anything is refused: a client that is still sending would see a broken connection instead.
     let octets = match head.method {
@@ -425,31 +431,31 @@ async fn objects(api: &Arc<Api>, place: Place, head: Parts, body: Body) -> Resul
 }
 
 /// What a request comes to, if that is soon enough; else it is given up.
-async fn within<T>(limit: Duration, work: JoinHandle<Result<T, Refused>>) -> Result<T, Refused> {
+async fn within<T>(limit: Duration, work: JoinHandle<Result<T, StatusFailure>>) -> Result<T, StatusFailure> {
     let abort = work.abort_handle();
     match timeout(limit, work).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(Refused::internal("the request could not be carried out; the log says why")),
+        Ok(Err(_)) => Err(StatusFailure::internal("the request could not be carried out; the log says why")),
         Err(_) => {
             abort.abort();
-            Err(Refused::late(limit))
+            Err(StatusFailure::late(limit))
         }
     }
 }
 
 async fn carry_out(
     api: &Api,
-    place: &Place,
+    place: &ResourcePath,
     head: &Parts,
     octets: &[u8],
     share: &mut Share,
-) -> Result<Response, Refused> {
-    if let Some(Beneath::Unserved(name)) = place.beneath {
+) -> Result<Response, StatusFailure> {
+    if let Some(Subpath::Unserved(name)) = place.beneath {
         return Err(unserved(place, name));
     }
     let query = query::parse(head.uri.query().unwrap_or_default())?;
-    let form = negotiate::form(header_text(head, header::ACCEPT), shape::offered)?;
-    let shape = Shape::new(form, &query.include_object, place.resource, Timestamp::now());
+    let form = negotiate::form(header_text(head, header::ACCEPT), representation::offered)?;
+    let shape = Representation::new(form, &query.include_object, place.resource, Timestamp::now());
     if head.method == Method::GET {
         return look(api, place, query, shape).await;
     }
@@ -458,11 +464,11 @@ async fn carry_out(
     };
     let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
     let beneath = served(place);
-    let writer = &Writer::of(&query, &head.headers, beneath.map(Subresource::name));
-    let asked = Change { api, place, kind, part: part_of(beneath), query: &query, writer };
+    let writer = &FieldManager::of(&query, &head.headers, beneath.map(Subresource::name));
+    let asked = ObjectChange { api, place, kind, part: part_of(beneath), query: &query, writer };
     let sending = Sending { media_type: body::media_type(&head.headers), octets, share };
     match change(asked, &head.method, sending, shape).await {
-        Ok(write::Reply { response, mut warnings }) => {
+        Ok(write::ObjectReply { response, mut warnings }) => {
             warnings.extend(deprecated);
             Ok(write::warn(response, &warnings))
         }
@@ -473,7 +479,12 @@ async fn carry_out(
     }
 }
 
-async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Result<Response, Refused> {
+async fn look(
+    api: &Api,
+    place: &ResourcePath,
+    mut query: RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     if query.watch && place.beneath.is_none() {
         if let Some(name) = &place.name {
             query.field_selector = format!("metadata.name={name}");
@@ -481,14 +492,14 @@ async fn look(api: &Api, place: &Place, mut query: Query, shape: Shape) -> Resul
         return watch::watch(api, place, &query, shape).await;
     }
     match (place.resource.source, &place.name, &place.beneath) {
-        (Source::Stored(kind), _, Some(Beneath::Served(Subresource::Scale))) => {
+        (ObjectSource::Stored(kind), _, Some(Subpath::Served(Subresource::Scale))) => {
             scale::get(api, place, kind, shape).await
         }
-        (Source::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
-        (Source::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
-        (Source::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
-        (Source::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
-        (Source::Nothing, ..) => Ok(read::nothing(api, shape)),
+        (ObjectSource::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
+        (ObjectSource::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
+        (ObjectSource::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
+        (ObjectSource::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
+        (ObjectSource::Nothing, ..) => Ok(read::nothing(api, shape)),
     }
 }
 
@@ -501,17 +512,17 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn object(&mut self) -> Result<Sent, Refused> {
+    fn object(&mut self) -> Result<SentObject, StatusFailure> {
         body::object(&self.media_type, self.octets, self.share)
     }
 }
 
 async fn change(
-    change: Change<'_>,
+    change: ObjectChange<'_>,
     method: &Method,
     mut sending: Sending<'_>,
-    shape: Shape,
-) -> Result<write::Reply, Refused> {
+    shape: Representation,
+) -> Result<write::ObjectReply, StatusFailure> {
     let place = change.place;
     let beneath = served(place);
     // Objects are not created and not deleted over all namespaces.
@@ -527,14 +538,14 @@ async fn change(
             Some(of) => {
                 let wanted = body::json(sending.octets, sending.share)?;
                 let patched = |of_kind: &str, standing: &Value| {
-                    patch::patch(of, of_kind, standing, &wanted).map_err(|error| Refused::of_patch(&error))
+                    patch::patch(of, of_kind, standing, &wanted).map_err(|error| StatusFailure::of_patch(&error))
                 };
                 if beneath == Some(Subresource::Scale) {
                     return scale::change(change, |scale| patched("Scale", scale)).await;
                 }
                 let new_version = |standing: Value| {
                     let json = patched(place.resource.kind, &standing)?;
-                    Ok(Sent { json, duplicates: Vec::new() })
+                    Ok(SentObject { json, duplicates: Vec::new() })
                 };
                 change.modify(new_version).await?
             }
@@ -554,13 +565,13 @@ async fn change(
     };
     let code = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let response = read::reply(code, &shape.object(changed.object.to_json()));
-    Ok(write::Reply { response, warnings: changed.warnings })
+    Ok(write::ObjectReply { response, warnings: changed.warnings })
 }
 
 /// The subresource that the path names, if it is one of those that are served.
-fn served(place: &Place) -> Option<Subresource> {
+fn served(place: &ResourcePath) -> Option<Subresource> {
     match place.beneath {
-        Some(Beneath::Served(beneath)) => Some(beneath),
+        Some(Subpath::Served(beneath)) => Some(beneath),
         _ => None,
     }
 }
@@ -572,20 +583,20 @@ fn part_of(beneath: Option<Subresource>) -> Part {
     if beneath == Some(Subresource::Status) { Part::Status } else { Part::Main }
 }
 
-fn patch_type(media_type: &str) -> Option<patch::Type> {
+fn patch_type(media_type: &str) -> Option<patch::PatchType> {
     match media_type {
-        "application/json-patch+json" => Some(patch::Type::Json),
-        "application/merge-patch+json" => Some(patch::Type::Merge),
-        "application/strategic-merge-patch+json" => Some(patch::Type::Strategic),
+        "application/json-patch+json" => Some(patch::PatchType::Json),
+        "application/merge-patch+json" => Some(patch::PatchType::Merge),
+        "application/strategic-merge-patch+json" => Some(patch::PatchType::Strategic),
         _ => None,
     }
 }
 
-fn unsupported_patch(media_type: &str) -> Refused {
+fn unsupported_patch(media_type: &str) -> StatusFailure {
     if media_type == APPLY {
-        return Refused::unsupported("server-side apply of a subresource is not supported: patch it instead");
+        return StatusFailure::unsupported("server-side apply of a subresource is not supported: patch it instead");
     }
-    Refused::unsupported(format!(
+    StatusFailure::unsupported(format!(
         "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
          application/merge-patch+json, application/strategic-merge-patch+json, {APPLY} ({media_type} is not among them)"
     ))
@@ -601,7 +612,7 @@ mod tests {
         let for_ever = Arc::clone(&held);
         let work = tokio::spawn(async move {
             let _for_ever = for_ever;
-            std::future::pending::<Result<(), Refused>>().await
+            std::future::pending::<Result<(), StatusFailure>>().await
         });
         let refused = within(Duration::from_millis(1), work).await;
         assert_eq!(refused.map_err(|refused| refused.code), Err(504));

@@ -1,10 +1,10 @@
 //! Which form of an object a client wants, by its Accept header.
 
-use super::status::Refused;
+use super::status::StatusFailure;
 
 /// The forms that objects and lists are served in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum MediaForm {
     /// As they are.
     Plain,
     /// meta.k8s.io Table of this version.
@@ -19,19 +19,19 @@ pub enum Form {
 const LONGEST: usize = 4096;
 
 /// The first of the wanted forms that is `offered`; without a header the plain one.
-pub fn form(accept: Option<&str>, offered: impl Fn(Form) -> bool) -> Result<Form, Refused> {
+pub fn form(accept: Option<&str>, offered: impl Fn(MediaForm) -> bool) -> Result<MediaForm, StatusFailure> {
     let accept = accept.unwrap_or_default().trim();
     if accept.is_empty() {
-        return Ok(Form::Plain);
+        return Ok(MediaForm::Plain);
     }
     if accept.len() > LONGEST {
-        return Err(Refused::not_acceptable());
+        return Err(StatusFailure::not_acceptable());
     }
-    accept.split(',').filter_map(one).find(|form| offered(*form)).ok_or_else(Refused::not_acceptable)
+    accept.split(',').filter_map(one).find(|form| offered(*form)).ok_or_else(StatusFailure::not_acceptable)
 }
 
 /// What one media range of the header asks for; `None` for what is not served.
-fn one(range: &str) -> Option<Form> {
+fn one(range: &str) -> Option<MediaForm> {
     let mut parts = range.split(';').map(str::trim);
     let plain = match parts.next()?.to_ascii_lowercase().as_str() {
         "application/json" => false,
@@ -49,14 +49,14 @@ fn one(range: &str) -> Option<Form> {
         }
     }
     match (kind, group, version) {
-        (None, _, _) => Some(Form::Plain),
+        (None, _, _) => Some(MediaForm::Plain),
         _ if plain => None,
-        (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Some(Form::Table("v1")),
-        (Some("Table"), Some("meta.k8s.io"), Some("v1beta1")) => Some(Form::Table("v1beta1")),
+        (Some("Table"), Some("meta.k8s.io"), Some("v1")) => Some(MediaForm::Table("v1")),
+        (Some("Table"), Some("meta.k8s.io"), Some("v1beta1")) => Some(MediaForm::Table("v1beta1")),
         (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some("v1")) => {
-            Some(Form::Partial)
+            Some(MediaForm::Partial)
         }
-        (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Some(Form::Aggregated),
+        (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Some(MediaForm::Aggregated),
         _ => None,
     }
 }
@@ -73,25 +73,25 @@ mod tests {
         let old_discovery =
             "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
         let rows = [
-            ("", Some(Form::Plain)),
-            ("*/*", Some(Form::Plain)),
-            ("application/json, */*", Some(Form::Plain)),
-            ("application/json;q=0.9;charset=utf-8", Some(Form::Plain)),
-            ("application/vnd.kubernetes.protobuf,application/json", Some(Form::Plain)),
-            ("application/cbor, */*", Some(Form::Plain)),
-            (table, Some(Form::Table("v1"))),
-            ("application/json; g=meta.k8s.io ; as=Table; v=v1beta1", Some(Form::Table("v1beta1"))),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(Form::Partial)),
-            (discovery, Some(Form::Plain)),
-            (old_discovery, Some(Form::Plain)),
+            ("", Some(MediaForm::Plain)),
+            ("*/*", Some(MediaForm::Plain)),
+            ("application/json, */*", Some(MediaForm::Plain)),
+            ("application/json;q=0.9;charset=utf-8", Some(MediaForm::Plain)),
+            ("application/vnd.kubernetes.protobuf,application/json", Some(MediaForm::Plain)),
+            ("application/cbor, */*", Some(MediaForm::Plain)),
+            (table, Some(MediaForm::Table("v1"))),
+            ("application/json; g=meta.k8s.io ; as=Table; v=v1beta1", Some(MediaForm::Table("v1beta1"))),
+            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Some(MediaForm::Partial)),
+            (discovery, Some(MediaForm::Plain)),
+            (old_discovery, Some(MediaForm::Plain)),
             ("application/vnd.kubernetes.protobuf", None),
             ("text/html", None),
             ("application/json;as=Elephant;g=meta.k8s.io;v=v1", None),
         ];
         for (accept, expected) in rows {
-            assert_eq!(form(Some(accept), |form| form != Form::Aggregated).ok(), expected, "{accept}");
+            assert_eq!(form(Some(accept), |form| form != MediaForm::Aggregated).ok(), expected, "{accept}");
         }
-        assert_eq!(form(Some(discovery), |_| true), Ok(Form::Aggregated));
-        assert_eq!(form(None, |_| true), Ok(Form::Plain));
+        assert_eq!(form(Some(discovery), |_| true), Ok(MediaForm::Aggregated));
+        assert_eq!(form(None, |_| true), Ok(MediaForm::Plain));
     }
 }

@@ -4,9 +4,9 @@
 //! A client that holds such things for long is cut off when others need the room.
 
 use super::{
-    budget::{Budget, Exhausted, Share},
-    log::Log,
-    stream::Parts,
+    budget::{Budget, BudgetExhausted, Share},
+    log::ChangeLog,
+    stream::BodyParts,
 };
 use crate::web::http::CHUNK;
 use axum::body::Bytes;
@@ -36,9 +36,9 @@ pub struct Gone;
 /// Where text goes: put together, and sent when the client has room.
 #[derive(Debug)]
 pub struct Outlet {
-    parts: Parts,
+    parts: BodyParts,
     buffer: Vec<u8>,
-    log: Arc<Log>,
+    log: Arc<ChangeLog>,
     budget: Arc<Budget>,
     cut: Arc<AtomicU64>,
     /// What is told now is a list of this version; and since when.
@@ -48,7 +48,7 @@ pub struct Outlet {
 
 impl Outlet {
     /// An outlet into a body; `cut` counts clients that are cut off.
-    pub fn new(parts: Parts, log: Arc<Log>, budget: Arc<Budget>, cut: Arc<AtomicU64>) -> Outlet {
+    pub fn new(parts: BodyParts, log: Arc<ChangeLog>, budget: Arc<Budget>, cut: Arc<AtomicU64>) -> Outlet {
         Outlet { parts, buffer: Vec::new(), log, budget, cut, behind: u64::MAX, since: Instant::now() }
     }
 
@@ -93,13 +93,13 @@ impl Outlet {
     }
 
     /// A share of the budget, as soon as there is one.
-    pub async fn room<T>(&mut self, mut take: impl FnMut() -> Result<T, Exhausted>) -> Result<T, Gone> {
+    pub async fn room<T>(&mut self, mut take: impl FnMut() -> Result<T, BudgetExhausted>) -> Result<T, Gone> {
         let end = Instant::now() + ROOM;
         loop {
             match take() {
                 Ok(share) => return Ok(share),
-                Err(Exhausted) if Instant::now() > end => return Err(self.cut_off()),
-                Err(Exhausted) => sleep(AGAIN).await,
+                Err(BudgetExhausted) if Instant::now() > end => return Err(self.cut_off()),
+                Err(BudgetExhausted) => sleep(AGAIN).await,
             }
         }
     }
@@ -154,7 +154,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     fn outlet(budget: usize) -> (Outlet, Body) {
-        let log = Arc::new(Log::keeping(Capacity { changes: 1, octets: 1 << 20 }, 10));
+        let log = Arc::new(ChangeLog::keeping(Capacity { changes: 1, octets: 1 << 20 }, 10));
         let (parts, body) = channel();
         (Outlet::new(parts, log, Budget::new(budget), Arc::default()), body)
     }
@@ -205,7 +205,7 @@ mod tests {
         let (mut outlet, _body) = outlet(1);
         let budget = Arc::clone(&outlet.budget);
         let told = tokio::spawn(async move { outlet.write(&"x".repeat(4 * CHUNK)).await.is_ok() });
-        assert_eq!(budget.take(2).unwrap_err(), Exhausted);
+        assert_eq!(budget.take(2).unwrap_err(), BudgetExhausted);
         assert!(!told.await.unwrap());
     }
 }

@@ -5,7 +5,7 @@ use crate::text::percent;
 
 /// What a path leads to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum RequestTarget {
     /// `/version`.
     Version,
     /// `/healthz`, `/livez`.
@@ -27,12 +27,12 @@ pub enum Target {
     /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/v1`: what follows `v3/`.
     OpenApi(String),
     /// Objects.
-    Objects(Place),
+    Objects(ResourcePath),
 }
 
 /// Where objects are.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ResourcePath {
     /// The resource.
     pub resource: &'static Resource,
     /// The namespace; `None` for all, and where there are none.
@@ -40,12 +40,12 @@ pub struct Place {
     /// The name; `None` for all.
     pub name: Option<String>,
     /// What is beneath the object.
-    pub beneath: Option<Beneath>,
+    pub beneath: Option<Subpath>,
 }
 
 /// What is beneath an object.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Beneath {
+pub enum Subpath {
     /// A subresource that is served.
     Served(Subresource),
     /// One that upstream has and that means nothing here: `log`, `exec`, …
@@ -60,7 +60,7 @@ const OF_PODS: &[&str] =
 const LONGEST: usize = 2048;
 
 /// What a path names; `None` for nothing.
-pub fn parse(path: &str) -> Option<Target> {
+pub fn parse(path: &str) -> Option<RequestTarget> {
     if path.len() > LONGEST {
         return None;
     }
@@ -73,22 +73,22 @@ pub fn parse(path: &str) -> Option<Target> {
     }
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
-        ["version"] => Some(Target::Version),
-        ["healthz" | "livez", ..] => Some(Target::Alive),
-        ["readyz", ..] => Some(Target::Ready),
-        ["api"] => Some(Target::Core),
-        ["apis"] => Some(Target::Groups),
-        ["openapi", "v2"] => Some(Target::OpenApiV2),
+        ["version"] => Some(RequestTarget::Version),
+        ["healthz" | "livez", ..] => Some(RequestTarget::Alive),
+        ["readyz", ..] => Some(RequestTarget::Ready),
+        ["api"] => Some(RequestTarget::Core),
+        ["apis"] => Some(RequestTarget::Groups),
+        ["openapi", "v2"] => Some(RequestTarget::OpenApiV2),
         ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
             let resource = &*CUSTOM_RESOURCE_DEFINITIONS;
-            Some(Target::Objects(Place { resource, namespace: None, name: None, beneath: None }))
+            Some(RequestTarget::Objects(ResourcePath { resource, namespace: None, name: None, beneath: None }))
         }
-        ["openapi", "v3"] => Some(Target::OpenApiIndex),
-        ["openapi", "v3", rest @ ..] => Some(Target::OpenApi(rest.join("/"))),
-        ["api", "v1"] => Some(Target::Resources("")),
+        ["openapi", "v3"] => Some(RequestTarget::OpenApiIndex),
+        ["openapi", "v3", rest @ ..] => Some(RequestTarget::OpenApi(rest.join("/"))),
+        ["api", "v1"] => Some(RequestTarget::Resources("")),
         ["api", "v1", rest @ ..] => objects("", rest),
-        ["apis", group] => known(group).map(Target::Group),
-        ["apis", group, "v1"] => known(group).map(Target::Resources),
+        ["apis", group] => known(group).map(RequestTarget::Group),
+        ["apis", group, "v1"] => known(group).map(RequestTarget::Resources),
         ["apis", group, "v1", rest @ ..] => objects(known(group)?, rest),
         _ => None,
     }
@@ -98,16 +98,16 @@ fn known(group: &str) -> Option<&'static str> {
     GROUPS.iter().copied().find(|known| *known == group)
 }
 
-fn objects(group: &'static str, parts: &[&str]) -> Option<Target> {
+fn objects(group: &'static str, parts: &[&str]) -> Option<RequestTarget> {
     let place = match parts {
         ["namespaces", _, "status" | "finalize"] => place(group, None, parts)?,
         ["namespaces", namespace, _, ..] => place(group, Some(namespace), &parts[2..])?,
         parts => place(group, None, parts)?,
     };
-    Some(Target::Objects(place))
+    Some(RequestTarget::Objects(place))
 }
 
-fn place(group: &'static str, namespace: Option<&str>, parts: &[&str]) -> Option<Place> {
+fn place(group: &'static str, namespace: Option<&str>, parts: &[&str]) -> Option<ResourcePath> {
     let (plural, name, beneath) = match parts {
         [plural] => (plural, None, None),
         [plural, name] => (plural, Some(*name), None),
@@ -123,17 +123,17 @@ fn place(group: &'static str, namespace: Option<&str>, parts: &[&str]) -> Option
         None => None,
         Some((beneath, rest)) => Some(beneath_of(resource, beneath, rest)?),
     };
-    Some(Place { resource, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), beneath })
+    Some(ResourcePath { resource, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), beneath })
 }
 
-fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<Beneath> {
+fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<Subpath> {
     let served = match name {
         "status" => Some(Subresource::Status),
         "scale" => Some(Subresource::Scale),
         _ => None,
     };
     if let Some(served) = served.filter(|served| rest.is_empty() && resource.subresources.contains(served)) {
-        return Some(Beneath::Served(served));
+        return Some(Subpath::Served(served));
     }
     // `proxy` goes on with a path of its own.
     let unserved = match resource.plural {
@@ -142,7 +142,7 @@ fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<
         "namespaces" if name == "finalize" => Some("finalize"),
         _ => None,
     };
-    unserved.map(Beneath::Unserved)
+    unserved.map(Subpath::Unserved)
 }
 
 #[cfg(test)]
@@ -195,14 +195,14 @@ mod tests {
         for (path, expected) in rows {
             let said = match parse(path) {
                 None => String::new(),
-                Some(Target::Objects(place)) => {
+                Some(RequestTarget::Objects(place)) => {
                     let text = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
                     let beneath = place.beneath.map(|beneath| format!(" {beneath:?}")).unwrap_or_default();
                     format!("{} {} {}{beneath}", place.resource.plural, text(place.namespace), text(place.name))
                 }
-                Some(Target::Group(group)) => format!("Group {group}"),
-                Some(Target::Resources(group)) => format!("Resources {group}"),
-                Some(Target::OpenApi(rest)) => format!("OpenApi {rest}"),
+                Some(RequestTarget::Group(group)) => format!("Group {group}"),
+                Some(RequestTarget::Resources(group)) => format!("Resources {group}"),
+                Some(RequestTarget::OpenApi(rest)) => format!("OpenApi {rest}"),
                 Some(other) => format!("{other:?}"),
             };
             assert_eq!(said, expected, "{path}");

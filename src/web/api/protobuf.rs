@@ -28,14 +28,14 @@ use DecodeError::Malformed;
 
 /// What a field holds.
 #[derive(Clone, Copy)]
-enum Type {
+enum WireType {
     Text,
     Int,
     Bool,
     /// A number or a boolean that may be zero, and text that may be empty.
-    Given(&'static Type),
+    Given(&'static WireType),
     /// A list, one element a field.
-    List(&'static Type),
+    List(&'static WireType),
     /// A map of texts, one entry a field.
     Texts,
     /// Seconds and nanoseconds.
@@ -46,82 +46,83 @@ enum Type {
 }
 
 /// The number, the name in JSON, and the type.
-type Field = (u32, &'static str, Type);
+type Field = (u32, &'static str, WireType);
 
 const OWNER: &[Field] = &[
-    (1, "kind", Type::Text),
-    (3, "name", Type::Text),
-    (4, "uid", Type::Text),
-    (5, "apiVersion", Type::Text),
-    (6, "controller", Type::Given(&Type::Bool)),
-    (7, "blockOwnerDeletion", Type::Given(&Type::Bool)),
+    (1, "kind", WireType::Text),
+    (3, "name", WireType::Text),
+    (4, "uid", WireType::Text),
+    (5, "apiVersion", WireType::Text),
+    (6, "controller", WireType::Given(&WireType::Bool)),
+    (7, "blockOwnerDeletion", WireType::Given(&WireType::Bool)),
 ];
 
 const METADATA: &[Field] = &[
-    (1, "name", Type::Text),
-    (2, "generateName", Type::Text),
-    (3, "namespace", Type::Text),
-    (4, "selfLink", Type::Text),
-    (5, "uid", Type::Text),
-    (6, "resourceVersion", Type::Text),
-    (7, "generation", Type::Int),
-    (8, "creationTimestamp", Type::Time),
-    (9, "deletionTimestamp", Type::Time),
-    (10, "deletionGracePeriodSeconds", Type::Given(&Type::Int)),
-    (11, "labels", Type::Texts),
-    (12, "annotations", Type::Texts),
-    (13, "ownerReferences", Type::List(&Type::Message(OWNER))),
-    (14, "finalizers", Type::List(&Type::Text)),
+    (1, "name", WireType::Text),
+    (2, "generateName", WireType::Text),
+    (3, "namespace", WireType::Text),
+    (4, "selfLink", WireType::Text),
+    (5, "uid", WireType::Text),
+    (6, "resourceVersion", WireType::Text),
+    (7, "generation", WireType::Int),
+    (8, "creationTimestamp", WireType::Time),
+    (9, "deletionTimestamp", WireType::Time),
+    (10, "deletionGracePeriodSeconds", WireType::Given(&WireType::Int)),
+    (11, "labels", WireType::Texts),
+    (12, "annotations", WireType::Texts),
+    (13, "ownerReferences", WireType::List(&WireType::Message(OWNER))),
+    (14, "finalizers", WireType::List(&WireType::Text)),
 ];
 
 /// What a new object says of its status counts for nothing; it is read because kubectl sends it.
 const NAMESPACE: &[Field] = &[
-    (1, "metadata", Type::Message(METADATA)),
-    (2, "spec", Type::Message(&[(1, "finalizers", Type::List(&Type::Text))])),
-    (3, "status", Type::Message(&[(1, "phase", Type::Text)])),
+    (1, "metadata", WireType::Message(METADATA)),
+    (2, "spec", WireType::Message(&[(1, "finalizers", WireType::List(&WireType::Text))])),
+    (3, "status", WireType::Message(&[(1, "phase", WireType::Text)])),
 ];
 
 const PORT: &[Field] = &[
-    (1, "name", Type::Text),
-    (2, "protocol", Type::Text),
-    (3, "port", Type::Int),
-    (4, "targetPort", Type::IntOrString),
-    (5, "nodePort", Type::Int),
-    (6, "appProtocol", Type::Given(&Type::Text)),
+    (1, "name", WireType::Text),
+    (2, "protocol", WireType::Text),
+    (3, "port", WireType::Int),
+    (4, "targetPort", WireType::IntOrString),
+    (5, "nodePort", WireType::Int),
+    (6, "appProtocol", WireType::Given(&WireType::Text)),
 ];
 
-const CLIENT_IP: &[Field] = &[(1, "clientIP", Type::Message(&[(1, "timeoutSeconds", Type::Given(&Type::Int))]))];
+const CLIENT_IP: &[Field] =
+    &[(1, "clientIP", WireType::Message(&[(1, "timeoutSeconds", WireType::Given(&WireType::Int))]))];
 
 const SERVICE_SPEC: &[Field] = &[
-    (1, "ports", Type::List(&Type::Message(PORT))),
-    (2, "selector", Type::Texts),
-    (3, "clusterIP", Type::Text),
-    (4, "type", Type::Text),
-    (5, "externalIPs", Type::List(&Type::Text)),
-    (7, "sessionAffinity", Type::Text),
-    (8, "loadBalancerIP", Type::Text),
-    (9, "loadBalancerSourceRanges", Type::List(&Type::Text)),
-    (10, "externalName", Type::Text),
-    (11, "externalTrafficPolicy", Type::Text),
-    (12, "healthCheckNodePort", Type::Int),
-    (13, "publishNotReadyAddresses", Type::Bool),
-    (14, "sessionAffinityConfig", Type::Message(CLIENT_IP)),
-    (17, "ipFamilyPolicy", Type::Given(&Type::Text)),
-    (18, "clusterIPs", Type::List(&Type::Text)),
-    (19, "ipFamilies", Type::List(&Type::Text)),
-    (20, "allocateLoadBalancerNodePorts", Type::Given(&Type::Bool)),
-    (21, "loadBalancerClass", Type::Given(&Type::Text)),
-    (22, "internalTrafficPolicy", Type::Given(&Type::Text)),
-    (23, "trafficDistribution", Type::Given(&Type::Text)),
+    (1, "ports", WireType::List(&WireType::Message(PORT))),
+    (2, "selector", WireType::Texts),
+    (3, "clusterIP", WireType::Text),
+    (4, "type", WireType::Text),
+    (5, "externalIPs", WireType::List(&WireType::Text)),
+    (7, "sessionAffinity", WireType::Text),
+    (8, "loadBalancerIP", WireType::Text),
+    (9, "loadBalancerSourceRanges", WireType::List(&WireType::Text)),
+    (10, "externalName", WireType::Text),
+    (11, "externalTrafficPolicy", WireType::Text),
+    (12, "healthCheckNodePort", WireType::Int),
+    (13, "publishNotReadyAddresses", WireType::Bool),
+    (14, "sessionAffinityConfig", WireType::Message(CLIENT_IP)),
+    (17, "ipFamilyPolicy", WireType::Given(&WireType::Text)),
+    (18, "clusterIPs", WireType::List(&WireType::Text)),
+    (19, "ipFamilies", WireType::List(&WireType::Text)),
+    (20, "allocateLoadBalancerNodePorts", WireType::Given(&WireType::Bool)),
+    (21, "loadBalancerClass", WireType::Given(&WireType::Text)),
+    (22, "internalTrafficPolicy", WireType::Given(&WireType::Text)),
+    (23, "trafficDistribution", WireType::Given(&WireType::Text)),
 ];
 
 const SERVICE: &[Field] = &[
-    (1, "metadata", Type::Message(METADATA)),
-    (2, "spec", Type::Message(SERVICE_SPEC)),
-    (3, "status", Type::Message(&[(1, "loadBalancer", Type::Message(&[]))])),
+    (1, "metadata", WireType::Message(METADATA)),
+    (2, "spec", WireType::Message(SERVICE_SPEC)),
+    (3, "status", WireType::Message(&[(1, "loadBalancer", WireType::Message(&[]))])),
 ];
 
-const KIND: &[Field] = &[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)];
+const KIND: &[Field] = &[(1, "apiVersion", WireType::Text), (2, "kind", WireType::Text)];
 
 const KINDS: &[(&str, &str, &[Field])] = &[("v1", "Namespace", NAMESPACE), ("v1", "Service", SERVICE)];
 
@@ -196,16 +197,16 @@ fn message(bytes: &[u8], fields: &[Field], count: &mut Count) -> Result<Map<Stri
         let known = fields.iter().find(|(known, ..)| *known == number);
         let (_, name, of) = known.ok_or(Malformed("it has a field that is not known"))?;
         match of {
-            Type::List(of) => {
+            WireType::List(of) => {
                 let list = object.entry(*name).or_insert_with(|| json!([]));
                 // An element may be empty, which a field may not.
                 let element = value(payload, **of, count)?
-                    .unwrap_or_else(|| if matches!(of, Type::Text) { json!("") } else { json!({}) });
+                    .unwrap_or_else(|| if matches!(of, WireType::Text) { json!("") } else { json!({}) });
                 if let Value::Array(list) = list {
                     list.push(element);
                 }
             }
-            Type::Texts => {
+            WireType::Texts => {
                 let texts = object.entry(*name).or_insert_with(|| json!({}));
                 let (key, value) = entry(payload, count)?;
                 if let Value::Object(texts) = texts {
@@ -223,21 +224,21 @@ fn message(bytes: &[u8], fields: &[Field], count: &mut Count) -> Result<Map<Stri
 }
 
 /// The value of one field; `None` where JSON leaves it out.
-fn value(payload: Payload, of: Type, count: &mut Count) -> Result<Option<Value>, DecodeError> {
+fn value(payload: Payload, of: WireType, count: &mut Count) -> Result<Option<Value>, DecodeError> {
     Ok(match (of, payload) {
-        (Type::Text, Payload::Bytes(bytes)) => Some(json!(text(bytes)?)).filter(|value| *value != json!("")),
-        (Type::Int, Payload::Number(number)) => Some(json!(signed(number))).filter(|_| number != 0),
-        (Type::Bool, Payload::Number(number)) => (number != 0).then_some(json!(true)),
-        (Type::Given(of), payload) => Some(match (of, payload) {
-            (Type::Text, Payload::Bytes(bytes)) => json!(text(bytes)?),
-            (Type::Int, Payload::Number(number)) => json!(signed(number)),
-            (Type::Bool, Payload::Number(number)) => json!(number != 0),
+        (WireType::Text, Payload::Bytes(bytes)) => Some(json!(text(bytes)?)).filter(|value| *value != json!("")),
+        (WireType::Int, Payload::Number(number)) => Some(json!(signed(number))).filter(|_| number != 0),
+        (WireType::Bool, Payload::Number(number)) => (number != 0).then_some(json!(true)),
+        (WireType::Given(of), payload) => Some(match (of, payload) {
+            (WireType::Text, Payload::Bytes(bytes)) => json!(text(bytes)?),
+            (WireType::Int, Payload::Number(number)) => json!(signed(number)),
+            (WireType::Bool, Payload::Number(number)) => json!(number != 0),
             _ => return Err(Malformed("a field is of the wrong type")),
         }),
-        (Type::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields, count)?)),
-        (Type::Time, Payload::Bytes(bytes)) => time(bytes, count)?,
-        (Type::IntOrString, Payload::Bytes(bytes)) => {
-            let fields = &[(1, "type", Type::Int), (2, "int", Type::Int), (3, "text", Type::Text)];
+        (WireType::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields, count)?)),
+        (WireType::Time, Payload::Bytes(bytes)) => time(bytes, count)?,
+        (WireType::IntOrString, Payload::Bytes(bytes)) => {
+            let fields = &[(1, "type", WireType::Int), (2, "int", WireType::Int), (3, "text", WireType::Text)];
             let parts = message(bytes, fields, count)?;
             if parts.get("type") == Some(&json!(1)) { parts.get("text").cloned() } else { parts.get("int").cloned() }
         }
@@ -247,7 +248,7 @@ fn value(payload: Payload, of: Type, count: &mut Count) -> Result<Option<Value>,
 
 fn entry(payload: Payload, count: &mut Count) -> Result<(String, String), DecodeError> {
     let Payload::Bytes(bytes) = payload else { return Err(Malformed("a field is of the wrong type")) };
-    let mut entry = message(bytes, &[(1, "key", Type::Text), (2, "value", Type::Text)], count)?;
+    let mut entry = message(bytes, &[(1, "key", WireType::Text), (2, "value", WireType::Text)], count)?;
     let mut take = |name| match entry.remove(name) {
         Some(Value::String(text)) => text,
         _ => String::new(),
@@ -256,7 +257,7 @@ fn entry(payload: Payload, count: &mut Count) -> Result<(String, String), Decode
 }
 
 fn time(bytes: &[u8], count: &mut Count) -> Result<Option<Value>, DecodeError> {
-    let parts = message(bytes, &[(1, "seconds", Type::Int), (2, "nanos", Type::Int)], count)?;
+    let parts = message(bytes, &[(1, "seconds", WireType::Int), (2, "nanos", WireType::Int)], count)?;
     let Some(seconds) = parts.get("seconds").and_then(Value::as_i64) else { return Ok(None) };
     let time = jiff::Timestamp::from_second(seconds).map_err(|_| Malformed("a time is out of range"))?;
     Ok(Some(json!(time.to_string())))

@@ -1,6 +1,6 @@
 //! What stands behind the `?` of a request.
 
-use super::status::Refused;
+use super::status::StatusFailure;
 use crate::text::percent;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub enum FieldValidation {
 
 /// The parameters that are read; all others are left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Query {
+pub struct RequestParameters {
     /// `labelSelector`.
     pub label_selector: String,
     /// `fieldSelector`.
@@ -56,21 +56,21 @@ pub struct Query {
 }
 
 /// Reads what stands behind the `?`.
-pub fn parse(query: &str) -> Result<Query, Refused> {
-    let mut read = Query::default();
+pub fn parse(query: &str) -> Result<RequestParameters, StatusFailure> {
+    let mut read = RequestParameters::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let text = |text: &str| {
             let spaced = text.replace('+', " ");
-            percent::decode(&spaced).ok_or_else(|| Refused::bad_request("the query is not properly encoded"))
+            percent::decode(&spaced).ok_or_else(|| StatusFailure::bad_request("the query is not properly encoded"))
         };
         read.take(&text(name)?, text(value)?)?;
     }
     Ok(read)
 }
 
-impl Query {
-    fn take(&mut self, name: &str, value: String) -> Result<(), Refused> {
+impl RequestParameters {
+    fn take(&mut self, name: &str, value: String) -> Result<(), StatusFailure> {
         match name {
             "labelSelector" => self.label_selector = value,
             "fieldSelector" => self.field_selector = value,
@@ -96,11 +96,11 @@ impl Query {
 }
 
 /// `dryRun`'s value.
-pub fn dry_run(value: &str) -> Result<bool, Refused> {
+pub fn dry_run(value: &str) -> Result<bool, StatusFailure> {
     match value {
         "" => Ok(false),
         "All" => Ok(true),
-        other => Err(Refused::unprocessable(format!(
+        other => Err(StatusFailure::unprocessable(format!(
             " \"\" is invalid: dryRun: Unsupported value: {other:?}: supported values: \"All\""
         ))),
     }
@@ -109,53 +109,53 @@ pub fn dry_run(value: &str) -> Result<bool, Refused> {
 /// Longest name of a manager, in characters, as upstream has it.
 const LONGEST_MANAGER: usize = 128;
 
-fn field_manager(value: String) -> Result<String, Refused> {
+fn field_manager(value: String) -> Result<String, StatusFailure> {
     if value.chars().count() > LONGEST_MANAGER || value.chars().any(char::is_control) {
         let message =
             " \"\" is invalid: fieldManager: Invalid value: must be printable and have at most 128 characters";
-        return Err(Refused::unprocessable(message));
+        return Err(StatusFailure::unprocessable(message));
     }
     Ok(value)
 }
 
-fn field_validation(value: &str) -> Result<FieldValidation, Refused> {
+fn field_validation(value: &str) -> Result<FieldValidation, StatusFailure> {
     match value {
         "" | "Warn" => Ok(FieldValidation::Warn),
         "Ignore" => Ok(FieldValidation::Ignore),
         "Strict" => Ok(FieldValidation::Strict),
-        other => Err(Refused::unprocessable(format!(
+        other => Err(StatusFailure::unprocessable(format!(
             " \"\" is invalid: fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \
              \"Warn\""
         ))),
     }
 }
 
-fn flag(name: &str, value: &str) -> Result<bool, Refused> {
+fn flag(name: &str, value: &str) -> Result<bool, StatusFailure> {
     match value {
         "" | "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
         "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
-        _ => Err(Refused::bad_request(format!("{name}: `{value}` is neither true nor false"))),
+        _ => Err(StatusFailure::bad_request(format!("{name}: `{value}` is neither true nor false"))),
     }
 }
 
-fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<Option<T>, Refused> {
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<Option<T>, StatusFailure> {
     if value.is_empty() {
         return Ok(None);
     }
     value
         .parse()
         .map(Some)
-        .map_err(|_| Refused::bad_request(format!("{name}: `{value}` is no number that is possible")))
+        .map_err(|_| StatusFailure::bad_request(format!("{name}: `{value}` is no number that is possible")))
 }
 
 /// A version is a number here; clients should not know.
-fn version(value: &str) -> Result<Option<u64>, Refused> {
+fn version(value: &str) -> Result<Option<u64>, StatusFailure> {
     match value {
         "" => Ok(None),
         value => value
             .parse()
             .map(Some)
-            .map_err(|_| Refused::bad_request(format!("Invalid value: \"{value}\": invalid resource version"))),
+            .map_err(|_| StatusFailure::bad_request(format!("Invalid value: \"{value}\": invalid resource version"))),
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
             (true, Some(true), Some(Duration::from_secs(5)))
         );
         assert_eq!((query.dry_run, query.field_validation), (true, FieldValidation::Strict));
-        assert_eq!(parse("resourceVersion=&limit=0&gracePeriodSeconds=").unwrap(), Query::default());
+        assert_eq!(parse("resourceVersion=&limit=0&gracePeriodSeconds=").unwrap(), RequestParameters::default());
         for wrong in [
             "limit=-1",
             "watch=maybe",

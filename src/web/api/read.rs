@@ -3,12 +3,12 @@
 use super::{
     Api,
     budget::Share,
+    filter::ObjectFilter,
     outlet::{Gone, Outlet},
-    path::Place,
-    query::Query,
-    selection::Selection,
-    shape::{ListMetadata, Shape},
-    status::Refused,
+    path::ResourcePath,
+    query::RequestParameters,
+    representation::{ListMetadata, Representation},
+    status::StatusFailure,
     stream,
     watch_source::WatchObject,
 };
@@ -36,7 +36,7 @@ pub fn respond(code: StatusCode, body: Body) -> Response {
 }
 
 /// One object of the store.
-pub async fn stored(api: &Api, place: &Place, kind: Kind) -> Result<Object, Refused> {
+pub async fn stored(api: &Api, place: &ResourcePath, kind: Kind) -> Result<Object, StatusFailure> {
     let name = place.name.clone().unwrap_or_default();
     let key = ObjectKey::new(kind, place.namespace.clone().unwrap_or_default(), &name);
     let look = move |cluster: &Cluster| match key.kind {
@@ -44,28 +44,34 @@ pub async fn stored(api: &Api, place: &Place, kind: Kind) -> Result<Object, Refu
         _ => cluster.get(&key).cloned(),
     };
     let found = api.handle.read(look).await?;
-    found.ok_or_else(|| Refused::not_found(place.resource, &name))
+    found.ok_or_else(|| StatusFailure::not_found(place.resource, &name))
 }
 
 /// `GET …/NAME`.
-pub async fn get(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Shape) -> Result<Response, Refused> {
+pub async fn get(
+    api: &Api,
+    place: &ResourcePath,
+    kind: Kind,
+    query: &RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     not_newer(api, query)?;
     let object = stored(api, place, kind).await?;
     Ok(reply(StatusCode::OK, &shape.object(object.to_json())))
 }
 
 /// A version that is not there yet was given by another server.
-pub fn not_newer(api: &Api, query: &Query) -> Result<(), Refused> {
+pub fn not_newer(api: &Api, query: &RequestParameters) -> Result<(), StatusFailure> {
     let newest = api.handle.log().newest();
     match query.resource_version {
-        Some(wanted) if wanted > newest => Err(Refused::too_new(wanted, newest)),
+        Some(wanted) if wanted > newest => Err(StatusFailure::too_new(wanted, newest)),
         _ => Ok(()),
     }
 }
 
 /// One page of a list.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct ListPage {
     /// What is selected.
     pub objects: Vec<Object>,
     /// The version of the whole list.
@@ -79,10 +85,10 @@ pub struct Page {
 /// The objects selected behind `after`, at most `limit` of them.
 pub async fn page(
     api: &Api,
-    selection: &Selection,
+    selection: &ObjectFilter,
     after: Option<ObjectKey>,
     limit: Option<usize>,
-) -> Result<Page, Refused> {
+) -> Result<ListPage, StatusFailure> {
     // What has to be looked at one by one is looked at here and not in the control loop.
     let early = limit.filter(|_| selection.is_everything());
     let looked = selection.clone();
@@ -92,7 +98,7 @@ pub async fn page(
             let mut candidates = looked.candidates(cluster, after.as_ref());
             let objects: Vec<Object> = candidates.by_ref().take(early.unwrap_or(usize::MAX)).cloned().collect();
             let remaining = candidates.count();
-            Page {
+            ListPage {
                 objects,
                 resource_version: cluster.resource_version(),
                 more: remaining > 0,
@@ -112,13 +118,19 @@ pub async fn page(
 }
 
 /// `GET` of a collection.
-pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Shape) -> Result<Response, Refused> {
+pub async fn list(
+    api: &Api,
+    place: &ResourcePath,
+    kind: Kind,
+    query: &RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     if query.initial_events.is_some() {
         let message = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list";
-        return Err(Refused::unprocessable(message));
+        return Err(StatusFailure::unprocessable(message));
     }
     not_newer(api, query)?;
-    let selection = Selection::new(place, query, kind)?;
+    let selection = ObjectFilter::new(place, query, kind)?;
     let start = Continue::of(api, query, kind)?;
     let (version, after) = start.map_or((None, None), |start| (Some(start.resource_version), Some(start.after)));
     let page = page(api, &selection, after, query.limit).await?;
@@ -135,14 +147,14 @@ pub async fn list(api: &Api, place: &Place, kind: Kind, query: &Query, shape: Sh
 }
 
 /// A list of what there is none of.
-pub fn nothing(api: &Api, shape: Shape) -> Response {
+pub fn nothing(api: &Api, shape: Representation) -> Response {
     let metadata = ListMetadata { resource_version: api.handle.log().newest(), ..ListMetadata::default() };
-    respond(StatusCode::OK, Body::from(shape.list_head(&metadata) + Shape::LIST_END))
+    respond(StatusCode::OK, Body::from(shape.list_head(&metadata) + Representation::LIST_END))
 }
 
 /// What so many objects take that are held for a client until they are told. The objects themselves are the store's, or
 /// counted by the log.
-pub fn holding(api: &Api, objects: usize) -> Result<Share, Refused> {
+pub fn holding(api: &Api, objects: usize) -> Result<Share, StatusFailure> {
     Ok(api.budget.take(objects * HELD)?)
 }
 
@@ -155,7 +167,7 @@ pub fn list_body(
     share: Share,
     version: u64,
     metadata: &ListMetadata,
-    shape: Shape,
+    shape: Representation,
     objects: impl Iterator<Item = WatchObject> + Send + 'static,
 ) -> Body {
     let (parts, body) = stream::channel();
@@ -173,7 +185,7 @@ pub fn list_body(
 async fn tell_list(
     outlet: &mut Outlet,
     head: &str,
-    shape: Shape,
+    shape: Representation,
     objects: impl Iterator<Item = WatchObject>,
 ) -> Result<(), Gone> {
     outlet.write(head).await?;
@@ -188,7 +200,7 @@ async fn tell_list(
         }
         outlet.write(&text).await?;
     }
-    outlet.write(Shape::LIST_END).await?;
+    outlet.write(Representation::LIST_END).await?;
     outlet.flush().await
 }
 
@@ -206,23 +218,23 @@ const LONGEST_TOKEN: usize = 1024;
 
 impl Continue {
     /// Where a request goes on; `None` where it begins. What changed since the first page must still be known.
-    pub fn of(api: &Api, query: &Query, kind: Kind) -> Result<Option<Continue>, Refused> {
+    pub fn of(api: &Api, query: &RequestParameters, kind: Kind) -> Result<Option<Continue>, StatusFailure> {
         if query.continue_from.is_empty() {
             return Ok(None);
         }
         let start = Continue::read(&query.continue_from, kind)?;
         match api.handle.log().reaches(start.resource_version) {
             Ok(()) => Ok(Some(start)),
-            Err(_) => Err(Refused::expired(
+            Err(_) => Err(StatusFailure::expired(
                 "The provided continue parameter is too old to display a consistent list result. You must start a new \
                  list without the continue parameter.",
             )),
         }
     }
 
-    fn read(token: &str, kind: Kind) -> Result<Continue, Refused> {
+    fn read(token: &str, kind: Kind) -> Result<Continue, StatusFailure> {
         let refused =
-            || Refused::bad_request("continue key is not valid: take it from the metadata of the list before");
+            || StatusFailure::bad_request("continue key is not valid: take it from the metadata of the list before");
         let decoded = (token.len() <= LONGEST_TOKEN).then(|| BASE64URL_NOPAD.decode(token.as_bytes()).ok()).flatten();
         let read: Value = serde_json::from_slice(&decoded.ok_or_else(refused)?).map_err(|_| refused())?;
         let text = |field: &str| read[field].as_str().map(str::to_owned);

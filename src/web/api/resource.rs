@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// What a resource's objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum ObjectSource {
     /// Objects of the store.
     Stored(Kind),
     /// Endpoints: stored where somebody wrote them, else derived from EndpointSlices.
@@ -53,7 +53,7 @@ pub struct Resource {
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
     /// What its objects are.
-    pub source: Source,
+    pub source: ObjectSource,
     /// What is beneath them.
     pub subresources: &'static [Subresource],
 }
@@ -76,7 +76,7 @@ pub static CUSTOM_RESOURCE_DEFINITIONS: LazyLock<Resource> = LazyLock::new(|| Re
     short: &[],
     categories: &[],
     namespaced: false,
-    source: Source::Nothing,
+    source: ObjectSource::Nothing,
     subresources: &[],
 });
 
@@ -128,7 +128,7 @@ impl Resource {
             short,
             categories,
             namespaced: kind.is_namespaced(),
-            source: if kind == Kind::Endpoints { Source::Endpoints } else { Source::Stored(kind) },
+            source: if kind == Kind::Endpoints { ObjectSource::Endpoints } else { ObjectSource::Stored(kind) },
             subresources,
         }
     }
@@ -151,9 +151,9 @@ impl Resource {
     /// The kind in the store; `None` for what is not in it.
     pub fn stored(&self) -> Option<Kind> {
         match self.source {
-            Source::Stored(kind) => Some(kind),
-            Source::Endpoints => Some(Kind::Endpoints),
-            Source::Nothing => None,
+            ObjectSource::Stored(kind) => Some(kind),
+            ObjectSource::Endpoints => Some(Kind::Endpoints),
+            ObjectSource::Nothing => None,
         }
     }
 }
@@ -166,7 +166,7 @@ mod tests {
 
     /// What a kind needs that is only stored: a row in `object::kinds!`, and its structure. Everything else has a column
     /// that it may be in: its short names and subresources here, `api/table` (columns of `kubectl get`), `api/select/fields`,
-    /// `TOLD_IN_FULL` of `api/delete`, `Kind::is_declarable`, `object/defaults`, `object/validate`, `manifest/inert`, and
+    /// `TOLD_IN_FULL` of `api/delete`, `Kind::is_declarable`, `object/defaults`, `object/validate`, `manifest/ignored_fields`, and
     /// `controller/distribute` if something is made of it.
     #[test]
     fn what_a_new_kind_needs() {

@@ -2,13 +2,13 @@
 
 use super::{
     Api,
-    body::Sent,
-    path::Place,
-    query::Query,
+    body::SentObject,
+    path::ResourcePath,
+    query::RequestParameters,
     read::{reply, stored},
-    shape::Shape,
-    status::Refused,
-    write::{Change, Reply, check_type},
+    representation::Representation,
+    status::StatusFailure,
+    write::{ObjectChange, ObjectReply, check_type},
 };
 use crate::{
     control::controller::Part,
@@ -59,31 +59,36 @@ fn selector(selector: &Value) -> String {
 }
 
 /// `GET …/scale`.
-pub async fn get(api: &Api, place: &Place, kind: Kind, shape: Shape) -> Result<Response, Refused> {
+pub async fn get(
+    api: &Api,
+    place: &ResourcePath,
+    kind: Kind,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     let scale = of(&stored(api, place, kind).await?.to_json());
     Ok(reply(StatusCode::OK, &shape.of_scale().object(scale)))
 }
 
 /// `PUT` and `PATCH` of `…/scale`: `new_scale` makes the new Scale of the current one.
 pub async fn change(
-    change: Change<'_>,
-    new_scale: impl Fn(&Value) -> Result<Value, Refused>,
-) -> Result<Reply, Refused> {
+    change: ObjectChange<'_>,
+    new_scale: impl Fn(&Value) -> Result<Value, StatusFailure>,
+) -> Result<ObjectReply, StatusFailure> {
     // Fields of the set are none of this body's.
-    let query = Query { field_validation: super::query::FieldValidation::Ignore, ..change.query.clone() };
-    let of_set = Change { part: Part::Main, query: &query, ..change };
+    let query = RequestParameters { field_validation: super::query::FieldValidation::Ignore, ..change.query.clone() };
+    let of_set = ObjectChange { part: Part::Main, query: &query, ..change };
     let changed = of_set
         .modify(|mut set| {
             let wanted = new_scale(&of(&set))?;
             check_type(&wanted, "autoscaling/v1", "Scale")?;
             let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
             if name != change.place.name.as_deref().unwrap_or_default() {
-                return Err(Refused::bad_request("the name of the Scale does not match the name on the URL"));
+                return Err(StatusFailure::bad_request("the name of the Scale does not match the name on the URL"));
             }
             let replicas = match &wanted["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_i64().ok_or_else(|| {
-                Refused::bad_request(
+                StatusFailure::bad_request(
                     "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field \
                      ScaleSpec.spec.replicas of type int32",
                 )
@@ -91,7 +96,10 @@ pub async fn change(
         };
             if replicas < 0 {
                 let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-                return Err(Refused::invalid_scale(name, &FieldError { field: "spec.replicas".to_owned(), message }));
+                return Err(StatusFailure::invalid_scale(
+                    name,
+                    &FieldError { field: "spec.replicas".to_owned(), message },
+                ));
             }
             set["spec"]["replicas"] = replicas.into();
             // A version or uid of the Scale is one of the set.
@@ -100,11 +108,11 @@ pub async fn change(
                     set["metadata"][field] = value.into();
                 }
             }
-            Ok(Sent { json: set, duplicates: Vec::new() })
+            Ok(SentObject { json: set, duplicates: Vec::new() })
         })
         .await?;
     let response = reply(StatusCode::OK, &of(&changed.object.to_json()));
-    Ok(Reply { response, warnings: changed.warnings })
+    Ok(ObjectReply { response, warnings: changed.warnings })
 }
 
 #[cfg(test)]

@@ -5,5 +5,5 @@
 mod fields;
 mod labels;
 
-pub use fields::Fields;
+pub use fields::FieldSelector;
 pub use labels::Labels;

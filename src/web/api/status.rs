@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 /// A refusal: a Status with `status: Failure`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
+pub struct StatusFailure {
     /// The HTTP status.
     pub code: u16,
     /// The word that clients decide by.
@@ -34,18 +34,24 @@ pub struct Refused {
     pub warnings: Vec<String>,
 }
 
-impl Refused {
-    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refused {
-        Refused { code, reason, message: visible_lines(&message.into()), details: Box::default(), warnings: Vec::new() }
+impl StatusFailure {
+    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> StatusFailure {
+        StatusFailure {
+            code,
+            reason,
+            message: visible_lines(&message.into()),
+            details: Box::default(),
+            warnings: Vec::new(),
+        }
     }
 
     /// The same with sentences beside it, of a body that was read before it was refused.
-    pub fn warned(mut self, warnings: &[String]) -> Refused {
+    pub fn warned(mut self, warnings: &[String]) -> StatusFailure {
         self.warnings = warnings.to_vec();
         self
     }
 
-    fn about(mut self, group: &str, kind: &str, name: &str) -> Refused {
+    fn about(mut self, group: &str, kind: &str, name: &str) -> StatusFailure {
         let mut details = json!({});
         for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
             if !value.is_empty() {
@@ -57,28 +63,32 @@ impl Refused {
     }
 
     /// 400.
-    pub fn bad_request(message: impl Into<String>) -> Refused {
-        Refused::new(400, "BadRequest", message)
+    pub fn bad_request(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(400, "BadRequest", message)
     }
 
     /// 401.
-    pub fn unauthorized() -> Refused {
-        Refused::new(401, "Unauthorized", "Unauthorized: a bearer token is needed; `headless-dns kubeconfig` prints it")
+    pub fn unauthorized() -> StatusFailure {
+        StatusFailure::new(
+            401,
+            "Unauthorized",
+            "Unauthorized: a bearer token is needed; `headless-dns kubeconfig` prints it",
+        )
     }
 
     /// 403.
-    pub fn forbidden(message: impl Into<String>) -> Refused {
-        Refused::new(403, "Forbidden", message)
+    pub fn forbidden(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(403, "Forbidden", message)
     }
 
     /// 404 of a path that leads nowhere.
-    pub fn nowhere() -> Refused {
-        Refused::new(404, "NotFound", "the server could not find the requested resource")
+    pub fn nowhere() -> StatusFailure {
+        StatusFailure::new(404, "NotFound", "the server could not find the requested resource")
     }
 
     /// 404 of an object: `pods "x" not found`.
-    pub fn not_found(resource: &Resource, name: &str) -> Refused {
-        Refused::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(
+    pub fn not_found(resource: &Resource, name: &str) -> StatusFailure {
+        StatusFailure::new(404, "NotFound", format!("{} \"{name}\" not found", resource.qualified())).about(
             resource.group,
             resource.plural,
             name,
@@ -86,47 +96,47 @@ impl Refused {
     }
 
     /// 403 of an object for which there is no room.
-    pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> Refused {
+    pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> StatusFailure {
         let message = format!(
             "{} \"{name}\" is forbidden: it takes {growth} octets more (with the pods of a set), and all objects together \
              would take more than {limit} (limits.apiObjectOctets)",
             resource.qualified()
         );
-        Refused::new(403, "Forbidden", message).about(resource.group, resource.plural, name)
+        StatusFailure::new(403, "Forbidden", message).about(resource.group, resource.plural, name)
     }
 
     /// 405.
-    pub fn not_allowed(message: impl Into<String>) -> Refused {
-        Refused::new(405, "MethodNotAllowed", message)
+    pub fn not_allowed(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(405, "MethodNotAllowed", message)
     }
 
     /// 406.
-    pub fn not_acceptable() -> Refused {
+    pub fn not_acceptable() -> StatusFailure {
         let message = "only the following media types are accepted: application/json, \
                        application/json;as=Table;g=meta.k8s.io;v=v1, \
                        application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        Refused::new(406, "NotAcceptable", message)
+        StatusFailure::new(406, "NotAcceptable", message)
     }
 
     /// 409.
-    pub fn conflict(resource: &Resource, name: &str, message: &str) -> Refused {
+    pub fn conflict(resource: &Resource, name: &str, message: &str) -> StatusFailure {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {message}", resource.qualified());
-        Refused::new(409, "Conflict", message).about(resource.group, resource.plural, name)
+        StatusFailure::new(409, "Conflict", message).about(resource.group, resource.plural, name)
     }
 
     /// 410.
-    pub fn expired(message: impl Into<String>) -> Refused {
-        Refused::new(410, "Expired", message)
+    pub fn expired(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(410, "Expired", message)
     }
 
     /// 413.
-    pub fn too_large(limit: usize) -> Refused {
-        Refused::new(413, "RequestEntityTooLarge", format!("the request's body is larger than {limit} octets"))
+    pub fn too_large(limit: usize) -> StatusFailure {
+        StatusFailure::new(413, "RequestEntityTooLarge", format!("the request's body is larger than {limit} octets"))
     }
 
     /// 413 of what is short and holds too much.
-    pub fn too_complex(most: usize, what: &str) -> Refused {
-        Refused::new(
+    pub fn too_complex(most: usize, what: &str) -> StatusFailure {
+        StatusFailure::new(
             413,
             "RequestEntityTooLarge",
             format!("the object or the request's body holds more than {most} {what}"),
@@ -134,58 +144,61 @@ impl Refused {
     }
 
     /// 415.
-    pub fn unsupported(message: impl Into<String>) -> Refused {
-        Refused::new(415, "UnsupportedMediaType", message)
+    pub fn unsupported(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(415, "UnsupportedMediaType", message)
     }
 
     /// 422 of an object: `Pod "x" is invalid: …`, with a cause for each error.
-    pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> Refused {
+    pub fn invalid(resource: &Resource, name: &str, errors: &[FieldError]) -> StatusFailure {
         let sentences: Vec<String> = errors.iter().map(sentence).collect();
         let listed = match sentences.as_slice() {
             [one] => one.clone(),
             all => format!("[{}]", all.join(", ")),
         };
         let message = format!("{} \"{name}\" is invalid: {listed}", resource.qualified_kind());
-        let mut refused = Refused::new(422, "Invalid", message).about(resource.group, resource.kind, name);
+        let mut refused = StatusFailure::new(422, "Invalid", message).about(resource.group, resource.kind, name);
         refused.details["causes"] = errors.iter().map(cause).collect();
         refused
     }
 
     /// 422 of a Scale.
-    pub fn invalid_scale(name: &str, error: &FieldError) -> Refused {
+    pub fn invalid_scale(name: &str, error: &FieldError) -> StatusFailure {
         let message = format!("Scale.autoscaling \"{name}\" is invalid: {error}");
-        let mut refused = Refused::new(422, "Invalid", message).about("autoscaling", "Scale", name);
+        let mut refused = StatusFailure::new(422, "Invalid", message).about("autoscaling", "Scale", name);
         refused.details["causes"] = json!([cause(error)]);
         refused
     }
 
     /// 422 without an object.
-    pub fn unprocessable(message: impl Into<String>) -> Refused {
-        Refused::new(422, "Invalid", message)
+    pub fn unprocessable(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(422, "Invalid", message)
     }
 
     /// 429; the client is asked to try again in a second.
-    pub fn too_many(message: impl Into<String>) -> Refused {
-        let mut refused = Refused::new(429, "TooManyRequests", message);
+    pub fn too_many(message: impl Into<String>) -> StatusFailure {
+        let mut refused = StatusFailure::new(429, "TooManyRequests", message);
         *refused.details = json!({"retryAfterSeconds": 1});
         refused
     }
 
     /// 500.
-    pub fn internal(message: impl Into<String>) -> Refused {
-        Refused::new(500, "InternalError", message)
+    pub fn internal(message: impl Into<String>) -> StatusFailure {
+        StatusFailure::new(500, "InternalError", message)
     }
 
     /// 504 of a request that was not done in time; whether it will be is not known.
-    pub fn late(limit: std::time::Duration) -> Refused {
+    pub fn late(limit: std::time::Duration) -> StatusFailure {
         let message = format!("Timeout: the request was not done within {} seconds", limit.as_secs());
-        Refused::new(504, "Timeout", message)
+        StatusFailure::new(504, "Timeout", message)
     }
 
     /// 504 of a version that is not there yet.
-    pub fn too_new(wanted: u64, newest: u64) -> Refused {
-        let mut refused =
-            Refused::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {newest}"));
+    pub fn too_new(wanted: u64, newest: u64) -> StatusFailure {
+        let mut refused = StatusFailure::new(
+            504,
+            "Timeout",
+            format!("Timeout: Too large resource version: {wanted}, current: {newest}"),
+        );
         *refused.details = json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
             "retryAfterSeconds": 1,
@@ -194,21 +207,21 @@ impl Refused {
     }
 
     /// What became of a write that was refused.
-    pub fn of_write(error: &WriteError) -> Refused {
-        let details = |refused: Refused, key: &ObjectKey| {
+    pub fn of_write(error: &WriteError) -> StatusFailure {
+        let details = |refused: StatusFailure, key: &ObjectKey| {
             let resource = resource_of(key.kind);
             refused.about(resource.map_or("", |r| r.group), resource.map_or("", |r| r.plural), &key.name)
         };
         let message = error.to_string();
         match error {
-            WriteError::NotFound(key) => details(Refused::new(404, "NotFound", message), key),
+            WriteError::NotFound(key) => details(StatusFailure::new(404, "NotFound", message), key),
             WriteError::AlreadyExists(key) | WriteError::BeingDeleted(key) => {
-                details(Refused::new(409, "AlreadyExists", message), key)
+                details(StatusFailure::new(409, "AlreadyExists", message), key)
             }
-            WriteError::Conflict(key, _) => details(Refused::new(409, "Conflict", message), key),
-            WriteError::Forbidden(key, _) => details(Refused::new(403, "Forbidden", message), key),
+            WriteError::Conflict(key, _) => details(StatusFailure::new(409, "Conflict", message), key),
+            WriteError::Forbidden(key, _) => details(StatusFailure::new(403, "Forbidden", message), key),
             WriteError::Terminating(key) => {
-                let mut refused = details(Refused::new(403, "Forbidden", message), key);
+                let mut refused = details(StatusFailure::new(403, "Forbidden", message), key);
                 refused.details["causes"] = json!([{
                     "reason": "NamespaceTerminating",
                     "message": format!("namespace {} is being terminated", key.namespace),
@@ -217,26 +230,27 @@ impl Refused {
                 refused
             }
             WriteError::Invalid(key, errors) => match resource_of(key.kind) {
-                Some(resource) => Refused::invalid(resource, &key.name, errors),
-                None => Refused::unprocessable(message),
+                Some(resource) => StatusFailure::invalid(resource, &key.name, errors),
+                None => StatusFailure::unprocessable(message),
             },
         }
     }
 
     /// Why a patch was not applied. kubectl shows the sentence only where the details name no object.
-    pub fn of_patch(error: &PatchError) -> Refused {
+    pub fn of_patch(error: &PatchError) -> StatusFailure {
         match error {
-            PatchError::Malformed(message) => Refused::bad_request(message.as_str()),
+            PatchError::Malformed(message) => StatusFailure::bad_request(message.as_str()),
             PatchError::Unprocessable(message) => {
-                Refused { details: Box::new(json!({})), ..Refused::unprocessable(message.as_str()) }
+                StatusFailure { details: Box::new(json!({})), ..StatusFailure::unprocessable(message.as_str()) }
             }
         }
     }
 
     /// Why something was not applied: malformed, or managed by others.
-    pub fn of_apply(resource: &Resource, name: &str, error: &ApplyError) -> Refused {
-        let ApplyError::Conflicts(conflicts) = error else { return Refused::bad_request(error.to_string()) };
-        let mut refused = Refused::new(409, "Conflict", error.to_string()).about(resource.group, resource.plural, name);
+    pub fn of_apply(resource: &Resource, name: &str, error: &ApplyError) -> StatusFailure {
+        let ApplyError::Conflicts(conflicts) = error else { return StatusFailure::bad_request(error.to_string()) };
+        let mut refused =
+            StatusFailure::new(409, "Conflict", error.to_string()).about(resource.group, resource.plural, name);
         let cause = |conflict: &Conflict| json!({"reason": "FieldManagerConflict", "message": conflict.message(), "field": conflict.field});
         refused.details["causes"] = conflicts.iter().map(cause).collect();
         refused
@@ -298,17 +312,17 @@ fn cause(error: &FieldError) -> Value {
     json!({"reason": reason, "message": error.message, "field": error.field})
 }
 
-impl From<Unavailable> for Refused {
-    fn from(why: Unavailable) -> Refused {
+impl From<Unavailable> for StatusFailure {
+    fn from(why: Unavailable) -> StatusFailure {
         match why {
-            Unavailable::Busy => Refused::too_many(why.to_string()),
-            Unavailable::Ended => Refused::new(503, "ServiceUnavailable", why.to_string()),
-            Unavailable::NotStored => Refused::internal(why.to_string()),
+            Unavailable::Busy => StatusFailure::too_many(why.to_string()),
+            Unavailable::Ended => StatusFailure::new(503, "ServiceUnavailable", why.to_string()),
+            Unavailable::NotStored => StatusFailure::internal(why.to_string()),
         }
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for StatusFailure {
     fn into_response(self) -> Response {
         let code = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
@@ -334,27 +348,31 @@ mod tests {
         let negative = error("spec.replicas", "Invalid value: -1: must be greater than or equal to 0");
         let two = vec![negative.clone(), error("spec.selector", "Required value")];
         let rows = [
-            (Refused::not_found(sets, "web"), 404, "statefulsets.apps \"web\" not found"),
-            (Refused::of_write(&WriteError::AlreadyExists(key())), 409, "statefulsets.apps \"web\" already exists"),
+            (StatusFailure::not_found(sets, "web"), 404, "statefulsets.apps \"web\" not found"),
             (
-                Refused::of_write(&WriteError::Conflict(key(), "the object has been modified".to_owned())),
+                StatusFailure::of_write(&WriteError::AlreadyExists(key())),
+                409,
+                "statefulsets.apps \"web\" already exists",
+            ),
+            (
+                StatusFailure::of_write(&WriteError::Conflict(key(), "the object has been modified".to_owned())),
                 409,
                 "Operation cannot be fulfilled on statefulsets.apps \"web\": the object has been modified",
             ),
             (
-                Refused::of_write(&WriteError::Terminating(key())),
+                StatusFailure::of_write(&WriteError::Terminating(key())),
                 403,
                 "statefulsets.apps \"web\" is forbidden: unable to create new content in namespace default because it \
                  is being terminated",
             ),
             (
-                Refused::of_write(&WriteError::Invalid(key(), vec![negative])),
+                StatusFailure::of_write(&WriteError::Invalid(key(), vec![negative])),
                 422,
                 "StatefulSet.apps \"web\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal \
                  to 0",
             ),
             (
-                Refused::invalid(sets, "web", &two),
+                StatusFailure::invalid(sets, "web", &two),
                 422,
                 "StatefulSet.apps \"web\" is invalid: [spec.replicas: Invalid value: -1: must be greater than or equal \
                  to 0, spec.selector: Required value]",
@@ -366,7 +384,7 @@ mod tests {
             assert_eq!(status["details"]["group"], "apps", "{status}");
             assert_eq!(status["details"]["name"], "web", "{status}");
         }
-        let causes = Refused::invalid(sets, "web", &two).details["causes"].clone();
+        let causes = StatusFailure::invalid(sets, "web", &two).details["causes"].clone();
         assert_eq!(
             causes[1],
             json!({"reason": "FieldValueRequired", "message": "Required value", "field": "spec.selector"})

@@ -45,13 +45,13 @@ impl hyper::body::Body for Channel {
 
 /// Where parts of a body go, each at most [`CHUNK`] octets; the body ends when this is dropped.
 #[derive(Debug)]
-pub struct Parts {
+pub struct BodyParts {
     /// Has room for one part.
     pub sender: mpsc::Sender<Bytes>,
     cut: Arc<AtomicBool>,
 }
 
-impl Parts {
+impl BodyParts {
     /// Has the body end with an error.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::Release);
@@ -59,11 +59,11 @@ impl Parts {
 }
 
 /// A body and where its parts go.
-pub fn channel() -> (Parts, Body) {
+pub fn channel() -> (BodyParts, Body) {
     let (sender, parts) = mpsc::channel(1);
     let cut = Arc::<AtomicBool>::default();
     let channel = Channel { parts, cut: Arc::clone(&cut) };
-    (Parts { sender, cut }, Body::new(channel))
+    (BodyParts { sender, cut }, Body::new(channel))
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@ use super::{
     Api,
     budget::Share,
     derived::Derived,
-    log::{Capacity, Log},
+    filter::ObjectFilter,
+    json_cache::JsonCache,
+    log::{Capacity, ChangeLog},
     outlet::{Gone, Outlet},
-    path::Place,
-    query::Query,
+    path::ResourcePath,
+    query::RequestParameters,
     read::{holding, not_newer, page},
-    resource::Source,
-    selection::Selection,
-    shape::Shape,
-    status::Refused,
+    representation::Representation,
+    resource::ObjectSource,
+    status::StatusFailure,
     stream,
-    texts::Texts,
     watch_source::{WatchObject, WatchSource},
 };
 use axum::{
@@ -31,7 +31,7 @@ use std::{
     },
     time::Duration,
 };
-use stored::{Nothing, Stored};
+use stored::{Nothing, StoreSource};
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::{Instant, MissedTickBehavior, interval_at, sleep_until},
@@ -63,14 +63,14 @@ enum Start {
     Behind(u64),
 }
 
-fn start(api: &Api, query: &Query) -> Result<Start, Refused> {
+fn start(api: &Api, query: &RequestParameters) -> Result<Start, StatusFailure> {
     not_newer(api, query)?;
     let matches = query.resource_version_match.as_str();
     match query.initial_events {
-        Some(_) if matches != "NotOlderThan" => Err(Refused::unprocessable(
+        Some(_) if matches != "NotOlderThan" => Err(StatusFailure::unprocessable(
             "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         )),
-        None if !matches.is_empty() => Err(Refused::unprocessable(
+        None if !matches.is_empty() => Err(StatusFailure::unprocessable(
             "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is \
              provided",
         )),
@@ -84,12 +84,17 @@ fn start(api: &Api, query: &Query) -> Result<Start, Refused> {
 }
 
 /// `GET …?watch=true`.
-pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Result<Response, Refused> {
+pub async fn watch(
+    api: &Api,
+    place: &ResourcePath,
+    query: &RequestParameters,
+    shape: Representation,
+) -> Result<Response, StatusFailure> {
     let start = start(api, query)?;
     let permit = Arc::clone(&api.watches).try_acquire_owned();
     let permit = permit.map_err(|_| {
         api.refused_watches.fetch_add(1, Ordering::Relaxed);
-        Refused::too_many("too many watches are open already (limits.apiConnections), please try again later")
+        StatusFailure::too_many("too many watches are open already (limits.apiConnections), please try again later")
     })?;
     let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
     let (parts, body) = stream::channel();
@@ -108,8 +113,8 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
         ends: Instant::now() + lasts.min(Duration::from_secs(LONGEST)),
     };
     match place.resource.source {
-        Source::Stored(kind) => {
-            let selection = Selection::new(place, query, kind)?;
+        ObjectSource::Stored(kind) => {
+            let selection = ObjectFilter::new(place, query, kind)?;
             let (objects, version) = match start {
                 Start::Behind(version) => (Vec::new(), version),
                 Start::Everything(_) => {
@@ -118,9 +123,9 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
                 }
             };
             let initial = Some(holding(api, objects.len())?);
-            tokio::spawn(Watcher { version, initial, ..watcher }.run(Stored { initial: objects, selection }));
+            tokio::spawn(Watcher { version, initial, ..watcher }.run(StoreSource { initial: objects, selection }));
         }
-        Source::Endpoints => {
+        ObjectSource::Endpoints => {
             let after = match start {
                 Start::Behind(version) => Some(version),
                 Start::Everything(_) => None,
@@ -128,7 +133,7 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
             let (derived, version) = Derived::begin(api, place, query, after).await?;
             tokio::spawn(Watcher { version, ..watcher }.run(derived));
         }
-        Source::Nothing => {
+        ObjectSource::Nothing => {
             let version = api.handle.log().newest();
             tokio::spawn(Watcher { version, ..watcher }.run(Nothing));
         }
@@ -141,7 +146,7 @@ pub async fn watch(api: &Api, place: &Place, query: &Query, shape: Shape) -> Res
 #[derive(Debug)]
 struct Watcher {
     _permit: OwnedSemaphorePermit,
-    log: Arc<Log>,
+    log: Arc<ChangeLog>,
     /// Watches that fell behind the log, to be counted.
     overtaken: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
@@ -205,7 +210,7 @@ impl Watcher {
                 if self.is_following {
                     self.overtaken.fetch_add(1, Ordering::Relaxed);
                 }
-                self.sink.tell("ERROR", &Refused::expired(message).to_json().to_string()).await?;
+                self.sink.tell("ERROR", &StatusFailure::expired(message).to_json().to_string()).await?;
                 self.sink.outlet.flush().await?;
                 return Ok(false);
             };
@@ -229,8 +234,8 @@ impl Watcher {
 #[derive(Debug)]
 struct Sink {
     outlet: Outlet,
-    shape: Shape,
-    texts: Arc<Texts>,
+    shape: Representation,
+    texts: Arc<JsonCache>,
     /// Whether nothing was told yet.
     first: bool,
 }

@@ -4,16 +4,16 @@ use super::{
     Api,
     advice::advice,
     apply,
-    body::Sent,
+    body::SentObject,
     cost::Cost,
     openapi::{nulls, strict},
-    path::Place,
-    query::{FieldValidation, Query},
+    path::ResourcePath,
+    query::{FieldValidation, RequestParameters},
     read::stored,
-    status::Refused,
+    status::StatusFailure,
 };
 use crate::{
-    control::controller::{Part, Preconditions, Write, Written},
+    control::controller::{Part, Preconditions, Write, WriteResult},
     objects::object::{self, Kind, Object},
 };
 use axum::{
@@ -28,7 +28,7 @@ pub type Warnings = Vec<String>;
 
 /// Who writes, and beneath what: for `managedFields`.
 #[derive(Debug, Clone)]
-pub struct Writer {
+pub struct FieldManager {
     /// The name of the manager.
     pub manager: String,
     /// The subresource that is written.
@@ -37,16 +37,16 @@ pub struct Writer {
     pub now: Timestamp,
 }
 
-impl Writer {
+impl FieldManager {
     /// Who sends a request: the parameter says so, or what the client calls itself.
-    pub fn of(query: &Query, headers: &HeaderMap, subresource: Option<&'static str>) -> Writer {
+    pub fn of(query: &RequestParameters, headers: &HeaderMap, subresource: Option<&'static str>) -> FieldManager {
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let manager = match (query.field_manager.as_str(), agent.split('/').next().unwrap_or_default()) {
             ("", "") => "unknown".to_owned(),
             ("", agent) => agent.chars().take(128).collect(),
             (given, _) => given.to_owned(),
         };
-        Writer { manager, subresource, now: Timestamp::now() }
+        FieldManager { manager, subresource, now: Timestamp::now() }
     }
 
     /// The object with `managedFields` that tell who changed what of it.
@@ -79,16 +79,16 @@ impl Writer {
 }
 
 /// What a body has to say of itself.
-pub fn check_type(body: &Value, api_version: &str, kind: &str) -> Result<(), Refused> {
+pub fn check_type(body: &Value, api_version: &str, kind: &str) -> Result<(), StatusFailure> {
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     let (given_version, given_kind) = (text("apiVersion"), text("kind"));
     if !given_version.is_empty() && given_version != api_version {
-        return Err(Refused::bad_request(format!(
+        return Err(StatusFailure::bad_request(format!(
             "the API version in the data ({given_version}) does not match the expected API version ({api_version})"
         )));
     }
     if !given_kind.is_empty() && given_kind != kind {
-        return Err(Refused::bad_request(format!(
+        return Err(StatusFailure::bad_request(format!(
             "{given_kind} in version \"{}\" cannot be handled as a {kind}: it is of another kind than the path names",
             api_version.rsplit('/').next().unwrap_or_default()
         )));
@@ -97,14 +97,19 @@ pub fn check_type(body: &Value, api_version: &str, kind: &str) -> Result<(), Ref
 }
 
 /// An object of a body, with defaults; and what there is to warn of.
-pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(Object, Warnings), Refused> {
+pub fn decode(
+    place: &ResourcePath,
+    kind: Kind,
+    sent: SentObject,
+    query: &RequestParameters,
+) -> Result<(Object, Warnings), StatusFailure> {
     let resource = place.resource;
-    let Sent { mut json, duplicates } = sent;
+    let SentObject { mut json, duplicates } = sent;
     // A patch may have made much of little.
     Cost::of_object(&json).check()?;
     check_type(&json, &resource.api_version(), resource.kind)?;
     nulls::fill(resource.kind, &mut json);
-    let unfit = |why: &str| Refused::bad_request(strict::refusal(resource.kind, why));
+    let unfit = |why: &str| StatusFailure::bad_request(strict::refusal(resource.kind, why));
     if let Some(mismatch) = strict::mismatch(resource.kind, &json) {
         return Err(unfit(&mismatch));
     }
@@ -124,7 +129,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
         (Some(wanted), Some(given)) if !given.is_empty() && given != wanted => {
-            return Err(Refused::bad_request(
+            return Err(StatusFailure::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));
         }
@@ -137,7 +142,7 @@ pub fn decode(place: &Place, kind: Kind, sent: Sent, query: &Query) -> Result<(O
 }
 
 /// Whether upstream's validation takes a new object. Its name may be still to be made.
-fn valid(place: &Place, object: &Object) -> Result<(), Refused> {
+fn valid(place: &ResourcePath, object: &Object) -> Result<(), StatusFailure> {
     let metadata = object.metadata();
     let name = metadata.name.clone().unwrap_or_default();
     let base = metadata.generate_name.clone().unwrap_or_default();
@@ -148,22 +153,22 @@ fn valid(place: &Place, object: &Object) -> Result<(), Refused> {
     } else {
         object::validate(object)
     };
-    if errors.is_empty() { Ok(()) } else { Err(Refused::invalid(place.resource, &name, &errors)) }
+    if errors.is_empty() { Ok(()) } else { Err(StatusFailure::invalid(place.resource, &name, &errors)) }
 }
 
 /// Whether there is room for what an object takes more than the one that it replaces, with the pods of a set.
-fn fits(api: &Api, place: &Place, standing: Option<&Object>, object: &Object) -> Result<(), Refused> {
+fn fits(api: &Api, place: &ResourcePath, standing: Option<&Object>, object: &Object) -> Result<(), StatusFailure> {
     let growth = object.weight().saturating_sub(standing.map_or(0, Object::weight));
     if growth == 0 || api.handle.stored_octets().saturating_add(growth) <= api.object_octets {
         return Ok(());
     }
     let name = object.metadata().name.as_deref().unwrap_or_default();
-    Err(Refused::exceeded(place.resource, name, growth, api.object_octets))
+    Err(StatusFailure::exceeded(place.resource, name, growth, api.object_octets))
 }
 
 /// Carries out a write; what is refused becomes a Status.
-pub async fn carry_out(api: &Api, write: Write, dry_run: bool) -> Result<Written, Refused> {
-    api.handle.write(write, dry_run).await?.map_err(|error| Refused::of_write(&error))
+pub async fn carry_out(api: &Api, write: Write, dry_run: bool) -> Result<WriteResult, StatusFailure> {
+    api.handle.write(write, dry_run).await?.map_err(|error| StatusFailure::of_write(&error))
 }
 
 /// How often a change is made again because another client was faster.
@@ -171,19 +176,19 @@ const ATTEMPTS: usize = 5;
 
 /// One change that a client asks for, whatever its form.
 #[derive(Clone, Copy)]
-pub struct Change<'a> {
+pub struct ObjectChange<'a> {
     /// What all requests share.
     pub api: &'a Api,
     /// What the path names.
-    pub place: &'a Place,
+    pub place: &'a ResourcePath,
     /// The kind of the object.
     pub kind: Kind,
     /// What of the object is written.
     pub part: Part,
     /// The parameters of the query.
-    pub query: &'a Query,
+    pub query: &'a RequestParameters,
     /// Who writes.
-    pub writer: &'a Writer,
+    pub writer: &'a FieldManager,
 }
 
 /// Result of a change.
@@ -199,17 +204,17 @@ pub struct Changed {
 
 /// A reply, and what there is to tell the client beside it.
 #[derive(Debug)]
-pub struct Reply {
+pub struct ObjectReply {
     /// The reply without the warnings.
     pub response: Response,
     /// For kubectl to print.
     pub warnings: Warnings,
 }
 
-impl Change<'_> {
+impl ObjectChange<'_> {
     /// `POST` to a collection.
-    pub async fn create(&self, sent: Sent) -> Result<Changed, Refused> {
-        let Change { place, kind, query, writer, .. } = *self;
+    pub async fn create(&self, sent: SentObject) -> Result<Changed, StatusFailure> {
+        let ObjectChange { place, kind, query, writer, .. } = *self;
         let (object, warnings) = decode(place, kind, sent, query)?;
         let object = writer.track(None, object, Part::Main);
         match self.put_new(object).await {
@@ -219,8 +224,8 @@ impl Change<'_> {
     }
 
     /// Creates an object that is complete but for what the server fills in.
-    async fn put_new(&self, object: Object) -> Result<Object, Refused> {
-        let Change { api, place, query, .. } = *self;
+    async fn put_new(&self, object: Object) -> Result<Object, StatusFailure> {
+        let ObjectChange { api, place, query, .. } = *self;
         valid(place, &object)?;
         fits(api, place, None, &object)?;
         let write = Write::Create { object, with_namespace: api.create_namespaces };
@@ -228,11 +233,11 @@ impl Change<'_> {
     }
 
     /// `PUT` of an object, or of its status.
-    pub async fn replace(&self, sent: Sent) -> Result<Changed, Refused> {
+    pub async fn replace(&self, sent: SentObject) -> Result<Changed, StatusFailure> {
         let wanted = self.place.name.as_deref().unwrap_or_default();
         let given = sent.json["metadata"]["name"].as_str().unwrap_or_default();
         if given != wanted {
-            return Err(Refused::bad_request(format!(
+            return Err(StatusFailure::bad_request(format!(
                 "the name of the object ({given}) does not match the name on the URL ({wanted})"
             )));
         }
@@ -240,15 +245,18 @@ impl Change<'_> {
     }
 
     /// Reads an object, changes it, writes it, as often as others are faster; unless the change itself names a version.
-    pub async fn modify(&self, change: impl Fn(Value) -> Result<Sent, Refused>) -> Result<Changed, Refused> {
-        let Change { api, place, kind, part, query, writer } = *self;
+    pub async fn modify(
+        &self,
+        change: impl Fn(Value) -> Result<SentObject, StatusFailure>,
+    ) -> Result<Changed, StatusFailure> {
+        let ObjectChange { api, place, kind, part, query, writer } = *self;
         let mut attempts = 0;
         loop {
             let standing = stored(api, place, kind).await?;
             let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
             let (metadata, before) = (object.metadata(), standing.metadata());
             if metadata.name != before.name {
-                return Err(Refused::bad_request(
+                return Err(StatusFailure::bad_request(
                     "metadata.name: Invalid value: the name of an object cannot be changed",
                 ));
             }
@@ -273,24 +281,24 @@ impl Change<'_> {
     }
 
     /// Server-side apply: the object is made of the live one and what is applied, or created.
-    pub async fn apply(&self, mut applied: Value) -> Result<Changed, Refused> {
-        let Change { api, place, kind, query, writer, .. } = *self;
+    pub async fn apply(&self, mut applied: Value) -> Result<Changed, StatusFailure> {
+        let ObjectChange { api, place, kind, query, writer, .. } = *self;
         if query.field_manager.is_empty() {
             let message =
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-            return Err(Refused::unprocessable(message));
+            return Err(StatusFailure::unprocessable(message));
         }
         let (api_version, name) = (place.resource.api_version(), place.name.clone().unwrap_or_default());
         check_type(&applied, &api_version, place.resource.kind)?;
         let given = applied["metadata"]["name"].as_str().unwrap_or_default();
         if !given.is_empty() && given != name {
-            return Err(Refused::bad_request(format!(
+            return Err(StatusFailure::bad_request(format!(
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
         nulls::fill(place.resource.kind, &mut applied);
         if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
-            return Err(Refused::bad_request("metadata is no object"));
+            return Err(StatusFailure::bad_request("metadata is no object"));
         }
         applied["metadata"]["name"] = name.into();
         if let Some(namespace) = &place.namespace
@@ -314,8 +322,9 @@ impl Change<'_> {
                 query.force,
                 writer.now,
             )
-            .map_err(|error| Refused::of_apply(place.resource, given_name(place), &error))?;
-            let (mut object, warnings) = decode(place, kind, Sent { json: merged, duplicates: Vec::new() }, query)?;
+            .map_err(|error| StatusFailure::of_apply(place.resource, given_name(place), &error))?;
+            let (mut object, warnings) =
+                decode(place, kind, SentObject { json: merged, duplicates: Vec::new() }, query)?;
             let Some(standing) = standing else {
                 match self.put_new(object).await {
                     // Another client created it meanwhile.
@@ -353,7 +362,7 @@ fn without_times(object: &Object) -> Object {
     object
 }
 
-fn given_name(place: &Place) -> &str {
+fn given_name(place: &ResourcePath) -> &str {
     place.name.as_deref().unwrap_or_default()
 }
 

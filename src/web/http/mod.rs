@@ -4,19 +4,19 @@
 //! each with one request at a time, a head of so many octets, and nothing that waits for a client for ever.
 
 mod client;
-mod held;
+mod guarded_body;
 mod sliced;
 
 pub use client::{GetError, get};
 pub use sliced::{CHUNK, sliced};
 
 use crate::net::{
-    accepting::Errors,
-    connections::{Admission, Connections, Exchange, Place},
+    accepting::AcceptErrors,
+    connections::{Admission, ConnectionSlot, Connections, Exchange},
     write_timeout::WriteTimeout,
 };
 use axum::{Router, body::Body};
-use held::Held;
+use guarded_body::GuardedBody;
 use hyper::{
     Request, Response, StatusCode,
     body::{Body as _, Incoming},
@@ -66,7 +66,7 @@ const ENDING: Duration = Duration::from_secs(1);
 
 /// What strangers are allowed.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct HttpLimits {
     /// Open connections in all; beyond, the one goes that has owed something for longest, then the one that has been idle
     /// for longest.
     pub connections: usize,
@@ -76,16 +76,16 @@ pub struct Limits {
     pub stalled: Duration,
 }
 
-impl Limits {
+impl HttpLimits {
     /// So many connections; five seconds for a head, ten for a client that does not read.
-    pub fn new(connections: usize) -> Limits {
-        Limits { connections, head: Duration::from_secs(5), stalled: Duration::from_secs(10) }
+    pub fn new(connections: usize) -> HttpLimits {
+        HttpLimits { connections, head: Duration::from_secs(5), stalled: Duration::from_secs(10) }
     }
 }
 
 /// Events that are too many to log one by one.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct HttpCounters {
     /// Connections that are open.
     pub open: AtomicU64,
     /// Connections turned away, or closed for others, because there were too many.
@@ -95,7 +95,7 @@ pub struct Counters {
 }
 
 /// A bound socket that nobody serves yet.
-pub struct Listener {
+pub struct BoundListener {
     socket: std::net::TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
@@ -103,32 +103,32 @@ pub struct Listener {
 
 /// A thread that serves; stopped by dropping it.
 #[derive(Debug)]
-pub struct Serving {
+pub struct HttpServer {
     stop: watch::Sender<bool>,
     ended: Arc<AtomicBool>,
-    counters: Arc<Counters>,
+    counters: Arc<HttpCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Listener {
+impl std::fmt::Debug for BoundListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tls = self.tls.is_some();
         f.debug_struct("Listener").field("address", &self.address).field("tls", &tls).finish_non_exhaustive()
     }
 }
 
-impl Listener {
+impl BoundListener {
     /// Binds; port 0 takes a free one.
-    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+    pub fn bind(address: SocketAddr) -> io::Result<BoundListener> {
         let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, tls: None })
+        Ok(BoundListener { socket, address, tls: None })
     }
 
     /// Speaks TLS, where there is something to shake hands with.
-    pub fn over(self, tls: Option<Arc<TlsConfig>>) -> Listener {
-        Listener { tls: tls.map(TlsAcceptor::from), ..self }
+    pub fn over(self, tls: Option<Arc<TlsConfig>>) -> BoundListener {
+        BoundListener { tls: tls.map(TlsAcceptor::from), ..self }
     }
 
     /// The address in fact bound.
@@ -138,10 +138,10 @@ impl Listener {
 
     /// Serves `routes` from a thread of this name, with a small runtime of its own: whatever is asked here, the threads
     /// that answer DNS do not wait for it.
-    pub fn serve(self, name: &str, routes: Router, limits: Limits) -> io::Result<Serving> {
+    pub fn serve(self, name: &str, routes: Router, limits: HttpLimits) -> io::Result<HttpServer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = watch::channel(false);
-        let (ended, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(Counters::default()));
+        let (ended, counters) = (Arc::new(AtomicBool::new(false)), Arc::new(HttpCounters::default()));
         let (end, counted) = (Arc::clone(&ended), Arc::clone(&counters));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let outcome = run(&runtime, self.socket, self.tls.as_ref(), &routes, &limits, &counted, stopped);
@@ -150,23 +150,23 @@ impl Listener {
             }
             end.store(true, Ordering::Release);
         })?;
-        Ok(Serving { stop, ended, counters, thread: Some(thread) })
+        Ok(HttpServer { stop, ended, counters, thread: Some(thread) })
     }
 }
 
-impl Serving {
+impl HttpServer {
     /// Whether the thread ended though nobody stopped it.
     pub fn failed(&self) -> bool {
         self.ended.load(Ordering::Acquire) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// What is counted.
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<HttpCounters> {
         Arc::clone(&self.counters)
     }
 }
 
-impl Drop for Serving {
+impl Drop for HttpServer {
     fn drop(&mut self) {
         // The receiver is gone when the thread has ended before; then there is nothing to stop.
         let _ = self.stop.send(true);
@@ -182,15 +182,15 @@ fn run(
     socket: std::net::TcpListener,
     tls: Option<&TlsAcceptor>,
     routes: &Router,
-    limits: &Limits,
-    counters: &Arc<Counters>,
+    limits: &HttpLimits,
+    counters: &Arc<HttpCounters>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::from_std(socket)?;
         let mut connections = JoinSet::new();
         let places = Arc::new(Connections::new(limits.connections, limits.connections));
-        let mut errors = Errors::default();
+        let mut errors = AcceptErrors::default();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -247,10 +247,10 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 
 async fn encrypted(
     stream: WriteTimeout<TcpStream>,
-    place: Place,
+    place: ConnectionSlot,
     tls: TlsAcceptor,
     routes: Router,
-    limits: Limits,
+    limits: HttpLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let handshake = timeout(HANDSHAKE, tls.accept(stream));
@@ -287,7 +287,7 @@ fn answer(
     let whole = Whole(Arc::clone(&exchange));
     // Without a body all of it is there.
     let whole = (!request.body().is_end_stream()).then_some(whole);
-    let request = request.map(|body| Body::new(Held { body, _with: whole }));
+    let request = request.map(|body| Body::new(GuardedBody { body, _with: whole }));
     let response = routes.call(request);
     async move {
         let mut response = response.await?;
@@ -295,16 +295,16 @@ fn answer(
             // Who is not known has no reason to stay.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(response.map(|body| Body::new(Held { body, _with: exchange })))
+        Ok(response.map(|body| Body::new(GuardedBody { body, _with: exchange })))
     }
 }
 
 /// Answers on one connection until it ends.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    place: Place,
+    place: ConnectionSlot,
     routes: Router,
-    limits: Limits,
+    limits: HttpLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let stream = TokioIo::new(stream);

@@ -1,6 +1,6 @@
 //! Metrics of the control plane: what its threads note here while they work.
 
-use super::page::{Labels, Page, label};
+use super::page::{Labels, MetricsPage, label};
 use crate::objects::object::Kind;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use std::{
@@ -105,7 +105,7 @@ impl ControlFigures {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+    pub(super) fn write(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
         for name in
             ["headless_dns_dns_programming_duration_seconds", "coredns_kubernetes_dns_programming_duration_seconds"]
         {

@@ -12,7 +12,7 @@ use crate::{
     dns::{serve::Counted, zone::Reader},
     web::http,
 };
-use page::{Labels, Page, label};
+use page::{Labels, MetricsPage, label};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, prometheus_text},
@@ -76,7 +76,7 @@ pub struct Sources {
     /// Asked for each page.
     pub moment: Box<dyn Fn() -> Moment + Send + Sync>,
     /// The connections that pages are asked over; set once they are served.
-    pub http: OnceLock<Arc<http::Counters>>,
+    pub http: OnceLock<Arc<http::HttpCounters>>,
 }
 
 impl fmt::Debug for Sources {
@@ -103,7 +103,7 @@ impl Metrics {
     }
 
     /// From now on the connections are counted here.
-    pub fn set_http(&self, counters: Arc<http::Counters>) {
+    pub fn set_http(&self, counters: Arc<http::HttpCounters>) {
         // Set only once, when the listener is served.
         let _ = self.sources.http.set(counters);
     }
@@ -127,7 +127,7 @@ struct All {
 
 impl Collector for All {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let page = &mut Page(encoder);
+        let page = &mut MetricsPage(encoder);
         let snapshot = self.sources.reader.load();
         if let Some(counted) = &self.sources.counted {
             queries::write(page, counted, &snapshot)?;
@@ -145,7 +145,7 @@ impl Collector for All {
 }
 
 impl All {
-    fn zones(&self, page: &mut Page<'_>) -> fmt::Result {
+    fn zones(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
         let snapshot = self.sources.reader.load();
         let mut zones: Vec<_> = snapshot.zones().map(|zone| (zone.origin(), zone.serial(), zone.counts())).collect();
         zones.sort_unstable();
@@ -159,7 +159,7 @@ impl All {
         page.gauge("headless_dns_zone_records", "Records of a zone.", rows(|zone| zone.1.1 as f64))
     }
 
-    fn moment(&self, page: &mut Page<'_>) -> fmt::Result {
+    fn moment(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
         let Moment { diagnostics: (errors, warnings), degraded, ready, waiting, api } = (self.sources.moment)();
         let one = |number: f64| [(Labels::new(), number)];
         page.gauge(

@@ -1,6 +1,6 @@
 //! Metrics of what goes to and comes from other servers: forwarding, transfers.
 
-use super::page::{Labels, Page, label};
+use super::page::{Labels, MetricsPage, label};
 use crate::dns::serve::Counted;
 use std::{
     fmt,
@@ -17,7 +17,7 @@ fn outcomes(counters: &[(&str, &AtomicU64)]) -> Vec<(Labels, f64)> {
 }
 
 /// Writes all of it; where nobody is asked all counts are 0.
-pub(super) fn write(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
+pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted) -> fmt::Result {
     let nothing = Default::default();
     let forwarded = counted.forwarded().unwrap_or(&nothing);
     page.counter("headless_dns_forwarded_queries", "Queries for names outside our zones.", one(&forwarded.queries))?;

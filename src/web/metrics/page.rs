@@ -11,14 +11,14 @@ use std::fmt;
 pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Where families are written to.
-pub(super) struct Page<'e>(pub(super) DescriptorEncoder<'e>);
+pub(super) struct MetricsPage<'e>(pub(super) DescriptorEncoder<'e>);
 
 /// One label.
 pub(super) fn label(name: &'static str, value: impl Into<String>) -> Labels {
     vec![(name, visible(&value.into()))]
 }
 
-impl Page<'_> {
+impl MetricsPage<'_> {
     /// Numbers that only grow; `_total` is added to the name. A family without rows is left out.
     pub(super) fn counter(
         &mut self,

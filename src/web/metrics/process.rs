@@ -1,7 +1,7 @@
 //! Metrics of the process itself, under the names that Prometheus' clients have for them; from `/proc`, where there is
 //! one.
 
-use super::page::{Labels, Page};
+use super::page::{Labels, MetricsPage};
 use std::{fmt, fs};
 
 /// Ticks in a second of processor time in `/proc`: the kernel tells users 100 everywhere (`USER_HZ`).
@@ -10,7 +10,7 @@ const TICKS: f64 = 100.0;
 const KIB: f64 = 1024.0;
 
 /// Writes what the system tells; `started` is in seconds since 1970.
-pub(super) fn write(page: &mut Page<'_>, started: f64) -> fmt::Result {
+pub(super) fn write(page: &mut MetricsPage<'_>, started: f64) -> fmt::Result {
     let one = |number: Option<f64>| number.map(|number| (Labels::new(), number));
     page.gauge(
         "process_start_time_seconds",

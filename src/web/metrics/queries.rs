@@ -1,6 +1,6 @@
 //! Metrics of what is asked and answered.
 
-use super::page::{Labels, Page, label};
+use super::page::{Labels, MetricsPage, label};
 use crate::dns::{
     answer::Transport,
     serve::{
@@ -17,7 +17,7 @@ use std::{
 const NANOSECONDS: f64 = 1e9;
 
 /// Writes all of it; the snapshot tells the zones' names.
-pub(super) fn write(page: &mut Page<'_>, counted: &Counted, snapshot: &Snapshot) -> fmt::Result {
+pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted, snapshot: &Snapshot) -> fmt::Result {
     let all: Vec<(&'static str, Totals)> =
         Transport::ALL.iter().map(|&transport| (transport.name(), counted.statistics().totals(transport))).collect();
     let zone = |number: usize| match snapshot.numbered().get(number) {
@@ -94,7 +94,7 @@ pub(super) fn write(page: &mut Page<'_>, counted: &Counted, snapshot: &Snapshot)
 }
 
 /// Connections, and events that should be rare.
-fn limits(page: &mut Page<'_>, counted: &Counted) -> fmt::Result {
+fn limits(page: &mut MetricsPage<'_>, counted: &Counted) -> fmt::Result {
     let counters = counted.counters();
     let one = |counter: &AtomicU64| [(Labels::new(), counter.load(Ordering::Relaxed) as f64)];
     let streams = |counters: &PerTransport| -> Vec<(Labels, f64)> {

@@ -4,7 +4,7 @@ mod plan;
 mod reconcile;
 mod write;
 
-pub use plan::{MANAGED_BY_LABEL, Plan, addresses, is_ready};
+pub use plan::{MANAGED_BY_LABEL, SlicePlan, addresses, is_ready};
 pub use write::write_slices;
 
 use super::shared::Context;

@@ -31,7 +31,7 @@ pub const MAX_ENDPOINTS: usize = 100;
 
 /// What is to be done; objects are complete but for what the store allocates.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
+pub struct SlicePlan {
     /// New slices (`metadata.generateName` is set, the store makes the name).
     pub create: Vec<EndpointSlice>,
     /// Slices to be replaced.
@@ -40,7 +40,7 @@ pub struct Plan {
     pub delete: Vec<String>,
 }
 
-impl Plan {
+impl SlicePlan {
     /// Whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
         self.create.is_empty() && self.update.is_empty() && self.delete.is_empty()
@@ -53,14 +53,14 @@ impl Plan {
 ///
 /// A Service without selector, and one of type ExternalName, is left alone, as upstream leaves it. Endpoints keep the
 /// order of `pods`.
-pub fn plan(service: &Service, pods: &[&Arc<Pod>], existing: &[&Arc<EndpointSlice>]) -> Plan {
+pub fn plan(service: &Service, pods: &[&Arc<Pod>], existing: &[&Arc<EndpointSlice>]) -> SlicePlan {
     let spec = service.spec.clone().unwrap_or_default();
     let has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
     if !has_selector || spec.type_.as_deref() == Some("ExternalName") {
-        return Plan::default();
+        return SlicePlan::default();
     }
     let families = address_types(service);
-    let mut plan = Plan::default();
+    let mut plan = SlicePlan::default();
     let mut by_family: BTreeMap<&str, Vec<&EndpointSlice>> = BTreeMap::new();
     for slice in existing.iter().filter(|slice| slice.metadata.deletion_timestamp.is_none()) {
         match families.iter().find(|family| **family == slice.address_type) {
@@ -103,14 +103,14 @@ type EndpointIdentity = (Vec<String>, Option<String>, Option<String>);
 
 /// Endpoints that are wanted and have no place yet, in order.
 #[derive(Default)]
-struct Wanted {
+struct WantedEndpoints {
     order: Vec<Option<Endpoint>>,
     index: HashMap<EndpointIdentity, usize>,
     left: usize,
     next: usize,
 }
 
-impl Wanted {
+impl WantedEndpoints {
     fn insert(&mut self, endpoint: Endpoint) {
         match self.index.get(&identity(&endpoint)) {
             Some(index) => self.order[*index] = Some(endpoint),
@@ -163,14 +163,14 @@ fn ports_key(ports: &[EndpointPort]) -> PortsKey {
     ports.iter().map(key).collect()
 }
 
-fn plan_family(service: &Service, pods: &[&Arc<Pod>], existing: &[&EndpointSlice], family: &str, plan: &mut Plan) {
+fn plan_family(service: &Service, pods: &[&Arc<Pod>], existing: &[&EndpointSlice], family: &str, plan: &mut SlicePlan) {
     // Pods whose named target ports have different numbers (a rollout that changes one) go to different slices.
-    let mut wanted: BTreeMap<PortsKey, (Vec<EndpointPort>, Wanted)> = BTreeMap::new();
+    let mut wanted: BTreeMap<PortsKey, (Vec<EndpointPort>, WantedEndpoints)> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| should_be_in_endpoints(pod)) {
         let endpoint = endpoint(service, pod, family);
         if !endpoint.addresses.is_empty() {
             let ports = endpoint_ports(service, pod);
-            let entry = wanted.entry(ports_key(&ports)).or_insert_with(|| (ports, Wanted::default()));
+            let entry = wanted.entry(ports_key(&ports)).or_insert_with(|| (ports, WantedEndpoints::default()));
             entry.1.insert(endpoint);
         }
     }
@@ -236,7 +236,7 @@ fn plan_ports<'a>(
     family: &str,
     ports: &[EndpointPort],
     existing: &[&'a EndpointSlice],
-    wanted: &mut Wanted,
+    wanted: &mut WantedEndpoints,
     steps: &mut Steps<'a>,
 ) {
     let labels = labels(service);
@@ -274,7 +274,7 @@ fn place<'a>(
     ports: &[EndpointPort],
     mut changed: Vec<EndpointSlice>,
     mut unchanged: Vec<&'a EndpointSlice>,
-    wanted: &mut Wanted,
+    wanted: &mut WantedEndpoints,
     steps: &mut Steps<'a>,
 ) {
     // What is left goes into the one slice that it fills best, or into new ones.

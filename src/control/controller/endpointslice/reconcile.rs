@@ -2,7 +2,7 @@
 
 use super::{
     EndpointSliceController, SliceUpdate,
-    plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, Plan, SERVICE_NAME_LABEL, plan_changed},
+    plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, SERVICE_NAME_LABEL, SlicePlan, plan_changed},
     write::write_slices,
 };
 use crate::{
@@ -50,7 +50,7 @@ impl EndpointSliceController {
 }
 
 /// The plan that is made from what changed, if that is possible and worth it, and how many pods that are.
-fn plan_of_changed(cluster: &Cluster, service: &Service, update: &SliceUpdate) -> Option<(Plan, usize)> {
+fn plan_of_changed(cluster: &Cluster, service: &Service, update: &SliceUpdate) -> Option<(SlicePlan, usize)> {
     let SliceUpdate::Pods(names) = update else { return None };
     let (namespace, name) = names_of(service);
     let slices = cluster.count_slices_of_service(namespace, name);

@@ -1,13 +1,13 @@
 //! Plans for slices, carried out.
 
-use super::plan::Plan;
+use super::plan::SlicePlan;
 use crate::{
     control::controller::shared::Context,
     objects::object::{Kind, ObjectKey},
 };
 
 /// Writes what a plan says about a namespace's slices.
-pub fn write_slices(namespace: &str, plan: Plan, context: &mut Context) {
+pub fn write_slices(namespace: &str, plan: SlicePlan, context: &mut Context) {
     let now = context.now;
     for name in plan.delete {
         // What the plan saw is still so; nothing came between.

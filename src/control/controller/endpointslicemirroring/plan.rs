@@ -5,7 +5,7 @@
 
 use crate::{
     control::controller::{
-        endpointslice::{self, Plan},
+        endpointslice::{self, SlicePlan},
         service::family,
     },
     objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL},
@@ -65,8 +65,8 @@ fn is_to_be_mirrored(endpoints: &Endpoints, service: &Service) -> bool {
 type SliceKey = (&'static str, BTreeSet<(String, Option<i32>, String, String)>);
 
 /// Plans the mirror of Endpoints; without them, or without a Service that wants it, there is none.
-pub fn plan(endpoints: Option<&Endpoints>, service: Option<&Service>, existing: &[&Arc<EndpointSlice>]) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(endpoints: Option<&Endpoints>, service: Option<&Service>, existing: &[&Arc<EndpointSlice>]) -> SlicePlan {
+    let mut plan = SlicePlan::default();
     let mirrored = endpoints.zip(service).filter(|(endpoints, service)| is_to_be_mirrored(endpoints, service));
     let Some((endpoints, _)) = mirrored else {
         plan.delete = existing.iter().filter_map(|slice| slice.metadata.name.clone()).collect();
@@ -100,7 +100,7 @@ pub fn plan(endpoints: Option<&Endpoints>, service: Option<&Service>, existing: 
 }
 
 /// Gives a slice that is there the contents of another one.
-fn change(slice: &EndpointSlice, new: EndpointSlice, plan: &mut Plan) {
+fn change(slice: &EndpointSlice, new: EndpointSlice, plan: &mut SlicePlan) {
     let ObjectMeta { labels, annotations, .. } = new.metadata;
     let annotations = annotations.filter(|all| !all.is_empty());
     let same = slice.endpoints == new.endpoints

@@ -72,16 +72,16 @@ fn delete_unowned(object: &Object, context: &mut Context) {
     let (mut solid, mut waiting) = (false, false);
     for reference in references {
         match owner_state(&context.cluster, namespace, reference) {
-            Owner::Stays => solid = true,
-            Owner::WaitsForDependents => waiting = true,
-            Owner::Gone => {}
+            OwnerState::Stays => solid = true,
+            OwnerState::WaitsForDependents => waiting = true,
+            OwnerState::Gone => {}
         }
     }
     let key = object.key();
     if solid {
         let gone: Vec<String> = references
             .iter()
-            .filter(|reference| owner_state(&context.cluster, namespace, reference) != Owner::Stays)
+            .filter(|reference| owner_state(&context.cluster, namespace, reference) != OwnerState::Stays)
             .map(|reference| reference.uid.clone())
             .collect();
         if !gone.is_empty() {
@@ -117,20 +117,20 @@ fn delete_unowned(object: &Object, context: &mut Context) {
 
 /// What an owner reference refers to. An owner of a kind that does not exist here cannot be looked for and counts
 /// as staying.
-fn owner_state(cluster: &Cluster, namespace: &str, reference: &OwnerReference) -> Owner {
+fn owner_state(cluster: &Cluster, namespace: &str, reference: &OwnerReference) -> OwnerState {
     if kind_of(reference).is_none() {
-        return Owner::Stays;
+        return OwnerState::Stays;
     }
     match cluster.by_uid(&reference.uid) {
         // An owner in another namespace is none.
         Some(owner) if owner.kind().is_namespaced() && owner.metadata().namespace.as_deref() != Some(namespace) => {
-            Owner::Gone
+            OwnerState::Gone
         }
         Some(owner) if owner.metadata().deletion_timestamp.is_some() && has_finalizer(owner, FOREGROUND) => {
-            Owner::WaitsForDependents
+            OwnerState::WaitsForDependents
         }
-        Some(_) => Owner::Stays,
-        None => Owner::Gone,
+        Some(_) => OwnerState::Stays,
+        None => OwnerState::Gone,
     }
 }
 
@@ -138,12 +138,12 @@ fn owner_state(cluster: &Cluster, namespace: &str, reference: &OwnerReference) -
 pub fn lacks_owner(cluster: &Cluster, object: &Object) -> bool {
     let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
     let references = object.metadata().owner_references.iter().flatten();
-    references.into_iter().any(|reference| owner_state(cluster, namespace, reference) != Owner::Stays)
+    references.into_iter().any(|reference| owner_state(cluster, namespace, reference) != OwnerState::Stays)
 }
 
 /// How an owner stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
+enum OwnerState {
     Stays,
     WaitsForDependents,
     Gone,

@@ -2,7 +2,7 @@
 //! set, what its last version said and it does not say any more is removed, and everything else stays as clients and
 //! controllers left it.
 
-use super::Manifests;
+use super::ManifestController;
 use crate::{
     control::controller::{Refusal, namespace::takes_objects, registry::Registry, shared::Context, volume},
     objects::{
@@ -14,7 +14,7 @@ use crate::{
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::Value;
 
-impl Manifests {
+impl ManifestController {
     /// A manifest declares an object: creates it, or carries out the edit.
     pub fn declare(&mut self, declaration: Declaration, registry: &Registry, context: &mut Context) {
         let key = declaration.object.key();
@@ -135,7 +135,7 @@ impl Manifests {
                  nothing is removed"
             )));
             patch::apply_edit(kind, None, &modified, &current)
-                .or_else(|_| patch::patch(patch::Type::Merge, kind, &current, &modified))
+                .or_else(|_| patch::patch(patch::PatchType::Merge, kind, &current, &modified))
         });
         let merged = merged.map_err(|error| unfit(&error))?;
         let mut merged = object::from_request(key.kind, merged).map_err(|error| unfit(&error))?;

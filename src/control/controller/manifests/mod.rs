@@ -16,7 +16,7 @@ use std::{
 
 /// What is known of manifests, and of what was made of them.
 #[derive(Debug)]
-pub struct Manifests {
+pub struct ManifestController {
     /// Declared objects that wait for the old one of their key, or their namespace, to be gone.
     waiting: BTreeMap<ObjectKey, Declaration>,
     last_applied: LastVersions,
@@ -28,9 +28,9 @@ pub struct Manifests {
     warnings: Vec<(ObjectKey, String)>,
 }
 
-impl Default for Manifests {
-    fn default() -> Manifests {
-        Manifests {
+impl Default for ManifestController {
+    fn default() -> ManifestController {
+        ManifestController {
             waiting: BTreeMap::new(),
             last_applied: LastVersions::default(),
             withdrawn_namespaces: BTreeSet::new(),
@@ -44,7 +44,7 @@ impl Default for Manifests {
 
 /// What one turn made known of manifests.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct LoadReport {
     /// What was refused.
     pub refusals: Vec<Refusal>,
     /// What was carried out otherwise than it should be.
@@ -53,7 +53,7 @@ pub struct Report {
     pub applied: Vec<LastApplied>,
 }
 
-impl Manifests {
+impl ManifestController {
     /// Puts back the versions that an earlier run applied last, once all of its objects are back.
     pub fn restore(&mut self, versions: impl IntoIterator<Item = (ObjectKey, Arc<str>)>, context: &Context) {
         for (key, written) in versions {
@@ -87,8 +87,8 @@ impl Manifests {
     }
 
     /// What there is to report since the last call.
-    pub fn take_report(&mut self) -> Report {
-        Report {
+    pub fn take_report(&mut self) -> LoadReport {
+        LoadReport {
             refusals: std::mem::take(&mut self.refusals),
             warnings: std::mem::take(&mut self.warnings),
             applied: self.last_applied.take_changed(),

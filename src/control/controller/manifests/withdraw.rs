@@ -1,6 +1,6 @@
 //! Manifests that are gone: what they declared is deleted.
 
-use super::Manifests;
+use super::ManifestController;
 use crate::{
     control::controller::{
         Cascade,
@@ -13,7 +13,7 @@ use crate::{
 /// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
 pub const CASCADE: &str = "headless-dns/cascade";
 
-impl Manifests {
+impl ManifestController {
     /// No manifest declares the object any more.
     pub fn withdraw(&mut self, key: &ObjectKey, context: &mut Context) {
         self.waiting.remove(key);

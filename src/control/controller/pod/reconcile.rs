@@ -10,7 +10,7 @@ use crate::{
     control::{
         cluster::{Cluster, claims_of},
         controller::{recorder::EventSpec, shared::Context},
-        runtime::{PodRuntime, Report, What},
+        runtime::{PodReport, PodRuntime, What},
     },
     objects::object::{FieldError, Kind, ObjectKey},
 };
@@ -78,7 +78,7 @@ impl<R: PodRuntime> PodController<R> {
     }
 
     /// Carries out what the runtime reports; reports of pods that are gone are left out.
-    fn take_report(&mut self, report: Report, context: &mut Context) {
+    fn take_report(&mut self, report: PodReport, context: &mut Context) {
         let now = context.now;
         let key = ObjectKey::new(Kind::Pod, report.namespace, report.name);
         let Some(pod) = context.cluster.pod(&key.namespace, &key.name) else { return };

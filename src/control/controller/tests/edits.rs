@@ -29,7 +29,7 @@ enum Step {
 use Step::{Client, Create, File, Refused, Restart, RestartWith};
 
 fn read(text: &str) -> Value {
-    let (documents, errors) = yaml::parse(yaml::Source { path: "x.yaml".as_ref(), text });
+    let (documents, errors) = yaml::parse(yaml::SourceText { path: "x.yaml".as_ref(), text });
     assert_eq!((documents.len(), errors), (1, Vec::new()), "{text}");
     documents[0].to_json()
 }
@@ -37,7 +37,7 @@ fn read(text: &str) -> Value {
 impl World {
     fn client(&mut self, key: &ObjectKey, changes: &Value) {
         let live = self.controller.object(key).unwrap().to_json();
-        let patched = patch(patch::Type::Strategic, key.kind.name(), &live, changes).unwrap();
+        let patched = patch(patch::PatchType::Strategic, key.kind.name(), &live, changes).unwrap();
         let mut object = object::from_request(key.kind, patched).unwrap();
         object::set_defaults(&mut object);
         let write = Write::Update { object, part: Part::Main, expected: Preconditions::default() };

@@ -3,7 +3,8 @@
 use super::{
     class, matching,
     plan::{
-        Action, BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, Observed, PROVISIONED_BY, VOLUME_PROTECTION,
+        BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, ObservedVolumes, PROVISIONED_BY, VOLUME_PROTECTION,
+        VolumeAction,
     },
 };
 use k8s_openapi::{
@@ -35,7 +36,7 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// ones, and do not look again because of them.
 ///
 /// Any provisioner but `kubernetes.io/no-provisioner` is simulated: its volume is there at once.
-pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
+pub fn plan(observed: &ObservedVolumes<'_>) -> Vec<VolumeAction> {
     let mut binder = Binder::new(observed);
     binder.sync_volumes();
     binder.sync_claims();
@@ -44,16 +45,16 @@ pub fn plan(observed: &Observed<'_>) -> Vec<Action> {
 
 /// All claims and volumes as they are and as they are to become.
 pub struct Binder<'a> {
-    observed: &'a Observed<'a>,
+    observed: &'a ObservedVolumes<'a>,
     used: HashSet<(&'a str, &'a str)>,
     claims: BTreeMap<ClaimKey, Arc<PersistentVolumeClaim>>,
     pub(super) volumes: BTreeMap<String, Arc<PersistentVolume>>,
     pub(super) deleted: BTreeSet<String>,
-    events: Vec<Action>,
+    events: Vec<VolumeAction>,
 }
 
 impl<'a> Binder<'a> {
-    pub fn new(observed: &'a Observed<'a>) -> Binder<'a> {
+    pub fn new(observed: &'a ObservedVolumes<'a>) -> Binder<'a> {
         let claims = observed.claims.iter().map(|&claim| (key(&claim.metadata), Arc::clone(claim)));
         let volumes = observed.volumes.iter().map(|&volume| (name(&volume.metadata).to_owned(), Arc::clone(volume)));
         Binder {
@@ -67,7 +68,7 @@ impl<'a> Binder<'a> {
     }
 
     /// What differs from what was observed, and what is to be told.
-    pub fn into_actions(self) -> Vec<Action> {
+    pub fn into_actions(self) -> Vec<VolumeAction> {
         let volumes_before: BTreeMap<&str, &Arc<PersistentVolume>> =
             self.observed.volumes.iter().map(|&volume| (name(&volume.metadata), volume)).collect();
         let claims_before: BTreeMap<ClaimKey, &Arc<PersistentVolumeClaim>> =
@@ -75,18 +76,18 @@ impl<'a> Binder<'a> {
         let mut actions = Vec::new();
         for (name, volume) in &self.volumes {
             match volumes_before.get(name.as_str()) {
-                None => actions.push(Action::CreateVolume(Box::new(volume.as_ref().clone()))),
+                None => actions.push(VolumeAction::CreateVolume(Box::new(volume.as_ref().clone()))),
                 Some(before) if Arc::ptr_eq(before, volume) || *before == volume => {}
-                Some(_) => actions.push(Action::UpdateVolume(Box::new(volume.as_ref().clone()))),
+                Some(_) => actions.push(VolumeAction::UpdateVolume(Box::new(volume.as_ref().clone()))),
             }
         }
         for (key, claim) in &self.claims {
             let is_same = claims_before.get(key).is_some_and(|before| Arc::ptr_eq(before, claim) || *before == claim);
             if !is_same {
-                actions.push(Action::UpdateClaim(Box::new(claim.as_ref().clone())));
+                actions.push(VolumeAction::UpdateClaim(Box::new(claim.as_ref().clone())));
             }
         }
-        actions.extend(self.deleted.into_iter().map(|name| Action::DeleteVolume { name }));
+        actions.extend(self.deleted.into_iter().map(|name| VolumeAction::DeleteVolume { name }));
         actions.extend(self.events);
         actions
     }
@@ -100,11 +101,11 @@ impl<'a> Binder<'a> {
     }
 
     pub(super) fn volume_event(&mut self, volume: &str, reason: &'static str, message: String, warning: bool) {
-        self.events.push(Action::VolumeEvent { volume: volume.to_owned(), reason, message, warning });
+        self.events.push(VolumeAction::VolumeEvent { volume: volume.to_owned(), reason, message, warning });
     }
 
     fn claim_event(&mut self, claim: &ClaimKey, reason: &'static str, message: String, warning: bool) {
-        self.events.push(Action::ClaimEvent { claim: claim.clone(), reason, message, warning });
+        self.events.push(VolumeAction::ClaimEvent { claim: claim.clone(), reason, message, warning });
     }
 
     /// Changes a volume. Nothing is copied for one that is not there.

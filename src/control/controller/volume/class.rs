@@ -1,6 +1,6 @@
 //! Storage classes: which one a claim has, which one is the default, and the one that this program brings along.
 
-use super::plan::Observed;
+use super::plan::ObservedVolumes;
 use k8s_openapi::{
     api::{
         core::v1::{PersistentVolume, PersistentVolumeClaim},
@@ -66,14 +66,14 @@ fn annotated(metadata: &ObjectMeta) -> Option<&String> {
 }
 
 /// The class of that name.
-pub fn find<'a>(observed: &Observed<'a>, name: &str) -> Option<&'a StorageClass> {
+pub fn find<'a>(observed: &ObservedVolumes<'a>, name: &str) -> Option<&'a StorageClass> {
     let mut classes = observed.classes.iter().map(|&class| &**class);
     classes.find(|class| class.metadata.name.as_deref() == Some(name))
 }
 
 /// The class for claims that name none: a declared one before the built-in one, then the newest, then the first by
 /// name.
-pub fn default<'a>(observed: &Observed<'a>) -> Option<&'a StorageClass> {
+pub fn default<'a>(observed: &ObservedVolumes<'a>) -> Option<&'a StorageClass> {
     let classes = observed.classes.iter().map(|&class| &**class).filter(|class| is_default(class));
     classes.min_by_key(|class| {
         (is_built_in(class), Reverse(class.metadata.creation_timestamp.clone()), class.metadata.name.clone())

@@ -17,7 +17,8 @@ pub use binder::plan;
 pub use class::{BUILT_IN_CLASS, SIMULATED_PROVISIONER, built_in_class, is_built_in};
 pub use matching::claim_class;
 pub use plan::{
-    Action, BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, Observed, PROVISIONED_BY, VOLUME_PROTECTION,
+    BIND_COMPLETED, BOUND_BY_CONTROLLER, CLAIM_PROTECTION, ObservedVolumes, PROVISIONED_BY, VOLUME_PROTECTION,
+    VolumeAction,
 };
 
 use super::{

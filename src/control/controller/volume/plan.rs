@@ -16,7 +16,7 @@ pub const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub struct ObservedVolumes<'a> {
     /// All claims.
     pub claims: Vec<&'a Arc<PersistentVolumeClaim>>,
     /// All volumes.
@@ -32,7 +32,7 @@ pub struct Observed<'a> {
 
 /// One step; objects are complete.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum VolumeAction {
     /// Replace a claim (spec.volumeName, status.phase and capacity, annotations).
     UpdateClaim(Box<PersistentVolumeClaim>),
     /// Create a volume (dynamic provisioning).

@@ -3,7 +3,7 @@
 use super::{
     VolumeController, binder,
     matching::claim_class,
-    plan::{Action, CLAIM_PROTECTION, Observed},
+    plan::{CLAIM_PROTECTION, ObservedVolumes, VolumeAction},
 };
 use crate::{
     control::{
@@ -44,7 +44,7 @@ impl VolumeController {
     }
 
     /// The plan over the unsettled and the changed, each with its partner.
-    fn plan(&mut self, cluster: &Cluster, now: Timestamp) -> Vec<Action> {
+    fn plan(&mut self, cluster: &Cluster, now: Timestamp) -> Vec<VolumeAction> {
         let mut claims = std::mem::take(&mut self.changed_claims);
         let mut volumes = std::mem::take(&mut self.changed_volumes);
         claims.extend(self.unsettled_claims.iter().cloned());
@@ -77,7 +77,7 @@ impl VolumeController {
                 stand_ins.insert(class, is_due);
             }
         }
-        let observed = Observed {
+        let observed = ObservedVolumes {
             claims: claims.iter().filter_map(|(namespace, name)| cluster.claim(namespace, name)).collect(),
             volumes: volumes.iter().filter_map(|name| cluster.volume("", name)).collect(),
             classes: cluster.storage_classes().collect(),
@@ -105,35 +105,35 @@ impl VolumeController {
     }
 }
 
-fn carry_out(action: Action, context: &mut Context) {
+fn carry_out(action: VolumeAction, context: &mut Context) {
     let now = context.now;
     match action {
         // What the plan saw is still so: nothing came between. An error would mean that an earlier action of the
         // same plan removed the object, and then the next pass sees it.
-        Action::UpdateClaim(claim) => {
+        VolumeAction::UpdateClaim(claim) => {
             let _ = context.cluster.update(Object::PersistentVolumeClaim(Arc::from(claim)));
         }
-        Action::CreateVolume(mut volume) => {
+        VolumeAction::CreateVolume(mut volume) => {
             stamp_phase(&mut volume, now);
             let mut object = Object::PersistentVolume(Arc::from(volume));
             admission::admit(&mut object);
             let _ = context.cluster.create(object, now);
         }
-        Action::UpdateVolume(mut volume) => {
+        VolumeAction::UpdateVolume(mut volume) => {
             stamp_phase(&mut volume, now);
             let _ = context.cluster.update(Object::PersistentVolume(Arc::from(volume)));
         }
-        Action::DeleteVolume { name } => {
+        VolumeAction::DeleteVolume { name } => {
             let key = ObjectKey::new(Kind::PersistentVolume, "", name);
             let _ = deletion::delete(&mut context.cluster, &key, Deletion::default(), now);
         }
-        Action::VolumeEvent { volume, reason, message, warning } => {
+        VolumeAction::VolumeEvent { volume, reason, message, warning } => {
             let key = ObjectKey::new(Kind::PersistentVolume, "", volume);
             let component = "persistentvolume-controller";
             context
                 .record_about(&key, EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL });
         }
-        Action::ClaimEvent { claim: (namespace, name), reason, message, warning } => {
+        VolumeAction::ClaimEvent { claim: (namespace, name), reason, message, warning } => {
             let key = ObjectKey::new(Kind::PersistentVolumeClaim, namespace, name);
             let component = "persistentvolume-controller";
             let event = EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL };

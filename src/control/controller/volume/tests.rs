@@ -1,7 +1,7 @@
 //! One row for every behaviour of binding, provisioning and reclaiming (section K of the acceptance list).
 #![allow(clippy::unwrap_used)]
 
-use super::{Action, Observed, built_in_class, plan};
+use super::{ObservedVolumes, VolumeAction, built_in_class, plan};
 use k8s_openapi::{
     api::{
         core::v1::{PersistentVolume, PersistentVolumeClaim},
@@ -152,8 +152,8 @@ impl World {
         self
     }
 
-    fn plan(&self) -> Vec<Action> {
-        plan(&Observed {
+    fn plan(&self) -> Vec<VolumeAction> {
+        plan(&ObservedVolumes {
             claims: self.claims.iter().collect(),
             volumes: self.volumes.iter().collect(),
             classes: self.classes.iter().collect(),
@@ -168,21 +168,21 @@ impl World {
         let lines = actions.iter().map(line).collect();
         for action in actions {
             match action {
-                Action::CreateVolume(volume) => self.volumes.push(Arc::new(*volume)),
-                Action::UpdateVolume(volume) => {
+                VolumeAction::CreateVolume(volume) => self.volumes.push(Arc::new(*volume)),
+                VolumeAction::UpdateVolume(volume) => {
                     let stored = self.volumes.iter_mut().find(|stored| stored.metadata.name == volume.metadata.name);
                     *stored.unwrap() = Arc::new(*volume);
                 }
-                Action::UpdateClaim(claim) => {
+                VolumeAction::UpdateClaim(claim) => {
                     let stored = self.claims.iter_mut().find(|stored| stored.metadata.name == claim.metadata.name);
                     *stored.unwrap() = Arc::new(*claim);
                 }
-                Action::DeleteVolume { name } => {
+                VolumeAction::DeleteVolume { name } => {
                     let stored = self.volumes.iter_mut().find(|stored| stored.metadata.name.as_ref() == Some(&name));
                     Arc::make_mut(stored.unwrap()).metadata.deletion_timestamp =
                         Some(Time(jiff::Timestamp::UNIX_EPOCH));
                 }
-                Action::ClaimEvent { .. } | Action::VolumeEvent { .. } => {}
+                VolumeAction::ClaimEvent { .. } | VolumeAction::VolumeEvent { .. } => {}
             }
         }
         // What is deleted and has no finalizer left is gone.
@@ -198,7 +198,7 @@ fn notes(metadata: &ObjectMeta) -> String {
     notes.map(|(key, value)| format!(" {}={value}", key.trim_start_matches("pv.kubernetes.io/"))).collect()
 }
 
-fn line(action: &Action) -> String {
+fn line(action: &VolumeAction) -> String {
     let volume_line = |volume: &PersistentVolume| {
         let spec = volume.spec.as_ref().unwrap();
         let claim = spec.claim_ref.as_ref().map_or("-".to_owned(), |claim| {
@@ -213,10 +213,10 @@ fn line(action: &Action) -> String {
         )
     };
     match action {
-        Action::CreateVolume(volume) => format!("new pv {}", volume_line(volume)),
-        Action::UpdateVolume(volume) => format!("pv {}", volume_line(volume)),
-        Action::DeleteVolume { name } => format!("delete pv {name}"),
-        Action::UpdateClaim(claim) => {
+        VolumeAction::CreateVolume(volume) => format!("new pv {}", volume_line(volume)),
+        VolumeAction::UpdateVolume(volume) => format!("pv {}", volume_line(volume)),
+        VolumeAction::DeleteVolume { name } => format!("delete pv {name}"),
+        VolumeAction::UpdateClaim(claim) => {
             let (spec, status) = (claim.spec.as_ref().unwrap(), claim.status.as_ref().unwrap());
             let capacity = status.capacity.as_ref().map_or("-", |capacity| capacity["storage"].0.as_str());
             let class = spec.storage_class_name.as_ref().map_or(String::new(), |class| format!(" class {class:?}"));
@@ -229,10 +229,10 @@ fn line(action: &Action) -> String {
                 notes(&claim.metadata)
             )
         }
-        Action::ClaimEvent { claim, reason, message, warning } => {
+        VolumeAction::ClaimEvent { claim, reason, message, warning } => {
             format!("{} on {}: {reason}: {message}", if *warning { "Warning" } else { "Normal" }, claim.1)
         }
-        Action::VolumeEvent { volume, reason, message, warning } => {
+        VolumeAction::VolumeEvent { volume, reason, message, warning } => {
             format!("{} on {volume}: {reason}: {message}", if *warning { "Warning" } else { "Normal" })
         }
     }

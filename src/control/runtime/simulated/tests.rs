@@ -44,7 +44,7 @@ fn pod(name: &str, annotations: &[(&str, &str)]) -> Pod {
 }
 
 /// `name phase ready address state restarts`.
-fn line(report: &Report) -> String {
+fn line(report: &PodReport) -> String {
     let What::Status(status) = &report.what else { return format!("{} stopped", report.name) };
     let ready = status::condition(status, "Ready").map_or("-", |condition| condition.status.as_str());
     let container = &status.container_statuses.as_ref().unwrap()[0];

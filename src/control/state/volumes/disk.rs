@@ -1,6 +1,8 @@
 //! The directories themselves. What pods (or people) put into a volume is not trusted: no link in it is followed.
 
-use super::{DIRECTORY, Declared, Fallback, HostRoot, Place, Plan, STARTS, Work, host::Found};
+use super::{
+    DIRECTORY, DeclaredPath, DirectoryPlan, Fallback, HostRoot, STARTS, VolumeDirectory, VolumeWork, host::PathKind,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
@@ -33,9 +35,9 @@ pub struct Volumes {
     /// The state directory; without one, volumes have no directories of their own.
     state: Option<PathBuf>,
     root: Option<HostRoot>,
-    stuck: Plan,
+    stuck: DirectoryPlan,
     /// Declared paths that are not used because of what is on the disk, and were told of.
-    led_out: BTreeSet<Place>,
+    led_out: BTreeSet<VolumeDirectory>,
     fallbacks: Vec<Fallback>,
 }
 
@@ -45,7 +47,7 @@ impl Volumes {
         Volumes {
             state: state_directory.map(Path::to_owned),
             root,
-            stuck: Plan::default(),
+            stuck: DirectoryPlan::default(),
             led_out: BTreeSet::new(),
             fallbacks: Vec::new(),
         }
@@ -53,7 +55,7 @@ impl Volumes {
 
     /// Carries out a plan. Volumes with work that could not be done wait with all of it for [`Volumes::retry`]; each
     /// that begins to wait is told of.
-    pub fn carry_out(&mut self, plan: Plan) -> Vec<VolumeError> {
+    pub fn carry_out(&mut self, plan: DirectoryPlan) -> Vec<VolumeError> {
         let mut errors = Vec::new();
         for (place, works) in plan.0 {
             if !self.stuck.of(&place).is_empty() {
@@ -67,12 +69,12 @@ impl Volumes {
 
     /// Tries again what waits; returns what is wrong with the volumes that still do.
     pub fn retry(&mut self) -> Vec<VolumeError> {
-        let stuck: BTreeMap<Place, Vec<Work>> = std::mem::take(&mut self.stuck.0);
+        let stuck: BTreeMap<VolumeDirectory, Vec<VolumeWork>> = std::mem::take(&mut self.stuck.0);
         stuck.into_iter().filter_map(|(place, works)| self.work(&place, works).err()).collect()
     }
 
     /// Work that could not be done yet.
-    pub fn stuck(&self) -> &Plan {
+    pub fn stuck(&self) -> &DirectoryPlan {
         &self.stuck
     }
 
@@ -83,7 +85,7 @@ impl Volumes {
     }
 
     /// Does the work of one volume; from the first piece that fails on it waits.
-    fn work(&mut self, place: &Place, works: Vec<Work>) -> Result<(), VolumeError> {
+    fn work(&mut self, place: &VolumeDirectory, works: Vec<VolumeWork>) -> Result<(), VolumeError> {
         let mut works = works.into_iter();
         while let Some(work) = works.next() {
             if let Err(error) = self.piece(place, &work) {
@@ -95,7 +97,7 @@ impl Volumes {
         Ok(())
     }
 
-    fn piece(&mut self, place: &Place, work: &Work) -> Result<(), VolumeError> {
+    fn piece(&mut self, place: &VolumeDirectory, work: &VolumeWork) -> Result<(), VolumeError> {
         match &place.declared {
             None => self.own_piece(&place.volume, work),
             Some(declared) => self.declared_piece(place, declared, work),
@@ -103,33 +105,38 @@ impl Volumes {
     }
 
     /// Work on a declared directory, or on the volume's own if that one must not be used.
-    fn declared_piece(&mut self, place: &Place, declared: &Declared, work: &Work) -> Result<(), VolumeError> {
+    fn declared_piece(
+        &mut self,
+        place: &VolumeDirectory,
+        declared: &DeclaredPath,
+        work: &VolumeWork,
+    ) -> Result<(), VolumeError> {
         let failed = |path: &Path| failed(&place.volume, path);
-        let make = declared.make && matches!(work, Work::Make | Work::Append { .. });
+        let make = declared.make && matches!(work, VolumeWork::Make | VolumeWork::Append { .. });
         let found = match &self.root {
             Some(root) => root.find(&declared.path, make, self.state.as_deref()),
             // The work is owed since an earlier run.
-            None => Ok(Found::Refused("was allowed by hostPathRoot, which is not set any more".to_owned())),
+            None => Ok(PathKind::Refused("was allowed by hostPathRoot, which is not set any more".to_owned())),
         };
         match found.map_err(failed(Path::new(&declared.path)))? {
-            Found::Directory(directory) => {
+            PathKind::Directory(directory) => {
                 self.led_out.remove(place);
                 match work {
-                    Work::Append { line, times } => {
+                    VolumeWork::Append { line, times } => {
                         let appended = directory.append_to(STARTS).and_then(|file| append(&file, line, *times));
                         appended.map_err(failed(&directory.path.join(STARTS)))
                     }
-                    Work::Empty => directory.empty().map_err(failed(&directory.path)),
-                    Work::Make | Work::Remove => Ok(()),
+                    VolumeWork::Empty => directory.empty().map_err(failed(&directory.path)),
+                    VolumeWork::Make | VolumeWork::Remove => Ok(()),
                 }
             }
-            Found::Missing(path) if matches!(work, Work::Append { .. }) => {
+            PathKind::Missing(path) if matches!(work, VolumeWork::Append { .. }) => {
                 let message = "this directory is not there, and the type of the volume is for one that is; make it";
                 Err(failed(&path)(io::Error::new(io::ErrorKind::NotFound, message)))
             }
             // There is nothing to be emptied, and nobody needs it yet.
-            Found::Missing(_) => Ok(()),
-            Found::Refused(reason) => {
+            PathKind::Missing(_) => Ok(()),
+            PathKind::Refused(reason) => {
                 if self.led_out.insert(place.clone()) {
                     let (volume, path) = (place.volume.clone(), declared.path.clone());
                     self.fallbacks.push(Fallback { volume, path, reason });
@@ -140,7 +147,7 @@ impl Volumes {
     }
 
     /// Work on a volume's own directory; none without a state directory.
-    fn own_piece(&self, volume: &str, work: &Work) -> Result<(), VolumeError> {
+    fn own_piece(&self, volume: &str, work: &VolumeWork) -> Result<(), VolumeError> {
         let Some(state) = &self.state else { return Ok(()) };
         let root = &state.join(DIRECTORY);
         let failed = |path: &Path| failed(volume, path);
@@ -149,16 +156,16 @@ impl Volumes {
         }
         let directory = root.join(volume);
         match work {
-            Work::Make => make(root, &directory).map_err(failed(&directory)),
-            Work::Append { line, times } => {
+            VolumeWork::Make => make(root, &directory).map_err(failed(&directory)),
+            VolumeWork::Append { line, times } => {
                 make(root, &directory).map_err(failed(&directory))?;
                 let file = directory.join(STARTS);
                 let mut options = OpenOptions::new();
                 let opened = open_unlinked(options.append(true).create(true), &file);
                 opened.and_then(|opened| append(&opened, line, *times)).map_err(failed(&file))
             }
-            Work::Empty => make(root, &directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
-            Work::Remove => remove(root, &directory).map_err(failed(&directory)),
+            VolumeWork::Empty => make(root, &directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
+            VolumeWork::Remove => remove(root, &directory).map_err(failed(&directory)),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! look at the disk, and again, with all links followed, each time something is done in it.
 
 use super::{
-    Place,
+    VolumeDirectory,
     opened::{Opened, lineage},
 };
 use k8s_openapi::api::core::v1::PersistentVolume;
@@ -40,7 +40,7 @@ impl fmt::Display for Fallback {
 }
 
 /// What a declared path turned out to be.
-pub(super) enum Found {
+pub(super) enum PathKind {
     /// A directory below the root.
     Directory(Opened),
     /// It is not there, and its type does not let it be made.
@@ -60,9 +60,9 @@ impl HostRoot {
 
     /// The place of a volume: its declared path, if that is written as at or below the root and may be a directory.
     /// Otherwise its own directory, and, if it has declared a path, why.
-    pub(super) fn place(&self, volume: &PersistentVolume) -> (Place, Option<Fallback>) {
+    pub(super) fn place(&self, volume: &PersistentVolume) -> (VolumeDirectory, Option<Fallback>) {
         let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let own = Place::from(name);
+        let own = VolumeDirectory::from(name);
         let spec = volume.spec.as_ref();
         let host_path = spec.and_then(|spec| spec.host_path.as_ref());
         let local = spec.and_then(|spec| spec.local.as_ref());
@@ -89,13 +89,13 @@ impl HostRoot {
     ///
     /// Links are followed first, in a look at where the path leads. What it leads to is then opened part by part with no
     /// link among them, so that nothing that is exchanged meanwhile leads elsewhere.
-    pub(super) fn find(&self, path: &str, make: bool, state: Option<&Path>) -> io::Result<Found> {
-        let Some(beneath) = self.beneath(path) else { return Ok(Found::Refused(self.outside())) };
+    pub(super) fn find(&self, path: &str, make: bool, state: Option<&Path>) -> io::Result<PathKind> {
+        let Some(beneath) = self.beneath(path) else { return Ok(PathKind::Refused(self.outside())) };
         if make {
             fs::create_dir_all(&self.0)?;
         }
         let root = match fs::canonicalize(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Missing(self.0.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PathKind::Missing(self.0.clone())),
             outcome => outcome?,
         };
         let state = state.map(true_path).transpose()?;
@@ -106,10 +106,10 @@ impl HostRoot {
         while let Some(part) = parts.next() {
             let next = found.join(part);
             if is_state(&next) {
-                return Ok(Found::Refused(self.is_the_state()));
+                return Ok(PathKind::Refused(self.is_the_state()));
             }
             let metadata = match fs::symlink_metadata(&next) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(Found::Missing(next)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(PathKind::Missing(next)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     missing = [part].into_iter().chain(parts).map(|part| PathBuf::from(part.as_os_str())).collect();
                     break;
@@ -122,7 +122,7 @@ impl HostRoot {
                     Ok(target) if target.starts_with(&root) => target,
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     // What a link names that leads nowhere yet may be anywhere tomorrow.
-                    _ => return Ok(Found::Refused(self.led_out(&next))),
+                    _ => return Ok(PathKind::Refused(self.led_out(&next))),
                 },
             };
             if !found.is_dir() {
@@ -132,7 +132,7 @@ impl HostRoot {
         }
         let whole = missing.iter().fold(found.clone(), |path, part| path.join(part));
         if is_state(&whole) || state.as_ref().is_some_and(|state| state.starts_with(&whole)) {
-            return Ok(Found::Refused(self.is_the_state()));
+            return Ok(PathKind::Refused(self.is_the_state()));
         }
         let lineage = state.as_deref().map(lineage).unwrap_or_default();
         let mut opened = Opened::root(&root)?;
@@ -140,7 +140,7 @@ impl HostRoot {
             opened = opened.enter(part.as_os_str().as_ref())?;
             // Whatever it is called by now.
             if lineage.first() == Some(&opened.identity()?) {
-                return Ok(Found::Refused(self.is_the_state()));
+                return Ok(PathKind::Refused(self.is_the_state()));
             }
         }
         for part in &missing {
@@ -148,9 +148,9 @@ impl HostRoot {
             opened = opened.enter(part)?;
         }
         if lineage.contains(&opened.identity()?) {
-            return Ok(Found::Refused(self.is_the_state()));
+            return Ok(PathKind::Refused(self.is_the_state()));
         }
-        Ok(Found::Directory(opened))
+        Ok(PathKind::Directory(opened))
     }
 
     /// What of an absolute path is below the root, as it is written.

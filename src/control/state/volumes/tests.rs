@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-fn append(line: &str, times: u32) -> Work {
-    Work::Append { line: line.to_owned(), times }
+fn append(line: &str, times: u32) -> VolumeWork {
+    VolumeWork::Append { line: line.to_owned(), times }
 }
 
 fn object(kind: Kind, json: &Value) -> Object {
@@ -65,20 +65,25 @@ fn pod(uid: &str, containers: &[(i32, i64)]) -> Value {
 fn changes_of_volumes() {
     let none = Value::Null;
     let rows = [
-        ("new", none.clone(), volume("Retain", "Pending", ""), vec![Work::Make]),
+        ("new", none.clone(), volume("Retain", "Pending", ""), vec![VolumeWork::Make]),
         ("bound", volume("Delete", "Available", ""), volume("Delete", "Bound", "u"), vec![]),
         ("its claim is gone", volume("Retain", "Bound", "u"), volume("Retain", "Released", "u"), vec![]),
         ("kept, and made free by hand", volume("Retain", "Released", "u"), volume("Retain", "Available", ""), vec![]),
-        ("recycled", volume("Recycle", "Released", "u"), volume("Recycle", "Available", ""), vec![Work::Empty]),
-        ("recycled at once", volume("Recycle", "Bound", "u"), volume("Recycle", "Available", ""), vec![Work::Empty]),
+        ("recycled", volume("Recycle", "Released", "u"), volume("Recycle", "Available", ""), vec![VolumeWork::Empty]),
+        (
+            "recycled at once",
+            volume("Recycle", "Bound", "u"),
+            volume("Recycle", "Available", ""),
+            vec![VolumeWork::Empty],
+        ),
         ("only reserved", volume("Recycle", "Available", "u"), volume("Recycle", "Available", ""), vec![]),
         ("not recyclable", volume("Recycle", "Bound", "u"), volume("Recycle", "Failed", "u"), vec![]),
-        ("reclaimed", volume("Delete", "Released", "u"), none.clone(), vec![Work::Remove]),
+        ("reclaimed", volume("Delete", "Released", "u"), none.clone(), vec![VolumeWork::Remove]),
         ("withdrawn, unused", volume("Delete", "Available", ""), none.clone(), vec![]),
         ("withdrawn, kept", volume("Retain", "Released", "u"), none, vec![]),
     ];
     for (what, before, after, expected) in rows {
-        let (mut tracker, mut plan) = (Tracker::default(), Plan::default());
+        let (mut tracker, mut plan) = (Tracker::default(), DirectoryPlan::default());
         tracker.observe(&change(Kind::PersistentVolume, &before, &after), &mut plan);
         assert_eq!(plan.of("pv-1"), expected, "{what}");
         assert!(plan.len() <= 1, "{what}: {plan:?}");
@@ -107,11 +112,11 @@ fn starts_of_pods() {
         object(Kind::Pod, &pod("a", &[(0, 5)])),
     ];
     let (mut tracker, plan) = Tracker::new(&objects, None);
-    assert_eq!((plan.len(), plan.of("pv-1")), (1, &[Work::Make][..]), "a pod that runs already has not started");
+    assert_eq!((plan.len(), plan.of("pv-1")), (1, &[VolumeWork::Make][..]), "a pod that runs already has not started");
     for (what, before, after, times) in rows {
-        let mut plan = Plan::default();
+        let mut plan = DirectoryPlan::default();
         tracker.observe(&change(Kind::Pod, &before, &after), &mut plan);
-        let expected: Vec<Work> = (times > 0).then(|| append("web-0", times)).into_iter().collect();
+        let expected: Vec<VolumeWork> = (times > 0).then(|| append("web-0", times)).into_iter().collect();
         assert_eq!(
             (plan.of("pv-1"), plan.of("pv-2"), plan.of("pv-3")),
             (&expected[..], &expected[..], &[][..]),
@@ -134,7 +139,7 @@ fn claims_lead_to_their_volumes() {
         (unbound, claim("data-web-0", "pv-2"), Some("pv-2")),
     ];
     for (before, after, expected) in rows {
-        let mut plan = Plan::default();
+        let mut plan = DirectoryPlan::default();
         tracker.observe(&change(Kind::PersistentVolumeClaim, &before, &after), &mut plan);
         tracker.observe(&started, &mut plan);
         assert_eq!(plan.volumes().collect::<Vec<_>>(), Vec::from_iter(expected), "{after}");
@@ -143,7 +148,7 @@ fn claims_lead_to_their_volumes() {
 
 #[test]
 fn plans_leave_out_what_would_be_undone() {
-    use Work::{Empty, Make, Remove};
+    use VolumeWork::{Empty, Make, Remove};
     let rows = [
         (vec![Make, append("a", 1), append("a", 1), append("b", 1)], vec![Make, append("a", 2), append("b", 1)]),
         (vec![append("a", 1), Remove], vec![Remove]),
@@ -152,7 +157,7 @@ fn plans_leave_out_what_would_be_undone() {
         (vec![append("a", u32::MAX), append("a", 1)], vec![append("a", u32::MAX)]),
     ];
     for (added, expected) in rows {
-        let mut plan = Plan::default();
+        let mut plan = DirectoryPlan::default();
         added.iter().for_each(|work| plan.add("x", work.clone()));
         plan.add("y", append("c", 1));
         assert_eq!(plan.of("x"), expected, "{added:?}");
@@ -161,14 +166,14 @@ fn plans_leave_out_what_would_be_undone() {
         assert_eq!((first.of("x").is_empty(), afterwards.of("x").is_empty()), (wipes, !wipes));
         assert_eq!((first.of("y").len(), afterwards.of("y").len()), (1, 0));
         let json = serde_json::to_string(&plan).unwrap();
-        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan, "{json}");
+        assert_eq!(serde_json::from_str::<DirectoryPlan>(&json).unwrap(), plan, "{json}");
     }
-    let mut plan = Plan::default();
+    let mut plan = DirectoryPlan::default();
     for round in 0..5 * RUNS {
         plan.add("x", append(["a", "b"][round % 2], 1));
     }
     let lines: u32 =
-        plan.of("x").iter().map(|work| if let Work::Append { times, .. } = work { *times } else { 0 }).sum();
+        plan.of("x").iter().map(|work| if let VolumeWork::Append { times, .. } = work { *times } else { 0 }).sum();
     assert_eq!((plan.of("x").len(), lines), (RUNS + 1, 5 * RUNS as u32));
 }
 
@@ -181,8 +186,8 @@ fn lines(state: &Path, volume: &str) -> Option<Vec<String>> {
     })
 }
 
-fn one(volume: &str, work: Work) -> Plan {
-    let mut plan = Plan::default();
+fn one(volume: &str, work: VolumeWork) -> DirectoryPlan {
+    let mut plan = DirectoryPlan::default();
     plan.add(volume, work);
     plan
 }
@@ -193,12 +198,12 @@ proptest! {
     #[test]
     fn one_plan_does_what_its_pieces_do(
         works in proptest::collection::vec((0..2usize, prop_oneof![
-            Just(Work::Make), Just(Work::Empty), Just(Work::Remove),
+            Just(VolumeWork::Make), Just(VolumeWork::Empty), Just(VolumeWork::Remove),
             (0..2usize, 1..4u32).prop_map(|(line, times)| append(["web-0", "web-1"][line], times)),
         ]), 0..12),
     ) {
         let (singly, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut plan = Plan::default();
+        let mut plan = DirectoryPlan::default();
         let mut volumes = Volumes::new(Some(singly.path()), None);
         for (volume, work) in works {
             let volume = ["pv-1", "pv-2"][volume];
@@ -226,7 +231,7 @@ fn names_that_lead_elsewhere_are_refused() {
     let names =
         ["", ".", "..", "../other", "../../other", absolute.as_str(), "a/../../../other", "a\0", ".hidden", &long];
     for name in names {
-        for work in [Work::Make, append("web-0", 1), Work::Empty, Work::Remove] {
+        for work in [VolumeWork::Make, append("web-0", 1), VolumeWork::Empty, VolumeWork::Remove] {
             let mut volumes = Volumes::new(Some(&state), None);
             let errors = volumes.carry_out(one(name, work.clone()));
             assert_eq!(errors.len(), 1, "{name:?} {work:?}");
@@ -271,14 +276,14 @@ fn links_within_a_volume_lead_nowhere() {
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("data"), "precious").unwrap();
         let mut volumes = Volumes::new(Some(&state), None);
-        assert!(volumes.carry_out(one("pv-1", Work::Make)).is_empty());
+        assert!(volumes.carry_out(one("pv-1", VolumeWork::Make)).is_empty());
         let directory = state.join(DIRECTORY).join("pv-1");
         trick(&directory, &outside);
         let errors = volumes.carry_out(one("pv-1", append("web-0", 1)));
         assert_eq!(errors.is_empty(), appends, "{what}: {errors:?}");
         assert_eq!(volumes.stuck().is_empty(), appends, "{what}");
         untouched();
-        for work in [Work::Empty, Work::Remove] {
+        for work in [VolumeWork::Empty, VolumeWork::Remove] {
             let mut volumes = Volumes::new(Some(&state), None);
             let errors = volumes.carry_out(one("pv-1", work));
             assert_eq!(errors.is_empty(), what != "the volume is a link", "{what}: {errors:?}");
@@ -290,7 +295,7 @@ fn links_within_a_volume_lead_nowhere() {
     fs::create_dir_all(home.path().join("outside/pv-1")).unwrap();
     fs::create_dir(home.path().join("state")).unwrap();
     symlink(home.path().join("outside"), home.path().join("state").join(DIRECTORY)).unwrap();
-    for work in [append("web-0", 1), Work::Empty, Work::Remove] {
+    for work in [append("web-0", 1), VolumeWork::Empty, VolumeWork::Remove] {
         assert_eq!(Volumes::new(Some(&home.path().join("state")), None).carry_out(one("pv-1", work)).len(), 1);
     }
     assert_eq!(fs::read_dir(home.path().join("outside/pv-1")).unwrap().count(), 0);
@@ -303,7 +308,7 @@ fn a_volume_that_is_stuck_waits_with_all_its_work() {
     let obstacle = state.path().join(DIRECTORY).join("pv-1");
     fs::create_dir(state.path().join(DIRECTORY)).unwrap();
     fs::write(&obstacle, "").unwrap();
-    let mut plan = one("pv-1", Work::Make);
+    let mut plan = one("pv-1", VolumeWork::Make);
     plan.add("pv-1", append("web-0", 1));
     plan.add("pv-2", append("web-1", 1));
     let errors = volumes.carry_out(plan);
@@ -313,7 +318,7 @@ fn a_volume_that_is_stuck_waits_with_all_its_work() {
     assert_eq!(lines(state.path(), "pv-2").unwrap(), ["web-1"], "the others go on");
     assert!(volumes.carry_out(one("pv-1", append("web-0", 1))).is_empty(), "told once");
     assert_eq!(volumes.retry().len(), 1);
-    assert_eq!(volumes.stuck().of("pv-1"), [Work::Make, append("web-0", 2)]);
+    assert_eq!(volumes.stuck().of("pv-1"), [VolumeWork::Make, append("web-0", 2)]);
     fs::remove_file(obstacle).unwrap();
     assert!(volumes.retry().is_empty() && volumes.stuck().is_empty());
     assert_eq!(lines(state.path(), "pv-1").unwrap(), ["web-0", "web-0"]);

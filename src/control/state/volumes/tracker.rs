@@ -1,6 +1,6 @@
 //! What changes of volumes, claims and pods mean for the volumes' directories.
 
-use super::{Fallback, HostRoot, Place, Plan, Work};
+use super::{DirectoryPlan, Fallback, HostRoot, VolumeDirectory, VolumeWork};
 use crate::{
     control::cluster::{Change, claims_of},
     objects::object::Object,
@@ -16,7 +16,7 @@ pub struct Tracker {
     /// Which declared paths are used; `None` for none.
     root: Option<HostRoot>,
     /// The volumes that are at a declared path.
-    places: HashMap<String, Place>,
+    places: HashMap<String, VolumeDirectory>,
     /// Declared paths that are not used and were not told of yet.
     fallbacks: Vec<Fallback>,
 }
@@ -24,8 +24,8 @@ pub struct Tracker {
 impl Tracker {
     /// Goes on from the objects that an earlier run left; the plan makes the directories that are missing. Pods that
     /// run already are no news. Below `root`, volumes are where they are declared to be.
-    pub fn new(objects: &[Object], root: Option<HostRoot>) -> (Tracker, Plan) {
-        let (mut tracker, mut plan) = (Tracker { root, ..Tracker::default() }, Plan::default());
+    pub fn new(objects: &[Object], root: Option<HostRoot>) -> (Tracker, DirectoryPlan) {
+        let (mut tracker, mut plan) = (Tracker { root, ..Tracker::default() }, DirectoryPlan::default());
         for object in objects {
             match object {
                 Object::PersistentVolume(volume) => tracker.appear(volume, &mut plan),
@@ -37,19 +37,19 @@ impl Tracker {
     }
 
     /// Takes a change; what is to be done because of it goes into the plan.
-    pub fn observe(&mut self, change: &Change, plan: &mut Plan) {
+    pub fn observe(&mut self, change: &Change, plan: &mut DirectoryPlan) {
         match (&change.before, &change.after) {
             (None, Some(Object::PersistentVolume(volume))) => self.appear(volume, plan),
             (Some(Object::PersistentVolume(before)), Some(Object::PersistentVolume(after)))
                 if is_scrubbed(before, after) =>
             {
-                plan.add(self.place(name(after)), Work::Empty);
+                plan.add(self.place(name(after)), VolumeWork::Empty);
             }
             (Some(Object::PersistentVolume(volume)), None) => {
                 self.places.remove(name(volume));
                 if policy(volume) == "Delete" && has_claim(volume) {
                     // Its own directory; a declared one stays.
-                    plan.add(name(volume), Work::Remove);
+                    plan.add(name(volume), VolumeWork::Remove);
                 }
             }
             (_, Some(Object::PersistentVolumeClaim(claim))) => self.claim(claim, true),
@@ -72,7 +72,7 @@ impl Tracker {
         std::mem::take(&mut self.fallbacks)
     }
 
-    fn appear(&mut self, volume: &PersistentVolume, plan: &mut Plan) {
+    fn appear(&mut self, volume: &PersistentVolume, plan: &mut DirectoryPlan) {
         if let Some(root) = &self.root {
             let (place, fallback) = root.place(volume);
             self.fallbacks.extend(fallback);
@@ -81,10 +81,10 @@ impl Tracker {
                 None => drop(self.places.remove(name(volume))),
             }
         }
-        plan.add(self.place(name(volume)), Work::Make);
+        plan.add(self.place(name(volume)), VolumeWork::Make);
     }
 
-    fn place(&self, volume: &str) -> Place {
+    fn place(&self, volume: &str) -> VolumeDirectory {
         self.places.get(volume).cloned().unwrap_or_else(|| volume.into())
     }
 
@@ -98,7 +98,7 @@ impl Tracker {
         }
     }
 
-    fn start(&self, pod: &Pod, plan: &mut Plan) {
+    fn start(&self, pod: &Pod, plan: &mut DirectoryPlan) {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let mut written: Vec<&str> = Vec::new();
         for claim in claims_of(pod) {
@@ -107,7 +107,7 @@ impl Tracker {
             if !written.contains(&volume.as_str()) {
                 written.push(volume);
                 let line = pod.metadata.name.clone().unwrap_or_default();
-                plan.add(self.place(volume), Work::Append { line, times: 1 });
+                plan.add(self.place(volume), VolumeWork::Append { line, times: 1 });
             }
         }
     }

@@ -17,7 +17,7 @@ fn check_ways(packet: &[u8]) {
 }
 
 /// Replies are parsed by hickory and kept to their limit.
-fn check_reply(packet: &[u8], request: Request) {
+fn check_reply(packet: &[u8], request: QueryContext) {
     if !packet.is_empty() {
         check_ways(packet);
     }
@@ -40,9 +40,9 @@ fn check_reply(packet: &[u8], request: Request) {
     }
 }
 
-fn any_request() -> impl Strategy<Value = Request<'static>> {
+fn any_request() -> impl Strategy<Value = QueryContext<'static>> {
     (any::<bool>(), 512..=1232u16, any::<u32>()).prop_map(|(udp, udp_payload_max, rotation)| {
-        Request::new(if udp { Transport::Udp } else { Transport::Tcp }, udp_payload_max, rotation)
+        QueryContext::new(if udp { Transport::Udp } else { Transport::Tcp }, udp_payload_max, rotation)
     })
 }
 
@@ -86,7 +86,7 @@ proptest! {
     fn any_room(room in 0..700usize, octets in any_name()) {
         let packet = [&b"\0\x01\0\0\0\x01\0\0\0\0\0\0"[..], &octets, b"\0\x01\0\x01"].concat();
         let mut out = vec![0; room];
-        let request = Request::new(Transport::Udp, 1232, 0);
+        let request = QueryContext::new(Transport::Udp, 1232, 0);
         if let Verdict::Reply(length) = answer(&packet, &SNAPSHOT, request, &mut out) {
             Message::from_vec(&out[..length]).unwrap();
         }

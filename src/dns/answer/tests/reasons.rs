@@ -1,14 +1,14 @@
 //! What a client that sends EDNS is told beside the answer: why there is nothing, who answers, padding, keepalive.
 
 use super::*;
-use crate::dns::zone::Note;
+use crate::dns::zone::NameNote;
 
 /// Notes as whoever feeds the zone writes them: name, whether it exists, negative TTL, reason.
 fn with_notes(notes: &[(&str, bool, Option<u32>, &str)]) -> Snapshot {
     let mut delta = Delta::default();
     for &(owner, exists, negative_ttl, reason) in notes {
         let owner = name(&format!("{owner}.cluster.local"));
-        delta.note(owner, Note { exists, negative_ttl, reason: reason.into() });
+        delta.note(owner, NameNote { exists, negative_ttl, reason: reason.into() });
     }
     snapshot().apply(&delta)
 }
@@ -114,7 +114,7 @@ fn with_options(snapshot: &Snapshot, transport: Transport, sent: &[u8]) -> Vec<u
     let rdlength = packet.len() - 2;
     packet[rdlength..].copy_from_slice(&(sent.len() as u16).to_be_bytes());
     packet.extend_from_slice(sent);
-    let request = Request { keepalive: 100, ..Request::new(transport, 1232, 0) };
+    let request = QueryContext { keepalive: 100, ..QueryContext::new(transport, 1232, 0) };
     ask(snapshot, &packet, request).unwrap()
 }
 

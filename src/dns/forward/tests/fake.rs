@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     zone::{Snapshot, file},
 };
 use std::{
@@ -188,7 +188,7 @@ fn serve_tcp(listener: &TcpListener, serving: &Serving, count: &AtomicUsize) {
 /// The reply as this upstream sends it.
 fn reply(serving: &Serving, packet: &[u8], transport: Transport) -> Vec<u8> {
     let mut out = vec![0; 65_535];
-    let Verdict::Reply(length) = answer(packet, &serving.zone, Request::new(transport, 1232, 0), &mut out) else {
+    let Verdict::Reply(length) = answer(packet, &serving.zone, QueryContext::new(transport, 1232, 0), &mut out) else {
         return Vec::new();
     };
     out.truncate(length);

@@ -39,11 +39,11 @@ where
     C: OpenStreams<Bytes>,
     C::BidiStream: RecvStream<Buf = Bytes>,
 {
-    type BidiStream = Bounded<C::BidiStream>;
+    type BidiStream = BoundedStream<C::BidiStream>;
     type SendStream = C::SendStream;
 
     fn poll_open_bidi(&mut self, context: &mut Context<'_>) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
-        self.inner.poll_open_bidi(context).map_ok(|stream| Bounded::new(stream, self.request))
+        self.inner.poll_open_bidi(context).map_ok(|stream| BoundedStream::new(stream, self.request))
     }
 
     fn poll_open_send(&mut self, context: &mut Context<'_>) -> Poll<Result<Self::SendStream, StreamErrorIncoming>> {
@@ -61,21 +61,21 @@ where
     C::BidiStream: RecvStream<Buf = Bytes>,
     C::RecvStream: RecvStream<Buf = Bytes>,
 {
-    type RecvStream = Bounded<C::RecvStream>;
+    type RecvStream = BoundedStream<C::RecvStream>;
     type OpenStreams = BoundedStreams<C::OpenStreams>;
 
     fn poll_accept_recv(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
-        self.inner.poll_accept_recv(context).map_ok(|stream| Bounded::new(stream, self.control))
+        self.inner.poll_accept_recv(context).map_ok(|stream| BoundedStream::new(stream, self.control))
     }
 
     fn poll_accept_bidi(
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, ConnectionErrorIncoming>> {
-        self.inner.poll_accept_bidi(context).map_ok(|stream| Bounded::new(stream, self.request))
+        self.inner.poll_accept_bidi(context).map_ok(|stream| BoundedStream::new(stream, self.request))
     }
 
     fn opener(&self) -> Self::OpenStreams {
@@ -84,19 +84,19 @@ where
 }
 
 /// A stream from which only so much is received.
-pub(super) struct Bounded<S> {
+pub(super) struct BoundedStream<S> {
     inner: S,
     octets: usize,
     pieces: usize,
 }
 
-impl<S> Bounded<S> {
-    fn new(inner: S, octets: usize) -> Bounded<S> {
-        Bounded { inner, octets, pieces: PIECES }
+impl<S> BoundedStream<S> {
+    fn new(inner: S, octets: usize) -> BoundedStream<S> {
+        BoundedStream { inner, octets, pieces: PIECES }
     }
 }
 
-impl<S: RecvStream<Buf = Bytes>> RecvStream for Bounded<S> {
+impl<S: RecvStream<Buf = Bytes>> RecvStream for BoundedStream<S> {
     type Buf = Bytes;
 
     fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
@@ -121,7 +121,7 @@ impl<S: RecvStream<Buf = Bytes>> RecvStream for Bounded<S> {
     }
 }
 
-impl<S: SendStream<Bytes>> SendStream<Bytes> for Bounded<S> {
+impl<S: SendStream<Bytes>> SendStream<Bytes> for BoundedStream<S> {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         self.inner.poll_ready(context)
     }

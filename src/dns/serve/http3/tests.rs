@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits},
     *,
 };
-use crate::dns::serve::Limits;
+use crate::dns::serve::ServeLimits;
 use data_encoding::BASE64URL_NOPAD;
 use h3::client::{self, SendRequest};
 use hyper::{
@@ -17,9 +17,9 @@ use rustls::version::TLS13;
 use std::{net::SocketAddr, time::Instant as Clock};
 
 /// Limits that no client of a busy machine reaches by being slow.
-fn limits() -> Limits {
+fn limits() -> ServeLimits {
     let long = Duration::from_secs(5);
-    Limits { tcp_slow: long, tcp_idle: long, tls_handshake: long, ..fast_limits() }
+    ServeLimits { tcp_slow: long, tcp_idle: long, tls_handshake: long, ..fast_limits() }
 }
 
 const MESSAGE: &str = "application/dns-message";
@@ -148,7 +148,7 @@ fn many_requests_at_a_time() {
 #[test]
 fn idle_slow_and_greedy_clients_are_let_go() {
     let (tcp_slow, tcp_idle) = (Duration::from_millis(300), Duration::from_secs(1));
-    let limits = Limits { queries_per_connection: 3, tcp_slow, tcp_idle, ..limits() };
+    let limits = ServeLimits { queries_per_connection: 3, tcp_slow, tcp_idle, ..limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Http3, limits);
     testing::run(async {
         let (_endpoint, connection) = connect(address).await;
@@ -290,7 +290,7 @@ fn broken_rules_end_the_connection() {
 
 #[test]
 fn half_a_request_keeps_nobody_off() {
-    let limits = Limits { quic_connections: 1, tcp_slow: Duration::from_secs(20), ..limits() };
+    let limits = ServeLimits { quic_connections: 1, tcp_slow: Duration::from_secs(20), ..limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Http3, limits);
     testing::run(async {
         let (_endpoint, connection) = connect(address).await;

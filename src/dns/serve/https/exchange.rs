@@ -4,7 +4,7 @@ use crate::{
     dns::{
         answer::Transport,
         serve::{
-            Counters, Shared,
+            ServeContext, ServeCounters,
             reply::{Client, Reply},
         },
         wire::{MESSAGE_MAX, freshness::freshness},
@@ -32,10 +32,11 @@ const ALTERNATIVE_AGE: u32 = 86_400;
 
 /// Why there is no answer: a status, and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Refusal(StatusCode, &'static str);
+struct HttpRefusal(StatusCode, &'static str);
 
 /// Too much waits in memory.
-const TOO_MUCH: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many messages are on their way; ask again");
+const TOO_MUCH: HttpRefusal =
+    HttpRefusal(StatusCode::SERVICE_UNAVAILABLE, "too many messages are on their way; ask again");
 /// What a request takes beside its octets, and each of its header fields.
 const REQUEST: usize = 4096;
 const FIELD: usize = 150;
@@ -57,7 +58,7 @@ impl AsRef<[u8]> for Untaken {
 pub(in crate::dns::serve) async fn respond<B>(
     request: Request<B>,
     client: Client,
-    shared: &Shared,
+    shared: &ServeContext,
     mut exchange: Option<Exchange>,
 ) -> Response<Full<Bytes>>
 where
@@ -73,7 +74,7 @@ where
         Err(refusal) => Err(refusal),
     };
     let mut response = outcome.unwrap_or_else(|refusal| {
-        Counters::count(&shared.counters.http_errors);
+        ServeCounters::count(&shared.counters.http_errors);
         refuse(refusal)
     });
     if let Some(Alternative(value)) = shared.alternative.as_ref().filter(|_| client.transport == Transport::Https) {
@@ -103,7 +104,7 @@ pub(in crate::dns::serve) async fn respond_to(
     headers: &[(&[u8], &[u8])],
     body: &[u8],
     client: Client,
-    shared: &Shared,
+    shared: &ServeContext,
 ) -> Option<(u16, Vec<u8>)> {
     let request = Request::builder().method(method).uri(uri);
     let request = headers.iter().fold(request, |request, &(name, value)| request.header(name, value));
@@ -116,17 +117,18 @@ pub(in crate::dns::serve) async fn respond_to(
 async fn answer(
     query: Bytes,
     client: Client,
-    shared: &Shared,
+    shared: &ServeContext,
     exchange: Option<Exchange>,
-) -> Result<Response<Full<Bytes>>, Refusal> {
+) -> Result<Response<Full<Bytes>>, HttpRefusal> {
     let reply = match shared.reply(client, &query).await {
         Reply::Message(reply) => Some(reply),
         // A response is one message; there is nothing that says how a transfer goes over HTTPS.
         Reply::Messages(mut replies) => replies.recv().await,
-        Reply::Silence => return Err(Refusal(StatusCode::BAD_REQUEST, "this is no DNS query")),
+        Reply::Silence => return Err(HttpRefusal(StatusCode::BAD_REQUEST, "this is no DNS query")),
         Reply::Lost => None,
     };
-    let reply = reply.ok_or(Refusal(StatusCode::INTERNAL_SERVER_ERROR, "the answer was lost; see the server's log"))?;
+    let reply =
+        reply.ok_or(HttpRefusal(StatusCode::INTERNAL_SERVER_ERROR, "the answer was lost; see the server's log"))?;
     // RCODEs are answers (RFC 8484 §4.2.1): the status only tells how HTTP went.
     let control = match freshness(&reply) {
         0 => HeaderValue::from_static("max-age=0, no-store"),
@@ -147,9 +149,9 @@ async fn answer(
 }
 
 /// A number makes a value of a header.
-const NOTHING: Refusal = Refusal(StatusCode::INTERNAL_SERVER_ERROR, "");
+const NOTHING: HttpRefusal = HttpRefusal(StatusCode::INTERNAL_SERVER_ERROR, "");
 
-fn refuse(Refusal(status, sentence): Refusal) -> Response<Full<Bytes>> {
+fn refuse(HttpRefusal(status, sentence): HttpRefusal) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(format!("{sentence}\n"))));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -163,7 +165,11 @@ fn refuse(Refusal(status, sentence): Refusal) -> Response<Full<Bytes>> {
 
 /// The DNS message in a request. The body is read in any case: clients that are refused while they still send see a
 /// broken stream in place of the status.
-async fn query<B>(request: Request<B>, patience: Duration, exchange: Option<&mut Exchange>) -> Result<Bytes, Refusal>
+async fn query<B>(
+    request: Request<B>,
+    patience: Duration,
+    exchange: Option<&mut Exchange>,
+) -> Result<Bytes, HttpRefusal>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -171,31 +177,31 @@ where
     let (head, body) = request.into_parts();
     let body = match timeout(patience, whole(body, octets(&head), exchange)).await {
         Ok(body) => body,
-        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
+        Err(_) => Err(HttpRefusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
     };
     if head.uri.path() != PATH {
-        return Err(Refusal(StatusCode::NOT_FOUND, "DNS queries are taken at /dns-query"));
+        return Err(HttpRefusal(StatusCode::NOT_FOUND, "DNS queries are taken at /dns-query"));
     }
     if head.method != Method::GET && head.method != Method::POST {
-        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "DNS queries come by GET or POST"));
+        return Err(HttpRefusal(StatusCode::METHOD_NOT_ALLOWED, "DNS queries come by GET or POST"));
     }
     if !accepts(&head.headers) {
-        return Err(Refusal(StatusCode::NOT_ACCEPTABLE, "the answer is application/dns-message"));
+        return Err(HttpRefusal(StatusCode::NOT_ACCEPTABLE, "the answer is application/dns-message"));
     }
     let message = if head.method == Method::GET {
         Bytes::from(in_url(&head.uri)?)
     } else if is_message(&head.headers) {
         body?
     } else {
-        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a query is application/dns-message"));
+        return Err(HttpRefusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a query is application/dns-message"));
     };
     if message.is_empty() {
-        return Err(Refusal(StatusCode::BAD_REQUEST, "there is no query in the request"));
+        return Err(HttpRefusal(StatusCode::BAD_REQUEST, "there is no query in the request"));
     }
     Ok(message)
 }
 
-const TOO_LARGE: Refusal = Refusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 octets");
+const TOO_LARGE: HttpRefusal = HttpRefusal(StatusCode::PAYLOAD_TOO_LARGE, "a DNS message has at most 65535 octets");
 /// So much of a body that is too large is still received, and let go.
 const RECEIVED_MAX: usize = 1 << 20;
 
@@ -207,7 +213,7 @@ fn octets(head: &Parts) -> usize {
 }
 
 /// All of a body; with a head of so many octets it counts for the exchange.
-async fn whole<B>(body: B, head: usize, mut exchange: Option<&mut Exchange>) -> Result<Bytes, Refusal>
+async fn whole<B>(body: B, head: usize, mut exchange: Option<&mut Exchange>) -> Result<Bytes, HttpRefusal>
 where
     B: Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -217,7 +223,7 @@ where
     let mut hold = |octets| exchange.as_mut().map_or(Ok(()), |exchange| exchange.hold(octets)).map_err(|_| TOO_MUCH);
     hold(head)?;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the query did not arrive whole"))?;
+        let frame = frame.map_err(|_| HttpRefusal(StatusCode::BAD_REQUEST, "the query did not arrive whole"))?;
         let Ok(mut data) = frame.into_data() else { continue };
         received += data.remaining();
         if received <= MESSAGE_MAX {
@@ -231,17 +237,17 @@ where
 }
 
 /// The variable `dns` of a GET.
-fn in_url(uri: &Uri) -> Result<Vec<u8>, Refusal> {
+fn in_url(uri: &Uri) -> Result<Vec<u8>, HttpRefusal> {
     let mut values = uri.query().unwrap_or("").split('&').filter_map(|pair| pair.strip_prefix("dns="));
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refusal(StatusCode::BAD_REQUEST, "a GET has one query, as ?dns= in base64url"));
+        return Err(HttpRefusal(StatusCode::BAD_REQUEST, "a GET has one query, as ?dns= in base64url"));
     };
     if value.len() > MESSAGE_MAX.div_ceil(3) * 4 {
         return Err(TOO_LARGE);
     }
     BASE64URL_NOPAD
         .decode(value.as_bytes())
-        .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "?dns= is not base64url without padding"))
+        .map_err(|_| HttpRefusal(StatusCode::BAD_REQUEST, "?dns= is not base64url without padding"))
 }
 
 /// Whether the body says that it is a DNS message; parameters of the type mean nothing.

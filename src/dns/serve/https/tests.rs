@@ -7,7 +7,7 @@ use super::{
 };
 use crate::dns::{
     answer::Transport,
-    serve::{Limits, reply::Client},
+    serve::{ServeLimits, reply::Client},
 };
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt, Full};
@@ -163,7 +163,7 @@ fn one_request_after_the_other_over_http_1() {
 
 #[test]
 fn idle_slow_and_greedy_clients_are_let_go() {
-    let limits = Limits { queries_per_connection: 3, ..fast_limits() };
+    let limits = ServeLimits { queries_per_connection: 3, ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Https, limits);
     let head = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n", in_url(&[ECHO; 20]));
     let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(70_000));
@@ -212,7 +212,7 @@ fn idle_slow_and_greedy_clients_are_let_go() {
 /// A client that asks and asks and reads nothing is given up.
 #[test]
 fn a_client_that_does_not_read() {
-    let limits = Limits { tcp_idle: Duration::from_secs(20), ..fast_limits() };
+    let limits = ServeLimits { tcp_idle: Duration::from_secs(20), ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Https, limits);
     testing::run(async {
         let mut stream = connect(address, &["http/1.1"]).await;
@@ -243,7 +243,7 @@ fn stop_lets_requests_end() {
 #[test]
 fn replies_that_nobody_takes_make_room() {
     let patient = Duration::from_secs(20);
-    let limits = Limits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let limits = ServeLimits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Https, limits);
     testing::run(async {
         let modest = h2(address).await;

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, fast_limits, frame, run},
     *,
 };
-use crate::dns::serve::{Limits, ProxyProtocol};
+use crate::dns::serve::{ProxyProtocol, ServeLimits};
 use proptest::prelude::*;
 use rustls::version::TLS13;
 use std::{
@@ -84,13 +84,13 @@ fn what_is_a_header() {
         let what = String::from_utf8_lossy(&octets);
         let client = match expected {
             "" => {
-                assert_eq!(Header::first(&octets), Header::Malformed, "{what}");
+                assert_eq!(ProxyHeader::first(&octets), ProxyHeader::Malformed, "{what}");
                 continue;
             }
             "-" => None,
             client => Some(client.parse().unwrap()),
         };
-        assert_eq!(Header::first(&octets), Header::Whole { length: octets.len(), client }, "{what}");
+        assert_eq!(ProxyHeader::first(&octets), ProxyHeader::Whole { length: octets.len(), client }, "{what}");
     }
 }
 
@@ -130,9 +130,9 @@ proptest! {
         pieces in prop::collection::vec(1_usize..30, 1..8),
     ) {
         let stream = [&header[..], &behind].concat();
-        prop_assert_eq!(Header::first(&stream), Header::Whole { length: header.len(), client });
+        prop_assert_eq!(ProxyHeader::first(&stream), ProxyHeader::Whole { length: header.len(), client });
         let (mut end, mut pieces) = (0, pieces.iter().cycle());
-        while let Header::Incomplete(missing) = Header::first(&stream[..end]) {
+        while let ProxyHeader::Incomplete(missing) = ProxyHeader::first(&stream[..end]) {
             prop_assert!(missing > 0 && end + missing <= header.len(), "{} of {}", end + missing, header.len());
             end += missing.min(*pieces.next().unwrap());
         }
@@ -145,7 +145,7 @@ proptest! {
         let begin: &[u8] = [&b""[..], LINE, SIGNATURE][form];
         let octets = [begin, &octets[begin.len()..]].concat();
         let mut end = 0;
-        while let Header::Incomplete(missing) = Header::first(&octets[..end]) {
+        while let ProxyHeader::Incomplete(missing) = ProxyHeader::first(&octets[..end]) {
             prop_assert!(missing > 0 && end + missing <= LONGEST);
             end += missing;
         }
@@ -264,7 +264,7 @@ fn it_comes_before_the_handshake() {
 #[test]
 fn clients_have_limits_of_their_own() {
     let patient = Duration::from_secs(20);
-    let limits = Limits { tcp_connections_per_source: 2, tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let limits = ServeLimits { tcp_connections_per_source: 2, tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
     let (serving, address) = testing::serve_behind("127.0.0.1:0", limits, proxies());
     // Each begins a second message and does not end it.
     let connect = |client: u8| {

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame},
     *,
 };
-use crate::dns::serve::Limits;
+use crate::dns::serve::ServeLimits;
 use quinn::{ClientConfig, ConnectionError, ReadError, ReadToEndError, crypto::rustls::QuicClientConfig};
 use rustls::version::TLS13;
 use std::net::SocketAddr;
@@ -125,7 +125,7 @@ fn what_a_query_may_be() {
 
 #[test]
 fn idle_slow_and_greedy_clients_are_let_go() {
-    let limits = Limits { queries_per_connection: 3, tcp_slow: Duration::from_millis(100), ..fast_limits() };
+    let limits = ServeLimits { queries_per_connection: 3, tcp_slow: Duration::from_millis(100), ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
     testing::run(async {
         let (_endpoint, connection) = connect(address).await;
@@ -151,7 +151,7 @@ fn idle_slow_and_greedy_clients_are_let_go() {
 
 #[test]
 fn from_half_of_the_places_on_clients_show_their_address() {
-    let limits = Limits { quic_connections: 4, tcp_idle: Duration::from_secs(20), ..fast_limits() };
+    let limits = ServeLimits { quic_connections: 4, tcp_idle: Duration::from_secs(20), ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
     testing::run(async {
         let mut clients = Vec::new();
@@ -171,7 +171,7 @@ fn from_half_of_the_places_on_clients_show_their_address() {
 
 #[test]
 fn half_a_query_keeps_nobody_off() {
-    let limits = Limits { quic_connections: 1, tcp_slow: Duration::from_secs(20), ..fast_limits() };
+    let limits = ServeLimits { quic_connections: 1, tcp_slow: Duration::from_secs(20), ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
     testing::run(async {
         let (_endpoint, connection) = connect(address).await;
@@ -201,7 +201,7 @@ fn stop_tells_clients() {
 #[test]
 fn replies_that_nobody_takes_make_room() {
     let patient = Duration::from_secs(20);
-    let limits = Limits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let limits = ServeLimits { tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
     testing::run(async {
         let (_other, modest) = connect(address).await;

@@ -5,7 +5,7 @@ use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame},
     *,
 };
-use crate::dns::{answer::Transport, serve::Limits};
+use crate::dns::{answer::Transport, serve::ServeLimits};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use std::{
     io::{ErrorKind, Read, Write},
@@ -106,7 +106,7 @@ fn handshakes_that_come_to_nothing() {
 /// Who only opens connections takes nobody's place.
 #[test]
 fn a_flood_of_connections_without_handshakes() {
-    let limits = Limits { tcp_connections: 8, tls_handshake: Duration::from_secs(30), ..fast_limits() };
+    let limits = ServeLimits { tcp_connections: 8, tls_handshake: Duration::from_secs(30), ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Tls, limits);
     let flood: Vec<_> = (0..50).map(|_| testing::tcp_client(address)).collect();
     let mut client = usual(address);
@@ -119,7 +119,7 @@ fn a_flood_of_connections_without_handshakes() {
 
 #[test]
 fn so_many_queries_and_no_more() {
-    let limits = Limits { queries_per_connection: 3, ..fast_limits() };
+    let limits = ServeLimits { queries_per_connection: 3, ..fast_limits() };
     let (serving, address) = testing::serve_encrypted(Transport::Tls, limits);
     let mut client = usual(address);
     let queries: Vec<u8> = (0..5).flat_map(|number| frame(&[ECHO, number])).collect();

@@ -6,9 +6,9 @@ use crate::dns::{
         MESSAGE_MAX, Rcode, cookie,
         edns::{ExtendedError, OPT_LENGTH},
         query::{Header, Query},
-        response::{Owner, ReplyEdns, Response, Section},
+        response::{MessageSection, RecordOwner, ReplyEdns, Response},
     },
-    zone::{Record, Zone},
+    zone::{TransferRecord, Zone},
 };
 use std::iter;
 
@@ -16,7 +16,7 @@ use std::iter;
 const PREFERRED: usize = 16 * 1024;
 
 /// The records of a transfer in their order.
-pub(super) type Records<'z> = Box<dyn Iterator<Item = Record<'z>> + Send + 'z>;
+pub(super) type Records<'z> = Box<dyn Iterator<Item = TransferRecord<'z>> + Send + 'z>;
 
 /// A record that fits in no message.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub(super) fn only_soa(zone: &Zone) -> Records<'_> {
 
 /// What all messages have in common.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct TransferReply {
     header: Header,
     question: Vec<u8>,
     /// The question's name as owners are compared with it.
@@ -87,12 +87,12 @@ impl Opt {
     }
 }
 
-impl Frame {
+impl TransferReply {
     /// `None` if the query has no question.
-    pub(super) fn new(query: &Query<'_>, opt: Option<Opt>) -> Option<Frame> {
+    pub(super) fn new(query: &Query<'_>, opt: Option<Opt>) -> Option<TransferReply> {
         let question = query.question?;
         let name = Name::from_wire(question.name()).ok()?.as_wire().to_vec();
-        Some(Frame { header: query.header, question: question.octets.to_vec(), name, opt })
+        Some(TransferReply { header: query.header, question: question.octets.to_vec(), name, opt })
     }
 
     /// Writes records until one does not fit into `limit` octets; returns the length of the message and how many were
@@ -114,14 +114,14 @@ impl Frame {
         while let Some(&record) = records.peek() {
             let place = message.position();
             let owner = match before {
-                _ if record.owner == self.name => Owner::Question,
-                Some((name, offset)) if name == record.owner => Owner::At { offset, name },
-                _ => Owner::Name(record.owner),
+                _ if record.owner == self.name => RecordOwner::Question,
+                Some((name, offset)) if name == record.owner => RecordOwner::At { offset, name },
+                _ => RecordOwner::Name(record.owner),
             };
-            if !message.record(Section::Answer, owner, record.rtype, record.ttl, record.rdata) {
+            if !message.record(MessageSection::Answer, owner, record.rtype, record.ttl, record.rdata) {
                 break;
             }
-            if let Owner::Name(name) = owner {
+            if let RecordOwner::Name(name) = owner {
                 before = Some((name, place));
             }
             records.next();
@@ -142,13 +142,13 @@ impl Frame {
 
 /// The messages of one transfer.
 pub(super) struct Messages<'z> {
-    frame: Frame,
+    frame: TransferReply,
     records: iter::Peekable<Records<'z>>,
     first: bool,
 }
 
 impl<'z> Messages<'z> {
-    pub(super) fn new(frame: Frame, records: Records<'z>) -> Messages<'z> {
+    pub(super) fn new(frame: TransferReply, records: Records<'z>) -> Messages<'z> {
         Messages { frame, records: records.peekable(), first: true }
     }
 

@@ -12,11 +12,11 @@ mod tests;
 pub use notifier::Notifier;
 
 use super::{
-    Counters, Shared, TransferPolicy,
-    reply::{Client, Later, Reply},
+    ServeContext, ServeCounters, TransferPolicy,
+    reply::{Client, Deferred, Reply},
 };
 use crate::dns::{
-    answer::{Seen, Transport, Verdict},
+    answer::{QuerySummary, Transport, Verdict},
     name::Name,
     wire::{
         MESSAGE_MAX, Rcode,
@@ -24,11 +24,11 @@ use crate::dns::{
         query::{Query, known_serial},
         rdata::RecordType,
         response::Response,
-        tsig::{self, Checked, Key, Signer},
+        tsig::{self, SignatureCheck, Signer, TsigKey},
     },
     zone::{Snapshot, Zone, serial},
 };
-use messages::{Frame, Messages, Opt, Records};
+use messages::{Messages, Opt, Records, TransferReply};
 use std::{
     net::IpAddr,
     sync::{
@@ -101,7 +101,7 @@ impl Transfers {
         Transfers { settings, running, counters: Arc::default() }
     }
 
-    fn keys(&self) -> &[Arc<Key>] {
+    fn keys(&self) -> &[Arc<TsigKey>] {
         &self.settings.keys
     }
 
@@ -114,7 +114,7 @@ impl Transfers {
     }
 
     /// What is done about a query for AXFR or IXFR, which is `None` if it is to be refused.
-    fn decide(&self, asked: &Asked<'_>, query: &Query<'_>, snapshot: &Snapshot) -> Option<Decision> {
+    fn decide(&self, asked: &TransferQuery<'_>, query: &Query<'_>, snapshot: &Snapshot) -> Option<Decision> {
         let question = query.question?;
         let incremental = question.qtype == RecordType::IXFR;
         let possible = match asked.client.transport {
@@ -144,7 +144,7 @@ impl Transfers {
 }
 
 /// A query for a transfer, without its signature.
-struct Asked<'a> {
+struct TransferQuery<'a> {
     client: Client,
     message: &'a [u8],
     /// Signs the replies, if the query was signed.
@@ -187,7 +187,7 @@ enum Signed {
     Message(Vec<u8>, Signer),
 }
 
-impl Shared {
+impl ServeContext {
     /// The OPT of what is sent to this client, if it sent one.
     fn opt(&self, client: Client, query: &Query<'_>, message: &[u8]) -> Option<Opt> {
         let edns = query.edns?;
@@ -202,10 +202,10 @@ impl Shared {
         let query = Query::parse(message)?;
         let opt = self.opt(client, &query, message);
         Some(match tsig::check(message, query.last_record, self.transfers.keys(), now) {
-            Checked::Malformed => Signed::Reply(bare(&query, opt, Rcode::FORMERR, None)),
-            Checked::Good(signer) => Signed::Message(tsig::strip(message, query.last_record), signer),
-            Checked::Bad(failure, mut signer) => {
-                if let Some(count) = Counters::count(&self.transfers.counters.unsigned) {
+            SignatureCheck::Malformed => Signed::Reply(bare(&query, opt, Rcode::FORMERR, None)),
+            SignatureCheck::Good(signer) => Signed::Message(tsig::strip(message, query.last_record), signer),
+            SignatureCheck::Bad(failure, mut signer) => {
+                if let Some(count) = ServeCounters::count(&self.transfers.counters.unsigned) {
                     let (source, key) = (client.source, signer.key());
                     tracing::warn!(count, %source, %key, error = failure.name(), "a signature was not accepted");
                 }
@@ -244,7 +244,7 @@ impl Shared {
                             snapshot,
                             request,
                             &mut out[..room],
-                            &mut Seen::default(),
+                            &mut QuerySummary::default(),
                         )? {
                             Verdict::Reply(length) | Verdict::Forward(length) => out[..length].to_vec(),
                             Verdict::Transfer(refusal) => self
@@ -275,7 +275,7 @@ impl Shared {
     ) -> Option<Vec<u8>> {
         let query = Query::parse(message)?;
         let counters = &self.transfers.counters;
-        let decision = self.transfers.decide(&Asked { client, message, signer }, &query, snapshot);
+        let decision = self.transfers.decide(&TransferQuery { client, message, signer }, &query, snapshot);
         let (zone, known) = match decision {
             None => {
                 self.refused(client, &query);
@@ -288,7 +288,7 @@ impl Shared {
             Some(Decision::Since(zone, known)) => (zone, Some(known)),
             Some(Decision::Current(zone) | Decision::Whole(zone)) => (zone, None),
         };
-        let frame = Frame::new(&query, self.opt(client, &query, message))?;
+        let frame = TransferReply::new(&query, self.opt(client, &query, message))?;
         let limit = datagram_limit(message, self.limits.udp_payload).min(room);
         let differences = known.and_then(|known| messages::differences(&zone, known));
         if let Some(reply) = differences.and_then(|records| frame.single(records, limit)) {
@@ -300,7 +300,7 @@ impl Shared {
     }
 
     fn refused(&self, client: Client, query: &Query<'_>) {
-        if let Some(count) = Counters::count(&self.transfers.counters.refused) {
+        if let Some(count) = ServeCounters::count(&self.transfers.counters.refused) {
             let zone =
                 query.question.and_then(|question| Name::from_wire(question.name()).ok()).unwrap_or(Name::root());
             let (source, over) = (client.source, client.transport.name());
@@ -319,7 +319,8 @@ impl Shared {
         let mut reply = vec![0; MESSAGE_MAX - signer.length()];
         let request = self.request(client, fastrand::u32(..));
         // Counted when it is sent, like all that takes longer.
-        let verdict = self.answer_caught(&message, &self.reader.load(), request, &mut reply, &mut Seen::default());
+        let verdict =
+            self.answer_caught(&message, &self.reader.load(), request, &mut reply, &mut QuerySummary::default());
         let mut reply = match verdict {
             None => return Reply::Lost,
             Some(Verdict::Drop | Verdict::Signed) => return Reply::Silence,
@@ -333,7 +334,7 @@ impl Shared {
             }
             Some(verdict @ Verdict::Forward(length)) => {
                 reply.truncate(length);
-                let later = Later { verdict, message, refusal: reply, request: request.without_cookies() };
+                let later = Deferred { verdict, message, refusal: reply, request: request.without_cookies() };
                 match Box::pin(self.finish(client, later)).await {
                     Reply::Message(reply) if reply.len() + signer.length() <= MESSAGE_MAX => reply,
                     other => return other,
@@ -357,7 +358,11 @@ impl Shared {
         let opt = self.opt(client, &query, &message);
         let decide = |signer: &Option<Signer>| {
             let snapshot = self.reader.load();
-            self.transfers.decide(&Asked { client, message: &message, signer: signer.as_ref() }, &query, &snapshot)
+            self.transfers.decide(
+                &TransferQuery { client, message: &message, signer: signer.as_ref() },
+                &query,
+                &snapshot,
+            )
         };
         let mut decision = decide(&signer);
         let mut permit = None;
@@ -383,12 +388,12 @@ impl Shared {
             Some(Decision::Since(zone, known)) => (zone, Some(known)),
             Some(Decision::Current(zone)) => {
                 one_more(&counters.current);
-                let reply = Frame::new(&query, opt);
+                let reply = TransferReply::new(&query, opt);
                 let reply = reply.and_then(|frame| frame.single(messages::only_soa(&zone), MESSAGE_MAX / 2));
                 return reply.map_or(Reply::Silence, |reply| signed_by(&mut signer, reply));
             }
         };
-        let Some(frame) = Frame::new(&query, opt) else { return Reply::Silence };
+        let Some(frame) = TransferReply::new(&query, opt) else { return Reply::Silence };
         let (sender, receiver) = mpsc::channel(AHEAD);
         let counters = Arc::clone(counters);
         tokio::spawn(async move {
@@ -412,7 +417,7 @@ fn signed_by(signer: &mut Option<Signer>, mut reply: Vec<u8>) -> Reply {
 async fn send(
     zone: &Zone,
     known: Option<u32>,
-    frame: Frame,
+    frame: TransferReply,
     mut signer: Option<Signer>,
     client: Client,
     sender: &mpsc::Sender<Vec<u8>>,

@@ -8,10 +8,10 @@ use crate::dns::{
     serve::NotifyTarget,
     wire::{
         HEADER, class,
+        encoded::QUESTION_POINTER,
         query::Query,
         rdata::RecordType,
-        ready::QUESTION_POINTER,
-        tsig::{self, Key, Signer},
+        tsig::{self, Signer, TsigKey},
     },
     zone::{Reader, Snapshot, Zone},
 };
@@ -40,7 +40,7 @@ const OPCODE: u16 = 4;
 
 /// What one server was told about one zone.
 #[derive(Debug, Default)]
-struct Entry {
+struct NotifyEntry {
     serial: u32,
     /// When to tell it; nothing when it knows, or was told too often.
     due: Option<Instant>,
@@ -54,7 +54,7 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Ledger {
     /// By the server's number and the zone.
-    entries: BTreeMap<(usize, Name), Entry>,
+    entries: BTreeMap<(usize, Name), NotifyEntry>,
 }
 
 impl Ledger {
@@ -113,7 +113,7 @@ impl Ledger {
 }
 
 /// A message on its way.
-struct Sent {
+struct SentNotify {
     id: u16,
     zone: Name,
     serial: u32,
@@ -122,7 +122,7 @@ struct Sent {
 }
 
 /// A message that tells of a zone's present version, and its signature.
-fn message(zone: &Zone, id: u16, key: Option<&Arc<Key>>, now: u64) -> (Vec<u8>, Vec<u8>) {
+fn message(zone: &Zone, id: u16, key: Option<&Arc<TsigKey>>, now: u64) -> (Vec<u8>, Vec<u8>) {
     let soa = zone.soa();
     let mut message = Vec::with_capacity(HEADER + 2 * soa.owner.len() + soa.rdata.len() + 128);
     for field in [id, OPCODE << 11 | AA, 1, 1, 0, 0] {
@@ -149,7 +149,7 @@ fn message(zone: &Zone, id: u16, key: Option<&Arc<Key>>, now: u64) -> (Vec<u8>, 
 }
 
 /// The code of a reply to `sent`; `None` if it is none, or not signed as it must be.
-fn reply(packet: &[u8], sent: &Sent, key: Option<&Arc<Key>>, now: u64) -> Option<u16> {
+fn reply(packet: &[u8], sent: &SentNotify, key: Option<&Arc<TsigKey>>, now: u64) -> Option<u16> {
     let field = |at: usize| packet.get(at..at + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
     let flags = field(2)?;
     if field(0)? != sent.id || flags & QR == 0 || flags >> 11 & 0x0f != OPCODE {
@@ -170,12 +170,12 @@ fn reply(packet: &[u8], sent: &Sent, key: Option<&Arc<Key>>, now: u64) -> Option
 /// A thread that tells secondaries; dropping it ends the thread.
 #[derive(Debug)]
 pub struct Notifier {
-    signal: Arc<Signal>,
+    signal: Arc<NotifierSignal>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Signal {
+struct NotifierSignal {
     changed: Notify,
     stop: Notify,
 }
@@ -190,18 +190,18 @@ impl Notifier {
         counters: Arc<TransferCounters>,
     ) -> io::Result<Notifier> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let signal = Arc::<Signal>::default();
-        let sockets = runtime.block_on(async { Sockets::bind(&settings.notify, listened) })?;
+        let signal = Arc::<NotifierSignal>::default();
+        let sockets = runtime.block_on(async { NotifySockets::bind(&settings.notify, listened) })?;
         let key = |name: &Option<Name>| {
             let name = name.as_ref()?;
             settings.keys.iter().find(|key| key.name() == name).cloned()
         };
-        let servers = settings.notify.iter().map(|target| Server {
+        let servers = settings.notify.iter().map(|target| Secondary {
             address: target.address,
             key: key(&target.key),
             sent: BTreeMap::new(),
         });
-        let telling = Telling { servers: servers.collect(), sockets, reader, counters, ledger: Ledger::default() };
+        let telling = NotifyTask { servers: servers.collect(), sockets, reader, counters, ledger: Ledger::default() };
         let told = Arc::clone(&signal);
         let thread = std::thread::Builder::new()
             .name("notify".to_owned())
@@ -231,21 +231,21 @@ impl Drop for Notifier {
     }
 }
 
-struct Server {
+struct Secondary {
     address: SocketAddr,
-    key: Option<Arc<Key>>,
+    key: Option<Arc<TsigKey>>,
     /// The last message about each zone; replies to earlier ones no longer matter.
-    sent: BTreeMap<Name, Sent>,
+    sent: BTreeMap<Name, SentNotify>,
 }
 
 /// One socket of each family that is needed.
-struct Sockets {
+struct NotifySockets {
     v4: Option<UdpSocket>,
     v6: Option<UdpSocket>,
 }
 
-impl Sockets {
-    fn bind(targets: &[NotifyTarget], listened: &[SocketAddr]) -> io::Result<Sockets> {
+impl NotifySockets {
+    fn bind(targets: &[NotifyTarget], listened: &[SocketAddr]) -> io::Result<NotifySockets> {
         let bind = |is_v4: bool| {
             if !targets.iter().any(|target| target.address.is_ipv4() == is_v4) {
                 return Ok(None);
@@ -254,7 +254,7 @@ impl Sockets {
             socket.set_nonblocking(true)?;
             UdpSocket::from_std(socket).map(Some)
         };
-        Ok(Sockets { v4: bind(true)?, v6: bind(false)? })
+        Ok(NotifySockets { v4: bind(true)?, v6: bind(false)? })
     }
 
     fn of(&self, address: SocketAddr) -> Option<&UdpSocket> {
@@ -279,16 +279,16 @@ async fn receive(socket: Option<&UdpSocket>, buffer: &mut [u8]) -> io::Result<(u
     }
 }
 
-struct Telling {
-    servers: Vec<Server>,
-    sockets: Sockets,
+struct NotifyTask {
+    servers: Vec<Secondary>,
+    sockets: NotifySockets,
     reader: Reader,
     counters: Arc<TransferCounters>,
     ledger: Ledger,
 }
 
-impl Telling {
-    async fn run(mut self, signal: &Signal) {
+impl NotifyTask {
+    async fn run(mut self, signal: &NotifierSignal) {
         let (mut of_v4, mut of_v6) = ([0; 1232], [0; 1232]);
         loop {
             self.look();
@@ -322,7 +322,7 @@ impl Telling {
             };
             let id = fastrand::u16(..);
             let (message, mac) = message(&zone, id, server.key.as_ref(), now());
-            let sent = Sent { id, zone: zone.origin().clone(), serial: zone.serial(), mac };
+            let sent = SentNotify { id, zone: zone.origin().clone(), serial: zone.serial(), mac };
             server.sent.insert(zone.origin().clone(), sent);
             one_more(&self.counters.notifies);
             if let Some(socket) = self.sockets.of(server.address)
@@ -440,7 +440,7 @@ mod tests {
     /// A server that hears of a change and says so, with and without a key; a wrong reply counts for nothing.
     #[test]
     fn a_server_is_told() {
-        let key = Arc::new(Key::new(name("own"), Algorithm::Sha256, b"0123456789abcdef"));
+        let key = Arc::new(TsigKey::new(name("own"), Algorithm::Sha256, b"0123456789abcdef"));
         for key in [None, Some(key)] {
             let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -483,7 +483,7 @@ mod tests {
             if let Some(key) = &key {
                 server.send_to(&reply, from).unwrap();
                 match tsig::check(message, query.last_record, std::slice::from_ref(key), now()) {
-                    tsig::Checked::Good(mut signer) => signer.sign(&mut reply, now()),
+                    tsig::SignatureCheck::Good(mut signer) => signer.sign(&mut reply, now()),
                     other => panic!("{other:?}"),
                 }
             }

@@ -30,8 +30,8 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn own_key() -> Arc<Key> {
-    Arc::new(Key::new(name("own"), Algorithm::Sha256, b"0123456789abcdef"))
+fn own_key() -> Arc<TsigKey> {
+    Arc::new(TsigKey::new(name("own"), Algorithm::Sha256, b"0123456789abcdef"))
 }
 
 /// The cluster's zone, with so many pods.
@@ -73,7 +73,7 @@ impl Here {
         let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &fast_limits()).unwrap().transferring(settings);
         let address = sockets.addresses()[0];
         let (publisher, reader) = zone::channel(snapshot);
-        let limits = crate::dns::serve::Limits { tcp_slow: PATIENCE, tcp_idle: PATIENCE, ..fast_limits() };
+        let limits = crate::dns::serve::ServeLimits { tcp_slow: PATIENCE, tcp_idle: PATIENCE, ..fast_limits() };
         Here { serving: sockets.serve(reader, limits).unwrap(), address, publisher }
     }
 
@@ -255,7 +255,7 @@ fn transports() {
         (Transport::Http3, true, false),
     ] {
         let client = Client { transport, source: "127.0.0.1:4000".parse().unwrap(), agreed };
-        let asked = Asked { client, message: &message, signer: None };
+        let asked = TransferQuery { client, message: &message, signer: None };
         assert_eq!(transfers.decide(&asked, &query, &snapshot).is_some(), expected, "{transport:?} {agreed}");
     }
 }
@@ -377,7 +377,7 @@ fn signed_transfers() {
 fn signed_queries() {
     let here = Here::new(snapshot(3), vec![], 8);
     let key = own_key();
-    let stranger = Arc::new(Key::new(name("own"), Algorithm::Sha256, b"not the secret.."));
+    let stranger = Arc::new(TsigKey::new(name("own"), Algorithm::Sha256, b"not the secret.."));
     let question = query("web-1.nginx.default.svc.cluster.local", 1, None, true);
     for (key, time, code) in [
         (&key, now(), ResponseCode::NoError),

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 const NOW: u64 = 1_800_000_000;
 const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
 
-fn key(name: &str, algorithm: Algorithm) -> Arc<Key> {
-    Arc::new(Key::new(Name::parse(name).unwrap(), algorithm, b"0123456789abcdef"))
+fn key(name: &str, algorithm: Algorithm) -> Arc<TsigKey> {
+    Arc::new(TsigKey::new(Name::parse(name).unwrap(), algorithm, b"0123456789abcdef"))
 }
 
-fn signed(key: &Arc<Key>, time: u64) -> Vec<u8> {
+fn signed(key: &Arc<TsigKey>, time: u64) -> Vec<u8> {
     let mut message = QUERY.to_vec();
     let mut signer = Signer::request(key, 0x1234);
     let expected = message.len() + signer.length();
@@ -27,16 +27,16 @@ fn start(message: &[u8]) -> usize {
     query.last_record
 }
 
-fn outcome(message: &[u8], keys: &[Arc<Key>], now: u64) -> &'static str {
+fn outcome(message: &[u8], keys: &[Arc<TsigKey>], now: u64) -> &'static str {
     match check(message, start(message), keys, now) {
-        Checked::Malformed => "FORMERR",
-        Checked::Bad(failure, _) => failure.name(),
-        Checked::Good(_) => "good",
+        SignatureCheck::Malformed => "FORMERR",
+        SignatureCheck::Bad(failure, _) => failure.name(),
+        SignatureCheck::Good(_) => "good",
     }
 }
 
 /// The signature with its last `cut` octets gone.
-fn truncated(message: &[u8], cut: u16, key: &Key) -> Vec<u8> {
+fn truncated(message: &[u8], cut: u16, key: &TsigKey) -> Vec<u8> {
     let mut message = message.to_vec();
     let octets = key.algorithm.octets() as u16;
     let end = message.len() - 6;
@@ -51,7 +51,7 @@ fn truncated(message: &[u8], cut: u16, key: &Key) -> Vec<u8> {
     message
 }
 
-fn start_of_rdata(start: usize, key: &Key) -> usize {
+fn start_of_rdata(start: usize, key: &TsigKey) -> usize {
     start + key.name.as_wire().len() + HEAD
 }
 
@@ -69,7 +69,7 @@ fn what_is_accepted() {
         let mut no_tsig = message.clone();
         let class = start_of_rdata(QUERY.len(), &own) - 7;
         no_tsig[class] = 1;
-        let impostor = Arc::new(Key::new(own.name.clone(), algorithm, b"another secret!!"));
+        let impostor = Arc::new(TsigKey::new(own.name.clone(), algorithm, b"another secret!!"));
         let half = octets - (octets / 2).max(10);
         #[rustfmt::skip]
         let rows = [
@@ -102,7 +102,7 @@ fn next(algorithm: Algorithm) -> Algorithm {
 fn replies_answer_the_request_and_each_other() {
     let key = key("own", Algorithm::Sha256);
     let request = signed(&key, NOW);
-    let Checked::Good(mut signer) = check(&request, start(&request), &[Arc::clone(&key)], NOW) else { panic!() };
+    let SignatureCheck::Good(mut signer) = check(&request, start(&request), &[Arc::clone(&key)], NOW) else { panic!() };
     assert_eq!(strip(&request, start(&request)), QUERY);
     let mac = signer.last().to_vec();
     let mut reply = QUERY.to_vec();
@@ -124,7 +124,9 @@ fn refusals_say_why() {
     let key = key("own", Algorithm::Sha256);
     let request = signed(&key, NOW);
     let refusal = |message: &[u8], now: u64| {
-        let Checked::Bad(_, mut signer) = check(message, start(message), &[Arc::clone(&key)], now) else { panic!() };
+        let SignatureCheck::Bad(_, mut signer) = check(message, start(message), &[Arc::clone(&key)], now) else {
+            panic!()
+        };
         let mut reply = QUERY.to_vec();
         signer.sign(&mut reply, now);
         reply
@@ -132,13 +134,13 @@ fn refusals_say_why() {
     let reply = refusal(&request, NOW + 1000);
     let signature = Signature::read(&reply, QUERY.len()).unwrap();
     // Signed, with the client's time and ours (RFC 8945 §5.2.3).
-    assert_eq!((signature.error, seconds_of(signature.time)), (Failure::BadTime as u16, NOW));
+    assert_eq!((signature.error, seconds_of(signature.time)), (TsigError::BadTime as u16, NOW));
     assert_eq!((signature.other, signature.mac.len()), (&octets_of(NOW + 1000)[..], 32));
     let mut wrong = request.clone();
     wrong[13] ^= 1;
     let reply = refusal(&wrong, NOW);
     let signature = Signature::read(&reply, QUERY.len()).unwrap();
-    assert_eq!((signature.error, signature.mac, signature.other), (Failure::BadSig as u16, &b""[..], &b""[..]));
+    assert_eq!((signature.error, signature.mac, signature.other), (TsigError::BadSig as u16, &b""[..], &b""[..]));
 }
 
 proptest! {
@@ -153,7 +155,7 @@ proptest! {
         let mut changed = message.clone();
         changed[at] ^= 0x80;
         if let Some(query) = Query::parse(&changed) && query.signed {
-            prop_assert!(!matches!(check(&changed, query.last_record, &[key], NOW), Checked::Good(_)), "{}", at);
+            prop_assert!(!matches!(check(&changed, query.last_record, &[key], NOW), SignatureCheck::Good(_)), "{}", at);
         }
     }
 }

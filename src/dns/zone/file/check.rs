@@ -1,21 +1,25 @@
 //! Whether the records of a file make a zone.
 
-use super::read::{Reader, Record};
+use super::read::{FileRecord, ZoneFileReader};
 use crate::{
     dns::{
         name::Name,
         wire::rdata::{RecordType, target},
     },
-    text::diagnostic::{Place, Severity},
+    text::diagnostic::{Location, Severity},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks all rules and tells what breaks them; the SOA if there is one.
-pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[Name]) -> Option<&'r Record> {
+pub(super) fn zone<'r>(
+    reader: &mut ZoneFileReader,
+    records: &'r [FileRecord],
+    built_in: &[Name],
+) -> Option<&'r FileRecord> {
     let mut soas = records.iter().filter(|record| record.rtype == RecordType::SOA);
     let Some(soa) = soas.next() else {
         let help = "begin with `@ SOA` and the zone's primary server, mailbox, serial and times";
-        reader.tell(Severity::Error, 0, Place { line: 1, column: 1 }, 1, "the zone has no SOA record", help);
+        reader.tell(Severity::Error, 0, Location { line: 1, column: 1 }, 1, "the zone has no SOA record", help);
         return None;
     };
     for second in soas.filter(|second| (&second.owner, &second.rdata) != (&soa.owner, &soa.rdata)) {
@@ -26,7 +30,7 @@ pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[N
         let message = format!("{} lies outside the zone {}", record.owner, soa.owner);
         reader.error(record, &message, "the zone is the owner of the SOA record; look at $ORIGIN and final dots");
     }
-    let zone = Index::new(records);
+    let zone = RecordsByOwner::new(records);
     zone.aliases(reader);
     zone.wildcards(reader, records);
     zone.ttls(reader);
@@ -42,15 +46,15 @@ pub(super) fn zone<'r>(reader: &mut Reader, records: &'r [Record], built_in: &[N
 }
 
 /// The records by owner and type.
-struct Index<'r>(BTreeMap<&'r Name, BTreeMap<RecordType, Vec<&'r Record>>>);
+struct RecordsByOwner<'r>(BTreeMap<&'r Name, BTreeMap<RecordType, Vec<&'r FileRecord>>>);
 
-impl<'r> Index<'r> {
-    fn new(records: &'r [Record]) -> Index<'r> {
-        let mut owners: BTreeMap<&Name, BTreeMap<RecordType, Vec<&Record>>> = BTreeMap::new();
+impl<'r> RecordsByOwner<'r> {
+    fn new(records: &'r [FileRecord]) -> RecordsByOwner<'r> {
+        let mut owners: BTreeMap<&Name, BTreeMap<RecordType, Vec<&FileRecord>>> = BTreeMap::new();
         for record in records {
             owners.entry(&record.owner).or_default().entry(record.rtype).or_default().push(record);
         }
-        Index(owners)
+        RecordsByOwner(owners)
     }
 
     fn has(&self, owner: &Name, rtype: RecordType) -> bool {
@@ -63,9 +67,9 @@ impl<'r> Index<'r> {
 
     /// A CNAME stands alone (RFC 2181 §10.1) but for what DNSSEC puts beside it (RFC 4035 §2.5); of DNAME there is one
     /// (RFC 6672 §2.4).
-    fn aliases(&self, reader: &mut Reader) {
+    fn aliases(&self, reader: &mut ZoneFileReader) {
         for (owner, types) in &self.0 {
-            let several = |records: &[&Record]| records.iter().any(|record| record.rdata != records[0].rdata);
+            let several = |records: &[&FileRecord]| records.iter().any(|record| record.rdata != records[0].rdata);
             if let Some(aliases) = types.get(&RecordType::CNAME) {
                 let beside = |rtype: &RecordType| {
                     use RecordType as T;
@@ -91,14 +95,14 @@ impl<'r> Index<'r> {
     }
 
     /// Delegation by a wildcard has no defined meaning (RFC 4592 §4.2).
-    fn wildcards(&self, reader: &mut Reader, records: &[Record]) {
-        let is_wildcard = |record: &&Record| record.owner.as_wire().starts_with(b"\x01*");
+    fn wildcards(&self, reader: &mut ZoneFileReader, records: &[FileRecord]) {
+        let is_wildcard = |record: &&FileRecord| record.owner.as_wire().starts_with(b"\x01*");
         for record in records.iter().filter(|record| record.rtype == RecordType::NS).filter(is_wildcard) {
             reader.error(record, "a wildcard cannot delegate", "delegate each name by itself");
         }
     }
 
-    fn ttls(&self, reader: &mut Reader) {
+    fn ttls(&self, reader: &mut ZoneFileReader) {
         // Signatures have the TTLs of what they sign (RFC 4034 §3).
         let sets = self.0.values().flatten().filter(|(rtype, _)| **rtype != RecordType::RRSIG);
         for (rtype, records) in sets {
@@ -111,7 +115,7 @@ impl<'r> Index<'r> {
     }
 
     /// Below a delegation only glue is ever given out, and below a DNAME nothing.
-    fn hidden(&self, reader: &mut Reader, records: &[Record], apex: &Name) {
+    fn hidden(&self, reader: &mut ZoneFileReader, records: &[FileRecord], apex: &Name) {
         let owners = |rtype: RecordType| -> BTreeSet<&Name> {
             self.0.iter().filter(|(_, types)| types.contains_key(&rtype)).map(|(owner, _)| *owner).collect()
         };
@@ -140,14 +144,14 @@ impl<'r> Index<'r> {
     }
 
     /// Signatures are kept, and given to those who ask for them, but no answer carries them.
-    fn signed(&self, reader: &mut Reader, records: &[Record]) {
+    fn signed(&self, reader: &mut ZoneFileReader, records: &[FileRecord]) {
         if let Some(first) = records.iter().find(|record| record.rtype == RecordType::RRSIG) {
             let help = "let a server that answers with DNSSEC be a secondary of this one, or give the file before it was signed";
             reader.warn(first, "this zone is signed: its signatures are transferred, and never added to answers", help);
         }
     }
 
-    fn name_servers(&self, reader: &mut Reader, records: &[Record], soa: &Record) {
+    fn name_servers(&self, reader: &mut ZoneFileReader, records: &[FileRecord], soa: &FileRecord) {
         if !self.has(&soa.owner, RecordType::NS) {
             let message = format!("the zone {} has no NS record", soa.owner);
             reader.error(soa, &message, "name at least one server at the apex");

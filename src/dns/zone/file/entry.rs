@@ -1,26 +1,26 @@
 //! A master file as entries of tokens, each with its place (RFC 1035 §5.1): comments, quotes and parentheses are gone.
 
-use crate::{dns::wire::rdata::RecordType, text::diagnostic::Place};
+use crate::{dns::wire::rdata::RecordType, text::diagnostic::Location};
 
 /// An entry with more tokens is refused: rdata of 65,535 octets has no use for more, two hexadecimal digits each apart.
 pub(super) const TOKENS_MAX: usize = 2 * u16::MAX as usize + 16;
 
 /// A word or quoted string; escapes are still in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token<'t> {
+pub(super) struct ZoneFileWord<'t> {
     /// The text, without the quotes around all of it.
     pub text: &'t str,
     /// Whether it stood in quotes.
     pub quoted: bool,
     /// Where it begins.
-    pub place: Place,
+    pub place: Location,
 }
 
 /// A directive or a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry<'t> {
     /// Never empty.
-    pub tokens: Vec<Token<'t>>,
+    pub tokens: Vec<ZoneFileWord<'t>>,
     /// It begins with a blank: the owner is that of the record before.
     pub indented: bool,
 }
@@ -28,7 +28,7 @@ pub(super) struct Entry<'t> {
 /// A mistake of form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FormError {
-    pub place: Place,
+    pub place: Location,
     pub message: &'static str,
     pub help: &'static str,
 }
@@ -37,12 +37,12 @@ pub(super) struct FormError {
 pub(super) struct Entries<'t> {
     text: &'t str,
     at: usize,
-    place: Place,
+    place: Location,
 }
 
 impl<'t> Entries<'t> {
     pub fn new(text: &'t str) -> Entries<'t> {
-        Entries { text, at: 0, place: Place { line: 1, column: 1 } }
+        Entries { text, at: 0, place: Location { line: 1, column: 1 } }
     }
 
     fn peek(&self) -> Option<char> {
@@ -53,7 +53,7 @@ impl<'t> Entries<'t> {
         let next = self.peek()?;
         self.at += next.len_utf8();
         if next == '\n' {
-            self.place = Place { line: self.place.line + 1, column: 1 };
+            self.place = Location { line: self.place.line + 1, column: 1 };
         } else {
             self.place.column += 1;
         }
@@ -117,16 +117,16 @@ impl<'t> Entries<'t> {
         }
     }
 
-    fn quoted_token(&mut self) -> Result<Token<'t>, FormError> {
+    fn quoted_token(&mut self) -> Result<ZoneFileWord<'t>, FormError> {
         let place = self.place;
         self.bump();
         let start = self.at;
         self.quoted(place)?;
-        Ok(Token { text: &self.text[start..self.at - 1], quoted: true, place })
+        Ok(ZoneFileWord { text: &self.text[start..self.at - 1], quoted: true, place })
     }
 
     /// The rest of a quoted string with its final quote.
-    fn quoted(&mut self, place: Place) -> Result<(), FormError> {
+    fn quoted(&mut self, place: Location) -> Result<(), FormError> {
         loop {
             match self.peek() {
                 None | Some('\n') => return Err(error(place, "this quote is never closed", "add a `\"` on this line")),
@@ -147,7 +147,7 @@ impl<'t> Entries<'t> {
 
     /// A word of this entry, up to a blank, comment, parenthesis or quote. Where there are pairs, a quote after `=` is part of the word,
     /// which ends with it.
-    fn word(&mut self, entry: &[Token<'t>]) -> Result<Token<'t>, FormError> {
+    fn word(&mut self, entry: &[ZoneFileWord<'t>]) -> Result<ZoneFileWord<'t>, FormError> {
         let (start, place) = (self.at, self.place);
         let mut before = None;
         loop {
@@ -174,14 +174,14 @@ impl<'t> Entries<'t> {
             }
             before = next;
         }
-        Ok(Token { text: &self.text[start..self.at], quoted: false, place })
+        Ok(ZoneFileWord { text: &self.text[start..self.at], quoted: false, place })
     }
 }
 
 /// Whether words of what follows these tokens may be `key="value"`: those after priority and target of SVCB and HTTPS (RFC
 /// 9460 §2.1).
-fn has_pairs(tokens: &[Token<'_>]) -> bool {
-    let of_service = |token: &Token<'_>| {
+fn has_pairs(tokens: &[ZoneFileWord<'_>]) -> bool {
+    let of_service = |token: &ZoneFileWord<'_>| {
         matches!(RecordType::parse(token.text), Some(RecordType::SVCB | RecordType::HTTPS)) && !token.quoted
     };
     // Before the type stand owner, TTL and class at most.
@@ -207,6 +207,6 @@ impl<'t> Iterator for Entries<'t> {
     }
 }
 
-fn error(place: Place, message: &'static str, help: &'static str) -> FormError {
+fn error(place: Location, message: &'static str, help: &'static str) -> FormError {
     FormError { place, message, help }
 }

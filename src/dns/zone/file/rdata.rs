@@ -10,13 +10,13 @@ mod prefixes;
 mod record_types;
 mod service;
 
-use super::entry::Token;
+use super::entry::ZoneFileWord;
 use crate::dns::{name::Name, wire::rdata::RecordType};
 pub(super) use encoding::seconds;
-use field::{Field, Input};
+use field::{Input, RdataField};
 
 /// What is wrong with which token; `None` stands for the end of the record.
-pub(super) type RdataError<'r, 't> = (Option<&'r Token<'t>>, String);
+pub(super) type RdataError<'r, 't> = (Option<&'r ZoneFileWord<'t>>, String);
 
 /// Most characters of a field that a message repeats.
 const SHOWN: usize = 60;
@@ -24,7 +24,7 @@ const SHOWN: usize = 60;
 /// Reads the rdata of one record; relative names lie below `origin`. Any type may be written in the form of RFC 3597.
 pub(super) fn parse<'r, 't>(
     rtype: RecordType,
-    tokens: &'r [Token<'t>],
+    tokens: &'r [ZoneFileWord<'t>],
     origin: &Name,
 ) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let fields = record_types::fields(rtype);
@@ -61,17 +61,17 @@ pub(super) fn parse<'r, 't>(
     Ok(rdata)
 }
 
-fn is_marker(token: &Token<'_>) -> bool {
+fn is_marker(token: &ZoneFileWord<'_>) -> bool {
     token.text == r"\#" && !token.quoted
 }
 
 /// Whether what follows `\#` is no length but more text: TXT may well begin with an escaped `#`.
-fn is_text(rtype: RecordType, rest: &[Token<'_>]) -> bool {
+fn is_text(rtype: RecordType, rest: &[ZoneFileWord<'_>]) -> bool {
     rtype == RecordType::TXT && rest.first().is_none_or(|length| encoding::number(length, u32::MAX).is_err())
 }
 
 /// `\# LENGTH HEX…` (RFC 3597 §5).
-fn generic<'r, 't>(marker: &'r Token<'t>, rest: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+fn generic<'r, 't>(marker: &'r ZoneFileWord<'t>, rest: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let [length, digits @ ..] = rest else {
         return Err((Some(marker), r"`\#` is followed by a length and hexadecimal digits".to_owned()));
     };
@@ -83,7 +83,11 @@ fn generic<'r, 't>(marker: &'r Token<'t>, rest: &'r [Token<'t>]) -> Result<Vec<u
     Ok(rdata)
 }
 
-fn by_fields<'r, 't>(fields: &[Field], tokens: &'r [Token<'t>], origin: &Name) -> Result<Vec<u8>, RdataError<'r, 't>> {
+fn by_fields<'r, 't>(
+    fields: &[RdataField],
+    tokens: &'r [ZoneFileWord<'t>],
+    origin: &Name,
+) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let mut rdata = Vec::new();
     let mut input = Input::new(tokens, origin);
     for field in fields {

@@ -2,7 +2,7 @@
 
 use super::{
     Contents, FILE_MAX, MISTAKES_MAX, StaticZone, check,
-    entry::{Entries, Entry, Token},
+    entry::{Entries, Entry, ZoneFileWord},
     generate, octets, rdata,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         wire::{TTL_MAX, rdata::RecordType},
         zone::Rrset,
     },
-    text::diagnostic::{Diagnostic, Place, Severity},
+    text::diagnostic::{Diagnostic, Location, Severity},
 };
 use std::{
     collections::BTreeMap,
@@ -31,12 +31,12 @@ pub(super) type Include<'i> = &'i mut dyn FnMut(&Path, &str) -> Result<(PathBuf,
 
 /// A record as it stands in the file.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct FileRecord {
     pub owner: Name,
     pub rtype: RecordType,
     pub ttl: u32,
     pub rdata: Vec<u8>,
-    pub place: Place,
+    pub place: Location,
     pub width: usize,
     /// The file it stands in, by its number among those read.
     pub source: usize,
@@ -56,12 +56,12 @@ pub(super) fn read_with(
     built_in: &[Name],
     include: Include<'_>,
 ) -> (Option<StaticZone>, Vec<Diagnostic>) {
-    let mut reader = Reader::default();
+    let mut reader = ZoneFileReader::default();
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let origin = stem.and_then(|stem| Name::parse(stem).ok());
     let state = State { origin, ..State::default() };
     let mut reading =
-        Reading { reader: &mut reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
+        FileReading { reader: &mut reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
     reading.file(path, octets);
     let records = reading.records;
     if reader.is_full() {
@@ -73,7 +73,7 @@ pub(super) fn read_with(
     (zone, reader.told())
 }
 
-fn assemble(records: &[Record], soa: &Record) -> StaticZone {
+fn assemble(records: &[FileRecord], soa: &FileRecord) -> StaticZone {
     /// TTL and rdata.
     type Set = (u32, Vec<Vec<u8>>);
     let mut sets: BTreeMap<(&Name, RecordType), Set> = BTreeMap::new();
@@ -94,7 +94,7 @@ fn assemble(records: &[Record], soa: &Record) -> StaticZone {
 
 /// What is being read, and what is to be said about it.
 #[derive(Default)]
-pub(super) struct Reader {
+pub(super) struct ZoneFileReader {
     /// Path and text of each file in the order in which they were begun.
     sources: Vec<(PathBuf, Arc<str>)>,
     /// With the number of the file.
@@ -114,20 +114,20 @@ struct State {
     /// How many records were generated.
     generated: usize,
     /// TTLs beyond what RFC 2181 allows, by the token that says so.
-    excessive: Vec<(Place, usize)>,
+    excessive: Vec<(Location, usize)>,
 }
 
-impl Reader {
+impl ZoneFileReader {
     /// Whether no more errors are told.
     fn is_full(&self) -> bool {
         self.errors >= MISTAKES_MAX
     }
 
-    pub(super) fn error(&mut self, record: &Record, message: &str, help: &str) {
+    pub(super) fn error(&mut self, record: &FileRecord, message: &str, help: &str) {
         self.tell(Severity::Error, record.source, record.place, record.width, message, help);
     }
 
-    pub(super) fn warn(&mut self, record: &Record, message: &str, help: &str) {
+    pub(super) fn warn(&mut self, record: &FileRecord, message: &str, help: &str) {
         self.tell(Severity::Warning, record.source, record.place, record.width, message, help);
     }
 
@@ -136,7 +136,7 @@ impl Reader {
         &mut self,
         severity: Severity,
         source: usize,
-        place: Place,
+        place: Location,
         width: usize,
         message: &str,
         help: &str,
@@ -167,10 +167,10 @@ impl Reader {
 }
 
 /// A file and those it includes on the way to their records.
-struct Reading<'r, 'i> {
-    reader: &'r mut Reader,
+struct FileReading<'r, 'i> {
+    reader: &'r mut ZoneFileReader,
     state: State,
-    records: Vec<Record>,
+    records: Vec<FileRecord>,
     include: Include<'i>,
     /// Octets of all files so far.
     octets: u64,
@@ -178,7 +178,7 @@ struct Reading<'r, 'i> {
     within: Vec<PathBuf>,
 }
 
-impl Reading<'_, '_> {
+impl FileReading<'_, '_> {
     /// Reads one file.
     fn file(&mut self, path: &Path, octets: &[u8]) {
         let source = self.reader.sources.len();
@@ -213,17 +213,17 @@ impl Reading<'_, '_> {
     }
 
     /// Keeps records, unless no zone can come of them any more and nobody would be told what else is wrong.
-    fn take(&mut self, source: usize, records: impl IntoIterator<Item = Record>) {
+    fn take(&mut self, source: usize, records: impl IntoIterator<Item = FileRecord>) {
         if self.reader.is_full() {
             self.records = Vec::new();
         } else {
-            self.records.extend(records.into_iter().map(|record| Record { source, ..record }));
+            self.records.extend(records.into_iter().map(|record| FileRecord { source, ..record }));
         }
     }
 
     /// Reads a file in place of the line that includes it; afterwards origin and owner are what they were before (RFC 1035
     /// §5.1).
-    fn included(&mut self, path: &Path, source: usize, token: &Token<'_>, origin: Option<Name>) {
+    fn included(&mut self, path: &Path, source: usize, token: &ZoneFileWord<'_>, origin: Option<Name>) {
         let before = (self.state.origin.clone(), self.state.owner.clone());
         if origin.is_some() {
             self.state.origin = origin;
@@ -259,13 +259,13 @@ impl Reading<'_, '_> {
 /// What an entry came to.
 enum Line<'r, 't> {
     Nothing,
-    Record(Record),
-    Generated(Vec<Record>),
+    Record(FileRecord),
+    Generated(Vec<FileRecord>),
     /// The file's name, and the origin for it.
-    Include(&'r Token<'t>, Option<Name>),
+    Include(&'r ZoneFileWord<'t>, Option<Name>),
 }
 
-type Mistake<'r, 't> = (&'r Token<'t>, String, &'static str);
+type Mistake<'r, 't> = (&'r ZoneFileWord<'t>, String, &'static str);
 
 impl State {
     fn entry<'r, 't>(&mut self, entry: &'r Entry<'t>) -> Result<Line<'r, 't>, Mistake<'r, 't>> {
@@ -279,7 +279,7 @@ impl State {
             // A wrong owner must not give its records to the one before.
             self.owner = None;
             self.owner = Some(
-                self.name(&Token { quoted: false, ..first.clone() })
+                self.name(&ZoneFileWord { quoted: false, ..first.clone() })
                     .map_err(|(_, message, help)| (first, message, help))?,
             );
             rest
@@ -287,7 +287,7 @@ impl State {
         self.record(first, fields).map(Line::Record)
     }
 
-    fn name<'r, 't>(&self, token: &'r Token<'t>) -> Result<Name, Mistake<'r, 't>> {
+    fn name<'r, 't>(&self, token: &'r ZoneFileWord<'t>) -> Result<Name, Mistake<'r, 't>> {
         let wrong = |message: String| (token, message, "");
         if token.quoted {
             return Err(wrong("a name stands without quotes".to_owned()));
@@ -302,8 +302,8 @@ impl State {
 
     fn directive<'r, 't>(
         &mut self,
-        first: &'r Token<'t>,
-        rest: &'r [Token<'t>],
+        first: &'r ZoneFileWord<'t>,
+        rest: &'r [ZoneFileWord<'t>],
     ) -> Result<Line<'r, 't>, Mistake<'r, 't>> {
         let directive = first.text.to_ascii_uppercase();
         match (&*directive, rest) {
@@ -340,9 +340,9 @@ impl State {
     /// One record for each number of the range.
     fn generate<'r, 't>(
         &mut self,
-        range: &'r Token<'t>,
-        template: &'r [Token<'t>],
-    ) -> Result<Vec<Record>, Mistake<'r, 't>> {
+        range: &'r ZoneFileWord<'t>,
+        template: &'r [ZoneFileWord<'t>],
+    ) -> Result<Vec<FileRecord>, Mistake<'r, 't>> {
         let mut made = Vec::new();
         for number in generate::range(range.text).map_err(|message| (range, message, ""))? {
             self.generated += 1;
@@ -360,10 +360,10 @@ impl State {
                 if token.quoted && index > 0 {
                     for part in Entries::new(text) {
                         let part = part.map_err(|error| (token, error.message.to_owned(), error.help))?;
-                        tokens.extend(part.tokens.into_iter().map(|part| Token { place: token.place, ..part }));
+                        tokens.extend(part.tokens.into_iter().map(|part| ZoneFileWord { place: token.place, ..part }));
                     }
                 } else {
-                    tokens.push(Token { text, quoted: false, place: token.place });
+                    tokens.push(ZoneFileWord { text, quoted: false, place: token.place });
                 }
             }
             let entry = Entry { tokens, indented: false };
@@ -380,7 +380,7 @@ impl State {
     }
 
     /// A TTL beyond the greatest one is taken for 0 (RFC 2181 §8).
-    fn bounded(&mut self, token: &Token<'_>, ttl: u32) -> u32 {
+    fn bounded(&mut self, token: &ZoneFileWord<'_>, ttl: u32) -> u32 {
         if ttl <= TTL_MAX {
             return ttl;
         }
@@ -388,7 +388,11 @@ impl State {
         0
     }
 
-    fn record<'r, 't>(&mut self, first: &'r Token<'t>, fields: &'r [Token<'t>]) -> Result<Record, Mistake<'r, 't>> {
+    fn record<'r, 't>(
+        &mut self,
+        first: &'r ZoneFileWord<'t>,
+        fields: &'r [ZoneFileWord<'t>],
+    ) -> Result<FileRecord, Mistake<'r, 't>> {
         let owner = self.owner.clone();
         let owner =
             owner.ok_or_else(|| (first, "a record without an owner".to_owned(), "begin the line with a name"))?;
@@ -422,12 +426,12 @@ impl State {
         let origin = self.origin.as_ref().unwrap_or(&root);
         let rdata = rdata::parse(rtype, rest, origin)
             .map_err(|(token, message)| (token.or(rest.last()).unwrap_or(rtype_token), message, ""))?;
-        Ok(Record { owner, rtype, ttl, rdata, place: first.place, width: first.text.chars().count(), source: 0 })
+        Ok(FileRecord { owner, rtype, ttl, rdata, place: first.place, width: first.text.chars().count(), source: 0 })
     }
 }
 
 /// The type of a record. One that is not known here may well be one: it is said so, and how it can be written.
-fn record_type<'r, 't>(token: &'r Token<'t>) -> Result<RecordType, Mistake<'r, 't>> {
+fn record_type<'r, 't>(token: &'r ZoneFileWord<'t>) -> Result<RecordType, Mistake<'r, 't>> {
     if let Some(rtype) = RecordType::parse(token.text).filter(|_| !token.quoted) {
         return Ok(rtype);
     }
@@ -459,6 +463,6 @@ fn is_class(text: &str) -> bool {
     generic || ["IN", "CH", "CHAOS", "HS", "HESIOD", "CS", "NONE"].iter().any(|class| class.eq_ignore_ascii_case(text))
 }
 
-fn read_ttl(token: &Token<'_>) -> Option<u32> {
+fn read_ttl(token: &ZoneFileWord<'_>) -> Option<u32> {
     rdata::seconds(token.text).filter(|_| !token.quoted)
 }

@@ -36,7 +36,7 @@ fn file(origin: &str, serial: u32, records: &str) -> file::StaticZone {
 /// A record that outlives its zone.
 type Kept = (Vec<u8>, RecordType, u32, Vec<u8>);
 
-fn kept(record: Record<'_>) -> Kept {
+fn kept(record: TransferRecord<'_>) -> Kept {
     (record.owner.to_vec(), record.rtype, record.ttl, record.rdata.to_vec())
 }
 

@@ -1,9 +1,9 @@
 //! A set with a few records more or less: a copy of bytes, where making it anew would sort and compare all of them.
 
-use super::{Index, Rrset, repeated_targets};
+use super::{RecordIndex, Rrset, repeated_targets};
 use crate::dns::wire::{
+    encoded::{self, EncodedRrset},
     rdata::{self, RecordType},
-    ready::{self, Ready},
 };
 use std::{ops::Range, sync::Arc};
 
@@ -44,7 +44,7 @@ impl Rrset {
 }
 
 /// Where records come (before the record that stands there) and go, in order.
-fn edits<'r>(ready: &Ready<'_>, gone: &[Vec<u8>], come: &[&'r [u8]]) -> Vec<(usize, Option<&'r [u8]>)> {
+fn edits<'r>(ready: &EncodedRrset<'_>, gone: &[Vec<u8>], come: &[&'r [u8]]) -> Vec<(usize, Option<&'r [u8]>)> {
     let find = |rdata: &[u8]| {
         let (mut low, mut high) = (0, ready.count);
         while low < high {
@@ -99,13 +99,13 @@ impl<'s> Copy<'s> {
 
     fn add(&mut self, rdata: &[u8]) {
         let every = self.old.every as usize;
-        if self.starts.is_none() && ready::FIXED + rdata.len() != every {
+        if self.starts.is_none() && encoded::FIXED + rdata.len() != every {
             self.starts = Some((0..self.count).map(|index| (index * every) as u32).collect());
         }
         if let Some(starts) = &mut self.starts {
             starts.push(self.bytes.len() as u32);
         }
-        ready::push(&mut self.bytes, self.old.rtype, self.old.ttl, rdata);
+        encoded::push(&mut self.bytes, self.old.rtype, self.old.ttl, rdata);
         self.count += 1;
     }
 
@@ -131,13 +131,13 @@ impl<'s> Copy<'s> {
         };
         let starts: Box<[u32]> = starts.unwrap_or_default().into();
         if !starts.is_empty() {
-            set.index = Some(Arc::new(Index { starts: starts.clone(), repeated_targets: Box::default() }));
+            set.index = Some(Arc::new(RecordIndex { starts: starts.clone(), repeated_targets: Box::default() }));
         }
         if rtype.target_offset().is_some() && !old.targets_stay_apart(come) {
             let records: Vec<&[u8]> = set.rdata().collect();
             let repeated_targets: Box<[u32]> = repeated_targets(rtype, &records).into();
             if !repeated_targets.is_empty() {
-                set.index = Some(Arc::new(Index { starts, repeated_targets }));
+                set.index = Some(Arc::new(RecordIndex { starts, repeated_targets }));
             }
         }
         set

@@ -1,14 +1,14 @@
 //! The Service that gives a StatefulSet's pods their names: it is missing, not headless, selects something else, or
 //! hides pods until they are ready.
 
-use super::{Declared, Found, Rule, has_readiness_probe, is_alias, is_headless, place};
+use super::{DeclaredObjects, Findings, Rule, has_readiness_probe, is_alias, is_headless, place};
 use crate::objects::object::{Kind, selector};
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec},
     core::v1::Service,
 };
 
-pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+pub(super) fn lint(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &set.spec else { return };
     let (namespace, set_name) = place(&set.metadata);
     let name = spec.service_name.as_deref().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared
     }
 }
 
-fn missing(found: &mut Found<'_>, namespace: &str, name: &str, declared: &Declared<'_>) {
+fn missing(found: &mut Findings<'_>, namespace: &str, name: &str, declared: &DeclaredObjects<'_>) {
     let message =
         format!("no Service {name} is declared in namespace {namespace}: the set's pods get no names of their own");
     if let Some((other, _)) = declared.services.keys().find(|(_, other)| *other == name) {
@@ -49,7 +49,7 @@ fn missing(found: &mut Found<'_>, namespace: &str, name: &str, declared: &Declar
     );
 }
 
-fn check(found: &mut Found<'_>, spec: &StatefulSetSpec, service: &Service, name: &str) {
+fn check(found: &mut Findings<'_>, spec: &StatefulSetSpec, service: &Service, name: &str) {
     let service_spec = service.spec.clone().unwrap_or_default();
     if is_alias(service) {
         return found.push(

@@ -181,19 +181,19 @@ pub enum Neighbour {
 
 /// Everything that is declared, by namespace and name.
 #[derive(Debug, Default)]
-struct Declared<'a> {
+struct DeclaredObjects<'a> {
     services: BTreeMap<Place<'a>, &'a Service>,
     sets: BTreeMap<Place<'a>, &'a StatefulSet>,
     pods: BTreeMap<Place<'a>, &'a Pod>,
     claims: BTreeMap<Place<'a>, &'a PersistentVolumeClaim>,
     volumes: Vec<&'a PersistentVolume>,
     classes: BTreeMap<&'a str, &'a StorageClass>,
-    beside: Beside<'a>,
+    beside: Neighbours<'a>,
 }
 
 /// What the neighbours are.
 #[derive(Debug, Default)]
-struct Beside<'a> {
+struct Neighbours<'a> {
     /// Pods' templates by namespace.
     templates: BTreeMap<&'a str, Vec<PodShape<'a>>>,
     /// Objects with an error.
@@ -229,10 +229,10 @@ pub fn lint<'a>(
     neighbours: impl IntoIterator<Item = &'a Neighbour>,
 ) -> Vec<Lint> {
     let objects: Vec<&Object> = objects.into_iter().collect();
-    let declared = Declared { beside: Beside::of(neighbours), ..Declared::of(&objects) };
+    let declared = DeclaredObjects { beside: Neighbours::of(neighbours), ..DeclaredObjects::of(&objects) };
     let mut lints = Vec::new();
     for object in objects {
-        let mut found = Found { key: object.key(), lints: &mut lints };
+        let mut found = Findings { key: object.key(), lints: &mut lints };
         annotations(&mut found, "metadata.annotations", object.metadata());
         match object {
             Object::StatefulSet(set) => {
@@ -272,7 +272,7 @@ pub fn lint_simulation<'a>(
             _ => continue,
         };
         let Some(annotations) = metadata.and_then(|metadata| metadata.annotations.as_ref()) else { continue };
-        let mut found = Found { key: object.key(), lints: &mut lints };
+        let mut found = Findings { key: object.key(), lints: &mut lints };
         for (key, message) in check(annotations) {
             let help = "docs/simulation.md lists them; values are strings, so quote \"true\" and \"false\"";
             found.push(Rule::SimulationAnnotation, format!("{field}[{key}]"), message, help);
@@ -282,21 +282,21 @@ pub fn lint_simulation<'a>(
 }
 
 /// Where lints of one object go.
-struct Found<'a> {
+struct Findings<'a> {
     key: ObjectKey,
     lints: &'a mut Vec<Lint>,
 }
 
-impl Found<'_> {
+impl Findings<'_> {
     fn push(&mut self, rule: Rule, field: impl Into<String>, message: impl Into<String>, help: impl Into<String>) {
         let (field, message, help) = (field.into(), message.into(), help.into());
         self.lints.push(Lint { key: self.key.clone(), field, message, help, rule });
     }
 }
 
-impl<'a> Declared<'a> {
-    fn of(objects: &[&'a Object]) -> Declared<'a> {
-        let mut declared = Declared::default();
+impl<'a> DeclaredObjects<'a> {
+    fn of(objects: &[&'a Object]) -> DeclaredObjects<'a> {
+        let mut declared = DeclaredObjects::default();
         for object in objects {
             let place = place(object.metadata());
             match object {
@@ -331,9 +331,9 @@ impl<'a> Declared<'a> {
     }
 }
 
-impl<'a> Beside<'a> {
-    fn of(neighbours: impl IntoIterator<Item = &'a Neighbour>) -> Beside<'a> {
-        let mut beside = Beside::default();
+impl<'a> Neighbours<'a> {
+    fn of(neighbours: impl IntoIterator<Item = &'a Neighbour>) -> Neighbours<'a> {
+        let mut beside = Neighbours::default();
         for neighbour in neighbours {
             match neighbour {
                 Neighbour::Pods { namespace, template } => beside.pods(namespace, shape(template)),
@@ -394,7 +394,7 @@ fn has_readiness_probe(spec: Option<&PodSpec>) -> bool {
 }
 
 /// Annotations of this program: a key of ours that nothing reads is a typing error.
-fn annotations(found: &mut Found<'_>, field: &str, metadata: &ObjectMeta) {
+fn annotations(found: &mut Findings<'_>, field: &str, metadata: &ObjectMeta) {
     for (key, value) in metadata.annotations.iter().flatten() {
         if !key.starts_with(PREFIX) {
             continue;

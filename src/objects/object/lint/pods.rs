@@ -1,10 +1,10 @@
 //! Bare pods: host name and subdomain, which together make a name.
 
-use super::{Declared, Found, Rule, place};
+use super::{DeclaredObjects, Findings, Rule, place};
 use crate::objects::object::Kind;
 use k8s_openapi::api::core::v1::Pod;
 
-pub(super) fn lint(found: &mut Found<'_>, pod: &Pod, declared: &Declared<'_>) {
+pub(super) fn lint(found: &mut Findings<'_>, pod: &Pod, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &pod.spec else { return };
     let Some(subdomain) = spec.subdomain.as_deref().filter(|subdomain| !subdomain.is_empty()) else { return };
     let (namespace, name) = place(&pod.metadata);

@@ -1,6 +1,6 @@
 //! Services: selectors that select nothing, ports without names, aliases that lead nowhere.
 
-use super::{Declared, Found, PodShape, Rule, has_readiness_probe, is_alias, is_headless, place};
+use super::{DeclaredObjects, Findings, PodShape, Rule, has_readiness_probe, is_alias, is_headless, place};
 use crate::objects::object::{annotations::SIMULATION_PREFIX, selector};
 use k8s_openapi::{
     api::core::v1::{Service, ServiceSpec},
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 /// Services that are compared with one other.
 const COMPARED: usize = 1_000;
 
-pub(super) fn lint(found: &mut Found<'_>, service: &Service, declared: &Declared<'_>) {
+pub(super) fn lint(found: &mut Findings<'_>, service: &Service, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &service.spec else { return };
     if is_alias(service) {
         return alias(found, spec);
@@ -56,7 +56,7 @@ fn has_gates(shape: &PodShape<'_>) -> bool {
     shape.spec.and_then(|spec| spec.readiness_gates.as_ref()).is_some_and(|gates| !gates.is_empty())
 }
 
-fn selects_nothing(found: &mut Found<'_>, spec: &ServiceSpec, namespace: &str, declared: &Declared<'_>) {
+fn selects_nothing(found: &mut Findings<'_>, spec: &ServiceSpec, namespace: &str, declared: &DeclaredObjects<'_>) {
     let wanted = spec.selector.clone().unwrap_or_default();
     let pairs: Vec<String> = wanted.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     let elsewhere = declared.sets.iter().find(|((other, _), set)| {
@@ -79,7 +79,7 @@ fn selects_nothing(found: &mut Found<'_>, spec: &ServiceSpec, namespace: &str, d
 }
 
 /// A target port that is a name has to be the name of a container's port.
-fn target_ports(found: &mut Found<'_>, spec: &ServiceSpec, shapes: &[PodShape<'_>]) {
+fn target_ports(found: &mut Findings<'_>, spec: &ServiceSpec, shapes: &[PodShape<'_>]) {
     for (index, port) in spec.ports.iter().flatten().enumerate() {
         let Some(IntOrString::String(target)) = &port.target_port else { continue };
         let has = |shape: &PodShape<'_>| {
@@ -101,7 +101,7 @@ fn target_ports(found: &mut Found<'_>, spec: &ServiceSpec, shapes: &[PodShape<'_
 }
 
 /// Only named ports have SRV records.
-fn unnamed_ports(found: &mut Found<'_>, spec: &ServiceSpec, name: &str, namespace: &str) {
+fn unnamed_ports(found: &mut Findings<'_>, spec: &ServiceSpec, name: &str, namespace: &str) {
     for (index, port) in spec.ports.iter().flatten().enumerate() {
         if port.name.as_deref().unwrap_or_default().is_empty() {
             found.push(
@@ -118,7 +118,7 @@ fn unnamed_ports(found: &mut Found<'_>, spec: &ServiceSpec, name: &str, namespac
 }
 
 /// Two Services that are the same but for their names: most likely one was to be the other's replacement.
-fn duplicates(found: &mut Found<'_>, service: &Service, spec: &ServiceSpec, declared: &Declared<'_>) {
+fn duplicates(found: &mut Findings<'_>, service: &Service, spec: &ServiceSpec, declared: &DeclaredObjects<'_>) {
     let (namespace, name) = place(&service.metadata);
     let same = |other: &Service| {
         other.spec.as_ref().is_some_and(|other_spec| {
@@ -141,7 +141,7 @@ fn duplicates(found: &mut Found<'_>, service: &Service, spec: &ServiceSpec, decl
     }
 }
 
-fn alias(found: &mut Found<'_>, spec: &ServiceSpec) {
+fn alias(found: &mut Findings<'_>, spec: &ServiceSpec) {
     let name = spec.external_name.as_deref().unwrap_or_default();
     let bare = name.strip_suffix('.').unwrap_or(name);
     let labels = bare.split('.').count();

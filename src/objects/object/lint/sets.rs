@@ -1,6 +1,6 @@
 //! StatefulSets: names of pods and claims, ordinals, and fields that do nothing.
 
-use super::{Declared, Found, Rule, is_owned, place};
+use super::{DeclaredObjects, Findings, Rule, is_owned, place};
 use crate::objects::object::statefulset::{Ordinals, ordinal_of};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
@@ -13,7 +13,7 @@ const HASH: usize = 10;
 /// Sets whose claims are compared with those of one other.
 const COMPARED: usize = 1_000;
 
-pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+pub(super) fn lint(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &set.spec else { return };
     let ordinals = Ordinals::of(set);
     let Ordinals { start, end } = ordinals;
@@ -72,7 +72,7 @@ pub(super) fn lint(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared
 }
 
 /// The highest ordinal's name must still be a label, and no other pod may have one of the names.
-fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, ordinals: Ordinals, declared: &Declared<'_>) {
+fn pod_names(found: &mut Findings<'_>, namespace: &str, set: &str, ordinals: Ordinals, declared: &DeclaredObjects<'_>) {
     let last = format!("{set}-{}", (ordinals.end - 1).max(0));
     let longest = LABEL_VALUE - 1 - HASH;
     if last.len() > LABEL {
@@ -113,7 +113,7 @@ fn pod_names(found: &mut Found<'_>, namespace: &str, set: &str, ordinals: Ordina
 }
 
 /// Claims are named after template, set and ordinal, and two sets may come to the same name.
-fn claim_names(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+fn claim_names(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredObjects<'_>) {
     let (namespace, name) = place(&set.metadata);
     let prefixes = |set: &StatefulSet| -> Vec<String> {
         let (_, name) = place(&set.metadata);

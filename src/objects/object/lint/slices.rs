@@ -1,13 +1,13 @@
 //! EndpointSlices and Endpoints written by hand: which Service they belong to.
 
-use super::{Declared, Found, Rule, place};
+use super::{DeclaredObjects, Findings, Rule, place};
 use crate::objects::object::{
     Kind,
     labels::{SERVICE_NAME_LABEL, label},
 };
 use k8s_openapi::api::{core::v1::Endpoints, discovery::v1::EndpointSlice};
 
-pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Declared<'_>) {
+pub(super) fn lint(found: &mut Findings<'_>, slice: &EndpointSlice, declared: &DeclaredObjects<'_>) {
     let namespace = place(&slice.metadata).0;
     let named = label(&slice.metadata, SERVICE_NAME_LABEL);
     let Some(name) = named else {
@@ -40,7 +40,7 @@ pub(super) fn lint(found: &mut Found<'_>, slice: &EndpointSlice, declared: &Decl
     }
 }
 
-pub(super) fn lint_endpoints(found: &mut Found<'_>, endpoints: &Endpoints, declared: &Declared<'_>) {
+pub(super) fn lint_endpoints(found: &mut Findings<'_>, endpoints: &Endpoints, declared: &DeclaredObjects<'_>) {
     let (namespace, name) = place(&endpoints.metadata);
     let Some(service) = declared.services.get(&(namespace, name)) else {
         return found.push(

@@ -1,6 +1,6 @@
 //! Claims: classes that are not declared, and claims that nobody declares.
 
-use super::{Declared, Found, Rule, place};
+use super::{DeclaredObjects, Findings, Rule, place};
 use crate::objects::object::{BUILT_IN_CLASS, Kind};
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
@@ -12,7 +12,7 @@ pub const CLASS_SIMULATED: &str = ": its volumes are simulated here, but a clust
 /// … and where their claims wait.
 pub const CLASS_AWAITED: &str = ": the claim stays Pending, and the pod with it (undeclaredStorageClasses is wait)";
 
-pub(super) fn lint_set(found: &mut Found<'_>, set: &StatefulSet, declared: &Declared<'_>) {
+pub(super) fn lint_set(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &set.spec else { return };
     let mut templates: Vec<&str> = Vec::new();
     for (index, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
@@ -25,18 +25,18 @@ pub(super) fn lint_set(found: &mut Found<'_>, set: &StatefulSet, declared: &Decl
     }
 }
 
-pub(super) fn lint_pod(found: &mut Found<'_>, pod: &Pod, declared: &Declared<'_>) {
+pub(super) fn lint_pod(found: &mut Findings<'_>, pod: &Pod, declared: &DeclaredObjects<'_>) {
     if let Some(spec) = &pod.spec {
         claims(found, "spec", place(&pod.metadata).0, spec, &[], declared);
     }
 }
 
-pub(super) fn lint_claim(found: &mut Found<'_>, claim: &PersistentVolumeClaim, declared: &Declared<'_>) {
+pub(super) fn lint_claim(found: &mut Findings<'_>, claim: &PersistentVolumeClaim, declared: &DeclaredObjects<'_>) {
     class(found, "spec.storageClassName", claim, declared);
 }
 
 /// A class that is not declared makes no volume; a declared volume of that class may still fit.
-fn class(found: &mut Found<'_>, field: &str, claim: &PersistentVolumeClaim, declared: &Declared<'_>) {
+fn class(found: &mut Findings<'_>, field: &str, claim: &PersistentVolumeClaim, declared: &DeclaredObjects<'_>) {
     let name = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
     let is_there = name.is_empty() || name == BUILT_IN_CLASS || declared.classes.contains_key(name);
     let has_volume = || {
@@ -56,12 +56,12 @@ fn class(found: &mut Found<'_>, field: &str, claim: &PersistentVolumeClaim, decl
 
 /// Claims that pods name have to be there; those of a set's templates are made for it.
 fn claims(
-    found: &mut Found<'_>,
+    found: &mut Findings<'_>,
     field: &str,
     namespace: &str,
     spec: &PodSpec,
     templates: &[&str],
-    declared: &Declared<'_>,
+    declared: &DeclaredObjects<'_>,
 ) {
     for (index, volume) in spec.volumes.iter().flatten().enumerate() {
         let Some(source) = &volume.persistent_volume_claim else { continue };

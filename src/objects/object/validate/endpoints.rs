@@ -1,15 +1,15 @@
 //! Endpoints (upstream's `ValidateEndpoints`).
 
-use super::{Errors, ip, names, ordinary_ip, text};
+use super::{FieldErrors, ip, names, ordinary_ip, text};
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 
-pub(super) fn validate(errors: &mut Errors, endpoints: &Endpoints) {
+pub(super) fn validate(errors: &mut FieldErrors, endpoints: &Endpoints) {
     for (index, subset) in endpoints.subsets.iter().flatten().enumerate() {
         validate_subset(errors, &format!("subsets[{index}]"), subset);
     }
 }
 
-fn validate_subset(errors: &mut Errors, field: &str, subset: &EndpointSubset) {
+fn validate_subset(errors: &mut FieldErrors, field: &str, subset: &EndpointSubset) {
     let lists = [("addresses", &subset.addresses), ("notReadyAddresses", &subset.not_ready_addresses)];
     if lists.iter().all(|(_, list)| list.as_ref().is_none_or(Vec::is_empty)) {
         errors.required(field, "must specify `addresses` or `notReadyAddresses`");
@@ -25,7 +25,7 @@ fn validate_subset(errors: &mut Errors, field: &str, subset: &EndpointSubset) {
     }
 }
 
-fn validate_address(errors: &mut Errors, field: &str, address: &EndpointAddress) {
+fn validate_address(errors: &mut FieldErrors, field: &str, address: &EndpointAddress) {
     let place = format!("{field}.ip");
     let parsed = ip(errors, &place, &address.ip);
     if let Some(hostname) = address.hostname.as_deref().filter(|hostname| !hostname.is_empty()) {
@@ -41,7 +41,7 @@ fn validate_address(errors: &mut Errors, field: &str, address: &EndpointAddress)
     }
 }
 
-fn validate_port(errors: &mut Errors, field: &str, port: &EndpointPort, named: bool) {
+fn validate_port(errors: &mut FieldErrors, field: &str, port: &EndpointPort, named: bool) {
     match text(&port.name) {
         "" if named => errors.required(format!("{field}.name"), ""),
         "" => {}

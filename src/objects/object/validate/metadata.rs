@@ -1,6 +1,6 @@
 //! Metadata: names, namespaces, labels, annotations, owners, finalizers, selectors.
 
-use super::{Errors, IMMUTABLE, names, text};
+use super::{FieldErrors, IMMUTABLE, names, text};
 use crate::objects::object::{Kind, Object, selector::Labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Largest sum of all annotations of an object, in octets.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
-pub(super) fn validate(errors: &mut Errors, object: &Object) {
+pub(super) fn validate(errors: &mut FieldErrors, object: &Object) {
     let metadata = object.metadata();
     let name = text(&metadata.name);
     let format = match object.kind() {
@@ -33,7 +33,7 @@ pub(super) fn validate(errors: &mut Errors, object: &Object) {
 }
 
 /// Everything but the name: what is checked on updates too.
-fn rest(errors: &mut Errors, object: &Object) {
+fn rest(errors: &mut FieldErrors, object: &Object) {
     let metadata = object.metadata();
     if let Some(all) = &metadata.labels {
         labels(errors, "metadata.labels", all);
@@ -61,7 +61,7 @@ fn rest(errors: &mut Errors, object: &Object) {
     }
 }
 
-pub(super) fn validate_update(errors: &mut Errors, old: &Object, new: &Object) {
+pub(super) fn validate_update(errors: &mut FieldErrors, old: &Object, new: &Object) {
     for (field, old, new) in [
         ("metadata.name", &old.metadata().name, &new.metadata().name),
         ("metadata.namespace", &old.metadata().namespace, &new.metadata().namespace),
@@ -78,7 +78,7 @@ pub(super) fn validate_update(errors: &mut Errors, old: &Object, new: &Object) {
 }
 
 /// Keys and values of labels.
-pub(super) fn labels(errors: &mut Errors, field: &str, labels: &Labels) {
+pub(super) fn labels(errors: &mut FieldErrors, field: &str, labels: &Labels) {
     for (key, value) in labels {
         errors.each(field, key, names::qualified_name(key));
         errors.each(field, value, names::label_value(value));
@@ -86,7 +86,7 @@ pub(super) fn labels(errors: &mut Errors, field: &str, labels: &Labels) {
 }
 
 /// Keys and size of annotations.
-pub(super) fn annotations(errors: &mut Errors, field: &str, annotations: &Labels) {
+pub(super) fn annotations(errors: &mut FieldErrors, field: &str, annotations: &Labels) {
     for key in annotations.keys() {
         errors.each(field, key, names::qualified_name(&key.to_lowercase()));
     }
@@ -96,7 +96,7 @@ pub(super) fn annotations(errors: &mut Errors, field: &str, annotations: &Labels
 }
 
 /// A label selector.
-pub(super) fn selector(errors: &mut Errors, field: &str, selector: &LabelSelector) {
+pub(super) fn selector(errors: &mut FieldErrors, field: &str, selector: &LabelSelector) {
     if let Some(all) = &selector.match_labels {
         labels(errors, &format!("{field}.matchLabels"), all);
     }

@@ -30,12 +30,12 @@ const MAX_VALUE: usize = 1024;
 
 /// Errors in the order in which they are found, bounded in number and size.
 #[derive(Debug, Default)]
-pub(crate) struct Errors {
+pub(crate) struct FieldErrors {
     told: Vec<FieldError>,
     found: usize,
 }
 
-impl Errors {
+impl FieldErrors {
     /// How many there are, told or not.
     pub fn count(&self) -> usize {
         self.found
@@ -146,7 +146,7 @@ pub(crate) fn text(field: &Option<String>) -> &str {
 }
 
 /// An IP address as upstream reads it: IPv4 without leading zeros, IPv6, no zone. `None` leaves an error.
-pub(crate) fn ip(errors: &mut Errors, field: &str, address: &str) -> Option<std::net::IpAddr> {
+pub(crate) fn ip(errors: &mut FieldErrors, field: &str, address: &str) -> Option<std::net::IpAddr> {
     let parsed = address.parse().ok();
     if parsed.is_none() {
         errors.invalid(field, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
@@ -155,7 +155,7 @@ pub(crate) fn ip(errors: &mut Errors, field: &str, address: &str) -> Option<std:
 }
 
 /// Addresses that no endpoint can have.
-pub(crate) fn ordinary_ip(errors: &mut Errors, field: &str, address: std::net::IpAddr) {
+pub(crate) fn ordinary_ip(errors: &mut FieldErrors, field: &str, address: std::net::IpAddr) {
     let text = address.to_string();
     let (link_local, multicast) = match address {
         std::net::IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
@@ -177,7 +177,7 @@ pub(crate) fn ordinary_ip(errors: &mut Errors, field: &str, address: std::net::I
 
 /// Quantities that cannot be read. Upstream refuses these while decoding (a BadRequest), before it validates.
 pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     super::defaults::for_each_quantity(&mut object.clone(), &mut |field, precision, text| {
         if let Err(error) = quantity::canonical(&text.0, precision) {
             errors.invalid(field, text.0.as_str(), error);
@@ -207,18 +207,18 @@ pub fn validate_counted(object: &Object) -> (Vec<FieldError>, usize) {
 }
 
 /// The errors, or those of quantities that cannot be read, beside which nothing else is said.
-fn errors_of(object: &Object) -> Result<Errors, Vec<FieldError>> {
+fn errors_of(object: &Object) -> Result<FieldErrors, Vec<FieldError>> {
     let malformed = malformed_quantities(object);
     if !malformed.is_empty() {
         return Err(malformed);
     }
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     metadata::validate(&mut errors, object);
     validate_body(&mut errors, object);
     Ok(errors)
 }
 
-fn validate_body(errors: &mut Errors, object: &Object) {
+fn validate_body(errors: &mut FieldErrors, object: &Object) {
     match object {
         Object::Service(service) => service::validate(errors, service),
         Object::Pod(pod) => pod::validate(errors, pod),
@@ -235,7 +235,7 @@ fn validate_body(errors: &mut Errors, object: &Object) {
 
 /// Upstream's errors about a StatefulSet's `maxUnavailable`, for where its feature gate is on.
 pub fn validate_max_unavailable(max_unavailable: &IntOrString) -> Vec<FieldError> {
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     statefulset::validate_max_unavailable(&mut errors, max_unavailable);
     errors.finish()
 }
@@ -250,7 +250,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
     if !malformed.is_empty() {
         return malformed;
     }
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     metadata::validate_update(&mut errors, old, new);
     // An equal quantity in another writing is no change.
     let rewritten = super::defaults::written_as(old, new);

@@ -1,6 +1,6 @@
 //! Pods and pod templates (upstream's `ValidatePodSpec`, as far as this program or its users can meet it).
 
-use super::{Errors, ip, metadata, names, resources, same, text, volume::required_path};
+use super::{FieldErrors, ip, metadata, names, resources, same, text, volume::required_path};
 use k8s_openapi::{
     api::core::v1::{Container, ContainerPort, Pod, PodSpec, Probe, Volume},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -12,7 +12,7 @@ pub(super) const UPDATABLE: &str = "pod updates may not change fields other than
     tolerations),\
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-pub(super) fn validate(errors: &mut Errors, pod: &Pod) {
+pub(super) fn validate(errors: &mut FieldErrors, pod: &Pod) {
     let spec = pod.spec.clone().unwrap_or_default();
     validate_spec(errors, "spec", &spec, &BTreeSet::new());
     for (list, containers) in
@@ -28,7 +28,7 @@ pub(super) fn validate(errors: &mut Errors, pod: &Pod) {
     }
 }
 
-pub(super) fn validate_update(errors: &mut Errors, old: &Pod, new: &Pod) {
+pub(super) fn validate_update(errors: &mut FieldErrors, old: &Pod, new: &Pod) {
     let (before, after) = (old.spec.clone().unwrap_or_default(), new.spec.clone().unwrap_or_default());
     validate_spec(errors, "spec", &after, &BTreeSet::new());
     for (list, old, new) in [
@@ -68,7 +68,7 @@ pub(super) fn validate_update(errors: &mut Errors, old: &Pod, new: &Pod) {
 }
 
 /// A pod's specification; `claims` are the volumes that a set's claim templates give it.
-pub(super) fn validate_spec(errors: &mut Errors, field: &str, spec: &PodSpec, claims: &BTreeSet<&str>) {
+pub(super) fn validate_spec(errors: &mut FieldErrors, field: &str, spec: &PodSpec, claims: &BTreeSet<&str>) {
     let mut volumes =
         validate_volumes(errors, &format!("{field}.volumes"), spec.volumes.as_deref().unwrap_or_default(), claims);
     volumes.extend(claims);
@@ -124,7 +124,7 @@ pub(super) fn validate_spec(errors: &mut Errors, field: &str, spec: &PodSpec, cl
     }
 }
 
-fn validate_dns(errors: &mut Errors, field: &str, spec: &PodSpec) {
+fn validate_dns(errors: &mut FieldErrors, field: &str, spec: &PodSpec) {
     let config = spec.dns_config.clone().unwrap_or_default();
     let servers = config.nameservers.unwrap_or_default();
     if text(&spec.dns_policy) == "None" {
@@ -149,7 +149,7 @@ fn validate_dns(errors: &mut Errors, field: &str, spec: &PodSpec) {
 }
 
 fn validate_volumes<'a>(
-    errors: &mut Errors,
+    errors: &mut FieldErrors,
     field: &str,
     volumes: &'a [Volume],
     claims: &BTreeSet<&str>,
@@ -186,7 +186,7 @@ fn validate_volumes<'a>(
 }
 
 fn validate_container<'a>(
-    errors: &mut Errors,
+    errors: &mut FieldErrors,
     field: &str,
     container: &'a Container,
     volumes: &BTreeSet<&str>,
@@ -240,7 +240,7 @@ fn validate_container<'a>(
     }
 }
 
-fn validate_mounts(errors: &mut Errors, field: &str, container: &Container, volumes: &BTreeSet<&str>) {
+fn validate_mounts(errors: &mut FieldErrors, field: &str, container: &Container, volumes: &BTreeSet<&str>) {
     let mut paths = BTreeSet::new();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let field = format!("{field}.volumeMounts[{index}]");
@@ -264,7 +264,7 @@ fn validate_mounts(errors: &mut Errors, field: &str, container: &Container, volu
     }
 }
 
-fn validate_ports(errors: &mut Errors, field: &str, ports: &[ContainerPort]) {
+fn validate_ports(errors: &mut FieldErrors, field: &str, ports: &[ContainerPort]) {
     let mut seen = BTreeSet::new();
     for (index, port) in ports.iter().enumerate() {
         let field = format!("{field}[{index}]");
@@ -288,7 +288,7 @@ fn validate_ports(errors: &mut Errors, field: &str, ports: &[ContainerPort]) {
     }
 }
 
-fn validate_probe(errors: &mut Errors, field: &str, probe: &Probe) {
+fn validate_probe(errors: &mut FieldErrors, field: &str, probe: &Probe) {
     let handlers = [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.grpc.is_some()];
     match handlers.iter().filter(|set| **set).count() {
         0 => errors.required(field, "must specify a handler type"),

@@ -1,12 +1,12 @@
 //! What containers ask for and are limited to (upstream's `ValidateContainerResourceRequirements`).
 
-use super::Errors;
+use super::FieldErrors;
 use crate::objects::object::quantity::Amount;
 use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
 
 const HUGE_PAGES: &str = "hugepages-";
 
-pub(super) fn validate(errors: &mut Errors, field: &str, resources: &ResourceRequirements) {
+pub(super) fn validate(errors: &mut FieldErrors, field: &str, resources: &ResourceRequirements) {
     for (name, limit) in resources.limits.iter().flatten() {
         validate_value(errors, &format!("{field}.limits[{name}]"), name, limit);
     }
@@ -38,7 +38,7 @@ pub(super) fn validate(errors: &mut Errors, field: &str, resources: &ResourceReq
     }
 }
 
-fn validate_value(errors: &mut Errors, field: &str, name: &str, quantity: &Quantity) {
+fn validate_value(errors: &mut FieldErrors, field: &str, name: &str, quantity: &Quantity) {
     let nano = nano(quantity);
     if nano < 0 {
         errors.invalid(field, quantity.0.as_str(), "must be greater than or equal to 0");

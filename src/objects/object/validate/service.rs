@@ -1,6 +1,6 @@
 //! Services (upstream's `ValidateService`, `ValidateServiceUpdate` and the checks before addresses are allocated).
 
-use super::{Errors, ip, metadata, names, ordinary_ip, text};
+use super::{FieldErrors, ip, metadata, names, ordinary_ip, text};
 use crate::objects::object::{
     FieldError,
     service::{CLUSTER_IP_NONE, is_headless},
@@ -18,7 +18,7 @@ use std::{
 /// Longest time that a client sticks to an endpoint, in seconds.
 const MAX_AFFINITY: i32 = 86_400;
 
-pub(super) fn validate(errors: &mut Errors, service: &Service) {
+pub(super) fn validate(errors: &mut FieldErrors, service: &Service) {
     let spec = with_addresses(service);
     // Upstream allocates addresses before it validates: what is wrong with the addresses is said alone.
     let before = errors.count();
@@ -44,13 +44,13 @@ fn with_addresses(service: &Service) -> ServiceSpec {
 /// What is wrong with `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` of a Service in themselves
 /// (upstream's `ValidateServiceClusterIPsRelatedFields`).
 pub fn service_addresses(spec: &ServiceSpec) -> Vec<FieldError> {
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     validate_cluster_ips(&mut errors, spec);
     errors.finish()
 }
 
 /// The new version is one that addresses and ports have been allocated to.
-pub(super) fn validate_update(errors: &mut Errors, old: &Service, new: &Service) {
+pub(super) fn validate_update(errors: &mut FieldErrors, old: &Service, new: &Service) {
     let (before, after) = (with_addresses(old), with_addresses(new));
     let is = |spec: &ServiceSpec, kind: &str| text(&spec.type_) == kind;
     let is_alias = is(&before, "ExternalName") || is(&after, "ExternalName");
@@ -71,7 +71,7 @@ const CHANGED: &str = "may not change once set";
 
 /// The first address and family stay, the second one may come and go. That a family is another one where their number is
 /// the same shows in the addresses.
-fn update_addresses(errors: &mut Errors, before: &ServiceSpec, after: &ServiceSpec) {
+fn update_addresses(errors: &mut FieldErrors, before: &ServiceSpec, after: &ServiceSpec) {
     let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     let (old, new) = (list(&before.cluster_ips), list(&after.cluster_ips));
     let compared = if old.len() == new.len() { old.len() } else { 1 };
@@ -89,7 +89,7 @@ fn update_addresses(errors: &mut Errors, before: &ServiceSpec, after: &ServiceSp
     }
 }
 
-fn validate_spec(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_spec(errors: &mut FieldErrors, spec: &ServiceSpec) {
     let kind = text(&spec.type_);
     let ports = spec.ports.as_deref().unwrap_or_default();
     if ports.is_empty() && !is_headless(spec) && kind != "ExternalName" {
@@ -129,7 +129,7 @@ fn validate_spec(errors: &mut Errors, spec: &ServiceSpec) {
 }
 
 /// Fields of load balancers.
-fn validate_balancer(errors: &mut Errors, spec: &ServiceSpec, is_balanced: bool) {
+fn validate_balancer(errors: &mut FieldErrors, spec: &ServiceSpec, is_balanced: bool) {
     const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
     let ranges = spec.load_balancer_source_ranges.as_deref().unwrap_or_default();
     if !ranges.is_empty() && !is_balanced {
@@ -161,7 +161,7 @@ fn is_range(text: &str) -> bool {
 }
 
 /// Where traffic may go, and the port of health checks that belongs to it.
-fn validate_traffic(errors: &mut Errors, spec: &ServiceSpec, kind: &str) {
+fn validate_traffic(errors: &mut FieldErrors, spec: &ServiceSpec, kind: &str) {
     let is_external = matches!(kind, "NodePort" | "LoadBalancer")
         || (kind == "ClusterIP" && spec.external_ips.as_ref().is_some_and(|all| !all.is_empty()));
     let policy = text(&spec.external_traffic_policy);
@@ -195,7 +195,7 @@ fn validate_traffic(errors: &mut Errors, spec: &ServiceSpec, kind: &str) {
     }
 }
 
-fn validate_external_name(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_external_name(errors: &mut FieldErrors, spec: &ServiceSpec) {
     const DETAIL: &str = "may not be set for ExternalName services";
     if spec.cluster_ips.as_ref().is_some_and(|all| !all.is_empty()) {
         errors.forbidden("spec.clusterIPs", DETAIL);
@@ -214,7 +214,7 @@ fn validate_external_name(errors: &mut Errors, spec: &ServiceSpec) {
 }
 
 fn validate_port<'a>(
-    errors: &mut Errors,
+    errors: &mut FieldErrors,
     field: &str,
     port: &'a ServicePort,
     named: bool,
@@ -242,7 +242,7 @@ fn validate_port<'a>(
     }
 }
 
-fn validate_port_pairs(errors: &mut Errors, ports: &[ServicePort]) {
+fn validate_port_pairs(errors: &mut FieldErrors, ports: &[ServicePort]) {
     let (mut node_ports, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for (index, port) in ports.iter().enumerate() {
         let number = port.node_port.unwrap_or(0);
@@ -260,7 +260,7 @@ fn validate_port_pairs(errors: &mut Errors, ports: &[ServicePort]) {
 
 /// A node port is given once, but to ports of one number with different protocols. Upstream finds this where it allocates
 /// the ports of a new Service.
-fn validate_wanted_node_ports(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_wanted_node_ports(errors: &mut FieldErrors, spec: &ServiceSpec) {
     if !matches!(text(&spec.type_), "NodePort" | "LoadBalancer") {
         return;
     }
@@ -278,7 +278,7 @@ fn validate_wanted_node_ports(errors: &mut Errors, spec: &ServiceSpec) {
     }
 }
 
-fn validate_affinity(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_affinity(errors: &mut FieldErrors, spec: &ServiceSpec) {
     errors.word("spec.sessionAffinity", text(&spec.session_affinity), &["ClientIP", "None"]);
     let config = spec.session_affinity_config.as_ref();
     match text(&spec.session_affinity) {
@@ -297,7 +297,7 @@ fn validate_affinity(errors: &mut Errors, spec: &ServiceSpec) {
 }
 
 /// `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` must fit each other.
-fn validate_cluster_ips(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_cluster_ips(errors: &mut FieldErrors, spec: &ServiceSpec) {
     if text(&spec.type_) == "ExternalName" {
         return;
     }
@@ -344,7 +344,7 @@ fn validate_cluster_ips(errors: &mut Errors, spec: &ServiceSpec) {
     }
 }
 
-fn validate_families(errors: &mut Errors, spec: &ServiceSpec, families: &[String]) {
+fn validate_families(errors: &mut FieldErrors, spec: &ServiceSpec, families: &[String]) {
     let mut seen = BTreeSet::new();
     for (index, family) in families.iter().enumerate() {
         let field = format!("spec.ipFamilies[{index}]");
@@ -365,7 +365,7 @@ fn validate_families(errors: &mut Errors, spec: &ServiceSpec, families: &[String
 
 /// Two addresses or families need a policy that takes both. Of a changed Service this is said where its addresses are
 /// allocated.
-fn validate_count(errors: &mut Errors, spec: &ServiceSpec) {
+fn validate_count(errors: &mut FieldErrors, spec: &ServiceSpec) {
     if text(&spec.type_) == "ExternalName" || !matches!(text(&spec.ip_family_policy), "" | "SingleStack") {
         return;
     }

@@ -1,6 +1,6 @@
 //! EndpointSlices (upstream's `ValidateEndpointSlice`).
 
-use super::{Errors, IMMUTABLE, ip, names, ordinary_ip, text};
+use super::{FieldErrors, IMMUTABLE, ip, names, ordinary_ip, text};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -8,7 +8,7 @@ const MAX_ADDRESSES: usize = 100;
 const MAX_PORTS: usize = 20_000;
 const MAX_ENDPOINTS: usize = 1000;
 
-pub(super) fn validate(errors: &mut Errors, slice: &EndpointSlice) {
+pub(super) fn validate(errors: &mut FieldErrors, slice: &EndpointSlice) {
     errors.word("addressType", &slice.address_type, &["FQDN", "IPv4", "IPv6"]);
     let endpoints = slice.endpoints.as_deref().unwrap_or_default();
     if endpoints.len() > MAX_ENDPOINTS {
@@ -21,14 +21,14 @@ pub(super) fn validate(errors: &mut Errors, slice: &EndpointSlice) {
     validate_ports(errors, slice.ports.as_deref().unwrap_or_default());
 }
 
-pub(super) fn validate_update(errors: &mut Errors, old: &EndpointSlice, new: &EndpointSlice) {
+pub(super) fn validate_update(errors: &mut FieldErrors, old: &EndpointSlice, new: &EndpointSlice) {
     validate(errors, new);
     if old.address_type != new.address_type {
         errors.invalid("addressType", new.address_type.as_str(), IMMUTABLE);
     }
 }
 
-fn validate_endpoint(errors: &mut Errors, field: &str, endpoint: &Endpoint, address_type: &str) {
+fn validate_endpoint(errors: &mut FieldErrors, field: &str, endpoint: &Endpoint, address_type: &str) {
     let addresses = &endpoint.addresses;
     if addresses.is_empty() {
         errors.required(format!("{field}.addresses"), "must contain at least 1 address");
@@ -71,7 +71,7 @@ fn validate_endpoint(errors: &mut Errors, field: &str, endpoint: &Endpoint, addr
     }
 }
 
-fn validate_ports(errors: &mut Errors, ports: &[EndpointPort]) {
+fn validate_ports(errors: &mut FieldErrors, ports: &[EndpointPort]) {
     if ports.len() > MAX_PORTS {
         return errors.too_many("ports", ports.len(), MAX_PORTS);
     }

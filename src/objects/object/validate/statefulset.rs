@@ -1,6 +1,6 @@
 //! StatefulSets (upstream's `ValidateStatefulSet`, `ValidateStatefulSetUpdate`).
 
-use super::{Errors, MAX_REPLICAS, metadata, names, pod, same, text, volume};
+use super::{FieldErrors, MAX_REPLICAS, metadata, names, pod, same, text, volume};
 use crate::objects::object::selector;
 use k8s_openapi::{
     api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy},
@@ -13,11 +13,11 @@ const FORBIDDEN: &str = "updates to statefulset spec for fields other than 'repl
     'updateStrategy', \
     'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
 
-pub(super) fn validate(errors: &mut Errors, set: &StatefulSet) {
+pub(super) fn validate(errors: &mut FieldErrors, set: &StatefulSet) {
     validate_spec(errors, &set.spec.clone().unwrap_or_default());
 }
 
-pub(super) fn validate_update(errors: &mut Errors, old: &StatefulSet, new: &StatefulSet) {
+pub(super) fn validate_update(errors: &mut FieldErrors, old: &StatefulSet, new: &StatefulSet) {
     let (old, new) = (old.spec.clone().unwrap_or_default(), new.spec.clone().unwrap_or_default());
     validate_spec(errors, &new);
     let comparable = StatefulSetSpec {
@@ -35,7 +35,7 @@ pub(super) fn validate_update(errors: &mut Errors, old: &StatefulSet, new: &Stat
     }
 }
 
-fn validate_spec(errors: &mut Errors, spec: &StatefulSetSpec) {
+fn validate_spec(errors: &mut FieldErrors, spec: &StatefulSetSpec) {
     match text(&spec.pod_management_policy) {
         "" => errors.required("spec.podManagementPolicy", ""),
         "OrderedReady" | "Parallel" => {}
@@ -75,7 +75,7 @@ fn validate_spec(errors: &mut Errors, spec: &StatefulSetSpec) {
 }
 
 /// `maxUnavailable` is looked at only where its feature gate is on: elsewhere upstream drops it before.
-pub(super) fn validate_max_unavailable(errors: &mut Errors, max_unavailable: &IntOrString) {
+pub(super) fn validate_max_unavailable(errors: &mut FieldErrors, max_unavailable: &IntOrString) {
     let field = "spec.updateStrategy.rollingUpdate.maxUnavailable";
     let percent = match max_unavailable {
         IntOrString::Int(count) => {
@@ -101,7 +101,7 @@ pub(super) fn validate_max_unavailable(errors: &mut Errors, max_unavailable: &In
     }
 }
 
-fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) {
+fn validate_strategy(errors: &mut FieldErrors, strategy: &StatefulSetUpdateStrategy) {
     let rolling = strategy.rolling_update.as_ref();
     // The way upstream prints its internal type.
     let printed = || match rolling {
@@ -137,7 +137,7 @@ fn validate_strategy(errors: &mut Errors, strategy: &StatefulSetUpdateStrategy) 
 
 /// A selector that was left out has neither part; decoding gives `{}` an empty `matchLabels`, so that the two can be
 /// told apart.
-fn validate_selector(errors: &mut Errors, spec: &StatefulSetSpec) {
+fn validate_selector(errors: &mut FieldErrors, spec: &StatefulSetSpec) {
     let LabelSelector { match_labels, match_expressions } = &spec.selector;
     if match_labels.is_none() && match_expressions.is_none() {
         return errors.required("spec.selector", "");
@@ -153,7 +153,7 @@ fn is_empty(selector: &LabelSelector) -> bool {
         && selector.match_expressions.as_ref().is_none_or(|expressions| expressions.is_empty())
 }
 
-fn validate_template(errors: &mut Errors, spec: &StatefulSetSpec) {
+fn validate_template(errors: &mut FieldErrors, spec: &StatefulSetSpec) {
     let template = spec.template.metadata.clone().unwrap_or_default();
     let labels = template.labels.clone().unwrap_or_default();
     // No selector matches nothing; an empty one matches everything.
@@ -179,7 +179,7 @@ fn validate_template(errors: &mut Errors, spec: &StatefulSetSpec) {
     }
 }
 
-fn validate_claims(errors: &mut Errors, spec: &StatefulSetSpec) {
+fn validate_claims(errors: &mut FieldErrors, spec: &StatefulSetSpec) {
     let mut seen = BTreeSet::new();
     for (index, claim) in spec.volume_claim_templates.iter().flatten().enumerate() {
         let field = format!("spec.volumeClaimTemplates[{index}]");

@@ -1,6 +1,6 @@
 //! Volumes, claims and classes (upstream's `ValidatePersistentVolume`, `…Claim`, `ValidateStorageClass`).
 
-use super::{Errors, IMMUTABLE, metadata, names, same, text};
+use super::{FieldErrors, IMMUTABLE, metadata, names, same, text};
 use crate::objects::object::quantity::Amount;
 use k8s_openapi::api::{
     core::v1::{
@@ -34,7 +34,7 @@ fn sources(spec: &PersistentVolumeSpec) -> Map<String, Value> {
     }
 }
 
-pub(super) fn validate_volume(errors: &mut Errors, volume: &PersistentVolume) {
+pub(super) fn validate_volume(errors: &mut FieldErrors, volume: &PersistentVolume) {
     let spec = volume.spec.clone().unwrap_or_default();
     validate_modes(errors, "spec.accessModes", spec.access_modes.as_deref().unwrap_or_default(), "");
     let capacity = spec.capacity.clone().unwrap_or_default();
@@ -63,7 +63,7 @@ pub(super) fn validate_volume(errors: &mut Errors, volume: &PersistentVolume) {
     }
 }
 
-fn validate_source(errors: &mut Errors, spec: &PersistentVolumeSpec) {
+fn validate_source(errors: &mut FieldErrors, spec: &PersistentVolumeSpec) {
     let sources = sources(spec);
     for name in sources.keys().skip(1) {
         errors.forbidden(format!("spec.{name}"), "may not specify more than 1 volume type");
@@ -104,7 +104,7 @@ fn validate_source(errors: &mut Errors, spec: &PersistentVolumeSpec) {
 }
 
 /// A path that must be there and must not climb.
-pub(super) fn required_path(errors: &mut Errors, field: &str, path: &str) {
+pub(super) fn required_path(errors: &mut FieldErrors, field: &str, path: &str) {
     if path.is_empty() {
         errors.required(field, "");
     } else if path.split('/').any(|part| part == "..") {
@@ -112,7 +112,7 @@ pub(super) fn required_path(errors: &mut Errors, field: &str, path: &str) {
     }
 }
 
-fn validate_modes(errors: &mut Errors, field: &str, modes: &[String], missing: &str) {
+fn validate_modes(errors: &mut FieldErrors, field: &str, modes: &[String], missing: &str) {
     if modes.is_empty() {
         errors.required(field, missing);
     }
@@ -125,17 +125,17 @@ fn validate_modes(errors: &mut Errors, field: &str, modes: &[String], missing: &
     }
 }
 
-fn positive(errors: &mut Errors, field: String, quantity: &str) {
+fn positive(errors: &mut FieldErrors, field: String, quantity: &str) {
     if Amount::parse(quantity).is_some_and(|amount| amount.nano <= 0) {
         errors.invalid(field, quantity, "must be greater than zero");
     }
 }
 
-pub(super) fn validate_claim(errors: &mut Errors, claim: &PersistentVolumeClaim) {
+pub(super) fn validate_claim(errors: &mut FieldErrors, claim: &PersistentVolumeClaim) {
     validate_claim_spec(errors, "spec", &claim.spec.clone().unwrap_or_default());
 }
 
-pub(super) fn validate_claim_spec(errors: &mut Errors, field: &str, spec: &PersistentVolumeClaimSpec) {
+pub(super) fn validate_claim_spec(errors: &mut FieldErrors, field: &str, spec: &PersistentVolumeClaimSpec) {
     let modes = spec.access_modes.as_deref().unwrap_or_default();
     if modes.is_empty() {
         errors.required(format!("{field}.accessModes"), "at least 1 access mode is required");
@@ -163,7 +163,7 @@ fn storage(resources: &Option<VolumeResourceRequirements>) -> Option<&str> {
     Some(resources.as_ref()?.requests.as_ref()?.get("storage")?.0.as_str())
 }
 
-pub(super) fn update_claim(errors: &mut Errors, old: &PersistentVolumeClaim, new: &PersistentVolumeClaim) {
+pub(super) fn update_claim(errors: &mut FieldErrors, old: &PersistentVolumeClaim, new: &PersistentVolumeClaim) {
     validate_claim(errors, new);
     let (before, after) = (old.spec.clone().unwrap_or_default(), new.spec.clone().unwrap_or_default());
     let mut comparable = after.clone();
@@ -196,7 +196,7 @@ pub(super) fn update_claim(errors: &mut Errors, old: &PersistentVolumeClaim, new
     }
 }
 
-pub(super) fn update_volume(errors: &mut Errors, old: &PersistentVolume, new: &PersistentVolume) {
+pub(super) fn update_volume(errors: &mut FieldErrors, old: &PersistentVolume, new: &PersistentVolume) {
     validate_volume(errors, new);
     let (before, after) = (old.spec.clone().unwrap_or_default(), new.spec.clone().unwrap_or_default());
     if !same(&sources(&before), &sources(&after)) {
@@ -207,7 +207,7 @@ pub(super) fn update_volume(errors: &mut Errors, old: &PersistentVolume, new: &P
     }
 }
 
-pub(super) fn validate_class(errors: &mut Errors, class: &StorageClass) {
+pub(super) fn validate_class(errors: &mut FieldErrors, class: &StorageClass) {
     if class.provisioner.is_empty() {
         errors.required("provisioner", "");
     } else {
@@ -223,7 +223,7 @@ pub(super) fn validate_class(errors: &mut Errors, class: &StorageClass) {
     errors.word("volumeBindingMode", text(&class.volume_binding_mode), &["Immediate", "WaitForFirstConsumer"]);
 }
 
-pub(super) fn update_class(errors: &mut Errors, old: &StorageClass, new: &StorageClass) {
+pub(super) fn update_class(errors: &mut FieldErrors, old: &StorageClass, new: &StorageClass) {
     validate_class(errors, new);
     if !same(&old.parameters, &new.parameters) {
         errors.forbidden("parameters", "updates to parameters are forbidden.");

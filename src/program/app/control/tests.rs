@@ -160,10 +160,10 @@ fn a_clock_that_was_ahead_delays_nothing() {
     let clock = {
         let (is_ahead, mut was_ahead) = (Arc::clone(&is_ahead), true);
         move || match is_ahead.load(Ordering::Relaxed) {
-            true => Reading { at: wall(begun) + year, set_back: SignedDuration::ZERO },
+            true => ClockReading { at: wall(begun) + year, set_back: SignedDuration::ZERO },
             false => {
                 let set_back = if std::mem::take(&mut was_ahead) { year } else { SignedDuration::ZERO };
-                Reading { at: wall(begun), set_back }
+                ClockReading { at: wall(begun), set_back }
             }
         }
     };
@@ -174,11 +174,11 @@ fn a_clock_that_was_ahead_delays_nothing() {
     let mut pod = Object::from_json(Kind::Pod, pod).unwrap();
     object::set_defaults(&mut pod);
     let events = vec![Event::Apply(pod.clone().into()), Event::Loaded];
-    ask(&requests, |reply| Request::Events(events, Instant::now(), Due::Published, reply)).unwrap();
+    ask(&requests, |reply| ControlRequest::Events(events, Instant::now(), ReplyDue::Published, reply)).unwrap();
     is_ahead.store(false, Ordering::Relaxed);
     let end = Instant::now() + Duration::from_secs(20);
     let status = loop {
-        let found = ask(&requests, |reply| Request::Object(pod.key(), reply)).unwrap();
+        let found = ask(&requests, |reply| ControlRequest::Object(pod.key(), reply)).unwrap();
         let status = found.map(|found| found.to_json()["status"].clone()).unwrap_or_default();
         if status["phase"] == "Running" {
             break status;
@@ -188,6 +188,6 @@ fn a_clock_that_was_ahead_delays_nothing() {
     };
     assert!(status.to_string().contains("2026-01-01T00:00:"), "{status}");
     assert!(!status.to_string().contains("2027-"), "{status}");
-    requests.send(Request::Stop).unwrap();
+    requests.send(ControlRequest::Stop).unwrap();
     control_loop.join().unwrap();
 }

@@ -1,7 +1,7 @@
 //! Why a name gets its answer, as JSON: what `headless-dns explain` asks for.
 
-use super::{Observed, text};
-use crate::{control::explain::Question, text::escape::visible_json};
+use super::{ServerFacts, text};
+use crate::{control::explain::ExplainQuestion, text::escape::visible_json};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
@@ -16,7 +16,7 @@ pub(super) const AT_ONCE: usize = 4;
 /// What is asked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct ExplainParameters {
     name: String,
     #[serde(rename = "type")]
     record_type: Option<String>,
@@ -24,15 +24,15 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn explain(
-    State(observed): State<Arc<Observed>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    State(observed): State<Arc<ServerFacts>>,
+    asked: Result<Query<ExplainParameters>, QueryRejection>,
 ) -> Response {
     let asked = match asked {
         Ok(Query(asked)) => asked,
         Err(rejection) => return text(StatusCode::BAD_REQUEST, rejection.body_text()),
     };
     let namespace = asked.namespace.as_deref().unwrap_or("default");
-    let question = match Question::new(&asked.name, asked.record_type.as_deref(), namespace) {
+    let question = match ExplainQuestion::new(&asked.name, asked.record_type.as_deref(), namespace) {
         Ok(question) => question,
         Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
     };

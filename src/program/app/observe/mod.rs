@@ -37,7 +37,7 @@ const TOLD: usize = 20;
 
 /// What the routes look at.
 #[derive(Debug)]
-pub(super) struct Observed {
+pub(super) struct ServerFacts {
     pub(super) metrics: Metrics,
     pub(super) reader: Reader,
     pub(super) readiness: Readiness,
@@ -62,7 +62,11 @@ pub(super) fn places(connections: usize) -> usize {
 }
 
 /// Serves the routes on a bound socket.
-pub(super) fn serve(listener: http::Listener, observed: Observed, connections: usize) -> io::Result<http::Serving> {
+pub(super) fn serve(
+    listener: http::BoundListener,
+    observed: ServerFacts,
+    connections: usize,
+) -> io::Result<http::HttpServer> {
     let observed = Arc::new(observed);
     let routes = Router::new()
         .route("/metrics", get(metrics))
@@ -73,7 +77,7 @@ pub(super) fn serve(listener: http::Listener, observed: Observed, connections: u
         .fallback(nothing)
         .with_state(Arc::clone(&observed))
         .layer(from_fn_with_state(Arc::new(Semaphore::new(PAGES)), bounded));
-    let serving = listener.serve("http", routes, http::Limits::new(connections))?;
+    let serving = listener.serve("http", routes, http::HttpLimits::new(connections))?;
     observed.metrics.set_http(serving.counters());
     Ok(serving)
 }
@@ -101,7 +105,7 @@ fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], visible_lines(&text.into()) + "\n").into_response()
 }
 
-async fn metrics(State(observed): State<Arc<Observed>>) -> Response {
+async fn metrics(State(observed): State<Arc<ServerFacts>>) -> Response {
     match observed.metrics.text() {
         Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
@@ -115,7 +119,7 @@ async fn healthz() -> Response {
 }
 
 /// Ready: every name is answered for, and the server is to stay. If not, why, and what of the files stands in the way.
-async fn readyz(State(observed): State<Arc<Observed>>) -> Response {
+async fn readyz(State(observed): State<Arc<ServerFacts>>) -> Response {
     match observed.readiness.problem(&observed.reader) {
         None => text(StatusCode::OK, "ok"),
         Some(problem) => {

@@ -1,6 +1,6 @@
 //! Waiting for a Service to have so many addresses in DNS: a long poll for gangs that start together.
 
-use super::{Observed, text};
+use super::{ServerFacts, text};
 use crate::{
     control::records::{name_schema, reverse_name},
     dns::{name::Name, wire::rdata::RecordType, zone::Snapshot},
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// What is asked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct WaitParameters {
     /// `namespace/name`, or a name in `default`.
     service: String,
     ready: Option<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Asked {
 
 /// What is there.
 #[derive(Debug, Serialize, PartialEq)]
-struct Found {
+struct WaitState {
     /// `namespace/name`.
     service: String,
     /// How many addresses are waited for.
@@ -54,14 +54,14 @@ struct Found {
 }
 
 pub(super) async fn wait(
-    State(observed): State<Arc<Observed>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    State(observed): State<Arc<ServerFacts>>,
+    asked: Result<Query<WaitParameters>, QueryRejection>,
 ) -> Response {
     let asked = match asked {
         Ok(Query(asked)) => asked,
         Err(rejection) => return text(StatusCode::BAD_REQUEST, rejection.body_text()),
     };
-    let waiting = match Waiting::new(&asked, &observed.cluster_domain) {
+    let waiting = match WaitCondition::new(&asked, &observed.cluster_domain) {
         Ok(waiting) => waiting,
         Err(problem) => return text(StatusCode::BAD_REQUEST, problem),
     };
@@ -107,7 +107,7 @@ pub(super) async fn wait(
 }
 
 /// What is waited for.
-struct Waiting {
+struct WaitCondition {
     service: String,
     /// The Service's name in DNS.
     base: Name,
@@ -115,8 +115,8 @@ struct Waiting {
     timeout: Duration,
 }
 
-impl Waiting {
-    fn new(asked: &Asked, cluster_domain: &Name) -> Result<Waiting, String> {
+impl WaitCondition {
+    fn new(asked: &WaitParameters, cluster_domain: &Name) -> Result<WaitCondition, String> {
         let (namespace, name) = asked.service.split_once('/').unwrap_or(("default", &asked.service));
         let base = name_schema::service_name(cluster_domain, namespace, name);
         let base = base.ok_or_else(|| {
@@ -127,7 +127,7 @@ impl Waiting {
         if timeout > LONGEST {
             return Err(format!("timeout: at most {} s; ask again after that", LONGEST.as_secs()));
         }
-        Ok(Waiting { service: format!("{namespace}/{name}"), base, wanted: asked.ready.unwrap_or(1), timeout })
+        Ok(WaitCondition { service: format!("{namespace}/{name}"), base, wanted: asked.ready.unwrap_or(1), timeout })
     }
 
     fn ready(&self, snapshot: &Snapshot) -> usize {
@@ -157,7 +157,7 @@ impl Waiting {
             .collect()
     }
 
-    fn found(&self, snapshot: &Snapshot) -> Found {
+    fn found(&self, snapshot: &Snapshot) -> WaitState {
         let addresses = self.addresses(snapshot);
         let mut names: Vec<Name> = addresses
             .iter()
@@ -166,7 +166,7 @@ impl Waiting {
             .collect();
         names.sort_unstable();
         names.dedup();
-        Found {
+        WaitState {
             service: self.service.clone(),
             wanted: self.wanted,
             ready: self.ready(snapshot),

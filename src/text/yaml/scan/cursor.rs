@@ -1,6 +1,6 @@
 //! A place in the text that moves on character by character, and knows what YAML takes for the end of a line.
 
-use crate::text::diagnostic::Place;
+use crate::text::diagnostic::Location;
 
 /// First of the characters that mark the encoding (U+FEFF); it stands for nothing.
 pub(in crate::text::yaml) const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -9,7 +9,7 @@ pub(in crate::text::yaml) const BYTE_ORDER_MARK: char = '\u{feff}';
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text::yaml) struct Mark {
     /// As a person counts: lines end with LF, CR LF or CR.
-    pub place: Place,
+    pub place: Location,
     /// As YAML 1.1 counts, where U+0085, U+2028 and U+2029 end a line, too: line and column from 0.
     pub line: usize,
     pub column: usize,
@@ -28,7 +28,7 @@ pub(super) struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     pub fn new(text: &'t str, lines_before: usize) -> Cursor<'t> {
-        let place = Place { line: lines_before + 1, column: 1 };
+        let place = Location { line: lines_before + 1, column: 1 };
         Cursor { text, offset: 0, mark: Mark { place, line: 0, column: 0, index: 0 } }
     }
 
@@ -125,7 +125,7 @@ impl<'t> Cursor<'t> {
         self.mark.line += 1;
         self.mark.column = 0;
         if end.starts_with(['\r', '\n']) {
-            self.mark.place = Place { line: self.mark.place.line + 1, column: 1 };
+            self.mark.place = Location { line: self.mark.place.line + 1, column: 1 };
         } else {
             self.mark.place.column += 1;
         }

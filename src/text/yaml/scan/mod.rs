@@ -9,7 +9,7 @@ mod cursor;
 mod property;
 mod text;
 
-use crate::text::diagnostic::Place;
+use crate::text::diagnostic::Location;
 use cursor::{Cursor, is_word};
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub(super) enum Style {
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// `%YAML`.
     Version,
     /// `%TAG`: handle and prefix.
@@ -66,15 +66,15 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
-    pub kind: Kind,
+pub(super) struct YamlToken {
+    pub kind: TokenKind,
     pub start: Mark,
     pub end: Mark,
 }
 
 /// What is wrong with the syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(super) enum SyntaxProblem {
     /// A tab where indentation is due.
     Tab,
     /// A character that begins nothing.
@@ -116,8 +116,8 @@ pub(super) enum Problem {
 /// A text that is no YAML, at the place where reading had to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyntaxError {
-    pub problem: Problem,
-    pub place: Place,
+    pub problem: SyntaxProblem,
+    pub place: Location,
     /// How many characters it is about.
     pub width: usize,
     /// Whether the text ends there.
@@ -142,7 +142,7 @@ pub(super) struct Scanner<'t> {
     cursor: Cursor<'t>,
     /// Whether the text is taken for JSON, which has other escapes, and allows tabs and line ends everywhere.
     json: bool,
-    queue: VecDeque<Token>,
+    queue: VecDeque<YamlToken>,
     /// How many tokens have left the queue.
     taken: usize,
     /// At most one for each level of brackets; levels and numbers grow.
@@ -156,7 +156,7 @@ pub(super) struct Scanner<'t> {
     begun: bool,
     ended: bool,
     /// Where quoted text has ended last.
-    quote_end: Option<Place>,
+    quote_end: Option<Location>,
 }
 
 impl<'t> Scanner<'t> {
@@ -184,26 +184,26 @@ impl<'t> Scanner<'t> {
     }
 
     /// Where quoted text has ended last.
-    pub fn quote_end(&self) -> Option<Place> {
+    pub fn quote_end(&self) -> Option<Location> {
         self.quote_end
     }
 
     /// The next token, which stays.
-    pub fn peek(&mut self) -> Result<&Token, SyntaxError> {
+    pub fn peek(&mut self) -> Result<&YamlToken, SyntaxError> {
         while self.needs_more()? {
             self.fetch()?;
         }
-        let missing = self.error(Problem::ExpectedNode);
+        let missing = self.error(SyntaxProblem::ExpectedNode);
         self.queue.front().ok_or(missing)
     }
 
     /// Takes the next token; the end of the text stays.
-    pub fn next(&mut self) -> Result<Token, SyntaxError> {
-        if let Token { kind: Kind::End, .. } = self.peek()? {
+    pub fn next(&mut self) -> Result<YamlToken, SyntaxError> {
+        if let YamlToken { kind: TokenKind::End, .. } = self.peek()? {
             return self.peek().cloned();
         }
         self.taken += 1;
-        let missing = self.error(Problem::ExpectedNode);
+        let missing = self.error(SyntaxProblem::ExpectedNode);
         self.queue.pop_front().ok_or(missing)
     }
 
@@ -231,23 +231,23 @@ impl<'t> Scanner<'t> {
         if self.json || key.mark.line == mark.line && mark.index <= key.mark.index + LONGEST_KEY {
             return Ok(true);
         }
-        if key.required { Err(self.error_at(Problem::MissingColon, key.mark)) } else { Ok(false) }
+        if key.required { Err(self.error_at(SyntaxProblem::MissingColon, key.mark)) } else { Ok(false) }
     }
 
-    fn error(&self, problem: Problem) -> SyntaxError {
+    fn error(&self, problem: SyntaxProblem) -> SyntaxError {
         self.error_at(problem, self.cursor.mark)
     }
 
-    fn error_at(&self, problem: Problem, mark: Mark) -> SyntaxError {
+    fn error_at(&self, problem: SyntaxProblem, mark: Mark) -> SyntaxError {
         SyntaxError { problem, place: mark.place, width: 1, at_end: self.cursor.is_at_end() }
     }
 
-    fn push(&mut self, kind: Kind, start: Mark) {
-        self.queue.push_back(Token { kind, start, end: self.cursor.mark });
+    fn push(&mut self, kind: TokenKind, start: Mark) {
+        self.queue.push_back(YamlToken { kind, start, end: self.cursor.mark });
     }
 
     /// Takes so many characters as a token.
-    fn sign(&mut self, kind: Kind, characters: usize) {
+    fn sign(&mut self, kind: TokenKind, characters: usize) {
         let start = self.cursor.mark;
         self.cursor.advance_by(characters);
         self.push(kind, start);
@@ -261,7 +261,7 @@ impl<'t> Scanner<'t> {
             return self.end();
         }
         let is_line_start = self.cursor.mark.column == 0;
-        for (sign, kind) in [(b'-', Kind::DocumentStart), (b'.', Kind::DocumentEnd)] {
+        for (sign, kind) in [(b'-', TokenKind::DocumentStart), (b'.', TokenKind::DocumentEnd)] {
             if self.cursor.is_document_marker(sign) {
                 self.end_document()?;
                 self.sign(kind, 3);
@@ -277,14 +277,14 @@ impl<'t> Scanner<'t> {
         let in_brackets = self.level > 0;
         let stands_alone = self.cursor.is_separator(1);
         match octet {
-            b'[' => self.open(Kind::FlowSequence),
-            b'{' => self.open(Kind::FlowMapping),
-            b']' => self.close(Kind::FlowSequenceEnd),
-            b'}' => self.close(Kind::FlowMappingEnd),
+            b'[' => self.open(TokenKind::FlowSequence),
+            b'{' => self.open(TokenKind::FlowMapping),
+            b']' => self.close(TokenKind::FlowSequenceEnd),
+            b'}' => self.close(TokenKind::FlowMappingEnd),
             b',' => {
                 self.drop_key()?;
                 self.key_allowed = true;
-                self.sign(Kind::FlowEntry, 1);
+                self.sign(TokenKind::FlowEntry, 1);
                 Ok(())
             }
             b'-' if stands_alone => self.entry(),
@@ -312,8 +312,8 @@ impl<'t> Scanner<'t> {
             }
             b'-' => self.plain(),
             b'?' | b':' if !in_brackets => self.plain(),
-            b'\t' => Err(self.error(Problem::Tab)),
-            b'?' | b':' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`' => Err(self.error(Problem::Unstartable)),
+            b'\t' => Err(self.error(SyntaxProblem::Tab)),
+            b'?' | b':' | b'#' | b'|' | b'>' | b'%' | b'@' | b'`' => Err(self.error(SyntaxProblem::Unstartable)),
             _ => self.plain(),
         }
     }
@@ -331,7 +331,7 @@ impl<'t> Scanner<'t> {
             let may_begin = self.cursor.mark.column == 0 || self.json && !self.begun;
             if may_begin && self.cursor.is_at(BYTE_ORDER_MARK) {
                 if self.begun {
-                    return Err(self.error(Problem::MarkInside));
+                    return Err(self.error(SyntaxProblem::MarkInside));
                 }
                 self.cursor.advance_over_mark();
                 continue;
@@ -353,7 +353,7 @@ impl<'t> Scanner<'t> {
         self.close_blocks(-1);
         self.drop_key()?;
         self.ended = true;
-        self.push(Kind::End, self.cursor.mark);
+        self.push(TokenKind::End, self.cursor.mark);
         Ok(())
     }
 
@@ -388,7 +388,7 @@ impl<'t> Scanner<'t> {
     fn drop_key(&mut self) -> Result<(), SyntaxError> {
         let Some(key) = self.last_key() else { return Ok(()) };
         if key.required {
-            return Err(self.error_at(Problem::MissingColon, key.mark));
+            return Err(self.error_at(SyntaxProblem::MissingColon, key.mark));
         }
         self.keys.pop_back();
         Ok(())
@@ -396,7 +396,7 @@ impl<'t> Scanner<'t> {
 
     /// Begins a list or mapping in block form if the column is deeper than that of the one around. `before` is the
     /// number of the token that it begins with, if that is in the queue already.
-    fn open_block(&mut self, mark: Mark, before: Option<usize>, kind: Kind) {
+    fn open_block(&mut self, mark: Mark, before: Option<usize>, kind: TokenKind) {
         let column = mark.column as isize;
         if self.level > 0 || self.indent >= column {
             return;
@@ -404,7 +404,7 @@ impl<'t> Scanner<'t> {
         self.indents.push(self.indent);
         self.indent = column;
         let position = before.map_or(self.queue.len(), |number| number.saturating_sub(self.taken));
-        self.queue.insert(position.min(self.queue.len()), Token { kind, start: mark, end: mark });
+        self.queue.insert(position.min(self.queue.len()), YamlToken { kind, start: mark, end: mark });
     }
 
     /// Ends the lists and mappings in block form that are deeper than a column.
@@ -413,12 +413,12 @@ impl<'t> Scanner<'t> {
             return;
         }
         while self.indent > column {
-            self.push(Kind::BlockEnd, self.cursor.mark);
+            self.push(TokenKind::BlockEnd, self.cursor.mark);
             self.indent = self.indents.pop().unwrap_or(-1);
         }
     }
 
-    fn open(&mut self, kind: Kind) -> Result<(), SyntaxError> {
+    fn open(&mut self, kind: TokenKind) -> Result<(), SyntaxError> {
         self.note_key()?;
         self.level += 1;
         self.key_allowed = true;
@@ -426,7 +426,7 @@ impl<'t> Scanner<'t> {
         Ok(())
     }
 
-    fn close(&mut self, kind: Kind) -> Result<(), SyntaxError> {
+    fn close(&mut self, kind: TokenKind) -> Result<(), SyntaxError> {
         self.drop_key()?;
         self.level = self.level.saturating_sub(1);
         self.key_allowed = false;
@@ -438,26 +438,26 @@ impl<'t> Scanner<'t> {
     fn entry(&mut self) -> Result<(), SyntaxError> {
         if self.level == 0 {
             if !self.key_allowed {
-                return Err(self.error(Problem::MisplacedEntry));
+                return Err(self.error(SyntaxProblem::MisplacedEntry));
             }
-            self.open_block(self.cursor.mark, None, Kind::BlockSequence);
+            self.open_block(self.cursor.mark, None, TokenKind::BlockSequence);
         }
         self.drop_key()?;
         self.key_allowed = true;
-        self.sign(Kind::BlockEntry, 1);
+        self.sign(TokenKind::BlockEntry, 1);
         Ok(())
     }
 
     fn key(&mut self) -> Result<(), SyntaxError> {
         if self.level == 0 {
             if !self.key_allowed {
-                return Err(self.error(Problem::MisplacedKey));
+                return Err(self.error(SyntaxProblem::MisplacedKey));
             }
-            self.open_block(self.cursor.mark, None, Kind::BlockMapping);
+            self.open_block(self.cursor.mark, None, TokenKind::BlockMapping);
         }
         self.drop_key()?;
         self.key_allowed = self.level == 0;
-        self.sign(Kind::Key, 1);
+        self.sign(TokenKind::Key, 1);
         Ok(())
     }
 
@@ -468,20 +468,20 @@ impl<'t> Scanner<'t> {
         };
         if let Some(key) = key {
             let position = key.number.saturating_sub(self.taken).min(self.queue.len());
-            self.queue.insert(position, Token { kind: Kind::Key, start: key.mark, end: key.mark });
-            self.open_block(key.mark, Some(key.number), Kind::BlockMapping);
+            self.queue.insert(position, YamlToken { kind: TokenKind::Key, start: key.mark, end: key.mark });
+            self.open_block(key.mark, Some(key.number), TokenKind::BlockMapping);
             self.keys.pop_back();
             self.key_allowed = false;
         } else {
             if self.level == 0 {
                 if !self.key_allowed {
-                    return Err(self.error(Problem::MisplacedColon));
+                    return Err(self.error(SyntaxProblem::MisplacedColon));
                 }
-                self.open_block(self.cursor.mark, None, Kind::BlockMapping);
+                self.open_block(self.cursor.mark, None, TokenKind::BlockMapping);
             }
             self.key_allowed = self.level == 0;
         }
-        self.sign(Kind::Value, 1);
+        self.sign(TokenKind::Value, 1);
         Ok(())
     }
 }

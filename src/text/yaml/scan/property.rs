@@ -1,6 +1,6 @@
 //! Anchors, aliases, tags and directives.
 
-use super::{Kind, Problem, Scanner, SyntaxError, is_word};
+use super::{Scanner, SyntaxError, SyntaxProblem, TokenKind, is_word};
 
 impl Scanner<'_> {
     /// `&name` or `*name`.
@@ -11,9 +11,9 @@ impl Scanner<'_> {
         let ends = self.cursor.is_separator(0)
             || matches!(self.cursor.octet(0), b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`');
         if name.is_empty() || !ends {
-            return Err(self.error_at(Problem::AnchorName, start));
+            return Err(self.error_at(SyntaxProblem::AnchorName, start));
         }
-        self.push(if is_alias { Kind::Alias(name) } else { Kind::Anchor(name) }, start);
+        self.push(if is_alias { TokenKind::Alias(name) } else { TokenKind::Anchor(name) }, start);
         Ok(())
     }
 
@@ -25,7 +25,7 @@ impl Scanner<'_> {
             self.cursor.advance_by(2);
             (handle, suffix) = (String::new(), self.tag_text(String::new())?);
             if self.cursor.octet(0) != b'>' || suffix.is_empty() {
-                return Err(self.error_at(Problem::Tag, start));
+                return Err(self.error_at(SyntaxProblem::Tag, start));
             }
             self.cursor.advance();
         } else {
@@ -33,7 +33,7 @@ impl Scanner<'_> {
             if first.len() > 1 && first.ends_with('!') {
                 (handle, suffix) = (first, self.tag_text(String::new())?);
                 if suffix.is_empty() {
-                    return Err(self.error_at(Problem::Tag, start));
+                    return Err(self.error_at(SyntaxProblem::Tag, start));
                 }
             } else {
                 let text = self.tag_text(first.get(1..).unwrap_or("").to_owned())?;
@@ -43,9 +43,9 @@ impl Scanner<'_> {
             }
         }
         if !self.cursor.is_separator(0) {
-            return Err(self.error_at(Problem::Tag, start));
+            return Err(self.error_at(SyntaxProblem::Tag, start));
         }
-        self.push(Kind::Tag(handle, suffix), start);
+        self.push(TokenKind::Tag(handle, suffix), start);
         Ok(())
     }
 
@@ -68,11 +68,11 @@ impl Scanner<'_> {
             let text = self.cursor.take_while(|octet| is_word(octet) || b";/?:@&=+$,.!~*'()[]".contains(&octet));
             octets.extend_from_slice(text.as_bytes());
             if self.cursor.octet(0) != b'%' {
-                return String::from_utf8(octets).map_err(|_| self.error(Problem::Tag));
+                return String::from_utf8(octets).map_err(|_| self.error(SyntaxProblem::Tag));
             }
             let digit = |octet: u8| char::from(octet).to_digit(16);
             let (Some(high), Some(low)) = (digit(self.cursor.octet(1)), digit(self.cursor.octet(2))) else {
-                return Err(self.error(Problem::Tag));
+                return Err(self.error(SyntaxProblem::Tag));
             };
             octets.push((high * 16 + low) as u8);
             self.cursor.advance_by(3);
@@ -82,7 +82,7 @@ impl Scanner<'_> {
     /// `%YAML 1.1` or `%TAG !handle! prefix`.
     pub(super) fn directive(&mut self) -> Result<(), SyntaxError> {
         let start = self.cursor.mark;
-        let wrong = self.error_at(Problem::Directive, start);
+        let wrong = self.error_at(SyntaxProblem::Directive, start);
         self.cursor.advance();
         let name = self.cursor.take_while(is_word);
         self.cursor.advance_over_blanks();
@@ -92,7 +92,7 @@ impl Scanner<'_> {
                 if !matches!(version, "1.1" | "1.2") {
                     return Err(wrong);
                 }
-                Kind::Version
+                TokenKind::Version
             }
             "TAG" if self.cursor.octet(0) == b'!' => {
                 let handle = self.tag_handle();
@@ -102,7 +102,7 @@ impl Scanner<'_> {
                 if !separated || prefix.is_empty() || handle.len() > 1 && !handle.ends_with('!') {
                     return Err(wrong);
                 }
-                Kind::TagDirective(handle, prefix)
+                TokenKind::TagDirective(handle, prefix)
             }
             _ => return Err(wrong),
         };

@@ -1,6 +1,6 @@
 //! Scalars: plain, quoted, and in block form.
 
-use super::{Kind, Mark, Problem, Scanner, Style, SyntaxError};
+use super::{Mark, Scanner, Style, SyntaxError, SyntaxProblem, TokenKind};
 
 /// Text that goes on over the end of lines: what is between two words of it.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Scanner<'_> {
             }
         }
         self.key_allowed |= gap.has_line();
-        self.queue.push_back(super::Token { kind: Kind::Scalar(text, Style::Plain), start, end });
+        self.queue.push_back(super::YamlToken { kind: TokenKind::Scalar(text, Style::Plain), start, end });
         Ok(())
     }
 
@@ -94,7 +94,7 @@ impl Scanner<'_> {
                 gap.line(self.cursor.advance_line());
             } else if self.cursor.is_blank(0) {
                 if gap.has_line() && (self.cursor.mark.column as isize) < indent && self.cursor.octet(0) == b'\t' {
-                    return Err(self.error(Problem::Tab));
+                    return Err(self.error(SyntaxProblem::Tab));
                 }
                 let blank = self.cursor.advance();
                 if !gap.has_line() {
@@ -113,7 +113,7 @@ impl Scanner<'_> {
         let mut text = String::new();
         loop {
             if self.cursor.is_at_end() || self.is_document_marker() {
-                return Err(self.error_at(Problem::OpenQuote, start));
+                return Err(self.error_at(SyntaxProblem::OpenQuote, start));
             }
             let mut gap = Gap::default();
             while !self.cursor.is_separator(0) {
@@ -144,7 +144,7 @@ impl Scanner<'_> {
         }
         self.cursor.advance();
         self.quote_end = Some(self.cursor.mark.place);
-        self.push(Kind::Scalar(text, Style::Quoted), start);
+        self.push(TokenKind::Scalar(text, Style::Quoted), start);
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Scanner<'_> {
             b'x' => return self.code(2, start, text),
             b'u' => return self.code(4, start, text),
             b'U' => return self.code(8, start, text),
-            _ => return Err(SyntaxError { width: 2, ..self.error_at(Problem::Escape, start) }),
+            _ => return Err(SyntaxError { width: 2, ..self.error_at(SyntaxProblem::Escape, start) }),
         };
         self.cursor.advance_by(2);
         text.push(escaped);
@@ -185,7 +185,7 @@ impl Scanner<'_> {
     fn code(&mut self, digits: usize, start: Mark, text: &mut String) -> Result<(), SyntaxError> {
         let Some(first) = self.hexadecimal(2, digits) else {
             let good = (0..digits).take_while(|digit| self.cursor.octet(2 + digit).is_ascii_hexdigit()).count();
-            return Err(SyntaxError { width: 2 + good, ..self.error_at(Problem::Escape, start) });
+            return Err(SyntaxError { width: 2 + good, ..self.error_at(SyntaxProblem::Escape, start) });
         };
         let pair = (self.json && digits == 4 && (self.cursor.octet(6), self.cursor.octet(7)) == (b'\\', b'u'))
             .then(|| self.hexadecimal(8, 4))
@@ -195,7 +195,7 @@ impl Scanner<'_> {
         match char::from_u32(code) {
             Some(character) => text.push(character),
             None if self.json && digits == 4 => text.push(char::REPLACEMENT_CHARACTER),
-            None => return Err(SyntaxError { width: 2 + digits, ..self.error_at(Problem::Escape, start) }),
+            None => return Err(SyntaxError { width: 2 + digits, ..self.error_at(SyntaxProblem::Escape, start) }),
         }
         self.cursor.advance_by(if pair.is_some() { 12 } else { 2 + digits });
         Ok(())
@@ -224,7 +224,7 @@ impl Scanner<'_> {
         self.cursor.advance_over_blanks();
         self.cursor.advance_over_comment();
         if !self.cursor.is_break_or_end(0) {
-            return Err(self.error(Problem::BlockHeader));
+            return Err(self.error(SyntaxProblem::BlockHeader));
         }
         self.cursor.advance_line();
         let mut indent = increment.map(|increment| self.indent.max(0) + increment);
@@ -256,7 +256,7 @@ impl Scanner<'_> {
         if keep == Some(true) {
             text.push_str(&breaks);
         }
-        self.queue.push_back(super::Token { kind: Kind::Scalar(text, Style::Block), start, end });
+        self.queue.push_back(super::YamlToken { kind: TokenKind::Scalar(text, Style::Block), start, end });
         Ok(())
     }
 
@@ -276,7 +276,7 @@ impl Scanner<'_> {
             }
             deepest = deepest.max(self.cursor.mark.column as isize);
             if is_indentation(self.cursor.mark.column) && self.cursor.octet(0) == b'\t' {
-                return Err(self.error(Problem::Tab));
+                return Err(self.error(SyntaxProblem::Tab));
             }
             if !self.cursor.is_break(0) {
                 break;

@@ -9,24 +9,24 @@ use std::collections::BTreeMap;
 
 /// A set of fields, seen from one place in an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields {
+pub struct FieldSet {
     /// Whether this place is in the set.
     pub is_member: bool,
     /// What is beneath, by the element that leads there.
-    pub below: BTreeMap<String, Fields>,
+    pub below: BTreeMap<String, FieldSet>,
 }
 
-impl Fields {
+impl FieldSet {
     /// The set that `fieldsV1` writes; what makes no sense in it is left out.
-    pub fn read(json: &Value) -> Fields {
-        let mut fields = Fields::default();
+    pub fn read(json: &Value) -> FieldSet {
+        let mut fields = FieldSet::default();
         for (element, inner) in json.as_object().into_iter().flatten() {
             if element == "." {
                 fields.is_member = true;
                 continue;
             }
             let Some(element) = canonical(element) else { continue };
-            let mut below = Fields::read(inner);
+            let mut below = FieldSet::read(inner);
             below.is_member |= below.below.is_empty();
             fields.below.entry(element).or_default().join(&below);
         }
@@ -46,33 +46,33 @@ impl Fields {
     }
 
     pub fn is_empty(&self) -> bool {
-        !self.is_member && self.below.values().all(Fields::is_empty)
+        !self.is_member && self.below.values().all(FieldSet::is_empty)
     }
 
     /// Puts what is beneath an element; an empty set leaves no trace.
-    pub fn put(&mut self, element: String, below: Fields) {
+    pub fn put(&mut self, element: String, below: FieldSet) {
         if !below.is_empty() {
             self.below.entry(element).or_default().join(&below);
         }
     }
 
-    pub fn join(&mut self, other: &Fields) {
+    pub fn join(&mut self, other: &FieldSet) {
         self.is_member |= other.is_member;
         for (element, below) in &other.below {
             self.below.entry(element.clone()).or_default().join(below);
         }
     }
 
-    pub fn without(&self, other: &Fields) -> Fields {
+    pub fn without(&self, other: &FieldSet) -> FieldSet {
         self.combine(other, |ours, theirs| ours && !theirs, true)
     }
 
-    pub fn common(&self, other: &Fields) -> Fields {
+    pub fn common(&self, other: &FieldSet) -> FieldSet {
         self.combine(other, |ours, theirs| ours && theirs, false)
     }
 
-    fn combine(&self, other: &Fields, keep: fn(bool, bool) -> bool, keeps_own: bool) -> Fields {
-        let mut combined = Fields { is_member: keep(self.is_member, other.is_member), below: BTreeMap::new() };
+    fn combine(&self, other: &FieldSet, keep: fn(bool, bool) -> bool, keeps_own: bool) -> FieldSet {
+        let mut combined = FieldSet { is_member: keep(self.is_member, other.is_member), below: BTreeMap::new() };
         for (element, below) in &self.below {
             match other.below.get(element) {
                 Some(theirs) => combined.put(element.clone(), below.combine(theirs, keep, keeps_own)),

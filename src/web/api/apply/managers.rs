@@ -1,6 +1,6 @@
 //! The entries of `metadata.managedFields`: who manages which fields, since when.
 
-use super::fields::Fields;
+use super::fields::FieldSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const ANCIENT: &str = "ancient-changes";
 
 /// How a manager came by its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub enum ManagerOperation {
     /// By server-side apply.
     Apply,
     /// By any other write.
@@ -21,23 +21,23 @@ pub enum Operation {
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ManagedFieldsEntry {
     pub manager: String,
-    pub operation: Operation,
+    pub operation: ManagerOperation,
     pub api_version: String,
     pub subresource: String,
     /// As it is written; empty for none.
     pub time: String,
-    pub fields: Fields,
+    pub fields: FieldSet,
 }
 
 /// All entries of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Managers(pub Vec<Entry>);
+pub struct Managers(pub Vec<ManagedFieldsEntry>);
 
-impl Entry {
+impl ManagedFieldsEntry {
     /// Whether it is the entry of this manager.
-    pub fn is_of(&self, manager: &str, operation: Operation, subresource: &str) -> bool {
+    pub fn is_of(&self, manager: &str, operation: ManagerOperation, subresource: &str) -> bool {
         (self.manager.as_str(), self.operation, self.subresource.as_str()) == (manager, operation, subresource)
     }
 
@@ -47,31 +47,31 @@ impl Entry {
         if !self.subresource.is_empty() {
             text += &format!(" with subresource {:?}", self.subresource);
         }
-        if self.operation == Operation::Update {
+        if self.operation == ManagerOperation::Update {
             text += &format!(" using {}", self.api_version);
         }
         text
     }
 
-    fn read(json: &Value) -> Option<Entry> {
+    fn read(json: &Value) -> Option<ManagedFieldsEntry> {
         let text = |name| json.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let operation = match json.get("operation")?.as_str()? {
-            "Apply" => Operation::Apply,
-            "Update" => Operation::Update,
+            "Apply" => ManagerOperation::Apply,
+            "Update" => ManagerOperation::Update,
             _ => return None,
         };
-        Some(Entry {
+        Some(ManagedFieldsEntry {
             manager: text("manager"),
             operation,
             api_version: text("apiVersion"),
             subresource: text("subresource"),
             time: text("time"),
-            fields: Fields::read(json.get("fieldsV1")?),
+            fields: FieldSet::read(json.get("fieldsV1")?),
         })
     }
 
     fn write(&self) -> Value {
-        let operation = if self.operation == Operation::Apply { "Apply" } else { "Update" };
+        let operation = if self.operation == ManagerOperation::Apply { "Apply" } else { "Update" };
         let mut json = json!({
             "manager": self.manager,
             "operation": operation,
@@ -92,7 +92,7 @@ impl Managers {
     /// The entries of an object; entries that make no sense are left out.
     pub fn of(object: &Value) -> Managers {
         let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        Managers(entries.into_iter().flatten().filter_map(Entry::read).collect())
+        Managers(entries.into_iter().flatten().filter_map(ManagedFieldsEntry::read).collect())
     }
 
     /// Whether the object asks for its entries to be forgotten: a list of one empty entry.
@@ -106,10 +106,10 @@ impl Managers {
         self.0.retain(|entry| !entry.fields.is_empty());
         self.cap();
         self.0.sort_by(|left, right| {
-            let by = |entry: &Entry| (entry.operation, entry.time.clone(), entry.manager.clone());
+            let by = |entry: &ManagedFieldsEntry| (entry.operation, entry.time.clone(), entry.manager.clone());
             by(left).cmp(&by(right)).then_with(|| left.subresource.cmp(&right.subresource))
         });
-        let entries: Vec<Value> = self.0.iter().map(Entry::write).collect();
+        let entries: Vec<Value> = self.0.iter().map(ManagedFieldsEntry::write).collect();
         let Some(Value::Object(metadata)) = object.get_mut("metadata") else { return };
         if entries.is_empty() {
             metadata.remove("managedFields");
@@ -119,19 +119,25 @@ impl Managers {
     }
 
     /// The entry of a manager, made where there is none.
-    pub fn entry(&mut self, manager: &str, operation: Operation, api_version: &str, subresource: &str) -> &mut Entry {
+    pub fn entry(
+        &mut self,
+        manager: &str,
+        operation: ManagerOperation,
+        api_version: &str,
+        subresource: &str,
+    ) -> &mut ManagedFieldsEntry {
         let at = self.0.iter().position(|entry| {
             entry.is_of(manager, operation, subresource)
-                && (operation == Operation::Apply || entry.api_version == api_version)
+                && (operation == ManagerOperation::Apply || entry.api_version == api_version)
         });
         let at = at.unwrap_or_else(|| {
-            self.0.push(Entry {
+            self.0.push(ManagedFieldsEntry {
                 manager: manager.to_owned(),
                 operation,
                 api_version: api_version.to_owned(),
                 subresource: subresource.to_owned(),
                 time: String::new(),
-                fields: Fields::default(),
+                fields: FieldSet::default(),
             });
             self.0.len() - 1
         });
@@ -140,16 +146,16 @@ impl Managers {
 
     /// Puts the oldest entries of updates together where there are too many.
     fn cap(&mut self) {
-        let is_update = |entry: &&Entry| entry.operation == Operation::Update;
+        let is_update = |entry: &&ManagedFieldsEntry| entry.operation == ManagerOperation::Update;
         let count = self.0.iter().filter(is_update).count();
         if count <= UPDATERS {
             return;
         }
         self.0.sort_by(|left, right| (left.operation, &left.time).cmp(&(right.operation, &right.time)));
-        let first = self.0.iter().filter(|entry| entry.operation == Operation::Apply).count();
-        let old: Vec<Entry> = self.0.drain(first..=first + count - UPDATERS).collect();
+        let first = self.0.iter().filter(|entry| entry.operation == ManagerOperation::Apply).count();
+        let old: Vec<ManagedFieldsEntry> = self.0.drain(first..=first + count - UPDATERS).collect();
         for old in old {
-            let ancient = self.entry(ANCIENT, Operation::Update, &old.api_version, "");
+            let ancient = self.entry(ANCIENT, ManagerOperation::Update, &old.api_version, "");
             ancient.fields.join(&old.fields);
             ancient.time = ancient.time.clone().max(old.time);
         }

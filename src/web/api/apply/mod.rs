@@ -19,11 +19,11 @@ use crate::objects::{
     object::schema::Schema,
     patch::{DEPTH, is_shallower},
 };
-use fields::Fields;
+use fields::FieldSet;
 use jiff::Timestamp;
-use managers::{Managers, Operation, seconds};
+use managers::{ManagerOperation, Managers, seconds};
 use serde_json::{Value, json};
-use shape::Shape;
+use shape::ValueShape;
 use thiserror::Error;
 
 /// The manager of what was there before an object was applied for the first time, where nobody is known.
@@ -97,22 +97,22 @@ pub fn apply(
 ) -> Result<Value, ApplyError> {
     let schema = Schema::of(kind).ok_or_else(|| ApplyError::Malformed(format!("{kind} cannot be applied")))?;
     let applied = applicable(applied, schema)?;
-    let shape = Shape::Object(schema);
+    let shape = ValueShape::Object(schema);
     let before = live.map_or_else(|| json!({}), without_managers);
     let mut managers = live.map(Managers::of).unwrap_or_default();
     if let Some(live) = live.filter(|_| managers.0.is_empty()) {
         let all = compare(&json!({}), &before, live, shape).added;
-        managers.entry(BEFORE, Operation::Update, api_version(live), "").fields = owned(&all, None);
-        managers.entry(BEFORE, Operation::Update, api_version(live), "").time = seconds(now);
+        managers.entry(BEFORE, ManagerOperation::Update, api_version(live), "").fields = owned(&all, None);
+        managers.entry(BEFORE, ManagerOperation::Update, api_version(live), "").time = seconds(now);
     }
 
     let wanted = owned(&walk::field_set(&applied, shape), None);
-    let own = managers.entry(manager, Operation::Apply, api_version(&applied), "");
+    let own = managers.entry(manager, ManagerOperation::Apply, api_version(&applied), "");
     let last = std::mem::replace(&mut own.fields, wanted);
     own.api_version = api_version(&applied).to_owned();
 
     let merged = walk::merge(Some(&before), &applied, shape);
-    let mut all = Fields::default();
+    let mut all = FieldSet::default();
     managers.0.iter().for_each(|entry| all.join(&entry.fields));
     let mut gone = walk::with_objects(&last, shape).without(&walk::with_objects(&all, shape));
     // Nobody owns the name, and it stays.
@@ -123,7 +123,7 @@ pub fn apply(
 
     let compared = compare(&before, &after, &applied, shape);
     let conflicts = conflicts(&managers, manager, &compared.changed());
-    let taken_over = if manager == KUBECTL { last_applied(&before, shape) } else { Fields::default() };
+    let taken_over = if manager == KUBECTL { last_applied(&before, shape) } else { FieldSet::default() };
     let refused: Vec<Conflict> = (conflicts.iter())
         .flat_map(|(manager, fields)| {
             let paths = fields.without(&taken_over).paths();
@@ -134,10 +134,10 @@ pub fn apply(
         return Err(ApplyError::Conflicts(refused));
     }
     let lost = lost(&compared);
-    for entry in managers.0.iter_mut().filter(|entry| !entry.is_of(manager, Operation::Apply, "")) {
+    for entry in managers.0.iter_mut().filter(|entry| !entry.is_of(manager, ManagerOperation::Apply, "")) {
         entry.fields = entry.fields.without(&lost);
     }
-    let own = managers.entry(manager, Operation::Apply, api_version(&applied), "");
+    let own = managers.entry(manager, ManagerOperation::Apply, api_version(&applied), "");
     if own.time.is_empty() || !compared.is_empty() {
         own.time = seconds(now);
     }
@@ -168,7 +168,7 @@ pub fn track(
     }
     let after_alone = without_managers(after);
     let before = before.map_or_else(|| json!({}), without_managers);
-    let compared = compare(&before, &after_alone, after, Shape::Object(schema));
+    let compared = compare(&before, &after_alone, after, ValueShape::Object(schema));
     let changed = owned(&compared.changed(), subresource);
     let lost = lost(&compared);
     for entry in &mut managers.0 {
@@ -176,7 +176,7 @@ pub fn track(
     }
     if !changed.is_empty() {
         let version = api_version(&after_alone).to_owned();
-        let own = managers.entry(manager, Operation::Update, &version, subresource.unwrap_or_default());
+        let own = managers.entry(manager, ManagerOperation::Update, &version, subresource.unwrap_or_default());
         own.fields.join(&changed);
         own.time = seconds(now);
     }
@@ -225,7 +225,7 @@ fn without_managers(object: &Value) -> Value {
 }
 
 /// What differs between two objects of the kind that `like` has.
-fn compare(before: &Value, after: &Value, like: &Value, shape: Shape) -> walk::Comparison {
+fn compare(before: &Value, after: &Value, like: &Value, shape: ValueShape) -> walk::Comparison {
     let empty = skeleton(like);
     let filled = |object: &Value| {
         let mut object = object.clone();
@@ -261,14 +261,14 @@ fn skeleton(object: &Value) -> Value {
 
 /// The part of a set that a manager can own: without what the server fills in, and of the status only where that was
 /// written.
-fn owned(fields: &Fields, subresource: Option<&str>) -> Fields {
-    let mut owned = Fields::default();
+fn owned(fields: &FieldSet, subresource: Option<&str>) -> FieldSet {
+    let mut owned = FieldSet::default();
     for (element, below) in &fields.below {
         match element.as_str() {
             "f:apiVersion" | "f:kind" => {}
             "f:status" if subresource != Some("status") => {}
             "f:metadata" => {
-                let mut metadata = Fields { is_member: false, below: below.below.clone() };
+                let mut metadata = FieldSet { is_member: false, below: below.below.clone() };
                 metadata.below.retain(|element, _| !OF_SERVER.iter().any(|name| element[2..] == **name));
                 owned.put(element.clone(), metadata);
             }
@@ -279,16 +279,16 @@ fn owned(fields: &Fields, subresource: Option<&str>) -> Fields {
 }
 
 /// What nobody else owns any more after a write.
-fn lost(compared: &walk::Comparison) -> Fields {
+fn lost(compared: &walk::Comparison) -> FieldSet {
     let mut lost = compared.changed();
     lost.join(&compared.removed);
     lost
 }
 
 /// What others own of what changes, each by its name, in order.
-fn conflicts(managers: &Managers, manager: &str, changed: &Fields) -> Vec<(String, Fields)> {
-    let others = managers.0.iter().filter(|entry| !entry.is_of(manager, Operation::Apply, ""));
-    let mut conflicts: Vec<(String, Fields)> = others
+fn conflicts(managers: &Managers, manager: &str, changed: &FieldSet) -> Vec<(String, FieldSet)> {
+    let others = managers.0.iter().filter(|entry| !entry.is_of(manager, ManagerOperation::Apply, ""));
+    let mut conflicts: Vec<(String, FieldSet)> = others
         .map(|entry| (entry.spoken(), entry.fields.common(changed)))
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
@@ -297,7 +297,7 @@ fn conflicts(managers: &Managers, manager: &str, changed: &Fields) -> Vec<(Strin
 }
 
 /// The fields that kubectl applied on the client's side the last time: it may take them over.
-fn last_applied(live: &Value, shape: Shape) -> Fields {
+fn last_applied(live: &Value, shape: ValueShape) -> FieldSet {
     let text = annotation(live).unwrap_or_default();
     serde_json::from_str(text).map(|applied: Value| walk::field_set(&applied, shape)).unwrap_or_default()
 }

@@ -1,72 +1,72 @@
 //! What server-side apply sees in a place of an object: one value, or something to be merged and owned in parts.
 
 use super::fields::{by_keys, by_value};
-use crate::objects::object::schema::{Field, Merge, Schema, Type};
+use crate::objects::object::schema::{Merge, Schema, SchemaField, SchemaType};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
 /// What is in a place.
 #[derive(Clone, Copy)]
-pub enum Shape {
+pub enum ValueShape {
     /// One value: a scalar, or what is atomic.
     Leaf,
     /// An object of a definition.
     Object(&'static Schema),
     /// An object with free keys.
-    Map(&'static Type),
+    Map(&'static SchemaType),
     /// A list of scalars without order.
     Set,
     /// A list of objects that these fields tell apart.
     Keyed(&'static [&'static str], &'static Schema),
 }
 
-impl Shape {
+impl ValueShape {
     /// What a field of a definition is.
-    pub fn of(field: &'static Field) -> Shape {
-        Shape::merged(&field.of, &field.merge)
+    pub fn of(field: &'static SchemaField) -> ValueShape {
+        ValueShape::merged(&field.of, &field.merge)
     }
 
-    fn merged(of: &'static Type, merge: &'static Merge) -> Shape {
+    fn merged(of: &'static SchemaType, merge: &'static Merge) -> ValueShape {
         match (of, merge) {
-            (_, Merge::Atomic) => Shape::Leaf,
-            (Type::Object(name), _) => match Schema::named(name) {
-                Some(schema) if !schema.is_atomic || *merge == Merge::Granular => Shape::Object(schema),
-                _ => Shape::Leaf,
+            (_, Merge::Atomic) => ValueShape::Leaf,
+            (SchemaType::Object(name), _) => match Schema::named(name) {
+                Some(schema) if !schema.is_atomic || *merge == Merge::Granular => ValueShape::Object(schema),
+                _ => ValueShape::Leaf,
             },
-            (Type::Map(value), _) => Shape::Map(value),
-            (Type::List(_), Merge::Set) => Shape::Set,
-            (Type::List(element), Merge::Map(keys)) => {
-                element.schema().map_or(Shape::Leaf, |schema| Shape::Keyed(keys, schema))
+            (SchemaType::Map(value), _) => ValueShape::Map(value),
+            (SchemaType::List(_), Merge::Set) => ValueShape::Set,
+            (SchemaType::List(element), Merge::Map(keys)) => {
+                element.schema().map_or(ValueShape::Leaf, |schema| ValueShape::Keyed(keys, schema))
             }
-            _ => Shape::Leaf,
+            _ => ValueShape::Leaf,
         }
     }
 
     /// What the member of an object is; an unknown field is one value.
-    pub fn member(self, name: &str) -> Shape {
+    pub fn member(self, name: &str) -> ValueShape {
         match self {
-            Shape::Object(schema) => schema.field(name).map_or(Shape::Leaf, Shape::of),
-            Shape::Map(of) => Shape::merged(of, &Merge::Usual),
-            _ => Shape::Leaf,
+            ValueShape::Object(schema) => schema.field(name).map_or(ValueShape::Leaf, ValueShape::of),
+            ValueShape::Map(of) => ValueShape::merged(of, &Merge::Usual),
+            _ => ValueShape::Leaf,
         }
     }
 
     /// What an element of a list is.
-    pub fn element(self) -> Shape {
+    pub fn element(self) -> ValueShape {
         match self {
-            Shape::Keyed(_, schema) if !schema.is_atomic => Shape::Object(schema),
-            _ => Shape::Leaf,
+            ValueShape::Keyed(_, schema) if !schema.is_atomic => ValueShape::Object(schema),
+            _ => ValueShape::Leaf,
         }
     }
 
     /// Whether what is empty on both sides is one value all the same.
     pub fn is_object(self) -> bool {
-        matches!(self, Shape::Object(_) | Shape::Map(_))
+        matches!(self, ValueShape::Object(_) | ValueShape::Map(_))
     }
 
     /// The element of a path that leads to an element of this list.
     pub fn id(self, element: &Value) -> Result<String, String> {
-        let Shape::Keyed(keys, schema) = self else { return Ok(by_value(element)) };
+        let ValueShape::Keyed(keys, schema) = self else { return Ok(by_value(element)) };
         let mut found: BTreeMap<&str, Value> = BTreeMap::new();
         for key in keys {
             let value = element.get(key).cloned().or_else(|| schema.key_default(key).map(Value::from));
@@ -88,7 +88,7 @@ pub fn check(value: &Value, schema: &'static Schema, path: &mut String) -> Resul
         within(path, &format!(".{name}"), |path| {
             let field = schema.field(name).ok_or_else(|| format!("{}: field not declared in schema", shown(path)))?;
             check_type(value, &field.of, path)?;
-            check_elements(value, Shape::of(field), path)
+            check_elements(value, ValueShape::of(field), path)
         })?;
     }
     Ok(())
@@ -102,40 +102,40 @@ fn within<T>(path: &mut String, element: &str, check: impl FnOnce(&mut String) -
     result
 }
 
-fn check_type(value: &Value, of: &'static Type, path: &mut String) -> Result<(), String> {
+fn check_type(value: &Value, of: &'static SchemaType, path: &mut String) -> Result<(), String> {
     let expected = match (of, value) {
-        (_, Value::Null) | (Type::Any, _) => return Ok(()),
-        (Type::Object(name), _) => {
+        (_, Value::Null) | (SchemaType::Any, _) => return Ok(()),
+        (SchemaType::Object(name), _) => {
             return Schema::named(name).map_or(Ok(()), |schema| check(value, schema, path));
         }
-        (Type::List(of), Value::Array(items)) => {
+        (SchemaType::List(of), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
                 within(path, &format!("[{index}]"), |path| check_type(item, of, path))?;
             }
             return Ok(());
         }
-        (Type::Map(of), Value::Object(fields)) => {
+        (SchemaType::Map(of), Value::Object(fields)) => {
             for (name, field) in fields {
                 within(path, &format!(".{name}"), |path| check_type(field, of, path))?;
             }
             return Ok(());
         }
-        (Type::Boolean, Value::Bool(_))
-        | (Type::Int32 | Type::Int64, Value::Number(_))
-        | (Type::String | Type::Time | Type::MicroTime, Value::String(_))
-        | (Type::Quantity | Type::IntOrString, Value::String(_) | Value::Number(_)) => return Ok(()),
-        (Type::Boolean, _) => "boolean",
-        (Type::Int32 | Type::Int64, _) => "numeric (int or float)",
-        (Type::List(_), _) => "list",
-        (Type::Map(_), _) => "map",
+        (SchemaType::Boolean, Value::Bool(_))
+        | (SchemaType::Int32 | SchemaType::Int64, Value::Number(_))
+        | (SchemaType::String | SchemaType::Time | SchemaType::MicroTime, Value::String(_))
+        | (SchemaType::Quantity | SchemaType::IntOrString, Value::String(_) | Value::Number(_)) => return Ok(()),
+        (SchemaType::Boolean, _) => "boolean",
+        (SchemaType::Int32 | SchemaType::Int64, _) => "numeric (int or float)",
+        (SchemaType::List(_), _) => "list",
+        (SchemaType::Map(_), _) => "map",
         _ => "string",
     };
     Err(format!("{}: expected {expected}, got {}", shown(path), kind(value)))
 }
 
-fn check_elements(value: &Value, shape: Shape, path: &str) -> Result<(), String> {
+fn check_elements(value: &Value, shape: ValueShape, path: &str) -> Result<(), String> {
     let Value::Array(items) = value else { return Ok(()) };
-    if !matches!(shape, Shape::Keyed(..) | Shape::Set) {
+    if !matches!(shape, ValueShape::Keyed(..) | ValueShape::Set) {
         return Ok(());
     }
     let mut known = HashSet::new();

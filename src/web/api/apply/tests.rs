@@ -10,7 +10,7 @@ fn now(second: i64) -> Timestamp {
 /// The fields that an entry has, as its paths.
 fn managed(object: &Value, manager: &str) -> Vec<String> {
     let entries = Managers::of(object);
-    let mut fields = Fields::default();
+    let mut fields = FieldSet::default();
     entries.0.iter().filter(|entry| entry.manager == manager).for_each(|entry| fields.join(&entry.fields));
     fields.paths()
 }
@@ -285,10 +285,10 @@ fn sets_are_read_as_they_are_written() {
         "f:a": { ".": {}, "k:{\"name\":\"x\",\"port\":1}": { "f:b": {} } },
         "f:c": { "v:\"d\"": {}, "i:1": {} },
     });
-    let mut fields = Fields::read(&written);
+    let mut fields = FieldSet::read(&written);
     assert_eq!(fields.write(), written);
     fields.is_member = false;
     assert_eq!(fields.paths(), [".a", ".a[name=\"x\",port=1].b", ".c[1]", ".c[=\"d\"]"]);
     let loose = json!({ "f:a": { "k:{\"port\": 1, \"name\": \"x\"}": {} }, "nonsense": {}, "k:{": {} });
-    assert_eq!(Fields::read(&loose).write(), json!({ "f:a": { "k:{\"name\":\"x\",\"port\":1}": {} } }));
+    assert_eq!(FieldSet::read(&loose).write(), json!({ "f:a": { "k:{\"name\":\"x\",\"port\":1}": {} } }));
 }

@@ -1,6 +1,6 @@
 //! Walks over one or two values along their shape: which fields there are, what differs, what a merge gives.
 
-use super::{fields::Fields, shape::Shape};
+use super::{fields::FieldSet, shape::ValueShape};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// What only the second has.
-    pub added: Fields,
+    pub added: FieldSet,
     /// What both have, with other values.
-    pub modified: Fields,
+    pub modified: FieldSet,
     /// What only the first has.
-    pub removed: Fields,
+    pub removed: FieldSet,
 }
 
 impl Comparison {
@@ -23,7 +23,7 @@ impl Comparison {
     }
 
     /// What the second value says of its own.
-    pub fn changed(&self) -> Fields {
+    pub fn changed(&self) -> FieldSet {
         let mut changed = self.added.clone();
         changed.join(&self.modified);
         changed
@@ -35,24 +35,27 @@ impl Comparison {
 }
 
 /// The fields that an applied value is about: scalars and atomic values, and every element of a list and a map.
-pub fn field_set(value: &Value, shape: Shape) -> Fields {
-    let mut fields = Fields::default();
+pub fn field_set(value: &Value, shape: ValueShape) -> FieldSet {
+    let mut fields = FieldSet::default();
     match (shape, value) {
-        (Shape::Leaf, _) => fields.is_member = true,
-        (Shape::Object(_) | Shape::Map(_), Value::Object(members)) => {
+        (ValueShape::Leaf, _) => fields.is_member = true,
+        (ValueShape::Object(_) | ValueShape::Map(_), Value::Object(members)) => {
             for (name, member) in members {
                 let mut below = field_set(member, shape.member(name));
                 let is_empty = member.is_null() || member.as_object().is_some_and(Map::is_empty);
-                below.is_member |= is_empty || matches!(shape, Shape::Map(_));
+                below.is_member |= is_empty || matches!(shape, ValueShape::Map(_));
                 fields.put(format!("f:{name}"), below);
             }
         }
-        (Shape::Keyed(..) | Shape::Set, Value::Array(items)) => {
+        (ValueShape::Keyed(..) | ValueShape::Set, Value::Array(items)) => {
             for item in items {
                 let Ok(id) = shape.id(item) else { continue };
-                let below =
-                    if matches!(shape, Shape::Set) { Fields::default() } else { field_set(item, shape.element()) };
-                fields.put(id, Fields { is_member: true, ..below });
+                let below = if matches!(shape, ValueShape::Set) {
+                    FieldSet::default()
+                } else {
+                    field_set(item, shape.element())
+                };
+                fields.put(id, FieldSet { is_member: true, ..below });
             }
         }
         _ => {}
@@ -61,12 +64,12 @@ pub fn field_set(value: &Value, shape: Shape) -> Fields {
 }
 
 /// What differs. A value that only one side has is there with all that is in it, and itself.
-pub fn compare(left: Option<&Value>, right: Option<&Value>, shape: Shape) -> Comparison {
+pub fn compare(left: Option<&Value>, right: Option<&Value>, shape: ValueShape) -> Comparison {
     let mut found = Comparison::default();
     if left.is_none() && right.is_none() {
         return found;
     }
-    if matches!(shape, Shape::Leaf) || is_empty(left) && is_empty(right) {
+    if matches!(shape, ValueShape::Leaf) || is_empty(left) && is_empty(right) {
         match (left, right) {
             (None, _) => found.added.is_member = true,
             (_, None) => found.removed.is_member = true,
@@ -111,7 +114,7 @@ fn members(value: Option<&Value>) -> Option<&Map<String, Value>> {
 }
 
 /// The elements of a list by their ids; of equal ones the first.
-fn elements(value: Option<&Value>, shape: Shape) -> HashMap<String, &Value> {
+fn elements(value: Option<&Value>, shape: ValueShape) -> HashMap<String, &Value> {
     let mut elements = HashMap::new();
     for item in value.and_then(Value::as_array).into_iter().flatten() {
         if let Ok(id) = shape.id(item) {
@@ -122,9 +125,9 @@ fn elements(value: Option<&Value>, shape: Shape) -> HashMap<String, &Value> {
 }
 
 /// The live value with the applied one laid over it.
-pub fn merge(live: Option<&Value>, applied: &Value, shape: Shape) -> Value {
+pub fn merge(live: Option<&Value>, applied: &Value, shape: ValueShape) -> Value {
     match (shape, live, applied) {
-        (Shape::Object(_) | Shape::Map(_), Some(Value::Object(live)), Value::Object(applied)) => {
+        (ValueShape::Object(_) | ValueShape::Map(_), Some(Value::Object(live)), Value::Object(applied)) => {
             let mut merged = live.clone();
             for (name, member) in applied {
                 let member = merge(live.get(name), member, shape.member(name));
@@ -132,7 +135,7 @@ pub fn merge(live: Option<&Value>, applied: &Value, shape: Shape) -> Value {
             }
             Value::Object(merged)
         }
-        (Shape::Keyed(..) | Shape::Set, Some(Value::Array(live)), Value::Array(applied)) => {
+        (ValueShape::Keyed(..) | ValueShape::Set, Some(Value::Array(live)), Value::Array(applied)) => {
             Value::Array(merge_lists(live, applied, shape))
         }
         _ => applied.clone(),
@@ -140,7 +143,7 @@ pub fn merge(live: Option<&Value>, applied: &Value, shape: Shape) -> Value {
 }
 
 /// Elements that were applied are in their order; the others stay where they were among those that were there before.
-fn merge_lists(live: &[Value], applied: &[Value], shape: Shape) -> Vec<Value> {
+fn merge_lists(live: &[Value], applied: &[Value], shape: ValueShape) -> Vec<Value> {
     let id = |item| shape.id(item).unwrap_or_default();
     let live: Vec<(String, &Value)> = live.iter().map(|item| (id(item), item)).collect();
     let applied: Vec<(String, &Value)> = applied.iter().map(|item| (id(item), item)).collect();
@@ -188,7 +191,7 @@ fn merge_lists(live: &[Value], applied: &[Value], shape: Shape) -> Vec<Value> {
 }
 
 /// The value without these fields; `None` if nothing is left of it.
-pub fn remove(value: &Value, gone: &Fields, shape: Shape) -> Option<Value> {
+pub fn remove(value: &Value, gone: &FieldSet, shape: ValueShape) -> Option<Value> {
     if gone.below.is_empty() {
         return Some(value.clone());
     }
@@ -198,7 +201,7 @@ pub fn remove(value: &Value, gone: &Fields, shape: Shape) -> Option<Value> {
         Some(below) => remove(inner, below, shape),
     };
     match (shape, value) {
-        (Shape::Object(_) | Shape::Map(_), Value::Object(members)) => {
+        (ValueShape::Object(_) | ValueShape::Map(_), Value::Object(members)) => {
             let kept: Map<String, Value> = members
                 .iter()
                 .filter_map(|(name, member)| {
@@ -207,7 +210,7 @@ pub fn remove(value: &Value, gone: &Fields, shape: Shape) -> Option<Value> {
                 .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
-        (Shape::Keyed(..) | Shape::Set, Value::Array(items)) => {
+        (ValueShape::Keyed(..) | ValueShape::Set, Value::Array(items)) => {
             let kept: Vec<Value> = items
                 .iter()
                 .filter_map(|item| match shape.id(item) {
@@ -222,11 +225,11 @@ pub fn remove(value: &Value, gone: &Fields, shape: Shape) -> Option<Value> {
 }
 
 /// The set with every object on the way to its members: who owns a part of an object owns that the object is there.
-pub fn with_objects(fields: &Fields, shape: Shape) -> Fields {
-    let mut all = Fields { is_member: fields.is_member, ..Fields::default() };
+pub fn with_objects(fields: &FieldSet, shape: ValueShape) -> FieldSet {
+    let mut all = FieldSet { is_member: fields.is_member, ..FieldSet::default() };
     for (element, below) in &fields.below {
         let (inner, is_field) = match element.strip_prefix("f:") {
-            Some(name) => (shape.member(name), matches!(shape, Shape::Object(_))),
+            Some(name) => (shape.member(name), matches!(shape, ValueShape::Object(_))),
             None => (shape.element(), false),
         };
         let mut below = with_objects(below, inner);

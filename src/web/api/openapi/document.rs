@@ -3,7 +3,7 @@
 //! kubectl looks for three things: a `patch` with a parameter `fieldValidation` (then it leaves validation to the
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
-use crate::objects::object::schema::{Field, Merge, ROOTS, Root, Schema, Type};
+use crate::objects::object::schema::{Merge, ROOTS, Root, Schema, SchemaField, SchemaType};
 use crate::web::api::resource::{RESOURCES, Resource, Subresource};
 use serde_json::{Map, Value, json};
 use std::{
@@ -23,19 +23,19 @@ const PATCHES: [&str; 4] = [
 ];
 
 /// Values that are not made of fields, by the names that documents give them.
-const LEAVES: [(&str, Type, &str); 4] = [
+const LEAVES: [(&str, SchemaType, &str); 4] = [
     (
         "apimachinery.pkg.api.resource.Quantity",
-        Type::Quantity,
+        SchemaType::Quantity,
         r#"{"oneOf": [{"type": "string"}, {"type": "number"}]}"#,
     ),
     (
         "apimachinery.pkg.util.intstr.IntOrString",
-        Type::IntOrString,
+        SchemaType::IntOrString,
         r#"{"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}"#,
     ),
-    ("apimachinery.pkg.apis.meta.v1.Time", Type::Time, r#"{"type": "string", "format": "date-time"}"#),
-    ("apimachinery.pkg.apis.meta.v1.MicroTime", Type::MicroTime, r#"{"type": "string", "format": "date-time"}"#),
+    ("apimachinery.pkg.apis.meta.v1.Time", SchemaType::Time, r#"{"type": "string", "format": "date-time"}"#),
+    ("apimachinery.pkg.apis.meta.v1.MicroTime", SchemaType::MicroTime, r#"{"type": "string", "format": "date-time"}"#),
 ];
 
 /// Fields of all kinds that are described once.
@@ -167,14 +167,14 @@ fn reach(schema: &'static Schema, schemas: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn innermost(mut of: &Type) -> &Type {
-    while let Type::List(inner) | Type::Map(inner) = of {
+fn innermost(mut of: &SchemaType) -> &SchemaType {
+    while let SchemaType::List(inner) | SchemaType::Map(inner) = of {
         of = inner;
     }
     of
 }
 
-fn leaf(of: &Type) -> Option<&'static (&'static str, Type, &'static str)> {
+fn leaf(of: &SchemaType) -> Option<&'static (&'static str, SchemaType, &'static str)> {
     LEAVES.iter().find(|(_, leaf, _)| leaf == of)
 }
 
@@ -196,14 +196,14 @@ fn definition(schema: &Schema) -> Value {
     written
 }
 
-fn property(schema: &Schema, field: &Field) -> Value {
+fn property(schema: &Schema, field: &SchemaField) -> Value {
     let mut written = value(&field.of);
     say(&mut written, schema, Some(field.name));
     let mut set = |name: &str, what: Value| written[name] = what;
     if let Some(default) = schema.key_default(field.name) {
         set("default", default.into());
     }
-    let is_list = matches!(field.of, Type::List(_));
+    let is_list = matches!(field.of, SchemaType::List(_));
     match &field.merge {
         Merge::Usual if is_list => set("x-kubernetes-list-type", "atomic".into()),
         Merge::Usual => {}
@@ -226,20 +226,22 @@ fn property(schema: &Schema, field: &Field) -> Value {
 }
 
 /// A value's type; a reference stands in `allOf`, because nothing may stand beside it.
-fn value(of: &Type) -> Value {
+fn value(of: &SchemaType) -> Value {
     if let Some((name, ..)) = leaf(of) {
         return json!({"allOf": [reference(name)]});
     }
     match of {
-        Type::Boolean => json!({"type": "boolean"}),
-        Type::Int32 => json!({"type": "integer", "format": "int32"}),
-        Type::Int64 => json!({"type": "integer", "format": "int64"}),
-        Type::String => json!({"type": "string"}),
-        Type::List(inner) => json!({"type": "array", "items": value(inner)}),
-        Type::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
-        Type::Object(name) => json!({"allOf": [reference(name)]}),
+        SchemaType::Boolean => json!({"type": "boolean"}),
+        SchemaType::Int32 => json!({"type": "integer", "format": "int32"}),
+        SchemaType::Int64 => json!({"type": "integer", "format": "int64"}),
+        SchemaType::String => json!({"type": "string"}),
+        SchemaType::List(inner) => json!({"type": "array", "items": value(inner)}),
+        SchemaType::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
+        SchemaType::Object(name) => json!({"allOf": [reference(name)]}),
         // JSON of any shape; the leaves have been named above.
-        Type::Any | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => json!({"type": "object"}),
+        SchemaType::Any | SchemaType::Time | SchemaType::MicroTime | SchemaType::Quantity | SchemaType::IntOrString => {
+            json!({"type": "object"})
+        }
     }
 }
 

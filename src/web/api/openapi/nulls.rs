@@ -1,6 +1,6 @@
 //! null where a Go value cannot be null: it becomes the value's zero, as decoding leaves it upstream.
 
-use crate::objects::object::schema::{Schema, Type};
+use crate::objects::object::schema::{Schema, SchemaType};
 use serde_json::{Value, json};
 
 /// Puts the zero of the type in the place of each null that is an entry of a map (labels, annotations, selectors) or an
@@ -19,30 +19,30 @@ fn fill_object(schema: &'static Schema, value: &mut Value) {
     }
 }
 
-fn fill_value(of: &'static Type, value: &mut Value) {
+fn fill_value(of: &'static SchemaType, value: &mut Value) {
     match (of, value) {
-        (Type::Object(name), value) => {
+        (SchemaType::Object(name), value) => {
             if let Some(schema) = Schema::named(name) {
                 fill_object(schema, value);
             }
         }
-        (Type::Map(of), Value::Object(fields)) => fields.values_mut().for_each(|value| fill_member(of, value)),
-        (Type::List(of), Value::Array(items)) => items.iter_mut().for_each(|value| fill_member(of, value)),
+        (SchemaType::Map(of), Value::Object(fields)) => fields.values_mut().for_each(|value| fill_member(of, value)),
+        (SchemaType::List(of), Value::Array(items)) => items.iter_mut().for_each(|value| fill_member(of, value)),
         _ => {}
     }
 }
 
 /// An entry of a map or an item of a list.
-fn fill_member(of: &'static Type, value: &mut Value) {
+fn fill_member(of: &'static SchemaType, value: &mut Value) {
     if value.is_null() {
         *value = match of {
-            Type::String => json!(""),
-            Type::Quantity => json!("0"),
-            Type::Boolean => json!(false),
-            Type::Int32 | Type::Int64 | Type::IntOrString => json!(0),
-            Type::List(_) => json!([]),
-            Type::Map(_) | Type::Object(_) => json!({}),
-            Type::Any | Type::Time | Type::MicroTime => Value::Null,
+            SchemaType::String => json!(""),
+            SchemaType::Quantity => json!("0"),
+            SchemaType::Boolean => json!(false),
+            SchemaType::Int32 | SchemaType::Int64 | SchemaType::IntOrString => json!(0),
+            SchemaType::List(_) => json!([]),
+            SchemaType::Map(_) | SchemaType::Object(_) => json!({}),
+            SchemaType::Any | SchemaType::Time | SchemaType::MicroTime => Value::Null,
         };
     }
     fill_value(of, value);

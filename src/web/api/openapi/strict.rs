@@ -5,7 +5,7 @@
 use crate::{
     objects::object::{
         quantity::{MALFORMED, Precision, canonical},
-        schema::{Field, Schema, Type},
+        schema::{Schema, SchemaField, SchemaType},
     },
     text::escape::visible,
 };
@@ -30,7 +30,7 @@ fn fault(what: &str, path: &str) -> String {
 pub fn unknown_fields(kind: &str, body: &Value) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(schema) = Schema::of(kind) {
-        find_unknown(&Type::Object(schema.name), body, &mut String::new(), &mut found);
+        find_unknown(&SchemaType::Object(schema.name), body, &mut String::new(), &mut found);
     }
     found
 }
@@ -42,7 +42,7 @@ pub fn duplicate_fields(text: &[u8]) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(text);
     // What is wrong with the text is told by whoever decodes it.
-    let _ = Duplicates { path: &path, found: &found }.deserialize(&mut reader);
+    let _ = RepeatedFields { path: &path, found: &found }.deserialize(&mut reader);
     found.into_inner()
 }
 
@@ -50,8 +50,8 @@ pub fn duplicate_fields(text: &[u8]) -> Vec<String> {
 /// StatefulSetSpec.spec.replicas of type int32`.
 pub fn mismatch(kind: &str, body: &Value) -> Option<String> {
     let schema = Schema::of(kind)?;
-    let root = Place { holder: schema.short_name(), path: String::new() };
-    check(&Type::Object(schema.name), body, &root)
+    let root = FieldPath { holder: schema.short_name(), path: String::new() };
+    check(&SchemaType::Object(schema.name), body, &root)
 }
 
 /// The message of the 400 about a body that cannot be decoded.
@@ -79,10 +79,10 @@ pub fn warning(text: &str) -> String {
     format!("299 - \"{quoted}\"")
 }
 
-fn find_unknown(of: &Type, value: &Value, path: &mut String, found: &mut Vec<String>) {
+fn find_unknown(of: &SchemaType, value: &Value, path: &mut String, found: &mut Vec<String>) {
     let before = path.len();
     match (of, value) {
-        (Type::Object(name), Value::Object(map)) => {
+        (SchemaType::Object(name), Value::Object(map)) => {
             let Some(schema) = Schema::named(name) else { return };
             for (key, inner) in map {
                 push(path, key);
@@ -94,14 +94,14 @@ fn find_unknown(of: &Type, value: &Value, path: &mut String, found: &mut Vec<Str
                 path.truncate(before);
             }
         }
-        (Type::Map(of), Value::Object(map)) if of.schema().is_some() => {
+        (SchemaType::Map(of), Value::Object(map)) if of.schema().is_some() => {
             for (key, inner) in map {
                 push(path, key);
                 find_unknown(of, inner, path, found);
                 path.truncate(before);
             }
         }
-        (Type::List(of), Value::Array(list)) if of.schema().is_some() => {
+        (SchemaType::List(of), Value::Array(list)) if of.schema().is_some() => {
             for (index, inner) in list.iter().enumerate() {
                 path.push_str(&format!("[{index}]"));
                 find_unknown(of, inner, path, found);
@@ -123,16 +123,16 @@ fn zero_in(schema: &'static Schema, value: &mut Value) {
     let Value::Object(map) = value else { return };
     for (key, value) in map {
         match (schema.field(key).map(|field| &field.of), value) {
-            (Some(Type::Map(of)), Value::Object(entries)) if **of == Type::Quantity => {
+            (Some(SchemaType::Map(of)), Value::Object(entries)) if **of == SchemaType::Quantity => {
                 entries.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "0".into());
             }
-            (Some(Type::Object(name)), value) => {
+            (Some(SchemaType::Object(name)), value) => {
                 if let Some(schema) = Schema::named(name) {
                     zero_in(schema, value);
                 }
             }
-            (Some(Type::List(of)), Value::Array(list)) => {
-                if let Type::Object(name) = &**of
+            (Some(SchemaType::List(of)), Value::Array(list)) => {
+                if let SchemaType::Object(name) = &**of
                     && let Some(schema) = Schema::named(name)
                 {
                     list.iter_mut().for_each(|value| zero_in(schema, value));
@@ -151,29 +151,31 @@ fn push(path: &mut String, key: &str) {
 }
 
 /// Where a value stands: the struct whose field holds it, and the names on the way there; indices are not told.
-struct Place {
+struct FieldPath {
     holder: &'static str,
     path: String,
 }
 
-fn check(of: &Type, value: &Value, place: &Place) -> Option<String> {
+fn check(of: &SchemaType, value: &Value, place: &FieldPath) -> Option<String> {
     match (of, value) {
-        (Type::Any, _) | (_, Value::Null) => None,
-        (Type::Boolean, Value::Bool(_)) | (Type::String, Value::String(_)) => None,
-        (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,
-        (Type::Int64, Value::Number(number)) if number.as_i64().is_some() => None,
-        (Type::Quantity, Value::Number(_)) => None,
-        (Type::Quantity, Value::String(text)) => canonical(text, Precision::Nano).err().map(str::to_owned),
-        (Type::Quantity, _) => Some(MALFORMED.to_owned()),
-        (Type::IntOrString, Value::String(_)) => None,
-        (Type::IntOrString, value) => check(&Type::Int32, value, &Place { holder: "", path: String::new() }),
-        (Type::Time | Type::MicroTime, Value::String(text)) => check_time(of, text),
-        (Type::Time | Type::MicroTime, value) => {
+        (SchemaType::Any, _) | (_, Value::Null) => None,
+        (SchemaType::Boolean, Value::Bool(_)) | (SchemaType::String, Value::String(_)) => None,
+        (SchemaType::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,
+        (SchemaType::Int64, Value::Number(number)) if number.as_i64().is_some() => None,
+        (SchemaType::Quantity, Value::Number(_)) => None,
+        (SchemaType::Quantity, Value::String(text)) => canonical(text, Precision::Nano).err().map(str::to_owned),
+        (SchemaType::Quantity, _) => Some(MALFORMED.to_owned()),
+        (SchemaType::IntOrString, Value::String(_)) => None,
+        (SchemaType::IntOrString, value) => {
+            check(&SchemaType::Int32, value, &FieldPath { holder: "", path: String::new() })
+        }
+        (SchemaType::Time | SchemaType::MicroTime, Value::String(text)) => check_time(of, text),
+        (SchemaType::Time | SchemaType::MicroTime, value) => {
             Some(format!("json: cannot unmarshal {} into Go value of type string", what(value)))
         }
-        (Type::List(inner), Value::Array(list)) => list.iter().find_map(|value| check(inner, value, place)),
-        (Type::Map(inner), Value::Object(map)) => map.values().find_map(|value| check(inner, value, place)),
-        (Type::Object(name), Value::Object(map)) => {
+        (SchemaType::List(inner), Value::Array(list)) => list.iter().find_map(|value| check(inner, value, place)),
+        (SchemaType::Map(inner), Value::Object(map)) => map.values().find_map(|value| check(inner, value, place)),
+        (SchemaType::Object(name), Value::Object(map)) => {
             let schema = Schema::named(name)?;
             map.iter().find_map(|(key, value)| check_field(schema, schema.field(key)?, value, place))
         }
@@ -181,13 +183,13 @@ fn check(of: &Type, value: &Value, place: &Place) -> Option<String> {
     }
 }
 
-fn check_field(schema: &'static Schema, field: &Field, value: &Value, place: &Place) -> Option<String> {
+fn check_field(schema: &'static Schema, field: &SchemaField, value: &Value, place: &FieldPath) -> Option<String> {
     let mut path = place.path.clone();
     push(&mut path, field.name);
-    check(&field.of, value, &Place { holder: schema.short_name(), path })
+    check(&field.of, value, &FieldPath { holder: schema.short_name(), path })
 }
 
-fn mismatched(of: &Type, value: &Value, place: &Place) -> String {
+fn mismatched(of: &SchemaType, value: &Value, place: &FieldPath) -> String {
     let (what, of) = (what(value), go_type(of));
     if place.path.is_empty() {
         return format!("json: cannot unmarshal {what} into Go value of type {of}");
@@ -207,21 +209,21 @@ fn what(value: &Value) -> String {
     }
 }
 
-fn go_type(of: &Type) -> String {
+fn go_type(of: &SchemaType) -> String {
     match of {
-        Type::Any => "interface {}".to_owned(),
-        Type::Boolean => "bool".to_owned(),
-        Type::Int32 => "int32".to_owned(),
-        Type::Int64 => "int64".to_owned(),
-        Type::String => "string".to_owned(),
-        Type::Time => "v1.Time".to_owned(),
-        Type::MicroTime => "v1.MicroTime".to_owned(),
-        Type::Quantity => "resource.Quantity".to_owned(),
-        Type::IntOrString => "intstr.IntOrString".to_owned(),
-        Type::List(inner) => format!("[]{}", go_type(inner)),
-        Type::Map(inner) => format!("map[string]{}", go_type(inner)),
+        SchemaType::Any => "interface {}".to_owned(),
+        SchemaType::Boolean => "bool".to_owned(),
+        SchemaType::Int32 => "int32".to_owned(),
+        SchemaType::Int64 => "int64".to_owned(),
+        SchemaType::String => "string".to_owned(),
+        SchemaType::Time => "v1.Time".to_owned(),
+        SchemaType::MicroTime => "v1.MicroTime".to_owned(),
+        SchemaType::Quantity => "resource.Quantity".to_owned(),
+        SchemaType::IntOrString => "intstr.IntOrString".to_owned(),
+        SchemaType::List(inner) => format!("[]{}", go_type(inner)),
+        SchemaType::Map(inner) => format!("map[string]{}", go_type(inner)),
         // Packages are named by their version.
-        Type::Object(name) => name.rsplit_once('.').map_or_else(
+        SchemaType::Object(name) => name.rsplit_once('.').map_or_else(
             || (*name).to_owned(),
             |(package, short)| format!("{}.{short}", package.rsplit('.').next().unwrap_or(package)),
         ),
@@ -229,8 +231,8 @@ fn go_type(of: &Type) -> String {
 }
 
 /// Go's complaint about a time that is none; which part it could not read is told only for the first.
-fn check_time(of: &Type, text: &str) -> Option<String> {
-    let layout = if *of == Type::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
+fn check_time(of: &SchemaType, text: &str) -> Option<String> {
+    let layout = if *of == SchemaType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
     match text.parse::<jiff::Timestamp>() {
         Ok(_) => None,
         Err(_) => Some(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\"")),
@@ -239,12 +241,12 @@ fn check_time(of: &Type, text: &str) -> Option<String> {
 
 /// Reads a JSON text for nothing but fields that are given twice.
 #[derive(Clone, Copy)]
-struct Duplicates<'a> {
+struct RepeatedFields<'a> {
     path: &'a RefCell<String>,
     found: &'a RefCell<Vec<String>>,
 }
 
-impl Duplicates<'_> {
+impl RepeatedFields<'_> {
     fn within<T>(self, step: impl FnOnce(&mut String), read: impl FnOnce() -> T) -> T {
         let before = self.path.borrow().len();
         step(&mut self.path.borrow_mut());
@@ -254,7 +256,7 @@ impl Duplicates<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Duplicates<'_> {
+impl<'de> DeserializeSeed<'de> for RepeatedFields<'_> {
     type Value = ();
 
     fn deserialize<D: de::Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
@@ -262,7 +264,7 @@ impl<'de> DeserializeSeed<'de> for Duplicates<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Duplicates<'_> {
+impl<'de> Visitor<'de> for RepeatedFields<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

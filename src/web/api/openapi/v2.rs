@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 /// A message being written.
 #[derive(Default)]
-struct Message(Vec<u8>);
+struct ProtobufMessage(Vec<u8>);
 
-impl Message {
+impl ProtobufMessage {
     fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
@@ -34,14 +34,14 @@ impl Message {
         }
     }
 
-    fn message(&mut self, field: u8, fill: impl FnOnce(&mut Message)) {
-        let mut inner = Message::default();
+    fn message(&mut self, field: u8, fill: impl FnOnce(&mut ProtobufMessage)) {
+        let mut inner = ProtobufMessage::default();
         fill(&mut inner);
         self.octets(field, &inner.0);
     }
 
     /// An entry of a map: its name and its value.
-    fn named(&mut self, field: u8, name: &str, fill: impl FnOnce(&mut Message)) {
+    fn named(&mut self, field: u8, name: &str, fill: impl FnOnce(&mut ProtobufMessage)) {
         self.message(field, |entry| {
             entry.octets(1, name.as_bytes());
             entry.message(2, fill);
@@ -66,7 +66,7 @@ fn elements(of: &Value) -> impl Iterator<Item = &Value> {
 
 /// One document of all that these have.
 pub(super) fn document(documents: &[Value]) -> Vec<u8> {
-    let mut written = Message::default();
+    let mut written = ProtobufMessage::default();
     written.octets(1, b"2.0");
     if let Some(first) = documents.first() {
         written.message(2, |info| {
@@ -92,7 +92,7 @@ pub(super) fn document(documents: &[Value]) -> Vec<u8> {
     written.0
 }
 
-fn path_item(written: &mut Message, item: &Value) {
+fn path_item(written: &mut ProtobufMessage, item: &Value) {
     for (field, method) in [(2, "get"), (3, "put"), (4, "post"), (5, "delete"), (8, "patch")] {
         let Some(of) = item.get(method) else { continue };
         written.message(field, |operation| {
@@ -109,13 +109,13 @@ fn path_item(written: &mut Message, item: &Value) {
     }
 }
 
-fn query_parameter(written: &mut Message, parameter: &Value) {
+fn query_parameter(written: &mut ProtobufMessage, parameter: &Value) {
     written.text(2, &parameter["in"]);
     written.text(4, &parameter["name"]);
     written.text(6, &parameter["schema"]["type"]);
 }
 
-fn schema(written: &mut Message, of: &Value) {
+fn schema(written: &mut ProtobufMessage, of: &Value) {
     let inner = &of["allOf"][0];
     let reference = of.get("$ref").or_else(|| inner.get("$ref")).and_then(Value::as_str);
     if let Some(name) = reference.and_then(|reference| reference.rsplit('/').next()) {
@@ -172,7 +172,7 @@ mod tests {
         ];
         let found = document(&[parts]);
         assert_eq!(found.escape_ascii().to_string(), expected.concat().escape_ascii().to_string());
-        let mut long = Message::default();
+        let mut long = ProtobufMessage::default();
         long.octets(1, &[b'x'; 300]);
         assert_eq!(long.0[..3], [0x0a, 0xac, 0x02]);
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed label selector: all of its requirements hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels(Vec<Requirement>);
+pub struct Labels(Vec<LabelRequirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Requirement {
+struct LabelRequirement {
     key: String,
     operator: Operator,
     values: BTreeSet<String>,
@@ -27,21 +27,21 @@ enum Operator {
 impl Labels {
     /// Reads a selector; an empty one selects everything.
     pub fn parse(text: &str) -> Result<Labels, String> {
-        let mut reader = Reader { tokens: tokens(text), next: 0 };
+        let mut reader = SelectorReader { tokens: tokens(text), next: 0 };
         let mut requirements = Vec::new();
         loop {
             match reader.peek() {
-                Token::End => return Ok(Labels(requirements)),
-                Token::Word(_) | Token::Sign("!") => {}
+                SelectorToken::End => return Ok(Labels(requirements)),
+                SelectorToken::Word(_) | SelectorToken::Sign("!") => {}
                 other => return Err(format!("found '{other}', expected: !, identifier, or 'end of string'")),
             }
             let requirement = reader.requirement().map_err(|why| format!("unable to parse requirement: {why}"))?;
             requirements.push(requirement);
             match reader.take() {
-                Token::End => return Ok(Labels(requirements)),
-                Token::Sign(",") => {
+                SelectorToken::End => return Ok(Labels(requirements)),
+                SelectorToken::Sign(",") => {
                     let next = reader.peek();
-                    if !matches!(next, Token::Word(_) | Token::Sign("!")) {
+                    if !matches!(next, SelectorToken::Word(_) | SelectorToken::Sign("!")) {
                         return Err(format!("found '{next}', expected: identifier after ','"));
                     }
                 }
@@ -56,7 +56,7 @@ impl Labels {
     }
 }
 
-impl Requirement {
+impl LabelRequirement {
     fn holds(&self, value: Option<&String>) -> bool {
         let number = |text: &String| text.parse::<i64>().ok();
         let limit = || self.values.first().and_then(number);
@@ -71,7 +71,7 @@ impl Requirement {
     }
 
     /// Upstream's checks of a whole requirement.
-    fn validate(self) -> Result<Requirement, String> {
+    fn validate(self) -> Result<LabelRequirement, String> {
         let wanted = |what: &str| Err(format!("values: Invalid value: {}: {what}", printed(&self.values)));
         match self.operator {
             Operator::In | Operator::NotIn if self.values.is_empty() => {
@@ -101,18 +101,18 @@ fn printed(values: &BTreeSet<String>) -> String {
 
 /// One word or sign of a selector.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+enum SelectorToken {
     Word(String),
     Sign(&'static str),
     End,
 }
 
-impl std::fmt::Display for Token {
+impl std::fmt::Display for SelectorToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Token::Word(word) => f.write_str(word),
-            Token::Sign(sign) => f.write_str(sign),
-            Token::End => Ok(()),
+            SelectorToken::Word(word) => f.write_str(word),
+            SelectorToken::Sign(sign) => f.write_str(sign),
+            SelectorToken::End => Ok(()),
         }
     }
 }
@@ -124,18 +124,18 @@ fn sign(text: &str) -> Option<&'static str> {
     SIGNS.into_iter().find(|sign| text.starts_with(sign))
 }
 
-fn tokens(text: &str) -> Vec<Token> {
+fn tokens(text: &str) -> Vec<SelectorToken> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         if let Some(sign) = sign(rest) {
-            tokens.push(Token::Sign(sign));
+            tokens.push(SelectorToken::Sign(sign));
             rest = &rest[sign.len()..];
         } else {
             let ends =
                 |letter: char| letter.is_whitespace() || matches!(letter, '=' | '!' | '(' | ')' | ',' | '>' | '<');
             let (word, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
-            tokens.push(Token::Word(word.to_owned()));
+            tokens.push(SelectorToken::Word(word.to_owned()));
             rest = behind;
         }
         rest = rest.trim_start();
@@ -143,51 +143,51 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-struct Reader {
-    tokens: Vec<Token>,
+struct SelectorReader {
+    tokens: Vec<SelectorToken>,
     next: usize,
 }
 
-impl Reader {
-    fn peek(&self) -> Token {
-        self.tokens.get(self.next).cloned().unwrap_or(Token::End)
+impl SelectorReader {
+    fn peek(&self) -> SelectorToken {
+        self.tokens.get(self.next).cloned().unwrap_or(SelectorToken::End)
     }
 
-    fn take(&mut self) -> Token {
+    fn take(&mut self) -> SelectorToken {
         let token = self.peek();
         self.next += 1;
         token
     }
 
-    fn requirement(&mut self) -> Result<Requirement, String> {
-        let is_negated = self.peek() == Token::Sign("!");
+    fn requirement(&mut self) -> Result<LabelRequirement, String> {
+        let is_negated = self.peek() == SelectorToken::Sign("!");
         if is_negated {
             self.take();
         }
         let key = match self.take() {
-            Token::Word(word) => word,
+            SelectorToken::Word(word) => word,
             other => return Err(format!("found '{other}', expected: identifier")),
         };
         let faults = names::qualified_name(&key);
         if !faults.is_empty() {
             return Err(format!("<nil>: Invalid value: {key:?}: {}", faults.join("; ")));
         }
-        let requirement = |operator, values| Requirement { key: key.clone(), operator, values };
+        let requirement = |operator, values| LabelRequirement { key: key.clone(), operator, values };
         if is_negated {
             return Ok(requirement(Operator::DoesNotExist, BTreeSet::new()));
         }
-        if matches!(self.peek(), Token::End | Token::Sign(",")) {
+        if matches!(self.peek(), SelectorToken::End | SelectorToken::Sign(",")) {
             return Ok(requirement(Operator::Exists, BTreeSet::new()));
         }
         let operator = match self.take() {
-            Token::Word(word) if word == "in" => return requirement(Operator::In, self.values()?).validate(),
-            Token::Word(word) if word == "notin" => {
+            SelectorToken::Word(word) if word == "in" => return requirement(Operator::In, self.values()?).validate(),
+            SelectorToken::Word(word) if word == "notin" => {
                 return requirement(Operator::NotIn, self.values()?).validate();
             }
-            Token::Sign("=" | "==") => Operator::In,
-            Token::Sign("!=") => Operator::NotIn,
-            Token::Sign(">") => Operator::Greater,
-            Token::Sign("<") => Operator::Less,
+            SelectorToken::Sign("=" | "==") => Operator::In,
+            SelectorToken::Sign("!=") => Operator::NotIn,
+            SelectorToken::Sign(">") => Operator::Greater,
+            SelectorToken::Sign("<") => Operator::Less,
             other => return Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
         };
         requirement(operator, BTreeSet::from([self.exact_value()?])).validate()
@@ -196,8 +196,8 @@ impl Reader {
     /// What stands behind `=`, which may be nothing.
     fn exact_value(&mut self) -> Result<String, String> {
         match self.peek() {
-            Token::End | Token::Sign(",") => Ok(String::new()),
-            Token::Word(word) => {
+            SelectorToken::End | SelectorToken::Sign(",") => Ok(String::new()),
+            SelectorToken::Word(word) => {
                 self.take();
                 Ok(word)
             }
@@ -208,27 +208,27 @@ impl Reader {
     /// The values in parentheses; an empty one stands between two commas.
     fn values(&mut self) -> Result<BTreeSet<String>, String> {
         let open = self.take();
-        if open != Token::Sign("(") {
+        if open != SelectorToken::Sign("(") {
             return Err(format!("found '{open}' expected: '('"));
         }
         let mut values = BTreeSet::new();
-        if self.peek() == Token::Sign(")") {
+        if self.peek() == SelectorToken::Sign(")") {
             self.take();
             return Ok(values);
         }
         loop {
             let value = match self.peek() {
-                Token::Word(word) => {
+                SelectorToken::Word(word) => {
                     self.take();
                     word
                 }
-                Token::Sign("," | ")") => String::new(),
+                SelectorToken::Sign("," | ")") => String::new(),
                 other => return Err(format!("found '{other}', expected: ',', ')' or identifier")),
             };
             values.insert(value);
             match self.take() {
-                Token::Sign(",") => {}
-                Token::Sign(")") => return Ok(values),
+                SelectorToken::Sign(",") => {}
+                SelectorToken::Sign(")") => return Ok(values),
                 other => return Err(format!("found '{other}', expected: ',' or ')'")),
             }
         }

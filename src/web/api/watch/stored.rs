@@ -4,21 +4,21 @@ use crate::{
     control::cluster::Change,
     objects::object::Object,
     web::api::{
-        selection::Selection,
+        filter::ObjectFilter,
         watch_source::{WatchObject, WatchSource},
     },
 };
 
 /// Objects of the store.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoreSource {
     /// Objects to begin with.
     pub initial: Vec<Object>,
     /// Which objects the watch is about.
-    pub selection: Selection,
+    pub selection: ObjectFilter,
 }
 
-impl WatchSource for Stored {
+impl WatchSource for StoreSource {
     fn initial(&mut self) -> impl Iterator<Item = WatchObject> + Send + 'static {
         std::mem::take(&mut self.initial).into_iter().map(WatchObject::Stored)
     }
@@ -52,7 +52,7 @@ impl WatchSource for Nothing {
 }
 
 /// What a change means to who selects: an object that leaves the selection is gone, one that enters it is new.
-fn event(selection: &Selection, change: &Change) -> Option<(&'static str, Object)> {
+fn event(selection: &ObjectFilter, change: &Change) -> Option<(&'static str, Object)> {
     let taken = |object: &Option<Object>| object.as_ref().filter(|object| selection.takes(object)).cloned();
     match (taken(&change.before), taken(&change.after)) {
         (None, None) => None,

@@ -2,8 +2,8 @@
 //! looked at.
 
 use super::{
-    Plan, SERVICE_NAME_LABEL, Steps, Wanted, address_types, endpoint, endpoint_ports, is_owned, labels, length, place,
-    ports_key, should_be_in_endpoints,
+    SERVICE_NAME_LABEL, SlicePlan, Steps, WantedEndpoints, address_types, endpoint, endpoint_ports, is_owned, labels,
+    length, place, ports_key, should_be_in_endpoints,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -22,7 +22,7 @@ pub fn plan_changed<'a>(
     changed: &Changed<'_>,
     holding: &[&'a Arc<EndpointSlice>],
     all: impl Fn() -> Vec<&'a Arc<EndpointSlice>>,
-) -> Option<Plan> {
+) -> Option<SlicePlan> {
     if service.metadata.deletion_timestamp.is_some() {
         return None;
     }
@@ -38,7 +38,7 @@ pub fn plan_changed<'a>(
     if !holding.iter().all(|slice| is_plain(slice) && of_families(slice)) {
         return None;
     }
-    let mut plan = Plan::default();
+    let mut plan = SlicePlan::default();
     for family in families {
         let holding = holding.iter().copied().filter(|slice| slice.address_type == family);
         plan_family(service, changed, holding, family, &all, &mut plan)?;
@@ -52,9 +52,9 @@ fn plan_family<'a>(
     holding: impl Iterator<Item = &'a Arc<EndpointSlice>>,
     family: &str,
     all: &impl Fn() -> Vec<&'a Arc<EndpointSlice>>,
-    plan: &mut Plan,
+    plan: &mut SlicePlan,
 ) -> Option<()> {
-    let mut wanted = Wanted::default();
+    let mut wanted = WantedEndpoints::default();
     let mut ports = None;
     for pod in changed.values().flatten().filter(|pod| should_be_in_endpoints(pod)) {
         let endpoint = endpoint(service, pod, family);

@@ -249,7 +249,7 @@ ports:
 ",
     )
     .unwrap();
-    assert_eq!(plan, Plan { create: vec![expected], ..Plan::default() });
+    assert_eq!(plan, SlicePlan { create: vec![expected], ..SlicePlan::default() });
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn labels_and_annotations() {
 }
 
 /// Carries out a plan on slices that are there.
-fn carried_out(slices: &[Arc<EndpointSlice>], plan: Plan, made: &mut usize) -> Vec<Arc<EndpointSlice>> {
+fn carried_out(slices: &[Arc<EndpointSlice>], plan: SlicePlan, made: &mut usize) -> Vec<Arc<EndpointSlice>> {
     let mut after: Vec<Arc<EndpointSlice>> = slices.to_vec();
     after.retain(|slice| !plan.delete.contains(slice.metadata.name.as_ref().unwrap()));
     for new in plan.update {

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     control::{
         cluster::Change,
-        state::volumes::{Plan, STARTS, Tracker, Volumes, Work},
+        state::volumes::{DirectoryPlan, STARTS, Tracker, VolumeWork, Volumes},
     },
     objects::object::{Kind, Object},
 };
@@ -101,24 +101,24 @@ fn live(home: &Home, root: &str, has_state: bool, policy: &str, source: &str) ->
     let mut tracker = Tracker::new(&[], Some(root.clone())).0;
     let mut volumes = Volumes::new(has_state.then_some(&*state), Some(root));
     let mut said = Vec::new();
-    let mut carry_out = |tracker: &mut Tracker, plan: Plan| {
-        let plan: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    let mut carry_out = |tracker: &mut Tracker, plan: DirectoryPlan| {
+        let plan: DirectoryPlan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
         let errors = volumes.carry_out(plan);
         let fallbacks = tracker.take_fallbacks().into_iter().chain(volumes.take_fallbacks());
         said.extend(fallbacks.map(|one| one.to_string()).chain(errors.iter().map(ToString::to_string)));
     };
-    let (bound, mut plan) = (home.volume(policy, "Bound", source), Plan::default());
+    let (bound, mut plan) = (home.volume(policy, "Bound", source), DirectoryPlan::default());
     tracker.observe(&change(None, Some(&bound)), &mut plan);
     let place = plan.0.keys().next().unwrap().clone();
     carry_out(&mut tracker, plan);
     for _ in 0..2 {
-        let mut plan = Plan::default();
-        plan.add(&place, Work::Append { line: "web-0".to_owned(), times: 1 });
+        let mut plan = DirectoryPlan::default();
+        plan.add(&place, VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
         carry_out(&mut tracker, plan);
     }
     let used = home.found();
     let (released, free) = (home.volume(policy, "Released", source), home.volume(policy, "Available", source));
-    let mut plan = Plan::default();
+    let mut plan = DirectoryPlan::default();
     tracker.observe(&change(Some(&released), (policy == "Recycle").then_some(&free)), &mut plan);
     carry_out(&mut tracker, plan);
     Life { used, reclaimed: home.found(), said }
@@ -246,12 +246,12 @@ fn links_within_the_root_are_followed() {
 #[test]
 fn a_directory_that_must_exist_is_waited_for() {
     let home = Home::new();
-    let place = Place::from("pv-1").at(home.path("root/late").to_str().unwrap(), false);
+    let place = VolumeDirectory::from("pv-1").at(home.path("root/late").to_str().unwrap(), false);
     let mut volumes = Volumes::new(None, Some(home.root("root")));
-    let mut plan = Plan::default();
-    plan.add(&place, Work::Make);
+    let mut plan = DirectoryPlan::default();
+    plan.add(&place, VolumeWork::Make);
     assert!(volumes.carry_out(plan.clone()).is_empty(), "nobody needs it yet");
-    plan.add(&place, Work::Append { line: "web-0".to_owned(), times: 1 });
+    plan.add(&place, VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
     let errors = volumes.carry_out(plan);
     assert!(
         errors.len() == 1 && errors[0].to_string().contains("root/late: this directory is not there"),
@@ -281,8 +281,8 @@ fn tricks_in_a_declared_directory_lead_nowhere() {
 fn what_is_owed_is_not_done_where_it_is_not_allowed_any_more() {
     let home = Home::new();
     let state = home.path("state");
-    let mut plan = Plan::default();
-    plan.add(Place::from("pv-1").at(home.path("root/there").to_str().unwrap(), true), Work::Empty);
+    let mut plan = DirectoryPlan::default();
+    plan.add(VolumeDirectory::from("pv-1").at(home.path("root/there").to_str().unwrap(), true), VolumeWork::Empty);
     for root in [None, Some(home.root("outside"))] {
         let mut volumes = Volumes::new(Some(&state), root);
         assert!(volumes.carry_out(plan.clone()).is_empty());
@@ -308,15 +308,15 @@ fn no_exchange_leads_outside() {
             renameat_with(CWD, &there, CWD, &link, RenameFlags::EXCHANGE).unwrap();
         }
     });
-    let place = Place::from("pv-1").at(home.path("root/x/sub").to_str().unwrap(), false);
-    let deeper = Place::from("pv-1").at(home.path("root/x/sub/new").to_str().unwrap(), true);
+    let place = VolumeDirectory::from("pv-1").at(home.path("root/x/sub").to_str().unwrap(), false);
+    let deeper = VolumeDirectory::from("pv-1").at(home.path("root/x/sub/new").to_str().unwrap(), true);
     let mut volumes = Volumes::new(None, Some(home.root("root")));
     let (mut rounds, mut failed) = (0, 0);
     while !exchanging.is_finished() {
-        let mut plan = Plan::default();
-        plan.add(&place, Work::Append { line: "web-0".to_owned(), times: 1 });
-        plan.add(&deeper, Work::Append { line: "web-0".to_owned(), times: 1 });
-        plan.add(&place, Work::Empty);
+        let mut plan = DirectoryPlan::default();
+        plan.add(&place, VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
+        plan.add(&deeper, VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
+        plan.add(&place, VolumeWork::Empty);
         failed += usize::from(!volumes.carry_out(plan).is_empty());
         volumes.retry();
         rounds += 1;
@@ -343,9 +343,9 @@ fn a_tower_of_directories_is_left_to_people() {
         let home = Home::new();
         let tower = home.path("root/x").join("d/".repeat(depth));
         fs::create_dir_all(&tower).unwrap();
-        let place = Place::from("pv-1").at(home.path("root/x").to_str().unwrap(), false);
-        let mut plan = Plan::default();
-        plan.add(&place, Work::Empty);
+        let place = VolumeDirectory::from("pv-1").at(home.path("root/x").to_str().unwrap(), false);
+        let mut plan = DirectoryPlan::default();
+        plan.add(&place, VolumeWork::Empty);
         let troubles = Volumes::new(None, Some(home.root("root"))).carry_out(plan);
         assert_eq!((troubles.is_empty(), tower.exists()), (is_emptied, !is_emptied), "{depth}");
     }

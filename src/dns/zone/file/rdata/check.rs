@@ -1,13 +1,13 @@
 //! Whether octets are rdata of a type, by the same description of its fields that its text is read by.
 
-use super::{field::Field, gateway, service};
+use super::{field::RdataField, gateway, service};
 use crate::dns::{
     name::{parent, wire_length},
     wire::{rdata::RecordType, u16_at},
 };
 
 /// Checks all fields and lower-cases the names among them; `None` if the octets are no such fields.
-pub(super) fn wire(fields: &[Field], rdata: &mut [u8]) -> Option<()> {
+pub(super) fn wire(fields: &[RdataField], rdata: &mut [u8]) -> Option<()> {
     let mut at = 0;
     for field in fields {
         at += length(*field, rdata, at)?;
@@ -16,60 +16,60 @@ pub(super) fn wire(fields: &[Field], rdata: &mut [u8]) -> Option<()> {
 }
 
 /// The length of a field that begins at `at`.
-fn length(field: Field, rdata: &mut [u8], at: usize) -> Option<usize> {
+fn length(field: RdataField, rdata: &mut [u8], at: usize) -> Option<usize> {
     let form = gateway::form(rdata);
     let rest = rdata.get_mut(at..)?;
     let fixed = |length: usize| (rest.len() >= length).then_some(length);
     match field {
-        Field::U8
-        | Field::Algorithm
-        | Field::Digest
-        | Field::Hash
-        | Field::KeyProtocol
-        | Field::Scheme
-        | Field::Protocol
-        | Field::Discovery => fixed(1),
-        Field::U16 | Field::Certificate | Field::KeyFlags | Field::Type => fixed(2),
-        Field::U32 | Field::Seconds | Field::Time | Field::Date | Field::Ipv4 => fixed(4),
-        Field::Locator => fixed(8),
-        Field::Ipv6 => fixed(16),
-        Field::Eui(length) => fixed(length),
-        Field::GatewayType => rest.first().filter(|form| **form <= 3).map(|_| 1),
-        Field::Name | Field::Target => name(rest),
-        Field::Names => {
+        RdataField::U8
+        | RdataField::Algorithm
+        | RdataField::Digest
+        | RdataField::Hash
+        | RdataField::KeyProtocol
+        | RdataField::Scheme
+        | RdataField::Protocol
+        | RdataField::Discovery => fixed(1),
+        RdataField::U16 | RdataField::Certificate | RdataField::KeyFlags | RdataField::Type => fixed(2),
+        RdataField::U32 | RdataField::Seconds | RdataField::Time | RdataField::Date | RdataField::Ipv4 => fixed(4),
+        RdataField::Locator => fixed(8),
+        RdataField::Ipv6 => fixed(16),
+        RdataField::Eui(length) => fixed(length),
+        RdataField::GatewayType => rest.first().filter(|form| **form <= 3).map(|_| 1),
+        RdataField::Name | RdataField::Target => name(rest),
+        RdataField::Names => {
             let mut end = 0;
             while end < rest.len() {
                 end += name(&mut rest[end..])?;
             }
             Some(end)
         }
-        Field::Text | Field::Digits | Field::Substitution | Field::Tag => string(field, rest),
-        Field::OptionalText if rest.is_empty() => Some(0),
-        Field::OptionalText => string(field, rest),
-        Field::Texts => {
+        RdataField::Text | RdataField::Digits | RdataField::Substitution | RdataField::Tag => string(field, rest),
+        RdataField::OptionalText if rest.is_empty() => Some(0),
+        RdataField::OptionalText => string(field, rest),
+        RdataField::Texts => {
             let mut end = string(field, rest)?;
             while end < rest.len() {
                 end += string(field, &rest[end..])?;
             }
             Some(end)
         }
-        Field::LongText | Field::QuotedText | Field::Base64OrNothing => Some(rest.len()),
-        Field::Hex(least) | Field::Base64(least) => (rest.len() >= least).then_some(rest.len()),
-        Field::Nsap => Some(rest.len()).filter(|length| *length > 0),
-        Field::Salt => counted(rest, 0),
-        Field::NextHash => counted(rest, 1),
-        Field::Types(least) => bitmaps(rest, least),
+        RdataField::LongText | RdataField::QuotedText | RdataField::Base64OrNothing => Some(rest.len()),
+        RdataField::Hex(least) | RdataField::Base64(least) => (rest.len() >= least).then_some(rest.len()),
+        RdataField::Nsap => Some(rest.len()).filter(|length| *length > 0),
+        RdataField::Salt => counted(rest, 0),
+        RdataField::NextHash => counted(rest, 1),
+        RdataField::Types(least) => bitmaps(rest, least),
         // The first bit would say that this is no bitmap (RFC 2535 §5.2).
-        Field::FlatTypes => {
+        RdataField::FlatTypes => {
             Some(rest.len()).filter(|length| *length <= 16 && rest.first().is_none_or(|first| first >> 7 == 0))
         }
-        Field::Ports => Some(rest.len()).filter(|length| *length <= 8192),
-        Field::Atma => match rest {
+        RdataField::Ports => Some(rest.len()).filter(|length| *length <= 8192),
+        RdataField::Atma => match rest {
             [0, _, ..] => Some(rest.len()),
             [1, digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => Some(rest.len()),
             _ => None,
         },
-        Field::Prefixed => {
+        RdataField::Prefixed => {
             let prefix = usize::from(*rest.first()?);
             let end = 1 + 16usize.checked_sub(prefix / 8)?;
             // The bits of the prefix are not in the rest of the address.
@@ -80,22 +80,22 @@ fn length(field: Field, rdata: &mut [u8], at: usize) -> Option<usize> {
             }
             Some(end + if named { name(&mut rest[end..])? } else { 0 })
         }
-        Field::Gateway => match form {
+        RdataField::Gateway => match form {
             0 => Some(0),
             1 => fixed(4),
             2 => fixed(16),
             3 => name(rest),
             _ => Some(rest.len()),
         },
-        Field::HostIdentity => {
+        RdataField::HostIdentity => {
             let (tag, key) = (usize::from(*rest.first()?), usize::from(u16_at(rest, 2)?));
             fixed(4 + tag + key).filter(|_| tag > 0 && key > 0)
         }
         // Other versions than 0 have other fields (RFC 1876 §2).
-        Field::Location if rest.first().is_some_and(|version| *version != 0) => Some(rest.len()),
-        Field::Location => location(rest).then_some(16),
-        Field::Prefixes => prefixes(rest).then_some(rest.len()),
-        Field::Parameters => service::are_parameters(rest).then_some(rest.len()),
+        RdataField::Location if rest.first().is_some_and(|version| *version != 0) => Some(rest.len()),
+        RdataField::Location => location(rest).then_some(16),
+        RdataField::Prefixes => prefixes(rest).then_some(rest.len()),
+        RdataField::Parameters => service::are_parameters(rest).then_some(rest.len()),
     }
 }
 
@@ -111,7 +111,7 @@ fn counted(rest: &[u8], least: u8) -> Option<usize> {
     (rest.len() >= end).then_some(end)
 }
 
-fn string(field: Field, rest: &[u8]) -> Option<usize> {
+fn string(field: RdataField, rest: &[u8]) -> Option<usize> {
     let end = counted(rest, 0)?;
     field.is_sound(&rest[..end]).ok().map(|()| end)
 }

@@ -1,19 +1,19 @@
 //! Numbers, times and octets in text: decimal, hexadecimal, base32 and base64, the last ones in pieces.
 
 use super::{RdataError, shown};
-use crate::dns::{name::unescape, zone::file::entry::Token};
+use crate::dns::{name::unescape, zone::file::entry::ZoneFileWord};
 use data_encoding::{BASE32HEX_NOPAD, BASE64};
 
 /// Most characters that octets of rdata can take in any of the encodings.
 const DIGITS_MAX: usize = 2 * u16::MAX as usize + 2;
 
 /// Whether a token is a bare decimal number.
-fn is_number(token: &Token<'_>) -> bool {
+fn is_number(token: &ZoneFileWord<'_>) -> bool {
     !token.quoted && !token.text.is_empty() && token.text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 /// A decimal number up to `most`.
-pub(super) fn number<'r, 't>(token: &'r Token<'t>, most: u32) -> Result<u32, RdataError<'r, 't>> {
+pub(super) fn number<'r, 't>(token: &'r ZoneFileWord<'t>, most: u32) -> Result<u32, RdataError<'r, 't>> {
     let number = token.text.parse().ok().filter(|&number| is_number(token) && number <= most);
     number.ok_or_else(|| (Some(token), format!("`{}` is not a number up to {most}", shown(token.text))))
 }
@@ -45,7 +45,7 @@ pub(in crate::dns::zone::file) fn seconds(text: &str) -> Option<u32> {
 }
 
 /// The pieces of an encoding to the end of the record, put together.
-fn joined<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+fn joined<'r, 't>(pieces: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let mut digits = Vec::new();
     for piece in pieces {
         if piece.quoted {
@@ -60,9 +60,9 @@ fn joined<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>
 }
 
 /// Octets as pairs of hexadecimal digits, in pieces.
-pub(super) fn hex<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+pub(super) fn hex<'r, 't>(pieces: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let wrong =
-        |piece: &'r Token<'t>| piece.text.chars().find(|digit| !digit.is_ascii_hexdigit()).map(|at| (piece, at));
+        |piece: &'r ZoneFileWord<'t>| piece.text.chars().find(|digit| !digit.is_ascii_hexdigit()).map(|at| (piece, at));
     let digits = joined(pieces)?;
     if let Some((piece, digit)) = pieces.iter().find_map(wrong) {
         return Err((Some(piece), format!("`{digit}` is no hexadecimal digit")));
@@ -81,7 +81,7 @@ pub(super) fn pairs(digits: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Octets in base64 (RFC 4648 §4), padded, in pieces.
-pub(super) fn base64<'r, 't>(pieces: &'r [Token<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
+pub(super) fn base64<'r, 't>(pieces: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, RdataError<'r, 't>> {
     let digits = joined(pieces)?;
     base64_of(&digits).ok_or_else(|| (pieces.first(), "this is no base64 with its padding (RFC 4648)".to_owned()))
 }

@@ -5,7 +5,7 @@ use super::{
     mnemonic::{self, Mnemonics},
     name, prefixes, service, shown,
 };
-use crate::dns::{name::Name, wire::rdata::RecordType, zone::file::entry::Token};
+use crate::dns::{name::Name, wire::rdata::RecordType, zone::file::entry::ZoneFileWord};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
@@ -14,7 +14,7 @@ use std::{
 
 /// What a field of rdata holds; its number of octets, where it has one, follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum RdataField {
     /// Decimal numbers of 8, 16 and 32 bits.
     U8,
     U16,
@@ -103,22 +103,22 @@ pub(super) enum Field {
 
 /// The fields of one record that have not been read yet.
 pub(super) struct Input<'r, 't, 'o> {
-    tokens: slice::Iter<'r, Token<'t>>,
+    tokens: slice::Iter<'r, ZoneFileWord<'t>>,
     pub(super) origin: &'o Name,
 }
 
 impl<'r, 't, 'o> Input<'r, 't, 'o> {
-    pub(super) fn new(tokens: &'r [Token<'t>], origin: &'o Name) -> Input<'r, 't, 'o> {
+    pub(super) fn new(tokens: &'r [ZoneFileWord<'t>], origin: &'o Name) -> Input<'r, 't, 'o> {
         Input { tokens: tokens.iter(), origin }
     }
 
     /// The next field, of which it is said what it should be if there is none.
-    pub(super) fn next(&mut self, what: &str) -> Result<&'r Token<'t>, RdataError<'r, 't>> {
+    pub(super) fn next(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
         self.tokens.next().ok_or_else(|| (None, format!("{what} is missing")))
     }
 
     /// The same without quotes.
-    pub(super) fn word(&mut self, what: &str) -> Result<&'r Token<'t>, RdataError<'r, 't>> {
+    pub(super) fn word(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
         let token = self.next(what)?;
         if token.quoted { Err((Some(token), format!("{what} stands without quotes"))) } else { Ok(token) }
     }
@@ -129,7 +129,7 @@ impl<'r, 't, 'o> Input<'r, 't, 'o> {
     }
 
     /// All that is left, which is taken.
-    pub(super) fn rest(&mut self) -> &'r [Token<'t>] {
+    pub(super) fn rest(&mut self) -> &'r [ZoneFileWord<'t>] {
         std::mem::replace(&mut self.tokens, [].iter()).as_slice()
     }
 
@@ -153,13 +153,13 @@ impl<'r, 't, 'o> Input<'r, 't, 'o> {
         self.parsed(what, |text| mnemonic::value(words, text, most))
     }
 
-    fn name(&mut self, token: &'r Token<'t>) -> Result<Name, RdataError<'r, 't>> {
+    fn name(&mut self, token: &'r ZoneFileWord<'t>) -> Result<Name, RdataError<'r, 't>> {
         let wrong = |error| (Some(token), format!("`{}` is not a domain name: {error}", shown(token.text)));
         name(token.text, self.origin).map_err(wrong)
     }
 }
 
-impl Field {
+impl RdataField {
     /// Reads this field and appends its octets.
     pub(super) fn read<'r, 't>(
         self,
@@ -167,82 +167,82 @@ impl Field {
         out: &mut Vec<u8>,
     ) -> Result<(), RdataError<'r, 't>> {
         match self {
-            Field::U8 => out.push(input.number(u8::MAX.into())? as u8),
-            Field::U16 => out.extend((input.number(u16::MAX.into())? as u16).to_be_bytes()),
-            Field::U32 => out.extend(input.number(u32::MAX)?.to_be_bytes()),
-            Field::Seconds => {
+            RdataField::U8 => out.push(input.number(u8::MAX.into())? as u8),
+            RdataField::U16 => out.extend((input.number(u16::MAX.into())? as u16).to_be_bytes()),
+            RdataField::U32 => out.extend(input.number(u32::MAX)?.to_be_bytes()),
+            RdataField::Seconds => {
                 out.extend(input.parsed("a number of seconds", encoding::seconds)?.to_be_bytes());
             }
-            Field::Ipv4 => {
+            RdataField::Ipv4 => {
                 out.extend(input.parsed("an IPv4 address", |text| text.parse::<Ipv4Addr>().ok())?.octets());
             }
-            Field::Ipv6 => {
+            RdataField::Ipv6 => {
                 out.extend(input.parsed("an IPv6 address", |text| text.parse::<Ipv6Addr>().ok())?.octets());
             }
-            Field::Name => {
+            RdataField::Name => {
                 let token = input.word("a domain name")?;
                 out.extend_from_slice(input.name(token)?.as_wire());
             }
-            Field::Target => {
+            RdataField::Target => {
                 let token = input.next("a domain name")?;
                 out.extend_from_slice(input.name(token)?.as_wire());
             }
-            Field::Names => {
+            RdataField::Names => {
                 while !input.is_empty() {
-                    Field::Name.read(input, out)?;
+                    RdataField::Name.read(input, out)?;
                 }
             }
-            Field::Time => {
+            RdataField::Time => {
                 let what = "a time as YYYYMMDDHHmmSS or seconds since 1970";
                 out.extend(input.parsed(what, encoding::time)?.to_be_bytes());
             }
-            Field::Date => {
+            RdataField::Date => {
                 let date = |text: &str| encoding::time(text).filter(|_| text.len() == 14);
                 out.extend(input.parsed("a time as YYYYMMDDHHmmSS", date)?.to_be_bytes());
             }
-            Field::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
-            Field::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
-            Field::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
-            Field::KeyProtocol => out.push(input.named("a protocol", mnemonic::KEY_PROTOCOLS, 255)? as u8),
-            Field::Scheme => out.push(input.named("a scheme", mnemonic::SCHEMES, 255)? as u8),
-            Field::Protocol => out.push(input.named("a protocol", mnemonic::PROTOCOLS, 255)? as u8),
-            Field::Certificate => {
+            RdataField::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
+            RdataField::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
+            RdataField::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
+            RdataField::KeyProtocol => out.push(input.named("a protocol", mnemonic::KEY_PROTOCOLS, 255)? as u8),
+            RdataField::Scheme => out.push(input.named("a scheme", mnemonic::SCHEMES, 255)? as u8),
+            RdataField::Protocol => out.push(input.named("a protocol", mnemonic::PROTOCOLS, 255)? as u8),
+            RdataField::Certificate => {
                 let kind = input.named("a type of certificate", mnemonic::CERTIFICATES, u16::MAX)?;
                 out.extend(kind.to_be_bytes());
             }
-            Field::KeyFlags => out.extend(input.parsed("the flags of a key", mnemonic::key_flags)?.to_be_bytes()),
-            Field::Type => {
+            RdataField::KeyFlags => out.extend(input.parsed("the flags of a key", mnemonic::key_flags)?.to_be_bytes()),
+            RdataField::Type => {
                 let rtype = input.parsed("a record type", |text| {
                     RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, u16::MAX))
                 })?;
                 out.extend(rtype.to_be_bytes());
             }
-            Field::GatewayType => out.push(input.number(3)? as u8),
-            Field::Discovery => gateway::discovery(input, out)?,
-            Field::Gateway => gateway::gateway(input, out)?,
-            Field::Location => location::read(input, out)?,
-            Field::Prefixes => prefixes::read(input, out)?,
-            Field::Prefixed => prefixes::prefixed(input, out)?,
-            Field::Parameters => service::parameters(input, out)?,
-            Field::Hex(_)
-            | Field::Base64(_)
-            | Field::Base64OrNothing
-            | Field::Salt
-            | Field::NextHash
-            | Field::Locator
-            | Field::Eui(_)
-            | Field::Nsap
-            | Field::Atma
-            | Field::HostIdentity => self.encoded(input, out)?,
-            Field::Types(_) | Field::FlatTypes | Field::Ports => self.bits(input, out)?,
-            Field::Text
-            | Field::OptionalText
-            | Field::Texts
-            | Field::Digits
-            | Field::Substitution
-            | Field::Tag
-            | Field::LongText
-            | Field::QuotedText => self.text(input, out)?,
+            RdataField::GatewayType => out.push(input.number(3)? as u8),
+            RdataField::Discovery => gateway::discovery(input, out)?,
+            RdataField::Gateway => gateway::gateway(input, out)?,
+            RdataField::Location => location::read(input, out)?,
+            RdataField::Prefixes => prefixes::read(input, out)?,
+            RdataField::Prefixed => prefixes::prefixed(input, out)?,
+            RdataField::Parameters => service::parameters(input, out)?,
+            RdataField::Hex(_)
+            | RdataField::Base64(_)
+            | RdataField::Base64OrNothing
+            | RdataField::Salt
+            | RdataField::NextHash
+            | RdataField::Locator
+            | RdataField::Eui(_)
+            | RdataField::Nsap
+            | RdataField::Atma
+            | RdataField::HostIdentity => self.encoded(input, out)?,
+            RdataField::Types(_) | RdataField::FlatTypes | RdataField::Ports => self.bits(input, out)?,
+            RdataField::Text
+            | RdataField::OptionalText
+            | RdataField::Texts
+            | RdataField::Digits
+            | RdataField::Substitution
+            | RdataField::Tag
+            | RdataField::LongText
+            | RdataField::QuotedText => self.text(input, out)?,
         }
         Ok(())
     }
@@ -250,24 +250,24 @@ impl Field {
     /// The fields that are text. What their text may be is checked in octets.
     fn text<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
         match self {
-            Field::OptionalText if input.is_empty() => {}
-            Field::Texts => {
+            RdataField::OptionalText if input.is_empty() => {}
+            RdataField::Texts => {
                 character_string(input.next("a text")?, out)?;
                 for token in input.rest() {
                     character_string(token, out)?;
                 }
             }
-            Field::LongText | Field::QuotedText => {
+            RdataField::LongText | RdataField::QuotedText => {
                 let token = input.next("a text")?;
-                if self == Field::QuotedText && !token.quoted {
+                if self == RdataField::QuotedText && !token.quoted {
                     return Err((Some(token), "this text stands in quotes".to_owned()));
                 }
                 encoding::unescaped(token.text, out).map_err(|message| (Some(token), message.to_owned()))?;
             }
             _ => {
                 let start = out.len();
-                let token = if self == Field::Tag { input.word("a tag")? } else { input.next("a text")? };
-                if self == Field::Tag && token.text.contains('\\') {
+                let token = if self == RdataField::Tag { input.word("a tag")? } else { input.next("a text")? };
+                if self == RdataField::Tag && token.text.contains('\\') {
                     return Err((Some(token), "a tag has letters and digits only".to_owned()));
                 }
                 character_string(token, out)?;
@@ -281,13 +281,13 @@ impl Field {
     pub(super) fn is_sound(self, string: &[u8]) -> Result<(), &'static str> {
         let text = string.get(1..).unwrap_or_default();
         match self {
-            Field::Digits if text.len() < 4 || !text.iter().all(u8::is_ascii_digit) => {
+            RdataField::Digits if text.len() < 4 || !text.iter().all(u8::is_ascii_digit) => {
                 Err("an X.121 address has at least four digits")
             }
-            Field::Tag if text.is_empty() || !text.iter().all(u8::is_ascii_alphanumeric) => {
+            RdataField::Tag if text.is_empty() || !text.iter().all(u8::is_ascii_alphanumeric) => {
                 Err("a tag has letters and digits only")
             }
-            Field::Substitution => substitution(text),
+            RdataField::Substitution => substitution(text),
             _ => Ok(()),
         }
     }
@@ -295,17 +295,17 @@ impl Field {
     /// The fields that are octets in some encoding.
     fn encoded<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
         match self {
-            Field::Hex(least) => {
+            RdataField::Hex(least) => {
                 let octets = encoding::hex(input.rest())?;
                 at_least(least, &octets)?;
                 out.extend(octets);
             }
-            Field::Base64(least) => {
+            RdataField::Base64(least) => {
                 let octets = encoding::base64(input.rest())?;
                 at_least(least, &octets)?;
                 out.extend(octets);
             }
-            Field::Base64OrNothing => match input.rest() {
+            RdataField::Base64OrNothing => match input.rest() {
                 [nothing] if nothing.text == "-" && !nothing.quoted => {}
                 pieces => {
                     let octets = encoding::base64(pieces)?;
@@ -313,7 +313,7 @@ impl Field {
                     out.extend(octets);
                 }
             },
-            Field::Salt => {
+            RdataField::Salt => {
                 let salt = input.parsed("a salt of hexadecimal digits, or `-`", |text| match text {
                     "-" => Some(Vec::new()),
                     text => encoding::pairs(text.as_bytes()).filter(|salt| salt.len() <= 255),
@@ -321,25 +321,25 @@ impl Field {
                 out.push(salt.len() as u8);
                 out.extend(salt);
             }
-            Field::NextHash => {
+            RdataField::NextHash => {
                 let hash = input.parsed("a hash in base32", |text| {
                     encoding::base32(text).filter(|hash| (1..=255).contains(&hash.len()))
                 })?;
                 out.push(hash.len() as u8);
                 out.extend(hash);
             }
-            Field::Locator => out.extend(input.parsed("four groups of hexadecimal digits", locator)?),
-            Field::Eui(octets) => {
+            RdataField::Locator => out.extend(input.parsed("four groups of hexadecimal digits", locator)?),
+            RdataField::Eui(octets) => {
                 let what = "pairs of hexadecimal digits with `-` between them";
                 out.extend(input.parsed(what, |text| eui(text, octets))?);
             }
-            Field::Nsap => {
+            RdataField::Nsap => {
                 out.extend(input.parsed("`0x` and hexadecimal digits", |text| {
                     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?.replace('.', "");
                     encoding::pairs(digits.as_bytes()).filter(|octets| !octets.is_empty())
                 })?);
             }
-            Field::Atma => out.extend(input.parsed("an ATM address", atma)?),
+            RdataField::Atma => out.extend(input.parsed("an ATM address", atma)?),
             _ => gateway::host_identity(input, out)?,
         }
         Ok(())
@@ -349,21 +349,21 @@ impl Field {
     fn bits<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
         // Each window of 256 with its bits.
         let mut windows: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
-        let most = if self == Field::FlatTypes { 127 } else { u16::MAX };
+        let most = if self == RdataField::FlatTypes { 127 } else { u16::MAX };
         let mut count = 0;
         while !input.is_empty() {
             let number = match self {
-                Field::Ports => input.named("a port", mnemonic::SERVICES, most)?,
-                Field::FlatTypes => input.parsed("a record type", |text| {
+                RdataField::Ports => input.named("a port", mnemonic::SERVICES, most)?,
+                RdataField::FlatTypes => input.parsed("a record type", |text| {
                     RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, most))
                 })?,
                 _ => input.parsed("a record type", RecordType::parse)?.0,
             };
-            if number > most || (self == Field::FlatTypes && number == 0) {
+            if number > most || (self == RdataField::FlatTypes && number == 0) {
                 return Err((None, format!("{} is none of the numbers 1 to {most}", RecordType(number))));
             }
             count += 1;
-            let [window, bit] = if self == Field::Types(0) || self == Field::Types(1) {
+            let [window, bit] = if self == RdataField::Types(0) || self == RdataField::Types(1) {
                 number.to_be_bytes().map(usize::from)
             } else {
                 [0, usize::from(number)]
@@ -374,7 +374,7 @@ impl Field {
             }
             bits[bit / 8] |= 0x80 >> (bit % 8);
         }
-        if let Field::Types(least) = self {
+        if let RdataField::Types(least) = self {
             if count < least {
                 return Err((None, "a record type is missing".to_owned()));
             }
@@ -394,7 +394,7 @@ fn at_least<'r, 't>(least: usize, octets: &[u8]) -> Result<(), RdataError<'r, 't
 }
 
 /// Appends a character-string.
-fn character_string<'r, 't>(token: &'r Token<'t>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+fn character_string<'r, 't>(token: &'r ZoneFileWord<'t>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
     let start = out.len();
     out.push(0);
     encoding::unescaped(token.text, out).map_err(|message| (Some(token), message.to_owned()))?;

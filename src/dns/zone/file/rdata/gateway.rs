@@ -2,7 +2,7 @@
 
 use super::{
     RdataError, encoding,
-    field::{Field, Input},
+    field::{Input, RdataField},
     shown,
 };
 
@@ -27,9 +27,9 @@ pub(super) fn gateway<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) 
             let wrong = || (Some(none), format!("`{}`: a gateway of type 0 is `.`", shown(none.text)));
             if none.text == "." { Ok(()) } else { Err(wrong()) }
         }
-        1 => Field::Ipv4.read(input, out),
-        2 => Field::Ipv6.read(input, out),
-        _ => Field::Name.read(input, out),
+        1 => RdataField::Ipv4.read(input, out),
+        2 => RdataField::Ipv6.read(input, out),
+        _ => RdataField::Name.read(input, out),
     }
 }
 

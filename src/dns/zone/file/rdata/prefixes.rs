@@ -2,7 +2,7 @@
 
 use super::{
     RdataError,
-    field::{Field, Input},
+    field::{Input, RdataField},
 };
 use std::net::IpAddr;
 
@@ -39,10 +39,10 @@ pub(super) fn prefixed<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>)
     out.push(prefix);
     if prefix < 128 {
         let mut address = Vec::new();
-        Field::Ipv6.read(input, &mut address)?;
+        RdataField::Ipv6.read(input, &mut address)?;
         let whole = usize::from(prefix / 8);
         address[whole] &= 0xff >> (prefix % 8);
         out.extend_from_slice(&address[whole..]);
     }
-    if prefix > 0 { Field::Name.read(input, out) } else { Ok(()) }
+    if prefix > 0 { RdataField::Name.read(input, out) } else { Ok(()) }
 }

@@ -1,10 +1,10 @@
 //! The fields of each record type, in order.
 
-use super::field::Field::{self, *};
+use super::field::RdataField::{self, *};
 use crate::dns::wire::rdata::RecordType;
 
 /// The fields of a type that has a text form; each is read from text and checked in octets by the same description.
-pub(super) fn fields(rtype: RecordType) -> Option<&'static [Field]> {
+pub(super) fn fields(rtype: RecordType) -> Option<&'static [RdataField]> {
     Some(match rtype {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],

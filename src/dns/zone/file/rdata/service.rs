@@ -13,7 +13,7 @@ const NO_DEFAULT_ALPN: u16 = 2;
 
 /// What the value of a parameter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
+enum ParameterValue {
     Keys,
     Protocols,
     Nothing,
@@ -27,21 +27,21 @@ enum Value {
 }
 
 /// The parameters that have names (RFC 9460 §14.3.2, RFC 9461, RFC 9540).
-const NAMED: &[(&str, Value)] = &[
-    ("mandatory", Value::Keys),
-    ("alpn", Value::Protocols),
-    ("no-default-alpn", Value::Nothing),
-    ("port", Value::Port),
-    ("ipv4hint", Value::Ipv4s),
-    ("ech", Value::Base64),
-    ("ipv6hint", Value::Ipv6s),
-    ("dohpath", Value::Path),
-    ("ohttp", Value::Nothing),
-    ("tls-supported-groups", Value::Groups),
+const NAMED: &[(&str, ParameterValue)] = &[
+    ("mandatory", ParameterValue::Keys),
+    ("alpn", ParameterValue::Protocols),
+    ("no-default-alpn", ParameterValue::Nothing),
+    ("port", ParameterValue::Port),
+    ("ipv4hint", ParameterValue::Ipv4s),
+    ("ech", ParameterValue::Base64),
+    ("ipv6hint", ParameterValue::Ipv6s),
+    ("dohpath", ParameterValue::Path),
+    ("ohttp", ParameterValue::Nothing),
+    ("tls-supported-groups", ParameterValue::Groups),
 ];
 
-fn value_of(key: u16) -> Value {
-    NAMED.get(usize::from(key)).map_or(Value::Octets, |(_, value)| *value)
+fn value_of(key: u16) -> ParameterValue {
+    NAMED.get(usize::from(key)).map_or(ParameterValue::Octets, |(_, value)| *value)
 }
 
 /// The number of a key: its name, or `keyNNNNN` without noughts in front.
@@ -66,7 +66,7 @@ pub(super) fn parameters<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8
         let text = text.unwrap_or_default();
         let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         // Numbered keys take octets, whatever these are for.
-        let kind = if name.starts_with("key") { Value::Octets } else { value_of(number) };
+        let kind = if name.starts_with("key") { ParameterValue::Octets } else { value_of(number) };
         let value = read(kind, text).ok_or_else(|| wrong(format!("`{}` is no value of {name}", shown(text))))?;
         octets += value.len();
         if octets > usize::from(u16::MAX) || !is_value(number, &value) {
@@ -86,30 +86,30 @@ pub(super) fn parameters<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8
 }
 
 /// The octets of a value in text.
-fn read(kind: Value, text: &str) -> Option<Vec<u8>> {
+fn read(kind: ParameterValue, text: &str) -> Option<Vec<u8>> {
     let plain = || !text.contains('\\');
     Some(match kind {
-        Value::Keys => {
+        ParameterValue::Keys => {
             let mut keys = text.split(',').map(key).collect::<Option<Vec<u16>>>()?;
             keys.sort_unstable();
             keys.into_iter().flat_map(u16::to_be_bytes).collect()
         }
-        Value::Protocols => protocols(text)?,
-        Value::Nothing => Some(Vec::new()).filter(|_| text.is_empty())?,
-        Value::Port => decimal(text)?.to_be_bytes().to_vec(),
-        Value::Ipv4s => {
+        ParameterValue::Protocols => protocols(text)?,
+        ParameterValue::Nothing => Some(Vec::new()).filter(|_| text.is_empty())?,
+        ParameterValue::Port => decimal(text)?.to_be_bytes().to_vec(),
+        ParameterValue::Ipv4s => {
             let addresses = text.split(',').map(|text| text.parse::<Ipv4Addr>().ok().map(|address| address.octets()));
             addresses.collect::<Option<Vec<_>>>()?.concat()
         }
-        Value::Ipv6s => {
+        ParameterValue::Ipv6s => {
             let addresses = text.split(',').map(|text| text.parse::<Ipv6Addr>().ok().map(|address| address.octets()));
             addresses.collect::<Option<Vec<_>>>()?.concat()
         }
-        Value::Base64 => encoding::base64_of(text.as_bytes()).filter(|_| plain())?,
-        Value::Groups => {
+        ParameterValue::Base64 => encoding::base64_of(text.as_bytes()).filter(|_| plain())?,
+        ParameterValue::Groups => {
             text.split(',').map(decimal).collect::<Option<Vec<_>>>()?.into_iter().flat_map(u16::to_be_bytes).collect()
         }
-        Value::Path | Value::Octets => {
+        ParameterValue::Path | ParameterValue::Octets => {
             let mut octets = Vec::new();
             encoding::unescaped(text, &mut octets).ok()?;
             octets
@@ -149,11 +149,11 @@ fn protocols(text: &str) -> Option<Vec<u8>> {
 /// Whether octets are a value of a key.
 fn is_value(key: u16, value: &[u8]) -> bool {
     match value_of(key) {
-        Value::Keys => {
+        ParameterValue::Keys => {
             let keys: Vec<&[u8]> = value.chunks(2).collect();
             !value.is_empty() && value.len().is_multiple_of(2) && keys.is_sorted_by(|one, next| one < next)
         }
-        Value::Protocols => {
+        ParameterValue::Protocols => {
             let mut rest = value;
             while let [length, text @ ..] = rest {
                 let Some(after) = text.get(usize::from(*length)..).filter(|_| *length > 0) else { return false };
@@ -161,13 +161,13 @@ fn is_value(key: u16, value: &[u8]) -> bool {
             }
             rest.is_empty() && !value.is_empty()
         }
-        Value::Nothing => value.is_empty(),
-        Value::Port => value.len() == 2,
-        Value::Ipv4s => !value.is_empty() && value.len().is_multiple_of(4),
-        Value::Ipv6s => !value.is_empty() && value.len().is_multiple_of(16),
-        Value::Groups => !value.is_empty() && value.len().is_multiple_of(2),
-        Value::Path => is_path(value),
-        Value::Base64 | Value::Octets => true,
+        ParameterValue::Nothing => value.is_empty(),
+        ParameterValue::Port => value.len() == 2,
+        ParameterValue::Ipv4s => !value.is_empty() && value.len().is_multiple_of(4),
+        ParameterValue::Ipv6s => !value.is_empty() && value.len().is_multiple_of(16),
+        ParameterValue::Groups => !value.is_empty() && value.len().is_multiple_of(2),
+        ParameterValue::Path => is_path(value),
+        ParameterValue::Base64 | ParameterValue::Octets => true,
     }
 }
 

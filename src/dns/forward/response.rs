@@ -2,7 +2,7 @@
 
 use crate::{
     dns::{
-        answer::foreign::Foreign,
+        answer::forwarded::ForwardedAnswer,
         wire::{Rcode, TTL_MAX, edns::ExtendedError},
     },
     text::escape::visible,
@@ -31,7 +31,7 @@ pub(super) struct Bounds {
 
 /// An answer to be given to clients.
 #[derive(Debug, PartialEq)]
-pub(super) struct Said {
+pub(super) struct UpstreamResponse {
     pub(super) rcode: Rcode,
     truncated: bool,
     /// In wire form without compression, section by section; TTLs within the bounds.
@@ -42,9 +42,9 @@ pub(super) struct Said {
     pub(super) lifetime: u32,
 }
 
-impl Said {
+impl UpstreamResponse {
     /// Reads a reply; `None` if its records do not fit into a message when written out.
-    pub(super) fn read(message: Message, who: &str, bounds: Bounds) -> Option<Said> {
+    pub(super) fn read(message: Message, who: &str, bounds: Bounds) -> Option<UpstreamResponse> {
         let rcode = Rcode(message.metadata.response_code.into());
         let truncated = message.metadata.truncation;
         let asked = message.queries.first().map(|query| query.query_type());
@@ -73,7 +73,7 @@ impl Said {
         }
         let [answers, authorities, additionals] = sections.map(|section| section.len() as u16);
         let counts = [answers, authorities, additionals];
-        Some(Said { rcode, truncated, records: records.into(), counts, error, lifetime })
+        Some(UpstreamResponse { rcode, truncated, records: records.into(), counts, error, lifetime })
     }
 
     /// Octets of its records.
@@ -82,8 +82,8 @@ impl Said {
     }
 
     /// The answer `age` seconds after it was received.
-    pub(super) fn foreign(&self, age: u32) -> Foreign<'_> {
-        Foreign {
+    pub(super) fn foreign(&self, age: u32) -> ForwardedAnswer<'_> {
+        ForwardedAnswer {
             rcode: self.rcode,
             truncated: self.truncated,
             records: &self.records,
@@ -95,14 +95,14 @@ impl Said {
     }
 
     /// The answer beyond its time.
-    pub(super) fn stale(&self) -> Foreign<'_> {
+    pub(super) fn stale(&self) -> ForwardedAnswer<'_> {
         let code = if self.rcode == Rcode::NXDOMAIN {
             ExtendedError::STALE_NXDOMAIN_ANSWER
         } else {
             ExtendedError::STALE_ANSWER
         };
         let error = ExtendedError::new(code, "no upstream can be reached; this is what one said earlier");
-        Foreign { ttl: Some(STALE_TTL), error: Some(error), ..self.foreign(0) }
+        ForwardedAnswer { ttl: Some(STALE_TTL), error: Some(error), ..self.foreign(0) }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Names of static zones: records, wildcards, delegations, aliases.
 
-use super::{LOOKED_AT, Level, walk::Walk};
+use super::{LOOKED_AT, Stage, walk::Walk};
 use crate::{
     dns::{
         name::Name,
         wire::rdata::{self, RecordType},
-        zone::{Found, Node, Zone},
+        zone::{NameLookup, Node, Zone},
     },
     text::nearest::nearest,
 };
@@ -14,21 +14,21 @@ impl Walk<'_> {
     /// A name whose records come from a file.
     pub(super) fn static_name(&mut self, zone: &Zone, name: &Name) {
         match zone.find(name.as_wire()) {
-            Found::Node(node) => {
-                self.ok(Level::Name, format!("{name} is in the file"));
+            NameLookup::Node(node) => {
+                self.ok(Stage::Name, format!("{name} is in the file"));
                 self.static_records(node);
             }
-            Found::Wildcard(node) => {
+            NameLookup::Wildcard(node) => {
                 self.ok(
-                    Level::Name,
+                    Stage::Name,
                     format!("{name} is not in the file, and the wildcard {} stands for it", node.name()),
                 );
                 self.static_records(node);
             }
-            Found::Cut(node) => self.delegated(node, name),
-            Found::Dname(node) => self.substituted(node, name),
-            Found::Absent(_) => {
-                self.fail(Level::Name, format!("{name} is not in the file, and no wildcard stands for it"));
+            NameLookup::Cut(node) => self.delegated(node, name),
+            NameLookup::Dname(node) => self.substituted(node, name),
+            NameLookup::Absent(_) => {
+                self.fail(Stage::Name, format!("{name} is not in the file, and no wildcard stands for it"));
                 let names: Vec<String> = zone
                     .nodes()
                     .take(LOOKED_AT)
@@ -47,21 +47,21 @@ impl Walk<'_> {
 
     fn static_records(&mut self, node: &Node) {
         if node.set(self.rtype).is_some() {
-            return self.ok(Level::Records, format!("{} is there", self.rtype));
+            return self.ok(Stage::Records, format!("{} is there", self.rtype));
         }
         if let Some(alias) = node.set(RecordType::CNAME)
             && let Some(target) = alias.rdata().next().and_then(|rdata| Name::from_wire(rdata).ok())
             && self.rtype != RecordType::ANY
         {
-            self.ok(Level::Alias, format!("{} is an alias (CNAME)", node.name()));
+            self.ok(Stage::Alias, format!("{} is an alias (CNAME)", node.name()));
             return self.alias(&target);
         }
         let types: Vec<String> = node.sets().map(|set| set.rtype().to_string()).collect();
         match types.as_slice() {
-            [] => self.fail(Level::Records, "it has no records itself: names below it have"),
-            _ if self.rtype == RecordType::ANY => self.ok(Level::Records, types.join(", ")),
+            [] => self.fail(Stage::Records, "it has no records itself: names below it have"),
+            _ if self.rtype == RecordType::ANY => self.ok(Stage::Records, types.join(", ")),
             types => {
-                self.fail(Level::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
+                self.fail(Stage::Records, format!("there is no {} here, but {}", self.rtype, types.join(", ")));
                 self.advise(format!("ask for {}, or add {} to the file", types.join(" or "), self.rtype));
             }
         }
@@ -76,12 +76,12 @@ impl Walk<'_> {
         match ending.descendant(&kept) {
             Ok(target) => {
                 let text = format!("{name} lies below {}, whose DNAME makes it an alias of {target}", above.name());
-                self.ok(Level::Alias, text);
+                self.ok(Stage::Alias, text);
                 self.alias(&target);
             }
             Err(error) => {
                 let text = format!("the DNAME of {} makes no name of {name} below {ending}: {error}", above.name());
-                self.fail(Level::Alias, text);
+                self.fail(Stage::Alias, text);
                 self.advise("ask for a shorter name, or give the DNAME a shorter target");
             }
         }
@@ -98,7 +98,7 @@ impl Walk<'_> {
         });
         let servers = servers.unwrap_or_default().join(", ");
         self.fail(
-            Level::Name,
+            Stage::Name,
             format!("{} is delegated to {servers}: this server answers with a referral", cut.name()),
         );
         self.advise(format!("ask {servers}, or let a resolver follow the referral"));

@@ -5,7 +5,7 @@
 use crate::dns::{
     name::parent,
     wire::{edns::ExtendedError, rdata::RecordType},
-    zone::{Node, Note, Zone},
+    zone::{NameNote, Node, Zone},
 };
 use std::fmt::{self, Write as _};
 
@@ -18,9 +18,9 @@ pub(super) enum Reason<'s> {
     /// A sentence that is always the same.
     Fixed(ExtendedError<'static>),
     /// What whoever feeds the zone said of the name.
-    Noted(&'s Note),
+    Noted(&'s NameNote),
     /// What was said of the name above, which does not exist either.
-    NotedAbove(&'s Node, &'s Note),
+    NotedAbove(&'s Node, &'s NameNote),
     /// There is no such name; this one is the closest that exists.
     Closest(&'s Node),
     /// The name exists without records of the type.
@@ -29,7 +29,7 @@ pub(super) enum Reason<'s> {
 
 impl<'s> Reason<'s> {
     /// Why `name`, of which perhaps something is noted, does not exist in `zone`.
-    pub(super) fn of_absence(zone: &'s Zone, name: &[u8], note: Option<&'s Note>) -> Option<Reason<'s>> {
+    pub(super) fn of_absence(zone: &'s Zone, name: &[u8], note: Option<&'s NameNote>) -> Option<Reason<'s>> {
         if let Some(note) = note.filter(|note| !note.reason.is_empty()) {
             return Some(Reason::Noted(note));
         }
@@ -52,7 +52,7 @@ impl<'s> Reason<'s> {
     }
 
     /// The reason as it is sent; `text` holds what has to be composed for it.
-    pub(super) fn write(self, text: &mut Text) -> ExtendedError<'_> {
+    pub(super) fn write(self, text: &mut BoundedText) -> ExtendedError<'_> {
         // Text that is too long is cut, which is no error.
         let _ = match self {
             Reason::Fixed(error) => return error,
@@ -65,7 +65,7 @@ impl<'s> Reason<'s> {
     }
 }
 
-fn without(text: &mut Text, node: &Node, qtype: RecordType) -> fmt::Result {
+fn without(text: &mut BoundedText, node: &Node, qtype: RecordType) -> fmt::Result {
     if node.is_empty() {
         return write!(text, "the name has no records and exists because of others below it");
     }
@@ -78,14 +78,14 @@ fn without(text: &mut Text, node: &Node, qtype: RecordType) -> fmt::Result {
 
 /// A text of bounded length that needs no allocation.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct BoundedText {
     octets: [u8; TEXT_MAX],
     length: usize,
 }
 
-impl Text {
-    pub(super) fn new() -> Text {
-        Text { octets: [0; TEXT_MAX], length: 0 }
+impl BoundedText {
+    pub(super) fn new() -> BoundedText {
+        BoundedText { octets: [0; TEXT_MAX], length: 0 }
     }
 
     fn as_str(&self) -> &str {
@@ -94,7 +94,7 @@ impl Text {
     }
 }
 
-impl fmt::Write for Text {
+impl fmt::Write for BoundedText {
     /// Writes as much as there is room for; an error says that there is none left.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let part = &text[..text.floor_char_boundary(TEXT_MAX - self.length)];
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn texts_are_cut_between_characters() {
-        let mut text = Text::new();
+        let mut text = BoundedText::new();
         assert!(text.write_str(&"a".repeat(TEXT_MAX - 1)).is_ok());
         assert!(text.write_str("é").is_err());
         assert_eq!(text.as_str(), "a".repeat(TEXT_MAX - 1));

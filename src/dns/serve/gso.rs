@@ -15,14 +15,14 @@ const LONGEST: u16 = 1232;
 
 /// A reply that is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Reply(u64);
+pub(super) struct OutgoingReply(u64);
 
-impl Reply {
+impl OutgoingReply {
     /// `client` may be the same for two clients, if seldom; `index` is the reply's place in the batch.
-    pub(super) fn new(client: u32, length: usize, index: u8) -> Reply {
+    pub(super) fn new(client: u32, length: usize, index: u8) -> OutgoingReply {
         let length = u16::try_from(length).unwrap_or(u16::MAX);
         // In this order those of one client stand together, the longest first.
-        Reply(u64::from(client) << 32 | u64::from(!length) << 16 | u64::from(index))
+        OutgoingReply(u64::from(client) << 32 | u64::from(!length) << 16 | u64::from(index))
     }
 
     fn client(self) -> u32 {
@@ -39,7 +39,7 @@ impl Reply {
 }
 
 /// Puts the replies in order; [`next_piece`] takes them from the front.
-pub(super) fn sort(replies: &mut [Reply]) {
+pub(super) fn sort(replies: &mut [OutgoingReply]) {
     // One client, equal lengths, or a single reply: nothing to do.
     if !replies.is_sorted() {
         replies.sort_unstable();
@@ -48,7 +48,7 @@ pub(super) fn sort(replies: &mut [Reply]) {
 
 /// How many of the first replies leave as one; `same` tells of two replies by their places in the batch whether they go
 /// to the same client from the same address. At least 1 unless there is none.
-pub(super) fn next_piece(replies: &[Reply], same: impl Fn(usize, usize) -> bool) -> usize {
+pub(super) fn next_piece(replies: &[OutgoingReply], same: impl Fn(usize, usize) -> bool) -> usize {
     let Some((&first, others)) = replies.split_first() else { return 0 };
     if first.length() > LONGEST || first.length() == 0 {
         return 1;
@@ -91,8 +91,8 @@ mod tests {
             (&[(1, 1), (1, 1)], &[&[(1, 1), (1, 1)]]),
         ];
         for (replies, expected) in rows {
-            let mut sorted: Vec<Reply> =
-                (0_u8..).zip(replies).map(|(index, row)| Reply::new(row.0, row.1, index)).collect();
+            let mut sorted: Vec<OutgoingReply> =
+                (0_u8..).zip(replies).map(|(index, row)| OutgoingReply::new(row.0, row.1, index)).collect();
             sort(&mut sorted);
             let mut got: Vec<Vec<(u32, usize)>> = Vec::new();
             let mut rest = &sorted[..];
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_piece_has_bounds() {
-        let of = |length| (0..=u8::MAX).map(|index| Reply::new(1, length, index)).collect::<Vec<_>>();
+        let of = |length| (0..=u8::MAX).map(|index| OutgoingReply::new(1, length, index)).collect::<Vec<_>>();
         assert_eq!(next_piece(&of(100), |_, _| true), DATAGRAMS);
         assert_eq!(next_piece(&of(1232), |_, _| true), OCTETS / 1232);
     }

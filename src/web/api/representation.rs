@@ -1,6 +1,6 @@
 //! Objects and lists in the form that a client asked for.
 
-use super::{negotiate::Form, resource::Resource, table, texts};
+use super::{json_cache, negotiate::MediaForm, resource::Resource, table};
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,8 +16,8 @@ enum Include {
 
 /// The form of one reply.
 #[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    form: Form,
+pub struct Representation {
+    form: MediaForm,
     include: Include,
     resource: &'static Resource,
     /// The kind of the objects; beneath an object it may be another one than the resource's.
@@ -50,24 +50,24 @@ impl ListMetadata {
 }
 
 /// Which forms objects are offered in.
-pub fn offered(form: Form) -> bool {
-    form != Form::Aggregated
+pub fn offered(form: MediaForm) -> bool {
+    form != MediaForm::Aggregated
 }
 
-impl Shape {
+impl Representation {
     /// Objects of `resource` in this form; `include_object` is the parameter of that name.
-    pub fn new(form: Form, include_object: &str, resource: &'static Resource, now: Timestamp) -> Shape {
+    pub fn new(form: MediaForm, include_object: &str, resource: &'static Resource, now: Timestamp) -> Representation {
         let include = match include_object {
             "Object" => Include::Object,
             "None" => Include::Nothing,
             _ => Include::Metadata,
         };
-        Shape { form, include, resource, kind: resource.kind, now }
+        Representation { form, include, resource, kind: resource.kind, now }
     }
 
     /// The same of a Scale of the resource.
-    pub fn of_scale(self) -> Shape {
-        Shape { kind: "Scale", ..self }
+    pub fn of_scale(self) -> Representation {
+        Representation { kind: "Scale", ..self }
     }
 
     /// An empty list, in the base64 that clients of 1.33 take theirs from once the initial events are told.
@@ -80,19 +80,19 @@ impl Shape {
     /// One object.
     pub fn object(&self, object: Value) -> Value {
         match self.form {
-            Form::Table(version) => {
+            MediaForm::Table(version) => {
                 let metadata = version_of(&object);
                 self.table(version, &json!({"resourceVersion": metadata}), Some(&object), true)
             }
-            Form::Partial => table::partial(&object),
-            Form::Plain | Form::Aggregated => object,
+            MediaForm::Partial => table::partial(&object),
+            MediaForm::Plain | MediaForm::Aggregated => object,
         }
     }
 
     /// One object of a stream; only the first needs the columns.
     pub fn event(&self, object: Value, first: bool) -> Value {
         match self.form {
-            Form::Table(version) => {
+            MediaForm::Table(version) => {
                 let metadata = version_of(&object);
                 self.table(version, &json!({"resourceVersion": metadata}), Some(&object), first)
             }
@@ -102,17 +102,19 @@ impl Shape {
 
     /// Which text of an object stands in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
     /// `None` where none does.
-    pub fn shared(&self) -> Option<texts::Form> {
+    pub fn shared(&self) -> Option<json_cache::TextForm> {
         match (self.form, self.include) {
-            (Form::Plain | Form::Aggregated, _) | (Form::Table(_), Include::Object) => Some(texts::Form::Whole),
-            (Form::Partial, _) | (Form::Table(_), Include::Metadata) => Some(texts::Form::Partial),
-            (Form::Table(_), Include::Nothing) => None,
+            (MediaForm::Plain | MediaForm::Aggregated, _) | (MediaForm::Table(_), Include::Object) => {
+                Some(json_cache::TextForm::Whole)
+            }
+            (MediaForm::Partial, _) | (MediaForm::Table(_), Include::Metadata) => Some(json_cache::TextForm::Partial),
+            (MediaForm::Table(_), Include::Nothing) => None,
         }
     }
 
     /// What stands before the shared text; `object` is asked for where it tells of it.
     pub fn begin(&self, first: bool, object: impl FnOnce() -> Arc<Value>) -> String {
-        let Form::Table(version) = self.form else { return String::new() };
+        let MediaForm::Table(version) = self.form else { return String::new() };
         let object = object();
         let columns = Value::Array(if first { table::columns(self.kind) } else { Vec::new() });
         let cells = Value::Array(table::cells(self.kind, &object, self.now));
@@ -125,7 +127,7 @@ impl Shape {
 
     /// What stands behind it.
     pub fn end(&self) -> &'static str {
-        if matches!(self.form, Form::Table(_)) { "}]}" } else { "" }
+        if matches!(self.form, MediaForm::Table(_)) { "}]}" } else { "" }
     }
 
     /// The object of a BOOKMARK: a version, and what annotations say of it.
@@ -135,7 +137,7 @@ impl Shape {
             metadata["annotations"] = annotations;
         }
         match self.form {
-            Form::Table(version) => {
+            MediaForm::Table(version) => {
                 let object = json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(),
                     "metadata": metadata});
                 let version_only = json!({"resourceVersion": resource_version.to_string()});
@@ -146,7 +148,7 @@ impl Shape {
                 }
                 table
             }
-            Form::Partial => {
+            MediaForm::Partial => {
                 json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
             }
             _ => json!({
@@ -160,12 +162,12 @@ impl Shape {
     /// What a list begins with; its items follow, separated by commas, and then [`Shape::LIST_END`].
     pub fn list_head(&self, metadata: &ListMetadata) -> String {
         let (kind, api_version, items) = match self.form {
-            Form::Table(version) => ("Table".to_owned(), format!("meta.k8s.io/{version}"), "rows"),
-            Form::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), "items"),
+            MediaForm::Table(version) => ("Table".to_owned(), format!("meta.k8s.io/{version}"), "rows"),
+            MediaForm::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned(), "items"),
             _ => (format!("{}List", self.resource.kind), self.resource.api_version(), "items"),
         };
         let columns = match self.form {
-            Form::Table(_) => {
+            MediaForm::Table(_) => {
                 format!("\"columnDefinitions\":{},", Value::Array(table::columns(self.resource.kind)))
             }
             _ => String::new(),
@@ -182,8 +184,8 @@ impl Shape {
     /// One item of a list.
     pub fn item(&self, object: Value) -> Value {
         match self.form {
-            Form::Table(_) => self.row(&object),
-            Form::Partial => table::partial(&object),
+            MediaForm::Table(_) => self.row(&object),
+            MediaForm::Partial => table::partial(&object),
             _ => object,
         }
     }
@@ -225,14 +227,14 @@ mod tests {
         let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "7"},
             "spec": {"ports": [{"port": 80}], "clusterIP": "None"}});
         let resource = find("", "services").unwrap();
-        for form in [Form::Plain, Form::Partial, Form::Table("v1")] {
+        for form in [MediaForm::Plain, MediaForm::Partial, MediaForm::Table("v1")] {
             for include in ["Object", "Metadata", "None"] {
                 for first in [false, true] {
-                    let shape = Shape::new(form, include, resource, Timestamp::UNIX_EPOCH);
+                    let shape = Representation::new(form, include, resource, Timestamp::UNIX_EPOCH);
                     let expected = shape.event(object.clone(), first);
                     let shared = match shape.shared() {
-                        Some(texts::Form::Whole) => object.clone(),
-                        Some(texts::Form::Partial) => table::partial(&object),
+                        Some(json_cache::TextForm::Whole) => object.clone(),
+                        Some(json_cache::TextForm::Partial) => table::partial(&object),
                         None => {
                             assert_eq!(include, "None");
                             continue;

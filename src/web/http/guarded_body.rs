@@ -8,12 +8,12 @@ use std::{
 
 /// The body, and what goes with it.
 #[derive(Debug)]
-pub(super) struct Held<B, T> {
+pub(super) struct GuardedBody<B, T> {
     pub(super) body: B,
     pub(super) _with: T,
 }
 
-impl<B: Body + Unpin, T: Unpin> Body for Held<B, T> {
+impl<B: Body + Unpin, T: Unpin> Body for GuardedBody<B, T> {
     type Data = B::Data;
     type Error = B::Error;
 

@@ -21,7 +21,7 @@ use crate::{
         cluster::Change,
         state::{
             StateError, Store,
-            volumes::{Fallback, HostRoot, Plan, Tracker, Volumes},
+            volumes::{DirectoryPlan, Fallback, HostRoot, Tracker, Volumes},
         },
     },
     dns::name::Name,
@@ -38,7 +38,7 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use writer::Writer;
+use writer::StoreThread;
 
 /// When a disk that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,13 +49,13 @@ pub(super) type Reply = Box<dyn FnOnce() + Send>;
 /// Where transactions go: the state store, or what tests put in its place.
 pub(super) trait Transactions: Send + 'static {
     /// Puts this and what an earlier call could not on disk, before it returns. After an error all of it waits.
-    fn commit(&mut self, batch: &Batch, owed: Option<&Plan>) -> Result<(), StateError>;
+    fn commit(&mut self, batch: &PendingChanges, owed: Option<&DirectoryPlan>) -> Result<(), StateError>;
     /// Tries again what waits.
     fn flush(&mut self) -> Result<(), StateError>;
 }
 
 impl Transactions for Store {
-    fn commit(&mut self, batch: &Batch, owed: Option<&Plan>) -> Result<(), StateError> {
+    fn commit(&mut self, batch: &PendingChanges, owed: Option<&DirectoryPlan>) -> Result<(), StateError> {
         if let Some(plan) = owed {
             self.owe(plan.clone());
         }
@@ -74,7 +74,7 @@ impl Transactions for Store {
 struct Nowhere;
 
 impl Transactions for Nowhere {
-    fn commit(&mut self, _batch: &Batch, _owed: Option<&Plan>) -> Result<(), StateError> {
+    fn commit(&mut self, _batch: &PendingChanges, _owed: Option<&DirectoryPlan>) -> Result<(), StateError> {
         Ok(())
     }
 
@@ -85,7 +85,7 @@ impl Transactions for Nowhere {
 
 /// What has changed since the last transaction.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct PendingChanges {
     /// For each object what it was before and what it is after all of its changes.
     pub changes: BTreeMap<ObjectKey, Change>,
     /// The versions of manifests that were applied.
@@ -93,12 +93,12 @@ pub(super) struct Batch {
     pub resource_version: u64,
     pub serials: Vec<(Name, u32)>,
     /// What the changes mean for volumes.
-    pub volumes: Plan,
+    pub volumes: DirectoryPlan,
     /// Whether there is anything to be written.
     dirty: bool,
 }
 
-impl Batch {
+impl PendingChanges {
     fn add(&mut self, change: Change) {
         let before = match self.changes.remove(&change.key) {
             Some(earlier) => earlier.before,
@@ -113,8 +113,8 @@ impl Batch {
 
 /// What waits for the thread.
 #[derive(Default)]
-struct Waiting {
-    batch: Batch,
+struct WaitingWrites {
+    batch: PendingChanges,
     replies: Vec<Reply>,
     stop: bool,
     /// The thread has ended; nobody will send a reply any more.
@@ -122,37 +122,37 @@ struct Waiting {
 }
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct StoreWriterState {
+    waiting: Mutex<WaitingWrites>,
     handed_over: Condvar,
     degraded: AtomicBool,
     /// The store itself fails: what was published last is not on disk.
     unsaved: AtomicBool,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for StoreWriterState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("degraded", &self.degraded).finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl StoreWriterState {
+    fn lock(&self) -> MutexGuard<'_, WaitingWrites> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The control loop's end of the journal. Dropping it has the thread write what waits, and end.
 #[derive(Debug)]
-pub(super) struct Journal {
-    shared: Arc<Shared>,
+pub(super) struct StoreWriter {
+    shared: Arc<StoreWriterState>,
     tracker: Tracker,
     serials: Vec<(Name, u32)>,
 }
 
 /// Says whether something that should be on disk is not.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Health(Arc<Shared>);
+pub(super) struct Health(Arc<StoreWriterState>);
 
 impl Health {
     pub(super) fn is_degraded(&self) -> bool {
@@ -172,19 +172,19 @@ pub(super) fn start(
     directory: &Path,
     root: Option<HostRoot>,
     objects: &[Object],
-    owed: Plan,
-) -> io::Result<(Journal, JoinHandle<()>)> {
+    owed: DirectoryPlan,
+) -> io::Result<(StoreWriter, JoinHandle<()>)> {
     let (mut tracker, missing) = Tracker::new(objects, root.clone());
     tell(tracker.take_fallbacks());
     let mut first = owed;
     first.extend(missing);
-    Journal::start(store, Volumes::new(Some(directory), root), tracker, first, RETRY)
+    StoreWriter::start(store, Volumes::new(Some(directory), root), tracker, first, RETRY)
 }
 
 /// A journal that keeps nothing, for the volumes below `root` of a server without a state directory.
-pub(super) fn start_without_state(root: HostRoot) -> io::Result<(Journal, JoinHandle<()>)> {
+pub(super) fn start_without_state(root: HostRoot) -> io::Result<(StoreWriter, JoinHandle<()>)> {
     let (tracker, first) = Tracker::new(&[], Some(root.clone()));
-    Journal::start(Nowhere, Volumes::new(None, Some(root)), tracker, first, RETRY)
+    StoreWriter::start(Nowhere, Volumes::new(None, Some(root)), tracker, first, RETRY)
 }
 
 /// Warns of volumes that are not where they are declared to be.
@@ -192,18 +192,18 @@ fn tell(fallbacks: Vec<Fallback>) {
     fallbacks.into_iter().for_each(|fallback| tracing::warn!("{fallback}"));
 }
 
-impl Journal {
+impl StoreWriter {
     fn start(
         disk: impl Transactions,
         volumes: Volumes,
         tracker: Tracker,
-        first: Plan,
+        first: DirectoryPlan,
         retry: Duration,
-    ) -> io::Result<(Journal, JoinHandle<()>)> {
-        let shared = Arc::new(Shared::default());
-        let writer = Writer::new(Arc::clone(&shared), disk, volumes, retry);
+    ) -> io::Result<(StoreWriter, JoinHandle<()>)> {
+        let shared = Arc::new(StoreWriterState::default());
+        let writer = StoreThread::new(Arc::clone(&shared), disk, volumes, retry);
         // Dropped, and the thread ended, if that cannot be started.
-        let journal = Journal { shared, tracker, serials: Vec::new() };
+        let journal = StoreWriter { shared, tracker, serials: Vec::new() };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(first))?;
         Ok((journal, thread))
     }
@@ -222,7 +222,7 @@ impl Journal {
         if !dirty && replies.is_empty() {
             return;
         }
-        let mut plan = Plan::default();
+        let mut plan = DirectoryPlan::default();
         changes.iter().for_each(|change| self.tracker.observe(change, &mut plan));
         tell(self.tracker.take_fallbacks());
         let mut waiting = self.shared.lock();
@@ -251,7 +251,7 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
+impl Drop for StoreWriter {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
         self.shared.handed_over.notify_one();

@@ -1,10 +1,10 @@
 //! Which objects of a resource a request is about.
 
 use super::{
-    path::Place,
-    query::Query,
-    select::{Fields, Labels},
-    status::Refused,
+    path::ResourcePath,
+    query::RequestParameters,
+    select::{FieldSelector, Labels},
+    status::StatusFailure,
 };
 use crate::{
     control::cluster::{Change, Cluster},
@@ -14,27 +14,27 @@ use serde_json::Value;
 
 /// A kind, a namespace, labels, fields.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub struct ObjectFilter {
     /// The kind in the store.
     pub kind: Kind,
     /// The namespace; `None` for all.
     pub namespace: Option<String>,
     labels: Option<Labels>,
-    fields: Option<Fields>,
+    fields: Option<FieldSelector>,
 }
 
-impl Selection {
+impl ObjectFilter {
     /// What path and query say; objects of `kind` are looked at. An error is a selector that cannot be.
-    pub fn new(place: &Place, query: &Query, kind: Kind) -> Result<Selection, Refused> {
+    pub fn new(place: &ResourcePath, query: &RequestParameters, kind: Kind) -> Result<ObjectFilter, StatusFailure> {
         let labels = match query.label_selector.trim() {
             "" => None,
-            text => Some(Labels::parse(text).map_err(Refused::bad_request)?),
+            text => Some(Labels::parse(text).map_err(StatusFailure::bad_request)?),
         };
         let fields = match query.field_selector.trim() {
             "" => None,
-            text => Some(Fields::parse(place.resource.kind, text).map_err(Refused::bad_request)?),
+            text => Some(FieldSelector::parse(place.resource.kind, text).map_err(StatusFailure::bad_request)?),
         };
-        Ok(Selection { kind, namespace: place.namespace.clone(), labels, fields })
+        Ok(ObjectFilter { kind, namespace: place.namespace.clone(), labels, fields })
     }
 
     /// Whether everything of the kind in the namespace is selected.
@@ -81,7 +81,7 @@ impl Selection {
         cluster: &'a Cluster,
         after: Option<&ObjectKey>,
     ) -> Box<dyn Iterator<Item = &'a Object> + 'a> {
-        let name = self.fields.as_ref().and_then(Fields::name);
+        let name = self.fields.as_ref().and_then(FieldSelector::name);
         if let (Some(namespace), Some(name)) = (&self.namespace, name) {
             let key = ObjectKey::new(self.kind, namespace, name);
             let found = cluster.get(&key).filter(|_| after.is_none_or(|after| key > *after));

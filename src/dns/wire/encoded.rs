@@ -33,7 +33,7 @@ pub fn set_ttl(bytes: &mut [u8], start: usize, ttl: u32) {
 
 /// Where each record of a set begins.
 #[derive(Debug, Clone, Copy)]
-pub enum Starts<'s> {
+pub enum RecordOffsets<'s> {
     /// All records have this many octets.
     Every(usize),
     /// The offset of each record.
@@ -42,7 +42,7 @@ pub enum Starts<'s> {
 
 /// A set of ready records.
 #[derive(Debug, Clone, Copy)]
-pub struct Ready<'s> {
+pub struct EncodedRrset<'s> {
     /// The records' type.
     pub rtype: RecordType,
     /// The records' TTL.
@@ -50,17 +50,17 @@ pub struct Ready<'s> {
     /// The records one after another.
     pub bytes: &'s [u8],
     /// Where they begin.
-    pub starts: Starts<'s>,
+    pub starts: RecordOffsets<'s>,
     /// How many they are.
     pub count: usize,
 }
 
-impl<'s> Ready<'s> {
+impl<'s> EncodedRrset<'s> {
     /// Offset of record `index`; of the end for `index == count`.
     pub fn start(&self, index: usize) -> usize {
         match self.starts {
-            Starts::Every(length) => index * length,
-            Starts::At(starts) => starts.get(index).map_or(self.bytes.len(), |&start| start as usize),
+            RecordOffsets::Every(length) => index * length,
+            RecordOffsets::At(starts) => starts.get(index).map_or(self.bytes.len(), |&start| start as usize),
         }
     }
 
@@ -80,8 +80,8 @@ impl<'s> Ready<'s> {
             return self.count;
         }
         match self.starts {
-            Starts::Every(length) => room / length,
-            Starts::At(_) => {
+            RecordOffsets::Every(length) => room / length,
+            RecordOffsets::At(_) => {
                 let mut left = room;
                 let rotated = (first..self.count).chain(0..first);
                 rotated

@@ -26,13 +26,13 @@ const DEEPEST: u8 = 15;
 
 /// Nodes by their names in wire form.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names {
-    root: Arc<Level<Level<Group>>>,
+pub(super) struct NameMap {
+    root: Arc<FanoutLevel<FanoutLevel<Group>>>,
     seed: RandomState,
 }
 
 #[derive(Debug)]
-struct Level<T>([Option<Arc<T>>; PARTS]);
+struct FanoutLevel<T>([Option<Arc<T>>; PARTS]);
 
 /// Some thousand names at most where there are millions.
 #[derive(Debug, Clone)]
@@ -55,14 +55,14 @@ struct Bucket {
 
 /// Where a name belongs in a zone.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(u64);
+pub struct NameHash(u64);
 
-impl Place {
+impl NameHash {
     #[inline]
-    fn of(name: &[u8], seed: &RandomState) -> Place {
+    fn of(name: &[u8], seed: &RandomState) -> NameHash {
         let mut hasher = seed.build_hasher();
         hasher.write(name);
-        Place(hasher.finish())
+        NameHash(hasher.finish())
     }
 
     /// The parts of the two levels.
@@ -84,11 +84,11 @@ impl Place {
     }
 }
 
-impl Names {
+impl NameMap {
     /// Where a name belongs, for whoever looks there more than once.
     #[inline]
-    pub(super) fn place(&self, name: &[u8]) -> Place {
-        Place::of(name, &self.seed)
+    pub(super) fn place(&self, name: &[u8]) -> NameHash {
+        NameHash::of(name, &self.seed)
     }
 
     /// The node of a name.
@@ -99,20 +99,20 @@ impl Names {
 
     /// The node of a name, the place of which is known.
     #[inline]
-    pub(super) fn at(&self, place: Place, name: &[u8]) -> Option<&Node> {
+    pub(super) fn at(&self, place: NameHash, name: &[u8]) -> Option<&Node> {
         let bucket = self.bucket(place)?;
         bucket.nodes.get(bucket.find(place, name)?)
     }
 
     #[inline]
-    fn bucket(&self, place: Place) -> Option<&Bucket> {
+    fn bucket(&self, place: NameHash) -> Option<&Bucket> {
         let (outer, inner) = place.parts();
         self.root.0[outer].as_ref()?.0[inner].as_ref()?.bucket(place)
     }
 
     /// Has the processor fetch what look-ups at these places will need. One that waits for memory waits as long as many
     /// do that wait at the same time; so each step is made for all places before the next one.
-    pub(super) fn fetch(&self, places: &[Place]) {
+    pub(super) fn fetch(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| Some((place.tag(), self.bucket(*place)?)));
         let buckets: SmallVec<[(u8, &Bucket); FETCHED]> = buckets.collect();
         let nodes =
@@ -124,7 +124,7 @@ impl Names {
 
     /// The same for changes: of each bucket its head, its tags, and where its last node stands, behind which there is
     /// room for one more. Most names that many changes are about are new, so no node is fetched.
-    pub(super) fn fetch_buckets(&self, places: &[Place]) {
+    pub(super) fn fetch_buckets(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| self.bucket(*place));
         let ends = buckets.flat_map(|bucket| [bucket.nodes.first(), bucket.nodes.last()]).flatten();
         hint::black_box(ends.fold(0, |sum, node| sum ^ node.address()));
@@ -145,7 +145,7 @@ impl Names {
     }
 
     /// Puts a node in the place of that of the same name; `place` is where that belongs.
-    pub(super) fn insert_at(&mut self, place: Place, node: Node) {
+    pub(super) fn insert_at(&mut self, place: NameHash, node: Node) {
         let (outer, inner) = place.parts();
         let level = Arc::make_mut(Arc::make_mut(&mut self.root).0[outer].get_or_insert_default());
         let group = Arc::make_mut(level.0[inner].get_or_insert_default());
@@ -153,7 +153,7 @@ impl Names {
     }
 
     /// Removes the node of a name; `place` is where that belongs.
-    pub(super) fn remove_at(&mut self, place: Place, name: &[u8]) {
+    pub(super) fn remove_at(&mut self, place: NameHash, name: &[u8]) {
         // Nothing is copied for a name that is not there.
         if self.at(place, name).is_none() {
             return;
@@ -171,26 +171,26 @@ impl Names {
 
     /// All nodes, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
-        let groups = self.root.parts().flat_map(Level::parts);
+        let groups = self.root.parts().flat_map(FanoutLevel::parts);
         groups.flat_map(|group| &group.buckets).flat_map(|bucket| &bucket.nodes)
     }
 }
 
-impl<T> Level<T> {
+impl<T> FanoutLevel<T> {
     fn parts(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten().map(|part| &**part)
     }
 }
 
-impl<T> Default for Level<T> {
-    fn default() -> Level<T> {
-        Level([const { None }; PARTS])
+impl<T> Default for FanoutLevel<T> {
+    fn default() -> FanoutLevel<T> {
+        FanoutLevel([const { None }; PARTS])
     }
 }
 
-impl<T> Clone for Level<T> {
-    fn clone(&self) -> Level<T> {
-        Level(self.0.clone())
+impl<T> Clone for FanoutLevel<T> {
+    fn clone(&self) -> FanoutLevel<T> {
+        FanoutLevel(self.0.clone())
     }
 }
 
@@ -202,12 +202,12 @@ impl Default for Group {
 
 impl Group {
     #[inline]
-    fn number(&self, place: Place) -> Option<usize> {
+    fn number(&self, place: NameHash) -> Option<usize> {
         self.directory.get(place.entry(self.depth)).map(|&number| usize::from(number))
     }
 
     #[inline]
-    fn bucket(&self, place: Place) -> Option<&Bucket> {
+    fn bucket(&self, place: NameHash) -> Option<&Bucket> {
         self.buckets.get(self.number(place)?).map(|bucket| &**bucket)
     }
 
@@ -215,7 +215,7 @@ impl Group {
         self.buckets.iter().all(|bucket| bucket.nodes.is_empty())
     }
 
-    fn insert(&mut self, place: Place, node: Node, seed: &RandomState) {
+    fn insert(&mut self, place: NameHash, node: Node, seed: &RandomState) {
         loop {
             let Some(number) = self.number(place) else { return };
             let bucket = Arc::make_mut(&mut self.buckets[number]);
@@ -232,13 +232,13 @@ impl Group {
     }
 
     /// Makes two buckets of one.
-    fn split(&mut self, place: Place, number: usize, seed: &RandomState) {
+    fn split(&mut self, place: NameHash, number: usize, seed: &RandomState) {
         let bucket = Arc::make_mut(&mut self.buckets[number]);
         let bit = 1_usize << bucket.depth;
         let depth = bucket.depth + 1;
         let (mut stay, mut go) = (Bucket { depth, ..Bucket::default() }, Bucket { depth, ..Bucket::default() });
         for node in mem::take(&mut bucket.nodes) {
-            let place = Place::of(node.wire_name(), seed);
+            let place = NameHash::of(node.wire_name(), seed);
             let to = if place.entry(depth) & bit == 0 { &mut stay } else { &mut go };
             to.push(place, node);
         }
@@ -254,7 +254,7 @@ impl Group {
         self.directory.iter_mut().skip(first).step_by(bit << 1).for_each(|number| *number = new);
     }
 
-    fn remove(&mut self, place: Place, name: &[u8], seed: &RandomState) {
+    fn remove(&mut self, place: NameHash, name: &[u8], seed: &RandomState) {
         let Some(number) = self.number(place) else { return };
         let bucket = Arc::make_mut(&mut self.buckets[number]);
         let Some(index) = bucket.find(place, name) else { return };
@@ -263,7 +263,7 @@ impl Group {
     }
 
     /// Makes one bucket of two that were one, as long as both together leave half of its room.
-    fn join(&mut self, place: Place, number: usize, seed: &RandomState) {
+    fn join(&mut self, place: NameHash, number: usize, seed: &RandomState) {
         let (depth, names) = (self.buckets[number].depth, self.buckets[number].nodes.len());
         let Some(bit) = depth.checked_sub(1).map(|bit| 1_usize << bit) else { return };
         let Some(&other) = self.directory.get(place.entry(depth) ^ bit) else { return };
@@ -275,7 +275,7 @@ impl Group {
         let bucket = Arc::make_mut(&mut self.buckets[number]);
         bucket.depth -= 1;
         for node in nodes {
-            bucket.push(Place::of(node.wire_name(), seed), node);
+            bucket.push(NameHash::of(node.wire_name(), seed), node);
         }
         // The last bucket takes the number that is free now.
         let last = self.buckets.len() as u16 - 1;
@@ -294,7 +294,7 @@ impl Group {
 impl Bucket {
     /// The number of a node.
     #[inline]
-    fn find(&self, place: Place, name: &[u8]) -> Option<usize> {
+    fn find(&self, place: NameHash, name: &[u8]) -> Option<usize> {
         let nodes = &self.nodes[..];
         let is_it = |&index: &usize| nodes.get(index).is_some_and(|node| node.wire_name() == name);
         // Beyond the tags there is hardly ever a name.
@@ -318,7 +318,7 @@ impl Bucket {
         })
     }
 
-    fn push(&mut self, place: Place, node: Node) {
+    fn push(&mut self, place: NameHash, node: Node) {
         if let Some(tag) = self.tags.get_mut(self.nodes.len()) {
             *tag = place.tag();
         }
@@ -329,7 +329,7 @@ impl Bucket {
         self.nodes.swap_remove(index);
         // The last one stands there now.
         if let (Some(tag), Some(node)) = (self.tags.get_mut(index), self.nodes.get(index)) {
-            *tag = Place::of(node.wire_name(), seed).tag();
+            *tag = NameHash::of(node.wire_name(), seed).tag();
         }
     }
 }
@@ -353,15 +353,15 @@ mod tests {
         Node::empty(&name(number)).with_children(children)
     }
 
-    fn put(names: &mut Names, node: Node) {
+    fn put(names: &mut NameMap, node: Node) {
         names.insert_at(names.place(node.wire_name()), node);
     }
 
-    fn take(names: &mut Names, name: &Name) {
+    fn take(names: &mut NameMap, name: &Name) {
         names.remove_at(names.place(name.as_wire()), name.as_wire());
     }
 
-    fn check(names: &Names, expected: &HashMap<u32, u32>) {
+    fn check(names: &NameMap, expected: &HashMap<u32, u32>) {
         for (number, children) in expected {
             // Looking ahead finds whatever is there, and leaves it so.
             names.fetch(&[names.place(name(*number).as_wire())]);
@@ -376,7 +376,7 @@ mod tests {
         /// It is a map, and an older version stays what it was, whatever happens to a newer one.
         #[test]
         fn is_a_persistent_map(steps in prop::collection::vec((0..400_u32, 0..4_u8), 0..2_000)) {
-            let (mut names, mut expected) = (Names::default(), HashMap::new());
+            let (mut names, mut expected) = (NameMap::default(), HashMap::new());
             let (mut older, mut expected_older) = (names.clone(), expected.clone());
             for (turn, (number, what)) in (1..).zip(steps) {
                 match what {
@@ -411,10 +411,10 @@ mod tests {
     #[test]
     fn grows_and_shrinks() {
         const MANY: u32 = 200_000;
-        let buckets = |names: &Names| -> usize {
-            names.root.parts().flat_map(Level::parts).map(|group| group.buckets.len()).sum()
+        let buckets = |names: &NameMap| -> usize {
+            names.root.parts().flat_map(FanoutLevel::parts).map(|group| group.buckets.len()).sum()
         };
-        let mut names = Names::default();
+        let mut names = NameMap::default();
         (0..MANY).for_each(|number| put(&mut names, node(number, 1)));
         assert!((0..MANY).all(|number| names.get(name(number).as_wire()).is_some()));
         let fill = MANY as usize / buckets(&names);

@@ -5,7 +5,7 @@ use super::{StartError, advice::Advice, controller_settings, scan, simulated, su
 use crate::{
     control::{
         controller::{Controller, Event},
-        explain::{self, Explanation, Question, QuestionError, Surroundings},
+        explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
     },
     dns::zone::{Snapshot, file::ZoneFiles},
@@ -22,24 +22,24 @@ const TURNS: usize = 20_000;
 
 /// A cluster that has taken all manifests, and perhaps came to rest.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct DryRun {
     controller: Controller<Simulated>,
     snapshot: Snapshot,
-    surroundings: Surroundings,
+    surroundings: ServerFacts,
     manifests: Manifests,
     static_zones: usize,
     advice: Advice,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Rehearsal {
+impl DryRun {
     /// Reads manifests and zones and has the control plane take every object, as `serve` does when it starts without an
     /// earlier state: whatever that refuses is in the diagnostics. No pod runs yet.
     ///
     /// # Errors
     /// If the settings give no zones.
-    pub fn admit(settings: &Settings) -> Result<Rehearsal, StartError> {
-        let mut rehearsal = Rehearsal::load(settings, Timestamp::now())?;
+    pub fn admit(settings: &Settings) -> Result<DryRun, StartError> {
+        let mut rehearsal = DryRun::load(settings, Timestamp::now())?;
         rehearsal.turn(Timestamp::now());
         diagnostic::sort(&mut rehearsal.diagnostics);
         Ok(rehearsal)
@@ -49,10 +49,10 @@ impl Rehearsal {
     ///
     /// # Errors
     /// If the settings give no zones.
-    pub fn run(settings: &Settings) -> Result<Rehearsal, StartError> {
+    pub fn run(settings: &Settings) -> Result<DryRun, StartError> {
         let mut now = Timestamp::now();
         let end = now.saturating_add(HORIZON).unwrap_or(now);
-        let mut rehearsal = Rehearsal::load(settings, now)?;
+        let mut rehearsal = DryRun::load(settings, now)?;
         for _ in 0..TURNS {
             match rehearsal.turn(now).filter(|at| *at <= end) {
                 Some(at) => now = at.max(now),
@@ -63,7 +63,7 @@ impl Rehearsal {
     }
 
     /// Reads everything and hands it to the control plane.
-    fn load(settings: &Settings, now: Timestamp) -> Result<Rehearsal, StartError> {
+    fn load(settings: &Settings, now: Timestamp) -> Result<DryRun, StartError> {
         let mut snapshot = Snapshot::new(zones::specs(settings, &settings.listen, &[])?);
         let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
         let (files, mut diagnostics) = ZoneFiles::new(&settings.zones).beneath(built_in).scan();
@@ -85,7 +85,7 @@ impl Rehearsal {
             controller.handle(event, now);
         }
         let (surroundings, advice) = (surroundings(settings), Advice::new(settings));
-        Ok(Rehearsal { controller, snapshot, surroundings, manifests, static_zones, advice, diagnostics })
+        Ok(DryRun { controller, snapshot, surroundings, manifests, static_zones, advice, diagnostics })
     }
 
     /// One turn of the control plane; returns when the next is due.
@@ -119,7 +119,7 @@ impl Rehearsal {
     ///
     /// # Errors
     /// If the name is no domain name.
-    pub fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
+    pub fn explain(&self, question: &ExplainQuestion) -> Result<Explanation, QuestionError> {
         explain::explain(question, &self.surroundings, self.controller.cluster(), &self.snapshot)
     }
 }

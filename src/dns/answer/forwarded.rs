@@ -1,6 +1,6 @@
 //! The reply to a query for a name outside our zones: our aliases first, then what another server said.
 
-use super::{Request, reply_edns, size_limit};
+use super::{QueryContext, reply_edns, size_limit};
 use crate::dns::{
     name::wire_length,
     wire::{
@@ -8,14 +8,14 @@ use crate::dns::{
         edns::{ExtendedError, OPT_LENGTH},
         query::Query,
         rdata::RecordType,
-        response::{Owner, ReplyEdns, Response, Section},
+        response::{MessageSection, RecordOwner, ReplyEdns, Response},
         u16_at,
     },
 };
 
 /// What another server said about a name.
 #[derive(Debug, Clone, Copy)]
-pub struct Foreign<'a> {
+pub struct ForwardedAnswer<'a> {
     /// Its code, which is that of the last name (RFC 6604 §2).
     pub rcode: Rcode,
     /// Whether it could not send everything, though it was asked over a stream.
@@ -34,7 +34,7 @@ pub struct Foreign<'a> {
 
 /// One record in wire form without compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct ForwardedRecord<'a> {
     /// Its owner's name.
     pub owner: &'a [u8],
     /// Its type.
@@ -52,21 +52,27 @@ pub struct Record<'a> {
 pub struct Uncompressed<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Uncompressed<'a> {
-    type Item = Record<'a>;
+    type Item = ForwardedRecord<'a>;
 
-    fn next(&mut self) -> Option<Record<'a>> {
+    fn next(&mut self) -> Option<ForwardedRecord<'a>> {
         let (owner, rest) = self.0.split_at_checked(wire_length(self.0)?)?;
         let (fixed, rest) = rest.split_at_checked(10)?;
         let (rdata, rest) = rest.split_at_checked(usize::from(u16_at(fixed, 8)?))?;
         self.0 = rest;
         let ttl = u32::from_be_bytes(fixed.get(4..8)?.try_into().ok()?);
-        Some(Record { owner, rtype: RecordType(u16_at(fixed, 0)?), class: u16_at(fixed, 2)?, ttl, rdata })
+        Some(ForwardedRecord { owner, rtype: RecordType(u16_at(fixed, 0)?), class: u16_at(fixed, 2)?, ttl, rdata })
     }
 }
 
 /// Writes the reply to `packet`; returns its length, 0 if there can be none. `aliases` are our own records that lead to
 /// the name: with them the reply is authoritative, which is said of the first name only (RFC 1035 §4.1.1).
-pub fn reply(packet: &[u8], request: Request<'_>, aliases: &[u8], foreign: Foreign<'_>, out: &mut [u8]) -> usize {
+pub fn reply(
+    packet: &[u8],
+    request: QueryContext<'_>,
+    aliases: &[u8],
+    foreign: ForwardedAnswer<'_>,
+    out: &mut [u8],
+) -> usize {
     let Some(query) = Query::parse(packet) else { return 0 };
     let echoed = query.question.map(|question| question.octets);
     let asked = query.question.map_or(&[][..], |question| question.name());
@@ -75,7 +81,7 @@ pub fn reply(packet: &[u8], request: Request<'_>, aliases: &[u8], foreign: Forei
     let limit = size_limit(request, query.edns);
     let Some(mut response) = Response::new(out, query.header, echoed, limit, reserved) else { return 0 };
     response.recursion_available();
-    let whole = write(&mut response, Section::Answer, asked, Uncompressed(aliases), |ttl| ttl)
+    let whole = write(&mut response, MessageSection::Answer, asked, Uncompressed(aliases), |ttl| ttl)
         && write_foreign(&mut response, asked, foreign);
     if !whole || foreign.truncated {
         response.truncate();
@@ -87,13 +93,15 @@ pub fn reply(packet: &[u8], request: Request<'_>, aliases: &[u8], foreign: Forei
 }
 
 /// Writes all sections; whether everything that has to be there fits. Additional records may be missing (RFC 2181 §9).
-fn write_foreign(response: &mut Response<'_>, asked: &[u8], foreign: Foreign<'_>) -> bool {
+fn write_foreign(response: &mut Response<'_>, asked: &[u8], foreign: ForwardedAnswer<'_>) -> bool {
     let age = |ttl: u32| foreign.ttl.unwrap_or(ttl.saturating_sub(foreign.age));
     let mut records = Uncompressed(foreign.records);
-    for (section, count) in [Section::Answer, Section::Authority, Section::Additional].into_iter().zip(foreign.counts) {
+    for (section, count) in
+        [MessageSection::Answer, MessageSection::Authority, MessageSection::Additional].into_iter().zip(foreign.counts)
+    {
         let whole = write(response, section, asked, records.by_ref().take(usize::from(count)), age);
         if !whole {
-            return section == Section::Additional;
+            return section == MessageSection::Additional;
         }
     }
     true
@@ -102,13 +110,17 @@ fn write_foreign(response: &mut Response<'_>, asked: &[u8], foreign: Foreign<'_>
 /// Writes records as long as they fit; whether all do.
 fn write<'a>(
     response: &mut Response<'_>,
-    section: Section,
+    section: MessageSection,
     asked: &[u8],
-    mut records: impl Iterator<Item = Record<'a>>,
+    mut records: impl Iterator<Item = ForwardedRecord<'a>>,
     ttl: impl Fn(u32) -> u32,
 ) -> bool {
     records.all(|record| {
-        let owner = if record.owner.eq_ignore_ascii_case(asked) { Owner::Question } else { Owner::Name(record.owner) };
+        let owner = if record.owner.eq_ignore_ascii_case(asked) {
+            RecordOwner::Question
+        } else {
+            RecordOwner::Name(record.owner)
+        };
         record.class != class::IN || response.record(section, owner, record.rtype, ttl(record.ttl), record.rdata)
     })
 }

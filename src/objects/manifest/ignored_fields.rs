@@ -3,7 +3,7 @@
 
 use crate::{
     objects::object::Kind,
-    text::yaml::{Node, Value},
+    text::yaml::{YamlNode, YamlValue},
 };
 
 /// What of a pod's spec does nothing here.
@@ -66,7 +66,7 @@ const CLAIM: [&str; 2] = ["spec.dataSource", "spec.dataSourceRef"];
 const CLASS: [&str; 4] = ["allowVolumeExpansion", "allowedTopologies", "mountOptions", "parameters"];
 
 /// Paths of the fields that a document has and that nothing acts on.
-pub(super) fn fields(kind: Kind, node: &Node) -> Vec<String> {
+pub(super) fn fields(kind: Kind, node: &YamlNode) -> Vec<String> {
     let (prefix, paths): (&str, &[&str]) = match kind {
         Kind::StatefulSet => ("spec.template.spec.", &POD),
         Kind::Pod => ("spec.", &POD),
@@ -81,12 +81,13 @@ pub(super) fn fields(kind: Kind, node: &Node) -> Vec<String> {
 }
 
 /// Whether a field is there; `[*]` stands for any item of a list.
-pub(super) fn is_there(node: &Node, path: &str) -> bool {
+pub(super) fn is_there(node: &YamlNode, path: &str) -> bool {
     let (key, rest) = path.split_once('.').unwrap_or((path, ""));
-    let inside =
-        |node: &Node| rest.is_empty() && !matches!(node.value, Value::Null) || !rest.is_empty() && is_there(node, rest);
+    let inside = |node: &YamlNode| {
+        rest.is_empty() && !matches!(node.value, YamlValue::Null) || !rest.is_empty() && is_there(node, rest)
+    };
     match key.strip_suffix("[*]") {
-        Some(key) => node.get(key).and_then(Node::as_sequence).is_some_and(|items| items.iter().any(inside)),
+        Some(key) => node.get(key).and_then(YamlNode::as_sequence).is_some_and(|items| items.iter().any(inside)),
         None => node.get(key).is_some_and(inside),
     }
 }
@@ -94,7 +95,7 @@ pub(super) fn is_there(node: &Node, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::yaml::{Source, parse};
+    use crate::text::yaml::{SourceText, parse};
     use std::path::Path;
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
             (Kind::Namespace, "spec: {}", &[]),
         ];
         for (kind, text, expected) in rows {
-            let (documents, _) = parse(Source { path: Path::new("x"), text });
+            let (documents, _) = parse(SourceText { path: Path::new("x"), text });
             assert_eq!(fields(*kind, &documents[0]), *expected, "{text}");
         }
     }

@@ -6,12 +6,12 @@ use hashbrown::HashTable;
 /// the slots. In shares that grow one by one: a table of a million would stop everything else for some hundredths of a
 /// second.
 #[derive(Debug)]
-pub struct Numbers([HashTable<(u32, u32)>; SHARES]);
+pub struct SlotIndex([HashTable<(u32, u32)>; SHARES]);
 
 /// Shares of the numbers. Which one a hash belongs to is told by bits that within a table matter only beyond a million.
 const SHARES: usize = 32;
 
-impl Numbers {
+impl SlotIndex {
     fn share(&self, hash: u32) -> &HashTable<(u32, u32)> {
         &self.0[(hash >> 20) as usize % SHARES]
     }
@@ -39,9 +39,9 @@ impl Numbers {
     }
 }
 
-impl Default for Numbers {
-    fn default() -> Numbers {
-        Numbers([const { HashTable::new() }; SHARES])
+impl Default for SlotIndex {
+    fn default() -> SlotIndex {
+        SlotIndex([const { HashTable::new() }; SHARES])
     }
 }
 
@@ -59,9 +59,9 @@ mod tests {
         const MANY: u32 = 100_000;
         // Of every two numbers the hashes are the same.
         let hash = |number: u32| (number / 2).wrapping_mul(0x9e37_79b1);
-        let mut numbers = Numbers::default();
+        let mut numbers = SlotIndex::default();
         (0..MANY).for_each(|number| numbers.insert(hash(number), number));
-        let found = |numbers: &Numbers, number: u32| numbers.find(hash(number), |other| other == number);
+        let found = |numbers: &SlotIndex, number: u32| numbers.find(hash(number), |other| other == number);
         assert!((0..MANY).all(|number| found(&numbers, number) == Some(number)));
         assert_eq!(found(&numbers, MANY), None);
         assert!(numbers.0.iter().all(|share| share.len() < MANY as usize / SHARES * 2), "all have their share");

@@ -1,9 +1,9 @@
 //! The journal's thread.
 
-use super::{Batch, Reply, Shared, Transactions, tell};
+use super::{PendingChanges, Reply, StoreWriterState, Transactions, tell};
 use crate::control::state::{
     StateError,
-    volumes::{Plan, VolumeError, Volumes},
+    volumes::{DirectoryPlan, VolumeError, Volumes},
 };
 use std::{
     mem,
@@ -12,8 +12,8 @@ use std::{
 };
 
 /// What the thread owns.
-pub(super) struct Writer<D> {
-    shared: Arc<Shared>,
+pub(super) struct StoreThread<D> {
+    shared: Arc<StoreWriterState>,
     disk: D,
     volumes: Volumes,
     retry: Duration,
@@ -23,24 +23,24 @@ pub(super) struct Writer<D> {
     /// The disk works again, and what came while it failed follows in the next transaction.
     catching_up: bool,
     /// What it would destroy of volumes once it is on disk.
-    held: Plan,
+    held: DirectoryPlan,
     /// The work on volumes that stands in the store as not done.
-    owed: Plan,
+    owed: DirectoryPlan,
 }
 
 /// What to do next.
 enum Next {
-    Write(Batch, Vec<Reply>),
+    Write(PendingChanges, Vec<Reply>),
     /// The disk fails: nobody has to wait for it.
     Reply(Vec<Reply>),
     Retry,
-    End(Batch, Vec<Reply>),
+    End(PendingChanges, Vec<Reply>),
 }
 
 /// Tells the control loop that nobody will answer any more, however the thread ends.
-struct Ending(Arc<Shared>);
+struct EndNotice(Arc<StoreWriterState>);
 
-impl Drop for Ending {
+impl Drop for EndNotice {
     fn drop(&mut self) {
         let mut waiting = self.0.lock();
         waiting.ended = true;
@@ -48,15 +48,15 @@ impl Drop for Ending {
     }
 }
 
-impl<D: Transactions> Writer<D> {
-    pub(super) fn new(shared: Arc<Shared>, disk: D, volumes: Volumes, retry: Duration) -> Writer<D> {
-        let (held, owed) = (Plan::default(), Plan::default());
-        Writer { shared, disk, volumes, retry, retry_at: None, failing: false, catching_up: false, held, owed }
+impl<D: Transactions> StoreThread<D> {
+    pub(super) fn new(shared: Arc<StoreWriterState>, disk: D, volumes: Volumes, retry: Duration) -> StoreThread<D> {
+        let (held, owed) = (DirectoryPlan::default(), DirectoryPlan::default());
+        StoreThread { shared, disk, volumes, retry, retry_at: None, failing: false, catching_up: false, held, owed }
     }
 
     /// Does what an earlier run left to do with volumes, then writes until the journal is dropped.
-    pub(super) fn run(mut self, first: Plan) {
-        let _ending = Ending(Arc::clone(&self.shared));
+    pub(super) fn run(mut self, first: DirectoryPlan) {
+        let _ending = EndNotice(Arc::clone(&self.shared));
         self.owed = first.wiping();
         self.carry_out(first);
         loop {
@@ -94,7 +94,7 @@ impl<D: Transactions> Writer<D> {
     }
 
     /// One transaction, and then the replies.
-    fn write(&mut self, batch: &Batch, replies: Vec<Reply>) {
+    fn write(&mut self, batch: &PendingChanges, replies: Vec<Reply>) {
         if batch.dirty {
             // Something is held only where the disk fails and the end does not wait for it.
             let mut plan = mem::take(&mut self.held);
@@ -157,7 +157,7 @@ impl<D: Transactions> Writer<D> {
         self.show();
     }
 
-    fn carry_out(&mut self, plan: Plan) {
+    fn carry_out(&mut self, plan: DirectoryPlan) {
         let told = |error: VolumeError| tracing::error!(%error, "volumes");
         self.volumes.carry_out(plan).into_iter().for_each(told);
         tell(self.volumes.take_fallbacks());
@@ -173,7 +173,7 @@ impl<D: Transactions> Writer<D> {
     }
 
     /// Everything that is left, once more if it did not work.
-    fn end(mut self, batch: &Batch, replies: Vec<Reply>) {
+    fn end(mut self, batch: &PendingChanges, replies: Vec<Reply>) {
         if self.failing {
             self.try_again();
         }

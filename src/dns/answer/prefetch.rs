@@ -3,7 +3,7 @@
 use crate::dns::{
     name::{NAME_MAX, wire_length},
     wire::HEADER,
-    zone::{FETCHED, Place, Snapshot},
+    zone::{FETCHED, NameHash, Snapshot},
 };
 use smallvec::SmallVec;
 
@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 pub fn look_ahead<'p>(packets: impl Iterator<Item = &'p [u8]>, snapshot: &Snapshot) {
     let Some(zone) = snapshot.vast_zone() else { return };
     let mut lowered = [0; NAME_MAX];
-    let mut places: SmallVec<[Place; FETCHED]> = SmallVec::new();
+    let mut places: SmallVec<[NameHash; FETCHED]> = SmallVec::new();
     for packet in packets.take(FETCHED) {
         // Another zone's names, if any end so, are looked for here in vain.
         if let Some(name) = name_of(packet, &mut lowered).filter(|name| name.ends_with(zone.origin().as_wire())) {

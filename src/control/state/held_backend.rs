@@ -19,17 +19,17 @@ const PAGE: u64 = 4096;
 
 /// What was written and is not in the file yet.
 #[derive(Debug)]
-struct Kept {
+struct UnsyncedWrites {
     /// Of the file, what is still the file's: beyond it, zeros and [`Kept::pages`].
     of_file: u64,
     length: u64,
     pages: HashMap<u64, Box<[u8]>>,
     /// In order, as it goes into the file one day.
-    steps: Vec<Step>,
+    steps: Vec<HeldStep>,
 }
 
 #[derive(Debug)]
-enum Step {
+enum HeldStep {
     Length(u64),
     Write(u64, Vec<u8>),
     Sync,
@@ -37,28 +37,28 @@ enum Step {
 
 /// The file, and what is kept from it.
 #[derive(Debug)]
-struct Shared<B> {
+struct HeldFile<B> {
     file: B,
     is_held: AtomicBool,
-    kept: RwLock<Kept>,
+    kept: RwLock<UnsyncedWrites>,
 }
 
 /// A backend that can be held back. All clones are one.
 #[derive(Debug)]
-pub(super) struct Held<B = FileBackend>(Arc<Shared<B>>);
+pub(super) struct HeldBackend<B = FileBackend>(Arc<HeldFile<B>>);
 
-impl<B> Clone for Held<B> {
-    fn clone(&self) -> Held<B> {
-        Held(Arc::clone(&self.0))
+impl<B> Clone for HeldBackend<B> {
+    fn clone(&self) -> HeldBackend<B> {
+        HeldBackend(Arc::clone(&self.0))
     }
 }
 
-impl<B: StorageBackend> Held<B> {
+impl<B: StorageBackend> HeldBackend<B> {
     /// Holds a file back from now on.
-    pub fn new(file: B) -> io::Result<Held<B>> {
+    pub fn new(file: B) -> io::Result<HeldBackend<B>> {
         let length = file.len()?;
-        let kept = Kept { of_file: length, length, pages: HashMap::new(), steps: Vec::new() };
-        Ok(Held(Arc::new(Shared { file, is_held: AtomicBool::new(true), kept: RwLock::new(kept) })))
+        let kept = UnsyncedWrites { of_file: length, length, pages: HashMap::new(), steps: Vec::new() };
+        Ok(HeldBackend(Arc::new(HeldFile { file, is_held: AtomicBool::new(true), kept: RwLock::new(kept) })))
     }
 
     /// Writes into the file what was kept from it, in the order in which it came, and holds nothing back from now on.
@@ -67,9 +67,9 @@ impl<B: StorageBackend> Held<B> {
         let mut kept = self.kept_to_change();
         for step in std::mem::take(&mut kept.steps) {
             match step {
-                Step::Length(length) => self.0.file.set_len(length)?,
-                Step::Write(offset, data) => self.0.file.write(offset, &data)?,
-                Step::Sync => self.0.file.sync_data()?,
+                HeldStep::Length(length) => self.0.file.set_len(length)?,
+                HeldStep::Write(offset, data) => self.0.file.write(offset, &data)?,
+                HeldStep::Sync => self.0.file.sync_data()?,
             }
         }
         kept.pages = HashMap::new();
@@ -81,16 +81,16 @@ impl<B: StorageBackend> Held<B> {
         self.0.is_held.load(Ordering::Acquire)
     }
 
-    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+    fn kept(&self) -> RwLockReadGuard<'_, UnsyncedWrites> {
         self.0.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept_to_change(&self) -> RwLockWriteGuard<'_, Kept> {
+    fn kept_to_change(&self) -> RwLockWriteGuard<'_, UnsyncedWrites> {
         self.0.kept.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl UnsyncedWrites {
     /// What stands at a place, taken from the file where nothing was written.
     fn read(&self, file: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.length);
@@ -134,7 +134,7 @@ impl Kept {
             }
             at += length;
         }
-        self.steps.push(Step::Write(offset, data.to_vec()));
+        self.steps.push(HeldStep::Write(offset, data.to_vec()));
         Ok(())
     }
 
@@ -148,11 +148,11 @@ impl Kept {
             }
         }
         self.length = length;
-        self.steps.push(Step::Length(length));
+        self.steps.push(HeldStep::Length(length));
     }
 }
 
-impl<B: StorageBackend> StorageBackend for Held<B> {
+impl<B: StorageBackend> StorageBackend for HeldBackend<B> {
     fn len(&self) -> io::Result<u64> {
         if self.is_held() { Ok(self.kept().length) } else { self.0.file.len() }
     }
@@ -173,7 +173,7 @@ impl<B: StorageBackend> StorageBackend for Held<B> {
         if !self.is_held() {
             return self.0.file.sync_data();
         }
-        self.kept_to_change().steps.push(Step::Sync);
+        self.kept_to_change().steps.push(HeldStep::Sync);
         Ok(())
     }
 
@@ -256,7 +256,7 @@ mod tests {
             };
             let plain = filled();
             do_to(&plain, &steps);
-            let held = Held::new(filled()).unwrap();
+            let held = HeldBackend::new(filled()).unwrap();
             do_to(&held, &steps);
             prop_assert_eq!(all(&held), all(&plain));
             prop_assert_eq!(all(&held.0.file), before);

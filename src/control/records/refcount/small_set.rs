@@ -1,6 +1,6 @@
-//! Few records, each with how often it was contributed, in little memory: most sets hold one address.
+//! SmallSet records, each with how often it was contributed, in little memory: most sets hold one address.
 
-use super::{Rdata, Record};
+use super::{RankedRecord, Rdata};
 use triomphe::ThinArc;
 
 /// A record as it stands here, in order of rank, rdata and TTL.
@@ -11,7 +11,7 @@ pub struct RecordRef<'a> {
     pub ttl: u32,
 }
 
-impl Record {
+impl RankedRecord {
     pub fn view(&self) -> RecordRef<'_> {
         RecordRef { rank: self.rank, rdata: &self.rdata, ttl: self.ttl }
     }
@@ -19,7 +19,7 @@ impl Record {
 
 /// Different records, in order.
 #[derive(Debug, Default)]
-pub enum Few {
+pub enum SmallSet {
     #[default]
     None,
     One(Contribution),
@@ -31,12 +31,12 @@ pub enum Few {
 #[derive(Debug)]
 pub enum Contribution {
     Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; SHORT] },
-    Long { count: u32, record: ThinArc<Head, u8> },
+    Long { count: u32, record: ThinArc<RecordHead, u8> },
 }
 
 /// What stands before the rdata.
 #[derive(Debug, Clone, Copy)]
-pub struct Head {
+pub struct RecordHead {
     rank: u8,
     ttl: u32,
 }
@@ -44,18 +44,20 @@ pub struct Head {
 /// Octets of an IPv4 address.
 const SHORT: usize = 4;
 
-const _: () = assert!(size_of::<Few>() <= 16, "there are millions of them");
+const _: () = assert!(size_of::<SmallSet>() <= 16, "there are millions of them");
 
 impl Contribution {
-    fn new(record: &Record, count: u32) -> Contribution {
-        let &Record { rank, ref rdata, ttl } = record;
+    fn new(record: &RankedRecord, count: u32) -> Contribution {
+        let &RankedRecord { rank, ref rdata, ttl } = record;
         let mut short = [0; SHORT];
         match short.get_mut(..rdata.len()) {
             Some(room) => {
                 room.copy_from_slice(rdata);
                 Contribution::Short { rank, length: rdata.len() as u8, ttl, count, rdata: short }
             }
-            None => Contribution::Long { count, record: ThinArc::from_header_and_slice(Head { rank, ttl }, rdata) },
+            None => {
+                Contribution::Long { count, record: ThinArc::from_header_and_slice(RecordHead { rank, ttl }, rdata) }
+            }
         }
     }
 
@@ -65,7 +67,7 @@ impl Contribution {
                 RecordRef { rank: *rank, rdata: &rdata[..usize::from(*length)], ttl: *ttl }
             }
             Contribution::Long { record, .. } => {
-                let Head { rank, ttl } = record.header.header;
+                let RecordHead { rank, ttl } = record.header.header;
                 RecordRef { rank, rdata: &record.slice, ttl }
             }
         }
@@ -77,19 +79,19 @@ impl Contribution {
         }
     }
 
-    fn into_record(mut self) -> (Record, u32) {
+    fn into_record(mut self) -> (RankedRecord, u32) {
         let count = *self.count();
         let RecordRef { rank, rdata, ttl } = self.view();
-        (Record { rank, rdata: Rdata::from_slice(rdata), ttl }, count)
+        (RankedRecord { rank, rdata: Rdata::from_slice(rdata), ttl }, count)
     }
 }
 
-impl Few {
+impl SmallSet {
     pub fn as_slice(&self) -> &[Contribution] {
         match self {
-            Few::None => &[],
-            Few::One(one) => std::slice::from_ref(one),
-            Few::Several(several) => several,
+            SmallSet::None => &[],
+            SmallSet::One(one) => std::slice::from_ref(one),
+            SmallSet::Several(several) => several,
         }
     }
 
@@ -98,14 +100,14 @@ impl Few {
     }
 
     /// One more contribution of a record.
-    pub fn add(&mut self, record: Record) {
+    pub fn add(&mut self, record: RankedRecord) {
         let index = match self.find(&record) {
             Ok(index) => return self.recount(index, |count| count + 1),
             Err(index) => index,
         };
         let new = Contribution::new(&record, 1);
         if self.is_empty() {
-            *self = Few::One(new);
+            *self = SmallSet::One(new);
             return;
         }
         self.change(|several| {
@@ -118,22 +120,22 @@ impl Few {
     }
 
     /// One contribution less, if there is one.
-    pub fn remove(&mut self, record: &Record) {
+    pub fn remove(&mut self, record: &RankedRecord) {
         let Ok(index) = self.find(record) else { return };
         self.recount(index, |count| count - 1);
     }
 
     /// The number of a record, or where it belongs.
-    fn find(&self, record: &Record) -> Result<usize, usize> {
+    fn find(&self, record: &RankedRecord) -> Result<usize, usize> {
         self.as_slice().binary_search_by(|other| other.view().cmp(&record.view()))
     }
 
     /// A record that nobody contributes any more is gone.
     fn recount(&mut self, index: usize, recounted: impl FnOnce(u32) -> u32) {
         let contribution = match self {
-            Few::None => None,
-            Few::One(one) => Some(one),
-            Few::Several(several) => several.get_mut(index),
+            SmallSet::None => None,
+            SmallSet::One(one) => Some(one),
+            SmallSet::Several(several) => several.get_mut(index),
         };
         let Some(count) = contribution.map(Contribution::count) else { return };
         *count = recounted(*count);
@@ -146,30 +148,30 @@ impl Few {
         let mut several = std::mem::take(self).into_list();
         change(&mut several);
         *self = match several.len() {
-            0 | 1 => several.pop().map_or(Few::None, Few::One),
-            _ => Few::Several(several),
+            0 | 1 => several.pop().map_or(SmallSet::None, SmallSet::One),
+            _ => SmallSet::Several(several),
         };
     }
 
     /// All records, with how often each of them was contributed.
-    pub fn into_records(self) -> impl Iterator<Item = (Record, u32)> {
+    pub fn into_records(self) -> impl Iterator<Item = (RankedRecord, u32)> {
         self.into_list().into_iter().map(Contribution::into_record)
     }
 
     #[expect(clippy::box_collection, reason = "as it stands in the set")]
     fn into_list(self) -> Box<Vec<Contribution>> {
         match self {
-            Few::None => Box::default(),
-            Few::One(one) => Box::new(vec![one]),
-            Few::Several(several) => several,
+            SmallSet::None => Box::default(),
+            SmallSet::One(one) => Box::new(vec![one]),
+            SmallSet::Several(several) => several,
         }
     }
 }
 
 /// Different records, in order.
-impl FromIterator<(Record, u32)> for Few {
-    fn from_iter<I: IntoIterator<Item = (Record, u32)>>(records: I) -> Few {
-        let mut few = Few::default();
+impl FromIterator<(RankedRecord, u32)> for SmallSet {
+    fn from_iter<I: IntoIterator<Item = (RankedRecord, u32)>>(records: I) -> SmallSet {
+        let mut few = SmallSet::default();
         few.change(|several| {
             several.extend(records.into_iter().map(|(record, count)| Contribution::new(&record, count)))
         });

@@ -1,6 +1,6 @@
 //! Objects as they are told to those who watch: written once for all of them, and kept while they come for it.
 
-use super::budget::{Budget, Exhausted, Share};
+use super::budget::{Budget, BudgetExhausted, Share};
 use crate::{objects::object::Object, web::api::table};
 use serde_json::Value;
 use std::{
@@ -14,7 +14,7 @@ const KEPT: usize = 8 << 20;
 
 /// What of an object is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum TextForm {
     /// All of it.
     Whole,
     /// Its metadata: PartialObjectMetadata.
@@ -23,16 +23,16 @@ pub enum Form {
 
 /// The version of a change, and whether it is a deletion, which is told with the object as it was before.
 type Version = (u64, bool);
-type Key = (Version, Form);
+type Key = (Version, TextForm);
 
 /// A text that all who are told it hold together.
 #[derive(Debug)]
-pub struct Text {
+pub struct SharedText {
     json: String,
     _share: Share,
 }
 
-impl Deref for Text {
+impl Deref for SharedText {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -42,17 +42,17 @@ impl Deref for Text {
 
 /// The latest texts.
 #[derive(Debug)]
-pub struct Texts {
+pub struct JsonCache {
     budget: Arc<Budget>,
-    kept: Mutex<Kept>,
+    kept: Mutex<CachedTexts>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CachedTexts {
     /// All that somebody holds, be it only [`Kept::latest`].
-    texts: HashMap<Key, Weak<Text>>,
+    texts: HashMap<Key, Weak<SharedText>>,
     /// In the order of their making.
-    latest: VecDeque<(Key, Arc<Text>)>,
+    latest: VecDeque<(Key, Arc<SharedText>)>,
     octets: usize,
     /// The latest object that was made, for the forms that are made of it.
     made: Option<(Version, Arc<Value>)>,
@@ -63,14 +63,14 @@ fn version(object: &Object, is_deletion: bool) -> Option<Version> {
     version.map(|version| (version, is_deletion))
 }
 
-impl Texts {
+impl JsonCache {
     /// Texts that take what they need from this budget.
-    pub fn new(budget: Arc<Budget>) -> Texts {
-        Texts { budget, kept: Mutex::default() }
+    pub fn new(budget: Arc<Budget>) -> JsonCache {
+        JsonCache { budget, kept: Mutex::default() }
     }
 
     /// An object as JSON; its version is that of the change.
-    pub fn of(&self, object: &Object, is_deletion: bool, form: Form) -> Result<Arc<Text>, Exhausted> {
+    pub fn of(&self, object: &Object, is_deletion: bool, form: TextForm) -> Result<Arc<SharedText>, BudgetExhausted> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let key = version(object, is_deletion).map(|version| (version, form));
         if let Some(text) = key.and_then(|key| kept.texts.get(&key)).and_then(Weak::upgrade) {
@@ -78,10 +78,10 @@ impl Texts {
         }
         let made = kept.made(object, is_deletion);
         let json = match form {
-            Form::Whole => made.to_string(),
-            Form::Partial => table::partial(&made).to_string(),
+            TextForm::Whole => made.to_string(),
+            TextForm::Partial => table::partial(&made).to_string(),
         };
-        let text = Arc::new(Text { _share: self.budget.take(json.len() + size_of::<Key>() * 4)?, json });
+        let text = Arc::new(SharedText { _share: self.budget.take(json.len() + size_of::<Key>() * 4)?, json });
         if let Some(key) = key {
             kept.put(key, Arc::clone(&text));
         }
@@ -94,7 +94,7 @@ impl Texts {
     }
 }
 
-impl Kept {
+impl CachedTexts {
     fn made(&mut self, object: &Object, is_deletion: bool) -> Arc<Value> {
         let version = version(object, is_deletion);
         match (&self.made, version) {
@@ -107,7 +107,7 @@ impl Kept {
         }
     }
 
-    fn put(&mut self, key: Key, text: Arc<Text>) {
+    fn put(&mut self, key: Key, text: Arc<SharedText>) {
         self.octets += text.len();
         self.texts.insert(key, Arc::downgrade(&text));
         self.latest.push_back((key, text));
@@ -141,23 +141,23 @@ mod tests {
     #[test]
     fn written_once_and_not_kept_for_ever() {
         let budget = Budget::new(1 << 30);
-        let texts = Texts::new(Arc::clone(&budget));
+        let texts = JsonCache::new(Arc::clone(&budget));
         let of = |version, filling, is_deletion, form| texts.of(&service(version, filling), is_deletion, form).unwrap();
-        let first = of(1, 1, false, Form::Whole);
+        let first = of(1, 1, false, TextForm::Whole);
         assert_eq!(serde_json::from_str::<Value>(&first).unwrap(), service(1, 1).to_json());
-        assert!(Arc::ptr_eq(&first, &of(1, 1, false, Form::Whole)));
-        assert!(!Arc::ptr_eq(&first, &of(1, 1, true, Form::Whole)), "a deletion is told with another object");
+        assert!(Arc::ptr_eq(&first, &of(1, 1, false, TextForm::Whole)));
+        assert!(!Arc::ptr_eq(&first, &of(1, 1, true, TextForm::Whole)), "a deletion is told with another object");
         assert_eq!(
-            serde_json::from_str::<Value>(&of(1, 1, false, Form::Partial)).unwrap()["kind"],
+            serde_json::from_str::<Value>(&of(1, 1, false, TextForm::Partial)).unwrap()["kind"],
             "PartialObjectMetadata"
         );
         for version in 2..40 {
-            of(version, KEPT / 10, false, Form::Whole);
+            of(version, KEPT / 10, false, TextForm::Whole);
             let kept = texts.kept.lock().unwrap();
             // The first is still held here.
             assert!(kept.octets <= KEPT && kept.latest.len() <= 13 && kept.texts.len() <= kept.latest.len() + 1);
         }
-        assert!(Arc::ptr_eq(&first, &of(1, 1, false, Form::Whole)), "it is held, and so not written again");
+        assert!(Arc::ptr_eq(&first, &of(1, 1, false, TextForm::Whole)), "it is held, and so not written again");
         drop(first);
         assert!(budget.taken() < KEPT + KEPT / 5, "{}", budget.taken());
     }
@@ -165,9 +165,9 @@ mod tests {
     #[test]
     fn no_more_is_written_than_there_is_room_for() {
         let budget = Budget::new(10_000);
-        let texts = Texts::new(Arc::clone(&budget));
-        let held = texts.of(&service(1, 9000), false, Form::Whole).unwrap();
-        assert_eq!(texts.of(&service(2, 9000), false, Form::Whole).unwrap_err(), Exhausted);
+        let texts = JsonCache::new(Arc::clone(&budget));
+        let held = texts.of(&service(1, 9000), false, TextForm::Whole).unwrap();
+        assert_eq!(texts.of(&service(2, 9000), false, TextForm::Whole).unwrap_err(), BudgetExhausted);
         drop((held, texts));
         assert_eq!(budget.taken(), 0);
     }

@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     control::{
         controller::{Controller, Event},
-        state::volumes::{STARTS, Work},
+        state::volumes::{STARTS, VolumeWork},
     },
     dns::zone::{self, Snapshot},
     objects::object::{Kind, Object},
@@ -14,7 +14,7 @@ use crate::{
             Server,
             control::Loop,
             controller_settings,
-            messages::{self, Due, Request},
+            messages::{self, ControlRequest, ReplyDue},
             simulated, surroundings,
             thread::Thread,
             zones,
@@ -69,7 +69,7 @@ impl Disk {
 }
 
 impl Transactions for Disk {
-    fn commit(&mut self, batch: &Batch, owed: Option<&Plan>) -> Result<(), StateError> {
+    fn commit(&mut self, batch: &PendingChanges, owed: Option<&DirectoryPlan>) -> Result<(), StateError> {
         let objects = batch.changes.values().map(|change| (change.key.name.clone(), change.after.is_some())).collect();
         let owed = owed.map(|plan| plan.volumes().map(str::to_owned).collect());
         self.call(Call::Commit(objects, batch.resource_version, owed))
@@ -82,7 +82,7 @@ impl Transactions for Disk {
 
 /// A journal with such a disk.
 struct Bench {
-    journal: Option<Journal>,
+    journal: Option<StoreWriter>,
     thread: Option<JoinHandle<()>>,
     calls: Receiver<Call>,
     verdicts: SyncSender<Verdict>,
@@ -93,16 +93,16 @@ struct Bench {
 
 impl Bench {
     fn new(retry: Duration) -> Bench {
-        Bench::starting_with(retry, Plan::default())
+        Bench::starting_with(retry, DirectoryPlan::default())
     }
 
-    fn starting_with(retry: Duration, first: Plan) -> Bench {
+    fn starting_with(retry: Duration, first: DirectoryPlan) -> Bench {
         let (calls, called) = sync_channel(64);
         let (verdict, verdicts) = sync_channel(64);
         let state = tempfile::tempdir().unwrap();
         let volumes = Volumes::new(Some(state.path()), None);
         let disk = Disk { calls, verdicts };
-        let (journal, thread) = Journal::start(disk, volumes, Tracker::default(), first, retry).unwrap();
+        let (journal, thread) = StoreWriter::start(disk, volumes, Tracker::default(), first, retry).unwrap();
         let health = journal.health();
         Bench {
             journal: Some(journal),
@@ -324,10 +324,10 @@ fn volumes_around_a_transaction() {
 
 #[test]
 fn what_an_earlier_run_owed_is_done_first() {
-    let mut first = Plan::default();
-    first.add("pv-1", Work::Remove);
-    first.add("pv-1", Work::Append { line: "web-0".to_owned(), times: 1 });
-    first.add("pv-2", Work::Make);
+    let mut first = DirectoryPlan::default();
+    first.add("pv-1", VolumeWork::Remove);
+    first.add("pv-1", VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
+    first.add("pv-2", VolumeWork::Make);
     let mut bench = Bench::starting_with(RETRY, first);
     bench.record(vec![new("a")]);
     bench.expect(Call::Commit(BTreeMap::from([("a".to_owned(), true)]), 1, Some(vec![])));
@@ -370,20 +370,25 @@ fn a_slow_disk_delays_no_publication() {
     let send = |name: &str, due| {
         let (reply, replied) = sync_channel(1);
         requests
-            .send(Request::Events(vec![Event::Apply(service(name).into()), Event::Loaded], Instant::now(), due, reply))
+            .send(ControlRequest::Events(
+                vec![Event::Apply(service(name).into()), Event::Loaded],
+                Instant::now(),
+                due,
+                reply,
+            ))
             .unwrap();
         replied
     };
-    let objects = || messages::ask(&requests, |reply| Request::Objects(Kind::Service, reply)).unwrap().len();
+    let objects = || messages::ask(&requests, |reply| ControlRequest::Objects(Kind::Service, reply)).unwrap().len();
     let domain = &settings.cluster_domain.first;
     let serial = || reader.load().serials().into_iter().find(|(origin, _)| origin == domain).unwrap().1;
 
-    let first = send("a", Due::Durable);
+    let first = send("a", ReplyDue::Durable);
     assert!(matches!(bench.calls.recv_timeout(PATIENCE).unwrap(), Call::Commit(..)), "the disk hangs from here on");
     let published = serial();
-    assert_eq!(send("b", Due::Published).recv_timeout(PATIENCE).unwrap(), []);
+    assert_eq!(send("b", ReplyDue::Published).recv_timeout(PATIENCE).unwrap(), []);
     assert!(reader.load().is_synced() && serial() > published, "published while the disk hangs");
-    let second = send("c", Due::Durable);
+    let second = send("c", ReplyDue::Durable);
     // The second one in a turn of its own, so that the one before has been handed over.
     assert_eq!([objects(), objects()], [3, 3], "the loop goes on");
     assert!(first.try_recv().is_err() && second.try_recv().is_err(), "nobody was told of what is not on disk");
@@ -395,7 +400,7 @@ fn a_slow_disk_delays_no_publication() {
     assert!(there("b") && there("c"), "{names:?}");
     bench.verdict(Verdict::Well);
     assert_eq!(second.recv_timeout(PATIENCE).unwrap(), []);
-    requests.send(Request::Stop).unwrap();
+    requests.send(ControlRequest::Stop).unwrap();
     thread.join().unwrap();
     bench.finish();
 }

@@ -1,7 +1,7 @@
 //! Sets of records that know how often each record was contributed, and which sets changed.
 
-mod few;
-mod numbers;
+mod slot_index;
+mod small_set;
 
 use super::HashMap;
 use crate::dns::{
@@ -9,9 +9,9 @@ use crate::dns::{
     wire::rdata::RecordType,
     zone::{Delta, Rrset},
 };
-use few::{Contribution, Few, RecordRef};
 use foldhash::fast::RandomState;
-use numbers::Numbers;
+use slot_index::SlotIndex;
+use small_set::{Contribution, RecordRef, SmallSet};
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashSet},
@@ -24,8 +24,8 @@ use std::{
 /// Of a cluster with a million pods there are millions of sets, nearly all of one record: so each stands in one place,
 /// with its key, and is found by its number.
 #[derive(Debug, Default)]
-pub struct Tally {
-    numbers: Numbers,
+pub struct RefcountedRrsets {
+    numbers: SlotIndex,
     slots: Slots,
     /// Numbers of slots that are nobody's.
     free: Vec<u32>,
@@ -80,7 +80,7 @@ pub type Rdata = SmallVec<[u8; 16]>;
 /// A contribution. Contributions of one rdata may differ in their TTLs; the set, which has only one (RFC 2181 §5.2),
 /// takes the least of all that are seen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Record {
+pub struct RankedRecord {
     /// Of a set's records only those of the lowest rank are seen.
     pub rank: u8,
     pub rdata: Rdata,
@@ -91,7 +91,7 @@ pub struct Record {
 /// Most sets hold one record, some tens of thousands.
 #[derive(Debug)]
 enum Set {
-    Few(Few),
+    Few(SmallSet),
     Many(Box<Many>),
 }
 
@@ -100,7 +100,7 @@ const _: () = assert!(size_of::<Slot>() <= 40, "there are millions of them");
 /// A large set remembers what was made of it, so that a record more or less does not have all others counted anew.
 #[derive(Debug, Default)]
 struct Many {
-    records: BTreeMap<Record, u32>,
+    records: BTreeMap<RankedRecord, u32>,
     /// How many different rdata there are.
     distinct: usize,
     /// How many of the records are not of the first rank.
@@ -116,9 +116,9 @@ struct Many {
 /// A longer list is kept as a tree.
 const FEW: usize = 16;
 
-impl Tally {
+impl RefcountedRrsets {
     /// One more contribution of a record.
-    pub fn add(&mut self, owner: &Name, rtype: RecordType, record: Record) {
+    pub fn add(&mut self, owner: &Name, rtype: RecordType, record: RankedRecord) {
         let hash = hash(&self.seed, owner, rtype);
         let number = match self.find(hash, owner, rtype) {
             Some(number) => number,
@@ -128,7 +128,7 @@ impl Tally {
     }
 
     /// One contribution less.
-    pub fn remove(&mut self, owner: &Name, rtype: RecordType, record: &Record) {
+    pub fn remove(&mut self, owner: &Name, rtype: RecordType, record: &RankedRecord) {
         if let Some(number) = self.find(hash(&self.seed, owner, rtype), owner, rtype) {
             self.change(number, |set| set.remove(record));
         }
@@ -275,7 +275,7 @@ fn make<'a>(rtype: RecordType, records: impl Iterator<Item = RecordRef<'a>>) -> 
 }
 
 impl Many {
-    fn new(records: impl IntoIterator<Item = (Record, u32)>) -> Many {
+    fn new(records: impl IntoIterator<Item = (RankedRecord, u32)>) -> Many {
         let mut many = Many::default();
         for (record, count) in records {
             many.insert(record, count);
@@ -283,14 +283,14 @@ impl Many {
         many
     }
 
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: RankedRecord) {
         match self.records.get_mut(&record) {
             Some(count) => *count += 1,
             None => self.insert(record, 1),
         }
     }
 
-    fn insert(&mut self, record: Record, count: u32) {
+    fn insert(&mut self, record: RankedRecord, count: u32) {
         self.follow_rank(&record);
         self.of_later_ranks += usize::from(record.rank != 0);
         *self.ttls.entry(record.ttl).or_default() += 1;
@@ -303,7 +303,7 @@ impl Many {
         self.records.insert(record, count);
     }
 
-    fn remove(&mut self, record: &Record) {
+    fn remove(&mut self, record: &RankedRecord) {
         let Some(count) = self.records.get_mut(record) else { return };
         *count -= 1;
         if *count > 0 {
@@ -327,7 +327,7 @@ impl Many {
     }
 
     /// What came and went is told by rdata alone; where ranks matter, the set is made anew.
-    fn follow_rank(&mut self, record: &Record) {
+    fn follow_rank(&mut self, record: &RankedRecord) {
         if record.rank != 0 {
             self.made = None;
             self.come.clear();
@@ -336,8 +336,8 @@ impl Many {
     }
 
     /// Whether a record of the same rank and rdata is there, whatever its TTL.
-    fn has_rdata(&self, like: &Record) -> bool {
-        let first = Record { ttl: 0, ..like.clone() };
+    fn has_rdata(&self, like: &RankedRecord) -> bool {
+        let first = RankedRecord { ttl: 0, ..like.clone() };
         let next = self.records.range(first..).next();
         next.is_some_and(|(record, _)| (record.rank, &record.rdata) == (like.rank, &like.rdata))
     }
@@ -357,7 +357,7 @@ impl Many {
                 weigh(rtype, weight, &mut gone);
                 made.changed(&gone, &come).with_ttl(ttl)
             }
-            _ => make(rtype, self.records.keys().map(Record::view)),
+            _ => make(rtype, self.records.keys().map(RankedRecord::view)),
         };
         // A set of several ranks is not the sum of what came and went.
         self.made = of_one_rank.then(|| made.clone());
@@ -366,7 +366,7 @@ impl Many {
 }
 
 impl Set {
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: RankedRecord) {
         match self {
             Set::Many(many) => many.add(record),
             Set::Few(few) => {
@@ -378,7 +378,7 @@ impl Set {
         }
     }
 
-    fn remove(&mut self, record: &Record) {
+    fn remove(&mut self, record: &RankedRecord) {
         match self {
             Set::Few(few) => few.remove(record),
             Set::Many(many) => {
@@ -401,7 +401,7 @@ impl Set {
 
 impl Default for Set {
     fn default() -> Set {
-        Set::Few(Few::default())
+        Set::Few(SmallSet::default())
     }
 }
 
@@ -412,10 +412,10 @@ mod tests {
     use proptest::prelude::*;
 
     /// Contributions that meet: forty rdata, so that sets become trees, two ranks and three TTLs.
-    fn any_record() -> impl Strategy<Value = Record> {
+    fn any_record() -> impl Strategy<Value = RankedRecord> {
         let rank = prop_oneof![9 => Just(0_u8), 1 => Just(1)];
         (rank, 0_u8..40, prop_oneof![8 => Just(5_u32), 1 => Just(1), 1 => Just(0)])
-            .prop_map(|(rank, last, ttl)| Record { rank, rdata: Rdata::from_slice(&[10, 0, 0, last]), ttl })
+            .prop_map(|(rank, last, ttl)| RankedRecord { rank, rdata: Rdata::from_slice(&[10, 0, 0, last]), ttl })
     }
 
     proptest! {
@@ -425,10 +425,10 @@ mod tests {
             rtype in prop::sample::select(vec![RecordType::A, RecordType::SRV]),
         ) {
             let owner = Name::parse("a.example").unwrap();
-            let mut tally = Tally::default();
-            let mut standing: Vec<Record> = Vec::new();
+            let mut tally = RefcountedRrsets::default();
+            let mut standing: Vec<RankedRecord> = Vec::new();
             let mut published = None;
-            let take = |tally: &mut Tally, published: &mut Option<Rrset>| {
+            let take = |tally: &mut RefcountedRrsets, published: &mut Option<Rrset>| {
                 tally.take_each(1, |piece| {
                     for (_, _, set) in piece.changes {
                         assert_ne!(&set, published, "only what differs is told");
@@ -453,7 +453,7 @@ mod tests {
                 }
             }
             take(&mut tally, &mut published);
-            let mut fresh = Tally::default();
+            let mut fresh = RefcountedRrsets::default();
             standing.iter().for_each(|record| fresh.add(&owner, rtype, record.clone()));
             let mut full = None;
             take(&mut fresh, &mut full);

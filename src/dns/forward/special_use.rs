@@ -1,8 +1,8 @@
 //! Names that concern nobody else and are answered here instead of being sent on.
 
-use super::said::{Bounds, Said};
+use super::response::{Bounds, UpstreamResponse};
 use crate::dns::{
-    answer::{Request, Transport, Verdict, answer},
+    answer::{QueryContext, Transport, Verdict, answer},
     wire::MESSAGE_MAX,
     zone::{Snapshot, file},
 };
@@ -53,8 +53,8 @@ pub(super) fn zones() -> Snapshot {
 }
 
 /// What the zones of [`LOCAL`] say about a name.
-pub(super) fn ask(zones: &Snapshot, name: &Name, qtype: u16) -> Option<Said> {
-    Said::read(message(zones, name, qtype)?, "", Bounds { min_ttl: 0, max_ttl: TTL })
+pub(super) fn ask(zones: &Snapshot, name: &Name, qtype: u16) -> Option<UpstreamResponse> {
+    UpstreamResponse::read(message(zones, name, qtype)?, "", Bounds { min_ttl: 0, max_ttl: TTL })
 }
 
 /// The reply of zones to a query for a name.
@@ -63,7 +63,7 @@ pub(super) fn message(zones: &Snapshot, name: &Name, qtype: u16) -> Option<Messa
     message.add_query(Query::query(name.clone(), RecordType::from(qtype)));
     let packet = message.to_vec().ok()?;
     let mut out = vec![0; MESSAGE_MAX];
-    match answer(&packet, zones, Request::new(Transport::Tcp, 1232, 0), &mut out) {
+    match answer(&packet, zones, QueryContext::new(Transport::Tcp, 1232, 0), &mut out) {
         Verdict::Reply(length) => Message::from_vec(out.get(..length)?).ok(),
         _ => None,
     }

@@ -11,7 +11,7 @@ const SHARE: usize = 2;
 
 /// All places.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct QueryPermits {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -24,19 +24,19 @@ struct Taken {
 
 /// A query's place; dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct QueryPermit {
+    places: Arc<QueryPermits>,
     source: IpAddr,
 }
 
-impl Places {
+impl QueryPermits {
     /// None taken yet of `most`.
-    pub(super) fn new(most: usize) -> Places {
-        Places { most, taken: Mutex::default() }
+    pub(super) fn new(most: usize) -> QueryPermits {
+        QueryPermits { most, taken: Mutex::default() }
     }
 
     /// A place for a query of this client; `None` if all, or all of its own, are taken.
-    pub(super) fn take(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, source: IpAddr) -> Option<QueryPermit> {
         let mut taken = self.lock();
         let own = taken.by_source.get(&source).copied().unwrap_or(0);
         if taken.total >= self.most || own >= self.most.div_ceil(SHARE) {
@@ -45,7 +45,7 @@ impl Places {
         taken.total += 1;
         taken.by_source.insert(source, own + 1);
         drop(taken);
-        Some(Place { places: Arc::clone(self), source })
+        Some(QueryPermit { places: Arc::clone(self), source })
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -53,7 +53,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueryPermit {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
         taken.total -= 1;
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn one_client_takes_half_and_everybody_gives_back() {
         let source = |last| IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
-        let places = Arc::new(Places::new(8));
-        let mut held: Vec<Place> = (0..10).filter_map(|_| places.take(source(1))).collect();
+        let places = Arc::new(QueryPermits::new(8));
+        let mut held: Vec<QueryPermit> = (0..10).filter_map(|_| places.take(source(1))).collect();
         assert_eq!(held.len(), 4);
         held.extend((0..10).filter_map(|last| places.take(source(last))));
         assert_eq!(held.len(), 8);

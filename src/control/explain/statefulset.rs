@@ -1,6 +1,6 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
-use super::{LOOKED_AT, Level, pod, walk::Walk};
+use super::{LOOKED_AT, Stage, pod, walk::Walk};
 use crate::{
     control::records::name_schema::ServiceName,
     objects::object::{
@@ -67,7 +67,7 @@ impl Walk<'_> {
         let (namespace, name) = pod::place(&set.metadata);
         let governing = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
         if ordinal.is_some() && governing != place.service {
-            self.fail(Level::StatefulSet, format!("{text}; its pods' names lie below Service `{governing}`"));
+            self.fail(Stage::StatefulSet, format!("{text}; its pods' names lie below Service `{governing}`"));
             let pod = ordinal.map(|ordinal| format!("{name}-{ordinal}")).unwrap_or_default();
             if self.cluster.service(namespace, &governing).is_some() {
                 self.propose([format!("{pod}.{}", place.sibling(&*governing))]);
@@ -79,7 +79,7 @@ impl Walk<'_> {
             return false;
         }
         if set.metadata.deletion_timestamp.is_some() {
-            self.warn(Level::StatefulSet, format!("{text}; it is being deleted"));
+            self.warn(Stage::StatefulSet, format!("{text}; it is being deleted"));
             return true;
         }
         let ordinals = Ordinals::of(set);
@@ -88,7 +88,7 @@ impl Walk<'_> {
                 if !ordinals.contains(ordinal)
                     && self.cluster.pod(namespace, &format!("{name}-{ordinal}")).is_none() =>
             {
-                self.fail(Level::StatefulSet, format!("{text}; ordinal {ordinal} is not among them"));
+                self.fail(Stage::StatefulSet, format!("{text}; ordinal {ordinal} is not among them"));
                 if ordinal >= ordinals.end {
                     let replicas = ordinal - ordinals.start + 1;
                     self.advise(format!(
@@ -108,11 +108,11 @@ impl Walk<'_> {
                 false
             }
             Some(ordinal) if !ordinals.contains(ordinal) => {
-                self.warn(Level::StatefulSet, format!("{text}; ordinal {ordinal} is not among them, so its pod goes"));
+                self.warn(Stage::StatefulSet, format!("{text}; ordinal {ordinal} is not among them, so its pod goes"));
                 true
             }
             _ => {
-                self.ok(Level::StatefulSet, text);
+                self.ok(Stage::StatefulSet, text);
                 true
             }
         }
@@ -131,7 +131,7 @@ impl Walk<'_> {
         match waits_for {
             Some(other) => {
                 self.fail(
-                    Level::Pod,
+                    Stage::Pod,
                     format!("{name}-{ordinal} is not made yet: {name}-{other} has to be Running and Ready first (OrderedReady)"),
                 );
                 match self.cluster.pod(namespace, &format!("{name}-{other}")).map(Arc::clone) {
@@ -139,7 +139,7 @@ impl Walk<'_> {
                         self.pod(&pod);
                         self.claims(&pod);
                     }
-                    None => self.fail(Level::Pod, format!("{name}-{other} is not there either")),
+                    None => self.fail(Stage::Pod, format!("{name}-{other} is not there either")),
                 }
                 self.advise(format!(
                     "make {name}-{other} ready, or use podManagementPolicy: Parallel in a new StatefulSet"
@@ -149,7 +149,7 @@ impl Walk<'_> {
                 let told = self.last_warning("StatefulSet", namespace, name);
                 let why =
                     told.map_or_else(|| "it is about to be made".to_owned(), |told| format!("last event: {told}"));
-                self.fail(Level::Pod, format!("{name}-{ordinal} is wanted and not there; {why}"));
+                self.fail(Stage::Pod, format!("{name}-{ordinal} is wanted and not there; {why}"));
             }
         }
     }

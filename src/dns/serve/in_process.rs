@@ -1,11 +1,11 @@
 //! One message to its replies without any socket, by the same way as those that come through one: for fuzz targets.
 
 use super::{
-    Beside, Limits, Shared, TransferPolicy, https,
+    QueryServices, ServeContext, ServeLimits, TransferPolicy, https,
     reply::{Client, Reply},
 };
 use crate::dns::{
-    answer::{Seen, Transport, Verdict, answer_seen},
+    answer::{QuerySummary, Transport, Verdict, answer_seen},
     wire::{
         MESSAGE_MAX,
         cookie::{Cookies, Secret},
@@ -17,23 +17,23 @@ use tokio::runtime::Runtime;
 
 /// A server that nobody can reach.
 #[derive(Debug)]
-pub struct Alone {
-    shared: Shared,
+pub struct InProcessServer {
+    shared: ServeContext,
     runtime: Runtime,
 }
 
-impl Alone {
+impl InProcessServer {
     /// Answers from what `reader` shows; zones are transferred as the settings say.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn new(reader: Reader, limits: Limits, transfer: TransferPolicy) -> io::Result<Alone> {
+    pub fn new(reader: Reader, limits: ServeLimits, transfer: TransferPolicy) -> io::Result<InProcessServer> {
         // The thread of the query log ends with its sender.
         let cookies = Cookies::new(vec![Secret::new([7; 16])], || 1 << 30, false);
-        let beside = Beside { cookies: Some(Arc::new(cookies)), ..Beside::new(transfer) };
-        let (shared, _) = Shared::new(reader, limits, answer_seen, beside)?;
+        let beside = QueryServices { cookies: Some(Arc::new(cookies)), ..QueryServices::new(transfer) };
+        let (shared, _) = ServeContext::new(reader, limits, answer_seen, beside)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        Ok(Alone { shared, runtime })
+        Ok(InProcessServer { shared, runtime })
     }
 
     /// All that is sent in reply to a message; several messages are a transfer.
@@ -61,7 +61,8 @@ impl Alone {
         let mut reply = vec![0; usize::from(self.shared.limits.udp_payload)];
         let snapshot = self.shared.reader.load();
         let request = self.shared.request(client, 0);
-        let verdict = self.shared.answer_caught(message, &snapshot, request, &mut reply, &mut Seen::default())?;
+        let verdict =
+            self.shared.answer_caught(message, &snapshot, request, &mut reply, &mut QuerySummary::default())?;
         let length = match verdict {
             Verdict::Reply(length) | Verdict::Forward(length) => length,
             Verdict::Drop => return None,

@@ -22,17 +22,17 @@ const MEMORY: f32 = 8.0;
 
 /// How quickly datagrams come of late.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Coalescer {
     last: Instant,
     /// Datagrams of a batch, and the seconds from one to the next.
     count: f32,
     period: f32,
 }
 
-impl Pace {
+impl Coalescer {
     /// Nothing came before now.
-    pub(super) fn new(now: Instant) -> Pace {
-        Pace { last: now, count: 0.0, period: 1.0 }
+    pub(super) fn new(now: Instant) -> Coalescer {
+        Coalescer { last: now, count: 0.0, period: 1.0 }
     }
 
     /// A batch of so many datagrams came now; says whether to pause once they are answered.
@@ -72,7 +72,7 @@ mod tests {
         ];
         for (batches, expected) in rows {
             let mut now = Instant::now();
-            let mut pace = Pace::new(now);
+            let mut pace = Coalescer::new(now);
             let mut pauses = false;
             for &(count, period, times) in batches {
                 for _ in 0..times {
