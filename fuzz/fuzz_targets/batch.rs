@@ -4,7 +4,7 @@
 //! arrives once, whole, at who asked and from the address that was asked, or counts as not sent.
 //!
 //! Between the file and the system stand the functions of this one: what the file calls `libc` is this crate, which is
-//! that crate but for the calls that send and receive.
+//! that crate but for the calls that send and receive. They touch what the system would touch, so that the sanitizer sees it.
 #![no_main]
 
 extern crate self as libc;
