@@ -1,13 +1,16 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{SLICES, Stage, service, walk::Walk};
+use super::{SLICES, Stage, walk::Walk};
 use crate::{
     control::{
         cluster::Cluster,
         records::name_schema::{ServiceName, address_label},
     },
     dns::{name::Name, wire::rdata::RecordType},
-    objects::object::labels::{SERVICE_NAME_LABEL, label as label_of},
+    objects::object::{
+        labels::{SERVICE_NAME_LABEL, label as label_of},
+        service::publishes_not_ready,
+    },
     text::nearest::nearest,
 };
 use k8s_openapi::api::{
@@ -18,6 +21,11 @@ use std::{fmt, sync::Arc};
 
 /// Endpoints named in a text at most.
 const LISTED: usize = 5;
+
+/// Whether pods are answered for before they are ready.
+pub(super) fn publishes_unready(service: &Service) -> bool {
+    service.spec.as_ref().is_some_and(publishes_not_ready)
+}
 
 /// The endpoints of a Service, counted.
 #[derive(Debug, Default)]
@@ -37,7 +45,7 @@ pub(super) struct EndpointCount {
 impl EndpointCount {
     pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> EndpointCount {
         let mut tally = EndpointCount::default();
-        let unready_too = service::publishes_unready(service);
+        let unready_too = publishes_unready(service);
         for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SLICES) {
             tally.slices += 1;
             for endpoint in slice.endpoints.iter().flatten() {
@@ -313,7 +321,7 @@ impl Walk<'_> {
             endpoint.addresses.join(", ")
         );
         let terminating = endpoint.conditions.as_ref().and_then(|conditions| conditions.terminating) == Some(true);
-        match (is_ready(endpoint), service::publishes_unready(service)) {
+        match (is_ready(endpoint), publishes_unready(service)) {
             (true, _) => self.ok(Stage::Endpoint, text),
             (false, true) => {
                 self.warn(Stage::Endpoint, format!("{text}; answered for, because of publishNotReadyAddresses"))

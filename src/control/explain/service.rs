@@ -1,6 +1,10 @@
 //! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
 
-use super::{LOOKED_AT, Stage, endpoint::EndpointCount, walk::Walk};
+use super::{
+    LOOKED_AT, Stage,
+    endpoint::{EndpointCount, publishes_unready},
+    walk::Walk,
+};
 use crate::{
     control::records::name_schema::{ServiceName, underscored},
     dns::{name::Name, wire::rdata::RecordType},
@@ -19,11 +23,6 @@ const TOLD: usize = 3;
 /// Whether a Service has no address of its own.
 pub(super) fn is_headless(service: &Service) -> bool {
     service.spec.as_ref().is_some_and(service::is_headless)
-}
-
-/// Whether pods are answered for before they are ready.
-pub(super) fn publishes_unready(service: &Service) -> bool {
-    service.spec.as_ref().is_some_and(service::publishes_not_ready)
 }
 
 /// One line about a Service.

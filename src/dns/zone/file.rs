@@ -1,5 +1,6 @@
 //! Static zones from RFC 1035 master files: a directory of them, of which each keeps its last good version.
 
+mod assemble;
 mod check;
 mod entry;
 mod generate;
@@ -7,7 +8,7 @@ mod octets;
 mod rdata;
 mod read;
 
-pub use read::read;
+pub use assemble::read;
 
 use super::{Rrset, zone::FileRecords};
 use crate::{
@@ -168,7 +169,7 @@ impl ZoneFiles {
                         includes.push((path.clone(), octets.as_ref().ok().map(|octets| Fingerprint::of(octets))));
                         octets.map(|octets| (path, octets)).map_err(|error| error.to_string())
                     };
-                    let (zone, diagnostics) = read::read_with(&path, &octets, &self.built_in, &mut include);
+                    let (zone, diagnostics) = assemble::read_with(&path, &octets, &self.built_in, &mut include);
                     file.includes = includes;
                     file.take(Some(Fingerprint::of(&octets)), zone, diagnostics);
                 }

@@ -1,7 +1,7 @@
 //! What changed in a zone, step by step, for those who have an older version of it (RFC 1995): bounded, immutable once
 //! published, and shared between snapshots.
 
-use super::{Node, Rrset, RrsetRef, zone::soa_serial};
+use super::{Node, Rrset, RrsetRef, serial};
 use crate::dns::wire::{
     encoded::{EncodedRrset, FIXED},
     rdata::RecordType,
@@ -179,7 +179,7 @@ impl Journal {
         origin: &'z [u8],
         hidden: impl Fn(&[u8]) -> bool,
     ) -> Option<Differences<'z>> {
-        let first = self.steps.iter().position(|step| soa_serial(&step.from.1) == serial)?;
+        let first = self.steps.iter().position(|step| serial::of_soa(&step.from.1) == serial)?;
         let (ttl, rdata) = &self.steps.get(first)?.from;
         let from = TransferRecord { owner: origin, rtype: RecordType::SOA, ttl: *ttl, rdata };
         let mut net: HashMap<TransferRecord<'z>, i32, foldhash::fast::RandomState> = HashMap::default();

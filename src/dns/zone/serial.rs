@@ -10,6 +10,12 @@ pub fn is_after(serial: u32, other: u32) -> bool {
     serial != other && serial.wrapping_sub(other) < 1 << 31
 }
 
+/// The serial in an SOA's rdata; 0 if that is too short.
+pub fn of_soa(rdata: &[u8]) -> u32 {
+    let numbers = rdata.last_chunk::<20>();
+    numbers.and_then(|numbers| numbers.first_chunk()).map_or(0, |serial| u32::from_be_bytes(*serial))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use super::{
     Delta, FETCHED, JournalLimits, NameHash, NameLookup, Rrset, RrsetRef, Zone,
     file::StaticZone,
     serial,
-    zone::{FileRecords, ZONES_COUNTED, soa_serial},
+    zone::{FileRecords, ZONES_COUNTED},
 };
 use crate::dns::{
     name::{Name, parent},
@@ -174,7 +174,7 @@ impl Snapshot {
                     None => {
                         // The same serial as in the earlier run most likely means the same records.
                         let earlier = self.earlier.get(file.origin()).copied();
-                        let earlier = earlier.filter(|&earlier| earlier != soa_serial(file.soa().1));
+                        let earlier = earlier.filter(|&earlier| earlier != serial::of_soa(file.soa().1));
                         let mut zone = zone_of_file(&file, earlier);
                         zone.keep_journal(self.journal);
                         Arc::new(zone)
@@ -433,7 +433,7 @@ fn zone_of(spec: &ZoneSpec) -> Zone {
 /// The zone of a file; its serial is later than `before`.
 fn zone_of_file(file: &StaticZone, before: Option<u32>) -> Zone {
     let (soa_ttl, soa_rdata) = file.soa();
-    let written = soa_serial(soa_rdata);
+    let written = serial::of_soa(soa_rdata);
     let mut zone = Zone::new(file.origin().clone(), soa_ttl, soa_rdata.to_vec(), false);
     for (owner, set) in file.records() {
         zone.set(owner, set.rtype(), Some(set));

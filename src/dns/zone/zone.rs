@@ -67,7 +67,7 @@ impl Zone {
     pub(super) fn new(origin: Name, soa_ttl: u32, soa_rdata: Vec<u8>, fed: bool) -> Zone {
         let mut zone = Zone {
             negative: NegativeSoa::new(&origin, soa_ttl, &soa_rdata),
-            serial: soa_serial(&soa_rdata),
+            serial: serial::of_soa(&soa_rdata),
             soa_ttl,
             soa_rdata: soa_rdata.into(),
             origin,
@@ -446,12 +446,6 @@ impl Zone {
         let cut = node.wire_name() != self.origin.as_wire() && node.set(RecordType::NS).is_some();
         change(&mut self.cuts, usize::from(cut));
     }
-}
-
-/// The serial in an SOA's rdata.
-pub(super) fn soa_serial(rdata: &[u8]) -> u32 {
-    let numbers = rdata.last_chunk::<20>();
-    numbers.and_then(|numbers| numbers.first_chunk()).map_or(0, |serial| u32::from_be_bytes(*serial))
 }
 
 /// Equal are zones that serve the same, whatever their history; serials are compared too.

@@ -2,6 +2,7 @@
 
 use super::{
     DIRECTORY, DeclaredPath, DirectoryPlan, Fallback, HostRoot, STARTS, VolumeDirectory, VolumeWork, host::PathKind,
+    opened::invalid,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -200,10 +201,6 @@ fn remove(root: &Path, directory: &Path) -> io::Result<()> {
 fn is_plain(name: &str) -> bool {
     let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'.');
     (1..=LONGEST_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
-}
-
-pub(super) fn invalid(message: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 /// Whether it is a directory, and no link to one.

@@ -1,11 +1,16 @@
 //! A declared directory where the system cannot hold it open: it is named by its path each time.
 
-use super::disk::{empty, invalid, open_unlinked};
+use super::disk::{empty, open_unlinked};
 use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
+
+/// An error about what was given, and not about the disk.
+pub(super) fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
 
 /// What tells a directory from all others: its path, as nothing else does here.
 type Identity = PathBuf;

@@ -3,7 +3,6 @@
 //! It is opened from the root on, one part of the path after the other and no link among them, and everything beneath is
 //! named relative to what is open. Somebody who exchanges a directory for a link in between gets an error and no more.
 
-use super::disk::invalid;
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
     io::Errno,
@@ -14,6 +13,11 @@ use std::{
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
+
+/// An error about what was given, and not about the disk.
+pub(super) fn invalid(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
 
 /// Deepest nesting of directories that are emptied: each level is held open.
 const DEPTH: usize = 200;

@@ -4,6 +4,7 @@ mod check;
 mod encoding;
 mod field;
 mod gateway;
+mod input;
 mod location;
 mod mnemonic;
 mod prefixes;
@@ -13,7 +14,8 @@ mod service;
 use super::entry::ZoneFileWord;
 use crate::dns::{name::Name, wire::rdata::RecordType};
 pub(super) use encoding::seconds;
-use field::{Input, RdataField};
+use field::RdataField;
+use input::Input;
 
 /// What is wrong with which token; `None` stands for the end of the record.
 pub(super) type RdataError<'r, 't> = (Option<&'r ZoneFileWord<'t>>, String);

@@ -1,7 +1,7 @@
 //! One master file to a zone: directives, owners, TTLs, classes and types (RFC 1035 §5.1, RFC 2308 §4).
 
 use super::{
-    Contents, FILE_MAX, MISTAKES_MAX, StaticZone, check,
+    FILE_MAX, MISTAKES_MAX,
     entry::{Entries, Entry, ZoneFileWord},
     generate, octets, rdata,
 };
@@ -9,12 +9,10 @@ use crate::{
     dns::{
         name::Name,
         wire::{TTL_MAX, rdata::RecordType},
-        zone::Rrset,
     },
     text::diagnostic::{Diagnostic, Location, Severity},
 };
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -42,54 +40,19 @@ pub(super) struct FileRecord {
     pub source: usize,
 }
 
-/// Reads one file, which can include no other. Relative names before the first `$ORIGIN` lie below the name that the
-/// file has without `.zone`.
-/// There is no zone if there is any error; apexes in `built_in` are those of zones the file's records are laid beneath.
-pub fn read(path: &Path, octets: &[u8], built_in: &[Name]) -> (Option<StaticZone>, Vec<Diagnostic>) {
-    read_with(path, octets, built_in, &mut |_, _| Err("there is no directory of zones to look into".to_owned()))
-}
-
-/// The same with the files that it includes.
-pub(super) fn read_with(
+/// The records of one file and of those that it includes, as they stand there.
+pub(super) fn records(
+    reader: &mut ZoneFileReader,
     path: &Path,
     octets: &[u8],
-    built_in: &[Name],
     include: Include<'_>,
-) -> (Option<StaticZone>, Vec<Diagnostic>) {
-    let mut reader = ZoneFileReader::default();
+) -> Vec<FileRecord> {
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let origin = stem.and_then(|stem| Name::parse(stem).ok());
     let state = State { origin, ..State::default() };
-    let mut reading =
-        FileReading { reader: &mut reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
+    let mut reading = FileReading { reader, state, records: Vec::new(), include, octets: 0, within: Vec::new() };
     reading.file(path, octets);
-    let records = reading.records;
-    if reader.is_full() {
-        // Nothing that a check says would be told.
-        return (None, reader.told());
-    }
-    let zone = check::zone(&mut reader, &records, built_in);
-    let zone = zone.filter(|_| reader.errors == 0).map(|soa| assemble(&records, soa));
-    (zone, reader.told())
-}
-
-fn assemble(records: &[FileRecord], soa: &FileRecord) -> StaticZone {
-    /// TTL and rdata.
-    type Set = (u32, Vec<Vec<u8>>);
-    let mut sets: BTreeMap<(&Name, RecordType), Set> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.rtype != RecordType::SOA) {
-        let set = sets.entry((&record.owner, record.rtype)).or_insert((record.ttl, Vec::new()));
-        // One TTL per set (RFC 2181 §5.2).
-        set.0 = set.0.min(record.ttl);
-        set.1.push(record.rdata.clone());
-    }
-    let sets = sets.into_iter().map(|((owner, rtype), (ttl, rdata))| (owner.clone(), Rrset::new(rtype, ttl, rdata)));
-    StaticZone(Arc::new(Contents {
-        origin: soa.owner.clone(),
-        soa_ttl: soa.ttl,
-        soa_rdata: soa.rdata.clone(),
-        records: sets.collect(),
-    }))
+    reading.records
 }
 
 /// What is being read, and what is to be said about it.
@@ -119,8 +82,13 @@ struct State {
 
 impl ZoneFileReader {
     /// Whether no more errors are told.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.errors >= MISTAKES_MAX
+    }
+
+    /// Whether there was any error.
+    pub(super) fn has_errors(&self) -> bool {
+        self.errors > 0
     }
 
     pub(super) fn error(&mut self, record: &FileRecord, message: &str, help: &str) {
@@ -152,7 +120,7 @@ impl ZoneFileReader {
     }
 
     /// All that was said, by file and place, and of how much more nothing was said.
-    fn told(mut self) -> Vec<Diagnostic> {
+    pub(super) fn told(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|(source, diagnostic)| (*source, diagnostic.place));
         let first = self.sources.first().map_or(PathBuf::new(), |(path, _)| path.clone());
         let mut told: Vec<_> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();

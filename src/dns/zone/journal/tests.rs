@@ -52,7 +52,7 @@ fn content(zone: &Zone) -> BTreeSet<Kept> {
 /// The differences, taken to the older version, give the present one.
 fn check(zone: &Zone, serial: u32, before: &BTreeSet<Kept>) -> bool {
     let Some(differences) = zone.since(serial) else { return false };
-    assert_eq!(soa_serial(differences.from.rdata), serial);
+    assert_eq!(serial::of_soa(differences.from.rdata), serial);
     let mut content_now = before.clone();
     for record in &differences.removed {
         assert!(content_now.remove(&kept(*record)), "removed what was not there: {record:?}");

@@ -1,15 +1,10 @@
 //! One field of rdata: from text to octets.
 
-use super::{
-    RdataError, encoding, gateway, location,
-    mnemonic::{self, Mnemonics},
-    name, prefixes, service, shown,
-};
-use crate::dns::{name::Name, wire::rdata::RecordType, zone::file::entry::ZoneFileWord};
+use super::{RdataError, encoding, gateway, input::Input, location, mnemonic, prefixes, service};
+use crate::dns::{wire::rdata::RecordType, zone::file::entry::ZoneFileWord};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
-    slice,
 };
 
 /// What a field of rdata holds; its number of octets, where it has one, follows from it.
@@ -101,64 +96,6 @@ pub(super) enum RdataField {
     Parameters,
 }
 
-/// The fields of one record that have not been read yet.
-pub(super) struct Input<'r, 't, 'o> {
-    tokens: slice::Iter<'r, ZoneFileWord<'t>>,
-    pub(super) origin: &'o Name,
-}
-
-impl<'r, 't, 'o> Input<'r, 't, 'o> {
-    pub(super) fn new(tokens: &'r [ZoneFileWord<'t>], origin: &'o Name) -> Input<'r, 't, 'o> {
-        Input { tokens: tokens.iter(), origin }
-    }
-
-    /// The next field, of which it is said what it should be if there is none.
-    pub(super) fn next(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
-        self.tokens.next().ok_or_else(|| (None, format!("{what} is missing")))
-    }
-
-    /// The same without quotes.
-    pub(super) fn word(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
-        let token = self.next(what)?;
-        if token.quoted { Err((Some(token), format!("{what} stands without quotes"))) } else { Ok(token) }
-    }
-
-    /// Whether nothing is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tokens.len() == 0
-    }
-
-    /// All that is left, which is taken.
-    pub(super) fn rest(&mut self) -> &'r [ZoneFileWord<'t>] {
-        std::mem::replace(&mut self.tokens, [].iter()).as_slice()
-    }
-
-    /// A word that `read` makes something of.
-    pub(super) fn parsed<T>(
-        &mut self,
-        what: &str,
-        read: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, RdataError<'r, 't>> {
-        let token = self.word(what)?;
-        read(token.text).ok_or_else(|| (Some(token), format!("`{}` is not {what}", shown(token.text))))
-    }
-
-    /// A number up to `most`.
-    pub(super) fn number(&mut self, most: u32) -> Result<u32, RdataError<'r, 't>> {
-        encoding::number(self.next("a number")?, most)
-    }
-
-    /// A number up to `most` or one of the words for it.
-    fn named(&mut self, what: &str, words: Mnemonics, most: u16) -> Result<u16, RdataError<'r, 't>> {
-        self.parsed(what, |text| mnemonic::value(words, text, most))
-    }
-
-    fn name(&mut self, token: &'r ZoneFileWord<'t>) -> Result<Name, RdataError<'r, 't>> {
-        let wrong = |error| (Some(token), format!("`{}` is not a domain name: {error}", shown(token.text)));
-        name(token.text, self.origin).map_err(wrong)
-    }
-}
-
 impl RdataField {
     /// Reads this field and appends its octets.
     pub(super) fn read<'r, 't>(
@@ -219,7 +156,13 @@ impl RdataField {
             }
             RdataField::GatewayType => out.push(input.number(3)? as u8),
             RdataField::Discovery => gateway::discovery(input, out)?,
-            RdataField::Gateway => gateway::gateway(input, out)?,
+            // Nothing, an address or a name (RFC 4025 §2.5).
+            RdataField::Gateway => match gateway::form(out) {
+                0 => gateway::none(input)?,
+                1 => RdataField::Ipv4.read(input, out)?,
+                2 => RdataField::Ipv6.read(input, out)?,
+                _ => RdataField::Name.read(input, out)?,
+            },
             RdataField::Location => location::read(input, out)?,
             RdataField::Prefixes => prefixes::read(input, out)?,
             RdataField::Prefixed => prefixes::prefixed(input, out)?,

@@ -1,10 +1,6 @@
 //! Gateways of IPSECKEY, relays of AMTRELAY, hosts of HIP.
 
-use super::{
-    RdataError, encoding,
-    field::{Input, RdataField},
-    shown,
-};
+use super::{RdataError, encoding, input::Input, shown};
 
 /// Which of the forms of a gateway follows: the octet that says so stands second in the rdata of both types; the bit of
 /// AMTRELAY is beside it.
@@ -19,18 +15,11 @@ pub(super) fn discovery<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>
     Ok(())
 }
 
-/// Nothing, an address or a name (RFC 4025 §2.5).
-pub(super) fn gateway<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
-    match form(out) {
-        0 => {
-            let none = input.word("a gateway")?;
-            let wrong = || (Some(none), format!("`{}`: a gateway of type 0 is `.`", shown(none.text)));
-            if none.text == "." { Ok(()) } else { Err(wrong()) }
-        }
-        1 => RdataField::Ipv4.read(input, out),
-        2 => RdataField::Ipv6.read(input, out),
-        _ => RdataField::Name.read(input, out),
-    }
+/// No gateway, which is written as `.` (RFC 4025 §2.5).
+pub(super) fn none<'r, 't>(input: &mut Input<'r, 't, '_>) -> Result<(), RdataError<'r, 't>> {
+    let none = input.word("a gateway")?;
+    let wrong = || (Some(none), format!("`{}`: a gateway of type 0 is `.`", shown(none.text)));
+    if none.text == "." { Ok(()) } else { Err(wrong()) }
 }
 
 /// Lengths, tag and key of a host (RFC 8005 §5).

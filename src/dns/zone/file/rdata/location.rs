@@ -1,6 +1,6 @@
 //! LOC: a place on earth (RFC 1876 §3).
 
-use super::{RdataError, field::Input, shown};
+use super::{RdataError, input::Input, shown};
 
 /// Where degrees, minutes and seconds are counted from.
 const EQUATOR: u32 = 1 << 31;

@@ -1,9 +1,6 @@
 //! Prefixes of addresses: APL (RFC 3123) and A6 (RFC 2874).
 
-use super::{
-    RdataError,
-    field::{Input, RdataField},
-};
+use super::{RdataError, field::RdataField, input::Input};
 use std::net::IpAddr;
 
 /// `[!]FAMILY:ADDRESS/PREFIX …`, maybe none.

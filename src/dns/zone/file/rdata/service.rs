@@ -1,6 +1,6 @@
 //! The parameters of SVCB and HTTPS (RFC 9460 §2.1, appendix A).
 
-use super::{RdataError, encoding, field::Input, shown};
+use super::{RdataError, encoding, input::Input, shown};
 use crate::dns::wire::u16_at;
 use std::{
     collections::BTreeMap,
