@@ -167,7 +167,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     (
         "settings",
         "serve",
-        &["Encrypted", "Limits", "NotifyTarget", "Permission", "ProxyProtocol", "RateLimit", "TransferPolicy"],
+        &["Encrypted", "NotifyTarget", "Permission", "ProxyProtocol", "RateLimit", "ServeLimits", "TransferPolicy"],
     ),
     ("settings", "telemetry", &["LogOptions"]),
     ("settings", "wire", &["cookie", "tsig"]),

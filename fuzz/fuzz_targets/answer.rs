@@ -1,10 +1,10 @@
 //! Any packet over any transport, with and without forwarding and transfers: no panic, and every reply is short enough and can be read by hickory.
 #![no_main]
 
-use headless_dns::{
-    answer::{Request, Transport, Verdict, answer},
+use headless_dns::dns::{
+    answer::{QueryContext, Transport, Verdict, answer},
     name::Name,
-    zone::{Delta, Note, Snapshot, ZoneSpec, file},
+    zone::{Delta, NameNote, Snapshot, ZoneSpec, file},
 };
 use headless_dns_fuzz::{message, mutate};
 use hickory_proto::op::Message;
@@ -57,17 +57,22 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
     for (owner, exists, negative_ttl, reason) in
         [("g.c", false, Some(0), "not ready"), ("n.c", true, None, ""), ("a.c", true, Some(9), "a reason")]
     {
-        delta.note(name(owner), Note { exists, negative_ttl, reason: reason.into() });
+        delta.note(name(owner), NameNote { exists, negative_ttl, reason: reason.into() });
     }
     let zones = vec![zone("e"), zone("s.c")];
     Snapshot::new(vec![spec]).apply(&delta).with_static_zones(zones).with_identity(Some("id")).synced()
 });
 
 /// The first octet chooses how it came and what is switched on.
-fn request(choice: u8) -> Request<'static> {
+fn request(choice: u8) -> QueryContext<'static> {
     let transport = Transport::ALL[usize::from(choice & 7) % Transport::ALL.len()];
-    let request = Request::new(transport, 1232, u32::from(choice));
-    Request { forwarding: choice & 8 != 0, transfers: choice & 16 != 0, keepalive: u16::from(choice & 32), ..request }
+    let request = QueryContext::new(transport, 1232, u32::from(choice));
+    QueryContext {
+        forwarding: choice & 8 != 0,
+        transfers: choice & 16 != 0,
+        keepalive: u16::from(choice & 32),
+        ..request
+    }
 }
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

@@ -10,14 +10,14 @@
 extern crate self as libc;
 pub use system::*;
 
-#[path = "../../src/serve/batch.rs"]
+#[path = "../../src/dns/serve/batch.rs"]
 #[allow(dead_code)]
 mod batch;
-#[path = "../../src/serve/batch_portable.rs"]
+#[path = "../../src/dns/serve/batch_portable.rs"]
 #[allow(dead_code)]
 mod batch_portable;
-#[path = "../../src/serve/segments.rs"]
-mod segments;
+#[path = "../../src/dns/serve/gso.rs"]
+mod gso;
 
 use batch::{BATCH, Batch};
 use libfuzzer_sys::fuzz_target;

@@ -4,11 +4,13 @@
 #![no_main]
 
 use headless_dns::{
-    api::{Alone, ApiLimits, Ask, Capacity, Guard, Handle, Log, Options},
-    controller::{Controller, ControllerSettings, Event},
-    name::Name,
-    records::RecordSettings,
-    runtime::simulated::{Simulated, SimulationSettings},
+    control::{
+        controller::{Controller, ControllerSettings, Event},
+        records::RecordSettings,
+        runtime::simulated::{Simulated, SimulationSettings},
+    },
+    dns::name::Name,
+    web::api::{ApiLimits, ApiOptions, Ask, Capacity, ChangeLog, Guard, Handle, InProcessApi},
 };
 use headless_dns_fuzz::{http, mutate};
 use jiff::{SignedDuration, Timestamp};
@@ -49,13 +51,15 @@ fn controller() -> Controller<Simulated> {
 }
 
 /// An API over an empty cluster, in which a tenth of a second passes with each write.
-fn api() -> Alone {
+fn api() -> InProcessApi {
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let mut controller = controller();
     controller.handle(Event::Loaded, now);
     controller.turn(now);
-    let log =
-        Arc::new(Log::keeping(Capacity { changes: 1000, octets: 1 << 20 }, controller.cluster().resource_version()));
+    let log = Arc::new(ChangeLog::keeping(
+        Capacity { changes: 1000, octets: 1 << 20 },
+        controller.cluster().resource_version(),
+    ));
     let (control, changes) = (Mutex::new((controller, now)), Arc::clone(&log));
     let ask = move |ask| {
         let (controller, now) = &mut *control.lock().expect("no panic before");
@@ -72,7 +76,7 @@ fn api() -> Alone {
         Ok(())
     };
     let handle = Handle::new(ask, || false, Arc::default(), log);
-    let options = Options {
+    let options = ApiOptions {
         guard: Guard::default(),
         limits: ApiLimits {
             api_connections: 8,
@@ -85,7 +89,7 @@ fn api() -> Alone {
         create_namespaces: true,
         tls: None,
     };
-    Alone::new(handle, options).expect("an event queue")
+    InProcessApi::new(handle, options).expect("an event queue")
 }
 
 /// Method and target in a line, fields of the head (`name: value`), each in a line; an empty one; the body.
@@ -134,7 +138,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Carries out a request.
-fn run(api: &Alone, input: &[u8]) {
+fn run(api: &InProcessApi, input: &[u8]) {
     let Some(Request { method, target, fields, body }) = Request::parse(input) else { return };
     // A run would only take time.
     if is_large(body) {
@@ -160,7 +164,7 @@ fn run(api: &Alone, input: &[u8]) {
 }
 
 /// What is stored is read, and sent back as JSON and as YAML: it stays as it is.
-fn stays(api: &Alone, target: &str) {
+fn stays(api: &InProcessApi, target: &str) {
     let host: (&[u8], &[u8]) = (b"host", b"localhost");
     let get = || api.respond((b"GET", target.as_bytes()), &[host], b"").expect("a request");
     let (status, stored) = get();

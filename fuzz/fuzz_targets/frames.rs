@@ -2,7 +2,7 @@
 //! without progress. The same for a header of the PROXY protocol.
 #![no_main]
 
-use headless_dns::serve::{frame::Frame, proxy::Header};
+use headless_dns::dns::serve::{frame::Frame, proxy::ProxyHeader};
 use headless_dns_fuzz::{frames, mutate};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 
@@ -27,7 +27,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 fuzz_target!(|input: &[u8]| {
     let mut end = 0;
-    while let Some(Header::Incomplete(missing)) = input.get(..end).map(Header::first) {
+    while let Some(ProxyHeader::Incomplete(missing)) = input.get(..end).map(ProxyHeader::first) {
         assert!(missing > 0 && end + missing <= 4096);
         end += missing;
     }

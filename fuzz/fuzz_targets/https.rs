@@ -1,9 +1,9 @@
 //! Any request of DNS over HTTPS: no panic, a status that is documented, and with 200 a message that answers.
 #![no_main]
 
-use headless_dns::{
+use headless_dns::dns::{
     name::Name,
-    serve::{Alone, Limits, TransferPolicy},
+    serve::{InProcessServer, ServeLimits, TransferPolicy},
     zone::{self, Snapshot, ZoneSpec},
 };
 use headless_dns_fuzz::{http, mutate};
@@ -13,7 +13,7 @@ use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 const STATUSES: [u16; 9] = [200, 400, 404, 405, 406, 408, 413, 415, 500];
 
 thread_local! {
-    static SERVER: Alone = {
+    static SERVER: InProcessServer = {
         let name = |text| Name::parse(text).expect("a name");
         let spec = ZoneSpec {
             origin: name("c"),
@@ -26,7 +26,7 @@ thread_local! {
             empty_names: vec![],
         };
         let (_, reader) = zone::channel(Snapshot::new(vec![spec]).synced());
-        Alone::new(reader, Limits::default(), TransferPolicy::default()).expect("a thread")
+        InProcessServer::new(reader, ServeLimits::default(), TransferPolicy::default()).expect("a thread")
     };
 }
 

@@ -3,16 +3,22 @@
 #![no_main]
 
 use headless_dns::{
-    answer::{Request, Transport, Verdict, answer},
-    controller::{Controller, ControllerSettings, Event},
-    diagnostic::{self, Colour},
-    manifest::{GRACE, Manifests},
-    name::Name,
-    object::lint,
-    records::RecordSettings,
-    runtime::simulated::{Delays, Simulated, SimulationSettings},
-    wire::rdata::RecordType,
-    zone::{Snapshot, ZoneSpec},
+    control::{
+        controller::{Controller, ControllerSettings, Event},
+        records::RecordSettings,
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
+    },
+    dns::{
+        answer::{QueryContext, Transport, Verdict, answer},
+        name::Name,
+        wire::rdata::RecordType,
+        zone::{Snapshot, ZoneSpec},
+    },
+    objects::{
+        manifest::{GRACE, Manifests},
+        object::lint,
+    },
+    text::diagnostic::{self, Colour},
 };
 use headless_dns_fuzz::{mutate, yaml};
 use jiff::{SignedDuration, Timestamp};
@@ -143,7 +149,7 @@ fn ask(snapshot: &Snapshot, owner: &Name, rtype: RecordType) {
     let header = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let packet = [&header[..], owner.as_wire(), &rtype.0.to_be_bytes(), &[0, 1]].concat();
     let mut out = vec![0; 65_535];
-    let verdict = answer(&packet, snapshot, Request::new(Transport::Tcp, 1232, 0), &mut out);
+    let verdict = answer(&packet, snapshot, QueryContext::new(Transport::Tcp, 1232, 0), &mut out);
     let Verdict::Reply(length) = verdict else { panic!("no reply about {owner}") };
     hickory_proto::op::Message::from_vec(&out[..length]).expect("a message");
 }

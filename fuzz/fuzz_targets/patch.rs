@@ -5,8 +5,8 @@
 #![no_main]
 
 use headless_dns::{
-    api::apply::{apply, track},
-    patch::{Type, patch},
+    objects::patch::{PatchType, patch},
+    web::api::apply::{apply, track},
 };
 use headless_dns_fuzz::{mutate, patch as inputs};
 use jiff::Timestamp;
@@ -27,9 +27,9 @@ fuzz_target!(|octets: &[u8]| {
         return;
     };
     let of = match how {
-        "json" => Type::Json,
-        "merge" => Type::Merge,
-        "strategic" => Type::Strategic,
+        "json" => PatchType::Json,
+        "merge" => PatchType::Merge,
+        "strategic" => PatchType::Strategic,
         _ => return server_side(kind, &original, &changes),
     };
     if let Ok(mut patched) = patch(of, kind, &original, &changes) {

@@ -2,7 +2,7 @@
 //! read is an object that its own JSON says again.
 #![no_main]
 
-use headless_dns::api::protobuf::decode;
+use headless_dns::web::api::protobuf::decode;
 use headless_dns_fuzz::{mutate, protobuf};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use serde_json::Value;

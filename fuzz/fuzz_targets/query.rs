@@ -1,7 +1,7 @@
 //! Any packet: the parser ends, and what it takes for a question is one.
 #![no_main]
 
-use headless_dns::{name::Name, wire::query::Query};
+use headless_dns::dns::{name::Name, wire::query::Query};
 use headless_dns_fuzz::{message, mutate};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 

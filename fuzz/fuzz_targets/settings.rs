@@ -2,8 +2,8 @@
 #![no_main]
 
 use headless_dns::{
-    diagnostic::{self, Colour},
-    settings::{Overrides, Settings},
+    program::settings::{Overrides, Settings},
+    text::diagnostic::{self, Colour},
 };
 use headless_dns_fuzz::{mutate, yaml};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

@@ -2,14 +2,14 @@
 //! a good signature is signed, message by message.
 #![no_main]
 
-use headless_dns::{
+use headless_dns::dns::{
     answer::Transport,
     name::Name,
-    serve::{Alone, Limits, Permission, TransferPolicy},
+    serve::{InProcessServer, Permission, ServeLimits, TransferPolicy},
     wire::{
         query::Query,
         rdata::{self, RecordType},
-        tsig::{Algorithm, Key, Signer, is_reply_to},
+        tsig::{Algorithm, Signer, TsigKey, is_reply_to},
     },
     zone::{self, Delta, JournalLimits, Rrset, Snapshot, ZoneSpec, file},
 };
@@ -27,8 +27,8 @@ fn name(text: &str) -> Name {
     Name::parse(text).expect("a name")
 }
 
-fn key(owner: &str, algorithm: Algorithm, secret: &[u8]) -> Arc<Key> {
-    Arc::new(Key::new(name(owner), algorithm, secret))
+fn key(owner: &str, algorithm: Algorithm, secret: &[u8]) -> Arc<TsigKey> {
+    Arc::new(TsigKey::new(name(owner), algorithm, secret))
 }
 
 /// A zone of a cluster, which remembers its last change, and a static one that takes several messages.
@@ -59,9 +59,9 @@ fn snapshot() -> Snapshot {
 }
 
 struct World {
-    server: Alone,
+    server: InProcessServer,
     /// Known, known with another algorithm, and known to nobody.
-    keys: [Arc<Key>; 3],
+    keys: [Arc<TsigKey>; 3],
 }
 
 impl World {
@@ -78,7 +78,7 @@ impl World {
         ];
         let transfer = TransferPolicy { to, keys: keys[..2].to_vec(), ..TransferPolicy::default() };
         let (_, reader) = zone::channel(snapshot());
-        let server = Alone::new(reader, Limits::default(), transfer).expect("a thread");
+        let server = InProcessServer::new(reader, ServeLimits::default(), transfer).expect("a thread");
         World { server, keys }
     }
 }

@@ -3,12 +3,14 @@
 #![no_main]
 
 use headless_dns::{
-    diagnostic::{self, Colour, Severity},
-    name::Name,
-    zone::{
-        Snapshot,
-        file::{self, StaticZone},
+    dns::{
+        name::Name,
+        zone::{
+            Snapshot,
+            file::{self, StaticZone},
+        },
     },
+    text::diagnostic::{self, Colour, Severity},
 };
 use headless_dns_fuzz::{mutate, zone};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};

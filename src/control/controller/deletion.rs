@@ -1,10 +1,7 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
 use super::Cascade;
-use crate::{
-    control::cluster::{Cluster, Deleted, StoreError},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::cluster::{Cluster, Deleted, StoreError}, objects::object::{Kind, Object, ObjectKey}};
 use jiff::Timestamp;
 
 /// Finalizer of an object whose dependents go first.

@@ -20,10 +20,7 @@ use super::{
     Controller, endpointslice,
     pod::{has_ended, phase},
 };
-use crate::{
-    control::{records::Records, runtime::PodRuntime},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::{records::Records, runtime::PodRuntime}, objects::object::{Kind, Object, ObjectKey}};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,

@@ -33,15 +33,11 @@ pub use pod::NODE;
 pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
 
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Change, Cluster},
         records::{RecordSettings, Records},
         runtime::PodRuntime,
-    },
-    dns::zone::Delta,
-    objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
-};
+    }, dns::zone::Delta, objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey}};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;

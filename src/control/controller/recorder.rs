@@ -1,14 +1,10 @@
 //! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last
 //! happened.
 
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Cluster, whole_second},
         runtime::SetBack,
-    },
-    objects::object::{Kind, Object, ObjectKey},
-    text::escape::visible,
-};
+    }, objects::object::{Kind, Object, ObjectKey}, text::escape::visible};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use std::{

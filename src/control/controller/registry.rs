@@ -2,10 +2,7 @@
 //! server's, validated.
 
 use super::{admission, service::ServiceAddresses};
-use crate::{
-    control::cluster::Cluster,
-    objects::object::{self, FieldError, Kind, Object, ObjectKey},
-};
+use crate::{control::cluster::Cluster, objects::object::{self, FieldError, Kind, Object, ObjectKey}};
 use jiff::Timestamp;
 use std::sync::Arc;
 

@@ -4,10 +4,7 @@ use super::{
     queue::Queue,
     recorder::{EventSpec, Recorder},
 };
-use crate::{
-    control::cluster::Cluster,
-    objects::object::{Object, ObjectKey},
-};
+use crate::{control::cluster::Cluster, objects::object::{Object, ObjectKey}};
 use jiff::Timestamp;
 
 /// What all controllers share; everything else that a controller needs is its own.

@@ -6,13 +6,10 @@ use super::{
     endpoints::derived,
     namespace::create_namespace,
 };
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Deleted, StoreError},
         runtime::PodRuntime,
-    },
-    objects::object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
-};
+    }, objects::object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey}};
 use jiff::Timestamp;
 use std::sync::Arc;
 

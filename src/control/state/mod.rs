@@ -28,13 +28,7 @@ mod held_backend;
 mod objects;
 pub mod volumes;
 
-use crate::{
-    control::cluster::Change,
-    dns::name::Name,
-    objects::object::{Kind, LastApplied, Object, ObjectKey},
-    text::fnv1a::Fnv1a,
-    text::regular_file,
-};
+use crate::{control::cluster::Change, dns::name::Name, objects::object::{Kind, LastApplied, Object, ObjectKey}, text::fnv1a::Fnv1a, text::regular_file};
 use held_backend::HeldBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,

@@ -6,13 +6,10 @@ use super::{
     special_use::LOCAL,
     upstream::{Upstream, UpstreamProblem},
 };
-use crate::{
-    dns::{
+use crate::{dns::{
         name::{Name, parent},
         wire::{Rcode, edns::ExtendedError},
-    },
-    text::regular_file,
-};
+    }, text::regular_file};
 use hickory_proto::op::Message;
 use rustls::{
     ClientConfig, RootCertStore,

@@ -11,10 +11,7 @@ use super::{
     reply::Client,
     stream::DRAIN,
 };
-use crate::{
-    dns::{answer::Transport, wire::MESSAGE_MAX},
-    net::connections::{ConnectionSlot, Exchange},
-};
+use crate::{dns::{answer::Transport, wire::MESSAGE_MAX}, net::connections::{ConnectionSlot, Exchange}};
 use h3::{
     error::{Code, ConnectionError, StreamError},
     server::{self, RequestResolver, RequestStream},

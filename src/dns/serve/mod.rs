@@ -46,15 +46,12 @@ pub use options::{
     Encrypted, JournalSize, NotifyTarget, Permission, ProxyProtocol, RateLimit, ServeLimits, TransferPolicy,
 };
 
-use crate::{
-    dns::{
+use crate::{dns::{
         answer::{self, QueryContext, QuerySummary, Transport, Verdict},
         forward::{self, Forwarder},
         wire::cookie::Cookies,
         zone::{Reader, Snapshot},
-    },
-    net::connections::{Connections, Memory},
-};
+    }, net::connections::{Connections, Memory}};
 use https::Alternative;
 use query_log::QueryLog;
 use rate_limit::RateLimiter;

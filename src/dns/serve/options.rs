@@ -1,9 +1,6 @@
 //! What can be set of serving DNS: addresses, limits, proxies, response rate limiting, and zone transfers.
 
-use crate::{
-    dns::{answer::Transport, name::Name, wire::tsig::TsigKey},
-    text::options::{self, Written, address_or_range, cores, options},
-};
+use crate::{dns::{answer::Transport, name::Name, wire::tsig::TsigKey}, text::options::{self, Written, address_or_range, cores, options}};
 use ipnet::IpNet;
 use serde::Deserializer;
 use std::{

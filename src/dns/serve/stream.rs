@@ -5,10 +5,7 @@ use super::{
     frame::{self, Frame},
     reply::{Client, Reply, Started},
 };
-use crate::{
-    dns::answer::Transport,
-    net::connections::{ConnectionSlot, MemoryExhausted, MemoryShare},
-};
+use crate::{dns::answer::Transport, net::connections::{ConnectionSlot, MemoryExhausted, MemoryShare}};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},

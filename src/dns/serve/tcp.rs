@@ -9,13 +9,10 @@ use super::{
     tls,
     udp::is_lasting,
 };
-use crate::{
-    dns::answer::Transport,
-    net::{
+use crate::{dns::answer::Transport, net::{
         accepting::AcceptErrors,
         connections::{Admission, ConnectionSlot, Connections},
-    },
-};
+    }};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},

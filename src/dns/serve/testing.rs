@@ -2,13 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Encrypted, ProxyProtocol, ServeLimits, Serving, Sockets};
-use crate::{
-    dns::{
+use crate::{dns::{
         answer::{QueryContext, QuerySummary, Transport, Verdict},
         zone::{self, Snapshot},
-    },
-    program::certificate::{Certificate, CertificateSource},
-};
+    }, program::certificate::{Certificate, CertificateSource}};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},

@@ -11,10 +11,7 @@ mod read;
 pub use assemble::read;
 
 use super::{Rrset, zone::FileRecords};
-use crate::{
-    dns::name::Name,
-    text::{diagnostic::Diagnostic, regular_file},
-};
+use crate::{dns::name::Name, text::{diagnostic::Diagnostic, regular_file}};
 use foldhash::quality::FixedState;
 use std::{
     collections::BTreeMap,

@@ -5,22 +5,17 @@ use super::{
     clock::ClockReading,
     dns_programming,
     messages::{ControlRequest, ReplyDue, ScanSender},
-    store_writer::{Reply, StoreWriter},
+    store_writer::{StoreWriter, StoredReply},
 };
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Change, Cluster},
         controller::{Controller, Event, Refusal, Turn, WriteError, WriteResult},
         explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
-    },
-    dns::zone::{Publisher, Snapshot},
-    objects::object::{Kind, Object, ObjectKey},
-    web::{
+    }, dns::zone::{Publisher, Snapshot}, objects::object::{Kind, Object, ObjectKey}, web::{
         api::{self, Ask, ChangeLog},
         metrics::ControlFigures,
-    },
-};
+    }};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashSet,
@@ -281,8 +276,8 @@ impl Loop {
 
     /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
     /// those of objects that nobody sent just now to the manifests' diagnostics.
-    fn reply(&self, asked: Vec<ReplyTo>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
-        let mut durable: Vec<Reply> = Vec::new();
+    fn reply(&self, asked: Vec<ReplyTo>, mut refusals: Vec<Refusal>) -> Vec<StoredReply> {
+        let mut durable: Vec<StoredReply> = Vec::new();
         for asked in asked {
             // Who asked may have gone meanwhile; then nobody misses the reply.
             match asked {

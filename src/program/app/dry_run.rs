@@ -2,17 +2,11 @@
 //! memory of an earlier run.
 
 use super::{StartError, advice::Advice, controller_settings, scan, simulated, surroundings, zones};
-use crate::{
-    control::{
+use crate::{control::{
         controller::{Controller, Event},
         explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
-    },
-    dns::zone::{Snapshot, file::ZoneFiles},
-    objects::manifest::{Completeness, Manifests},
-    program::settings::Settings,
-    text::diagnostic::{self, Diagnostic},
-};
+    }, dns::zone::{Snapshot, file::ZoneFiles}, objects::manifest::{Completeness, Manifests}, program::settings::Settings, text::diagnostic::{self, Diagnostic}};
 use jiff::{SignedDuration, Timestamp};
 
 /// How much simulated time passes at most; pods that become ready later than that are not ready.

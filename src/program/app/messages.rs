@@ -1,15 +1,10 @@
 //! What the threads of the control plane ask of each other: requests to the control loop, and scans.
 
-use crate::{
-    control::{
+use crate::{control::{
         controller::{Event, Refusal},
         explain::{ExplainQuestion, Explanation, QuestionError},
         runtime::simulated::Delays,
-    },
-    dns::zone::file::StaticZone,
-    objects::object::{Kind, Object, ObjectKey},
-    web::api::Ask,
-};
+    }, dns::zone::file::StaticZone, objects::object::{Kind, Object, ObjectKey}, web::api::Ask};
 use std::{
     path::PathBuf,
     sync::{

@@ -40,15 +40,11 @@ pub use signals::Signals;
 pub use start_error::StartError;
 pub use token::read_token;
 
-use crate::{
-    control::{
+use crate::{control::{
         controller::ControllerSettings,
         explain::ServerFacts,
         runtime::simulated::{Simulated, SimulationSettings},
-    },
-    dns::zone::JournalLimits,
-    program::settings::{Settings, UndeclaredStorageClasses},
-};
+    }, dns::zone::JournalLimits, program::settings::{Settings, UndeclaredStorageClasses}};
 
 fn controller_settings(settings: &Settings) -> ControllerSettings {
     ControllerSettings {

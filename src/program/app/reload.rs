@@ -6,13 +6,10 @@
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
 use super::{Server, descriptors};
-use crate::{
-    program::{
+use crate::{program::{
         settings::{Overrides, Settings},
         telemetry,
-    },
-    text::diagnostic::has_error,
-};
+    }, text::diagnostic::has_error};
 
 /// What stays when the settings cannot be used.
 const KEPT: &str = "the settings in use stay as they are";

@@ -6,24 +6,17 @@ use super::{
     cookies::CookieSecrets,
     messages::{ControlRequest, ReplyDue, Scan, ask},
 };
-use crate::{
-    control::{
+use crate::{control::{
         controller::{Event, Refusal},
         runtime::simulated::check_annotations,
-    },
-    dns::zone::file::ZoneFiles,
-    objects::{
+    }, dns::zone::file::ZoneFiles, objects::{
         manifest::{Completeness, Manifests},
         object::ObjectKey,
-    },
-    program::{
+    }, program::{
         certificate::Certificate,
         settings::{Settings, UndeclaredStorageClasses},
         telemetry,
-    },
-    text::diagnostic::{Diagnostic, has_error},
-    web::metrics::ControlFigures,
-};
+    }, text::diagnostic::{Diagnostic, has_error}, web::metrics::ControlFigures};
 use std::{
     collections::BTreeMap,
     sync::{

@@ -9,33 +9,26 @@ use super::{
     cookies::CookieSecrets,
     descriptors, journals,
     messages::{self, ControlRequest, Scan, ScanSender},
-    observe::{self, Readiness, ServerFacts},
+    observe::{self, ObservedServer, Readiness},
     read_token,
     scan::ScanThread,
     simulated, store_writer, surroundings,
     thread::{Thread, system},
     zones,
 };
-use crate::{
-    control::{
+use crate::{control::{
         controller::Controller,
         state::{LoadedState, StateError, Store, volumes::HostRoot},
-    },
-    dns::{
+    }, dns::{
         answer::Transport,
         forward::Forwarder,
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
-    },
-    objects::manifest::watch::{DirectoryWatch, watch},
-    program::{certificate::Certificate, settings::Settings},
-    text::diagnostic::{Diagnostic, Severity},
-    web::{
+    }, objects::manifest::watch::{DirectoryWatch, watch}, program::{certificate::Certificate, settings::Settings}, text::diagnostic::{Diagnostic, Severity}, web::{
         api::{self, Guard},
         http,
         metrics::{ApiFigures, ControlFigures, Metrics, Moment, Sources},
-    },
-};
+    }};
 use std::{
     io,
     net::SocketAddr,
@@ -328,7 +321,7 @@ impl ShownAddresses<'_> {
         settings: &Settings,
         (serving, figures): (&Serving, Arc<ControlFigures>),
         published: tokio::sync::watch::Receiver<u64>,
-    ) -> ServerFacts {
+    ) -> ObservedServer {
         let places = observe::places(settings.limits.program.http_connections);
         let waiting = Arc::new(Semaphore::new(places));
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
@@ -344,7 +337,7 @@ impl ShownAddresses<'_> {
                 api: api.get().map(api_figures),
             }
         };
-        ServerFacts {
+        ObservedServer {
             metrics: Metrics::new(Sources {
                 counted: Some(serving.counted()),
                 reader: self.reader.clone(),

@@ -16,17 +16,13 @@
 
 mod writer;
 
-use crate::{
-    control::{
+use crate::{control::{
         cluster::Change,
         state::{
             StateError, Store,
             volumes::{DirectoryPlan, Fallback, HostRoot, Tracker, Volumes},
         },
-    },
-    dns::name::Name,
-    objects::object::{LastApplied, Object, ObjectKey},
-};
+    }, dns::name::Name, objects::object::{LastApplied, Object, ObjectKey}};
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -44,7 +40,7 @@ use writer::StoreThread;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Sends a reply to whoever waits for it.
-pub(super) type Reply = Box<dyn FnOnce() + Send>;
+pub(super) type StoredReply = Box<dyn FnOnce() + Send>;
 
 /// Where transactions go: the state store, or what tests put in its place.
 pub(super) trait Transactions: Send + 'static {
@@ -115,7 +111,7 @@ impl PendingChanges {
 #[derive(Default)]
 struct WaitingWrites {
     batch: PendingChanges,
-    replies: Vec<Reply>,
+    replies: Vec<StoredReply>,
     stop: bool,
     /// The thread has ended; nobody will send a reply any more.
     ended: bool,
@@ -216,7 +212,7 @@ impl StoreWriter {
         applied: Vec<LastApplied>,
         resource_version: u64,
         serials: Vec<(Name, u32)>,
-        replies: Vec<Reply>,
+        replies: Vec<StoredReply>,
     ) {
         let dirty = !changes.is_empty() || !applied.is_empty() || serials != self.serials;
         if !dirty && replies.is_empty() {

@@ -1,11 +1,7 @@
 //! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
 
 use super::StartError;
-use crate::{
-    control::records::{RecordSettings, Ttls, name_schema::FixedName},
-    dns::{name::Name, zone::ZoneSpec},
-    program::settings::{EmptyServices, PodNames, Settings},
-};
+use crate::{control::records::{RecordSettings, Ttls, name_schema::FixedName}, dns::{name::Name, zone::ZoneSpec}, program::settings::{EmptyServices, PodNames, Settings}};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,

@@ -10,10 +10,7 @@ use super::{
     watch_source::WatchObject,
     write::{ObjectChange, ObjectReply, Warnings, carry_out, check_type},
 };
-use crate::{
-    control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult}, objects::object::{Kind, Object, ObjectKey}};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},

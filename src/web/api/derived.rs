@@ -14,16 +14,13 @@ use super::{
     watch_source::{WatchObject, WatchSource},
     write::warn,
 };
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Change, Cluster},
         controller::endpoints::{derive, has_endpoints},
-    },
-    objects::object::{
+    }, objects::object::{
         Kind, Object, ObjectKey,
         labels::{SERVICE_NAME_LABEL, label},
-    },
-};
+    }};
 use axum::{http::StatusCode, response::Response};
 use k8s_openapi::api::{
     core::v1::{Endpoints, Service},

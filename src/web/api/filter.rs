@@ -3,13 +3,10 @@
 use super::{
     path::ResourcePath,
     query::RequestParameters,
-    select::{FieldSelector, Labels},
+    select::{FieldSelector, LabelRequirements},
     status::StatusFailure,
 };
-use crate::{
-    control::cluster::{Change, Cluster},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::cluster::{Change, Cluster}, objects::object::{Kind, Object, ObjectKey}};
 use serde_json::Value;
 
 /// A kind, a namespace, labels, fields.
@@ -19,7 +16,7 @@ pub struct ObjectFilter {
     pub kind: Kind,
     /// The namespace; `None` for all.
     pub namespace: Option<String>,
-    labels: Option<Labels>,
+    labels: Option<LabelRequirements>,
     fields: Option<FieldSelector>,
 }
 
@@ -28,7 +25,7 @@ impl ObjectFilter {
     pub fn new(place: &ResourcePath, query: &RequestParameters, kind: Kind) -> Result<ObjectFilter, StatusFailure> {
         let labels = match query.label_selector.trim() {
             "" => None,
-            text => Some(Labels::parse(text).map_err(StatusFailure::bad_request)?),
+            text => Some(LabelRequirements::parse(text).map_err(StatusFailure::bad_request)?),
         };
         let fields = match query.field_selector.trim() {
             "" => None,

@@ -77,11 +77,7 @@ pub use handle::{Ask, Handle, Unavailable};
 pub use limits::ApiLimits;
 pub use log::{Capacity, ChangeLog};
 
-use crate::{
-    control::controller::Part,
-    objects::{object::Kind, patch},
-    web::http,
-};
+use crate::{control::controller::Part, objects::{object::Kind, patch}, web::http};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody as _},

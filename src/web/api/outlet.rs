@@ -145,11 +145,7 @@ impl Outlet {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{
-        control::cluster::Change,
-        objects::object::{Kind, ObjectKey},
-        web::api::{log::Capacity, stream::channel},
-    };
+    use crate::{control::cluster::Change, objects::object::{Kind, ObjectKey}, web::api::{log::Capacity, stream::channel}};
     use axum::body::Body;
     use http_body_util::BodyExt;
 

@@ -12,10 +12,7 @@ use super::{
     stream,
     watch_source::WatchObject,
 };
-use crate::{
-    control::{cluster::Cluster, controller::endpoints},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::{cluster::Cluster, controller::endpoints}, objects::object::{Kind, Object, ObjectKey}};
 use axum::{
     body::Body,
     http::{StatusCode, header},

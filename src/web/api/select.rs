@@ -6,4 +6,4 @@ mod fields;
 mod labels;
 
 pub use fields::FieldSelector;
-pub use labels::Labels;
+pub use labels::LabelRequirements;

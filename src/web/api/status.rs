@@ -5,14 +5,10 @@ use super::{
     handle::Unavailable,
     resource::{RESOURCES, Resource},
 };
-use crate::{
-    control::controller::WriteError,
-    objects::{
+use crate::{control::controller::WriteError, objects::{
         object::{FieldError, Kind, ObjectKey},
         patch::PatchError,
-    },
-    text::escape::visible_lines,
-};
+    }, text::escape::visible_lines};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},

@@ -12,10 +12,7 @@ use super::{
     read::stored,
     status::StatusFailure,
 };
-use crate::{
-    control::controller::{Part, Preconditions, Write, WriteResult},
-    objects::object::{self, Kind, Object},
-};
+use crate::{control::controller::{Part, Preconditions, Write, WriteResult}, objects::object::{self, Kind, Object}};
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
@@ -193,7 +190,7 @@ pub struct ObjectChange<'a> {
 
 /// Result of a change.
 #[derive(Debug)]
-pub struct Changed {
+pub struct ChangedObject {
     /// The object as it is now.
     pub object: Object,
     /// What there is to tell the client beside it.
@@ -213,12 +210,12 @@ pub struct ObjectReply {
 
 impl ObjectChange<'_> {
     /// `POST` to a collection.
-    pub async fn create(&self, sent: SentObject) -> Result<Changed, StatusFailure> {
+    pub async fn create(&self, sent: SentObject) -> Result<ChangedObject, StatusFailure> {
         let ObjectChange { place, kind, query, writer, .. } = *self;
         let (object, warnings) = decode(place, kind, sent, query)?;
         let object = writer.track(None, object, Part::Main);
         match self.put_new(object).await {
-            Ok(object) => Ok(Changed { object, warnings, is_new: true }),
+            Ok(object) => Ok(ChangedObject { object, warnings, is_new: true }),
             Err(refused) => Err(refused.warned(&warnings)),
         }
     }
@@ -233,7 +230,7 @@ impl ObjectChange<'_> {
     }
 
     /// `PUT` of an object, or of its status.
-    pub async fn replace(&self, sent: SentObject) -> Result<Changed, StatusFailure> {
+    pub async fn replace(&self, sent: SentObject) -> Result<ChangedObject, StatusFailure> {
         let wanted = self.place.name.as_deref().unwrap_or_default();
         let given = sent.json["metadata"]["name"].as_str().unwrap_or_default();
         if given != wanted {
@@ -248,7 +245,7 @@ impl ObjectChange<'_> {
     pub async fn modify(
         &self,
         change: impl Fn(Value) -> Result<SentObject, StatusFailure>,
-    ) -> Result<Changed, StatusFailure> {
+    ) -> Result<ChangedObject, StatusFailure> {
         let ObjectChange { api, place, kind, part, query, writer } = *self;
         let mut attempts = 0;
         loop {
@@ -273,7 +270,7 @@ impl ObjectChange<'_> {
             }
             let object = writer.track(Some(&standing), object, part);
             match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
-                Ok(written) => return Ok(Changed { object: written.object, warnings, is_new: false }),
+                Ok(written) => return Ok(ChangedObject { object: written.object, warnings, is_new: false }),
                 Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
                 Err(refused) => return Err(refused.warned(&warnings)),
             }
@@ -281,7 +278,7 @@ impl ObjectChange<'_> {
     }
 
     /// Server-side apply: the object is made of the live one and what is applied, or created.
-    pub async fn apply(&self, mut applied: Value) -> Result<Changed, StatusFailure> {
+    pub async fn apply(&self, mut applied: Value) -> Result<ChangedObject, StatusFailure> {
         let ObjectChange { api, place, kind, query, writer, .. } = *self;
         if query.field_manager.is_empty() {
             let message =
@@ -329,7 +326,7 @@ impl ObjectChange<'_> {
                 match self.put_new(object).await {
                     // Another client created it meanwhile.
                     Err(refused) if refused.reason == "AlreadyExists" && attempts < ATTEMPTS => attempts += 1,
-                    outcome => return Ok(Changed { object: outcome?, warnings, is_new: true }),
+                    outcome => return Ok(ChangedObject { object: outcome?, warnings, is_new: true }),
                 }
                 continue;
             };
@@ -343,7 +340,7 @@ impl ObjectChange<'_> {
             let pinned = metadata.resource_version != before.resource_version;
             fits(api, place, Some(&standing), &object)?;
             match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
-                Ok(written) => return Ok(Changed { object: written.object, warnings, is_new: false }),
+                Ok(written) => return Ok(ChangedObject { object: written.object, warnings, is_new: false }),
                 Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
                 Err(refused) => return Err(refused),
             }

@@ -1,6 +1,6 @@
 //! Metrics of the control plane: what its threads note here while they work.
 
-use super::page::{Labels, MetricsPage, label};
+use super::page::{MetricLabels, MetricsPage, label};
 use crate::objects::object::Kind;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use std::{
@@ -115,7 +115,7 @@ impl ControlFigures {
                 ServiceKind::ALL.iter().map(|(_, name)| label("service_kind", *name)).zip(&self.programming),
             )?;
         }
-        let none = Labels::new;
+        let none = MetricLabels::new;
         page.histogram(
             "headless_dns_turn_duration_seconds",
             "Turns of the control loop: events carried out, reconciled and published.",

@@ -8,11 +8,8 @@ mod queries;
 
 pub use control::{ControlFigures, ServiceKind};
 
-use crate::{
-    dns::{serve::Counted, zone::Reader},
-    web::http,
-};
-use page::{Labels, MetricsPage, label};
+use crate::{dns::{serve::Counted, zone::Reader}, web::http};
+use page::{MetricLabels, MetricsPage, label};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, prometheus_text},
@@ -152,7 +149,7 @@ impl All {
         let rows = |of: fn(&(u32, (usize, usize))) -> f64| {
             zones.iter().map(move |&(name, serial, counts)| (label("zone", name.to_string()), of(&(serial, counts))))
         };
-        let generation = [(Labels::new(), snapshot.generation() as f64)];
+        let generation = [(MetricLabels::new(), snapshot.generation() as f64)];
         page.gauge("headless_dns_snapshot_generation", "Grows by one with each published change.", generation)?;
         page.gauge("headless_dns_zone_serial", "Serial in the SOA of a zone.", rows(|zone| f64::from(zone.0)))?;
         page.gauge("headless_dns_zone_names", "Names that hold records.", rows(|zone| zone.1.0 as f64))?;
@@ -161,7 +158,7 @@ impl All {
 
     fn moment(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
         let Moment { diagnostics: (errors, warnings), degraded, ready, waiting, api } = (self.sources.moment)();
-        let one = |number: f64| [(Labels::new(), number)];
+        let one = |number: f64| [(MetricLabels::new(), number)];
         page.gauge(
             "headless_dns_diagnostics",
             "Messages about manifests and zones that hold now.",

@@ -1,18 +1,18 @@
 //! Metrics of what goes to and comes from other servers: forwarding, transfers.
 
-use super::page::{Labels, MetricsPage, label};
+use super::page::{MetricLabels, MetricsPage, label};
 use crate::dns::serve::Counted;
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-fn one(counter: &AtomicU64) -> [(Labels, f64); 1] {
-    [(Labels::new(), counter.load(Ordering::Relaxed) as f64)]
+fn one(counter: &AtomicU64) -> [(MetricLabels, f64); 1] {
+    [(MetricLabels::new(), counter.load(Ordering::Relaxed) as f64)]
 }
 
 /// Counters under one name, told apart by `outcome`.
-fn outcomes(counters: &[(&str, &AtomicU64)]) -> Vec<(Labels, f64)> {
+fn outcomes(counters: &[(&str, &AtomicU64)]) -> Vec<(MetricLabels, f64)> {
     counters.iter().map(|(name, counter)| (label("outcome", *name), counter.load(Ordering::Relaxed) as f64)).collect()
 }
 

@@ -8,13 +8,13 @@ use prometheus_client::{
 use std::fmt;
 
 /// Labels of one row.
-pub(super) type Labels = Vec<(&'static str, String)>;
+pub(super) type MetricLabels = Vec<(&'static str, String)>;
 
 /// Where families are written to.
 pub(super) struct MetricsPage<'e>(pub(super) DescriptorEncoder<'e>);
 
 /// One label.
-pub(super) fn label(name: &'static str, value: impl Into<String>) -> Labels {
+pub(super) fn label(name: &'static str, value: impl Into<String>) -> MetricLabels {
     vec![(name, visible(&value.into()))]
 }
 
@@ -24,7 +24,7 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (Labels, f64)>,
+        rows: impl IntoIterator<Item = (MetricLabels, f64)>,
     ) -> fmt::Result {
         let mut rows = rows.into_iter().peekable();
         if rows.peek().is_none() {
@@ -42,7 +42,7 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (Labels, f64)>,
+        rows: impl IntoIterator<Item = (MetricLabels, f64)>,
     ) -> fmt::Result {
         let mut rows = rows.into_iter().peekable();
         if rows.peek().is_none() {
@@ -60,7 +60,7 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (Labels, f64, Vec<(f64, u64)>)>,
+        rows: impl IntoIterator<Item = (MetricLabels, f64, Vec<(f64, u64)>)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, sum, classes) in rows {
@@ -75,7 +75,7 @@ impl MetricsPage<'_> {
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (Labels, &'h Histogram)>,
+        rows: impl IntoIterator<Item = (MetricLabels, &'h Histogram)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, histogram) in rows {

@@ -1,7 +1,7 @@
 //! Metrics of the process itself, under the names that Prometheus' clients have for them; from `/proc`, where there is
 //! one.
 
-use super::page::{Labels, MetricsPage};
+use super::page::{MetricLabels, MetricsPage};
 use std::{fmt, fs};
 
 /// Ticks in a second of processor time in `/proc`: the kernel tells users 100 everywhere (`USER_HZ`).
@@ -11,7 +11,7 @@ const KIB: f64 = 1024.0;
 
 /// Writes what the system tells; `started` is in seconds since 1970.
 pub(super) fn write(page: &mut MetricsPage<'_>, started: f64) -> fmt::Result {
-    let one = |number: Option<f64>| number.map(|number| (Labels::new(), number));
+    let one = |number: Option<f64>| number.map(|number| (MetricLabels::new(), number));
     page.gauge(
         "process_start_time_seconds",
         "When the server was started, in seconds since 1970.",

@@ -1,6 +1,6 @@
 //! Metrics of what is asked and answered.
 
-use super::page::{Labels, MetricsPage, label};
+use super::page::{MetricLabels, MetricsPage, label};
 use crate::dns::{
     answer::Transport,
     serve::{
@@ -96,8 +96,8 @@ pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted, snapshot: &Sn
 /// Connections, and events that should be rare.
 fn limits(page: &mut MetricsPage<'_>, counted: &Counted) -> fmt::Result {
     let counters = counted.counters();
-    let one = |counter: &AtomicU64| [(Labels::new(), counter.load(Ordering::Relaxed) as f64)];
-    let streams = |counters: &PerTransport| -> Vec<(Labels, f64)> {
+    let one = |counter: &AtomicU64| [(MetricLabels::new(), counter.load(Ordering::Relaxed) as f64)];
+    let streams = |counters: &PerTransport| -> Vec<(MetricLabels, f64)> {
         let streams = Transport::ALL.iter().filter(|transport| transport.is_stream());
         let count = |&transport| counters.of(transport).load(Ordering::Relaxed) as f64;
         streams.map(|transport| (label("transport", transport.name()), count(transport))).collect()
@@ -154,7 +154,7 @@ fn limits(page: &mut MetricsPage<'_>, counted: &Counted) -> fmt::Result {
     page.counter(
         "headless_dns_query_log_dropped",
         "Queries that the query log had no room for.",
-        [(Labels::new(), counted.unlogged() as f64)],
+        [(MetricLabels::new(), counted.unlogged() as f64)],
     )
 }
 
@@ -166,7 +166,7 @@ fn rcode_name(place: usize) -> String {
     RCODES.get(place).map_or("other", |(_, name)| name).to_owned()
 }
 
-fn row(labels: Labels, values: &Distribution, ends: &[u64], unit: f64) -> (Labels, f64, Vec<(f64, u64)>) {
+fn row(labels: MetricLabels, values: &Distribution, ends: &[u64], unit: f64) -> (MetricLabels, f64, Vec<(f64, u64)>) {
     let ends = ends.iter().map(|&end| end as f64 / unit).chain([f64::INFINITY]);
     let counts = values.counts.iter().copied().chain(std::iter::repeat(0));
     (labels, values.sum as f64 / unit, ends.zip(counts).collect())

@@ -4,10 +4,7 @@
 //! Service's first family, at most 1000 of them; a pod that is being deleted is in none of the lists, unless the Service
 //! publishes addresses that are not ready.
 
-use crate::{
-    control::cluster::Cluster,
-    objects::object::{labels, service::is_headless, subset},
-};
+use crate::{control::cluster::Cluster, objects::object::{labels, service::is_headless, subset}};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service},

@@ -3,13 +3,10 @@
 //! Mirrored are the Endpoints of a Service without selector. A subset becomes a slice for each family of its addresses;
 //! the slices belong to the Endpoints and go with them.
 
-use crate::{
-    control::controller::{
+use crate::{control::controller::{
         endpointslice::{self, SlicePlan},
         service::family,
-    },
-    objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL},
-};
+    }, objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL}};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, Service},

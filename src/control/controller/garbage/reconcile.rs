@@ -1,7 +1,6 @@
 //! One object as an owner that is going, and as a dependent whose owners may be gone.
 
-use crate::{
-    control::{
+use crate::{control::{
         cluster::Cluster,
         controller::{
             Cascade,
@@ -9,9 +8,7 @@ use crate::{
             owner_reference::{kind_of, remove_references},
             shared::Context,
         },
-    },
-    objects::object::{Object, ObjectKey},
-};
+    }, objects::object::{Object, ObjectKey}};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// Looks at one object as an owner that is going, and as a dependent whose owners may be gone.

@@ -6,14 +6,11 @@
 mod ordinals;
 mod reason;
 
-use crate::{
-    control::{
+use crate::{control::{
         cluster::Cluster,
         controller::{endpointslice, shared::WorkCounters},
         records::{Expectation, Records},
-    },
-    objects::object::{Kind, statefulset::parent_and_ordinal},
-};
+    }, objects::object::{Kind, statefulset::parent_and_ordinal}};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},

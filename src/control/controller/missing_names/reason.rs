@@ -1,12 +1,9 @@
 //! Why a name has no address, in words. No times and no counters, so that the same cause has the same words.
 
-use crate::{
-    control::{
+use crate::{control::{
         controller::{endpointslice, pod::has_ended},
         records::Expectation,
-    },
-    objects::object::selector,
-};
+    }, objects::object::selector};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, Service};
 use std::collections::BTreeMap;
 

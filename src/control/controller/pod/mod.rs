@@ -10,10 +10,7 @@ use super::{
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::{
-    control::runtime::{PodRuntime, SetBack},
-    objects::object::{Kind, ObjectKey},
-};
+use crate::{control::runtime::{PodRuntime, SetBack}, objects::object::{Kind, ObjectKey}};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::HashSet, time::Duration};

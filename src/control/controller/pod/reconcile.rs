@@ -6,14 +6,11 @@ use super::{
         end, hand_status_to_runtime, has_ended, merge_conditions, overwrite, take_status, take_status_from_runtime,
     },
 };
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Cluster, claims_of},
         controller::{recorder::EventSpec, shared::Context},
         runtime::{PodReport, PodRuntime, What},
-    },
-    objects::object::{FieldError, Kind, ObjectKey},
-};
+    }, objects::object::{FieldError, Kind, ObjectKey}};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 

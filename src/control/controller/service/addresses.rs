@@ -4,10 +4,7 @@ use super::form::{
     agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless,
     keep_allocated, node_ports, stays_preferred,
 };
-use crate::{
-    objects::object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE},
-    text::fnv1a::fnv1a,
-};
+use crate::{objects::object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE}, text::fnv1a::fnv1a};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServiceSpec};
 use serde_json::json;

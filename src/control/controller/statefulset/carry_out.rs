@@ -1,8 +1,7 @@
 //! One step of a plan is carried out, and told in an event where upstream tells it.
 
 use super::plan::Action;
-use crate::{
-    control::{
+use crate::{control::{
         cluster::{Cluster, StoreError},
         controller::{
             admission,
@@ -11,9 +10,7 @@ use crate::{
             shared::Context,
             write::WriteError,
         },
-    },
-    objects::object::{self, FieldError, Kind, Object, ObjectKey},
-};
+    }, objects::object::{self, FieldError, Kind, Object, ObjectKey}};
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use std::sync::Arc;

@@ -9,14 +9,11 @@ use super::{
     plan::Plan,
     update,
 };
-use crate::{
-    control::controller::{
+use crate::{control::controller::{
         owner_reference::controls,
         queue::{Reconciler, Work},
         shared::Context,
-    },
-    objects::object::{Kind, Object, ObjectKey, statefulset::Ordinals},
-};
+    }, objects::object::{Kind, Object, ObjectKey, statefulset::Ordinals}};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::Arc;
 

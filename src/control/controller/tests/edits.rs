@@ -2,14 +2,10 @@
 //! longer says is removed, and everything else stays.
 
 use super::*;
-use crate::{
-    objects::{
+use crate::{objects::{
         object::{APPLIED, Declaration},
         patch::{self, patch},
-    },
-    text::fnv1a::fnv1a,
-    text::yaml,
-};
+    }, text::fnv1a::fnv1a, text::yaml};
 
 /// What happens to the one object of a story.
 enum Step {

@@ -26,10 +26,7 @@ use super::{
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::{
-    control::{cluster::claims_of, runtime::SetBack},
-    objects::object::{Kind, Object, ObjectKey},
-};
+use crate::{control::{cluster::claims_of, runtime::SetBack}, objects::object::{Kind, Object, ObjectKey}};
 use class::borne_class;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};

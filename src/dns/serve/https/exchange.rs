@@ -1,16 +1,13 @@
 //! One request of DNS over HTTPS or HTTP/3 and its response: where the query is in it, and which status tells what.
 
-use crate::{
-    dns::{
+use crate::{dns::{
         answer::Transport,
         serve::{
             ServeContext, ServeCounters,
             reply::{Client, Reply},
         },
         wire::{MESSAGE_MAX, freshness::freshness},
-    },
-    net::connections::Exchange,
-};
+    }, net::connections::Exchange};
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt, Full};
 use hyper::{

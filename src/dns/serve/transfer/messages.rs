@@ -16,7 +16,7 @@ use std::iter;
 const PREFERRED: usize = 16 * 1024;
 
 /// The records of a transfer in their order.
-pub(super) type Records<'z> = Box<dyn Iterator<Item = TransferRecord<'z>> + Send + 'z>;
+pub(super) type TransferRecords<'z> = Box<dyn Iterator<Item = TransferRecord<'z>> + Send + 'z>;
 
 /// A record that fits in no message.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +26,13 @@ pub(super) struct TooLarge {
 }
 
 /// The whole zone: the SOA first and last, and every other record once between them (RFC 5936 §2.2).
-pub(super) fn whole(zone: &Zone) -> Records<'_> {
+pub(super) fn whole(zone: &Zone) -> TransferRecords<'_> {
     Box::new(iter::once(zone.soa()).chain(zone.transferred()).chain(iter::once(zone.soa())))
 }
 
 /// What leads from the version with this serial to the present one (RFC 1995 §4), in a single step; `None` if that is not
 /// known, or is more than the zone itself.
-pub(super) fn differences(zone: &Zone, serial: u32) -> Option<Records<'_>> {
+pub(super) fn differences(zone: &Zone, serial: u32) -> Option<TransferRecords<'_>> {
     let differences = zone.since(serial)?;
     let (_, records) = zone.counts();
     if differences.removed.len() + differences.added.len() > records {
@@ -44,7 +44,7 @@ pub(super) fn differences(zone: &Zone, serial: u32) -> Option<Records<'_>> {
 }
 
 /// The present version alone: there is nothing newer, or the rest takes a stream.
-pub(super) fn only_soa(zone: &Zone) -> Records<'_> {
+pub(super) fn only_soa(zone: &Zone) -> TransferRecords<'_> {
     Box::new(iter::once(zone.soa()))
 }
 
@@ -99,7 +99,7 @@ impl TransferReply {
     /// taken. OPT stands in the first message (RFC 5936 §2.2.5).
     fn fill(
         &self,
-        records: &mut iter::Peekable<Records<'_>>,
+        records: &mut iter::Peekable<TransferRecords<'_>>,
         first: bool,
         limit: usize,
         out: &mut [u8],
@@ -131,7 +131,7 @@ impl TransferReply {
     }
 
     /// All records in one message of at most `limit` octets; `None` if they do not fit.
-    pub(super) fn single(&self, records: Records<'_>, limit: usize) -> Option<Vec<u8>> {
+    pub(super) fn single(&self, records: TransferRecords<'_>, limit: usize) -> Option<Vec<u8>> {
         let mut out = vec![0; limit];
         let mut records = records.peekable();
         let (length, _) = self.fill(&mut records, true, limit, &mut out);
@@ -143,12 +143,12 @@ impl TransferReply {
 /// The messages of one transfer.
 pub(super) struct Messages<'z> {
     frame: TransferReply,
-    records: iter::Peekable<Records<'z>>,
+    records: iter::Peekable<TransferRecords<'z>>,
     first: bool,
 }
 
 impl<'z> Messages<'z> {
-    pub(super) fn new(frame: TransferReply, records: Records<'z>) -> Messages<'z> {
+    pub(super) fn new(frame: TransferReply, records: TransferRecords<'z>) -> Messages<'z> {
         Messages { frame, records: records.peekable(), first: true }
     }
 

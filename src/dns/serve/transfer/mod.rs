@@ -28,7 +28,7 @@ use crate::dns::{
     },
     zone::{Snapshot, Zone, serial},
 };
-use messages::{Messages, Opt, Records, TransferReply};
+use messages::{Messages, Opt, TransferRecords, TransferReply};
 use std::{
     net::IpAddr,
     sync::{
@@ -425,7 +425,7 @@ async fn send(
 ) {
     let differences = known.and_then(|known| messages::differences(zone, known));
     let incremental = differences.is_some();
-    let records: Records<'_> = differences.unwrap_or_else(|| messages::whole(zone));
+    let records: TransferRecords<'_> = differences.unwrap_or_else(|| messages::whole(zone));
     let mut messages = Messages::new(frame, records);
     let (mut count, mut octets) = (0_u64, 0);
     let (zone, serial, source) = (zone.origin(), zone.serial(), client.source);

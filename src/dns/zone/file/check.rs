@@ -1,13 +1,10 @@
 //! Whether the records of a file make a zone.
 
 use super::read::{FileRecord, ZoneFileReader};
-use crate::{
-    dns::{
+use crate::{dns::{
         name::Name,
         wire::rdata::{RecordType, target},
-    },
-    text::diagnostic::{Location, Severity},
-};
+    }, text::diagnostic::{Location, Severity}};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks all rules and tells what breaks them; the SOA if there is one.

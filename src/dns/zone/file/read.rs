@@ -5,13 +5,10 @@ use super::{
     entry::{Entries, Entry, ZoneFileWord},
     generate, octets, rdata,
 };
-use crate::{
-    dns::{
+use crate::{dns::{
         name::Name,
         wire::{TTL_MAX, rdata::RecordType},
-    },
-    text::diagnostic::{Diagnostic, Location, Severity},
-};
+    }, text::diagnostic::{Diagnostic, Location, Severity}};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

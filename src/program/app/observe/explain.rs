@@ -1,6 +1,6 @@
 //! Why a name gets its answer, as JSON: what `headless-dns explain` asks for.
 
-use super::{ServerFacts, text};
+use super::{ObservedServer, text};
 use crate::{control::explain::ExplainQuestion, text::escape::visible_json};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
@@ -24,7 +24,7 @@ pub(super) struct ExplainParameters {
 }
 
 pub(super) async fn explain(
-    State(observed): State<Arc<ServerFacts>>,
+    State(observed): State<Arc<ObservedServer>>,
     asked: Result<Query<ExplainParameters>, QueryRejection>,
 ) -> Response {
     let asked = match asked {

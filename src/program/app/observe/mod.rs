@@ -10,14 +10,10 @@ mod wait;
 pub(super) use readiness::Readiness;
 
 use super::Control;
-use crate::{
-    dns::{name::Name, zone::Reader},
-    text::{diagnostic::Severity, escape::visible_lines},
-    web::{
+use crate::{dns::{name::Name, zone::Reader}, text::{diagnostic::Severity, escape::visible_lines}, web::{
         http,
         metrics::{CONTENT_TYPE, Metrics},
-    },
-};
+    }};
 use axum::{
     Router,
     body::HttpBody as _,
@@ -37,7 +33,7 @@ const TOLD: usize = 20;
 
 /// What the routes look at.
 #[derive(Debug)]
-pub(super) struct ServerFacts {
+pub(super) struct ObservedServer {
     pub(super) metrics: Metrics,
     pub(super) reader: Reader,
     pub(super) readiness: Readiness,
@@ -64,7 +60,7 @@ pub(super) fn places(connections: usize) -> usize {
 /// Serves the routes on a bound socket.
 pub(super) fn serve(
     listener: http::BoundListener,
-    observed: ServerFacts,
+    observed: ObservedServer,
     connections: usize,
 ) -> io::Result<http::HttpServer> {
     let observed = Arc::new(observed);
@@ -105,7 +101,7 @@ fn text(status: StatusCode, text: impl Into<String>) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], visible_lines(&text.into()) + "\n").into_response()
 }
 
-async fn metrics(State(observed): State<Arc<ServerFacts>>) -> Response {
+async fn metrics(State(observed): State<Arc<ObservedServer>>) -> Response {
     match observed.metrics.text() {
         Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
@@ -119,7 +115,7 @@ async fn healthz() -> Response {
 }
 
 /// Ready: every name is answered for, and the server is to stay. If not, why, and what of the files stands in the way.
-async fn readyz(State(observed): State<Arc<ServerFacts>>) -> Response {
+async fn readyz(State(observed): State<Arc<ObservedServer>>) -> Response {
     match observed.readiness.problem(&observed.reader) {
         None => text(StatusCode::OK, "ok"),
         Some(problem) => {

@@ -1,12 +1,7 @@
 //! Waiting for a Service to have so many addresses in DNS: a long poll for gangs that start together.
 
-use super::{ServerFacts, text};
-use crate::{
-    control::records::{name_schema, reverse_name},
-    dns::{name::Name, wire::rdata::RecordType, zone::Snapshot},
-    text::duration::parse_duration,
-    text::escape::visible,
-};
+use super::{ObservedServer, text};
+use crate::{control::records::{name_schema, reverse_name}, dns::{name::Name, wire::rdata::RecordType, zone::Snapshot}, text::duration::parse_duration, text::escape::visible};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
@@ -54,7 +49,7 @@ struct WaitState {
 }
 
 pub(super) async fn wait(
-    State(observed): State<Arc<ServerFacts>>,
+    State(observed): State<Arc<ObservedServer>>,
     asked: Result<Query<WaitParameters>, QueryRejection>,
 ) -> Response {
     let asked = match asked {

@@ -2,14 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{
-    control::{
+use crate::{control::{
         controller::{Controller, Event},
         state::volumes::{STARTS, VolumeWork},
-    },
-    dns::zone::{self, Snapshot},
-    objects::object::{Kind, Object},
-    program::{
+    }, dns::zone::{self, Snapshot}, objects::object::{Kind, Object}, program::{
         app::{
             Server,
             control::Loop,
@@ -20,8 +16,7 @@ use crate::{
             zones,
         },
         settings::Settings,
-    },
-};
+    }};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -119,7 +114,7 @@ impl Bench {
     fn record(&mut self, changes: Vec<Change>) -> Receiver<()> {
         let (reply, replied) = sync_channel(1);
         self.version += 1;
-        let replies: Vec<Reply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
+        let replies: Vec<StoredReply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
         self.journal.as_mut().unwrap().record(changes, Vec::new(), self.version, Vec::new(), replies);
         replied
     }
@@ -274,7 +269,7 @@ fn serials_alone_are_written_too() {
     let mut bench = Bench::new(RETRY);
     for (serial, news) in [(7, true), (7, false), (8, true)] {
         let (reply, replied) = sync_channel(1);
-        let replies: Vec<Reply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
+        let replies: Vec<StoredReply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
         bench.journal.as_mut().unwrap().record(Vec::new(), Vec::new(), 1, vec![(Name::root(), serial)], replies);
         if news {
             bench.expect(commit([], 1));

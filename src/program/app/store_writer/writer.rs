@@ -1,6 +1,6 @@
 //! The journal's thread.
 
-use super::{PendingChanges, Reply, StoreWriterState, Transactions, tell};
+use super::{PendingChanges, StoreWriterState, StoredReply, Transactions, tell};
 use crate::control::state::{
     StateError,
     volumes::{DirectoryPlan, VolumeError, Volumes},
@@ -30,11 +30,11 @@ pub(super) struct StoreThread<D> {
 
 /// What to do next.
 enum Next {
-    Write(PendingChanges, Vec<Reply>),
+    Write(PendingChanges, Vec<StoredReply>),
     /// The disk fails: nobody has to wait for it.
-    Reply(Vec<Reply>),
+    Reply(Vec<StoredReply>),
     Retry,
-    End(PendingChanges, Vec<Reply>),
+    End(PendingChanges, Vec<StoredReply>),
 }
 
 /// Tells the control loop that nobody will answer any more, however the thread ends.
@@ -94,7 +94,7 @@ impl<D: Transactions> StoreThread<D> {
     }
 
     /// One transaction, and then the replies.
-    fn write(&mut self, batch: &PendingChanges, replies: Vec<Reply>) {
+    fn write(&mut self, batch: &PendingChanges, replies: Vec<StoredReply>) {
         if batch.dirty {
             // Something is held only where the disk fails and the end does not wait for it.
             let mut plan = mem::take(&mut self.held);
@@ -173,7 +173,7 @@ impl<D: Transactions> StoreThread<D> {
     }
 
     /// Everything that is left, once more if it did not work.
-    fn end(mut self, batch: &PendingChanges, replies: Vec<Reply>) {
+    fn end(mut self, batch: &PendingChanges, replies: Vec<StoredReply>) {
         if self.failing {
             self.try_again();
         }
@@ -185,6 +185,6 @@ impl<D: Transactions> StoreThread<D> {
     }
 }
 
-fn send(replies: Vec<Reply>) {
+fn send(replies: Vec<StoredReply>) {
     replies.into_iter().for_each(|reply| reply());
 }

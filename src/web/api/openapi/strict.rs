@@ -2,13 +2,10 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
-use crate::{
-    objects::object::{
+use crate::{objects::object::{
         quantity::{MALFORMED, Precision, canonical},
         schema::{Schema, SchemaField, SchemaType},
-    },
-    text::escape::visible,
-};
+    }, text::escape::visible};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::{cell::RefCell, collections::HashMap, fmt};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed label selector: all of its requirements hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Labels(Vec<LabelRequirement>);
+pub struct LabelRequirements(Vec<LabelRequirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct LabelRequirement {
@@ -24,21 +24,21 @@ enum Operator {
     Less,
 }
 
-impl Labels {
+impl LabelRequirements {
     /// Reads a selector; an empty one selects everything.
-    pub fn parse(text: &str) -> Result<Labels, String> {
+    pub fn parse(text: &str) -> Result<LabelRequirements, String> {
         let mut reader = SelectorReader { tokens: tokens(text), next: 0 };
         let mut requirements = Vec::new();
         loop {
             match reader.peek() {
-                SelectorToken::End => return Ok(Labels(requirements)),
+                SelectorToken::End => return Ok(LabelRequirements(requirements)),
                 SelectorToken::Word(_) | SelectorToken::Sign("!") => {}
                 other => return Err(format!("found '{other}', expected: !, identifier, or 'end of string'")),
             }
             let requirement = reader.requirement().map_err(|why| format!("unable to parse requirement: {why}"))?;
             requirements.push(requirement);
             match reader.take() {
-                SelectorToken::End => return Ok(Labels(requirements)),
+                SelectorToken::End => return Ok(LabelRequirements(requirements)),
                 SelectorToken::Sign(",") => {
                     let next = reader.peek();
                     if !matches!(next, SelectorToken::Word(_) | SelectorToken::Sign("!")) {
@@ -275,11 +275,11 @@ mod tests {
             ("in in (x)", true),
             ("app=web,tier=cache", false),
         ] {
-            let parsed = Labels::parse(selector).unwrap_or_else(|why| panic!("{selector}: {why}"));
+            let parsed = LabelRequirements::parse(selector).unwrap_or_else(|why| panic!("{selector}: {why}"));
             assert_eq!(parsed.matches(Some(&labels)), expected, "{selector}");
         }
-        assert!(Labels::parse("!app").unwrap().matches(None));
-        assert!(!Labels::parse("app").unwrap().matches(None));
+        assert!(LabelRequirements::parse("!app").unwrap().matches(None));
+        assert!(!LabelRequirements::parse("app").unwrap().matches(None));
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
             ("!", "unable to parse requirement: found '', expected: identifier"),
             ("app=(", "unable to parse requirement: found '(', expected: identifier"),
         ] {
-            assert_eq!(Labels::parse(selector).unwrap_err(), expected, "{selector}");
+            assert_eq!(LabelRequirements::parse(selector).unwrap_err(), expected, "{selector}");
         }
         for (selector, begins) in [
             (
@@ -317,7 +317,7 @@ mod tests {
                 "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a qualified name must consist of",
             ),
         ] {
-            let why = Labels::parse(selector).unwrap_err();
+            let why = LabelRequirements::parse(selector).unwrap_err();
             assert!(why.starts_with(begins), "{selector}: {why}");
         }
     }
@@ -325,7 +325,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_strange(text in "([a-z]{1,3}|in|notin|[=!(),<> \\t-]|\\PC){0,24}") {
-            if let Ok(labels) = Labels::parse(&text) {
+            if let Ok(labels) = LabelRequirements::parse(&text) {
                 labels.matches(None);
             }
         }

@@ -165,7 +165,7 @@ impl RdataField {
             },
             RdataField::Location => location::read(input, out)?,
             RdataField::Prefixes => prefixes::read(input, out)?,
-            RdataField::Prefixed => prefixes::prefixed(input, out)?,
+            RdataField::Prefixed => prefixed(input, out)?,
             RdataField::Parameters => service::parameters(input, out)?,
             RdataField::Hex(_)
             | RdataField::Base64(_)
@@ -403,4 +403,18 @@ fn substitution(text: &[u8]) -> Result<(), &'static str> {
         }
     }
     if part == 2 && usize::from(referred) <= groups { Ok(()) } else { Err(WRONG) }
+}
+
+/// A6 (RFC 2874): the length of the prefix, what of the address is not in it, and who has the prefix.
+fn prefixed<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+    let prefix = input.number(128)? as u8;
+    out.push(prefix);
+    if prefix < 128 {
+        let mut address = Vec::new();
+        RdataField::Ipv6.read(input, &mut address)?;
+        let whole = usize::from(prefix / 8);
+        address[whole] &= 0xff >> (prefix % 8);
+        out.extend_from_slice(&address[whole..]);
+    }
+    if prefix > 0 { RdataField::Name.read(input, out) } else { Ok(()) }
 }

@@ -1,6 +1,6 @@
-//! Prefixes of addresses: APL (RFC 3123) and A6 (RFC 2874).
+//! Prefixes of addresses: APL (RFC 3123).
 
-use super::{RdataError, field::RdataField, input::Input};
+use super::{RdataError, input::Input};
 use std::net::IpAddr;
 
 /// `[!]FAMILY:ADDRESS/PREFIX …`, maybe none.
@@ -28,18 +28,4 @@ fn item(text: &str) -> Option<Vec<u8>> {
     let length = octets.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
     let [high, low] = family.to_be_bytes();
     Some([&[high, low, prefix, negated | length as u8], &octets[..length]].concat())
-}
-
-/// A6: the length of the prefix, what of the address is not in it, and who has the prefix.
-pub(super) fn prefixed<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
-    let prefix = input.number(128)? as u8;
-    out.push(prefix);
-    if prefix < 128 {
-        let mut address = Vec::new();
-        RdataField::Ipv6.read(input, &mut address)?;
-        let whole = usize::from(prefix / 8);
-        address[whole] &= 0xff >> (prefix % 8);
-        out.extend_from_slice(&address[whole..]);
-    }
-    if prefix > 0 { RdataField::Name.read(input, out) } else { Ok(()) }
 }
