@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub struct Program {
     child: Child,
     directory: PathBuf,
-    /// The same, where it is this program's own and goes with it.
+    /// Removes `directory` when dropped, where it is this program's own.
     _own: Option<TempDir>,
     begun: Instant,
     /// Where it listens, as it printed it.

@@ -56,7 +56,7 @@ use volumes::DirectoryPlan;
 /// The file's name in the state directory.
 pub const FILE: &str = "cluster.redb";
 
-/// The same while it is being made.
+/// The file's name while it is being made.
 const NEW_FILE: &str = "cluster.redb.new";
 
 /// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.

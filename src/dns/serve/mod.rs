@@ -269,22 +269,22 @@ impl Sockets {
         Ok(())
     }
 
-    /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
+    /// The sockets, over which zones are transferred to the clients that these settings name; without them to none.
     pub fn transferring(self, transfer: TransferPolicy) -> Sockets {
         Sockets { beside: QueryServices { transfers: Transfers::new(transfer), ..self.beside }, ..self }
     }
 
-    /// The same sockets, to which these proxies pass connections on; without them nobody is asked for whom they speak.
+    /// The sockets, to which these proxies pass connections on; without them no client is taken for a proxy.
     pub fn behind(self, proxies: ProxyProtocol) -> Sockets {
         Sockets { beside: QueryServices { proxies, ..self.beside }, ..self }
     }
 
-    /// The same sockets, over which clients get cookies, and are known by them.
+    /// The sockets, over which clients get cookies, and are known by them.
     pub fn with_cookies(self, cookies: Arc<Cookies>) -> Sockets {
         Sockets { beside: QueryServices { cookies: Some(cookies), ..self.beside }, ..self }
     }
 
-    /// The same sockets, from which so many replies over UDP go to one neighbourhood.
+    /// The sockets, from which at most so many replies over UDP go to one neighbourhood.
     pub fn limiting(self, limit: &RateLimit) -> Sockets {
         Sockets { beside: QueryServices { rate_limiter: RateLimiter::new(limit), ..self.beside }, ..self }
     }
@@ -299,12 +299,12 @@ impl Sockets {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// The same for the encrypted transports.
+    /// The addresses in fact bound for the encrypted transports, in the order asked for.
     pub fn encrypted_addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.encrypted.iter().map(|bound| (bound.transport, bound.address)).collect()
     }
 
-    /// The same, with names outside the zones asked for through `forwarder`.
+    /// The sockets, with names outside the zones asked for through `forwarder`.
     pub fn with_forwarder(self, forwarder: Option<Forwarder>) -> Sockets {
         Sockets { beside: QueryServices { forwarder, ..self.beside }, ..self }
     }
@@ -314,7 +314,7 @@ impl Sockets {
         self.serve_with(reader, limits, answer::answer_seen)
     }
 
-    /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
+    /// Starts to serve with another function in place of the answer: an echo shows what the sockets alone cost.
     pub fn serve_with(self, reader: Reader, limits: ServeLimits, answer: Answer) -> io::Result<Serving> {
         let (shared, query_log_thread) = ServeContext::new(reader, limits, answer, self.beside)?;
         let shared = Arc::new(shared);

@@ -167,7 +167,7 @@ impl ServeContext {
         }
     }
 
-    /// The same without counting.
+    /// Answers one message without counting it; `None` if that panicked, which is logged.
     pub(super) fn answer_caught<'s>(
         &self,
         packet: &[u8],

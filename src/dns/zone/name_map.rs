@@ -122,8 +122,9 @@ impl NameMap {
         hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
     }
 
-    /// The same for changes: of each bucket its head, its tags, and where its last node stands, behind which there is
-    /// room for one more. Most names that many changes are about are new, so no node is fetched.
+    /// Has the processor fetch what changes at these places will need: of each bucket its head, its tags, and the place
+    /// of its last node, after which there is room for one more. Most names that many changes are about are new, so no
+    /// node is fetched.
     pub(super) fn fetch_buckets(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| self.bucket(*place));
         let ends = buckets.flat_map(|bucket| [bucket.nodes.first(), bucket.nodes.last()]).flatten();

@@ -175,7 +175,7 @@ impl Node {
         Node(ThinArc::from_header_and_slice(head, &self.0.slice))
     }
 
-    /// The same with so many children more or less.
+    /// The node with so many children more or less.
     pub(super) fn with_children(&self, change: i32) -> Node {
         self.with(NodeHead { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
     }
@@ -196,24 +196,24 @@ impl Node {
         true
     }
 
-    /// The same with so many reasons to exist more or less.
+    /// The node with so many reasons to exist more or less.
     pub(super) fn with_pins(&self, change: i16) -> Node {
         self.with(NodeHead { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
     }
 
-    /// The same with another note.
+    /// The node with another note.
     pub(super) fn with_note(&self, note: Option<&Arc<NameNote>>) -> Node {
         let rare = Rare { note: note.cloned(), ..self.head().rare() };
         self.with(NodeHead { rare: rare.kept(), ..self.head().clone() })
     }
 
-    /// The same with other sets: those that came by a delta, and below them those of a file as far as nothing stands
-    /// against it: the same type comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
+    /// The node with other sets: those that came by a delta, and those of a file that do not conflict with them. A type
+    /// that is in both comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
     pub(super) fn with_sets(&self, fed: &[Rrset], file: &[Rrset]) -> Node {
         Node::made(self.wire_name(), self.head().clone(), fed, file)
     }
 
-    /// The same as [`Node::with_sets`] of an empty node.
+    /// A new node with these sets, merged as in [`Node::with_sets`].
     pub(super) fn new(name: &Name, fed: &[Rrset], file: &[Rrset]) -> Node {
         Node::made(name.as_wire(), NodeHead::of(name.as_wire()), fed, file)
     }

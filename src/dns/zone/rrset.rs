@@ -57,7 +57,7 @@ impl Rrset {
         Rrset::of_sorted(rtype, ttl, &records)
     }
 
-    /// The same of rdata that is sorted already, each different from the others and of at most 65,535 octets.
+    /// Makes a set of rdata that is sorted already, each different from the others and of at most 65,535 octets.
     pub fn of_sorted(rtype: RecordType, ttl: u32, records: &[impl AsRef<[u8]>]) -> Rrset {
         debug_assert!(records.is_sorted_by(|one, other| one.as_ref() < other.as_ref()));
         let ttl = ttl.min(TTL_MAX);

@@ -199,7 +199,7 @@ impl Zone {
         self.known(name).filter(|node| node.exists())
     }
 
-    /// The same, also of a name that does not exist but of which there is a note.
+    /// The node of a name in lower-cased wire form, if the name exists or has a note.
     #[inline]
     pub fn known(&self, name: &[u8]) -> Option<&Node> {
         self.nodes.get(name)
@@ -216,7 +216,7 @@ impl Zone {
         self.nodes.fetch(places);
     }
 
-    /// The same for names that are about to come or to change.
+    /// Has the processor fetch what additions and changes of names at these places will need.
     pub(super) fn fetch_to_change(&self, places: &[NameHash]) {
         self.nodes.fetch_buckets(places);
     }
@@ -298,7 +298,7 @@ impl Zone {
         self.set(owner, rtype, set)
     }
 
-    /// The same for any type.
+    /// Puts one set, of any type, in place of that of its type, or removes it; returns whether what is served differs.
     pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
         let file = Arc::clone(&self.file);
         self.edit(owner, |node| {
@@ -392,7 +392,7 @@ impl Zone {
         })
     }
 
-    /// The same; the node may be left as it is.
+    /// Edits the node of `name` as [`Zone::edit_present`] does; `None` from `edit` leaves the node as it is.
     fn edit(&mut self, name: &Name, edit: impl FnOnce(Option<&Node>) -> Option<Node>) -> bool {
         let place = self.nodes.place(name.as_wire());
         let before = self.nodes.at(place, name.as_wire());

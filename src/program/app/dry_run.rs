@@ -45,7 +45,7 @@ impl DryRun {
         Ok(rehearsal)
     }
 
-    /// The same, and lets the control plane run until nothing is due any more.
+    /// Admits every object as [`DryRun::admit`] does, and lets the control plane run until nothing is due any more.
     ///
     /// # Errors
     /// If the settings give no zones.

@@ -131,7 +131,7 @@ pub fn parse(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     parse::parse(source, RepeatedKeys::LastCounts, usize::MAX)
 }
 
-/// The same, but a key that stands twice in a mapping is an error.
+/// Parses a stream of documents as [`parse()`] does, but a key that occurs twice in a mapping is an error.
 pub fn parse_strict(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     parse::parse(source, RepeatedKeys::Refuse, usize::MAX)
 }

@@ -60,7 +60,7 @@ impl ObjectFilter {
         fields.matches(&json())
     }
 
-    /// The same of an object that is derived and not stored.
+    /// Whether labels and fields of an object that is derived and not stored are as selected.
     pub fn takes_derived(&self, object: &Value) -> bool {
         let labels = object["metadata"]["labels"].as_object().map(|labels| {
             labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()

@@ -126,7 +126,7 @@ const WORKERS: usize = 2;
 const LARGE: usize = 64 * 1024;
 /// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The same of the deletion of a collection, which deletes one object after the other.
+/// How long the deletion of a collection may take, which deletes one object after the other.
 const DELETION: Duration = Duration::from_secs(600);
 
 /// Of so many connections, how many may be watches: some are left for whoever asks something.

@@ -65,7 +65,7 @@ impl Representation {
         Representation { form, include, resource, kind: resource.kind, now }
     }
 
-    /// The same of a Scale of the resource.
+    /// The representation of a Scale of the resource.
     pub fn of_scale(self) -> Representation {
         Representation { kind: "Scale", ..self }
     }

@@ -45,7 +45,7 @@ impl StatusFailure {
         }
     }
 
-    /// The same with sentences beside it, of a body that was read before it was refused.
+    /// The failure with warnings about a body that was read before it was refused.
     pub fn warned(mut self, warnings: &[String]) -> StatusFailure {
         self.warnings = warnings.to_vec();
         self
@@ -279,7 +279,7 @@ pub fn resource_of(kind: Kind) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| resource.stored() == Some(kind))
 }
 
-/// The same with all texts as they may be shown: kubectl prints names and causes as they are.
+/// The details with all texts made safe to show: kubectl prints names and causes as they are.
 fn shown(details: &Value) -> Value {
     match details {
         Value::String(text) => Value::String(visible_lines(text)),

@@ -89,7 +89,7 @@ impl ServiceAddresses {
         errors
     }
 
-    /// The same for a new version of a Service: what it leaves open and had before it keeps.
+    /// Fills in addresses and ports of a new version of a Service: what it leaves open and had before it keeps.
     fn update(&self, key: &ObjectKey, before: &Service, service: &mut Service) -> Vec<FieldError> {
         let before = before.spec.clone().unwrap_or_default();
         let spec = service.spec.get_or_insert_default();

@@ -15,7 +15,7 @@ use crate::{
 enum Step {
     /// The file says this now.
     File(&'static str),
-    /// The same, and upstream refuses it.
+    /// The file says this now, which upstream refuses.
     Refused(&'static str),
     /// A client creates the object.
     Create(&'static str),
@@ -23,7 +23,7 @@ enum Step {
     Client(&'static str),
     /// The program ends and starts again.
     Restart,
-    /// The same, and what was applied last is lost, or is this.
+    /// The program ends and starts again, and what was applied last is lost, or is this.
     RestartWith(Option<&'static str>),
 }
 use Step::{Client, Create, File, Refused, Restart, RestartWith};

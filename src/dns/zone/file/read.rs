@@ -49,7 +49,7 @@ pub fn read(path: &Path, octets: &[u8], built_in: &[Name]) -> (Option<StaticZone
     read_with(path, octets, built_in, &mut |_, _| Err("there is no directory of zones to look into".to_owned()))
 }
 
-/// The same with the files that it includes.
+/// Reads one file as [`read()`] does, and the files that it includes.
 pub(super) fn read_with(
     path: &Path,
     octets: &[u8],

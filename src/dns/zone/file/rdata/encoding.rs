@@ -86,7 +86,7 @@ pub(super) fn base64<'r, 't>(pieces: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, 
     base64_of(&digits).ok_or_else(|| (pieces.first(), "this is no base64 with its padding (RFC 4648)".to_owned()))
 }
 
-/// The same of one text. Padding stands at the end only.
+/// Octets of one text in base64 (RFC 4648 §4). Padding is allowed at the end only.
 pub(super) fn base64_of(digits: &[u8]) -> Option<Vec<u8>> {
     let end = digits.len().saturating_sub(2);
     let padded_within = digits[..end].contains(&b'=');

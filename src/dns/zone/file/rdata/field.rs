@@ -25,7 +25,7 @@ pub(super) enum RdataField {
     Ipv6,
     /// A domain name; lower-cased.
     Name,
-    /// The same, which may stand in quotes.
+    /// A domain name, lower-cased, with or without quotes.
     Target,
     /// Domain names to the end, maybe none.
     Names,
@@ -43,13 +43,13 @@ pub(super) enum RdataField {
     Tag,
     /// Text without a length, to the end.
     LongText,
-    /// The same, which stands in quotes (RFC 7553 §4.4).
+    /// Text without a length, in quotes, to the end (RFC 7553 §4.4).
     QuotedText,
     /// Hexadecimal digits in pieces to the end, for at least so many octets.
     Hex(usize),
     /// Base64 in pieces to the end, for at least so many octets.
     Base64(usize),
-    /// The same, or `-` for nothing.
+    /// Base64 in pieces to the end, or `-` for nothing.
     Base64OrNothing,
     /// The salt of NSEC3: a length and hexadecimal digits, or `-` (RFC 5155 §3.3).
     Salt,
@@ -117,7 +117,7 @@ impl<'r, 't, 'o> Input<'r, 't, 'o> {
         self.tokens.next().ok_or_else(|| (None, format!("{what} is missing")))
     }
 
-    /// The same without quotes.
+    /// The next field, which must be without quotes; `what` names it in the error.
     pub(super) fn word(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
         let token = self.next(what)?;
         if token.quoted { Err((Some(token), format!("{what} stands without quotes"))) } else { Ok(token) }
