@@ -191,7 +191,7 @@ impl Diagnostic {
         line
     }
 
-    /// The source line behind a gutter, and the underline below it.
+    /// The source line after a gutter, and the underline below it.
     fn render_source(&self, out: &mut String, paint: &Paint, style: Style) {
         let number = self.place.line.to_string();
         let margin = " ".repeat(number.len());

@@ -196,7 +196,7 @@ impl Program {
         self.stdout.text()
     }
 
-    /// The address that it prints behind this text on standard output, as soon as it does.
+    /// The address that it prints after this text on standard output, as soon as it does.
     pub fn address_behind(&self, text: &str) -> SocketAddr {
         eventually(text, || {
             let stdout = self.stdout();

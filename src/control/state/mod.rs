@@ -249,8 +249,8 @@ impl Store {
         self.read(read_named)
     }
 
-    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is changed from the first
-    /// [`Store::commit`] behind it on.
+    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is not changed before the
+    /// first [`Store::commit`] that follows.
     pub fn load_rest(&self, named: &LoadedState) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))
     }

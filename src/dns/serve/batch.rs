@@ -210,7 +210,7 @@ impl Batch {
         let message = unsafe { libc::CMSG_FIRSTHDR(header).as_mut() }?;
         match (message.cmsg_level, message.cmsg_type) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it behind the
+                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it after the
                 // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
                 let address = IpAddr::V4(u32::from_be(info.ipi_spec_dst.s_addr).into());
@@ -221,7 +221,7 @@ impl Batch {
                 Some(address)
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it behind the
+                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it after the
                 // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
                 let address = IpAddr::V6(info.ipi6_addr.s6_addr.into());
@@ -351,7 +351,7 @@ impl Batch {
         }
     }
 
-    /// Puts the length of a reply behind the control message that it has already, as that of all in its piece but a
+    /// Puts the length of a reply after the control message that it has already, as that of all in its piece but a
     /// shorter last one; returns the octets of both.
     fn say_length(&mut self, index: usize) -> usize {
         // SAFETY: both only compute.
@@ -362,7 +362,7 @@ impl Batch {
         words[..space as usize / 8].fill(0);
         let message = words.as_mut_ptr().cast::<libc::cmsghdr>();
         // SAFETY: `words` has room for `space` octets, was just sliced to that length at least, and is aligned as a
-        // `cmsghdr`; the data of two octets lies behind the header within that space.
+        // `cmsghdr`; the data of two octets lies after the header within that space.
         unsafe {
             (*message).cmsg_level = libc::SOL_UDP;
             (*message).cmsg_type = libc::UDP_SEGMENT;

@@ -130,7 +130,7 @@ fn binary(octets: &[u8]) -> ProxyHeader {
     client.map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length, client })
 }
 
-/// Reads a header and nothing behind it; `InvalidData` if there is none.
+/// Reads a header and nothing after it; `InvalidData` if there is none.
 async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut octets = Vec::new();
     loop {

@@ -101,7 +101,7 @@ impl QueryLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread behind what waits.
+    /// Ends the thread after what waits has been written.
     pub(super) fn stop(&self) {
         // It has ended by itself only in a panic, which has been printed.
         let _ = self.entries.send(None);

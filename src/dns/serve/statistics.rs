@@ -217,7 +217,7 @@ impl QueryCounters {
     }
 }
 
-/// Place of a type in [`TYPES`], or the one behind them.
+/// Place of a type in [`TYPES`], or the one after them.
 #[inline]
 fn type_place(qtype: RecordType) -> usize {
     TYPES.iter().position(|&known| known == qtype).unwrap_or(TYPES.len())

@@ -49,7 +49,7 @@ enum Wait {
 
 /// Reads, answers and writes until the client has finished, is too slow, or has to make room.
 ///
-/// What takes longer than a look at the records is waited for beside: its reply comes when it is there, behind those to
+/// What takes longer than a look at the records is waited for beside: its reply comes when it is there, after those to
 /// later queries if need be (RFC 7766 §7).
 pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,

@@ -68,7 +68,7 @@ impl NegativeSoa {
 
     /// Where its TTL stands.
     pub fn ttl_place(&self) -> usize {
-        // Behind owner, type and class: the owner is a pointer, but for the root.
+        // After owner, type and class: the owner is a pointer, but for the root.
         if self.count == 0 { 5 } else { 6 }
     }
 

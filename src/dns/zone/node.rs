@@ -12,7 +12,7 @@ use triomphe::ThinArc;
 /// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
 /// RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does not exist.
 ///
-/// Behind the head stand the octets of the name, and then of each small set: the number of records, the number of octets
+/// After the head come the octets of the name, and then of each small set: the number of records, the number of octets
 /// (one octet each), and the ready records. Sets that are large or uneven are shared with whoever else has them. Cloning
 /// copies a pointer.
 #[derive(Clone, PartialEq, Eq)]

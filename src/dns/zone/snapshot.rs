@@ -55,7 +55,7 @@ pub struct Snapshot {
     served: ZoneTable,
     /// Apexes of all zones that were ever served, each at its [`Zone::number`].
     numbered: Arc<Vec<Name>>,
-    /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
+    /// The last serials of an earlier run, beyond which zones of files that are read first do not go back.
     earlier: Arc<BTreeMap<Name, u32>>,
     /// What this server is called by those who ask it.
     identity: Option<Arc<str>>,
@@ -107,7 +107,7 @@ impl Snapshot {
     }
 
     /// The snapshot that knows the last serials of an earlier run: a static zone whose file says less than that goes on
-    /// behind it.
+    /// after it.
     pub fn after_serials(mut self, earlier: BTreeMap<Name, u32>) -> Snapshot {
         self.earlier = Arc::new(earlier);
         self

@@ -170,7 +170,7 @@ pub enum UnknownFields {
 
 /// Decodes a node. On success warnings may stand beside the value; on failure there is at least one error.
 ///
-/// Every error and warning has its place and the field's path. Decoding goes on behind an error as far as it can, so
+/// Every error and warning has its place and the field's path. Decoding goes on after an error as far as it can, so
 /// that one run shows all of them (up to [`MAX_DIAGNOSTICS`]).
 pub fn decode<T: DeserializeOwned>(
     source: SourceText<'_>,

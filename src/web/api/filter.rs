@@ -74,7 +74,7 @@ impl ObjectFilter {
         change.key.kind == self.kind && self.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    /// The objects of the kind and the namespace behind `after`, in order; those of one name only where one is
+    /// The objects of the kind and the namespace that follow `after`, in order; those of one name only where one is
     /// selected.
     pub fn candidates<'a>(
         &self,

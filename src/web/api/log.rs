@@ -30,7 +30,7 @@ pub struct Capacity {
 
 #[derive(Debug)]
 struct KindLog {
-    /// Every change behind this version is there.
+    /// The log has every change after this version.
     floor: u64,
     changes: VecDeque<LoggedChange>,
     octets: u64,
@@ -56,7 +56,7 @@ impl LoggedChange {
 /// What a watcher has not read is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// The oldest version that a watch can begin behind.
+    /// The oldest version that a watch can begin after.
     pub floor: u64,
 }
 
@@ -111,7 +111,7 @@ impl ChangeLog {
         *self.newest.borrow()
     }
 
-    /// The changes behind `version` that concern a watcher, at most so much of them, but one if there is any.
+    /// The changes after `version` that concern a watcher, at most `most` of them, but one if there is any.
     pub fn after(&self, version: u64, most: Capacity, concerns: impl Fn(&Change) -> bool) -> Result<LogRead, Expired> {
         let newest = self.newest();
         let log = self.changes.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl ChangeLog {
         Ok(read)
     }
 
-    /// Whether a watch can still begin behind this version.
+    /// Whether a watch can still begin after this version.
     pub fn reaches(&self, version: u64) -> Result<(), Expired> {
         let log = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         if version < log.floor { Err(Expired { floor: log.floor }) } else { Ok(()) }

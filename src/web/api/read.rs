@@ -82,7 +82,7 @@ pub struct ListPage {
     pub remaining: Option<usize>,
 }
 
-/// The objects selected behind `after`, at most `limit` of them.
+/// The selected objects that follow `after`, at most `limit` of them.
 pub async fn page(
     api: &Api,
     selection: &ObjectFilter,

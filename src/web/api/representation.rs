@@ -125,7 +125,7 @@ impl Representation {
         )
     }
 
-    /// What stands behind it.
+    /// The octets that end the list or table.
     pub fn end(&self) -> &'static str {
         if matches!(self.form, MediaForm::Table(_)) { "}]}" } else { "" }
     }

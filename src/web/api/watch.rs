@@ -57,9 +57,9 @@ const LIST_BLUEPRINT: &str = "kubernetes.io/initial-events-list-blueprint";
 /// Where a watch begins.
 #[derive(Debug)]
 enum Start {
-    /// With everything that is there, and with true a bookmark behind it.
+    /// With everything that is there, and with true a bookmark after it.
     Everything(bool),
-    /// Behind a version.
+    /// After a version.
     Behind(u64),
 }
 

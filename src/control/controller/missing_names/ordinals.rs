@@ -15,7 +15,7 @@ pub struct SetView {
     pub uid: String,
     /// The governing Service; may be empty.
     pub service: String,
-    /// First ordinal, and the one behind the last.
+    /// First ordinal, and the one after the last.
     start: i64,
     pub end: i64,
     /// Policy OrderedReady.

@@ -360,7 +360,7 @@ fn ports_of(service: &Service) -> Vec<i32> {
     service.spec.iter().flat_map(of).collect()
 }
 
-/// The address so many behind the range's first.
+/// The address so many after the range's first.
 fn nth(range: &IpNet, offset: u128) -> IpAddr {
     match range.network() {
         IpAddr::V4(first) => {

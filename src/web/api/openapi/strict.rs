@@ -64,7 +64,7 @@ pub fn strict(faults: &[String]) -> String {
     format!("strict decoding error: {}", faults.join(", "))
 }
 
-/// A `Warning` header's value (RFC 9111 section 5.5, RFC 7234 before it), as kubectl prints it behind `Warning: `.
+/// A `Warning` header's value (RFC 9111 section 5.5, RFC 7234 before it), as kubectl prints it after `Warning: `.
 pub fn warning(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     // Control characters could end the header, and nothing beyond ASCII may stand in one.

@@ -193,7 +193,7 @@ impl SelectorReader {
         requirement(operator, BTreeSet::from([self.exact_value()?])).validate()
     }
 
-    /// What stands behind `=`, which may be nothing.
+    /// What follows `=`, which may be nothing.
     fn exact_value(&mut self) -> Result<String, String> {
         match self.peek() {
             SelectorToken::End | SelectorToken::Sign(",") => Ok(String::new()),
