@@ -145,7 +145,7 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
-    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that somebody made; if
+    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that a client made; if
     /// not, their claims wait, as upstream's do.
     pub provision_undeclared: bool,
     /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
@@ -178,7 +178,7 @@ pub struct Controller<R> {
     endpoints: EndpointsController,
     endpoint_slices: EndpointSliceController,
     mirroring: EndpointSliceMirroringController,
-    /// How many of the cluster's changes have been told to those whom they concern.
+    /// How many of the cluster's changes have been distributed to the controllers that they concern.
     distributed: usize,
     /// Set while slices are written, so that this does not have them planned again.
     writes_slices: bool,
@@ -387,7 +387,7 @@ impl<R: PodRuntime> Controller<R> {
         self.distribute_slices();
     }
 
-    /// Tells of slices that their own controllers wrote.
+    /// Notifies the others of slices that their own controllers wrote.
     fn distribute_slices(&mut self) {
         self.writes_slices = true;
         self.distribute();

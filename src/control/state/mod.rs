@@ -249,7 +249,7 @@ impl Store {
         self.read(read_named)
     }
 
-    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is not changed before the
+    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file stays as it is until the
     /// first [`Store::commit`] that follows.
     pub fn load_rest(&self, named: &LoadedState) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))

@@ -1,7 +1,7 @@
-//! The latest changes of all objects, for whoever watches: one log for all, and a bell that rings when it grows.
+//! The latest changes of all objects, for watches: one log for all, and a bell that rings when it grows.
 //!
 //! Nothing is kept per watcher. A watcher remembers a version and reads on from there; one that is so slow that what it
-//! has not read is gone is told that its version has expired, and lists again.
+//! has not read is gone gets an error that its version has expired, and lists again.
 
 use crate::{control::cluster::Change, objects::object::Object};
 use std::{
@@ -23,7 +23,7 @@ pub struct ChangeLog {
 pub struct Capacity {
     /// Changes.
     pub changes: usize,
-    /// What the objects that nobody but the log keeps any more take in memory, roughly. The latest change is kept
+    /// Octets that objects which only the log keeps take in memory, roughly. The latest change is kept
     /// however large it is.
     pub octets: u64,
 }
@@ -69,7 +69,7 @@ pub struct LogRead {
     pub upto: u64,
     /// Whether that is all there is.
     pub is_all: bool,
-    /// What of it may be nobody else's any more by the time it is told, in octets, as the log counts it.
+    /// How much of it only this read may hold by the time it is sent, in octets, as the log counts it.
     pub octets: u64,
 }
 

@@ -152,7 +152,7 @@ pub fn nothing(api: &Api, shape: Representation) -> Response {
     respond(StatusCode::OK, Body::from(shape.list_head(&metadata) + Representation::LIST_END))
 }
 
-/// What so many objects take that are held for a client until they are told. The objects themselves are the store's, or
+/// What so many objects take that are held for a client until they are sent. The objects themselves are the store's, or
 /// counted by the log.
 pub fn holding(api: &Api, objects: usize) -> Result<Share, StatusFailure> {
     Ok(api.budget.take(objects * HELD)?)
@@ -209,7 +209,7 @@ async fn tell_list(
 pub struct Continue {
     /// The version of the list's first page.
     pub resource_version: u64,
-    /// The last object that was told.
+    /// The last object that was sent.
     pub after: ObjectKey,
 }
 

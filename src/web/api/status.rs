@@ -95,7 +95,7 @@ impl StatusFailure {
         )
     }
 
-    /// 403 of an object for which there is no room.
+    /// 403 for an object that would exceed the limit of octets (`limits.apiObjectOctets`).
     pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> StatusFailure {
         let message = format!(
             "{} \"{name}\" is forbidden: it takes {growth} octets more (with the pods of a set), and all objects together \

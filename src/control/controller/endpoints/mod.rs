@@ -1,4 +1,4 @@
-//! v1 Endpoints: made of a Service's slices where they are asked for, and stored where somebody wrote them.
+//! v1 Endpoints: made of a Service's slices where they are asked for, and stored where a client wrote them.
 
 mod derive;
 

@@ -141,7 +141,7 @@ pub fn lacks_owner(cluster: &Cluster, object: &Object) -> bool {
     references.into_iter().any(|reference| owner_state(cluster, namespace, reference) != OwnerState::Stays)
 }
 
-/// How an owner stands.
+/// The state of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OwnerState {
     Stays,

@@ -10,7 +10,7 @@ use crate::{
 use k8s_openapi::api::core::v1::{Pod, PodCondition, Service};
 use std::collections::BTreeMap;
 
-/// Why the hostname of a pod has no address at a Service; `None` if nothing stands against it.
+/// Why the hostname of a pod has no address at a Service; `None` if nothing prevents one.
 pub fn of_pod(pod: &Pod, service: Option<&Service>) -> Option<Expectation> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let told = |reason: String, hidden: bool| Some(Expectation { reason, hidden });

@@ -150,7 +150,7 @@ fn why_not_scheduled(cluster: &Cluster, pod: &Pod) -> Option<String> {
 }
 
 /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object
-/// goes): it is not ready, and its address, which another pod may get now, is nobody's endpoint.
+/// goes): it is not ready, and its address, which another pod may get now, is not an endpoint.
 fn end_held(key: &ObjectKey, context: &mut Context) {
     let now = context.now;
     context.cluster.edit_pod(&key.namespace, &key.name, |pod| {

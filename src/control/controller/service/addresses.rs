@@ -65,14 +65,15 @@ impl ServiceAddresses {
         }
     }
 
-    /// Addresses and node ports that are held by anybody.
+    /// How many addresses and node ports Services hold.
     #[cfg(test)]
     pub fn held(&self) -> (usize, usize) {
         (self.addresses.len(), self.node_ports.len())
     }
 
     /// Fills in families, ClusterIPs and node ports of a new Service, by upstream's
-    /// `registry/core/service/storage/alloc.go`. What it asks for and cannot have is told; then it must not be stored.
+    /// `registry/core/service/storage/alloc.go`. Returns errors for what it asks for and cannot have; then it must not
+    /// be stored.
     pub fn create(&self, key: &ObjectKey, service: &mut Service) -> Vec<FieldError> {
         let spec = service.spec.get_or_insert_default();
         agree(None, spec);
@@ -230,7 +231,7 @@ impl ServiceAddresses {
         self.node_ports.get(&number).is_none_or(|holder| holder == key)
     }
 
-    /// A number that nobody holds; the search begins where the Service's and the port's name say.
+    /// A port that no Service holds; the search begins where the Service's and the port's name say.
     fn pick_port(&self, key: &ObjectKey, port: &str, taken: &BTreeSet<i32>) -> Result<i32, String> {
         let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
         let name = format!("{}/{}:{port}", key.namespace, key.name);
@@ -310,7 +311,7 @@ impl ServiceAddresses {
         Vec::new()
     }
 
-    /// The port at which nodes tell whether they have an endpoint.
+    /// Chooses the port at which nodes report whether they have an endpoint.
     fn choose_health_port(&self, key: &ObjectKey, spec: &mut ServiceSpec) -> Vec<FieldError> {
         let taken = node_ports(spec);
         let outcome = match spec.health_check_node_port.filter(|number| *number != 0) {

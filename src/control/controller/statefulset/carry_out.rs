@@ -1,4 +1,4 @@
-//! One step of a plan is carried out, and told in an event where upstream tells it.
+//! One step of a plan is carried out, and reported in an event where upstream reports it.
 
 use super::plan::Action;
 use crate::{

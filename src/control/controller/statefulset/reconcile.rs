@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// Of sets of more pods it is remembered which are dirty.
 const LARGE_SET_PODS: usize = if cfg!(test) { 2 } else { 256 };
 
-/// One pass failed; it was told in an event where upstream tells it, and is tried again later.
+/// One pass failed; it was reported in an event where upstream reports it, and is tried again later.
 #[derive(Debug)]
 struct Failed;
 

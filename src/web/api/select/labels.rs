@@ -205,7 +205,7 @@ impl SelectorReader {
         }
     }
 
-    /// The values in parentheses; an empty one stands between two commas.
+    /// The values in parentheses; an empty one is between two commas.
     fn values(&mut self) -> Result<BTreeSet<String>, String> {
         let open = self.take();
         if open != SelectorToken::Sign("(") {
