@@ -174,7 +174,7 @@ impl Batch {
         Ok(self.received)
     }
 
-    /// Where a datagram came from; `None` for an address that is no Internet address.
+    /// Where a datagram came from; `None` for an address that is not an Internet address.
     pub(super) fn source(&self, index: usize) -> Option<SocketAddr> {
         let (name, length) = (&self.names[index], self.items[index].name as usize);
         match libc::c_int::from(name.ss_family) {
@@ -195,8 +195,8 @@ impl Batch {
         }
     }
 
-    /// The address that a datagram was sent to, where the socket was prepared to tell it. From now on the reply leaves
-    /// from that address, by whatever interface the routing table says.
+    /// The address that a datagram was sent to, where the socket was prepared to report it. From now on the reply
+    /// leaves from that address, by whatever interface the routing table says.
     pub(super) fn destination(&mut self, index: usize) -> Option<IpAddr> {
         let item = &self.items[index];
         if item.control == 0 {

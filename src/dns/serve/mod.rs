@@ -4,9 +4,9 @@
 //! Everything with connections shares a small runtime with a task per connection: listeners of TCP (`tcp`), on whose
 //! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
 //! (`quic`), on which messages go plainly or within HTTP/3 (`http3`). All of them come to their replies in the same way
-//! (`reply`), so that what a message means does not depend on what it came over; where proxies stand in front, `proxy` reads
-//! for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of
-//! each file for the buffers.
+//! (`reply`), so that what a message means does not depend on what it came over; where proxies are in front, `proxy`
+//! reads for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the
+//! constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -92,7 +92,7 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// Bound sockets that nobody serves yet; queries wait in them.
+/// Bound sockets that are not served yet; queries wait in them.
 #[derive(Debug)]
 pub struct Sockets {
     bound: Vec<Bound>,
@@ -105,17 +105,17 @@ pub struct Sockets {
 /// What is asked beside the records.
 #[derive(Debug)]
 struct QueryServices {
-    /// Who is asked for names outside our zones; `None` for nobody.
+    /// The forwarder for names outside our zones; `None` for none.
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
     transfers: Transfers,
-    /// Who tells for whom they speak.
+    /// The proxies that name their clients.
     proxies: ProxyProtocol,
     /// How clients' cookies are made and known; `None` takes no notice of them.
     cookies: Option<Arc<Cookies>>,
     /// How many replies over UDP go to one neighbourhood; `None` for no limit.
     rate_limiter: Option<RateLimiter>,
-    /// What clients of HTTPS are told: that HTTP/3 is served as well.
+    /// The header that announces HTTP/3 to clients of HTTPS.
     alternative: Option<Alternative>,
 }
 
@@ -141,7 +141,7 @@ pub struct Serving {
     query_log: Option<JoinHandle<()>>,
 }
 
-/// What a server counts, to be read as long as anybody likes.
+/// What a server counts, which can be read even after the server has ended.
 #[derive(Debug, Clone)]
 pub struct Counted(Arc<ServeContext>);
 
@@ -151,7 +151,7 @@ impl Counted {
         &self.0.counters
     }
 
-    /// Transfers, and what secondaries were told.
+    /// Transfers, and notifications of secondaries.
     pub fn transfers(&self) -> &TransferCounters {
         &self.0.transfers.counters
     }
@@ -161,7 +161,7 @@ impl Counted {
         &self.0.statistics
     }
 
-    /// What was asked of other servers, if anybody is.
+    /// Queries to other servers, if there is a forwarder.
     pub fn forwarded(&self) -> Option<&forward::ForwardCounters> {
         self.0.forwarder.as_ref().map(Forwarder::counters)
     }
@@ -186,11 +186,11 @@ struct ServeContext {
     counters: ServeCounters,
     statistics: Statistics,
     query_log: QueryLog,
-    /// Who is asked for names outside our zones; `None` for nobody.
+    /// The forwarder for names outside our zones; `None` for none.
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
     transfers: Transfers,
-    /// Who tells for whom they speak.
+    /// The proxies that name their clients.
     proxies: ProxyProtocol,
     /// How clients' cookies are made and known.
     cookies: Option<Arc<Cookies>>,
@@ -229,7 +229,7 @@ impl ServeContext {
     }
 }
 
-/// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
+/// Notes that a thread has ended without being stopped; lives as long as the thread's work.
 struct Vital(Arc<ServeContext>);
 
 impl Drop for Vital {
@@ -444,7 +444,7 @@ impl Serving {
         self.shared.forwarder.as_ref()
     }
 
-    /// What was transferred and told since the start.
+    /// Transfers and notifications since the start.
     pub fn transfer_counters(&self) -> &TransferCounters {
         &self.shared.transfers.counters
     }

@@ -238,7 +238,8 @@ async fn send_late<S: AsyncWrite + Unpin>(
     write(stream, (client, place), shared, output).await
 }
 
-/// Writes what has been collected, as long as the client takes it in time and nobody else needs the place meanwhile.
+/// Writes what has been collected, as long as the client takes it in time and no other client needs the place
+/// meanwhile.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     (client, place): (Client, &ConnectionSlot),

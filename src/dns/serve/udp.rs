@@ -125,7 +125,7 @@ fn unsent(shared: &ServeContext, reason: &io::Error) {
     }
 }
 
-/// Nobody can be reached at port 0, and answering ourselves could go on for ever.
+/// No client can be reached at port 0, and answering ourselves could go on for ever.
 fn may_reply(source: SocketAddr, local: SocketAddr, destination: Option<IpAddr>) -> bool {
     let own = destination.unwrap_or(local.ip());
     source.port() != 0 && !(source.port() == local.port() && source.ip() == own)

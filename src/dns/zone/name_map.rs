@@ -21,7 +21,7 @@ const PARTS: usize = 32;
 const FULL: usize = 24;
 /// How many places can be fetched at once ([`Zone::fetch`](super::Zone::fetch)) without memory being taken for it.
 pub const FETCHED: usize = 64;
-/// Bits of the hash that tell buckets of a group apart, at most.
+/// Bits of the hash that select a bucket of a group, at most.
 const DEEPEST: u8 = 15;
 
 /// Nodes by their names in wire form.
@@ -71,7 +71,7 @@ impl NameHash {
         ((self.0 >> 59) as usize % PARTS, (self.0 >> 54) as usize % PARTS)
     }
 
-    /// What tells the name from others in its bucket, mostly.
+    /// The part of the hash that distinguishes the name from most others in its bucket.
     #[inline]
     fn tag(self) -> u8 {
         (self.0 >> 46) as u8
@@ -85,7 +85,7 @@ impl NameHash {
 }
 
 impl NameMap {
-    /// Where a name belongs, for whoever looks there more than once.
+    /// Where a name belongs, for callers that look there more than once.
     #[inline]
     pub(super) fn place(&self, name: &[u8]) -> NameHash {
         NameHash::of(name, &self.seed)

@@ -9,11 +9,12 @@ use smallvec::SmallVec;
 use std::{fmt, sync::Arc};
 use triomphe::ThinArc;
 
-/// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
-/// RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does not exist.
+/// A name with records, descendants, or a note. It exists if it holds records, or something below it does (an empty
+/// non-terminal, RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does
+/// not exist.
 ///
 /// After the head come the octets of the name, and then of each small set: the number of records, the number of octets
-/// (one octet each), and the ready records. Sets that are large or uneven are shared with whoever else has them. Cloning
+/// (one octet each), and the ready records. Sets that are large or uneven are shared with other nodes and sets. Cloning
 /// copies a pointer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node(ThinArc<NodeHead, u8>);
@@ -26,7 +27,7 @@ struct NodeHead {
     children: u32,
     /// How many reasons there are for it to exist even without records and children.
     pins: u16,
-    /// How many sets stand in the octets, and how many of these came by a delta.
+    /// How many sets are stored in the octets, and how many of these came by a delta.
     small: u16,
     small_fed: u16,
     /// Octets of the name.
@@ -47,7 +48,7 @@ impl NodeHead {
 
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Rare {
-    /// The sets that do not stand in the octets.
+    /// The sets that are not stored in the octets.
     shared: Vec<Rrset>,
     /// How many of them came by a delta.
     shared_fed: usize,
@@ -83,7 +84,7 @@ impl Node {
         self.0.slice.iter().step_by(64).chain(self.0.slice.last()).fold(0, |sum, octet| sum ^ octet)
     }
 
-    /// Where it stands.
+    /// Where it is stored.
     #[inline]
     pub(super) fn address(&self) -> usize {
         self.0.as_ptr().addr()

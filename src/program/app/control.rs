@@ -1,5 +1,6 @@
-//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of
-//! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
+//! The control loop: one thread that owns the controller and publishes the result of each turn before any client gets a
+//! reply about it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on
+//! disk.
 
 use super::{
     clock::ClockReading,
@@ -35,7 +36,7 @@ use tokio::sync::{oneshot, watch};
 
 /// Requests that are carried out in one turn.
 const BATCH: usize = 256;
-/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
+/// Shortest pause before a turn without a request, so that a timer which is due again and again leaves the machine
 /// alone.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -49,10 +50,10 @@ pub(super) struct Loop {
     /// What explanations must know besides objects and records.
     surroundings: ServerFacts,
     synced: bool,
-    /// When the next turn is due though nobody asks.
+    /// When the next turn is due without a request.
     wake_at: Option<Timestamp>,
     figures: Arc<ControlFigures>,
-    /// Tells the generation that is published.
+    /// Sends the generation that is published.
     published: watch::Sender<u64>,
     /// When the earliest of what this turn carries out had happened.
     since: Option<Instant>,
@@ -95,7 +96,7 @@ impl Loop {
         (log, Arc::clone(&self.stored))
     }
 
-    /// Tells of each publication, by its generation.
+    /// Reports each publication, by its generation.
     pub(super) fn published(&self) -> watch::Receiver<u64> {
         self.published.subscribe()
     }
@@ -129,7 +130,8 @@ impl Loop {
         self.controller.restore_last_applied(versions);
     }
 
-    /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
+    /// Runs until it is stopped or all senders of requests are gone. What was restored is looked at before the first
+    /// request.
     pub(super) fn run(mut self, requests: &Receiver<ControlRequest>, mut clock: impl FnMut() -> ClockReading) {
         if self.wake_at.is_some() {
             let at = self.now(clock());
@@ -279,8 +281,8 @@ impl Loop {
         }
     }
 
-    /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to whoever sent the object;
-    /// those of objects that nobody sent just now to the manifests' diagnostics.
+    /// Replies to all but those who wait for the disk; theirs are returned. Refusals go to the sender of the object;
+    /// those of objects without a request in this turn to the manifests' diagnostics.
     fn reply(&self, asked: Vec<ReplyTo>, mut refusals: Vec<Refusal>) -> Vec<Reply> {
         let mut durable: Vec<Reply> = Vec::new();
         for asked in asked {
@@ -338,7 +340,7 @@ fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE))
 }
 
-/// Waits for requests, and takes all that are there; empty when a timer is due. `None` when nobody can ask any more.
+/// Waits for requests, and takes all that are there; empty when a timer is due. `None` when all senders are gone.
 fn next_batch(requests: &Receiver<ControlRequest>, patience: Option<Duration>) -> Option<Vec<ControlRequest>> {
     let first = match patience {
         None => Some(requests.recv().ok()?),

@@ -118,7 +118,7 @@ impl DryRun {
     /// Why a name gets its answer.
     ///
     /// # Errors
-    /// If the name is no domain name.
+    /// If the name is not a valid domain name.
     pub fn explain(&self, question: &ExplainQuestion) -> Result<Explanation, QuestionError> {
         explain::explain(question, &self.surroundings, self.controller.cluster(), &self.snapshot)
     }

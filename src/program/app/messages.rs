@@ -70,7 +70,7 @@ pub(super) fn ask<T>(
     replied.recv().map_err(|_| Ended)
 }
 
-/// What the thread is told.
+/// The messages to the thread.
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Something may have changed; the flag is cleared before the look.

@@ -65,7 +65,7 @@ fn surroundings(settings: &Settings) -> ServerFacts {
     ServerFacts { domains: settings.cluster_domains().cloned().collect(), forwarding: settings.forward.is_on() }
 }
 
-/// What zones remember of their changes; nothing where nobody may ask for it.
+/// What zones remember of their changes; nothing where no client may ask for it.
 fn journals(settings: &Settings) -> JournalLimits {
     let transfer = &settings.transfer;
     match transfer.to.is_empty() {

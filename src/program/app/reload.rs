@@ -40,7 +40,7 @@ impl Server {
     }
 
     /// Re-reads settings, manifests and static zones now (SIGHUP). Settings with an error change nothing; what is wrong
-    /// is shown. For each key that takes effect only after a restart one warning tells so. Returns when what was read
+    /// is shown. For each key that takes effect only after a restart one warning says so. Returns when what was read
     /// has been carried out.
     pub fn reload(&mut self) {
         if let Some(overrides) = &self.overrides {

@@ -153,7 +153,7 @@ pub(super) struct Restored {
     figures: Arc<ControlFigures>,
     requests: (SyncSender<ControlRequest>, Receiver<ControlRequest>),
     scans: (ScanSender, Receiver<Scan>),
-    /// `None` if nobody is to be told of changes.
+    /// `None` if no server is to be notified of changes.
     notifier: Option<Notifier>,
 }
 

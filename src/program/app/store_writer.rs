@@ -11,8 +11,9 @@
 //! # When the disk fails
 //!
 //! It is said once, loudly, `is_degraded` says it as long as it lasts, and it is tried again every
-//! [`RETRY`]. Everything goes on meanwhile, and who sends a change is told that it is in force but not on disk, so nothing
-//! is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works has all of it.
+//! [`RETRY`]. Everything goes on meanwhile, and a client that sends a change gets the reply that it is in force but not
+//! on disk, so nothing is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works
+//! has all of it.
 
 mod writer;
 
@@ -43,7 +44,7 @@ use writer::StoreThread;
 /// When a disk that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Sends a reply to whoever waits for it.
+/// Sends a reply to the client that waits for it.
 pub(super) type Reply = Box<dyn FnOnce() + Send>;
 
 /// Where transactions go: the state store, or what tests put in its place.
@@ -117,7 +118,7 @@ struct WaitingWrites {
     batch: PendingChanges,
     replies: Vec<Reply>,
     stop: bool,
-    /// The thread has ended; nobody will send a reply any more.
+    /// The thread has ended; no reply will be sent any more.
     ended: bool,
 }
 

@@ -96,7 +96,7 @@ impl TransferReply {
     }
 
     /// Writes records until one does not fit into `limit` octets; returns the length of the message and how many were
-    /// taken. OPT stands in the first message (RFC 5936 §2.2.5).
+    /// taken. OPT is in the first message (RFC 5936 §2.2.5).
     fn fill(
         &self,
         records: &mut iter::Peekable<Records<'_>>,

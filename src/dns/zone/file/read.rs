@@ -29,7 +29,7 @@ const GENERATED_MAX: usize = 1 << 20;
 /// Fetches a file that another one includes: its path and octets, or why it cannot be had.
 pub(super) type Include<'i> = &'i mut dyn FnMut(&Path, &str) -> Result<(PathBuf, Vec<u8>), String>;
 
-/// A record as it stands in the file.
+/// A record as it is written in the file.
 #[derive(Debug)]
 pub(super) struct FileRecord {
     pub owner: Name,
@@ -38,7 +38,7 @@ pub(super) struct FileRecord {
     pub rdata: Vec<u8>,
     pub place: Location,
     pub width: usize,
-    /// The file it stands in, by its number among those read.
+    /// The file it comes from, by its number among those read.
     pub source: usize,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct ZoneFileReader {
     sources: Vec<(PathBuf, Arc<str>)>,
     /// With the number of the file.
     diagnostics: Vec<(usize, Diagnostic)>,
-    /// How many errors and warnings there were, told or not.
+    /// How many errors and warnings there were, reported or not.
     errors: usize,
     warnings: usize,
 }
@@ -118,7 +118,7 @@ struct State {
 }
 
 impl ZoneFileReader {
-    /// Whether no more errors are told.
+    /// Whether no more errors are reported.
     fn is_full(&self) -> bool {
         self.errors >= MISTAKES_MAX
     }
@@ -212,7 +212,7 @@ impl FileReading<'_, '_> {
         self.within.pop();
     }
 
-    /// Keeps records, unless no zone can come of them any more and nobody would be told what else is wrong.
+    /// Keeps records, unless no zone can be made of them any more and no further error would be reported.
     fn take(&mut self, source: usize, records: impl IntoIterator<Item = FileRecord>) {
         if self.reader.is_full() {
             self.records = Vec::new();

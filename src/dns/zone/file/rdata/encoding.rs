@@ -98,7 +98,7 @@ pub(super) fn base32(text: &str) -> Option<Vec<u8>> {
     BASE32HEX_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()
 }
 
-/// Appends the octets that a text stands for, its escapes resolved.
+/// Appends the octets that a text denotes, its escapes resolved.
 pub(super) fn unescaped(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {

@@ -61,7 +61,7 @@ pub(super) enum RdataField {
     Types(usize),
     /// Record types below 128 to the end, as one bitmap (RFC 2535 §5.2).
     FlatTypes,
-    /// A time of RRSIG, and one of SIG, which is no bare number of seconds.
+    /// A time of RRSIG, and one of SIG, which is not a bare number of seconds.
     Time,
     Date,
     /// Numbers that have names.
