@@ -102,7 +102,7 @@ impl Files {
     }
 }
 
-/// The same as objects of Kubernetes.
+/// The bench's zone as objects of Kubernetes.
 pub fn objects(pods: usize) -> Vec<(Service, EndpointSlice)> {
     let ordinary = |number: usize| {
         let addresses = number * PODS..pods.min((number + 1) * PODS);

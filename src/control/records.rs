@@ -209,8 +209,10 @@ impl Records {
         self.slice_with(namespace, name, slice, |_| false);
     }
 
-    /// The same; `leaving` tells which endpoints are about to go though nothing in the slice says so: their records
-    /// have a TTL of their own ([`Ttls::replaced`]). To be told again when that changes.
+    /// An EndpointSlice is now like this, or gone, and `leaving` says which endpoints are about to go.
+    ///
+    /// Nothing in the slice says that they go; their records have a TTL of their own ([`Ttls::replaced`]). To be called
+    /// again when what `leaving` says changes.
     pub fn slice_with(
         &mut self,
         namespace: &str,
@@ -260,9 +262,10 @@ impl Records {
         whole
     }
 
-    /// The same in pieces, for whoever needs no more than one of them at a time: of a cluster with a million pods all of
-    /// them take more memory than what is made of them. They belong into one snapshot
-    /// ([`Snapshot::edit`](crate::dns::zone::Snapshot::edit)).
+    /// What changed since the last call, in pieces, for a caller that needs only one of them at a time.
+    ///
+    /// With a million pods all pieces together take more memory than what is made of them. They belong into one
+    /// snapshot ([`Snapshot::edit`](crate::dns::zone::Snapshot::edit)).
     pub fn take_each(&mut self, each: impl FnMut(Delta)) {
         self.take_pieces(PIECE, each);
     }

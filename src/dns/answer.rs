@@ -95,7 +95,7 @@ impl<'c> QueryContext<'c> {
         QueryContext { transport, udp_payload_max, rotation, forwarding, transfers, keepalive, cookies }
     }
 
-    /// The same without cookies, for whoever keeps it.
+    /// The request without cookies, which can be kept.
     pub fn without_cookies(self) -> QueryContext<'static> {
         QueryContext { cookies: None, ..self }
     }
@@ -192,7 +192,7 @@ pub fn answer(packet: &[u8], snapshot: &Snapshot, request: QueryContext<'_>, out
     answer_seen(packet, snapshot, request, out, &mut QuerySummary::default())
 }
 
-/// The same; tells as well what was asked and answered.
+/// Answers one message as [`answer()`] does, and writes down in `seen` what was asked and answered.
 pub fn answer_seen<'s>(
     packet: &[u8],
     snapshot: &'s Snapshot,

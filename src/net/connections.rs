@@ -123,7 +123,7 @@ impl Connections {
         Connections { total, per_source, epoch: Instant::now(), table: Mutex::default(), memory: None }
     }
 
-    /// The same, whose messages share this memory.
+    /// The limits of `new`, for connections whose messages share this memory.
     pub fn sharing(self, memory: &Arc<Memory>) -> Connections {
         Connections { memory: Some(Arc::clone(memory)), ..self }
     }
@@ -134,7 +134,7 @@ impl Connections {
         self.admit_any(Some(source))
     }
 
-    /// The same for a connection of which a proxy will tell whose it is ([`Place::claim`]).
+    /// Asks for a place for a connection of which a proxy will say whose it is ([`Place::claim`]).
     pub fn admit_unclaimed(self: &Arc<Self>) -> Admission {
         self.admit_any(None)
     }

@@ -103,7 +103,7 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Note, ..Diagnostic::error(file, message) }
     }
 
-    /// The same at a place of `text`, the file's contents, `width` characters underlined.
+    /// The diagnostic at a place of `text`, the file's contents, `width` characters underlined.
     pub fn at(mut self, text: &str, place: Location, width: usize) -> Diagnostic {
         self.place = place;
         self.width = width.max(1);
@@ -112,25 +112,25 @@ impl Diagnostic {
         self
     }
 
-    /// The same about a field.
+    /// The diagnostic about a field.
     pub fn field(mut self, path: impl Into<String>) -> Diagnostic {
         self.field = path.into();
         self
     }
 
-    /// The same about an object.
+    /// The diagnostic about an object.
     pub fn object(mut self, object: impl Into<String>) -> Diagnostic {
         self.object = object.into();
         self
     }
 
-    /// The same with what to do.
+    /// The diagnostic with advice on what to do.
     pub fn help(mut self, help: impl Into<String>) -> Diagnostic {
         self.help = help.into();
         self
     }
 
-    /// The same with what keeps running meanwhile.
+    /// The diagnostic with what keeps running meanwhile.
     pub fn kept(mut self, kept: impl Into<String>) -> Diagnostic {
         self.kept = kept.into();
         self
@@ -191,7 +191,7 @@ impl Diagnostic {
         line
     }
 
-    /// The source line behind a gutter, and the underline below it.
+    /// The source line after a gutter, and the underline below it.
     fn render_source(&self, out: &mut String, paint: &Paint, style: Style) {
         let number = self.place.line.to_string();
         let margin = " ".repeat(number.len());

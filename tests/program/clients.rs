@@ -400,7 +400,7 @@ fn the_search_list_of_a_container() {
     }
 }
 
-/// The same with the C library of this machine, in a network of its own on port 53.
+/// What the C library of this machine does with a search list, in a network of its own on port 53.
 #[test]
 fn the_c_library() {
     if !have(&["getent", "busybox"]) {

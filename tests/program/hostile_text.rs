@@ -20,9 +20,9 @@ use std::{
 
 /// A colour, a forged line, both kinds of direction, a C1 control sequence, DEL, and separators of lines.
 const HOSTILE: &str = "\u{1b}[31mMARK\u{202e}\u{2066}\u{9b}2J\u{7f}\u{2028}\u{2029}\u{85}";
-/// The same as a double-quoted scalar of YAML.
+/// [`HOSTILE`] as a double-quoted scalar of YAML.
 const QUOTED: &str = r#""\e[31mMARK\u202e\u2066\x9b2J\x7f\L\P\N\n""#;
-/// The same in JSON.
+/// [`HOSTILE`] in JSON.
 const JSON: &str = r#""\u001b[31mMARK\u202e\u2066\u009b2J\u007f\u2028\u2029\u0085\n""#;
 
 /// Every unsafe character is written out, and the text did come along.

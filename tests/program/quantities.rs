@@ -294,7 +294,7 @@ fn write(api: &Api, kept: &Kept, way: &str, namespace: &str, resource: &str, (fr
     outcome
 }
 
-/// The same by a manifest that is edited.
+/// Changes one quantity by a manifest that is edited, and reports what is stored and refused.
 fn edit(kept: &Kept, resource: &str, (from, to): (&str, &str)) -> Outcome {
     let settings = ControllerSettings {
         service_cidrs: Vec::new(),

@@ -310,7 +310,7 @@ fn https(server: SocketAddr, trusted: RootCertStore, count: usize) -> Running<()
     })
 }
 
-/// The same over QUIC: half of the streams have a large reply, the others send half a query.
+/// Streams over QUIC, half of which have a large reply; the others send half a query.
 fn quic(server: SocketAddr, trusted: RootCertStore, count: usize) -> Running<()> {
     Running::new(move |stop| {
         let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config(&trusted, b"doq")).unwrap();

@@ -22,7 +22,7 @@ pub fn ask(server: SocketAddr, request: &str) -> std::io::Result<Reply> {
     read(&mut stream)
 }
 
-/// Reads one reply from a connection that the server closes behind it.
+/// Reads one reply from a connection that the server closes after the reply.
 pub fn read(stream: &mut TcpStream) -> std::io::Result<Reply> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 pub struct Program {
     child: Child,
     directory: PathBuf,
-    /// The same, where it is this program's own and goes with it.
+    /// Removes `directory` when dropped, where it is this program's own.
     _own: Option<TempDir>,
     begun: Instant,
     /// Where it listens, as it printed it.
@@ -196,7 +196,7 @@ impl Program {
         self.stdout.text()
     }
 
-    /// The address that it prints behind this text on standard output, as soon as it does.
+    /// The address that it prints after this text on standard output, as soon as it does.
     pub fn address_behind(&self, text: &str) -> SocketAddr {
         eventually(text, || {
             let stdout = self.stdout();

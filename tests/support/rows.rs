@@ -1,7 +1,7 @@
 //! Stories of StatefulSets as rows of text, played against the real controller with the real simulated pods, under
 //! simulated time.
 //!
-//! A story is a list of lines. Operations stand before `=>`, separated by `;`, and behind it what follows until
+//! A story is a list of lines. Operations stand before `=>`, separated by `;`, and after it what follows until
 //! everything rests (or for as long as the last operation, `run 2s`, says):
 //!
 //! ```text

@@ -95,7 +95,7 @@ pub struct Shell {
     lines: Receiver<String>,
 }
 
-/// What the shell prints behind a command.
+/// What the shell prints after a command.
 const END: &str = "--- end of the command";
 
 impl Shell {

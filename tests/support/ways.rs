@@ -157,7 +157,7 @@ impl Server {
         self.clients.http3(address, packet).expect("HTTP/3")
     }
 
-    /// Asks on a connection of its own, whose end tells that nothing more comes: a reply that takes longer stands behind
+    /// Asks on a connection of its own, whose end tells that nothing more comes: a reply that takes longer comes after
     /// others.
     fn tcp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(self.address).expect("a connection");

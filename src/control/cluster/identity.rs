@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// Upstream's alphabet for generated names (`k8s.io/apimachinery/pkg/util/rand`): no vowels, no characters that look
 /// alike.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Characters behind generateName.
+/// Characters after generateName.
 const SUFFIX: usize = 5;
 /// Upstream's longest generated name.
 const LONGEST_NAME: usize = 63;

@@ -112,8 +112,8 @@ impl Cluster {
         }
     }
 
-    /// Puts objects back as an earlier run left them, without any change in the log; versions go on behind
-    /// `resource_version` and behind every object's.
+    /// Puts objects back as an earlier run left them, without any change in the log; versions continue after
+    /// `resource_version` and after every object's.
     pub fn restore(&mut self, objects: Vec<Object>, resource_version: u64) {
         for object in objects {
             let version = object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok());
@@ -126,7 +126,7 @@ impl Cluster {
         self.advance_to(resource_version);
     }
 
-    /// Versions go on behind this one.
+    /// Versions continue after this one.
     pub fn advance_to(&mut self, resource_version: u64) {
         self.resource_version = self.resource_version.max(resource_version);
     }
@@ -194,7 +194,7 @@ impl Cluster {
         self.objects.range(first..)
     }
 
-    /// The objects behind a key, in the order of keys.
+    /// The objects after `last`, in the order of keys.
     pub fn behind(&self, last: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
         self.objects.range((Bound::Excluded(last), Bound::Unbounded))
     }

@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use std::sync::Arc;
 
-/// Keeps a namespace until its content is gone; it stands in the namespace's spec.
+/// Keeps a namespace until its content is gone; it is listed in the namespace's spec.
 pub const NAMESPACE_FINALIZER: &str = "kubernetes";
 
 /// `maxUnavailable` of a StatefulSet, as upstream's API server treats it before anything else looks at it: dropped where

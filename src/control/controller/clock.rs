@@ -1,7 +1,10 @@
 //! The clock was set back, now or between two runs: nothing may wait until it has caught up.
 
 use super::Controller;
-use crate::{control::runtime::{PodRuntime, SetBack}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::runtime::{PodRuntime, SetBack},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use jiff::{SignedDuration, Timestamp};
 
 impl<R: PodRuntime> Controller<R> {

@@ -1,7 +1,10 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
 use super::Cascade;
-use crate::{control::cluster::{Cluster, Deleted, StoreError}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::cluster::{Cluster, Deleted, StoreError},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use jiff::Timestamp;
 
 /// Finalizer of an object whose dependents go first.
@@ -14,10 +17,10 @@ pub const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
 /// Finalizer that keeps a volume while a claim is bound to it.
 pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
 
-/// The namespaces that nobody may delete.
+/// The namespaces that no client may delete.
 const INDELIBLE: [&str; 3] = ["default", "kube-public", "kube-system"];
 
-/// What is said to who deletes something that nobody may delete.
+/// The refusal for a client that deletes an object that no client may delete; `None` for other objects.
 pub fn indelible(key: &ObjectKey) -> Option<String> {
     (key.kind == Kind::Namespace && INDELIBLE.contains(&key.name.as_str()))
         .then(|| format!("namespaces {:?} is forbidden: this namespace may not be deleted", key.name))

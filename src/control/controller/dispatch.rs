@@ -1,5 +1,5 @@
 //! Every change of an object, to the controllers whom it concerns. Level-triggered: what is queued looks at the present
-//! state, not at the change, so that a change may be told twice or late without harm.
+//! state, not at the change, so that a change may be delivered twice or late without harm.
 //!
 //! ```text
 //! what changed              who looks at it
@@ -20,14 +20,17 @@ use super::{
     Controller, endpointslice,
     pod::{has_ended, phase},
 };
-use crate::{control::{records::Records, runtime::PodRuntime}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::{records::Records, runtime::PodRuntime},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
 
 impl<R: PodRuntime> Controller<R> {
-    /// Tells every change since the last call.
+    /// Notifies the controllers of every change since the last call.
     pub(super) fn distribute(&mut self) {
         while let Some(change) = self.context.cluster.changes().get(self.distributed).cloned() {
             self.distributed += 1;

@@ -33,11 +33,15 @@ pub use pod::NODE;
 pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
 
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Change, Cluster},
         records::{RecordSettings, Records},
         runtime::PodRuntime,
-    }, dns::zone::Delta, objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey}};
+    },
+    dns::zone::Delta,
+    objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
+};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;
@@ -141,7 +145,7 @@ pub struct ControllerSettings {
     pub records: RecordSettings,
     /// Whether there is a default StorageClass that simulates volumes, so that claims without a class are bound.
     pub built_in_class: bool,
-    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that somebody made; if
+    /// Whether volumes are simulated for classes that are neither declared nor borne by a volume that a client made; if
     /// not, their claims wait, as upstream's do.
     pub provision_undeclared: bool,
     /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
@@ -174,7 +178,7 @@ pub struct Controller<R> {
     endpoints: EndpointsController,
     endpoint_slices: EndpointSliceController,
     mirroring: EndpointSliceMirroringController,
-    /// How many of the cluster's changes have been told to those whom they concern.
+    /// How many of the cluster's changes have been distributed to the controllers that they concern.
     distributed: usize,
     /// Set while slices are written, so that this does not have them planned again.
     writes_slices: bool,
@@ -383,7 +387,7 @@ impl<R: PodRuntime> Controller<R> {
         self.distribute_slices();
     }
 
-    /// Tells of slices that their own controllers wrote.
+    /// Notifies the others of slices that their own controllers wrote.
     fn distribute_slices(&mut self) {
         self.writes_slices = true;
         self.distribute();

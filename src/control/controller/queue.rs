@@ -122,7 +122,7 @@ impl Queue {
         self.pods.is_empty() && self.others.is_empty()
     }
 
-    /// From now on pods go before all others, or nobody does.
+    /// From now on pods go before all others, or all objects are taken in the order of arrival.
     pub fn pods_first(&mut self, pods_first: bool) {
         self.pods_first = pods_first;
     }

@@ -1,10 +1,14 @@
-//! Events that tell people what was done: identical ones are counted, and each is kept for an hour after it last
+//! Events that report what was done: identical ones are counted, and each is kept for an hour after it last
 //! happened.
 
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Cluster, whole_second},
         runtime::SetBack,
-    }, objects::object::{Kind, Object, ObjectKey}, text::escape::visible};
+    },
+    objects::object::{Kind, Object, ObjectKey},
+    text::escape::visible,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use std::{
@@ -20,7 +24,7 @@ const EVENTS_MAX: usize = 50_000;
 /// What an event says.
 #[derive(Debug, Clone)]
 pub struct EventSpec<'a> {
-    /// The controller that tells it (`statefulset-controller`).
+    /// The controller that reports it (`statefulset-controller`).
     pub component: &'static str,
     /// Warning rather than Normal.
     pub warning: bool,
@@ -35,7 +39,7 @@ pub struct EventSpec<'a> {
 /// Involved uid, reason, message.
 type Identity = (String, String, String);
 
-/// The events that stand, found by what they say.
+/// The current events, found by what they say.
 #[derive(Debug, Default)]
 pub struct Recorder {
     /// Each with when it was last seen, by the clock as it is now: the event itself may say otherwise.
@@ -61,7 +65,7 @@ impl Recorder {
         }
     }
 
-    /// Tells something about an object.
+    /// Records an event about an object.
     pub fn record(&mut self, cluster: &mut Cluster, about: &Object, note: EventSpec<'_>, now: Timestamp) {
         let metadata = about.metadata();
         let uid = metadata.uid.clone().unwrap_or_default();

@@ -2,7 +2,10 @@
 //! server's, validated.
 
 use super::{admission, service::ServiceAddresses};
-use crate::{control::cluster::Cluster, objects::object::{self, FieldError, Kind, Object, ObjectKey}};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{self, FieldError, Kind, Object, ObjectKey},
+};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -80,7 +83,7 @@ fn merge(stored: &Object, declared: Object) -> Object {
     merged
 }
 
-/// Empty and absent mean the same; what stood decides which of them is written, so that nothing seems to change.
+/// Empty and absent mean the same; the stored value decides which of them is written, so that nothing seems to change.
 fn tidy<T: Default + PartialEq + Clone>(field: &mut Option<T>, standing: &Option<T>) {
     if field.as_ref().is_none_or(|value| *value == T::default()) {
         let standing_is_empty = standing.as_ref().is_none_or(|value| *value == T::default());

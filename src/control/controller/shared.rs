@@ -4,7 +4,10 @@ use super::{
     queue::Queue,
     recorder::{EventSpec, Recorder},
 };
-use crate::{control::cluster::Cluster, objects::object::{Object, ObjectKey}};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{Object, ObjectKey},
+};
 use jiff::Timestamp;
 
 /// What all controllers share; everything else that a controller needs is its own.
@@ -14,7 +17,7 @@ pub struct Context {
     pub cluster: Cluster,
     /// What is to be reconciled, and when.
     pub queue: Queue,
-    /// The events that tell people what was done.
+    /// The events that report what was done.
     pub recorder: Recorder,
     /// How much was done.
     pub counters: WorkCounters,
@@ -47,7 +50,7 @@ impl Context {
     }
 }
 
-/// How much was done since the start: what a change costs, told without a clock.
+/// How much was done since the start: what a change costs, measured without a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkCounters {
     /// Passes of any reconciler over an object.

@@ -11,10 +11,14 @@ mod missing_names;
 mod namespaces;
 
 use super::*;
-use crate::{control::{
+use crate::{
+    control::{
         records::Ttls,
         runtime::simulated::{Delays, Simulated, SimulationSettings},
-    }, dns::{name::Name, wire::rdata::RecordType, zone::Rrset}, objects::object};
+    },
+    dns::{name::Name, wire::rdata::RecordType, zone::Rrset},
+    objects::object,
+};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod, discovery::v1::Endpoint};
 use serde_json::{Value, json};
 use std::{

@@ -6,10 +6,13 @@ use super::{
     endpoints::derived,
     namespace::create_namespace,
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Deleted, StoreError},
         runtime::PodRuntime,
-    }, objects::object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey}};
+    },
+    objects::object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
+};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -75,7 +78,7 @@ pub struct Preconditions {
     pub uid: Option<String>,
 }
 
-/// What came of a write.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteResult {
     /// The object as it is now; of one that is gone, as it was last.
@@ -192,9 +195,9 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// Endpoints that are made of a Service's slices are stored when somebody writes them: with an identity of their own,
-    /// so that a client that deletes them sees that those which come back are others. They give way when the Service's
-    /// slices are planned the next time. Whether that was so; what is expected was said of the derived ones.
+    /// Endpoints that are made of a Service's slices are stored when a client writes them: with an identity of their
+    /// own, so that a client that deletes them sees that those which come back are others. They give way when the
+    /// Service's slices are planned the next time. Whether that was so; what is expected was said of the derived ones.
     fn store_derived(&mut self, key: &ObjectKey, expected: &Preconditions) -> Result<bool, WriteError> {
         if key.kind != Kind::Endpoints || self.context.cluster.get(key).is_some() {
             return Ok(false);

@@ -1,13 +1,18 @@
 //! Endpoints in their slices, and names of single endpoints.
 
 use super::{SLICES, Stage, walk::Walk};
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         records::name_schema::{ServiceName, address_label},
-    }, dns::{name::Name, wire::rdata::RecordType}, objects::object::{
+    },
+    dns::{name::Name, wire::rdata::RecordType},
+    objects::object::{
         labels::{SERVICE_NAME_LABEL, label as label_of},
         service::publishes_not_ready,
-    }, text::nearest::nearest};
+    },
+    text::nearest::nearest,
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},

@@ -21,11 +21,14 @@ mod walk;
 pub use answered::{DnsAnswer, ReceivedExtendedError};
 pub use search::NDOTS;
 
-use crate::{control::{cluster::Cluster, records::reverse_name}, dns::{
+use crate::{
+    control::{cluster::Cluster, records::reverse_name},
+    dns::{
         name::{Name, NameError, is_host_label},
         wire::rdata::RecordType,
         zone::Snapshot,
-    }};
+    },
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use walk::Walk;

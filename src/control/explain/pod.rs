@@ -1,10 +1,13 @@
 //! Pods: phase, readiness, deletion; their claims and volumes.
 
 use super::{Stage, walk::Walk};
-use crate::{control::cluster::claims_of, objects::object::{
+use crate::{
+    control::cluster::claims_of,
+    objects::object::{
         labels::{REVISION_LABEL, label},
         pod::{condition, is_ready, phase},
-    }};
+    },
+};
 use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,

@@ -1,11 +1,14 @@
 //! The way back: from an address to the pod or Service that has it.
 
 use super::{LOOKED_AT, Stage, walk::Walk};
-use crate::{control::records::name_schema::{NameForm, ServiceName, address_label, address_of_label}, dns::{
+use crate::{
+    control::records::name_schema::{NameForm, ServiceName, address_label, address_of_label},
+    dns::{
         name::Name,
         wire::rdata::RecordType,
         zone::{NameLookup, Zone},
-    }};
+    },
+};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use std::{net::IpAddr, sync::Arc};
 

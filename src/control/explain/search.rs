@@ -1,7 +1,10 @@
 //! Which names a resolver tries for the one that was typed: the search list that a kubelet writes for a pod.
 
 use super::{DnsAnswer, ExplainQuestion, QuestionError, ServerFacts, Try, answered::Asking};
-use crate::{control::records::name_schema::{FixedName, namespace_name}, dns::{name::Name, wire::rdata::RecordType}};
+use crate::{
+    control::records::name_schema::{FixedName, namespace_name},
+    dns::{name::Name, wire::rdata::RecordType},
+};
 
 /// A name with at least so many dots is tried as it is first (`options ndots:5`, which a kubelet writes).
 pub const NDOTS: usize = 5;

@@ -5,10 +5,15 @@ use super::{
     endpoint::{EndpointCount, publishes_unready},
     walk::Walk,
 };
-use crate::{control::records::name_schema::{ServiceName, underscored}, dns::{name::Name, wire::rdata::RecordType}, objects::object::{
+use crate::{
+    control::records::name_schema::{ServiceName, underscored},
+    dns::{name::Name, wire::rdata::RecordType},
+    objects::object::{
         Kind,
         service::{self, is_alias},
-    }, text::nearest::nearest};
+    },
+    text::nearest::nearest,
+};
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use std::{net::IpAddr, sync::Arc};
 

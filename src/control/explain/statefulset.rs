@@ -1,11 +1,14 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
 use super::{LOOKED_AT, Stage, pod, walk::Walk};
-use crate::{control::records::name_schema::ServiceName, objects::object::{
+use crate::{
+    control::records::name_schema::ServiceName,
+    objects::object::{
         Kind, Object,
         pod::is_ready,
         statefulset::{self, Ordinals, parent_and_ordinal},
-    }};
+    },
+};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Event};
 use std::sync::Arc;
 

@@ -1,11 +1,14 @@
 //! Names of static zones: records, wildcards, delegations, aliases.
 
 use super::{LOOKED_AT, Stage, walk::Walk};
-use crate::{dns::{
+use crate::{
+    dns::{
         name::Name,
         wire::rdata::{self, RecordType},
         zone::{NameLookup, Node, Zone},
-    }, text::nearest::nearest};
+    },
+    text::nearest::nearest,
+};
 
 impl Walk<'_> {
     /// A name whose records come from a file.

@@ -1,7 +1,11 @@
 //! Names that are written like one that does not exist.
 
 use super::LOOKED_AT;
-use crate::{control::{cluster::Cluster, records::name_schema::ServiceName}, dns::name::Name, objects::object::Kind};
+use crate::{
+    control::{cluster::Cluster, records::name_schema::ServiceName},
+    dns::name::Name,
+    objects::object::Kind,
+};
 
 /// Full names for what may have been meant by the labels before the cluster's domain: the Service by its own label and
 /// namespace, or by its label alone in whatever namespace has it.

@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Cascade, Controller, ControllerSettings, Event, Write},
         records::RecordSettings,
         runtime::simulated::{Delays, Simulated, SimulationSettings},
-    }, dns::{
+    },
+    dns::{
         answer::{QueryContext, Transport, Verdict, answer},
         wire::MESSAGE_MAX,
         zone::{ZoneSpec, file::ZoneFiles},
-    }, objects::object::{Kind, Object, ObjectKey, set_defaults}};
+    },
+    objects::object::{Kind, Object, ObjectKey, set_defaults},
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use std::time::Duration;

@@ -1,15 +1,20 @@
 //! The walk itself: stage after stage, until one of them is where it ends.
 
 use super::{DnsAnswer, LOOKED_AT, ServerFacts, Stage, StageResult, Status, suggestions};
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         records::name_schema::{FixedName, NameForm, ServiceName},
-    }, dns::{
+    },
+    dns::{
         answer::ALIASES_MAX,
         name::Name,
         wire::rdata::RecordType,
         zone::{NameLookup, Node, Snapshot, Zone},
-    }, objects::object::Kind, text::nearest::nearest};
+    },
+    objects::object::Kind,
+    text::nearest::nearest,
+};
 
 /// Most names that are proposed.
 const NEAR: usize = 3;

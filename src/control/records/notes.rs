@@ -1,7 +1,10 @@
 //! Notes about names besides their records, told only when they differ from what was told before.
 
 use super::HashMap;
-use crate::{dns::{name::Name, zone::NameNote}, text::escape::visible};
+use crate::{
+    dns::{name::Name, zone::NameNote},
+    text::escape::visible,
+};
 use std::sync::Arc;
 
 /// What was told of names, and what is to be told next.

@@ -19,7 +19,7 @@ fn feed(records: &mut Records, yaml: &str) {
     feed_leaving(records, yaml, None);
 }
 
-/// The same; endpoints of one hostname are about to go.
+/// Services and slices of a document, where the endpoints of one hostname are about to go.
 fn feed_leaving(records: &mut Records, yaml: &str, leaving: Option<&str>) {
     use serde::Deserialize;
     for document in serde_yaml::Deserializer::from_str(yaml) {

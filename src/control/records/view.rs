@@ -1,11 +1,14 @@
 //! What of a Service and of a slice matters for names; two objects with the same view give the same records.
 
 use super::name_schema::{endpoint_name, underscored};
-use crate::{dns::name::Name, objects::object::{
+use crate::{
+    dns::name::Name,
+    objects::object::{
         annotations::{TTL_ANNOTATION, parse_ttl},
         labels::{SERVICE_NAME_LABEL, label},
         service::{is_alias, is_headless, publishes_not_ready},
-    }};
+    },
+};
 use k8s_openapi::api::{
     core::v1::Service,
     discovery::v1::{Endpoint, EndpointSlice},

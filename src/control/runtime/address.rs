@@ -118,7 +118,7 @@ impl AddressPool {
         true
     }
 
-    /// Lets the search for never-used addresses go on behind `address`. After a restart nobody knows which of the lower
+    /// Lets the search for never-used addresses go on after `address`. After a restart nobody knows which of the lower
     /// ones were freed a moment ago, so they come last.
     pub fn continue_after(&mut self, address: IpAddr) {
         if let Some(offset) = self.offset(address)

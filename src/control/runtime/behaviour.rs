@@ -1,6 +1,9 @@
 //! How one simulated pod behaves: settings, the image's name, and the annotations under `simulation.headless-dns/`.
 
-use crate::{text::options::{self, options}, text::{duration::parse_duration, nearest::nearest}};
+use crate::{
+    text::options::{self, options},
+    text::{duration::parse_duration, nearest::nearest},
+};
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::BTreeMap, time::Duration};
 

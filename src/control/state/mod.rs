@@ -28,7 +28,13 @@ mod held_backend;
 mod objects;
 pub mod volumes;
 
-use crate::{control::cluster::Change, dns::name::Name, objects::object::{Kind, LastApplied, Object, ObjectKey}, text::fnv1a::Fnv1a, text::regular_file};
+use crate::{
+    control::cluster::Change,
+    dns::name::Name,
+    objects::object::{Kind, LastApplied, Object, ObjectKey},
+    text::fnv1a::Fnv1a,
+    text::regular_file,
+};
 use held_backend::HeldBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
@@ -50,7 +56,7 @@ use volumes::DirectoryPlan;
 /// The file's name in the state directory.
 pub const FILE: &str = "cluster.redb";
 
-/// The same while it is being made.
+/// The file's name while it is being made.
 const NEW_FILE: &str = "cluster.redb.new";
 
 /// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.
@@ -243,8 +249,8 @@ impl Store {
         self.read(read_named)
     }
 
-    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file is changed from the first
-    /// [`Store::commit`] behind it on.
+    /// Reads the objects that [`Store::load_named`] left out, in order of their keys. The file stays as it is until the
+    /// first [`Store::commit`] that follows.
     pub fn load_rest(&self, named: &LoadedState) -> Result<Vec<Object>, StateError> {
         self.read(|database| read_rest(database, named.objects.len()))
     }

@@ -160,7 +160,7 @@ fn what_names_are_made_of_is_read_first_and_alone() {
         before.unwrap_or_default()
     };
     let kinds = Kind::ALL.iter().map(|kind| (kind.name(), if kind.is_namespaced() { "default" } else { "" }, "x"));
-    // One that lies behind a kind of the first part, and is none.
+    // One that comes after a kind of the first part, and is none.
     for key in kinds.chain([("ServiceAccount", "default", "x")]) {
         let before = put(key, b"damaged");
         let is_named = NAMED.iter().any(|kind| kind.name() == key.0);

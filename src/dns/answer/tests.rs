@@ -14,7 +14,7 @@ mod packets;
 mod reasons;
 mod rows;
 mod sizes;
-#[path = "../../../../tests/support/ways.rs"]
+#[path = "../../../tests/support/ways.rs"]
 mod ways;
 
 fn name(text: &str) -> Name {

@@ -255,7 +255,7 @@ impl Forwarder {
         }
     }
 
-    /// The same on the forwarder's own threads: `send` gets the reply there.
+    /// Asks the upstreams on the forwarder's own threads: `send` gets the reply there.
     ///
     /// # Errors
     /// The reply for a query that is not taken because too many wait.

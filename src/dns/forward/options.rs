@@ -1,6 +1,9 @@
 //! What can be set of forwarding: who is asked for names outside our zones, and within which bounds.
 
-use crate::{dns::name::Name, text::options::{self, Written, options}};
+use crate::{
+    dns::name::Name,
+    text::options::{self, Written, options},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, Visitor},

@@ -1,9 +1,12 @@
 //! What an upstream said: its records without compression, and for how long they may be kept.
 
-use crate::{dns::{
+use crate::{
+    dns::{
         answer::forwarded::ForwardedAnswer,
         wire::{Rcode, TTL_MAX, edns::ExtendedError},
-    }, text::escape::visible};
+    },
+    text::escape::visible,
+};
 use hickory_proto::{
     op::Message,
     rr::{DNSClass, RData, Record, RecordType, rdata::opt::EdnsOption},

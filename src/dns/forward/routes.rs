@@ -6,10 +6,13 @@ use super::{
     special_use::LOCAL,
     upstream::{Upstream, UpstreamProblem},
 };
-use crate::{dns::{
+use crate::{
+    dns::{
         name::{Name, parent},
         wire::{Rcode, edns::ExtendedError},
-    }, text::regular_file};
+    },
+    text::regular_file,
+};
 use hickory_proto::op::Message;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -186,7 +189,7 @@ fn system(path: &Path) -> Result<Vec<UpstreamAddress>, ForwardError> {
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let value = words.next().filter(|&word| word == "nameserver").and_then(|_| words.next())?;
-            // A link-local address names its link behind a `%`, which only this machine knows to read; without, it
+            // A link-local address names its link after a `%`, which only this machine knows to read; without, it
             // could not be reached.
             let ip: IpAddr = value.parse().ok()?;
             Some(UpstreamAddress::Plain(SocketAddr::new(ip, 53)))

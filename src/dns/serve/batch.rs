@@ -174,7 +174,7 @@ impl Batch {
         Ok(self.received)
     }
 
-    /// Where a datagram came from; `None` for an address that is no Internet address.
+    /// Where a datagram came from; `None` for an address that is not an Internet address.
     pub(super) fn source(&self, index: usize) -> Option<SocketAddr> {
         let (name, length) = (&self.names[index], self.items[index].name as usize);
         match libc::c_int::from(name.ss_family) {
@@ -195,8 +195,8 @@ impl Batch {
         }
     }
 
-    /// The address that a datagram was sent to, where the socket was prepared to tell it. From now on the reply leaves
-    /// from that address, by whatever interface the routing table says.
+    /// The address that a datagram was sent to, where the socket was prepared to report it. From now on the reply
+    /// leaves from that address, by whatever interface the routing table says.
     pub(super) fn destination(&mut self, index: usize) -> Option<IpAddr> {
         let item = &self.items[index];
         if item.control == 0 {
@@ -210,7 +210,7 @@ impl Batch {
         let message = unsafe { libc::CMSG_FIRSTHDR(header).as_mut() }?;
         match (message.cmsg_level, message.cmsg_type) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it behind the
+                // SAFETY: level and type say that the data is an `in_pktinfo`; `Control` has room for it after the
                 // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
                 let address = IpAddr::V4(u32::from_be(info.ipi_spec_dst.s_addr).into());
@@ -221,7 +221,7 @@ impl Batch {
                 Some(address)
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it behind the
+                // SAFETY: level and type say that the data is an `in6_pktinfo`; `Control` has room for it after the
                 // header.
                 let mut info = unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
                 let address = IpAddr::V6(info.ipi6_addr.s6_addr.into());
@@ -351,7 +351,7 @@ impl Batch {
         }
     }
 
-    /// Puts the length of a reply behind the control message that it has already, as that of all in its piece but a
+    /// Puts the length of a reply after the control message that it has already, as that of all in its piece but a
     /// shorter last one; returns the octets of both.
     fn say_length(&mut self, index: usize) -> usize {
         // SAFETY: both only compute.
@@ -362,7 +362,7 @@ impl Batch {
         words[..space as usize / 8].fill(0);
         let message = words.as_mut_ptr().cast::<libc::cmsghdr>();
         // SAFETY: `words` has room for `space` octets, was just sliced to that length at least, and is aligned as a
-        // `cmsghdr`; the data of two octets lies behind the header within that space.
+        // `cmsghdr`; the data of two octets lies after the header within that space.
         unsafe {
             (*message).cmsg_level = libc::SOL_UDP;
             (*message).cmsg_type = libc::UDP_SEGMENT;

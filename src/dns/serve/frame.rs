@@ -40,7 +40,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Appends a message with its length in front, so that both leave in one write (RFC 7766 §8). What does not fit in a
-/// message is cut off; nobody makes such replies.
+/// message is cut off; no caller makes such replies.
 pub(super) fn append(output: &mut Vec<u8>, message: &[u8]) {
     let message = &message[..message.len().min(MESSAGE_MAX)];
     output.extend_from_slice(&(message.len() as u16).to_be_bytes());

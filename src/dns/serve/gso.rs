@@ -46,8 +46,8 @@ pub(super) fn sort(replies: &mut [OutgoingReply]) {
     }
 }
 
-/// How many of the first replies leave as one; `same` tells of two replies by their places in the batch whether they go
-/// to the same client from the same address. At least 1 unless there is none.
+/// How many of the first replies leave as one; `same` returns for two replies, by their places in the batch, whether
+/// they go to the same client from the same address. At least 1 unless there is none.
 pub(super) fn next_piece(replies: &[OutgoingReply], same: impl Fn(usize, usize) -> bool) -> usize {
     let Some((&first, others)) = replies.split_first() else { return 0 };
     if first.length() > LONGEST || first.length() == 0 {

@@ -11,7 +11,10 @@ use super::{
     reply::Client,
     stream::DRAIN,
 };
-use crate::{dns::{answer::Transport, wire::MESSAGE_MAX}, net::connections::{ConnectionSlot, Exchange}};
+use crate::{
+    dns::{answer::Transport, wire::MESSAGE_MAX},
+    net::connections::{ConnectionSlot, Exchange},
+};
 use h3::{
     error::{Code, ConnectionError, StreamError},
     server::{self, RequestResolver, RequestStream},
@@ -44,7 +47,7 @@ const CONTROL: usize = 16 << 10;
 /// Requests of one connection that may be none: cut off, malformed, or given up before they were whole.
 const MISTAKES: usize = 1024;
 /// How long a client may take to close a connection of which it has heard that it ends; its last replies arrive meanwhile.
-/// It is no longer than half of the time for which a connection may be idle, so that the client is told of the end.
+/// It is no longer than half of the time for which a connection may be idle, so that the client is notified of the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// h3 on quinn, with an end to what streams bring.

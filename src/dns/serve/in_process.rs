@@ -15,7 +15,7 @@ use crate::dns::{
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::runtime::Runtime;
 
-/// A server that nobody can reach.
+/// A server without a socket.
 #[derive(Debug)]
 pub struct InProcessServer {
     shared: ServeContext,

@@ -4,9 +4,9 @@
 //! Everything with connections shares a small runtime with a task per connection: listeners of TCP (`tcp`), on whose
 //! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
 //! (`quic`), on which messages go plainly or within HTTP/3 (`http3`). All of them come to their replies in the same way
-//! (`reply`), so that what a message means does not depend on what it came over; where proxies stand in front, `proxy` reads
-//! for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the constants of
-//! each file for the buffers.
+//! (`reply`), so that what a message means does not depend on what it came over; where proxies are in front, `proxy`
+//! reads for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the
+//! constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;
@@ -46,12 +46,15 @@ pub use options::{
     Encrypted, JournalSize, NotifyTarget, Permission, ProxyProtocol, RateLimit, ServeLimits, TransferPolicy,
 };
 
-use crate::{dns::{
+use crate::{
+    dns::{
         answer::{self, QueryContext, QuerySummary, Transport, Verdict},
         forward::{self, Forwarder},
         wire::cookie::Cookies,
         zone::{Reader, Snapshot},
-    }, net::connections::{Connections, Memory}};
+    },
+    net::connections::{Connections, Memory},
+};
 use https::Alternative;
 use query_log::QueryLog;
 use rate_limit::RateLimiter;
@@ -89,7 +92,7 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// Bound sockets that nobody serves yet; queries wait in them.
+/// Bound sockets that are not served yet; queries wait in them.
 #[derive(Debug)]
 pub struct Sockets {
     bound: Vec<Bound>,
@@ -102,17 +105,17 @@ pub struct Sockets {
 /// What is asked beside the records.
 #[derive(Debug)]
 struct QueryServices {
-    /// Who is asked for names outside our zones; `None` for nobody.
+    /// The forwarder for names outside our zones; `None` for none.
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
     transfers: Transfers,
-    /// Who tells for whom they speak.
+    /// The proxies that name their clients.
     proxies: ProxyProtocol,
     /// How clients' cookies are made and known; `None` takes no notice of them.
     cookies: Option<Arc<Cookies>>,
     /// How many replies over UDP go to one neighbourhood; `None` for no limit.
     rate_limiter: Option<RateLimiter>,
-    /// What clients of HTTPS are told: that HTTP/3 is served as well.
+    /// The header that announces HTTP/3 to clients of HTTPS.
     alternative: Option<Alternative>,
 }
 
@@ -138,7 +141,7 @@ pub struct Serving {
     query_log: Option<JoinHandle<()>>,
 }
 
-/// What a server counts, to be read as long as anybody likes.
+/// What a server counts, which can be read even after the server has ended.
 #[derive(Debug, Clone)]
 pub struct Counted(Arc<ServeContext>);
 
@@ -148,7 +151,7 @@ impl Counted {
         &self.0.counters
     }
 
-    /// Transfers, and what secondaries were told.
+    /// Transfers, and notifications of secondaries.
     pub fn transfers(&self) -> &TransferCounters {
         &self.0.transfers.counters
     }
@@ -158,7 +161,7 @@ impl Counted {
         &self.0.statistics
     }
 
-    /// What was asked of other servers, if anybody is.
+    /// Queries to other servers, if there is a forwarder.
     pub fn forwarded(&self) -> Option<&forward::ForwardCounters> {
         self.0.forwarder.as_ref().map(Forwarder::counters)
     }
@@ -183,11 +186,11 @@ struct ServeContext {
     counters: ServeCounters,
     statistics: Statistics,
     query_log: QueryLog,
-    /// Who is asked for names outside our zones; `None` for nobody.
+    /// The forwarder for names outside our zones; `None` for none.
     forwarder: Option<Forwarder>,
     /// Who may have which zones.
     transfers: Transfers,
-    /// Who tells for whom they speak.
+    /// The proxies that name their clients.
     proxies: ProxyProtocol,
     /// How clients' cookies are made and known.
     cookies: Option<Arc<Cookies>>,
@@ -226,7 +229,7 @@ impl ServeContext {
     }
 }
 
-/// Notes that a thread has ended though nobody stopped it; lives as long as the thread's work.
+/// Notes that a thread has ended without being stopped; lives as long as the thread's work.
 struct Vital(Arc<ServeContext>);
 
 impl Drop for Vital {
@@ -266,22 +269,22 @@ impl Sockets {
         Ok(())
     }
 
-    /// The same sockets, over which zones are transferred to whom these settings name; without them to nobody.
+    /// The sockets, over which zones are transferred to the clients that these settings name; without them to none.
     pub fn transferring(self, transfer: TransferPolicy) -> Sockets {
         Sockets { beside: QueryServices { transfers: Transfers::new(transfer), ..self.beside }, ..self }
     }
 
-    /// The same sockets, to which these proxies pass connections on; without them nobody is asked for whom they speak.
+    /// The sockets, to which these proxies pass connections on; without them no client is taken for a proxy.
     pub fn behind(self, proxies: ProxyProtocol) -> Sockets {
         Sockets { beside: QueryServices { proxies, ..self.beside }, ..self }
     }
 
-    /// The same sockets, over which clients get cookies, and are known by them.
+    /// The sockets, over which clients get cookies, and are known by them.
     pub fn with_cookies(self, cookies: Arc<Cookies>) -> Sockets {
         Sockets { beside: QueryServices { cookies: Some(cookies), ..self.beside }, ..self }
     }
 
-    /// The same sockets, from which so many replies over UDP go to one neighbourhood.
+    /// The sockets, from which at most so many replies over UDP go to one neighbourhood.
     pub fn limiting(self, limit: &RateLimit) -> Sockets {
         Sockets { beside: QueryServices { rate_limiter: RateLimiter::new(limit), ..self.beside }, ..self }
     }
@@ -296,12 +299,12 @@ impl Sockets {
         self.bound.iter().map(|bound| bound.address).collect()
     }
 
-    /// The same for the encrypted transports.
+    /// The addresses in fact bound for the encrypted transports, in the order asked for.
     pub fn encrypted_addresses(&self) -> Vec<(Transport, SocketAddr)> {
         self.encrypted.iter().map(|bound| (bound.transport, bound.address)).collect()
     }
 
-    /// The same, with names outside the zones asked for through `forwarder`.
+    /// The sockets, with names outside the zones asked for through `forwarder`.
     pub fn with_forwarder(self, forwarder: Option<Forwarder>) -> Sockets {
         Sockets { beside: QueryServices { forwarder, ..self.beside }, ..self }
     }
@@ -311,7 +314,7 @@ impl Sockets {
         self.serve_with(reader, limits, answer::answer_seen)
     }
 
-    /// The same with another function in the place of the answer: an echo shows what the sockets alone cost.
+    /// Starts to serve with another function in place of the answer: an echo shows what the sockets alone cost.
     pub fn serve_with(self, reader: Reader, limits: ServeLimits, answer: Answer) -> io::Result<Serving> {
         let (shared, query_log_thread) = ServeContext::new(reader, limits, answer, self.beside)?;
         let shared = Arc::new(shared);
@@ -441,7 +444,7 @@ impl Serving {
         self.shared.forwarder.as_ref()
     }
 
-    /// What was transferred and told since the start.
+    /// Transfers and notifications since the start.
     pub fn transfer_counters(&self) -> &TransferCounters {
         &self.shared.transfers.counters
     }

@@ -1,6 +1,9 @@
 //! What can be set of serving DNS: addresses, limits, proxies, response rate limiting, and zone transfers.
 
-use crate::{dns::{answer::Transport, name::Name, wire::tsig::TsigKey}, text::options::{self, Written, address_or_range, cores, options}};
+use crate::{
+    dns::{answer::Transport, name::Name, wire::tsig::TsigKey},
+    text::options::{self, Written, address_or_range, cores, options},
+};
 use ipnet::IpNet;
 use serde::Deserializer;
 use std::{
@@ -38,7 +41,7 @@ options! {
         /// How long the handshake of TLS, QUIC or HTTP/3 may take.
         #[serde(deserialize_with = "options::text")]
         pub tls_handshake: Duration = 5 * SECOND, SECOND / 100..=300 * SECOND;
-        /// Queries answered on one connection before it is closed, on every transport but UDP; 0 is no limit.
+        /// Queries answered on one connection before it is closed, on every transport but UDP; 0 means unlimited.
         pub queries_per_connection: u64 = 0;
         /// Requests at a time on one HTTP/2 connection.
         pub https_streams: u32 = 100, 1..=10_000;
@@ -136,13 +139,13 @@ options! {
         pub ipv4_prefix: u32 = 24, 1..=32;
         /// How many bits of an IPv6 address make a network.
         pub ipv6_prefix: u32 = 56, 1..=128;
-        /// How many pairs of a network and a kind are told apart, of 32 octets each.
+        /// How many pairs of a network and a kind are counted, of 32 octets each.
         pub table: usize = 100_000, 8..=10_000_000;
     }
 }
 
 options! {
-    /// Zone transfers; by default nobody gets one.
+    /// Zone transfers; by default no client gets one.
     pub struct TransferPolicy {
         /// Who may transfer zones.
         #[serde(deserialize_with = "options::list")]
@@ -172,7 +175,7 @@ options! {
     }
 }
 
-/// Who may transfer zones: whoever fulfils all that is given. At least one is.
+/// Who may transfer zones: clients that fulfil all conditions that are given. At least one is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Permission {
     /// Where the query comes from.

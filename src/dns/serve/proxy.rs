@@ -1,7 +1,8 @@
-//! The header in which a proxy tells whose connection or datagram it passes on: PROXY protocol, versions 1 and 2
+//! The header in which a proxy names whose connection or datagram it passes on: PROXY protocol, versions 1 and 2
 //! (<https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>).
 //!
-//! Only listed sources are believed, and they have to send it: whoever else could write one would be anybody it likes.
+//! Only listed sources are believed, and they have to send it: any other client that could write one could claim any
+//! address.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Longest header that is taken: addresses, and some KiB of what else a proxy tells (TLVs), which is passed over.
+/// Longest header that is taken: addresses, and some KiB of what else a proxy sends (TLVs), which is passed over.
 const LONGEST: usize = 4096;
 /// Longest header of version 1, its end included.
 const LONGEST_LINE: usize = 107;
@@ -43,7 +44,7 @@ pub enum ProxyHeader {
     Whole {
         /// Its octets.
         length: usize,
-        /// Whom the proxy speaks for; `None` where that is itself, or somebody without an address of IP.
+        /// Whom the proxy speaks for; `None` where that is itself, or a client without an IP address.
         client: Option<SocketAddr>,
     },
     /// No header, or a broken one.
@@ -101,7 +102,7 @@ fn port_of(word: &str) -> Option<u16> {
     word.parse().ok().filter(|_| plain)
 }
 
-/// Version 2: a head, addresses, and what else there is up to the length that the head tells.
+/// Version 2: a head, addresses, and what else there is up to the length that the head states.
 fn binary(octets: &[u8]) -> ProxyHeader {
     let Some((head, _)) = octets.split_first_chunk::<HEAD>() else {
         // The first octets may still be those of the shortest header.
@@ -130,7 +131,7 @@ fn binary(octets: &[u8]) -> ProxyHeader {
     client.map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length, client })
 }
 
-/// Reads a header and nothing behind it; `InvalidData` if there is none.
+/// Reads a header and nothing after it; `InvalidData` if there is none.
 async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketAddr>> {
     let mut octets = Vec::new();
     loop {
@@ -152,7 +153,7 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Option<SocketA
 }
 
 impl ServeContext {
-    /// Whether somebody is to tell for whom they speak.
+    /// Whether a source is a proxy, which has to name its client.
     pub(super) fn is_proxy(&self, source: SocketAddr) -> bool {
         self.proxies.lists(source.ip())
     }
@@ -185,7 +186,7 @@ impl ServeContext {
         Some(Client { source, ..proxy })
     }
 
-    /// Who sent a datagram, and how many of its octets tell so; `None` if it is to be dropped.
+    /// Who sent a datagram, and how many of its octets say so; `None` if it is to be dropped.
     #[inline]
     pub(super) fn sender(&self, source: SocketAddr, datagram: &[u8]) -> Option<(SocketAddr, usize)> {
         if !self.is_proxy(source) {

@@ -1,7 +1,7 @@
-//! The query log: a sample of queries, told by a thread of its own.
+//! The query log: a sample of queries, logged by a thread of its own.
 //!
-//! Whoever answers copies a few octets into a bounded channel and never waits; what finds no room there is counted and
-//! not told. Names and flags are read from the copy by the thread that writes.
+//! The thread that answers copies a few octets into a bounded channel and never waits; what finds no room there is
+//! counted and not told. Names and flags are read from the copy by the thread that writes.
 
 use super::reply::{Client, Message};
 use crate::dns::{
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-/// Queries that wait to be told.
+/// Most queries that wait to be logged.
 const QUEUE: usize = 1024;
 /// Octets of a message that are kept: its header, the longest name, type and class.
 const KEPT: usize = HEADER + 255 + 4;
@@ -27,7 +27,7 @@ const KEPT: usize = HEADER + 255 + 4;
 /// Where samples go.
 #[derive(Debug)]
 pub(super) struct QueryLog {
-    /// One of so many queries is told; 0 for none.
+    /// One of so many queries is logged; 0 for none.
     every: AtomicU32,
     entries: SyncSender<Option<LoggedQuery>>,
     /// Those that found no room.
@@ -59,19 +59,19 @@ impl QueryLog {
         Ok((log, Builder::new().name("query-log".to_owned()).spawn(move || write(&received))?))
     }
 
-    /// From now on one of so many queries is told, 0 for none.
+    /// From now on one of `every` queries is logged, 0 for none.
     pub(super) fn set_every(&self, every: u32) {
         self.every.store(every, Ordering::Relaxed);
     }
 
-    /// Whether the query with this random number is one to be told.
+    /// Whether the query with this random number is one to be logged.
     #[inline]
     pub(super) fn takes(&self, random: u32) -> bool {
         let every = self.every.load(Ordering::Relaxed);
         every != 0 && random.is_multiple_of(every)
     }
 
-    /// Has a query told; never waits.
+    /// Has a query logged; never waits.
     pub(super) fn tell(&self, message: Message<'_>, seen: &QuerySummary<'_>, verdict: Option<Verdict>) {
         let mut head = [0; KEPT];
         let octets = message.octets.len().min(KEPT);
@@ -101,7 +101,7 @@ impl QueryLog {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Ends the thread behind what waits.
+    /// Ends the thread after what waits has been written.
     pub(super) fn stop(&self) {
         // It has ended by itself only in a panic, which has been printed.
         let _ = self.entries.send(None);

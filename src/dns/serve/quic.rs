@@ -11,10 +11,13 @@ use super::{
     reply::{Client, Reply},
     stream::DRAIN,
 };
-use crate::{dns::{
+use crate::{
+    dns::{
         answer::Transport,
         wire::{MESSAGE_MAX, query::Query},
-    }, net::connections::{Admission, ConnectionSlot, Connections, Exchange}};
+    },
+    net::connections::{Admission, ConnectionSlot, Connections, Exchange},
+};
 use quinn::{
     Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream, ServerConfig, TokioRuntime,
     TransportConfig, VarInt, crypto::rustls::QuicServerConfig,

@@ -1,5 +1,5 @@
-//! How many replies over UDP go to one network in a second, so that nobody is flooded with answers that somebody else asked
-//! for in their name (response rate limiting).
+//! How many replies over UDP go to one network in a second, so that no network is flooded with answers that an attacker
+//! asked for in their name (response rate limiting).
 //!
 //! An account for each network and kind of answer gains so many replies a second, holds at most those of one second, and
 //! owes at most those of the window; who owes gets none, but for each so manieth, which has honest clients come over TCP
@@ -64,7 +64,7 @@ impl ReplyKind {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Account {
-    /// The network and kind it is for; 0 for nobody yet.
+    /// The network and kind it is for; 0 while it is unused.
     of: u64,
     /// Thousandths of replies that may be sent, or are owed.
     balance: i64,
@@ -113,7 +113,7 @@ impl RateLimiter {
         if verdict == Verdict::Signed && limited == Limited::Slipped { Limited::Dropped } else { limited }
     }
 
-    /// The client's address without what tells neighbours apart.
+    /// The client's address without the bits that distinguish neighbours.
     fn network(&self, source: IpAddr) -> u128 {
         let (bits, width, length) = match source.to_canonical() {
             IpAddr::V4(source) => (u128::from(u32::from(source)) | 1 << 127, 32, self.limit.ipv4_prefix),

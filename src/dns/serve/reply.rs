@@ -1,4 +1,4 @@
-//! From a message to its reply: at once out of the records, or later out of what somebody else has to be asked for.
+//! From a message to its reply: at once out of the records, or later out of what another server has to be asked for.
 //!
 //! Every transport comes through here, so what a message means does not depend on what it came over. Streams, HTTPS and
 //! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
@@ -167,7 +167,7 @@ impl ServeContext {
         }
     }
 
-    /// The same without counting.
+    /// Answers one message without counting it; `None` if that panicked, which is logged.
     pub(super) fn answer_caught<'s>(
         &self,
         packet: &[u8],
@@ -187,7 +187,7 @@ impl ServeContext {
         outcome.ok()
     }
 
-    /// Answers a message of a stream, or tells that this takes longer. A reply that is there at once goes to `write`,
+    /// Answers a message of a stream, or returns that this takes longer. A reply that is there at once goes to `write`,
     /// without an allocation of its own.
     pub(super) fn begin(&self, client: Client, message: &[u8], write: impl FnOnce(&[u8])) -> Started {
         REPLY.with_borrow_mut(|reply| {

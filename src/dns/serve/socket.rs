@@ -191,8 +191,8 @@ mod tests {
         assert!(error.to_string().contains(&bound.address.to_string()), "{error}");
     }
 
-    /// What `outcome` gives for a port of the system's choice that nobody else has for the other transport or family
-    /// just then: the connections of the tests that run beside this one take ports too.
+    /// What `outcome` gives for a port of the system's choice that no other process has for the other transport or
+    /// family just then: the connections of the tests that run beside this one take ports too.
     fn with_a_free_port<T>(outcome: impl Fn() -> Option<T>) -> T {
         (0..PORT_ATTEMPTS).find_map(|_| outcome()).unwrap()
     }

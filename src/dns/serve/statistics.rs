@@ -1,8 +1,8 @@
-//! What is counted of queries and replies: plain numbers of each thread, added up when somebody asks for them.
+//! What is counted of queries and replies: plain numbers of each thread, added up when they are read.
 //!
 //! A thread that answers UDP writes to numbers of its own, which costs it a handful of additions in its first cache and
 //! no lock; streams, which cost more anyway, share theirs by transport. Nothing is allocated for a query, whatever it
-//! asks: zones, types and codes beyond those told apart are counted together.
+//! asks: zones, types and codes without a counter of their own are counted together.
 
 use crate::dns::{
     answer::{QuerySummary, Transport, Verdict},
@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-/// The types told apart, in the order of [`Totals::queries`]; the last place is for all others.
+/// The types with a counter of their own, in the order of [`Totals::queries`]; the last place is for all others.
 pub const TYPES: [RecordType; 22] = [
     RecordType::A,
     RecordType::AAAA,
@@ -43,7 +43,7 @@ pub const TYPES: [RecordType; 22] = [
     RecordType::IXFR,
     RecordType::HINFO,
 ];
-/// The codes told apart, in the order of [`Totals::replies`]; the last place is for all others.
+/// The codes with a counter of their own, in the order of [`Totals::replies`]; the last place is for all others.
 pub const RCODES: [(Rcode, &str); 8] = [
     (Rcode::NOERROR, "NOERROR"),
     (Rcode::FORMERR, "FORMERR"),
@@ -54,7 +54,7 @@ pub const RCODES: [(Rcode, &str); 8] = [
     (Rcode::BADVERS, "BADVERS"),
     (Rcode::BADCOOKIE, "BADCOOKIE"),
 ];
-/// The place of queries that concern no zone of ours; before it stands that of the zones beyond [`ZONES_COUNTED`].
+/// The place of queries that concern no zone of ours; before it is that of the zones beyond [`ZONES_COUNTED`].
 pub const NO_ZONE: usize = ZONES_COUNTED + 1;
 const ZONES: usize = NO_ZONE + 1;
 
@@ -201,7 +201,7 @@ impl QueryCounters {
         }
     }
 
-    /// Counts a reply that had to be waited for, by what stands in it.
+    /// Counts a reply that had to be waited for, by its contents.
     pub(super) fn count_late(&self, reply: &[u8]) {
         let Some(&[truncated, rcode]) = reply.get(2..).and_then(|flags| flags.first_chunk()) else { return };
         let rcode = Rcode(u16::from(rcode & 0x0f));
@@ -217,7 +217,7 @@ impl QueryCounters {
     }
 }
 
-/// Place of a type in [`TYPES`], or the one behind them.
+/// Place of a type in [`TYPES`], or the one after them.
 #[inline]
 fn type_place(qtype: RecordType) -> usize {
     TYPES.iter().position(|&known| known == qtype).unwrap_or(TYPES.len())

@@ -5,7 +5,10 @@ use super::{
     frame::{self, Frame},
     reply::{Client, Reply, Started},
 };
-use crate::{dns::answer::Transport, net::connections::{ConnectionSlot, MemoryExhausted, MemoryShare}};
+use crate::{
+    dns::answer::Transport,
+    net::connections::{ConnectionSlot, MemoryExhausted, MemoryShare},
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -46,7 +49,7 @@ enum Wait {
 
 /// Reads, answers and writes until the client has finished, is too slow, or has to make room.
 ///
-/// What takes longer than a look at the records is waited for beside: its reply comes when it is there, behind those to
+/// What takes longer than a look at the records is waited for beside: its reply comes when it is there, after those to
 /// later queries if need be (RFC 7766 §7).
 pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
@@ -235,7 +238,8 @@ async fn send_late<S: AsyncWrite + Unpin>(
     write(stream, (client, place), shared, output).await
 }
 
-/// Writes what has been collected, as long as the client takes it in time and nobody else needs the place meanwhile.
+/// Writes what has been collected, as long as the client takes it in time and no other client needs the place
+/// meanwhile.
 async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     (client, place): (Client, &ConnectionSlot),

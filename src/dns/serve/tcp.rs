@@ -1,4 +1,4 @@
-//! TCP listeners: which connections are taken, and what it takes that many of them harm nobody.
+//! TCP listeners: which connections are taken, and what keeps many of them from harming others.
 
 use super::{
     ServeContext, ServeCounters,
@@ -9,10 +9,13 @@ use super::{
     tls,
     udp::is_lasting,
 };
-use crate::{dns::answer::Transport, net::{
+use crate::{
+    dns::answer::Transport,
+    net::{
         accepting::AcceptErrors,
         connections::{Admission, ConnectionSlot, Connections},
-    }};
+    },
+};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -106,7 +109,7 @@ fn refused(shared: &ServeContext, Client { transport, source, .. }: Client) {
     }
 }
 
-/// What one connection could not do (ECONNABORTED, EPROTO, …) concerns nobody else; without descriptors or memory another
+/// What one connection could not do (ECONNABORTED, EPROTO, …) concerns no other; without descriptors or memory another
 /// one goes.
 async fn after_error(error: &io::Error, connections: &Connections, errors: &mut AcceptErrors) {
     use io::ErrorKind as Kind;
@@ -186,7 +189,7 @@ async fn encrypted(
     }
 }
 
-/// Errors of one connection (reset, timeout) are everyday; nobody can do anything about them.
+/// Errors of one connection (reset, timeout) are everyday; no operator can do anything about them.
 fn ended(client: Client, outcome: io::Result<()>) {
     if let Err(error) = outcome {
         let Client { transport, source, .. } = client;

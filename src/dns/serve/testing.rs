@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Encrypted, ProxyProtocol, ServeLimits, Serving, Sockets};
-use crate::{dns::{
+use crate::{
+    dns::{
         answer::{QueryContext, QuerySummary, Transport, Verdict},
         zone::{self, Snapshot},
-    }, program::certificate::{Certificate, CertificateSource}};
+    },
+    program::certificate::{Certificate, CertificateSource},
+};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -65,7 +68,7 @@ pub(super) fn serve(listen: &str, limits: ServeLimits) -> (Serving, SocketAddr) 
     serve_behind(listen, limits, ProxyProtocol::default())
 }
 
-/// The same behind proxies.
+/// Serves whims to clients behind proxies; returns the address as well.
 pub(super) fn serve_behind(listen: &str, limits: ServeLimits, proxies: ProxyProtocol) -> (Serving, SocketAddr) {
     let sockets = Sockets::bind(&[listen.parse().unwrap()], &limits).unwrap().behind(proxies);
     let address = sockets.addresses()[0];
@@ -73,12 +76,12 @@ pub(super) fn serve_behind(listen: &str, limits: ServeLimits, proxies: ProxyProt
     (sockets.serve_with(reader, limits, whim).unwrap(), address)
 }
 
-/// The same over an encrypted transport.
+/// Serves whims over an encrypted transport; returns the address as well.
 pub(super) fn serve_encrypted(transport: Transport, limits: ServeLimits) -> (Serving, SocketAddr) {
     serve_encrypted_behind(transport, limits, ProxyProtocol::default())
 }
 
-/// The same behind proxies.
+/// Serves whims over an encrypted transport to clients behind proxies; returns the address as well.
 pub(super) fn serve_encrypted_behind(
     transport: Transport,
     limits: ServeLimits,

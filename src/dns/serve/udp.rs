@@ -53,7 +53,7 @@ fn turn(
     };
     // Loaded after the batch has been received: what was published before a query was sent is in its answer.
     let snapshot = shared.reader.load();
-    // One look at the clock here and one behind the sending, for all of the batch.
+    // One look at the clock here and one after the sending, for all of the batch.
     let since = Instant::now();
     if count > 1 {
         look_ahead((0..count).map(|index| batch.packet(index)), &snapshot);
@@ -125,7 +125,7 @@ fn unsent(shared: &ServeContext, reason: &io::Error) {
     }
 }
 
-/// Nobody can be reached at port 0, and answering ourselves could go on for ever.
+/// No client can be reached at port 0, and answering ourselves could go on for ever.
 fn may_reply(source: SocketAddr, local: SocketAddr, destination: Option<IpAddr>) -> bool {
     let own = destination.unwrap_or(local.ip());
     source.port() != 0 && !(source.port() == local.port() && source.ip() == own)

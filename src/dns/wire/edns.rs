@@ -135,8 +135,8 @@ impl<'t> ExtendedError<'t> {
         6 + self.text.len()
     }
 
-    /// The same with a text of at most `room` octets for the whole option, cut between characters; `None` if not even
-    /// the code fits.
+    /// The code with its text cut between characters, so that the whole option has at most `room` octets; `None` if not
+    /// even the code fits.
     pub fn cut_to(self, room: usize) -> Option<ExtendedError<'t>> {
         let most = room.checked_sub(6)?;
         let text = &self.text[..self.text.floor_char_boundary(most)];

@@ -3,7 +3,7 @@
 use super::{class, rdata::RecordType};
 use std::ops::Range;
 
-/// The owner every ready record has: a pointer to the name of the question, which stands right behind the header.
+/// The owner every ready record has: a pointer to the name of the question, which comes right after the header.
 pub const QUESTION_POINTER: [u8; 2] = [0xc0, 12];
 /// Octets before the rdata of a ready record: owner, type, class, TTL and rdlength.
 pub const FIXED: usize = 12;
@@ -25,7 +25,7 @@ pub fn fixed(rtype: RecordType, ttl: u32, rdata: &[u8]) -> [u8; FIXED] {
 
 /// Overwrites the TTL of the record that begins at `start`.
 pub fn set_ttl(bytes: &mut [u8], start: usize, ttl: u32) {
-    // Behind owner, type and class.
+    // After owner, type and class.
     if let Some(octets) = bytes.get_mut(start + 6..start + 10) {
         octets.copy_from_slice(&ttl.to_be_bytes());
     }

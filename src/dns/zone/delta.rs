@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// and why it has nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameNote {
-    /// Whether the name exists even if it has no records and nothing stands below it: NODATA, not NXDOMAIN.
+    /// Whether the name exists even if it has no records and no name is below it: NODATA, not NXDOMAIN.
     pub exists: bool,
     /// TTL in seconds of negative answers about exactly this name; `None` takes the zone's.
     pub negative_ttl: Option<u32>,
@@ -17,9 +17,9 @@ pub struct NameNote {
     pub reason: Box<str>,
 }
 
-/// What changes: for each (owner, type) the set that is to stand there from now on, or nothing.
+/// What changes: for each (owner, type) the set that is to be there from now on, or nothing.
 ///
-/// Owners of several zones may stand in one delta; it becomes visible in one step. A later entry for the same owner and
+/// One delta may have owners of several zones; it becomes visible in one step. A later entry for the same owner and
 /// type wins. Owners within none of the zones are left out without an error, as are SOA, and NS at the apex of a zone.
 /// Of two notes about one name the later one counts.
 #[derive(Debug, Clone, Default)]

@@ -11,7 +11,10 @@ mod read;
 pub use assemble::read;
 
 use super::{Rrset, zone::FileRecords};
-use crate::{dns::name::Name, text::{diagnostic::Diagnostic, regular_file}};
+use crate::{
+    dns::name::Name,
+    text::{diagnostic::Diagnostic, regular_file},
+};
 use foldhash::quality::FixedState;
 use std::{
     collections::BTreeMap,
@@ -24,7 +27,7 @@ use std::{
 
 /// A file of more octets is refused.
 pub const FILE_MAX: u64 = 64 << 20;
-/// No more mistakes of one file are told, and no more warnings; of the rest it is told how many there are.
+/// Most errors of one file that are reported, and most warnings; of the rest the number is reported.
 pub const MISTAKES_MAX: usize = 20;
 
 /// What is said in [`Diagnostic::kept`] while a file is broken.
@@ -118,7 +121,7 @@ impl ZoneFiles {
     }
 
     /// The apexes of the zones that are there without files. A file with one of them adds records beneath; its SOA and
-    /// the NS of the apex are ignored, of which a warning tells.
+    /// the NS of the apex are ignored, with a warning.
     pub fn beneath(mut self, built_in: Vec<Name>) -> ZoneFiles {
         self.built_in = built_in;
         self

@@ -42,7 +42,7 @@ impl TransferRecord<'_> {
 pub struct Differences<'z> {
     /// The SOA of the earlier version.
     pub from: TransferRecord<'z>,
-    /// Records that were there and are no more.
+    /// Records that were there and no longer are.
     pub removed: Vec<TransferRecord<'z>>,
     /// Records that were not there and are now.
     pub added: Vec<TransferRecord<'z>>,
@@ -92,7 +92,7 @@ impl Journal {
         self.shrink();
     }
 
-    /// Forgets everything: what comes next cannot be told as a difference.
+    /// Forgets everything: what comes next cannot be sent as a difference.
     pub(super) fn clear(&mut self) {
         *self = Journal { limits: self.limits, ..Journal::default() };
     }
@@ -171,7 +171,7 @@ impl Journal {
         }
     }
 
-    /// What leads from `serial` to the present, in one step: a record that came and went is not told of. `None` if that
+    /// What leads from `serial` to the present, in one step: a record that came and went is left out. `None` if that
     /// is not known any more. Owners that are `hidden` are left out.
     pub(super) fn since<'z>(
         &'z self,

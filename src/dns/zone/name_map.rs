@@ -21,7 +21,7 @@ const PARTS: usize = 32;
 const FULL: usize = 24;
 /// How many places can be fetched at once ([`Zone::fetch`](super::Zone::fetch)) without memory being taken for it.
 pub const FETCHED: usize = 64;
-/// Bits of the hash that tell buckets of a group apart, at most.
+/// Bits of the hash that select a bucket of a group, at most.
 const DEEPEST: u8 = 15;
 
 /// Nodes by their names in wire form.
@@ -71,7 +71,7 @@ impl NameHash {
         ((self.0 >> 59) as usize % PARTS, (self.0 >> 54) as usize % PARTS)
     }
 
-    /// What tells the name from others in its bucket, mostly.
+    /// The part of the hash that distinguishes the name from most others in its bucket.
     #[inline]
     fn tag(self) -> u8 {
         (self.0 >> 46) as u8
@@ -85,7 +85,7 @@ impl NameHash {
 }
 
 impl NameMap {
-    /// Where a name belongs, for whoever looks there more than once.
+    /// Where a name belongs, for callers that look there more than once.
     #[inline]
     pub(super) fn place(&self, name: &[u8]) -> NameHash {
         NameHash::of(name, &self.seed)
@@ -122,8 +122,9 @@ impl NameMap {
         hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
     }
 
-    /// The same for changes: of each bucket its head, its tags, and where its last node stands, behind which there is
-    /// room for one more. Most names that many changes are about are new, so no node is fetched.
+    /// Has the processor fetch what changes at these places will need: of each bucket its head, its tags, and the place
+    /// of its last node, after which there is room for one more. Most names that many changes are about are new, so no
+    /// node is fetched.
     pub(super) fn fetch_buckets(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| self.bucket(*place));
         let ends = buckets.flat_map(|bucket| [bucket.nodes.first(), bucket.nodes.last()]).flatten();

@@ -66,9 +66,9 @@ impl NegativeSoa {
         &self.pointers[..usize::from(self.count)]
     }
 
-    /// Where its TTL stands.
+    /// The offset of its TTL.
     pub fn ttl_place(&self) -> usize {
-        // Behind owner, type and class: the owner is a pointer, but for the root.
+        // After owner, type and class: the owner is a pointer, but for the root.
         if self.count == 0 { 5 } else { 6 }
     }
 

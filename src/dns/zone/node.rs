@@ -9,11 +9,12 @@ use smallvec::SmallVec;
 use std::{fmt, sync::Arc};
 use triomphe::ThinArc;
 
-/// A name of which something is known. It exists if it holds records, or something below it does (an empty non-terminal,
-/// RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does not exist.
+/// A name with records, descendants, or a note. It exists if it holds records, or something below it does (an empty
+/// non-terminal, RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does
+/// not exist.
 ///
-/// Behind the head stand the octets of the name, and then of each small set: the number of records, the number of octets
-/// (one octet each), and the ready records. Sets that are large or uneven are shared with whoever else has them. Cloning
+/// After the head come the octets of the name, and then of each small set: the number of records, the number of octets
+/// (one octet each), and the ready records. Sets that are large or uneven are shared with other nodes and sets. Cloning
 /// copies a pointer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Node(ThinArc<NodeHead, u8>);
@@ -26,7 +27,7 @@ struct NodeHead {
     children: u32,
     /// How many reasons there are for it to exist even without records and children.
     pins: u16,
-    /// How many sets stand in the octets, and how many of these came by a delta.
+    /// How many sets are stored in the octets, and how many of these came by a delta.
     small: u16,
     small_fed: u16,
     /// Octets of the name.
@@ -47,7 +48,7 @@ impl NodeHead {
 
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Rare {
-    /// The sets that do not stand in the octets.
+    /// The sets that are not stored in the octets.
     shared: Vec<Rrset>,
     /// How many of them came by a delta.
     shared_fed: usize,
@@ -83,7 +84,7 @@ impl Node {
         self.0.slice.iter().step_by(64).chain(self.0.slice.last()).fold(0, |sum, octet| sum ^ octet)
     }
 
-    /// Where it stands.
+    /// Where it is stored.
     #[inline]
     pub(super) fn address(&self) -> usize {
         self.0.as_ptr().addr()
@@ -175,7 +176,7 @@ impl Node {
         Node(ThinArc::from_header_and_slice(head, &self.0.slice))
     }
 
-    /// The same with so many children more or less.
+    /// The node with so many children more or less.
     pub(super) fn with_children(&self, change: i32) -> Node {
         self.with(NodeHead { children: self.head().children.saturating_add_signed(change), ..self.head().clone() })
     }
@@ -196,24 +197,24 @@ impl Node {
         true
     }
 
-    /// The same with so many reasons to exist more or less.
+    /// The node with so many reasons to exist more or less.
     pub(super) fn with_pins(&self, change: i16) -> Node {
         self.with(NodeHead { pins: self.head().pins.saturating_add_signed(change), ..self.head().clone() })
     }
 
-    /// The same with another note.
+    /// The node with another note.
     pub(super) fn with_note(&self, note: Option<&Arc<NameNote>>) -> Node {
         let rare = Rare { note: note.cloned(), ..self.head().rare() };
         self.with(NodeHead { rare: rare.kept(), ..self.head().clone() })
     }
 
-    /// The same with other sets: those that came by a delta, and below them those of a file as far as nothing stands
-    /// against it: the same type comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
+    /// The node with other sets: those that came by a delta, and those of a file that do not conflict with them. A type
+    /// that is in both comes from the delta alone, and a CNAME tolerates no other data (RFC 2181 §10.1).
     pub(super) fn with_sets(&self, fed: &[Rrset], file: &[Rrset]) -> Node {
         Node::made(self.wire_name(), self.head().clone(), fed, file)
     }
 
-    /// The same as [`Node::with_sets`] of an empty node.
+    /// A new node with these sets, merged as in [`Node::with_sets`].
     pub(super) fn new(name: &Name, fed: &[Rrset], file: &[Rrset]) -> Node {
         Node::made(name.as_wire(), NodeHead::of(name.as_wire()), fed, file)
     }

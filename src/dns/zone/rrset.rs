@@ -34,7 +34,7 @@ pub struct RrsetRef<'n> {
     repeated_targets: &'n [u32],
 }
 
-/// The largest set, in octets, that stands in the memory of its node if its records are of one length.
+/// The largest set, in octets, that is stored in the memory of its node if its records are of one length.
 pub(super) const SMALL: usize = 192;
 
 #[derive(PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Rrset {
         Rrset::of_sorted(rtype, ttl, &records)
     }
 
-    /// The same of rdata that is sorted already, each different from the others and of at most 65,535 octets.
+    /// Makes a set of rdata that is sorted already, each different from the others and of at most 65,535 octets.
     pub fn of_sorted(rtype: RecordType, ttl: u32, records: &[impl AsRef<[u8]>]) -> Rrset {
         debug_assert!(records.is_sorted_by(|one, other| one.as_ref() < other.as_ref()));
         let ttl = ttl.min(TTL_MAX);
@@ -141,7 +141,7 @@ impl Rrset {
         RrsetRef { ready: self.ready(), repeated_targets }
     }
 
-    /// The octets of the records, if [`RrsetRef::of_small`] can tell all else from them.
+    /// The octets of the records, if [`RrsetRef::of_small`] can derive all else from them.
     pub(super) fn small(&self) -> Option<&[u8]> {
         (self.index.is_none() && self.bytes.len() <= SMALL && self.count > 0).then_some(&*self.bytes)
     }
@@ -204,7 +204,7 @@ impl<'n> RrsetRef<'n> {
     }
 }
 
-/// The octets tell type, TTL and lengths.
+/// The octets include type, TTL and lengths.
 impl PartialEq for RrsetRef<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.ready.count == other.ready.count && self.ready.bytes == other.ready.bytes

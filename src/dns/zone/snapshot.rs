@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-/// What SOA tells secondaries: refresh, retry and expire in seconds.
+/// The timers for secondaries in SOA: refresh, retry and expire in seconds.
 const REFRESH_RETRY_EXPIRE: [u32; 3] = [7200, 1800, 86_400];
 
 /// A zone that exists from the start (the cluster domain, a reverse zone): its apex and its SOA and NS.
@@ -55,7 +55,7 @@ pub struct Snapshot {
     served: ZoneTable,
     /// Apexes of all zones that were ever served, each at its [`Zone::number`].
     numbered: Arc<Vec<Name>>,
-    /// The last serials of an earlier run, behind which zones of files that are read first do not go back.
+    /// The last serials of an earlier run, beyond which zones of files that are read first do not go back.
     earlier: Arc<BTreeMap<Name, u32>>,
     /// What this server is called by those who ask it.
     identity: Option<Arc<str>>,
@@ -106,15 +106,15 @@ impl Snapshot {
         snapshot
     }
 
-    /// The snapshot that knows the last serials of an earlier run: a static zone whose file says less than that goes on
-    /// behind it.
+    /// The snapshot that knows the last serials of an earlier run: a static zone whose file has a lower serial
+    /// continues after it.
     pub fn after_serials(mut self, earlier: BTreeMap<Name, u32>) -> Snapshot {
         self.earlier = Arc::new(earlier);
         self
     }
 
-    /// The snapshot that tells who this server is (NSID, `id.server`), in at most [`IDENTITY_MAX`] octets; a longer text is
-    /// cut.
+    /// The snapshot with the identity of this server (NSID, `id.server`), in at most [`IDENTITY_MAX`] octets; a longer
+    /// text is cut.
     pub fn with_identity(mut self, identity: Option<&str>) -> Snapshot {
         self.identity = identity.map(|text| text[..text.floor_char_boundary(IDENTITY_MAX)].into());
         self
@@ -259,12 +259,12 @@ impl Snapshot {
         self.served.by_apex.get(origin).map(Arc::clone)
     }
 
-    /// The zone above the apex `origin`, if it is served too: DS stands on that side of a cut (RFC 4035 §3.1.4.1).
+    /// The zone above the apex `origin`, if it is served too: DS belongs to that side of a cut (RFC 4035 §3.1.4.1).
     pub fn parent_zone(&self, origin: &[u8]) -> Option<&Zone> {
         self.zone_of(parent(origin)?)
     }
 
-    /// The set that stands at exactly this name, without wildcards, aliases or delegations.
+    /// The set at exactly this name, without wildcards, aliases or delegations.
     pub fn lookup(&self, name: &Name, rtype: RecordType) -> Option<RrsetRef<'_>> {
         match self.zone_of(name.as_wire())?.find(name.as_wire()) {
             NameLookup::Node(node) => node.set(rtype),
@@ -338,7 +338,7 @@ impl Snapshot {
     }
 }
 
-/// A snapshot that is being made, which nobody sees before [`Edit::finish`].
+/// A snapshot that is being made, which readers do not see before [`Edit::finish`].
 #[derive(Debug)]
 pub struct SnapshotEdit<'s> {
     before: &'s Snapshot,

@@ -17,10 +17,10 @@ use std::{collections::HashMap, fmt, sync::Arc};
 /// The records of a file by their owner.
 pub(super) type FileRecords = HashMap<Name, Vec<Rrset>>;
 
-/// How many zones are told apart by those who count; all others are one.
+/// How many zones have counters of their own; all others share one.
 pub const ZONES_COUNTED: usize = 62;
 
-/// A zone. Every name has all its ancestors up to the apex as nodes, so one look-up tells "exists" from "does not".
+/// A zone. Every name has all its ancestors up to the apex as nodes, so one look-up decides whether a name exists.
 #[derive(Clone)]
 pub struct Zone {
     origin: Name,
@@ -52,7 +52,7 @@ pub struct Zone {
 pub enum NameLookup<'z> {
     /// The name exists.
     Node(&'z Node),
-    /// The name does not, but a wildcard stands for it (RFC 4592).
+    /// The name does not, but a wildcard covers it (RFC 4592).
     Wildcard(&'z Node),
     /// The name lies at or below this delegation.
     Cut(&'z Node),
@@ -181,8 +181,8 @@ impl Zone {
         self.journal.seal((before.soa_ttl, before.soa_rdata.clone()));
     }
 
-    /// What is served changed in a way that is no matter of records: the next version is another one, to which no
-    /// differences lead.
+    /// What is served changed in a way that differences of records cannot express: the next version is another one, to
+    /// which no differences lead.
     pub(super) fn begin_anew(&mut self) {
         self.grow_serial();
         self.journal.clear();
@@ -199,7 +199,7 @@ impl Zone {
         self.known(name).filter(|node| node.exists())
     }
 
-    /// The same, also of a name that does not exist but of which there is a note.
+    /// The node of a name in lower-cased wire form, if the name exists or has a note.
     #[inline]
     pub fn known(&self, name: &[u8]) -> Option<&Node> {
         self.nodes.get(name)
@@ -216,7 +216,7 @@ impl Zone {
         self.nodes.fetch(places);
     }
 
-    /// The same for names that are about to come or to change.
+    /// Has the processor fetch what additions and changes of names at these places will need.
     pub(super) fn fetch_to_change(&self, places: &[NameHash]) {
         self.nodes.fetch_buckets(places);
     }
@@ -298,7 +298,7 @@ impl Zone {
         self.set(owner, rtype, set)
     }
 
-    /// The same for any type.
+    /// Puts one set, of any type, in place of that of its type, or removes it; returns whether what is served differs.
     pub(super) fn set(&mut self, owner: &Name, rtype: RecordType, set: Option<&Rrset>) -> bool {
         let file = Arc::clone(&self.file);
         self.edit(owner, |node| {
@@ -392,7 +392,7 @@ impl Zone {
         })
     }
 
-    /// The same; the node may be left as it is.
+    /// Edits the node of `name` as [`Zone::edit_present`] does; `None` from `edit` leaves the node as it is.
     fn edit(&mut self, name: &Name, edit: impl FnOnce(Option<&Node>) -> Option<Node>) -> bool {
         let place = self.nodes.place(name.as_wire());
         let before = self.nodes.at(place, name.as_wire());
@@ -420,7 +420,7 @@ impl Zone {
         differs
     }
 
-    /// Tells the parent of `name` about a child more or less; it may come or go itself by that.
+    /// Updates the parent of `name` for a child more or less; it may come or go itself by that.
     fn child_of(&mut self, name: &Name, change: i32) {
         if *name == self.origin {
             return;

@@ -1,7 +1,11 @@
 //! What stands in the files beside the objects: documents that no name comes of, and what is known of those with an
 //! error.
 
-use crate::{objects::object::{Kind, Object, ObjectKey, lint::Neighbour, selector::Labels}, text::fnv1a::Fnv1a, text::yaml::{self, YamlNode, YamlValue}};
+use crate::{
+    objects::object::{Kind, Object, ObjectKey, lint::Neighbour, selector::Labels},
+    text::fnv1a::Fnv1a,
+    text::yaml::{self, YamlNode, YamlValue},
+};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use std::{
     collections::HashMap,

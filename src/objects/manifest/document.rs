@@ -11,13 +11,16 @@ use super::{
     place::{locate, quoted},
     written::said,
 };
-use crate::{objects::object::{
+use crate::{
+    objects::object::{
         Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
         mark_empty_selector, set_defaults, validate, validate_counted,
-    }, text::{
+    },
+    text::{
         diagnostic::{Diagnostic, Location, Severity, has_error, not_shown},
         yaml::{self, MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue},
-    }};
+    },
+};
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 

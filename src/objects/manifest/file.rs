@@ -5,10 +5,13 @@ use super::{
     document::{self, DeclaredObject, Decoded},
     walk::is_gone,
 };
-use crate::{objects::object::{ObjectKey, lint::Neighbour}, text::{
+use crate::{
+    objects::object::{ObjectKey, lint::Neighbour},
+    text::{
         diagnostic::{Diagnostic, has_error},
         regular_file, yaml,
-    }};
+    },
+};
 use std::{collections::HashSet, path::Path, time::Instant};
 
 /// Whether a file was there when it was to be read.

@@ -1,7 +1,10 @@
 //! Fields that are read, checked, and not acted on, since pods are simulated and nothing is proxied. So that nobody
 //! waits for their effect, they are listed, each once by its path.
 
-use crate::{objects::object::Kind, text::yaml::{YamlNode, YamlValue}};
+use crate::{
+    objects::object::Kind,
+    text::yaml::{YamlNode, YamlValue},
+};
 
 /// What of a pod's spec does nothing here.
 const POD: [&str; 36] = [

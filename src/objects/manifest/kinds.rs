@@ -265,7 +265,7 @@ mod tests {
         for kind in Kind::ALL {
             assert!(!matches!(judge(kind.api_version(), kind.name()), KindVerdict::Wrong(_)), "{}", kind.name());
         }
-        let recorded = include_str!("../../../../tests/data/upstream/api-resources.txt");
+        let recorded = include_str!("../../../tests/data/upstream/api-resources.txt");
         let rows: Vec<Vec<&str>> = recorded.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert!(rows.len() > 60, "{}", rows.len());
         for row in rows {

@@ -38,10 +38,13 @@ mod written;
 mod tests;
 
 pub use crate::text::yaml::MAX_DIAGNOSTICS;
-use crate::{objects::object::{
+use crate::{
+    objects::object::{
         Declaration, FieldError, ObjectKey,
         lint::{self, Lint},
-    }, text::diagnostic::{self, Diagnostic, Location, Severity, not_shown}};
+    },
+    text::diagnostic::{self, Diagnostic, Location, Severity, not_shown},
+};
 use document::DeclaredObject;
 use file::ManifestFile;
 use std::{

@@ -1,6 +1,9 @@
 //! `label:` without a value: in a map of texts it is the empty text, as a cluster that is given the file stores it.
 
-use crate::{objects::object::Kind, text::yaml::{YamlNode, YamlValue}};
+use crate::{
+    objects::object::Kind,
+    text::yaml::{YamlNode, YamlValue},
+};
 
 /// Fields that are maps of texts wherever they stand in a document of a served kind.
 const MAPS: [&str; 6] = ["annotations", "labels", "matchLabels", "nodeSelector", "parameters", "volumeAttributes"];

@@ -47,7 +47,7 @@ pub enum SchemaType {
     String,
     /// A point in time in RFC 3339, to the second.
     Time,
-    /// The same with microseconds.
+    /// A point in time in RFC 3339, to the microsecond.
     MicroTime,
     /// A resource quantity, `1Gi`.
     Quantity,

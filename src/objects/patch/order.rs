@@ -75,7 +75,7 @@ fn sorted(mut items: Vec<OrderedItem>, order: &HashMap<&Id, usize>) -> Vec<Order
 
 /// The list without the elements of these ids, and the ids that stand in the list's memory afterwards.
 ///
-/// Upstream deletes in place: what follows moves up, and behind the end the list's last element stays. It then looks
+/// Upstream deletes in place: what follows moves up, and after the end the list's last element stays. It then looks
 /// into that memory for the order of the live list, and finds there what was appended meanwhile. That decides where a
 /// new element goes when the last one is deleted, so it is done alike.
 pub fn delete(items: Vec<OrderedItem>, deleted: &[Id]) -> (Vec<OrderedItem>, Vec<Id>) {

@@ -1,10 +1,15 @@
 //! What is said of objects that the control plane refused: the place in the manifest, and the setting that it depends
 //! on. The refusals themselves are upstream's words, which know no settings of ours.
 
-use crate::{control::controller::Refusal, objects::{
+use crate::{
+    control::controller::Refusal,
+    objects::{
         manifest::{KEPT, MAX_DIAGNOSTICS, Manifests},
         object::{FieldError, ObjectKey},
-    }, program::settings::Settings, text::diagnostic::{Diagnostic, Severity, not_shown}};
+    },
+    program::settings::Settings,
+    text::diagnostic::{Diagnostic, Severity, not_shown},
+};
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// Knows the settings that refusals depend on; none of them changes while the server runs.

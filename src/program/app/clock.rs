@@ -1,4 +1,4 @@
-//! The clock of the control loop: it follows the wall clock, and tells when that was set back and by how much.
+//! The clock of the control loop: it follows the wall clock, and reports when that was set back and by how much.
 
 use jiff::{SignedDuration, Timestamp};
 use std::time::Instant;
@@ -7,8 +7,9 @@ use std::time::Instant;
 /// caught up.
 const SLACK: SignedDuration = SignedDuration::from_secs(1);
 
-/// Tells the time. When the wall clock is set forward (or the machine slept), this one follows at once. When it is set
-/// back by more than a second, this one is too, and says so, since timers that were set before are then too late.
+/// The clock of the control loop. When the wall clock is set forward (or the machine slept), this one follows at once.
+/// When it is set back by more than a second, this one is too, and says so, since timers that were set before are then
+/// too late.
 #[derive(Debug)]
 pub(super) struct Clock {
     base: Timestamp,
@@ -16,7 +17,7 @@ pub(super) struct Clock {
     set_back: SignedDuration,
 }
 
-/// What the clock tells.
+/// A reading of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClockReading {
     /// Now.
@@ -30,7 +31,7 @@ impl Clock {
         Clock { base: Timestamp::now(), since: Instant::now(), set_back: SignedDuration::ZERO }
     }
 
-    /// Now. If it was set back, the next reading tells.
+    /// Now. If it was set back, the next reading says so.
     pub(super) fn now(&mut self) -> Timestamp {
         self.advance(Timestamp::now(), Instant::now())
     }

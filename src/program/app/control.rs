@@ -1,5 +1,6 @@
-//! The control loop: one thread that owns the controller and publishes what comes of each turn before anybody hears of
-//! it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on disk.
+//! The control loop: one thread that owns the controller and publishes the result of each turn before any client gets a
+//! reply about it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on
+//! disk.
 
 use super::{
     clock::ClockReading,
@@ -7,15 +8,20 @@ use super::{
     messages::{ControlRequest, ReplyDue, ScanSender},
     store_writer::{StoreWriter, StoredReply},
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Change, Cluster},
         controller::{Controller, Event, Refusal, Turn, WriteError, WriteResult},
         explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
-    }, dns::zone::{Publisher, Snapshot}, objects::object::{Kind, Object, ObjectKey}, web::{
+    },
+    dns::zone::{Publisher, Snapshot},
+    objects::object::{Kind, Object, ObjectKey},
+    web::{
         api::{self, Ask, ChangeLog},
         metrics::ControlFigures,
-    }};
+    },
+};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashSet,
@@ -30,7 +36,7 @@ use tokio::sync::{oneshot, watch};
 
 /// Requests that are carried out in one turn.
 const BATCH: usize = 256;
-/// Shortest pause before a turn that nobody asked for, so that a timer which is due again and again leaves the machine
+/// Shortest pause before a turn without a request, so that a timer which is due again and again leaves the machine
 /// alone.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -44,10 +50,10 @@ pub(super) struct Loop {
     /// What explanations must know besides objects and records.
     surroundings: ServerFacts,
     synced: bool,
-    /// When the next turn is due though nobody asks.
+    /// When the next turn is due without a request.
     wake_at: Option<Timestamp>,
     figures: Arc<ControlFigures>,
-    /// Tells the generation that is published.
+    /// Sends the generation that is published.
     published: watch::Sender<u64>,
     /// When the earliest of what this turn carries out had happened.
     since: Option<Instant>,
@@ -90,7 +96,7 @@ impl Loop {
         (log, Arc::clone(&self.stored))
     }
 
-    /// Tells of each publication, by its generation.
+    /// Reports each publication, by its generation.
     pub(super) fn published(&self) -> watch::Receiver<u64> {
         self.published.subscribe()
     }
@@ -124,7 +130,8 @@ impl Loop {
         self.controller.restore_last_applied(versions);
     }
 
-    /// Runs until it is stopped or nobody can ask any more. What was restored is looked at before the first request.
+    /// Runs until it is stopped or all senders of requests are gone. What was restored is looked at before the first
+    /// request.
     pub(super) fn run(mut self, requests: &Receiver<ControlRequest>, mut clock: impl FnMut() -> ClockReading) {
         if self.wake_at.is_some() {
             let at = self.now(clock());
@@ -333,7 +340,7 @@ fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE))
 }
 
-/// Waits for requests, and takes all that are there; empty when a timer is due. `None` when nobody can ask any more.
+/// Waits for requests, and takes all that are there; empty when a timer is due. `None` when all senders are gone.
 fn next_batch(requests: &Receiver<ControlRequest>, patience: Option<Duration>) -> Option<Vec<ControlRequest>> {
     let first = match patience {
         None => Some(requests.recv().ok()?),

@@ -1,6 +1,9 @@
 //! The secrets of DNS Cookies: read from a file that several servers share, or made here and changed each day.
 
-use crate::{dns::wire::cookie::{Cookies, Secret}, program::settings::{DnsCookies, read_cookie_secrets}};
+use crate::{
+    dns::wire::cookie::{Cookies, Secret},
+    program::settings::{DnsCookies, read_cookie_secrets},
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{
     io,

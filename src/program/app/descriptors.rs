@@ -59,7 +59,7 @@ pub(super) fn fit(settings: &Settings, descriptors: Option<usize>) -> (Settings,
     (fitted, lowered)
 }
 
-/// Tells how the descriptors are divided, and what is lower for want of them.
+/// Logs how the descriptors are divided, and what is lower for want of them.
 pub(super) fn tell(settings: &Settings, descriptors: Option<usize>, lowered: &[(&'static str, usize, usize)]) {
     let limits = &settings.limits;
     tracing::info!(

@@ -1,10 +1,14 @@
 //! Which Services a turn of the control loop changed, for the figure of how soon DNS follows.
 
-use crate::{control::cluster::{Change, Cluster}, objects::object::{
+use crate::{
+    control::cluster::{Change, Cluster},
+    objects::object::{
         Object,
         labels::{SERVICE_NAME_LABEL, label},
         service::{has_selector, is_headless},
-    }, web::metrics::ServiceKind};
+    },
+    web::metrics::ServiceKind,
+};
 use k8s_openapi::api::core::v1::Service;
 use std::{
     collections::{BTreeMap, HashMap},

@@ -2,11 +2,17 @@
 //! memory of an earlier run.
 
 use super::{StartError, advice::Advice, controller_settings, scan, simulated, surroundings, zones};
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Controller, Event},
         explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
         runtime::simulated::Simulated,
-    }, dns::zone::{Snapshot, file::ZoneFiles}, objects::manifest::{Completeness, Manifests}, program::settings::Settings, text::diagnostic::{self, Diagnostic}};
+    },
+    dns::zone::{Snapshot, file::ZoneFiles},
+    objects::manifest::{Completeness, Manifests},
+    program::settings::Settings,
+    text::diagnostic::{self, Diagnostic},
+};
 use jiff::{SignedDuration, Timestamp};
 
 /// How much simulated time passes at most; pods that become ready later than that are not ready.
@@ -39,7 +45,7 @@ impl DryRun {
         Ok(rehearsal)
     }
 
-    /// The same, and lets the control plane run until nothing is due any more.
+    /// Admits every object as [`DryRun::admit`] does, and lets the control plane run until nothing is due any more.
     ///
     /// # Errors
     /// If the settings give no zones.
@@ -112,7 +118,7 @@ impl DryRun {
     /// Why a name gets its answer.
     ///
     /// # Errors
-    /// If the name is no domain name.
+    /// If the name is not a valid domain name.
     pub fn explain(&self, question: &ExplainQuestion) -> Result<Explanation, QuestionError> {
         explain::explain(question, &self.surroundings, self.controller.cluster(), &self.snapshot)
     }

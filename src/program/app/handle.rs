@@ -4,11 +4,16 @@ use super::{
     messages::{ControlRequest, Ended, Hints, ReplyDue, Scan, ScanSender, ask},
     store_writer::Health,
 };
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Event, Refusal, Write, WriteError, WriteResult},
         explain::{ExplainQuestion, Explanation, QuestionError},
         runtime::simulated::Delays,
-    }, objects::object::{Kind, Object, ObjectKey}, text::diagnostic::Diagnostic, web::api::{Ask, ChangeLog, Handle, Unavailable}};
+    },
+    objects::object::{Kind, Object, ObjectKey},
+    text::diagnostic::Diagnostic,
+    web::api::{Ask, ChangeLog, Handle, Unavailable},
+};
 use std::{
     path::PathBuf,
     sync::{

@@ -1,10 +1,15 @@
 //! What the threads of the control plane ask of each other: requests to the control loop, and scans.
 
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Event, Refusal},
         explain::{ExplainQuestion, Explanation, QuestionError},
         runtime::simulated::Delays,
-    }, dns::zone::file::StaticZone, objects::object::{Kind, Object, ObjectKey}, web::api::Ask};
+    },
+    dns::zone::file::StaticZone,
+    objects::object::{Kind, Object, ObjectKey},
+    web::api::Ask,
+};
 use std::{
     path::PathBuf,
     sync::{
@@ -65,7 +70,7 @@ pub(super) fn ask<T>(
     replied.recv().map_err(|_| Ended)
 }
 
-/// What the thread is told.
+/// The messages to the thread.
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Something may have changed; the flag is cleared before the look.

@@ -40,11 +40,15 @@ pub use signals::Signals;
 pub use start_error::StartError;
 pub use token::read_token;
 
-use crate::{control::{
+use crate::{
+    control::{
         controller::ControllerSettings,
         explain::ServerFacts,
         runtime::simulated::{Simulated, SimulationSettings},
-    }, dns::zone::JournalLimits, program::settings::{Settings, UndeclaredStorageClasses}};
+    },
+    dns::zone::JournalLimits,
+    program::settings::{Settings, UndeclaredStorageClasses},
+};
 
 fn controller_settings(settings: &Settings) -> ControllerSettings {
     ControllerSettings {
@@ -61,7 +65,7 @@ fn surroundings(settings: &Settings) -> ServerFacts {
     ServerFacts { domains: settings.cluster_domains().cloned().collect(), forwarding: settings.forward.is_on() }
 }
 
-/// What zones remember of their changes; nothing where nobody may ask for it.
+/// What zones remember of their changes; nothing where no client may ask for it.
 fn journals(settings: &Settings) -> JournalLimits {
     let transfer = &settings.transfer;
     match transfer.to.is_empty() {

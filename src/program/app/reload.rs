@@ -6,10 +6,13 @@
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
 use super::{Server, descriptors};
-use crate::{program::{
+use crate::{
+    program::{
         settings::{Overrides, Settings},
         telemetry,
-    }, text::diagnostic::has_error};
+    },
+    text::diagnostic::has_error,
+};
 
 /// What stays when the settings cannot be used.
 const KEPT: &str = "the settings in use stay as they are";
@@ -37,7 +40,7 @@ impl Server {
     }
 
     /// Re-reads settings, manifests and static zones now (SIGHUP). Settings with an error change nothing; what is wrong
-    /// is shown. For each key that takes effect only after a restart one warning tells so. Returns when what was read
+    /// is shown. For each key that takes effect only after a restart one warning says so. Returns when what was read
     /// has been carried out.
     pub fn reload(&mut self) {
         if let Some(overrides) = &self.overrides {

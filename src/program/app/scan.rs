@@ -1,4 +1,4 @@
-//! The scan thread: reads manifests, static zones and the certificate when told to, and sends what differs to the
+//! The scan thread: reads manifests, static zones and the certificate on request, and sends what differs to the
 //! control loop.
 
 use super::{
@@ -6,17 +6,24 @@ use super::{
     cookies::CookieSecrets,
     messages::{ControlRequest, ReplyDue, Scan, ask},
 };
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Event, Refusal},
         runtime::simulated::check_annotations,
-    }, dns::zone::file::ZoneFiles, objects::{
+    },
+    dns::zone::file::ZoneFiles,
+    objects::{
         manifest::{Completeness, Manifests},
         object::ObjectKey,
-    }, program::{
+    },
+    program::{
         certificate::Certificate,
         settings::{Settings, UndeclaredStorageClasses},
         telemetry,
-    }, text::diagnostic::{Diagnostic, has_error}, web::metrics::ControlFigures};
+    },
+    text::diagnostic::{Diagnostic, has_error},
+    web::metrics::ControlFigures,
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -40,15 +47,15 @@ pub(super) struct ScanThread {
     cookies: CookieSecrets,
     /// What the controller refused, until the object is declared anew or withdrawn.
     refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
-    /// All diagnostics that hold, for whoever asks.
+    /// All current diagnostics, for readers.
     diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
     requests: SyncSender<ControlRequest>,
-    /// How much was read when the controller was told last.
+    /// How much was read when the controller was last notified.
     loaded: Completeness,
     figures: Arc<ControlFigures>,
 }
 
-/// The thread is to end: it was told so, or the control loop has ended and there is nobody to scan for.
+/// The thread is to end: it was stopped, or the control loop, its only reader, has ended.
 struct ScanEnded;
 
 /// The manifests that the settings name, looked at as the runtime and the volumes of these settings would take them.
@@ -86,7 +93,7 @@ impl ScanThread {
         Arc::clone(&self.diagnostics)
     }
 
-    /// Does what it is told until it is stopped.
+    /// Carries out requests until it is stopped.
     pub(super) fn run(mut self, scans: &Receiver<Scan>) {
         loop {
             // Some of what a scan found is carried out only when it still holds a little later.
@@ -174,7 +181,7 @@ impl ScanThread {
         Ok(())
     }
 
-    /// The event that tells how much has been read, when that is more than before.
+    /// The event that reports how much has been read, when that is more than before.
     fn load(&mut self) -> Option<Event> {
         let completeness = self.manifests.completeness();
         if completeness <= self.loaded {

@@ -5,7 +5,11 @@ use super::{
     observe::Readiness,
     start::{self, BoundServer, Restored, RunningServer, ServedAddresses},
 };
-use crate::{dns::{answer::Transport, forward::Forwarder, zone::Reader}, program::settings::{Overrides, Settings}, web::metrics::ControlFigures};
+use crate::{
+    dns::{answer::Transport, forward::Forwarder, zone::Reader},
+    program::settings::{Overrides, Settings},
+    web::metrics::ControlFigures,
+};
 use std::{io, net::SocketAddr, sync::Arc};
 
 /// A running server; dropping it stops it.

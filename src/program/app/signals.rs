@@ -36,12 +36,12 @@ enum Signal {
 /// What the thread of the server is to do.
 enum Order {
     Reload,
-    /// Tell everybody that the end is near.
+    /// Announce to clients that the server is about to end.
     Retire,
     Stop,
 }
 
-/// What it tells.
+/// What it reports.
 enum StartReport {
     NotStarted(StartError),
     /// It serves, with what it was started with or read again.
@@ -88,7 +88,7 @@ impl Signals {
     }
 }
 
-/// The thread of the server. Whoever does not listen any more has ended the process.
+/// The thread of the server. A receiver that is gone has ended the process.
 fn serve(
     start: impl FnOnce() -> Result<Server, StartError>,
     orders: &Receiver<Order>,
@@ -153,7 +153,8 @@ async fn until_signalled(
     }
 }
 
-/// Has the server end. Who started is let finish first, since half a start cannot be undone; but nobody waits for ever.
+/// Has the server end. A start is finished first, since half a start cannot be undone; but not waited for without
+/// limit.
 async fn end(
     received: &mut Received,
     order: &SyncSender<Order>,

@@ -16,19 +16,26 @@ use super::{
     thread::{Thread, system},
     zones,
 };
-use crate::{control::{
+use crate::{
+    control::{
         controller::Controller,
         state::{LoadedState, StateError, Store, volumes::HostRoot},
-    }, dns::{
+    },
+    dns::{
         answer::Transport,
         forward::Forwarder,
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
-    }, objects::manifest::watch::{DirectoryWatch, watch}, program::{certificate::Certificate, settings::Settings}, text::diagnostic::{Diagnostic, Severity}, web::{
+    },
+    objects::manifest::watch::{DirectoryWatch, watch},
+    program::{certificate::Certificate, settings::Settings},
+    text::diagnostic::{Diagnostic, Severity},
+    web::{
         api::{self, Guard},
         http,
         metrics::{ApiFigures, ControlFigures, Metrics, Moment, Sources},
-    }};
+    },
+};
 use std::{
     io,
     net::SocketAddr,
@@ -146,7 +153,7 @@ pub(super) struct Restored {
     figures: Arc<ControlFigures>,
     requests: (SyncSender<ControlRequest>, Receiver<ControlRequest>),
     scans: (ScanSender, Receiver<Scan>),
-    /// `None` if nobody is to be told of changes.
+    /// `None` if no server is to be notified of changes.
     notifier: Option<Notifier>,
 }
 

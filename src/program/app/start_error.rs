@@ -1,6 +1,10 @@
 //! Why a server did not start.
 
-use crate::{control::state::StateError, dns::{forward::ForwardError, name::NameError, serve::ListenError}, text::diagnostic::Diagnostic};
+use crate::{
+    control::state::StateError,
+    dns::{forward::ForwardError, name::NameError, serve::ListenError},
+    text::diagnostic::Diagnostic,
+};
 use std::io;
 
 /// Why the server did not start.

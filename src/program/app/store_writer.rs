@@ -11,18 +11,23 @@
 //! # When the disk fails
 //!
 //! It is said once, loudly, `is_degraded` says it as long as it lasts, and it is tried again every
-//! [`RETRY`]. Everything goes on meanwhile, and who sends a change is told that it is in force but not on disk, so nothing
-//! is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works has all of it.
+//! [`RETRY`]. Everything goes on meanwhile, and a client that sends a change gets the reply that it is in force but not
+//! on disk, so nothing is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works
+//! has all of it.
 
 mod writer;
 
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Change,
         state::{
             StateError, Store,
             volumes::{DirectoryPlan, Fallback, HostRoot, Tracker, Volumes},
         },
-    }, dns::name::Name, objects::object::{LastApplied, Object, ObjectKey}};
+    },
+    dns::name::Name,
+    objects::object::{LastApplied, Object, ObjectKey},
+};
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -113,7 +118,7 @@ struct WaitingWrites {
     batch: PendingChanges,
     replies: Vec<StoredReply>,
     stop: bool,
-    /// The thread has ended; nobody will send a reply any more.
+    /// The thread has ended; no reply will be sent any more.
     ended: bool,
 }
 

@@ -6,7 +6,7 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-/// A thread that is told to stop, and waited for, when this is dropped.
+/// A thread that is stopped, and waited for, when this is dropped.
 pub(super) struct Thread {
     name: &'static str,
     /// `None` while it is waited for.
@@ -21,12 +21,12 @@ impl fmt::Debug for Thread {
 }
 
 impl Thread {
-    /// A thread of this name that runs already, and how it is told to stop.
+    /// A thread of this name that runs already, and how it is stopped.
     pub(super) fn new(name: &'static str, handle: JoinHandle<()>, stop: impl Fn() + Send + Sync + 'static) -> Thread {
         Thread { name, handle: Some(handle), stop: Box::new(stop) }
     }
 
-    /// Starts a thread that does this work until it is told to stop.
+    /// Starts a thread that does this work until it is stopped.
     pub(super) fn spawn(
         name: &'static str,
         stop: impl Fn() + Send + Sync + 'static,
@@ -37,7 +37,7 @@ impl Thread {
         Ok(Thread::new(name, handle, stop))
     }
 
-    /// Whether it has ended, told to or not.
+    /// Whether it has ended, stopped or by itself.
     pub(super) fn has_ended(&self) -> bool {
         self.handle.as_ref().is_none_or(JoinHandle::is_finished)
     }

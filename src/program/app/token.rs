@@ -3,7 +3,7 @@
 use crate::text::{diagnostic::Diagnostic, regular_file};
 use std::path::Path;
 
-/// Shortest token that is taken, in octets: nobody can guess one.
+/// Shortest token that is taken, in octets: one of that length cannot be guessed.
 const SHORTEST: usize = 16;
 /// Longest token, in octets.
 const LONGEST: usize = 4096;

@@ -1,7 +1,11 @@
 //! The zones that exist from the start: the cluster domain and the reverse zones, with their name server.
 
 use super::StartError;
-use crate::{control::records::{RecordSettings, Ttls, name_schema::FixedName}, dns::{name::Name, zone::ZoneSpec}, program::settings::{EmptyServices, PodNames, Settings}};
+use crate::{
+    control::records::{RecordSettings, Ttls, name_schema::FixedName},
+    dns::{name::Name, zone::ZoneSpec},
+    program::settings::{EmptyServices, PodNames, Settings},
+};
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
@@ -9,7 +13,7 @@ use std::{
 };
 
 /// How far versions and serials go on from those on disk. They are published before they are on disk, so an earlier run
-/// that was killed had gone further; nobody publishes so many while a disk is slow.
+/// that was killed had gone further; no run publishes so many while a disk is slow.
 pub(super) const AHEAD: u32 = 1 << 20;
 
 /// Seconds since 1970, as a first SOA serial (grows over restarts even without a state directory).

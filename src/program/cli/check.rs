@@ -1,15 +1,19 @@
 //! `headless-dns check`: everything is read and admitted as `serve` would, and nothing served.
 
 use super::{say, serve};
-use crate::{objects::manifest::Manifests, program::{
+use crate::{
+    objects::manifest::Manifests,
+    program::{
         app::{DryRun, StartError, read_token},
         certificate::Certificate,
         exit::Exit,
         settings::{Overrides, Settings},
-    }, text::{
+    },
+    text::{
         diagnostic::{self, Diagnostic, Severity, has_error, has_warning},
         escape::visible,
-    }};
+    },
+};
 use std::{collections::BTreeMap, path::Path};
 
 /// Reads settings, manifests and zones, has the control plane take all objects, and tells what is wrong: 0 if they can

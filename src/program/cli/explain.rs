@@ -4,10 +4,16 @@ use super::{
     arguments::{ExplainArguments, Output},
     say, wait,
 };
-use crate::{control::explain::{ExplainQuestion, Explanation}, program::{app::DryRun, exit::Exit, settings::Overrides}, text::percent, text::{
+use crate::{
+    control::explain::{ExplainQuestion, Explanation},
+    program::{app::DryRun, exit::Exit, settings::Overrides},
+    text::percent,
+    text::{
         diagnostic::{self, Diagnostic},
         escape::{visible, visible_json},
-    }, web::http::{self, GetError}};
+    },
+    web::http::{self, GetError},
+};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::timeout;
 

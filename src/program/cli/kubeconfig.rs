@@ -1,16 +1,19 @@
 //! `headless-dns kubeconfig`: what kubectl must know to reach the API.
 
 use super::{say, settings};
-use crate::{program::{
+use crate::{
+    program::{
         app::read_token,
         certificate::{CertificateSource, LARGEST},
         exit::Exit,
         settings::{Overrides, Settings},
-    }, text::{
+    },
+    text::{
         diagnostic::{self, Diagnostic},
         escape::visible_json,
         regular_file,
-    }};
+    },
+};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::{

@@ -7,14 +7,17 @@ mod kubeconfig;
 mod serve;
 mod wait;
 
-use crate::{program::{
+use crate::{
+    program::{
         exit::Exit,
         settings::{Overrides, Settings},
-    }, text::{
+    },
+    text::{
         diagnostic::{self, Diagnostic},
         escape::visible_lines,
         regular_file,
-    }};
+    },
+};
 use arguments::{Arguments, Command, Unreadable};
 use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
 

@@ -1,18 +1,23 @@
 //! `headless-dns serve`: settings to a running server, and what it says about itself.
 
 use super::say;
-use crate::{dns::{answer::Transport, name::Name}, objects::object::{
+use crate::{
+    dns::{answer::Transport, name::Name},
+    objects::object::{
         Kind, Object,
         statefulset::{self, Ordinals},
-    }, program::{
+    },
+    program::{
         app::{Server, Signals, StartError},
         exit::Exit,
         settings::{Overrides, Settings},
         telemetry,
-    }, text::{
+    },
+    text::{
         diagnostic::{self, Diagnostic},
         escape::visible,
-    }};
+    },
+};
 use std::{
     error::Error,
     fmt::Write as _,

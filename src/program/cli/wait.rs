@@ -1,10 +1,14 @@
 //! `headless-dns wait`: returns when a Service has so many addresses in DNS.
 
 use super::say;
-use crate::{program::{exit::Exit, settings::Overrides}, text::{
+use crate::{
+    program::{exit::Exit, settings::Overrides},
+    text::{
         diagnostic::{self, Diagnostic},
         escape::visible,
-    }, web::http::{self, GetError}};
+    },
+    web::http::{self, GetError},
+};
 use serde::Deserialize;
 use std::{
     fmt::Write as _,

@@ -16,7 +16,10 @@ mod scenario;
 mod screen;
 mod tables;
 
-use crate::{program::exit::Exit, text::{regular_file, yaml}};
+use crate::{
+    program::exit::Exit,
+    text::{regular_file, yaml},
+};
 use player::{PlayError, Player};
 use screen::Screen;
 use std::{

@@ -12,13 +12,19 @@ use super::{
     },
     screen::{AnswerDifference, Screen},
 };
-use crate::{control::controller::{Cascade, Event, Refusal, Write}, dns::name::Name, objects::object::{Kind, Object, ObjectKey}, program::{
+use crate::{
+    control::controller::{Cascade, Event, Refusal, Write},
+    dns::name::Name,
+    objects::object::{Kind, Object, ObjectKey},
+    program::{
         app::{Control, Ended, SendError, Server, StartError},
         settings::Settings,
-    }, text::{
+    },
+    text::{
         diagnostic::{Diagnostic, Severity},
         regular_file,
-    }};
+    },
+};
 use k8s_openapi::api::core::v1::{PodCondition, PodStatus};
 use std::{
     collections::{BTreeMap, BTreeSet},

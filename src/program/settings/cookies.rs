@@ -1,10 +1,13 @@
 //! The section `cookies`: how clients are known over UDP.
 
 use super::checked::CheckedSettings;
-use crate::{dns::wire::cookie::Secret, text::{
+use crate::{
+    dns::wire::cookie::Secret,
+    text::{
         options::{self, options},
         regular_file,
-    }};
+    },
+};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,10 @@
 //! The section `tls`: where the certificate comes from.
 
 use super::{Settings, checked::CheckedSettings};
-use crate::{program::certificate::CertificateSource, text::{diagnostic::Diagnostic, options}};
+use crate::{
+    program::certificate::CertificateSource,
+    text::{diagnostic::Diagnostic, options},
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 

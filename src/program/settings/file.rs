@@ -8,14 +8,18 @@ use super::{
     listen, reverse,
     transfer::FileKeys,
 };
-use crate::{dns::{
+use crate::{
+    dns::{
         name::Name,
         serve::{Encrypted, TransferPolicy},
-    }, text::nearest::nearest, text::{
+    },
+    text::nearest::nearest,
+    text::{
         diagnostic::Diagnostic,
         options::Section,
         yaml::{Joined, SourceText, UnknownFields, YamlNode, decode},
-    }};
+    },
+};
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::path::Component;

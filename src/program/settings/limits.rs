@@ -1,9 +1,13 @@
 //! The section `limits`: those of DNS, of the API, and of the program itself.
 
-use crate::{dns::serve::ServeLimits, text::{
+use crate::{
+    dns::serve::ServeLimits,
+    text::{
         options::{self, options},
         yaml::Joined,
-    }, web::api::ApiLimits};
+    },
+    web::api::ApiLimits,
+};
 use serde::{Deserialize, Deserializer};
 use std::time::Duration;
 

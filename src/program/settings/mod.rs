@@ -20,16 +20,22 @@ pub use limits::{ProgramLimits, SettingsLimits};
 pub use listen::OptionalAddress;
 pub use overrides::Overrides;
 
-use crate::{control::{records::Ttls, runtime::simulated::Delays}, dns::{
+use crate::{
+    control::{records::Ttls, runtime::simulated::Delays},
+    dns::{
         forward::{self, ForwardOptions},
         name::Name,
         serve::{Encrypted, ProxyProtocol, RateLimit, TransferPolicy},
-    }, objects::manifest::watch::Timing, program::{certificate::CertificateSource, telemetry::LogOptions}, text::{
+    },
+    objects::manifest::watch::Timing,
+    program::{certificate::CertificateSource, telemetry::LogOptions},
+    text::{
         diagnostic::{Diagnostic, has_error},
         options::{self, options},
         regular_file,
         yaml::{self, SourceText},
-    }};
+    },
+};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use std::{

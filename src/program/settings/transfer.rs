@@ -1,14 +1,17 @@
 //! The section `transfer`: keys as the file has them, and what several of its keys together can get wrong.
 
 use super::checked::CheckedSettings;
-use crate::{dns::{
+use crate::{
+    dns::{
         name::Name,
         serve::{NotifyTarget, Permission, TransferPolicy},
         wire::tsig::{Algorithm, TsigKey},
-    }, text::{
+    },
+    text::{
         options::{self, Written},
         regular_file,
-    }};
+    },
+};
 use data_encoding::BASE64;
 use serde::Deserialize;
 use std::{path::PathBuf, sync::Arc};

@@ -245,7 +245,7 @@ impl<'a, 'p> NodeDecoder<'a, 'p> {
         let last = Cell::new(None);
         let access = MappingEntries { decoder: self, entries: entries.iter(), fields, value: None, last: &last };
         visitor.visit_map(access).map_err(|fault| match last.get() {
-            // The visitor stopped behind this value, so it is this value that it did not like (a wrong `kind`, say).
+            // The visitor stopped after this value, so it is this value that it did not like (a wrong `kind`, say).
             Some((key, node)) if fault.kind == FaultKind::Other => {
                 let trail = Trail::Key(self.trail, key);
                 self.child(node, &trail).locate(fault)

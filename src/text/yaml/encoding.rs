@@ -1,4 +1,4 @@
-//! A file's octets to text: UTF-8, and UTF-16 and UTF-32 behind a byte order mark (YAML 1.2 §5.2).
+//! A file's octets to text: UTF-8, and UTF-16 and UTF-32 after a byte order mark (YAML 1.2 §5.2).
 
 use crate::text::diagnostic::{Diagnostic, Location};
 use std::{path::Path, sync::Arc};
@@ -24,7 +24,7 @@ const MARKS: [(&[u8], Encoding); 5] = [
     (b"\xef\xbb\xbf", Encoding::Utf8),
 ];
 
-/// The encoding, and the octets behind its mark.
+/// The encoding, and the octets after its mark.
 fn encoding(octets: &[u8]) -> (Encoding, &[u8]) {
     MARKS
         .iter()

@@ -32,7 +32,7 @@ pub(super) enum YamlEvent {
     End,
     /// A directive, which says nothing that is of use here.
     Directive,
-    /// The document begins behind `---` in the same line.
+    /// The document begins after `---` in the same line.
     BesideMarker,
     DocumentEnd,
 }
@@ -163,7 +163,7 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         self.document_behind(token.end)
     }
 
-    /// The document behind a `---`.
+    /// The document after a `---`.
     fn document_behind(&mut self, marker: Mark) -> Outcome {
         let next = self.scanner.peek()?;
         let (start, end) = (next.start, next.end);

@@ -131,7 +131,7 @@ pub fn parse(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     parse::parse(source, RepeatedKeys::LastCounts, usize::MAX)
 }
 
-/// The same, but a key that stands twice in a mapping is an error.
+/// Parses a stream of documents as [`parse()`] does, but a key that occurs twice in a mapping is an error.
 pub fn parse_strict(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     parse::parse(source, RepeatedKeys::Refuse, usize::MAX)
 }
@@ -170,7 +170,7 @@ pub enum UnknownFields {
 
 /// Decodes a node. On success warnings may stand beside the value; on failure there is at least one error.
 ///
-/// Every error and warning has its place and the field's path. Decoding goes on behind an error as far as it can, so
+/// Every error and warning has its place and the field's path. Decoding goes on after an error as far as it can, so
 /// that one run shows all of them (up to [`MAX_DIAGNOSTICS`]).
 pub fn decode<T: DeserializeOwned>(
     source: SourceText<'_>,

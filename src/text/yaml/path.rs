@@ -69,7 +69,7 @@ fn step<'a, 'p>(node: &'a YamlNode, path: &'p str) -> Option<Step<'a, 'p>> {
     }
 }
 
-/// Puts a key behind a path, in brackets if it has dots or brackets of its own.
+/// Puts a key after a path, in brackets if it has dots or brackets of its own.
 pub(super) fn join(path: &str, key: &str) -> String {
     match (path, key.contains(['.', '[', ']', '/', ' ']) || key.is_empty()) {
         (_, true) => format!("{path}[{key}]"),

@@ -79,7 +79,7 @@ pub(super) fn number(text: &str) -> Option<YamlValue> {
         b'-' => integer(digits.get(1..)?).map(|magnitude| -magnitude),
         b'+' => integer(digits.get(1..)?),
         _ => integer(&digits).or_else(|| {
-            // The number behind `0b` may have a sign of its own.
+            // The number after `0b` may have a sign of its own.
             let rest = digits.strip_prefix("0b").filter(|rest| rest.starts_with(['+', '-']))?;
             i128::from_str_radix(rest, 2).ok()
         }),

@@ -10,12 +10,12 @@ pub(super) struct Chunk<'a> {
     pub lines_before: usize,
 }
 
-/// Splits before each line `---` and behind each line `...`.
+/// Splits before each line `---` and after each line `...`.
 ///
 /// YAML forbids both at the beginning of a line within quoted text, block text and brackets alike (YAML 1.2 §9.1.2), so
 /// this needs no parsing and cannot be led astray by a quote that is never closed. Directives (`%YAML 1.2`) stay with
-/// the document behind. A byte order mark may stand before each document (YAML 1.2 §5.2): files that were put together
-/// have one in the middle.
+/// the document that follows. A byte order mark may precede each document (YAML 1.2 §5.2): files that were put
+/// together have one in the middle.
 ///
 /// A chunk may still hold several documents, of which only its reader can tell.
 pub(super) fn split(text: &str) -> Vec<Chunk<'_>> {
@@ -77,7 +77,7 @@ mod tests {
             ("a: \"open\n---\nb: 2", &[("a: \"open\n", 0), ("---\nb: 2", 2 - 1)]),
             ("a: |\n  ---\n  b\n----\n", &[("a: |\n  ---\n  b\n----\n", 0)]),
             ("---\n---\na", &[("---\n", 0), ("---\na", 1)]),
-            // Two files of an editor that marks them, one behind the other.
+            // Two files of an editor that marks them, one after the other.
             (
                 "\u{feff}a: 1\n\u{feff}---\nb: 2\n---\n\u{feff}c: 3\n",
                 &[("a: 1\n", 0), ("---\nb: 2\n", 1), ("---\n\u{feff}c: 3\n", 3)],

@@ -34,7 +34,7 @@ impl<'a> DocumentLines<'a> {
         })
     }
 
-    /// A line's text behind its indentation: place and width, without a comment.
+    /// A line's text after its indentation: place and width, without a comment.
     fn content(self, number: usize) -> (Location, usize) {
         let line = self.line(number);
         let content = line.trim_start();
@@ -222,7 +222,7 @@ fn misplaced_colon(at: Location, text: DocumentLines<'_>) -> Explained {
 
 /// A line whose indentation fits no list or mapping around it.
 fn lost_indentation(at: Location, text: DocumentLines<'_>) -> Explained {
-    // Where text ends without a `:`, the parser notices only at the line behind it.
+    // Where text ends without a `:`, the parser notices only at the line after it.
     let number =
         if text.line(at.line).trim().is_empty() { text.above(at.line).map_or(at.line, |(n, _)| n) } else { at.line };
     let (place, width) = text.content(number);

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use std::{fmt, io, sync::Arc};
 use tokio::{runtime::Runtime, sync::watch as signal};
 
-/// An API that nobody can reach.
+/// An API without a socket.
 pub struct InProcessApi {
     api: Arc<Api>,
     runtime: Runtime,
@@ -23,7 +23,7 @@ impl fmt::Debug for InProcessApi {
 
 impl InProcessApi {
     /// Carries out requests on the thread that asks. Connections and TLS in `options` count for nothing, and watches end
-    /// once they have told what there is.
+    /// once they have sent what there is.
     ///
     /// # Errors
     /// The system gives no event queue.

@@ -57,7 +57,7 @@ pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes
 pub struct SentObject {
     /// The object.
     pub json: Value,
-    /// Fields that stand twice in the text.
+    /// Fields that occur twice in the text.
     pub duplicates: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The memory that requests and replies may take together: whoever needs more than is left is turned away.
+//! The memory that requests and replies may take together: a request that needs more than is left is refused.
 //!
 //! What is taken is an estimate of what will be made, taken before it is made, and given back when it is gone.
 
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long it counts as exhausted after somebody was turned away.
+/// How long it counts as exhausted after a request was refused.
 const PRESSED: Duration = Duration::from_secs(2);
 
 /// What there is, and what of it is taken, in octets.
@@ -22,7 +22,7 @@ pub struct Budget {
     /// Who was turned away, in all.
     refused: AtomicU64,
     begun: Instant,
-    /// When somebody was turned away the last time, in milliseconds since the beginning; 0 for never.
+    /// When a request was refused the last time, in milliseconds since the beginning; 0 for never.
     last_refused: AtomicU64,
 }
 
@@ -61,12 +61,12 @@ impl Budget {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// How often somebody was turned away.
+    /// How many requests were refused.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody was turned away just now, so that who holds something without need should give it back.
+    /// Whether a request was refused just now, so that holders of memory that they do not need should give it back.
     pub fn is_pressed(&self) -> bool {
         let last = Duration::from_millis(self.last_refused.load(Ordering::Relaxed));
         !last.is_zero() && self.begun.elapsed().saturating_sub(last) < PRESSED

@@ -104,7 +104,7 @@ impl Cost {
     }
 }
 
-/// Behind the quotation mark that ends a string.
+/// After the quotation mark that ends a string.
 fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
     while let Some(octet) = rest.next() {
         match octet {

@@ -10,7 +10,10 @@ use super::{
     watch_source::WatchObject,
     write::{ObjectChange, ObjectReply, Warnings, carry_out, check_type},
 };
-use crate::{control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},

@@ -1,5 +1,5 @@
 //! Endpoints: those that are stored, and for other Services with a selector those that are made of their slices whenever
-//! somebody looks.
+//! a client asks.
 
 use super::{
     Api,
@@ -14,13 +14,16 @@ use super::{
     watch_source::{WatchObject, WatchSource},
     write::warn,
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Change, Cluster},
         controller::endpoints::{derive, has_endpoints},
-    }, objects::object::{
+    },
+    objects::object::{
         Kind, Object, ObjectKey,
         labels::{SERVICE_NAME_LABEL, label},
-    }};
+    },
+};
 use axum::{http::StatusCode, response::Response};
 use k8s_openapi::api::{
     core::v1::{Endpoints, Service},
@@ -34,7 +37,7 @@ use std::{
 
 /// The label by which a slice belongs to a Service.
 
-/// What upstream tells everybody who asks for them.
+/// The warning that upstream sends to every client that asks for them.
 pub const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// Namespace and name of a Service.
@@ -161,7 +164,8 @@ pub async fn list(
     Ok(warn(respond(StatusCode::OK, body), &[DEPRECATED.to_owned()]))
 }
 
-/// What was told last of an object, without its addresses: the Service that it was made for, which the store has as well.
+/// What was sent last about an object, without its addresses: the Service that it was made for, which the store has as
+/// well.
 #[derive(Debug)]
 struct Last {
     parts: EndpointsSource,
@@ -191,7 +195,7 @@ impl Last {
     }
 }
 
-/// A watch of Endpoints, which remembers what it has told.
+/// A watch of Endpoints, which remembers what it has sent.
 #[derive(Debug)]
 pub struct Derived {
     handle: Handle,
@@ -203,7 +207,7 @@ pub struct Derived {
     share: Share,
 }
 
-/// Octets of the memory of a watch for each object that was told.
+/// Octets of the memory of a watch for each object that was sent.
 const TOLD: usize = 512;
 
 impl Derived {

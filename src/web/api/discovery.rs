@@ -1,4 +1,4 @@
-//! What is served, told to clients: both forms of discovery, and the version.
+//! What is served, for clients: both forms of discovery, and the version.
 
 use super::resource::{GROUPS, RESOURCES, Resource, Subresource};
 use serde_json::{Value, json};

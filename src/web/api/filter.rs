@@ -6,7 +6,10 @@ use super::{
     select::{FieldSelector, LabelRequirements},
     status::StatusFailure,
 };
-use crate::{control::cluster::{Change, Cluster}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::cluster::{Change, Cluster},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use serde_json::Value;
 
 /// A kind, a namespace, labels, fields.
@@ -57,7 +60,7 @@ impl ObjectFilter {
         fields.matches(&json())
     }
 
-    /// The same of an object that is derived and not stored.
+    /// Whether labels and fields of an object that is derived and not stored are as selected.
     pub fn takes_derived(&self, object: &Value) -> bool {
         let labels = object["metadata"]["labels"].as_object().map(|labels| {
             labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
@@ -71,7 +74,7 @@ impl ObjectFilter {
         change.key.kind == self.kind && self.namespace.as_ref().is_none_or(|wanted| *wanted == change.key.namespace)
     }
 
-    /// The objects of the kind and the namespace behind `after`, in order; those of one name only where one is
+    /// The objects of the kind and the namespace that follow `after`, in order; those of one name only where one is
     /// selected.
     pub fn candidates<'a>(
         &self,

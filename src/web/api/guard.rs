@@ -1,9 +1,9 @@
-//! Who may ask: no web page, nobody who reaches the loopback address by a name that was made up for it, and where a
-//! token is set nobody without it.
+//! Who may ask: no web page, no client that reaches the loopback address by a name that was made up for it, and where a
+//! token is set no client without it.
 //!
 //! A browser opens connections to loopback for any page. It says where the page comes from (`Origin`), and a page whose
 //! own name was pointed here says that name (`Host`). Real clients do neither, so both are refused before anything is
-//! looked at. The content type is no guard: real clients leave it out.
+//! looked at. The content type does not protect: real clients leave it out.
 
 use super::status::StatusFailure;
 use axum::http::{HeaderMap, header};
@@ -17,7 +17,7 @@ pub struct Guard {
 }
 
 impl std::fmt::Debug for Guard {
-    /// The token stands nowhere.
+    /// The token is not printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Guard").field("token", &self.token.is_some()).finish()
     }

@@ -1,4 +1,4 @@
-//! Objects as they are told to those who watch: written once for all of them, and kept while they come for it.
+//! Objects as text for watches: written once for all watches, and kept while they fetch it.
 
 use super::budget::{Budget, BudgetExhausted, Share};
 use crate::{objects::object::Object, web::api::table};
@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-/// Octets of text that are kept; those who watch are told of a change soon after each other.
+/// Octets of text that are kept; watches send a change soon after each other.
 const KEPT: usize = 8 << 20;
 
 /// What of an object is written.
@@ -21,11 +21,11 @@ pub enum TextForm {
     Partial,
 }
 
-/// The version of a change, and whether it is a deletion, which is told with the object as it was before.
+/// The version of a change, and whether it is a deletion, which is sent with the object as it was before.
 type Version = (u64, bool);
 type Key = (Version, TextForm);
 
-/// A text that all who are told it hold together.
+/// A text that all watches that send it share.
 #[derive(Debug)]
 pub struct SharedText {
     json: String,
@@ -49,7 +49,7 @@ pub struct JsonCache {
 
 #[derive(Debug, Default)]
 struct CachedTexts {
-    /// All that somebody holds, be it only [`Kept::latest`].
+    /// All texts that are in use, be it only by `latest`.
     texts: HashMap<Key, Weak<SharedText>>,
     /// In the order of their making.
     latest: VecDeque<(Key, Arc<SharedText>)>,

@@ -1,7 +1,7 @@
-//! The latest changes of all objects, for whoever watches: one log for all, and a bell that rings when it grows.
+//! The latest changes of all objects, for watches: one log for all, and a bell that rings when it grows.
 //!
 //! Nothing is kept per watcher. A watcher remembers a version and reads on from there; one that is so slow that what it
-//! has not read is gone is told that its version has expired, and lists again.
+//! has not read is gone gets an error that its version has expired, and lists again.
 
 use crate::{control::cluster::Change, objects::object::Object};
 use std::{
@@ -23,14 +23,14 @@ pub struct ChangeLog {
 pub struct Capacity {
     /// Changes.
     pub changes: usize,
-    /// What the objects that nobody but the log keeps any more take in memory, roughly. The latest change is kept
+    /// Octets that objects which only the log keeps take in memory, roughly. The latest change is kept
     /// however large it is.
     pub octets: u64,
 }
 
 #[derive(Debug)]
 struct KindLog {
-    /// Every change behind this version is there.
+    /// The log has every change after this version.
     floor: u64,
     changes: VecDeque<LoggedChange>,
     octets: u64,
@@ -56,7 +56,7 @@ impl LoggedChange {
 /// What a watcher has not read is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// The oldest version that a watch can begin behind.
+    /// The oldest version that a watch can begin after.
     pub floor: u64,
 }
 
@@ -69,7 +69,7 @@ pub struct LogRead {
     pub upto: u64,
     /// Whether that is all there is.
     pub is_all: bool,
-    /// What of it may be nobody else's any more by the time it is told, in octets, as the log counts it.
+    /// How much of it only this read may hold by the time it is sent, in octets, as the log counts it.
     pub octets: u64,
 }
 
@@ -111,7 +111,7 @@ impl ChangeLog {
         *self.newest.borrow()
     }
 
-    /// The changes behind `version` that concern a watcher, at most so much of them, but one if there is any.
+    /// The changes after `version` that concern a watcher, at most `most` of them, but one if there is any.
     pub fn after(&self, version: u64, most: Capacity, concerns: impl Fn(&Change) -> bool) -> Result<LogRead, Expired> {
         let newest = self.newest();
         let log = self.changes.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +133,7 @@ impl ChangeLog {
         Ok(read)
     }
 
-    /// Whether a watch can still begin behind this version.
+    /// Whether a watch can still begin after this version.
     pub fn reaches(&self, version: u64) -> Result<(), Expired> {
         let log = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         if version < log.floor { Err(Expired { floor: log.floor }) } else { Ok(()) }

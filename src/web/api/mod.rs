@@ -15,7 +15,7 @@
 //! Requests and replies are `serde_json::Value`s; objects are stored typed. A body is decoded, given its defaults and
 //! validated by the functions that manifests go through ([`object`](crate::objects::object)).
 //!
-//! What is pure stands in modules of its own, which know neither HTTP nor the store:
+//! Pure functions are in modules of their own, which know neither HTTP nor the store:
 //!
 //! ```text
 //! table          columns(kind: &str) -> Vec<Value>                                   columnDefinitions
@@ -77,7 +77,11 @@ pub use handle::{Ask, Handle, Unavailable};
 pub use limits::ApiLimits;
 pub use log::{Capacity, ChangeLog};
 
-use crate::{control::controller::Part, objects::{object::Kind, patch}, web::http};
+use crate::{
+    control::controller::Part,
+    objects::{object::Kind, patch},
+    web::http,
+};
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody as _},
@@ -122,15 +126,15 @@ const WORKERS: usize = 2;
 const LARGE: usize = 64 * 1024;
 /// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The same of the deletion of a collection, which deletes one object after the other.
+/// How long the deletion of a collection may take, which deletes one object after the other.
 const DELETION: Duration = Duration::from_secs(600);
 
-/// Of so many connections, how many may be watches: some are left for whoever asks something.
+/// Of so many connections, how many may be watches: some are left for other requests.
 fn places(connections: usize) -> usize {
     connections - connections / 8
 }
 
-/// Why nobody should count on the answers yet, if so.
+/// Why clients should not rely on the answers yet, if so.
 type Problem = dyn Fn() -> Option<&'static str> + Send + Sync;
 
 /// What the API is served with.
@@ -173,7 +177,7 @@ struct Api {
     overtaken_watches: Arc<AtomicU64>,
     /// Lists and watches that were cut off.
     cut: Arc<AtomicU64>,
-    /// What watches are told.
+    /// The texts that watches send.
     texts: Arc<JsonCache>,
     /// True once the server is about to end, so that watches end by themselves.
     stopped: signal::Receiver<bool>,
@@ -207,7 +211,7 @@ impl Api {
         }
     }
 
-    /// The way of what is told to a client through these parts.
+    /// The outlet that sends to a client through these parts.
     fn outlet(&self, parts: stream::BodyParts) -> Outlet {
         Outlet::new(parts, Arc::clone(self.handle.log()), Arc::clone(&self.budget), Arc::clone(&self.cut))
     }
@@ -262,7 +266,7 @@ impl ApiCounters {
         self.refused_watches.load(Ordering::Relaxed)
     }
 
-    /// Watches that were ended because so much changed that what they had not told yet was forgotten.
+    /// Watches that were ended because so much changed that what they had not sent yet was dropped from the log.
     pub fn overtaken_watches(&self) -> u64 {
         self.overtaken_watches.load(Ordering::Relaxed)
     }
@@ -274,7 +278,7 @@ impl ApiServer {
         self.counters.clone()
     }
 
-    /// Whether the thread ended though nobody stopped it.
+    /// Whether the thread ended without being stopped.
     pub fn failed(&self) -> bool {
         self.serving.failed()
     }

@@ -1,6 +1,6 @@
-//! The way of what is told to one client who takes it at its own pace: a list, or a watch.
+//! Sends a list or a watch to one client, which takes it at its own pace.
 //!
-//! What is told is put together from texts that are held meanwhile, and from objects that may have been replaced since.
+//! What is sent is put together from texts that are held meanwhile, and from objects that may have been replaced since.
 //! A client that holds such things for long is cut off when others need the room.
 
 use super::{
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a client may take nothing while the budget is exhausted or the log has gone past what it is told.
+/// How long a client may take nothing while the budget is exhausted or the log has gone past what it is sent.
 const BLOCKED: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 /// How long a client may take for what the log has gone past already: the versions of objects that are held for it are
 /// then counted nowhere.
@@ -41,7 +41,7 @@ pub struct Outlet {
     log: Arc<ChangeLog>,
     budget: Arc<Budget>,
     cut: Arc<AtomicU64>,
-    /// What is told now is a list of this version; and since when.
+    /// The version of the list that is sent now, and since when.
     behind: u64,
     since: Instant,
 }
@@ -104,8 +104,8 @@ impl Outlet {
         }
     }
 
-    /// A text that only this client is told, and its share. Who waits for room has no text meanwhile: it is made, its
-    /// length is seen, and it is made anew once there is room for it. Short ones need none.
+    /// A text that is sent to this client alone, and its share. A client that waits for room holds no text meanwhile:
+    /// it is made, its length is seen, and it is made anew once there is room for it. Short ones need none.
     pub async fn text(&mut self, make: impl Fn() -> String) -> Result<(String, Share), Gone> {
         let budget = Arc::clone(&self.budget);
         let mut needed = 0;
@@ -145,7 +145,11 @@ impl Outlet {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{control::cluster::Change, objects::object::{Kind, ObjectKey}, web::api::{log::Capacity, stream::channel}};
+    use crate::{
+        control::cluster::Change,
+        objects::object::{Kind, ObjectKey},
+        web::api::{log::Capacity, stream::channel},
+    };
     use axum::body::Body;
     use http_body_util::BodyExt;
 

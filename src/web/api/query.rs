@@ -1,4 +1,4 @@
-//! What stands behind the `?` of a request.
+//! What follows the `?` of a request.
 
 use super::status::StatusFailure;
 use crate::text::percent;
@@ -55,7 +55,7 @@ pub struct RequestParameters {
     pub propagation: String,
 }
 
-/// Reads what stands behind the `?`.
+/// Reads what follows the `?`.
 pub fn parse(query: &str) -> Result<RequestParameters, StatusFailure> {
     let mut read = RequestParameters::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

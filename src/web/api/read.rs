@@ -12,7 +12,10 @@ use super::{
     stream,
     watch_source::WatchObject,
 };
-use crate::{control::{cluster::Cluster, controller::endpoints}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::{cluster::Cluster, controller::endpoints},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use axum::{
     body::Body,
     http::{StatusCode, header},
@@ -79,7 +82,7 @@ pub struct ListPage {
     pub remaining: Option<usize>,
 }
 
-/// The objects selected behind `after`, at most `limit` of them.
+/// The selected objects that follow `after`, at most `limit` of them.
 pub async fn page(
     api: &Api,
     selection: &ObjectFilter,
@@ -149,7 +152,7 @@ pub fn nothing(api: &Api, shape: Representation) -> Response {
     respond(StatusCode::OK, Body::from(shape.list_head(&metadata) + Representation::LIST_END))
 }
 
-/// What so many objects take that are held for a client until they are told. The objects themselves are the store's, or
+/// What so many objects take that are held for a client until they are sent. The objects themselves are the store's, or
 /// counted by the log.
 pub fn holding(api: &Api, objects: usize) -> Result<Share, StatusFailure> {
     Ok(api.budget.take(objects * HELD)?)
@@ -206,7 +209,7 @@ async fn tell_list(
 pub struct Continue {
     /// The version of the list's first page.
     pub resource_version: u64,
-    /// The last object that was told.
+    /// The last object that was sent.
     pub after: ObjectKey,
 }
 

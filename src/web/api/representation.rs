@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What of an object stands in a Table's row.
+/// What a Table's row includes of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Include {
     Metadata,
@@ -65,12 +65,12 @@ impl Representation {
         Representation { form, include, resource, kind: resource.kind, now }
     }
 
-    /// The same of a Scale of the resource.
+    /// The representation of a Scale of the resource.
     pub fn of_scale(self) -> Representation {
         Representation { kind: "Scale", ..self }
     }
 
-    /// An empty list, in the base64 that clients of 1.33 take theirs from once the initial events are told.
+    /// An empty list, in the base64 that clients of 1.33 take theirs from once the initial events are sent.
     pub fn blueprint(&self) -> String {
         let (kind, version) = (format!("{}List", self.resource.kind), self.resource.api_version());
         let list = json!({"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": ""}, "items": []});
@@ -100,7 +100,7 @@ impl Representation {
         }
     }
 
-    /// Which text of an object stands in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
+    /// Which text of an object is in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
     /// `None` where none does.
     pub fn shared(&self) -> Option<json_cache::TextForm> {
         match (self.form, self.include) {
@@ -112,7 +112,7 @@ impl Representation {
         }
     }
 
-    /// What stands before the shared text; `object` is asked for where it tells of it.
+    /// What precedes the shared text; `object` is called where that describes it.
     pub fn begin(&self, first: bool, object: impl FnOnce() -> Arc<Value>) -> String {
         let MediaForm::Table(version) = self.form else { return String::new() };
         let object = object();
@@ -125,7 +125,7 @@ impl Representation {
         )
     }
 
-    /// What stands behind it.
+    /// What follows the shared text.
     pub fn end(&self) -> &'static str {
         if matches!(self.form, MediaForm::Table(_)) { "}]}" } else { "" }
     }

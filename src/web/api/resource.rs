@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 pub enum ObjectSource {
     /// Objects of the store.
     Stored(Kind),
-    /// Endpoints: stored where somebody wrote them, else derived from EndpointSlices.
+    /// Endpoints: stored where a client wrote them, else derived from EndpointSlices.
     Endpoints,
-    /// None: there are no such objects, and nobody can create one.
+    /// None: there are no such objects, and no client can create one.
     Nothing,
 }
 
@@ -65,7 +65,7 @@ pub static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
     resources
 });
 
-/// CustomResourceDefinitions, which discovery does not tell of: kubectl looks among them for kinds that it does not find
+/// CustomResourceDefinitions, which discovery does not list: kubectl looks among them for kinds that it does not find
 /// in `/openapi/v2`.
 pub static CUSTOM_RESOURCE_DEFINITIONS: LazyLock<Resource> = LazyLock::new(|| Resource {
     group: "apiextensions.k8s.io",

@@ -10,7 +10,10 @@ use super::{
     status::StatusFailure,
     write::{ObjectChange, ObjectReply, check_type},
 };
-use crate::{control::controller::Part, objects::object::{FieldError, Kind}};
+use crate::{
+    control::controller::Part,
+    objects::object::{FieldError, Kind},
+};
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 

@@ -5,10 +5,14 @@ use super::{
     handle::Unavailable,
     resource::{RESOURCES, Resource},
 };
-use crate::{control::controller::WriteError, objects::{
+use crate::{
+    control::controller::WriteError,
+    objects::{
         object::{FieldError, Kind, ObjectKey},
         patch::PatchError,
-    }, text::escape::visible_lines};
+    },
+    text::escape::visible_lines,
+};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -41,7 +45,7 @@ impl StatusFailure {
         }
     }
 
-    /// The same with sentences beside it, of a body that was read before it was refused.
+    /// The failure with warnings about a body that was read before it was refused.
     pub fn warned(mut self, warnings: &[String]) -> StatusFailure {
         self.warnings = warnings.to_vec();
         self
@@ -91,7 +95,7 @@ impl StatusFailure {
         )
     }
 
-    /// 403 of an object for which there is no room.
+    /// 403 for an object that would exceed the limit of octets (`limits.apiObjectOctets`).
     pub fn exceeded(resource: &Resource, name: &str, growth: u64, limit: u64) -> StatusFailure {
         let message = format!(
             "{} \"{name}\" is forbidden: it takes {growth} octets more (with the pods of a set), and all objects together \
@@ -275,7 +279,7 @@ pub fn resource_of(kind: Kind) -> Option<&'static Resource> {
     RESOURCES.iter().find(|resource| resource.stored() == Some(kind))
 }
 
-/// The same with all texts as they may be shown: kubectl prints names and causes as they are.
+/// The details with all texts made safe to show: kubectl prints names and causes as they are.
 fn shown(details: &Value) -> Value {
     match details {
         Value::String(text) => Value::String(visible_lines(text)),

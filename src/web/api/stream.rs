@@ -1,4 +1,4 @@
-//! Bodies of replies that are told while they are made: what of them waits in a connection is little, whatever is told.
+//! Bodies of replies that are sent while they are made: little of them waits in a connection, however long they are.
 
 #[cfg(doc)]
 use crate::web::http::CHUNK;
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// What is told was cut off before its end.
+/// The body was cut off before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cut off, since it was taken too slowly")]
 pub struct Cut;

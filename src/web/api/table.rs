@@ -17,7 +17,7 @@ use age::{age, since};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A column: its name, its priority, and what stands in it.
+/// A column: its name, its priority, and what it contains.
 type Column = (&'static str, u8, &'static str);
 
 const NAME: Column = ("Name", 0, "the object's name, unique among its kind in its namespace");
@@ -146,7 +146,7 @@ fn event_cells(event: &Value, now: Timestamp) -> Vec<Value> {
     ]
 }
 
-/// Who tells an event, and on which machine.
+/// Which component reports an event, and on which machine.
 fn source(event: &Value) -> String {
     let either = |old, new| Some(text(event, old)).filter(|text| !text.is_empty()).unwrap_or_else(|| text(event, new));
     let component = either("/source/component", "/reportingComponent");
@@ -167,9 +167,9 @@ fn controller(object: &Value) -> String {
     }
 }
 
-/// What stands where there is nothing.
+/// The cell where there is nothing.
 const NONE: &str = "<none>";
-/// What stands where nothing was set.
+/// The cell where nothing was set.
 const UNSET: &str = "<unset>";
 
 fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {

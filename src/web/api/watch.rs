@@ -57,9 +57,9 @@ const LIST_BLUEPRINT: &str = "kubernetes.io/initial-events-list-blueprint";
 /// Where a watch begins.
 #[derive(Debug)]
 enum Start {
-    /// With everything that is there, and with true a bookmark behind it.
+    /// With everything that is there, and with true a bookmark after it.
     Everything(bool),
-    /// Behind a version.
+    /// After a version.
     Behind(u64),
 }
 
@@ -151,13 +151,13 @@ struct Watcher {
     overtaken: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
     sink: Sink,
-    /// What the objects take that it begins with, until they are told.
+    /// What the objects take that it begins with, until they are sent.
     initial: Option<Share>,
     /// Up to here the client knows everything.
     version: u64,
     /// Whether it was up to date once.
     is_following: bool,
-    /// Whether a bookmark tells that the initial objects have been told.
+    /// Whether a bookmark marks the end of the initial objects.
     marked: bool,
     bookmarks: bool,
     ends: Instant,
@@ -202,7 +202,7 @@ impl Watcher {
         }
     }
 
-    /// Tells everything that the log has; false where that is the end.
+    /// Sends everything that the log has; false where that is the end.
     async fn catch_up(&mut self, watched: &mut impl WatchSource) -> Result<bool, Gone> {
         loop {
             let Ok(read) = self.log.after(self.version, AT_A_TIME, |change| watched.concerns(change)) else {
@@ -236,7 +236,7 @@ struct Sink {
     outlet: Outlet,
     shape: Representation,
     texts: Arc<JsonCache>,
-    /// Whether nothing was told yet.
+    /// Whether nothing was sent yet.
     first: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a watch is about, whoever makes it.
+//! What a watch is about, of stored objects and of derived ones.
 
 use crate::{control::cluster::Change, objects::object::Object};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 pub enum WatchObject {
     /// One of the store, as it is since a change.
     Stored(Object),
-    /// One that is made for whoever watches.
+    /// One that is derived for the watch.
     Made(Value),
 }
 
@@ -18,6 +18,6 @@ pub trait WatchSource: Send + 'static {
     fn initial(&mut self) -> impl Iterator<Item = WatchObject> + Send + 'static;
     /// Whether a change may mean something.
     fn concerns(&self, change: &Change) -> bool;
-    /// What changes mean, in order: types and objects. `None` if nobody can say any more.
+    /// What changes mean, in order: types and objects. `None` if that is no longer known.
     fn events(&mut self, changes: &[Change]) -> impl Future<Output = Option<Vec<(&'static str, WatchObject)>>> + Send;
 }

@@ -12,7 +12,10 @@ use super::{
     read::stored,
     status::StatusFailure,
 };
-use crate::{control::controller::{Part, Preconditions, Write, WriteResult}, objects::object::{self, Kind, Object}};
+use crate::{
+    control::controller::{Part, Preconditions, Write, WriteResult},
+    objects::object::{self, Kind, Object},
+};
 use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::Response,
@@ -46,7 +49,7 @@ impl FieldManager {
         FieldManager { manager, subresource, now: Timestamp::now() }
     }
 
-    /// The object with `managedFields` that tell who changed what of it.
+    /// The object with `managedFields` that record which manager changed which fields.
     fn track(&self, before: Option<&Object>, mut object: Object, part: Part) -> Object {
         let standing = before.map(Object::to_json);
         let sent = object.to_json();
@@ -193,13 +196,13 @@ pub struct ObjectChange<'a> {
 pub struct ChangedObject {
     /// The object as it is now.
     pub object: Object,
-    /// What there is to tell the client beside it.
+    /// Warnings for the client.
     pub warnings: Warnings,
     /// Whether the object was created.
     pub is_new: bool,
 }
 
-/// A reply, and what there is to tell the client beside it.
+/// A reply, and warnings for the client.
 #[derive(Debug)]
 pub struct ObjectReply {
     /// The reply without the warnings.

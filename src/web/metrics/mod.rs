@@ -8,7 +8,10 @@ mod queries;
 
 pub use control::{ControlFigures, ServiceKind};
 
-use crate::{dns::{serve::Counted, zone::Reader}, web::http};
+use crate::{
+    dns::{serve::Counted, zone::Reader},
+    web::http,
+};
 use page::{MetricLabels, MetricsPage, label};
 use prometheus_client::{
     collector::Collector,

@@ -70,7 +70,7 @@ impl MetricsPage<'_> {
         Ok(())
     }
 
-    /// The same of histograms that somebody else fills.
+    /// How often which values came, of histograms that the caller has filled.
     pub(super) fn histogram<'h>(
         &mut self,
         name: &str,

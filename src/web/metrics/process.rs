@@ -29,7 +29,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, started: f64) -> fmt::Result {
     page.gauge("process_threads", "Threads of the process.", one(threads()))
 }
 
-/// The first number behind `key` at the beginning of a line.
+/// The first number after `key` at the beginning of a line.
 fn field(text: &str, key: &str) -> Option<f64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
     rest.split_whitespace().next()?.parse().ok()

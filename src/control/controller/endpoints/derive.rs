@@ -1,10 +1,13 @@
 //! v1 Endpoints: what the endpoints controller would make of a Service, derived from its EndpointSlices.
 //!
-//! Nothing stores them until somebody writes them or the Service selects pods no more. They show the addresses of the
+//! They are not stored until a client writes them or the Service no longer selects pods. They show the addresses of the
 //! Service's first family, at most 1000 of them; a pod that is being deleted is in none of the lists, unless the Service
 //! publishes addresses that are not ready.
 
-use crate::{control::cluster::Cluster, objects::object::{labels, service::is_headless, subset}};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{labels, service::is_headless, subset},
+};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service},

@@ -1,11 +1,14 @@
-//! v1 Endpoints: made of a Service's slices where they are asked for, and stored where somebody wrote them.
+//! v1 Endpoints: made of a Service's slices where they are asked for, and stored where a client wrote them.
 
 mod derive;
 
 pub use derive::{MAX_ADDRESSES, derive, derived, find, has_endpoints};
 
 use super::shared::Context;
-use crate::{control::cluster::Cluster, objects::object::{Kind, ORIGIN, ObjectKey}};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{Kind, ORIGIN, ObjectKey},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 

@@ -1,6 +1,6 @@
 //! A Service's EndpointSlices: which ones there should be, given its pods and the slices that exist.
 //!
-//! Slices are read by everybody who follows a Service, so a change touches as few of them as possible: an endpoint
+//! Slices are read by every client that follows a Service, so a change touches as few of them as possible: an endpoint
 //! stays in the slice it is in, a slice that changes anyway is filled up first, and a slice that is no longer needed
 //! becomes one that is.
 
@@ -98,7 +98,7 @@ fn address_types(service: &Service) -> Vec<&'static str> {
     families
 }
 
-/// What tells endpoints apart; all else of an endpoint may change in place.
+/// The identity of an endpoint; all else of an endpoint may change in place.
 type EndpointIdentity = (Vec<String>, Option<String>, Option<String>);
 
 /// Endpoints that are wanted and have no place yet, in order.

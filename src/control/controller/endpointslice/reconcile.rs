@@ -5,10 +5,13 @@ use super::{
     plan::{self, Changed, MANAGED_BY, MANAGED_BY_LABEL, MAX_ENDPOINTS, SERVICE_NAME_LABEL, SlicePlan, plan_changed},
     write::write_slices,
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         controller::{endpoints::drop_stored, shared::Context},
-    }, objects::object::{Object, selector}};
+    },
+    objects::object::{Object, selector},
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,

@@ -1,7 +1,10 @@
 //! Plans for slices, carried out.
 
 use super::plan::SlicePlan;
-use crate::{control::controller::shared::Context, objects::object::{Kind, ObjectKey}};
+use crate::{
+    control::controller::shared::Context,
+    objects::object::{Kind, ObjectKey},
+};
 
 /// Writes what a plan says about a namespace's slices.
 pub fn write_slices(namespace: &str, plan: SlicePlan, context: &mut Context) {

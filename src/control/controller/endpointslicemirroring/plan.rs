@@ -1,12 +1,15 @@
-//! Which slices mirror Endpoints that somebody wrote.
+//! Which slices mirror Endpoints that a client wrote.
 //!
 //! Mirrored are the Endpoints of a Service without selector. A subset becomes a slice for each family of its addresses;
 //! the slices belong to the Endpoints and go with them.
 
-use crate::{control::controller::{
+use crate::{
+    control::controller::{
         endpointslice::{self, SlicePlan},
         service::family,
-    }, objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL}};
+    },
+    objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL},
+};
 use k8s_openapi::{
     api::{
         core::v1::{EndpointAddress, EndpointPort as SubsetPort, EndpointSubset, Endpoints, Service},
@@ -24,7 +27,7 @@ use std::{
 pub const MIRRORED_BY: &str = "endpointslicemirroring-controller.k8s.io";
 /// A label of Endpoints by which they are not mirrored.
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
-/// An annotation of Endpoints that are a lock, which is no set of addresses.
+/// An annotation of Endpoints that are a lock, which is not a set of addresses.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Annotations that stay with the Endpoints.
 const NOT_COPIED: [&str; 2] =
@@ -58,7 +61,7 @@ fn is_to_be_mirrored(endpoints: &Endpoints, service: &Service) -> bool {
     !skipped && !is_lock && !selects && metadata.deletion_timestamp.is_none()
 }
 
-/// What tells the slices of one mirror apart: the family, and the ports whatever their order.
+/// The identity of a slice within one mirror: the family, and the ports whatever their order.
 type SliceKey = (&'static str, BTreeSet<(String, Option<i32>, String, String)>);
 
 /// Plans the mirror of Endpoints; without them, or without a Service that wants it, there is none.

@@ -1,6 +1,7 @@
 //! One object as an owner that is going, and as a dependent whose owners may be gone.
 
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         controller::{
             Cascade,
@@ -8,7 +9,9 @@ use crate::{control::{
             owner_reference::{kind_of, remove_references},
             shared::Context,
         },
-    }, objects::object::{Object, ObjectKey}};
+    },
+    objects::object::{Object, ObjectKey},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 /// Looks at one object as an owner that is going, and as a dependent whose owners may be gone.
@@ -138,7 +141,7 @@ pub fn lacks_owner(cluster: &Cluster, object: &Object) -> bool {
     references.into_iter().any(|reference| owner_state(cluster, namespace, reference) != OwnerState::Stays)
 }
 
-/// How an owner stands.
+/// The state of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OwnerState {
     Stays,

@@ -3,10 +3,14 @@
 //! controllers left it.
 
 use super::ManifestController;
-use crate::{control::controller::{Refusal, namespace::takes_objects, registry::Registry, shared::Context, volume}, objects::{
+use crate::{
+    control::controller::{Refusal, namespace::takes_objects, registry::Registry, shared::Context, volume},
+    objects::{
         object::{self, APPLIED, Declaration, FieldError, ORIGIN, Object, ObjectKey},
         patch,
-    }, text::fnv1a::fnv1a};
+    },
+    text::fnv1a::fnv1a,
+};
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::Value;
 

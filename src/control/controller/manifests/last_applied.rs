@@ -1,5 +1,6 @@
-//! The versions of manifests that were applied last: what an edit is compared with. They stand beside the objects and
-//! not in them, so that no client sees, changes or loses them, and are kept over a restart in the same transactions.
+//! The versions of manifests that were applied last: what an edit is compared with. They are stored beside the objects
+//! and not in them, so that no client sees, changes or loses them, and are kept over a restart in the same
+//! transactions.
 
 use crate::objects::object::{LastApplied, ObjectKey};
 use std::{
@@ -31,7 +32,7 @@ impl LastVersions {
         self.versions.insert(key, written);
     }
 
-    /// Puts back what an earlier run had; of objects that are no more it is forgotten.
+    /// Puts back what an earlier run had; for objects that no longer exist it is dropped.
     pub fn restore(&mut self, key: ObjectKey, written: Arc<str>, exists: bool) {
         match exists {
             true => drop(self.versions.insert(key, written)),

@@ -1,11 +1,14 @@
 //! Manifests that are gone: what they declared is deleted.
 
 use super::ManifestController;
-use crate::{control::controller::{
+use crate::{
+    control::controller::{
         Cascade,
         deletion::{self, Deletion, indelible},
         shared::Context,
-    }, objects::object::{APPLIED, Kind, ORIGIN, Object, ObjectKey}};
+    },
+    objects::object::{APPLIED, Kind, ORIGIN, Object, ObjectKey},
+};
 
 /// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
 pub const CASCADE: &str = "headless-dns/cascade";

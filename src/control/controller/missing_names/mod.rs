@@ -1,16 +1,19 @@
 //! What of the names is still to come: which hostnames a Service should have and why they have no address, and which
-//! pods are about to be replaced. `records` is told of both and knows neither pods nor sets.
+//! pods are about to be replaced. `records` gets both and knows neither pods nor sets.
 //!
 //! Only what changed is looked at: a pod, a set, or a Service that something happened to since the last turn.
 
 mod ordinals;
 mod reason;
 
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         controller::{endpointslice, shared::WorkCounters},
         records::{Expectation, Records},
-    }, objects::object::{Kind, statefulset::parent_and_ordinal}};
+    },
+    objects::object::{Kind, statefulset::parent_and_ordinal},
+};
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},
@@ -21,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// Namespace and name.
 type Key = (String, String);
 
-/// What was told to `records`, and what is to be looked at again.
+/// What was reported to `records`, and what is to be looked at again.
 #[derive(Debug, Default)]
 pub struct MissingNames {
     pods: BTreeSet<Key>,
@@ -141,12 +144,13 @@ impl MissingNames {
         self.services.insert(key.clone());
     }
 
-    /// Tells `records` of a slice.
+    /// Passes a slice to `records`.
     pub fn record_slice(&self, namespace: &str, name: &str, slice: Option<&EndpointSlice>, records: &mut Records) {
         records.slice_with(namespace, name, slice, |endpoint| self.is_leaving(namespace, endpoint));
     }
 
-    /// Tells `records` what is still to come, as far as it changed. To be called when the slices are as they should be.
+    /// Reports to `records` what is still to come, as far as it changed. To be called when the slices are as they
+    /// should be.
     pub fn report(&mut self, cluster: &Cluster, records: &mut Records, counters: &mut WorkCounters) {
         let mut pods = std::mem::take(&mut self.pods);
         let mut sets: BTreeMap<Key, Vec<String>> =

@@ -15,7 +15,7 @@ pub struct SetView {
     pub uid: String,
     /// The governing Service; may be empty.
     pub service: String,
-    /// First ordinal, and the one behind the last.
+    /// First ordinal, and the one after the last.
     start: i64,
     pub end: i64,
     /// Policy OrderedReady.
@@ -83,7 +83,7 @@ impl SetView {
     }
 
     /// Takes over what was known of the set's pods, looks at those that were touched, and names all of which there is
-    /// something else to say now. `exists` tells whether there is a pod of a name.
+    /// something else to say now. `exists` returns whether there is a pod of a name.
     pub fn follow(
         &mut self,
         old: Option<SetView>,
@@ -164,7 +164,7 @@ mod tests {
 
     proptest! {
         /// Pods come and go, the set grows and shrinks: always the lowest missing ones are known, and those that came or
-        /// went are told.
+        /// went are reported.
         #[test]
         fn always_the_lowest_missing(steps in proptest::collection::vec((0_i64..14, 0_i32..12), 0..40)) {
             let mut pods: BTreeSet<i64> = BTreeSet::new();

@@ -1,13 +1,16 @@
 //! Why a name has no address, in words. No times and no counters, so that the same cause has the same words.
 
-use crate::{control::{
+use crate::{
+    control::{
         controller::{endpointslice, pod::has_ended},
         records::Expectation,
-    }, objects::object::selector};
+    },
+    objects::object::selector,
+};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, Service};
 use std::collections::BTreeMap;
 
-/// Why the hostname of a pod has no address at a Service; `None` if nothing stands against it.
+/// Why the hostname of a pod has no address at a Service; `None` if nothing prevents one.
 pub fn of_pod(pod: &Pod, service: Option<&Service>) -> Option<Expectation> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let told = |reason: String, hidden: bool| Some(Expectation { reason, hidden });

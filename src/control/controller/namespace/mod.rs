@@ -9,7 +9,10 @@ use super::{
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::{control::cluster::Cluster, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{Kind, Object, ObjectKey},
+};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use std::sync::Arc;

@@ -1,11 +1,14 @@
 //! One namespace that is being deleted: its content goes first (upstream's `namespaced_resources_deleter.go`).
 
 use super::remaining::Remaining;
-use crate::{control::controller::{
+use crate::{
+    control::controller::{
         deletion::{self, Deletion},
         queue::{Reconciler, Work},
         shared::Context,
-    }, objects::object::{Kind, Object, ObjectKey}};
+    },
+    objects::object::{Kind, Object, ObjectKey},
+};
 use jiff::SignedDuration;
 
 /// From a namespace's deletion until its content is deleted (upstream's `namespaceDeletionGracePeriod`): a client that

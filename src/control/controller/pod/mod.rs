@@ -10,7 +10,10 @@ use super::{
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::{control::runtime::{PodRuntime, SetBack}, objects::object::{Kind, ObjectKey}};
+use crate::{
+    control::runtime::{PodRuntime, SetBack},
+    objects::object::{Kind, ObjectKey},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use std::{collections::HashSet, time::Duration};
@@ -90,7 +93,7 @@ impl<R: PodRuntime> PodController<R> {
         pod.metadata.uid.as_ref().is_some_and(|uid| self.running.contains(uid))
     }
 
-    /// Tells the runtime what a change of a pod means to it.
+    /// Passes a change of a pod on to the runtime.
     fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
         // A pod of the same name may have taken the place of another one within one turn only by going first.
         match (before, after) {

@@ -6,11 +6,14 @@ use super::{
         end, hand_status_to_runtime, has_ended, merge_conditions, overwrite, take_status, take_status_from_runtime,
     },
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Cluster, claims_of},
         controller::{recorder::EventSpec, shared::Context},
         runtime::{PodReport, PodRuntime, What},
-    }, objects::object::{FieldError, Kind, ObjectKey}};
+    },
+    objects::object::{FieldError, Kind, ObjectKey},
+};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 
@@ -147,7 +150,7 @@ fn why_not_scheduled(cluster: &Cluster, pod: &Pod) -> Option<String> {
 }
 
 /// A pod that has stopped but is kept by a finalizer has ended (upstream's kubelet says so before the object
-/// goes): it is not ready, and its address, which another pod may get now, is nobody's endpoint.
+/// goes): it is not ready, and its address, which another pod may get now, is not an endpoint.
 fn end_held(key: &ObjectKey, context: &mut Context) {
     let now = context.now;
     context.cluster.edit_pod(&key.namespace, &key.name, |pod| {

@@ -4,7 +4,10 @@ use super::form::{
     agree, checks_health, choose_families, drop_unneeded, family, has_node_ports, invalid, is_alias, is_headless,
     keep_allocated, node_ports, stays_preferred,
 };
-use crate::{objects::object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE}, text::fnv1a::fnv1a};
+use crate::{
+    objects::object::{FieldError, ObjectKey, service::CLUSTER_IP_NONE},
+    text::fnv1a::fnv1a,
+};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{LoadBalancerStatus, Service, ServiceSpec};
 use serde_json::json;
@@ -62,14 +65,15 @@ impl ServiceAddresses {
         }
     }
 
-    /// Addresses and node ports that are held by anybody.
+    /// How many addresses and node ports Services hold.
     #[cfg(test)]
     pub fn held(&self) -> (usize, usize) {
         (self.addresses.len(), self.node_ports.len())
     }
 
     /// Fills in families, ClusterIPs and node ports of a new Service, by upstream's
-    /// `registry/core/service/storage/alloc.go`. What it asks for and cannot have is told; then it must not be stored.
+    /// `registry/core/service/storage/alloc.go`. Returns errors for what it asks for and cannot have; then it must not
+    /// be stored.
     pub fn create(&self, key: &ObjectKey, service: &mut Service) -> Vec<FieldError> {
         let spec = service.spec.get_or_insert_default();
         agree(None, spec);
@@ -86,7 +90,7 @@ impl ServiceAddresses {
         errors
     }
 
-    /// The same for a new version of a Service: what it leaves open and had before it keeps.
+    /// Fills in addresses and ports of a new version of a Service: what it leaves open and had before it keeps.
     fn update(&self, key: &ObjectKey, before: &Service, service: &mut Service) -> Vec<FieldError> {
         let before = before.spec.clone().unwrap_or_default();
         let spec = service.spec.get_or_insert_default();
@@ -227,7 +231,7 @@ impl ServiceAddresses {
         self.node_ports.get(&number).is_none_or(|holder| holder == key)
     }
 
-    /// A number that nobody holds; the search begins where the Service's and the port's name say.
+    /// A port that no Service holds; the search begins where the Service's and the port's name say.
     fn pick_port(&self, key: &ObjectKey, port: &str, taken: &BTreeSet<i32>) -> Result<i32, String> {
         let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
         let name = format!("{}/{}:{port}", key.namespace, key.name);
@@ -307,7 +311,7 @@ impl ServiceAddresses {
         Vec::new()
     }
 
-    /// The port at which nodes tell whether they have an endpoint.
+    /// Chooses the port at which nodes report whether they have an endpoint.
     fn choose_health_port(&self, key: &ObjectKey, spec: &mut ServiceSpec) -> Vec<FieldError> {
         let taken = node_ports(spec);
         let outcome = match spec.health_check_node_port.filter(|number| *number != 0) {
@@ -357,7 +361,7 @@ fn ports_of(service: &Service) -> Vec<i32> {
     service.spec.iter().flat_map(of).collect()
 }
 
-/// The address so many behind the range's first.
+/// The address so many after the range's first.
 fn nth(range: &IpNet, offset: u128) -> IpAddr {
     match range.network() {
         IpAddr::V4(first) => {

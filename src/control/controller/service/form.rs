@@ -63,7 +63,7 @@ pub fn agree(before: Option<&ServiceSpec>, after: &mut ServiceSpec) {
 }
 
 /// Decides the policy and the families of a new version, for a cluster with these families (upstream:
-/// `initIPFamilyFields`). What cannot be is told; then nothing else is looked at.
+/// `initIPFamilyFields`). Returns errors for what is not possible; then nothing else is checked.
 pub fn choose_families(
     before: Option<&ServiceSpec>,
     after: &mut ServiceSpec,
@@ -181,7 +181,8 @@ fn infer_families(after: &mut ServiceSpec, configured: &[&'static str], errors: 
     }
 }
 
-/// Takes off what the new type does not have and nobody asked for: what stands there as it stood before (upstream:
+/// Takes off what the new type does not have and the client did not ask for: fields that are as they were before
+/// (upstream:
 /// `dropTypeDependentFields`). What was changed at the same time is left for validation to refuse.
 pub fn drop_unneeded(before: &ServiceSpec, after: &mut ServiceSpec) {
     if is_alias(after) && !is_alias(before) {

@@ -1,10 +1,13 @@
 //! Which pods and revisions are the set's: adoption and release, by upstream's `controller_ref_manager.go`.
 
 use super::identity::set_reference;
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Cluster,
         controller::owner_reference::{controls, remove_references},
-    }, objects::object::{self, Kind, Object, statefulset::ordinal_of}};
+    },
+    objects::object::{self, Kind, Object, statefulset::ordinal_of},
+};
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},

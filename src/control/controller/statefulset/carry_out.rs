@@ -1,7 +1,8 @@
-//! One step of a plan is carried out, and told in an event where upstream tells it.
+//! One step of a plan is carried out, and reported in an event where upstream reports it.
 
 use super::plan::Action;
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Cluster, StoreError},
         controller::{
             admission,
@@ -10,7 +11,9 @@ use crate::{control::{
             shared::Context,
             write::WriteError,
         },
-    }, objects::object::{self, FieldError, Kind, Object, ObjectKey}};
+    },
+    objects::object::{self, FieldError, Kind, Object, ObjectKey},
+};
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use std::sync::Arc;

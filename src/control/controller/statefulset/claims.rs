@@ -151,7 +151,7 @@ impl<'a> Ownership<'a> {
         has_other_uid(self.references.iter().find(|reference| self.names_set(reference)), &self.set.metadata)
     }
 
-    /// Somebody else manages the claim, though the set's policy would have it delete the claim.
+    /// Another controller manages the claim, though the set's policy would have it delete the claim.
     pub fn has_unexpected_controller(&self) -> bool {
         (self.retention.deletes_when_scaled || self.retention.deletes_when_deleted)
             && self.references.iter().any(|reference| {

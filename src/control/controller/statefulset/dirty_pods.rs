@@ -79,7 +79,7 @@ impl DirtyPods {
             && update_revision == Some(self.revision.as_str())
     }
 
-    /// Looks at what changed, and says at how many pods. `pod` finds a pod, `claim` a claim; `own` tells
+    /// Looks at what changed, and says at how many pods. `pod` finds a pod, `claim` a claim; `own` returns
     /// whether the set controls a pod.
     pub fn refresh<'a>(
         &mut self,

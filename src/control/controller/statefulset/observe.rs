@@ -1,10 +1,13 @@
 //! What there is of a set: its pods, its claims, its revisions, and who else has a name of its.
 
 use super::{dirty_pods::CleanPods, plan::Observed};
-use crate::{control::{cluster::Cluster, controller::owner_reference::controls}, objects::object::{
+use crate::{
+    control::{cluster::Cluster, controller::owner_reference::controls},
+    objects::object::{
         Kind, Object,
         statefulset::{Ordinals, ordinal_of, parent_and_ordinal, parse_ordinal},
-    }};
+    },
+};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,

@@ -34,7 +34,7 @@ pub struct Observed<'a> {
 pub struct Plan {
     /// The steps.
     pub actions: Vec<Action>,
-    /// The status to write when it differs from the one that stands.
+    /// The status to write when it differs from the stored one.
     pub status: StatefulSetStatus,
     /// When to look again though nothing happens (minReadySeconds).
     pub recheck_after: Option<Duration>,
@@ -77,7 +77,7 @@ pub enum Action {
         /// Its uid: another pod of that name is not meant.
         uid: String,
     },
-    /// Tell something about the set (event Warning); nothing is to be retried.
+    /// Record an event about the set (Warning); nothing is to be retried.
     Warn {
         /// The event's reason.
         reason: &'static str,

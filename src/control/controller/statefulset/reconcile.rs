@@ -9,18 +9,21 @@ use super::{
     plan::Plan,
     update,
 };
-use crate::{control::controller::{
+use crate::{
+    control::controller::{
         owner_reference::controls,
         queue::{Reconciler, Work},
         shared::Context,
-    }, objects::object::{Kind, Object, ObjectKey, statefulset::Ordinals}};
+    },
+    objects::object::{Kind, Object, ObjectKey, statefulset::Ordinals},
+};
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::Arc;
 
 /// Of sets of more pods it is remembered which are dirty.
 const LARGE_SET_PODS: usize = if cfg!(test) { 2 } else { 256 };
 
-/// One pass failed; it was told in an event where upstream tells it, and is tried again later.
+/// One pass failed; it was reported in an event where upstream reports it, and is tried again later.
 #[derive(Debug)]
 struct Failed;
 

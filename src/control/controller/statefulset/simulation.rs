@@ -347,7 +347,7 @@ impl Simulation {
         self.now += SignedDuration::try_from(by).unwrap();
     }
 
-    /// What has happened since the last call, failures told once.
+    /// What has happened since the last call, failures listed once.
     pub fn take_log(&mut self) -> String {
         let mut log = std::mem::take(&mut self.log);
         log.dedup_by(|later, earlier| later.starts_with('!') && later == earlier);

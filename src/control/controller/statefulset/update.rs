@@ -27,7 +27,7 @@ enum Step {
     Done,
     /// It is on its way: a set that keeps order goes no further.
     Wait,
-    /// Something went wrong: nobody goes further than the end of this batch.
+    /// Something went wrong: the rollout stops at the end of this batch.
     Failed,
 }
 
@@ -427,7 +427,7 @@ fn refusal(kind: &str, name: &str, mut object: Object) -> Option<String> {
     (!errors.is_empty()).then(|| format!("{kind} \"{name}\" is invalid: {}", aggregate(&errors)))
 }
 
-/// Several errors as upstream joins them, each told once.
+/// Several errors as upstream joins them, each listed once.
 fn aggregate(errors: &[String]) -> String {
     let mut told: Vec<&str> = Vec::new();
     for error in errors {

@@ -2,16 +2,20 @@
 //! longer says is removed, and everything else stays.
 
 use super::*;
-use crate::{objects::{
+use crate::{
+    objects::{
         object::{APPLIED, Declaration},
         patch::{self, patch},
-    }, text::fnv1a::fnv1a, text::yaml};
+    },
+    text::fnv1a::fnv1a,
+    text::yaml,
+};
 
 /// What happens to the one object of a story.
 enum Step {
     /// The file says this now.
     File(&'static str),
-    /// The same, and upstream refuses it.
+    /// The file says this now, which upstream refuses.
     Refused(&'static str),
     /// A client creates the object.
     Create(&'static str),
@@ -19,7 +23,7 @@ enum Step {
     Client(&'static str),
     /// The program ends and starts again.
     Restart,
-    /// The same, and what was applied last is lost, or is this.
+    /// The program ends and starts again, and what was applied last is lost, or is this.
     RestartWith(Option<&'static str>),
 }
 use Step::{Client, Create, File, Refused, Restart, RestartWith};

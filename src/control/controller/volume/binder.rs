@@ -67,7 +67,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// What differs from what was observed, and what is to be told.
+    /// What differs from what was observed, and the events to record.
     pub fn into_actions(self) -> Vec<VolumeAction> {
         let volumes_before: BTreeMap<&str, &Arc<PersistentVolume>> =
             self.observed.volumes.iter().map(|&volume| (name(&volume.metadata), volume)).collect();

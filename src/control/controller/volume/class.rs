@@ -35,7 +35,7 @@ pub fn built_in_class() -> StorageClass {
     }
 }
 
-/// What stands in for a class that nobody declared, in settings that want it: as the built-in class, without being a
+/// The substitute for a class that is not declared, in settings that want it: as the built-in class, without being a
 /// default.
 pub fn stand_in(name: &str) -> StorageClass {
     let mut class = built_in_class();
@@ -43,7 +43,7 @@ pub fn stand_in(name: &str) -> StorageClass {
     class
 }
 
-/// The class of a volume that somebody made by hand; empty for one without class, and for one that a provisioner made,
+/// The class of a volume that a client made by hand; empty for one without class, and for one that a provisioner made,
 /// which says nothing about where further ones come from.
 pub fn borne_class(volume: &PersistentVolume) -> &str {
     let is_made = volume.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(super::PROVISIONED_BY));

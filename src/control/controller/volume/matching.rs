@@ -33,7 +33,7 @@ pub fn best<'a>(
     })
 }
 
-/// What a claim may only have of a volume that nobody reserved for it.
+/// What a claim may only have of a volume that is not reserved for it.
 fn is_suitable(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let is_available =
         volume.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase == "Available");

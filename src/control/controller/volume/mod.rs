@@ -26,13 +26,16 @@ use super::{
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::{control::{cluster::claims_of, runtime::SetBack}, objects::object::{Kind, Object, ObjectKey}};
+use crate::{
+    control::{cluster::claims_of, runtime::SetBack},
+    objects::object::{Kind, Object, ObjectKey},
+};
 use class::borne_class;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// How long a claim waits for its class, or a volume of it, to be declared, before a volume is simulated: they may stand
+/// How long a claim waits for its class, or a volume of it, to be declared, before a volume is simulated: they may come
 /// further below in the file that a client applies, object by object.
 const UNDECLARED_CLASS_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// How many undeclared classes are remembered; claims of further ones do not wait.
@@ -49,7 +52,7 @@ pub(super) struct VolumeController {
     due: bool,
     /// Whether volumes are simulated for undeclared classes.
     provision_undeclared: bool,
-    /// How many volumes that somebody made bear each class.
+    /// How many volumes made by clients bear each class.
     bearers: HashMap<String, usize>,
     /// From when on volumes of undeclared classes are simulated.
     undeclared: BTreeMap<String, Timestamp>,
@@ -58,7 +61,7 @@ pub(super) struct VolumeController {
 }
 
 impl VolumeController {
-    /// Nothing to look at; whether volumes are simulated for classes that nobody declares.
+    /// Nothing to look at; whether volumes are simulated for classes that are not declared.
     pub fn new(provision_undeclared: bool) -> VolumeController {
         VolumeController { provision_undeclared, ..VolumeController::default() }
     }

@@ -26,7 +26,7 @@ pub struct ObservedVolumes<'a> {
     /// Claims (namespace, name) that an existing pod names. They count as used: `WaitForFirstConsumer` waits no longer,
     /// and a deleted claim stays.
     pub used: Vec<(&'a str, &'a str)>,
-    /// Classes that nobody declared and whose volumes are simulated all the same: now (true), or in a moment.
+    /// Classes that are not declared and whose volumes are simulated all the same: now (true), or in a moment.
     pub stand_ins: BTreeMap<&'a str, bool>,
 }
 
@@ -44,7 +44,7 @@ pub enum VolumeAction {
         /// Its name.
         name: String,
     },
-    /// Tell something about a claim (reason, message, whether it is a warning).
+    /// Record an event about a claim (reason, message, whether it is a warning).
     ClaimEvent {
         /// Namespace and name of the claim.
         claim: (String, String),
@@ -55,7 +55,7 @@ pub enum VolumeAction {
         /// Warning rather than Normal.
         warning: bool,
     },
-    /// Tell something about a volume.
+    /// Record an event about a volume.
     VolumeEvent {
         /// The volume's name.
         volume: String,

@@ -5,7 +5,8 @@ use super::{
     matching::claim_class,
     plan::{CLAIM_PROTECTION, ObservedVolumes, VolumeAction},
 };
-use crate::{control::{
+use crate::{
+    control::{
         cluster::{Cluster, whole_second},
         controller::{
             admission,
@@ -13,7 +14,9 @@ use crate::{control::{
             recorder::EventSpec,
             shared::Context,
         },
-    }, objects::object::{Kind, Object, ObjectKey}};
+    },
+    objects::object::{Kind, Object, ObjectKey},
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolume, Pod};
 use std::{collections::BTreeMap, sync::Arc};

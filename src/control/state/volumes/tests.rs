@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{control::cluster::Change, objects::object::{Kind, Object}};
+use crate::{
+    control::cluster::Change,
+    objects::object::{Kind, Object},
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{fs, path::Path};

@@ -1,7 +1,10 @@
 //! What changes of volumes, claims and pods mean for the volumes' directories.
 
 use super::{DirectoryPlan, Fallback, HostRoot, VolumeDirectory, VolumeWork};
-use crate::{control::cluster::{Change, claims_of}, objects::object::Object};
+use crate::{
+    control::cluster::{Change, claims_of},
+    objects::object::Object,
+};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use std::collections::HashMap;
 

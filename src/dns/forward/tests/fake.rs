@@ -214,7 +214,7 @@ fn reply(serving: &Serving, packet: &[u8], transport: Transport) -> Vec<u8> {
     out
 }
 
-/// The same with each letter of the question's name in the other case.
+/// A message with each letter of the question's name in the other case.
 fn with_other_case(mut packet: Vec<u8>) -> Vec<u8> {
     let end = packet[12..].iter().position(|&octet| octet == 0).unwrap();
     for letter in packet[12..12 + end].iter_mut().filter(|octet| octet.is_ascii_alphabetic()) {

@@ -22,7 +22,7 @@ pub(super) struct BoundedStreams<C> {
     inner: C,
     /// Most octets of a request.
     request: usize,
-    /// Most octets of a stream in one direction: settings, and what nobody knows.
+    /// Most octets of a stream in one direction: settings, and unknown types.
     control: usize,
 }
 

@@ -1,13 +1,16 @@
-//! One request of DNS over HTTPS or HTTP/3 and its response: where the query is in it, and which status tells what.
+//! One request of DNS over HTTPS or HTTP/3 and its response: where the query is in it, and what each status means.
 
-use crate::{dns::{
+use crate::{
+    dns::{
         answer::Transport,
         serve::{
             ServeContext, ServeCounters,
             reply::{Client, Reply},
         },
         wire::{MESSAGE_MAX, freshness::freshness},
-    }, net::connections::Exchange};
+    },
+    net::connections::Exchange,
+};
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -50,8 +53,8 @@ impl AsRef<[u8]> for Untaken {
     }
 }
 
-/// The response to any request. The exchange is told when all of it is there, and what it holds until the client has taken
-/// the reply.
+/// The response to any request. The exchange is notified when all of it is there, and what it holds until the client
+/// has taken the reply.
 pub(in crate::dns::serve) async fn respond<B>(
     request: Request<B>,
     client: Client,

@@ -1,4 +1,4 @@
-//! Tests of the PROXY protocol: what is a header, and whose connections and datagrams those behind one are.
+//! Tests of the PROXY protocol: what is a header, and whose connections and datagrams those after one are.
 #![allow(clippy::unwrap_used)]
 
 use super::{
@@ -122,7 +122,7 @@ fn any_header() -> impl Strategy<Value = (Vec<u8>, Option<SocketAddr>)> {
 }
 
 proptest! {
-    /// However it is cut, a header is taken whole, and nothing behind it is asked for.
+    /// However it is cut, a header is taken whole, and nothing after it is asked for.
     #[test]
     fn headers_are_read_to_their_end(
         (header, client) in any_header(),
@@ -172,7 +172,7 @@ fn reply(client: &mut TcpStream) -> Option<Vec<u8>> {
 fn connections_begin_with_it() {
     let (serving, address) = testing::serve_behind("127.0.0.1:0", fast_limits(), proxies());
     let echo = frame(&[ECHO, 1]);
-    // what comes first, whether a query behind it is answered
+    // what comes first, whether a query after it is answered
     let rows: [(&[u8], bool); 7] = [
         (b"PROXY TCP4 198.51.100.7 192.0.2.1 4096 53\r\n", true),
         (b"PROXY UNKNOWN\r\n", true),

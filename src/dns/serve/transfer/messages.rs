@@ -96,7 +96,7 @@ impl TransferReply {
     }
 
     /// Writes records until one does not fit into `limit` octets; returns the length of the message and how many were
-    /// taken. OPT stands in the first message (RFC 5936 §2.2.5).
+    /// taken. OPT is in the first message (RFC 5936 §2.2.5).
     fn fill(
         &self,
         records: &mut iter::Peekable<TransferRecords<'_>>,
@@ -152,7 +152,7 @@ impl<'z> Messages<'z> {
         Messages { frame, records: records.peekable(), first: true }
     }
 
-    /// The next message with room for `reserved` octets behind it; `None` after the last one.
+    /// The next message with room for `reserved` octets after it; `None` after the last one.
     pub(super) fn next(&mut self, reserved: usize) -> Result<Option<Vec<u8>>, TooLarge> {
         let Some(record) = self.records.peek().copied() else { return Ok(None) };
         for most in [PREFERRED, MESSAGE_MAX] {

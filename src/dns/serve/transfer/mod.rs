@@ -1,8 +1,8 @@
-//! Zones to other servers (RFC 5936, RFC 1995), signatures of queries and replies (RFC 8945), and word of changes
-//! (RFC 1996).
+//! Zones to other servers (RFC 5936, RFC 1995), signatures of queries and replies (RFC 8945), and notifications of
+//! changes (RFC 1996).
 //!
 //! A transfer holds the one version of the zone that it began with, makes a message when the one before has been taken,
-//! and ends when nobody takes them any more.
+//! and ends when the client takes them no longer.
 
 mod messages;
 mod notifier;
@@ -60,7 +60,7 @@ const BUSY: ExtendedError<'static> = ExtendedError {
     text: "as many transfers run as are allowed (transfer.concurrent); try again",
 };
 
-/// What was transferred and told, since the start.
+/// Transfers and notifications since the start.
 #[derive(Debug, Default)]
 pub struct TransferCounters {
     /// Whole zones, sent to the end.
@@ -79,11 +79,11 @@ pub struct TransferCounters {
     pub running: AtomicU64,
     /// Queries whose signature was not accepted.
     pub unsigned: AtomicU64,
-    /// Messages sent that tell of a change.
+    /// Messages sent that announce a change.
     pub notifies: AtomicU64,
     /// Servers that acknowledged one.
     pub acknowledged: AtomicU64,
-    /// Changes of which a server could not be told: no reply after all tries, or an error.
+    /// Changes of which a server could not be notified: no reply after all tries, or an error.
     pub unacknowledged: AtomicU64,
 }
 

@@ -1,6 +1,6 @@
-//! NOTIFY (RFC 1996): tells secondaries that a zone has changed, until they have heard it.
+//! NOTIFY (RFC 1996): notifies secondaries that a zone has changed, until they acknowledge it.
 //!
-//! What is to be told to whom and when is decided by [`Ledger`], which knows neither sockets nor clocks.
+//! Which server is to be notified of what and when is decided by [`Ledger`], which knows neither sockets nor clocks.
 
 use super::{TransferCounters, TransferPolicy, now, one_more};
 use crate::dns::{
@@ -38,11 +38,11 @@ const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const OPCODE: u16 = 4;
 
-/// What one server was told about one zone.
+/// The notifications of one server about one zone.
 #[derive(Debug, Default)]
 struct NotifyEntry {
     serial: u32,
-    /// When to tell it; nothing when it knows, or was told too often.
+    /// When to notify it; nothing when it has acknowledged, or was notified too often.
     due: Option<Instant>,
     last_sent: Option<Instant>,
     /// Shortest time from the last message to the next after a change.
@@ -50,7 +50,7 @@ struct NotifyEntry {
     tries: u32,
 }
 
-/// Who is to be told what.
+/// Which servers are to be notified of which zones.
 #[derive(Debug, Default)]
 struct Ledger {
     /// By the server's number and the zone.
@@ -58,7 +58,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Takes the zones' serials; those that differ are to be told to all `servers`.
+    /// Takes the zones' serials; those that differ are to be sent to all `servers`.
     fn changed(&mut self, servers: usize, serials: &[(Name, u32)], now: Instant) {
         self.entries.retain(|(_, zone), _| serials.iter().any(|(served, _)| served == zone));
         for server in 0..servers {
@@ -76,7 +76,7 @@ impl Ledger {
         }
     }
 
-    /// Whom to tell of what now, and how many are given up until the next change.
+    /// The notifications that are due now, and how many are given up until the next change.
     fn take_due(&mut self, now: Instant) -> (Vec<(usize, Name)>, u64) {
         let (mut due, mut given_up) = (Vec::new(), 0);
         for ((server, zone), entry) in &mut self.entries {
@@ -96,8 +96,8 @@ impl Ledger {
         (due, given_up)
     }
 
-    /// A server replied to what it was told about `zone` when that had `serial`. Whoever does not want to hear of it is
-    /// told less often.
+    /// A server replied to the notification about `zone` when that had `serial`. A server that refuses them is
+    /// notified less often.
     fn replied(&mut self, server: usize, zone: &Name, serial: u32, accepted: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&(server, zone.clone())) else { return };
         entry.pause = if accepted { SPACING } else { RETRY_MAX };
@@ -121,7 +121,7 @@ struct SentNotify {
     mac: Vec<u8>,
 }
 
-/// A message that tells of a zone's present version, and its signature.
+/// A message that announces a zone's present version, and its signature.
 fn message(zone: &Zone, id: u16, key: Option<&Arc<TsigKey>>, now: u64) -> (Vec<u8>, Vec<u8>) {
     let soa = zone.soa();
     let mut message = Vec::with_capacity(HEADER + 2 * soa.owner.len() + soa.rdata.len() + 128);
@@ -167,7 +167,7 @@ fn reply(packet: &[u8], sent: &SentNotify, key: Option<&Arc<TsigKey>>, now: u64)
     Some(flags & 0x0f)
 }
 
-/// A thread that tells secondaries; dropping it ends the thread.
+/// A thread that notifies secondaries; dropping it ends the thread.
 #[derive(Debug)]
 pub struct Notifier {
     signal: Arc<NotifierSignal>,
@@ -181,8 +181,8 @@ struct NotifierSignal {
 }
 
 impl Notifier {
-    /// Starts to tell the servers of `settings` what `reader` shows, from one of the addresses that are `listened` on
-    /// where there is a fitting one.
+    /// Starts to notify the servers of `settings` of what `reader` shows, from one of the addresses that are `listened`
+    /// on where there is a fitting one.
     pub fn start(
         settings: &TransferPolicy,
         listened: &[SocketAddr],
@@ -215,7 +215,7 @@ impl Notifier {
         move || signal.changed.notify_one()
     }
 
-    /// Whether its thread has ended though nobody dropped it.
+    /// Whether its thread has ended before this was dropped.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -263,7 +263,7 @@ impl NotifySockets {
 }
 
 /// Where messages come from: secondaries take them from the server that they know, which is one that is listened on. From
-/// loopback nobody but the machine itself can be reached.
+/// loopback only the machine itself can be reached.
 fn source(is_v4: bool, targets: &[NotifyTarget], listened: &[SocketAddr]) -> IpAddr {
     let family = |address: &&SocketAddr| address.is_ipv4() == is_v4;
     let local = targets.iter().map(|target| &target.address).filter(family).all(|address| address.ip().is_loopback());

@@ -4,7 +4,10 @@ use super::{
     Contents, StaticZone, check,
     read::{self, FileRecord, Include, ZoneFileReader},
 };
-use crate::{dns::{name::Name, wire::rdata::RecordType, zone::Rrset}, text::diagnostic::Diagnostic};
+use crate::{
+    dns::{name::Name, wire::rdata::RecordType, zone::Rrset},
+    text::diagnostic::Diagnostic,
+};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 /// Reads one file, which can include no other. Relative names before the first `$ORIGIN` lie below the name that the

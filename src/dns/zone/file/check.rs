@@ -1,13 +1,16 @@
 //! Whether the records of a file make a zone.
 
 use super::read::{FileRecord, ZoneFileReader};
-use crate::{dns::{
+use crate::{
+    dns::{
         name::Name,
         wire::rdata::{RecordType, target},
-    }, text::diagnostic::{Location, Severity}};
+    },
+    text::diagnostic::{Location, Severity},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks all rules and tells what breaks them; the SOA if there is one.
+/// Checks all rules and reports what breaks them; returns the SOA if there is one.
 pub(super) fn zone<'r>(
     reader: &mut ZoneFileReader,
     records: &'r [FileRecord],
@@ -62,7 +65,7 @@ impl<'r> RecordsByOwner<'r> {
         self.has(owner, RecordType::A) || self.has(owner, RecordType::AAAA)
     }
 
-    /// A CNAME stands alone (RFC 2181 §10.1) but for what DNSSEC puts beside it (RFC 4035 §2.5); of DNAME there is one
+    /// A CNAME must be alone (RFC 2181 §10.1) but for what DNSSEC puts beside it (RFC 4035 §2.5); of DNAME there is one
     /// (RFC 6672 §2.4).
     fn aliases(&self, reader: &mut ZoneFileReader) {
         for (owner, types) in &self.0 {

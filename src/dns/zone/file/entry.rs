@@ -10,7 +10,7 @@ pub(super) const TOKENS_MAX: usize = 2 * u16::MAX as usize + 16;
 pub(super) struct ZoneFileWord<'t> {
     /// The text, without the quotes around all of it.
     pub text: &'t str,
-    /// Whether it stood in quotes.
+    /// Whether it was in quotes.
     pub quoted: bool,
     /// Where it begins.
     pub place: Location,

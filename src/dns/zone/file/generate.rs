@@ -25,7 +25,7 @@ pub(super) fn range(text: &str) -> Result<impl Iterator<Item = u32> + use<>, Str
     Ok((start..=stop).step_by(step as usize))
 }
 
-/// The template with the number in place of each `$` and `${offset,width,base}`; `\$` and `$$` stand for the sign itself.
+/// The template with the number in place of each `$` and `${offset,width,base}`; `\$` and `$$` denote the sign itself.
 /// Other escapes stay as they are.
 pub(super) fn expand(template: &str, number: u32) -> Result<String, String> {
     let mut out = String::with_capacity(template.len() + 8);

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 /// The text of a file. Octets that are not UTF-8 (RFC 1035 knows no characters beyond ASCII, and Latin-1 is in many a
-/// comment) become `\DDD`, which stands for the same octet in names and texts. A byte order mark at the beginning is left
+/// comment) become `\DDD`, which denotes the same octet in names and texts. A byte order mark at the beginning is left
 /// out.
 pub(super) fn text(octets: &[u8]) -> Cow<'_, str> {
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);

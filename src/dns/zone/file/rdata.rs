@@ -17,7 +17,7 @@ pub(super) use encoding::seconds;
 use field::RdataField;
 use input::Input;
 
-/// What is wrong with which token; `None` stands for the end of the record.
+/// What is wrong with which token; `None` means the end of the record.
 pub(super) type RdataError<'r, 't> = (Option<&'r ZoneFileWord<'t>>, String);
 
 /// Most characters of a field that a message repeats.
@@ -67,7 +67,7 @@ fn is_marker(token: &ZoneFileWord<'_>) -> bool {
     token.text == r"\#" && !token.quoted
 }
 
-/// Whether what follows `\#` is no length but more text: TXT may well begin with an escaped `#`.
+/// Whether what follows `\#` is not a length but more text: TXT may well begin with an escaped `#`.
 fn is_text(rtype: RecordType, rest: &[ZoneFileWord<'_>]) -> bool {
     rtype == RecordType::TXT && rest.first().is_none_or(|length| encoding::number(length, u32::MAX).is_err())
 }
@@ -109,7 +109,7 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// A name as it stands in rdata.
+/// A name as it is written in rdata.
 pub(super) fn name(text: &str, origin: &Name) -> Result<Name, crate::dns::name::NameError> {
     if text == "@" { Ok(origin.clone()) } else { Name::parse_below(text, origin) }
 }

@@ -5,10 +5,13 @@ use super::{
     entry::{Entries, Entry, ZoneFileWord},
     generate, octets, rdata,
 };
-use crate::{dns::{
+use crate::{
+    dns::{
         name::Name,
         wire::{TTL_MAX, rdata::RecordType},
-    }, text::diagnostic::{Diagnostic, Location, Severity}};
+    },
+    text::diagnostic::{Diagnostic, Location, Severity},
+};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,7 +27,7 @@ const GENERATED_MAX: usize = 1 << 20;
 /// Fetches a file that another one includes: its path and octets, or why it cannot be had.
 pub(super) type Include<'i> = &'i mut dyn FnMut(&Path, &str) -> Result<(PathBuf, Vec<u8>), String>;
 
-/// A record as it stands in the file.
+/// A record as it is written in the file.
 #[derive(Debug)]
 pub(super) struct FileRecord {
     pub owner: Name,
@@ -33,7 +36,7 @@ pub(super) struct FileRecord {
     pub rdata: Vec<u8>,
     pub place: Location,
     pub width: usize,
-    /// The file it stands in, by its number among those read.
+    /// The file it comes from, by its number among those read.
     pub source: usize,
 }
 
@@ -59,7 +62,7 @@ pub(super) struct ZoneFileReader {
     sources: Vec<(PathBuf, Arc<str>)>,
     /// With the number of the file.
     diagnostics: Vec<(usize, Diagnostic)>,
-    /// How many errors and warnings there were, told or not.
+    /// How many errors and warnings there were, reported or not.
     errors: usize,
     warnings: usize,
 }
@@ -177,7 +180,7 @@ impl FileReading<'_, '_> {
         self.within.pop();
     }
 
-    /// Keeps records, unless no zone can come of them any more and nobody would be told what else is wrong.
+    /// Keeps records, unless no zone can be made of them any more and no further error would be reported.
     fn take(&mut self, source: usize, records: impl IntoIterator<Item = FileRecord>) {
         if self.reader.is_full() {
             self.records = Vec::new();

@@ -11,7 +11,7 @@ use std::{ops::Range, sync::Arc};
 const FEW: usize = 8;
 
 impl Rrset {
-    /// The set that [`Rrset::new`] makes of these records without those of `gone` and with those of `come`. What stands
+    /// The set that [`Rrset::new`] makes of these records without those of `gone` and with those of `come`. What is
     /// in both is there afterwards.
     pub fn changed(&self, gone: &[Vec<u8>], come: &[Vec<u8>]) -> Rrset {
         let come: Vec<&[u8]> =
@@ -43,7 +43,7 @@ impl Rrset {
     }
 }
 
-/// Where records come (before the record that stands there) and go, in order.
+/// The places where records are inserted (before the record there) and removed, in order.
 fn edits<'r>(ready: &EncodedRrset<'_>, gone: &[Vec<u8>], come: &[&'r [u8]]) -> Vec<(usize, Option<&'r [u8]>)> {
     let find = |rdata: &[u8]| {
         let (mut low, mut high) = (0, ready.count);

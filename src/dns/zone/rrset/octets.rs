@@ -1,4 +1,4 @@
-//! The octets of a set: those of an address stand where the set does, more are shared by its clones.
+//! The octets of a set: those of an address are stored within the set, longer ones are shared by its clones.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -35,7 +35,7 @@ impl Deref for Octets {
     }
 }
 
-/// Equal octets stand in the same way.
+/// Equal octets are stored in the same way.
 impl PartialEq for Octets {
     fn eq(&self, other: &Octets) -> bool {
         **self == **other

@@ -78,8 +78,8 @@ fn recordings_of_upstream() {
 #[test]
 fn made_by_controllers_is_defaulted_already() {
     for text in [
-        include_str!("../../../../../tests/data/upstream/defaults/made-pod.yaml"),
-        include_str!("../../../../../tests/data/upstream/defaults/made-statefulset.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-pod.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-statefulset.yaml"),
     ] {
         let value: Value = serde_yaml::from_str(text).unwrap();
         assert_eq!(comparable(stored(value.clone())), comparable(value));

@@ -65,7 +65,7 @@ fn recorded_refusals() {
     });
     let running = object(running).unwrap();
     assert_eq!(validate(&running), []);
-    let text = include_str!("../../../../../tests/data/upstream/refusals.md");
+    let text = include_str!("../../../../tests/data/upstream/refusals.md");
     let mut compared = 0;
     for section in text.split("\n## ").skip(1) {
         let title = section.lines().next().unwrap();

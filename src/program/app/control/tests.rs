@@ -2,18 +2,23 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{control::{runtime::simulated::Delays, state::NAMED}, dns::{
+use crate::{
+    control::{runtime::simulated::Delays, state::NAMED},
+    dns::{
         name::Name,
         wire::rdata::RecordType,
         zone::{self, Rrset},
-    }, objects::object, program::{
+    },
+    objects::object,
+    program::{
         app::{
             controller_settings,
             messages::{self, ask},
             simulated, surroundings, zones,
         },
         settings::Settings,
-    }};
+    },
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,

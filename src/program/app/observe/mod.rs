@@ -1,6 +1,6 @@
 //! What is seen of the server from outside, over HTTP: metrics, health, and waiting for pods.
 //!
-//! Everything here only reads. It has a thread and limits of its own (`http`), so that nobody who asks here keeps a DNS
+//! Everything here only reads. It has a thread and limits of its own (`http`), so that no request here keeps a DNS
 //! query waiting.
 
 mod explain;
@@ -10,10 +10,14 @@ mod wait;
 pub(super) use readiness::Readiness;
 
 use super::Control;
-use crate::{dns::{name::Name, zone::Reader}, text::{diagnostic::Severity, escape::visible_lines}, web::{
+use crate::{
+    dns::{name::Name, zone::Reader},
+    text::{diagnostic::Severity, escape::visible_lines},
+    web::{
         http,
         metrics::{CONTENT_TYPE, Metrics},
-    }};
+    },
+};
 use axum::{
     Router,
     body::HttpBody as _,
@@ -28,7 +32,7 @@ use tokio::sync::{Semaphore, watch};
 
 /// What pages may take in memory together that their clients have not taken yet, in octets.
 const PAGES: usize = 32 << 20;
-/// How many diagnostics are told to who asks why the server is not ready.
+/// How many diagnostics the reply shows while the server is not ready.
 const TOLD: usize = 20;
 
 /// What the routes look at.
@@ -52,7 +56,7 @@ pub(super) fn explaining() -> Semaphore {
     Semaphore::new(explain::AT_ONCE)
 }
 
-/// Of so many connections, how many may wait for pods: some are left for whoever looks after the server.
+/// Of so many connections, how many may wait for pods: some are left for health checks and metrics.
 pub(super) fn places(connections: usize) -> usize {
     connections - connections / 4
 }

@@ -13,7 +13,7 @@ enum Phase {
     Ending,
 }
 
-/// The phase, told to whoever looks or waits; cheap to clone.
+/// The phase, for readers and for those that wait for it; cheap to clone.
 #[derive(Debug, Clone)]
 pub(in crate::program::app) struct Readiness(Arc<watch::Sender<Phase>>);
 

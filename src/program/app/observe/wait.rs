@@ -1,7 +1,12 @@
 //! Waiting for a Service to have so many addresses in DNS: a long poll for gangs that start together.
 
 use super::{ObservedServer, text};
-use crate::{control::records::{name_schema, reverse_name}, dns::{name::Name, wire::rdata::RecordType, zone::Snapshot}, text::duration::parse_duration, text::escape::visible};
+use crate::{
+    control::records::{name_schema, reverse_name},
+    dns::{name::Name, wire::rdata::RecordType, zone::Snapshot},
+    text::duration::parse_duration,
+    text::escape::visible,
+};
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{control::{
+use crate::{
+    control::{
         controller::{Controller, Event},
         state::volumes::{STARTS, VolumeWork},
-    }, dns::zone::{self, Snapshot}, objects::object::{Kind, Object}, program::{
+    },
+    dns::zone::{self, Snapshot},
+    objects::object::{Kind, Object},
+    program::{
         app::{
             Server,
             control::Loop,
@@ -16,7 +20,8 @@ use crate::{control::{
             zones,
         },
         settings::Settings,
-    }};
+    },
+};
 use serde_json::json;
 use std::{
     collections::BTreeMap,

@@ -24,7 +24,7 @@ pub(super) struct StoreThread<D> {
     catching_up: bool,
     /// What it would destroy of volumes once it is on disk.
     held: DirectoryPlan,
-    /// The work on volumes that stands in the store as not done.
+    /// The work on volumes that is recorded in the store as not done.
     owed: DirectoryPlan,
 }
 
@@ -37,7 +37,7 @@ enum Next {
     End(PendingChanges, Vec<StoredReply>),
 }
 
-/// Tells the control loop that nobody will answer any more, however the thread ends.
+/// Notifies the control loop that no reply will follow, however the thread ends.
 struct EndNotice(Arc<StoreWriterState>);
 
 impl Drop for EndNotice {
@@ -164,7 +164,7 @@ impl<D: Transactions> StoreThread<D> {
         self.show();
     }
 
-    /// Lets others see how it stands, and sets the time of the next try.
+    /// Publishes the present state, and sets the time of the next try.
     fn show(&mut self) {
         let degraded = self.failing || self.catching_up || !self.volumes.stuck().is_empty();
         self.shared.degraded.store(degraded, Ordering::Release);

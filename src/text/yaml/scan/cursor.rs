@@ -32,7 +32,7 @@ impl<'t> Cursor<'t> {
         Cursor { text, offset: 0, mark: Mark { place, line: 0, column: 0, index: 0 } }
     }
 
-    /// The octet so many behind; 0 behind the end. The text holds no NUL.
+    /// The octet at `ahead` octets after the current place; 0 beyond the end. The text holds no NUL.
     pub fn octet(&self, ahead: usize) -> u8 {
         self.text.as_bytes().get(self.offset + ahead).copied().unwrap_or(0)
     }
@@ -49,12 +49,12 @@ impl<'t> Cursor<'t> {
         self.text.get(self.offset..).unwrap_or("")
     }
 
-    /// A blank or tab so many octets behind.
+    /// Whether a blank or tab is `ahead` octets after the current place.
     pub fn is_blank(&self, ahead: usize) -> bool {
         matches!(self.octet(ahead), b' ' | b'\t')
     }
 
-    /// How many octets the end of a line takes that is so many octets behind; 0 if there is none.
+    /// How many octets the end of a line takes that is `ahead` octets after the current place; 0 if there is none.
     fn line_end(&self, ahead: usize) -> usize {
         match self.octet(ahead) {
             b'\r' if self.octet(ahead + 1) == b'\n' => 2,
@@ -65,7 +65,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Whether a line ends so many octets behind, and the text goes on with the next.
+    /// Whether a line ends `ahead` octets after the current place, and the text goes on with the next.
     pub fn is_break(&self, ahead: usize) -> bool {
         self.line_end(ahead) > 0
     }
@@ -80,7 +80,7 @@ impl<'t> Cursor<'t> {
         self.is_blank(ahead) || self.is_break_or_end(ahead)
     }
 
-    /// `---` or `...` at the beginning of a line, and nothing directly behind it.
+    /// `---` or `...` at the beginning of a line, and nothing directly after it.
     pub fn is_document_marker(&self, sign: u8) -> bool {
         self.mark.column == 0 && (0..3).all(|ahead| self.octet(ahead) == sign) && self.is_separator(3)
     }

@@ -1,6 +1,6 @@
 //! Text to tokens: indentation, keys and brackets as the YAML reader of kubectl takes them.
 //!
-//! That reader follows YAML 1.1 as libyaml does: a key in one line is known only by the `:` behind it, so tokens wait
+//! That reader follows YAML 1.1 as libyaml does: a key in one line is known only by the `:` after it, so tokens wait
 //! in a queue until it is clear whether one of them begins a key. Within brackets indentation counts for nothing.
 //! The reader has go-yaml's own choices (which characters end plain text, which lines end a text); where it says less
 //! than it knows, the [`SyntaxError`] here says more.
@@ -89,9 +89,9 @@ pub(super) enum SyntaxProblem {
     MisplacedKey,
     /// Quoted text without end; the place is its beginning.
     OpenQuote,
-    /// A backslash and something that has no meaning behind it.
+    /// A backslash and something that has no meaning after it.
     Escape,
-    /// Something else than the end of the line behind `|` or `>`.
+    /// Something else than the end of the line after `|` or `>`.
     BlockHeader,
     /// `&` or `*` without a name.
     AnchorName,
@@ -105,7 +105,7 @@ pub(super) enum SyntaxProblem {
     ExpectedKey,
     /// Something else than the next `- `.
     ExpectedEntry,
-    /// Something behind the end of a document.
+    /// Something after the end of a document.
     ExpectedDocument,
     /// No value where there has to be one.
     ExpectedNode,

@@ -126,7 +126,7 @@ impl Scanner<'_> {
                 } else if !single && octet == b'\\' && self.cursor.is_break(1) {
                     self.cursor.advance();
                     self.cursor.advance_line();
-                    // The end of the line counts as none, the blanks behind it as indentation.
+                    // The end of the line counts as none, the blanks after it as indentation.
                     gap.first = Some(String::new());
                     break;
                 } else if !single && octet == b'\\' {
@@ -148,7 +148,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A backslash and what stands behind it.
+    /// A backslash and what follows it.
     fn escape(&mut self, text: &mut String) -> Result<(), SyntaxError> {
         let start = self.cursor.mark;
         let escaped = match self.cursor.octet(1) {

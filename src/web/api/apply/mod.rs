@@ -1,9 +1,9 @@
-//! Server-side apply, and who manages which fields.
+//! Server-side apply, and which manager owns which fields.
 //!
 //! An applied object says what its manager wants, and owns what it says. Applying merges it into the live object;
-//! what the manager applied the last time and no longer does is removed, unless somebody else owns it too; what it
-//! would change that somebody else owns is a conflict, unless it is forced. Every other write is tracked as an update:
-//! what it changed is its manager's from then on.
+//! what the manager applied the last time and no longer does is removed, unless another manager owns it too; what it
+//! would change that another manager owns is a conflict, unless it is forced. Every other write is tracked as an
+//! update: what it changed is its manager's from then on.
 //!
 //! As upstream's structured-merge-diff does it, with the lists' keys of the same schema.
 
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use shape::ValueShape;
 use thiserror::Error;
 
-/// The manager of what was there before an object was applied for the first time, where nobody is known.
+/// The manager of what was there before an object was applied for the first time, where no manager is known.
 const BEFORE: &str = "before-first-apply";
 
 /// The manager whose client-side applies may be taken over.
@@ -35,22 +35,22 @@ const KUBECTL: &str = "kubectl";
 /// Where kubectl keeps what it applied on the client's side.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What the server fills in: nobody manages it.
+/// What the server fills in: it has no manager.
 const OF_SERVER: &[&str] =
     &["name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "managedFields", "resourceVersion"];
 
 /// Why an object could not be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ApplyError {
-    /// Somebody else manages what would change (409, Conflict; each is a cause FieldManagerConflict).
+    /// Another manager owns what would change (409, Conflict; each is a cause FieldManagerConflict).
     #[error("{}", message(.0))]
     Conflicts(Vec<Conflict>),
-    /// It is none (400, BadRequest).
+    /// It is not a valid object (400, BadRequest).
     #[error("{0}")]
     Malformed(String),
 }
 
-/// A field that somebody else manages.
+/// A field that another manager owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// Who, as messages name it: `"kubectl-client-side-apply" using apps/v1`.
@@ -148,8 +148,9 @@ pub fn apply(
     Ok(after)
 }
 
-/// Tracks a write that is no apply: what changed from `before` to `after` is `manager`'s. Writes `managedFields` into
-/// `after`; what stands there already, as clients send it, is believed.
+/// Tracks a write that is not an apply: what changed from `before` to `after` is `manager`'s. Writes `managedFields`
+/// into
+/// `after`; what is there already, as clients send it, is believed.
 pub fn track(
     kind: &str,
     before: Option<&Value>,
@@ -244,7 +245,7 @@ fn fill(object: &mut Value, empty: &Value) {
 }
 
 /// What an object of the kind has before anything is in it: the parts that upstream's Go structs always have, which
-/// nobody comes to own by creating it.
+/// no manager comes to own by creating it.
 fn skeleton(object: &Value) -> Value {
     match object.get("kind").and_then(Value::as_str).unwrap_or_default() {
         "StatefulSet" => json!({
@@ -278,7 +279,7 @@ fn owned(fields: &FieldSet, subresource: Option<&str>) -> FieldSet {
     owned
 }
 
-/// What nobody else owns any more after a write.
+/// The fields that no other manager owns any more after a write.
 fn lost(compared: &walk::Comparison) -> FieldSet {
     let mut lost = compared.changed();
     lost.join(&compared.removed);

@@ -16,7 +16,7 @@ pub enum ValueShape {
     Map(&'static SchemaType),
     /// A list of scalars without order.
     Set,
-    /// A list of objects that these fields tell apart.
+    /// A list of objects that these fields identify.
     Keyed(&'static [&'static str], &'static Schema),
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 /// The version of Kubernetes whose structure this is.
 const VERSION: &str = "v1.36";
-/// What stands before a definition's name.
+/// What precedes a definition's name.
 const PREFIX: &str = "io.k8s.";
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
@@ -225,7 +225,7 @@ fn property(schema: &Schema, field: &SchemaField) -> Value {
     written
 }
 
-/// A value's type; a reference stands in `allOf`, because nothing may stand beside it.
+/// A value's type; a reference is put into `allOf`, because nothing is allowed beside it.
 fn value(of: &SchemaType) -> Value {
     if let Some((name, ..)) = leaf(of) {
         return json!({"allOf": [reference(name)]});

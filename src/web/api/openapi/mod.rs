@@ -15,7 +15,7 @@ pub const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+pro
 /// The OpenAPI v3 document of one group and version.
 #[derive(Debug)]
 pub struct Document {
-    /// Where it stands below `/openapi/v3/`: `apis/apps/v1`.
+    /// Its path below `/openapi/v3/`: `apis/apps/v1`.
     pub path: &'static str,
     /// Changes with the text; the `hash` of its address and, in quotes, its `ETag`.
     pub hash: String,

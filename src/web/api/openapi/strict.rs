@@ -2,15 +2,18 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
-use crate::{objects::object::{
+use crate::{
+    objects::object::{
         quantity::{MALFORMED, Precision, canonical},
         schema::{Schema, SchemaField, SchemaType},
-    }, text::escape::visible};
+    },
+    text::escape::visible,
+};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::{cell::RefCell, collections::HashMap, fmt};
 
-/// Faults that are told of one body; upstream stops there too.
+/// Most faults that are reported of one body; upstream stops there too.
 pub const MAX_FAULTS: usize = 100;
 /// Longest path that a fault repeats, in octets: the names on it are the client's.
 const MAX_PATH: usize = 1024;
@@ -32,7 +35,7 @@ pub fn unknown_fields(kind: &str, body: &Value) -> Vec<String> {
     found
 }
 
-/// Fields that stand twice in one object of a JSON text, in its order: `duplicate field "spec.replicas"`. Text that is
+/// Fields that occur twice in one object of a JSON text, in its order: `duplicate field "spec.replicas"`. Text that is
 /// no JSON has none.
 pub fn duplicate_fields(text: &[u8]) -> Vec<String> {
     let path = RefCell::new(String::new());
@@ -61,7 +64,7 @@ pub fn strict(faults: &[String]) -> String {
     format!("strict decoding error: {}", faults.join(", "))
 }
 
-/// A `Warning` header's value (RFC 9111 section 5.5, RFC 7234 before it), as kubectl prints it behind `Warning: `.
+/// A `Warning` header's value (RFC 9111 section 5.5, RFC 7234 before it), as kubectl prints it after `Warning: `.
 pub fn warning(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 8);
     // Control characters could end the header, and nothing beyond ASCII may stand in one.
@@ -147,7 +150,7 @@ fn push(path: &mut String, key: &str) {
     path.push_str(key);
 }
 
-/// Where a value stands: the struct whose field holds it, and the names on the way there; indices are not told.
+/// Where a value is: the struct whose field holds it, and the names on the way there; indices are left out.
 struct FieldPath {
     holder: &'static str,
     path: String,
@@ -227,7 +230,7 @@ fn go_type(of: &SchemaType) -> String {
     }
 }
 
-/// Go's complaint about a time that is none; which part it could not read is told only for the first.
+/// Go's complaint about a time that is not valid; which part it could not read is reported only for the first.
 fn check_time(of: &SchemaType, text: &str) -> Option<String> {
     let layout = if *of == SchemaType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
     match text.parse::<jiff::Timestamp>() {

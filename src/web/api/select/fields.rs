@@ -125,7 +125,7 @@ fn value(object: &Value, field: &str) -> String {
     }
 }
 
-/// The terms between commas; a comma behind a backslash belongs to its term.
+/// The terms between commas; a comma after a backslash belongs to its term.
 fn split(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
     let (mut from, mut is_escaped) = (0, false);

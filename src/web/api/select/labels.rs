@@ -193,7 +193,7 @@ impl SelectorReader {
         requirement(operator, BTreeSet::from([self.exact_value()?])).validate()
     }
 
-    /// What stands behind `=`, which may be nothing.
+    /// What follows `=`, which may be nothing.
     fn exact_value(&mut self) -> Result<String, String> {
         match self.peek() {
             SelectorToken::End | SelectorToken::Sign(",") => Ok(String::new()),
@@ -205,7 +205,7 @@ impl SelectorReader {
         }
     }
 
-    /// The values in parentheses; an empty one stands between two commas.
+    /// The values in parentheses; an empty one is between two commas.
     fn values(&mut self) -> Result<BTreeSet<String>, String> {
         let open = self.take();
         if open != SelectorToken::Sign("(") {

@@ -1,9 +1,13 @@
 //! Watches of stored objects, and of kinds without objects.
 
-use crate::{control::cluster::Change, objects::object::Object, web::api::{
+use crate::{
+    control::cluster::Change,
+    objects::object::Object,
+    web::api::{
         filter::ObjectFilter,
         watch_source::{WatchObject, WatchSource},
-    }};
+    },
+};
 
 /// Objects of the store.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub type Changed<'a> = BTreeMap<&'a str, Option<&'a Arc<Pod>>>;
 
 /// The plan that [`super::plan`] makes, if everything was as planned before these pods changed. `holding` are the
-/// Service's slices in which one of the pods stands, `all` gives all of its slices, in the same order. `None` where
+/// Service's slices in which one of the pods is listed, `all` gives all of its slices, in the same order. `None` where
 /// more has to be known: a slice becomes empty, pods differ in their ports, or the Service is going.
 pub fn plan_changed<'a>(
     service: &Service,

@@ -45,9 +45,9 @@ fn told(slices: &[EndpointSlice]) -> Vec<String> {
 #[test]
 fn as_the_mirroring_controller_made_it() {
     let read = |text: &str| -> Value { serde_yaml::from_str(text).unwrap() };
-    let made = include_str!("../../../../../../tests/data/upstream/defaults/made-mirrored-endpointslice.yaml");
+    let made = include_str!("../../../../../tests/data/upstream/defaults/made-mirrored-endpointslice.yaml");
     let stored =
-        include_str!("../../../../../../tests/data/upstream/defaults/endpoints.yaml").split_once("# stored").unwrap().1;
+        include_str!("../../../../../tests/data/upstream/defaults/endpoints.yaml").split_once("# stored").unwrap().1;
     let given: Endpoints = serde_json::from_value(read(stored.split_once('\n').unwrap().1)).unwrap();
     let plan = plan(Some(&given), Some(&service(json!({}))), &[]);
     let mut expected = read(made);

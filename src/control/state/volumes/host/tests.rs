@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::{control::{
+use crate::{
+    control::{
         cluster::Change,
         state::volumes::{DirectoryPlan, STARTS, Tracker, VolumeWork, Volumes},
-    }, objects::object::{Kind, Object}};
+    },
+    objects::object::{Kind, Object},
+};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 

@@ -6,7 +6,7 @@ use crate::dns::{
     wire::{rdata::RecordType, u16_at},
 };
 
-/// Checks all fields and lower-cases the names among them; `None` if the octets are no such fields.
+/// Checks all fields and lower-cases the names among them; `None` if the octets are not valid fields.
 pub(super) fn wire(fields: &[RdataField], rdata: &mut [u8]) -> Option<()> {
     let mut at = 0;
     for field in fields {

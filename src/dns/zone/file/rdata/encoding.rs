@@ -86,7 +86,7 @@ pub(super) fn base64<'r, 't>(pieces: &'r [ZoneFileWord<'t>]) -> Result<Vec<u8>, 
     base64_of(&digits).ok_or_else(|| (pieces.first(), "this is no base64 with its padding (RFC 4648)".to_owned()))
 }
 
-/// The same of one text. Padding stands at the end only.
+/// Octets of one text in base64 (RFC 4648 §4). Padding is allowed at the end only.
 pub(super) fn base64_of(digits: &[u8]) -> Option<Vec<u8>> {
     let end = digits.len().saturating_sub(2);
     let padded_within = digits[..end].contains(&b'=');
@@ -98,7 +98,7 @@ pub(super) fn base32(text: &str) -> Option<Vec<u8>> {
     BASE32HEX_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok()
 }
 
-/// Appends the octets that a text stands for, its escapes resolved.
+/// Appends the octets that a text denotes, its escapes resolved.
 pub(super) fn unescaped(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
     let mut octets = text.bytes();
     while let Some(octet) = octets.next() {

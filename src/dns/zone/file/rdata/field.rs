@@ -20,7 +20,7 @@ pub(super) enum RdataField {
     Ipv6,
     /// A domain name; lower-cased.
     Name,
-    /// The same, which may stand in quotes.
+    /// A domain name, lower-cased, with or without quotes.
     Target,
     /// Domain names to the end, maybe none.
     Names,
@@ -38,13 +38,13 @@ pub(super) enum RdataField {
     Tag,
     /// Text without a length, to the end.
     LongText,
-    /// The same, which stands in quotes (RFC 7553 §4.4).
+    /// Text without a length, in quotes, to the end (RFC 7553 §4.4).
     QuotedText,
     /// Hexadecimal digits in pieces to the end, for at least so many octets.
     Hex(usize),
     /// Base64 in pieces to the end, for at least so many octets.
     Base64(usize),
-    /// The same, or `-` for nothing.
+    /// Base64 in pieces to the end, or `-` for nothing.
     Base64OrNothing,
     /// The salt of NSEC3: a length and hexadecimal digits, or `-` (RFC 5155 §3.3).
     Salt,
@@ -56,7 +56,7 @@ pub(super) enum RdataField {
     Types(usize),
     /// Record types below 128 to the end, as one bitmap (RFC 2535 §5.2).
     FlatTypes,
-    /// A time of RRSIG, and one of SIG, which is no bare number of seconds.
+    /// A time of RRSIG, and one of SIG, which is not a bare number of seconds.
     Time,
     Date,
     /// Numbers that have names.

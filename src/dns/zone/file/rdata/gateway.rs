@@ -2,8 +2,8 @@
 
 use super::{RdataError, encoding, input::Input, shown};
 
-/// Which of the forms of a gateway follows: the octet that says so stands second in the rdata of both types; the bit of
-/// AMTRELAY is beside it.
+/// Which of the forms of a gateway follows: the octet that says so is the second one in the rdata of both types; the
+/// bit of AMTRELAY is beside it.
 pub(super) fn form(rdata: &[u8]) -> u8 {
     rdata.get(1).map_or(0, |octet| octet & 0x7f)
 }

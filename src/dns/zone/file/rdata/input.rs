@@ -24,7 +24,7 @@ impl<'r, 't, 'o> Input<'r, 't, 'o> {
         self.tokens.next().ok_or_else(|| (None, format!("{what} is missing")))
     }
 
-    /// The same without quotes.
+    /// The next field, which must be without quotes; `what` names it in the error.
     pub(super) fn word(&mut self, what: &str) -> Result<&'r ZoneFileWord<'t>, RdataError<'r, 't>> {
         let token = self.next(what)?;
         if token.quoted { Err((Some(token), format!("{what} stands without quotes"))) } else { Ok(token) }

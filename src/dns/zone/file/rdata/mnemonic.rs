@@ -1,4 +1,4 @@
-//! Words that stand for numbers in rdata.
+//! Mnemonics for numbers in rdata.
 
 /// A word and its number.
 pub(super) type Mnemonics = &'static [(&'static str, u16)];

@@ -54,7 +54,7 @@ fn key(text: &str) -> Option<u16> {
     digits.parse().ok().filter(|_| plain)
 }
 
-/// Parameters in any order to the end of the record, each once; in octets they stand in the order of their keys.
+/// Parameters in any order to the end of the record, each once; in octets they are in the order of their keys.
 pub(super) fn parameters<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
     let mut found: BTreeMap<u16, Vec<u8>> = BTreeMap::new();
     let mut octets = 0;
