@@ -1,4 +1,4 @@
-//! Errors of accepting connections, of which there can be thousands in a second: told once, then counted.
+//! Errors of accepting connections, of which there can be thousands in a second: logged once, then counted.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Names that should be there and are not: what is noted about them.
 //!
-//! Whoever makes Services' endpoints knows what is still to come and why it is not there yet. Here it becomes a note at
+//! The controller knows what is still to come and why it is not there yet. Here it becomes a note at
 //! the name, as long as the name has no address.
 
 use super::{

@@ -1,8 +1,8 @@
 //! The grammar of the cluster's names, by the Kubernetes DNS specification 1.1.0: how each form of name is written, and
 //! which form a name has.
 //!
-//! Pure: whether a name exists is decided by the records. Whoever makes a name writes it with a function of this file, and
-//! whoever explains one reads it with [`Form::parse`], so that both always agree.
+//! Pure: whether a name exists is decided by the records. Code that makes a name writes it with a function of this
+//! file, and code that explains one reads it with [`Form::parse`], so that both always agree.
 
 use super::reverse::{address_of_reverse_name, reverse_name};
 use crate::dns::name::{Name, NameError, is_host_label};

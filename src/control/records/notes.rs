@@ -1,4 +1,4 @@
-//! Notes about names besides their records, told only when they differ from what was told before.
+//! Notes about names besides their records, reported only when they differ from what was reported before.
 
 use super::HashMap;
 use crate::{

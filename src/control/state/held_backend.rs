@@ -1,5 +1,5 @@
 //! A file that is left to the octet as it is until everything in it has been read: the store's library marks a file as
-//! open, and repairs one that was not closed, before anybody knows whether it will be refused.
+//! open, and repairs one that was not closed, before it is known whether it will be refused.
 //!
 //! Until then what the library writes is kept in memory, and read back from there.
 

@@ -1,5 +1,5 @@
-//! Reading the objects of an earlier run, with all of the machine: nobody is answered before those are there that names
-//! are made of, and nothing goes on in the cluster before the others are.
+//! Reading the objects of an earlier run, with all of the machine: no query is answered before those are there that
+//! names are made of, and nothing goes on in the cluster before the others are.
 
 use super::{NAMED, OBJECTS, unseal};
 use crate::objects::object::{Kind, Object};

@@ -1,7 +1,8 @@
 //! A declared directory, held open: what is done in it is done in that directory, whatever its path leads to by then.
 //!
 //! It is opened from the root on, one part of the path after the other and no link among them, and everything beneath is
-//! named relative to what is open. Somebody who exchanges a directory for a link in between gets an error and no more.
+//! named relative to what is open. If another process exchanges a directory for a link in between, the result is an
+//! error and no more.
 
 use super::disk::invalid;
 use rustix::{
