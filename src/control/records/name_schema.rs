@@ -93,7 +93,7 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// What a name stands for. Parts are as they are written, in lower case; whether a Service or a namespace of that name
+/// The meaning of a name. Parts are as they are written, in lower case; whether a Service or a namespace of that name
 /// exists is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameForm {

@@ -91,7 +91,7 @@ impl<B: StorageBackend> HeldBackend<B> {
 }
 
 impl UnsyncedWrites {
-    /// What stands at a place, taken from the file where nothing was written.
+    /// The octets at a place, taken from the file where nothing was written.
     fn read(&self, file: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.length);
         end.ok_or(io::ErrorKind::UnexpectedEof)?;

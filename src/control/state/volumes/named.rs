@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What tells a directory from all others: its path, as nothing else does here.
+/// The identity of a directory: its path, since there is nothing else here.
 type Identity = PathBuf;
 
 /// A directory.
@@ -40,7 +40,7 @@ impl Opened {
         }
     }
 
-    /// What tells it from all others.
+    /// The identity of the directory.
     pub fn identity(&self) -> io::Result<Identity> {
         Ok(self.path.clone())
     }

@@ -21,7 +21,7 @@ const DEPTH: usize = 200;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
-/// What tells a directory from all others: the device and its number there.
+/// The identity of a directory: the device and its number there.
 type Identity = (u64, u64);
 
 /// An open directory.
@@ -60,7 +60,7 @@ impl Opened {
         }
     }
 
-    /// What tells it from all others.
+    /// The identity of the directory.
     pub fn identity(&self) -> io::Result<Identity> {
         let found = fstat(&self.directory)?;
         Ok((found.st_dev as u64, found.st_ino as u64))
