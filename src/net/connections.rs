@@ -134,7 +134,7 @@ impl Connections {
         self.admit_any(Some(source))
     }
 
-    /// Asks for a place for a connection of which a proxy will say whose it is ([`Place::claim`]).
+    /// Asks for a place for a connection of which a proxy will say whose it is ([`ConnectionSlot::claim`]).
     pub fn admit_unclaimed(self: &Arc<Self>) -> Admission {
         self.admit_any(None)
     }

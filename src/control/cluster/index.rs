@@ -16,7 +16,7 @@ use std::{
 /// Namespace, label, value.
 type LabelPair = (String, String, String);
 
-/// All indexes, kept by [`Index::update`].
+/// All indexes, kept by [`ClusterIndex::update`].
 #[derive(Debug, Default)]
 pub struct ClusterIndex {
     uids: HashMap<String, ObjectKey>,

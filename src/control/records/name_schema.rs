@@ -2,7 +2,7 @@
 //! which form a name has.
 //!
 //! Pure: whether a name exists is decided by the records. Code that makes a name writes it with a function of this
-//! file, and code that explains one reads it with [`Form::parse`], so that both always agree.
+//! file, and code that explains one reads it with [`NameForm::parse`], so that both always agree.
 
 use super::reverse::{address_of_reverse_name, reverse_name};
 use crate::dns::name::{Name, NameError, is_host_label};
@@ -156,8 +156,8 @@ impl NameForm {
         }
     }
 
-    /// The name of this form; `None` where it has none ([`Form::Unknown`], [`Form::Elsewhere`]), and where a part of it
-    /// cannot be a label or the whole is too long.
+    /// The name of this form; `None` where it has none ([`NameForm::Unknown`], [`NameForm::Elsewhere`]), and where a
+    /// part of it cannot be a label or the whole is too long.
     pub fn name_of(&self) -> Option<Name> {
         let base = |name: &ServiceName| service_name(&name.domain, &name.namespace, &name.service);
         match self {

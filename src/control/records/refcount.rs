@@ -29,7 +29,8 @@ pub struct RefcountedRrsets {
     slots: Slots,
     /// Numbers of slots that are free.
     free: Vec<u32>,
-    /// Sets that may differ from what [`Tally::take_each`] last reported of them. New ones have numbers in a row.
+    /// Sets that may differ from what [`RefcountedRrsets::take_each`] last reported of them. New ones have numbers in a
+    /// row.
     changed: Vec<Range<u32>>,
     /// What that was, unless there was none.
     before: HashMap<u32, Rrset>,
@@ -70,7 +71,7 @@ struct Slot {
     owner: Name,
     rtype: RecordType,
     set: Set,
-    /// Whether it is in [`Tally::changed`]. One that is not in there is not empty.
+    /// Whether it is in [`RefcountedRrsets::changed`]. One that is not in there is not empty.
     is_changed: bool,
 }
 

@@ -20,7 +20,7 @@ const PAGE: u64 = 4096;
 /// What was written and is not in the file yet.
 #[derive(Debug)]
 struct UnsyncedWrites {
-    /// Of the file, what is still the file's: beyond it, zeros and [`Kept::pages`].
+    /// Of the file, what is still the file's: beyond it, zeros and [`UnsyncedWrites::pages`].
     of_file: u64,
     length: u64,
     pages: HashMap<u64, Box<[u8]>>,
