@@ -4,8 +4,8 @@
 //!
 //! Each row is a process of its own, so that memory is that of this row. Times are those that the thread spends on the
 //! processor: there is but one thread and no I/O, and what else runs on the machine plays no part. Pods start, become ready and stop without any
-//! delay. A recreation is a pod that somebody deletes: from the event to the snapshot in which its successor's records
-//! stand, through every reconciler, the slices, the records and the zone.
+//! delay. A recreation is a pod that a client deletes: from the event to the snapshot that has its successor's
+//! records, through every reconciler, the slices, the records and the zone.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 

@@ -5,10 +5,10 @@
 //! SHORT=1 cargo bench --bench swaps    1,000 pods, in seconds
 //! ```
 //!
-//! It needs `dnsperf`. The server and whoever makes the changes share one core, the load and the probe have the other. A
-//! change is an EndpointSlice in which one pod has another address. From there to the *publication* go the records, the
-//! zone and the swap; to the *answer*, besides, a query over UDP that has to tell the new address. Rounds with and without
-//! changes take turns.
+//! It needs `dnsperf`. The server and the process that makes the changes share one core, the load and the probe have
+//! the other. A change is an EndpointSlice in which one pod has another address. From there to the *publication* go the
+//! records, the zone and the swap; to the *answer*, besides, a query over UDP that has to tell the new address. Rounds
+//! with and without changes take turns.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
 #![allow(dead_code, reason = "the load and the names of the other bench are more than this one needs")]

@@ -7,7 +7,7 @@ use headless_dns::{
     control::{
         controller::{Controller, ControllerSettings, Event},
         records::RecordSettings,
-        runtime::simulated::{Simulated, SimulationSettings},
+        runtime::simulated::{Delays, Simulated, SimulationSettings},
     },
     dns::name::Name,
     web::api::{ApiLimits, ApiOptions, Ask, Capacity, ChangeLog, Guard, Handle, InProcessApi},
@@ -43,9 +43,7 @@ fn controller() -> Controller<Simulated> {
         settings,
         Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
-            start_after: time,
-            ready_after: time,
-            stop_after: time,
+            delays: Delays { start_after: time, ready_after: time, stop_after: time },
         }),
     )
 }

@@ -1,7 +1,7 @@
 //! Services and EndpointSlices to records: the only place that knows which names exist.
 //!
-//! Each Service and each ready endpoint contributes records; a record stands as long as somebody contributes it. So a
-//! change of one endpoint touches the sets that this endpoint is in, and nothing else is computed anew.
+//! Each Service and each ready endpoint contributes records; a record exists as long as one of them contributes it. So
+//! a change of one endpoint touches the sets that this endpoint is in, and nothing else is computed anew.
 //!
 //! ```text
 //! headless     <svc>.<ns>.svc.Z                A, AAAA of every ready endpoint; SRV of every port of each of them
@@ -12,11 +12,11 @@
 //!              <hostname>.<svc>.<ns>.svc.Z     A, AAAA of ready endpoints that have a hostname
 //! ExternalName <svc>.<ns>.svc.Z                CNAME
 //! reverse      PTR: the ClusterIP's Service, else the endpoint's hostname, else the name with dashes
-//! pods         10-1-2-3.<ns>.pod.Z             A or AAAA of an address that somebody in the namespace holds
+//! pods         10-1-2-3.<ns>.pod.Z             A or AAAA of an address that a pod in the namespace holds
 //! ```
 //!
-//! Beside the records stand notes: why a name that should be there has nothing ([`Records::expect`]), and that nobody is
-//! to remember that it had nothing.
+//! Besides the records there are notes: why a name that should be there has nothing ([`Records::expect`]), and that
+//! resolvers must not cache that it had nothing.
 //!
 //! By the Kubernetes DNS specification 1.1.0, and CoreDNS where that leaves something open.
 

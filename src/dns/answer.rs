@@ -149,14 +149,15 @@ pub enum Verdict {
     Drop,
     /// Send the first so many octets of `out`.
     Reply(usize),
-    /// Only with [`Request::forwarding`], to a client that wants recursion: the name lies outside our zones, or an alias
-    /// leads there. The first so many octets of `out` are what is known here, and the reply if nobody else can be asked:
-    /// REFUSED, or the aliases so far.
+    /// Only with [`QueryContext::forwarding`], to a client that wants recursion: the name lies outside our zones, or an
+    /// alias leads there. The first so many octets of `out` are what is known here, and the reply if nobody else can be
+    /// asked: REFUSED, or the aliases so far.
     Forward(usize),
-    /// Only with [`Request::transfers`]: AXFR or IXFR, which take more than one message and depend on who asks. The first
-    /// so many octets of `out` refuse it.
+    /// Only with [`QueryContext::transfers`]: AXFR or IXFR, which take more than one message and depend on who asks.
+    /// The first so many octets of `out` refuse it.
     Transfer(usize),
-    /// Only with [`Request::transfers`]: the message is signed (TSIG), which is to be checked before it is answered.
+    /// Only with [`QueryContext::transfers`]: the message is signed (TSIG), which is to be checked before it is
+    /// answered.
     Signed,
 }
 

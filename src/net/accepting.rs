@@ -1,11 +1,11 @@
-//! Errors of accepting connections, of which there can be thousands in a second: told once, then counted.
+//! Errors of accepting connections, of which there can be thousands in a second: logged once, then counted.
 
 use std::time::{Duration, Instant};
 
 /// From one line to the next.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Errors of one listener that were not told yet.
+/// Errors of one listener that were not logged yet.
 #[derive(Debug, Default)]
 pub struct AcceptErrors {
     told: Option<Instant>,
@@ -13,7 +13,7 @@ pub struct AcceptErrors {
 }
 
 impl AcceptErrors {
-    /// One more; how many there were since the last time that it was to be told, if it is now.
+    /// Counts an error; returns how many there were since the last log line, if one is due now.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since += 1;
         if self.told.is_some_and(|told| now.saturating_duration_since(told) < PAUSE) {

@@ -41,7 +41,7 @@ struct ConnectionTable {
 /// One open connection.
 #[derive(Debug)]
 struct OpenConnection {
-    /// Whose it is; not known until a proxy has told.
+    /// Whose it is; not known until a proxy has named it.
     source: OnceLock<IpAddr>,
     /// Microseconds since the epoch at which it fell idle or began to owe, times four, and which of these it is: [`IDLE`],
     /// [`OWING`], [`BUSY`].
@@ -134,7 +134,7 @@ impl Connections {
         self.admit_any(Some(source))
     }
 
-    /// Asks for a place for a connection of which a proxy will say whose it is ([`Place::claim`]).
+    /// Asks for a place for a connection of which a proxy will say whose it is ([`ConnectionSlot::claim`]).
     pub fn admit_unclaimed(self: &Arc<Self>) -> Admission {
         self.admit_any(None)
     }
@@ -239,8 +239,8 @@ impl ConnectionTable {
 }
 
 impl ConnectionSlot {
-    /// A proxy has told whose connection this is: from now on it counts among that source's. Says whether another one of
-    /// it had to go, `None` if all that it may have are busy.
+    /// A proxy has named whose connection this is: from now on it counts among that source's. Says whether another one
+    /// of it had to go, `None` if all that it may have are busy.
     pub fn claim(&self, source: IpAddr) -> Option<bool> {
         let mut table = self.connections.lock();
         if !table.open.contains_key(&self.id) {
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(connections.len(), 3);
     }
 
-    /// Half messages, and replies that nobody takes: the oldest goes, and those that wait for us stay.
+    /// Half messages, and replies that no client takes: the oldest goes, and those that wait for us stay.
     #[test]
     fn who_owes_for_longest_goes_before_the_idle() {
         let mut connections = Connections::new(5, 5);

@@ -18,7 +18,7 @@ pub struct WriteTimeout<S> {
     timeout: Duration,
     /// Runs while a write waits for the client.
     waiting: Option<Pin<Box<Sleep>>>,
-    /// Called at the first write that takes too long; whoever writes may try again.
+    /// Called at the first write that takes too long; the writer may try again.
     on_timeout: Option<Box<dyn FnOnce() + Send>>,
 }
 

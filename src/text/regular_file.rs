@@ -1,9 +1,9 @@
 //! Files that people name: looked at, opened without waiting, looked at again, and read up to a limit.
 //!
-//! What stands at a path may be anything: a named pipe that nobody writes to, a device without end, a socket, a file of
+//! A path may lead to anything: a named pipe without a writer, a device without end, a socket, a file of
 //! the kernel's that shows this program's own memory. Only regular files are read, also through symbolic links. The look
 //! before the opening keeps devices and pipes from noticing us; the look at what was opened is the one that counts,
-//! since somebody may have exchanged the file between the two. `/dev/null` is an empty file to whoever names it.
+//! since another process may have replaced the file between the two. `/dev/null` counts as an empty file.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Manifests that nobody should write: each gives a diagnostic or meets a documented limit, in bounded time and memory,
+//! Hostile and broken manifests: each gives a diagnostic or meets a documented limit, in bounded time and memory,
 //! and what ran before keeps running.
 //!
 //! Every row writes its files beside a good one, through the scan of real directories, into the real controller with the

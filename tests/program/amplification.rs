@@ -1,5 +1,5 @@
 //! How much is sent for how little, and to whom: sizes of replies beside those of their queries, cookies as `dig` knows
-//! them, and a flood in somebody's name.
+//! them, and a flood with a forged source.
 
 use crate::support::{
     PATIENCE,

@@ -1,5 +1,5 @@
-//! Clients of the Kubernetes API that take nothing, send nothing, or come in crowds: they hold nobody up, what waits for
-//! them is bounded, and nothing of them is left.
+//! Clients of the Kubernetes API that take nothing, send nothing, or come in crowds: they delay no other client, what
+//! waits for them is bounded, and nothing of them is left.
 
 use crate::support::{
     PATIENCE,

@@ -1,5 +1,5 @@
-//! Clients that connect and then say nothing, little, or nonsense, as many as are let in: they hold nobody up, and the
-//! server ends them.
+//! Clients that connect and then say nothing, little, or nonsense, as many as are let in: they delay no other client,
+//! and the server ends them.
 
 use crate::support::{
     dns::{A, Udp, code, query},

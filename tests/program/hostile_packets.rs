@@ -1,4 +1,4 @@
-//! Packets that somebody broke on purpose, thousands of them, every way they can come: whatever is sent, the server goes
+//! Packets that are broken on purpose, thousands of them, every way they can come: whatever is sent, the server goes
 //! on, says the same over each transport, and what it sends can be read.
 
 use headless_dns::dns::{

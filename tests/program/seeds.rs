@@ -1,5 +1,6 @@
 //! The tutorials that this project was made for, their manifests unchanged (`tests/data/seeds`), in the default settings:
-//! every set gets its pods, claims and names, though nobody declares the StorageClasses that a cluster brings along.
+//! every set gets its pods, claims and names, though no manifest declares the StorageClasses that a cluster brings
+//! along.
 
 use headless_dns::{
     control::{

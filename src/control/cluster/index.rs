@@ -16,14 +16,14 @@ use std::{
 /// Namespace, label, value.
 type LabelPair = (String, String, String);
 
-/// All indexes, kept by [`Index::update`].
+/// All indexes, kept by [`ClusterIndex::update`].
 #[derive(Debug, Default)]
 pub struct ClusterIndex {
     uids: HashMap<String, ObjectKey>,
     dependents: HashMap<String, BTreeSet<ObjectKey>>,
     orphans: BTreeSet<ObjectKey>,
     pods_by_label: HashMap<LabelPair, BTreeSet<String>>,
-    /// Each service stands under one pair of its selector only, the one that fewest others stand under.
+    /// Each service is listed under one pair of its selector only, the one with the fewest others.
     services_by_pair: HashMap<LabelPair, BTreeSet<String>>,
     pair_of_service: HashMap<(String, String), LabelPair>,
     slices_by_service: HashMap<(String, String), BTreeSet<String>>,
@@ -32,7 +32,7 @@ pub struct ClusterIndex {
     slices_by_pod: HashMap<(String, String), Vec<Box<str>>>,
 }
 
-/// Adds to or takes from the set that stands under `at`; no set is left empty.
+/// Adds to or takes from the set under `at`; no set is left empty.
 fn put<K: std::hash::Hash + Eq, V: Ord>(sets: &mut HashMap<K, BTreeSet<V>>, at: K, value: V, add: bool) {
     if add {
         sets.entry(at).or_default().insert(value);
@@ -149,8 +149,8 @@ impl ClusterIndex {
         }
     }
 
-    /// Puts a service under the pair of its selector that fewest services stand under: a thousand services with one
-    /// pair in common and one of their own each stand alone.
+    /// Puts a service under the pair of its selector with the fewest services: a thousand services with one
+    /// pair in common and one of their own each are listed alone.
     fn service(&mut self, key: &ObjectKey, selector: Option<&BTreeMap<String, String>>) {
         let at = (key.namespace.clone(), key.name.clone());
         let stands = self.pair_of_service.get(&at);
@@ -221,7 +221,7 @@ impl ClusterIndex {
         fewest.into_iter().flatten().map(String::as_str)
     }
 
-    /// Names of services that stand under one of the labels; the rest of their selectors is still to be compared.
+    /// Names of services that are listed under one of the labels; the rest of their selectors is still to be compared.
     pub fn services_that_may_select(
         &self,
         namespace: &str,

@@ -311,7 +311,7 @@ impl Cluster {
     }
 
     /// Stores a new object: gives it its name (where only generateName is set), uid, version, generation and
-    /// creationTimestamp. What stood in those fields is overwritten.
+    /// creationTimestamp. What was in those fields is overwritten.
     pub fn create(&mut self, mut object: Object, now: Timestamp) -> Result<ObjectKey, StoreError> {
         if object.metadata().name.as_deref().unwrap_or_default().is_empty() {
             let name = self.generate_name(&object)?;
@@ -456,7 +456,7 @@ impl Cluster {
         self.log.push(Change { key: key.clone(), before, after, resource_version: self.resource_version });
     }
 
-    /// Takes back every change since `resource_version`, as if it had never been. Nobody may have seen any of them.
+    /// Takes back every change since `resource_version`, as if it had never been. No reader may have seen any of them.
     pub fn roll_back(&mut self, resource_version: u64) {
         while let Some(change) = self.log.pop_if(|change| change.resource_version > resource_version) {
             let standing = match &change.before {

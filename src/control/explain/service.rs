@@ -1,4 +1,4 @@
-//! Services: whether there is one, what kind it is, and what stands at its own name and at its ports'.
+//! Services: whether there is one, what kind it is, and which records are at its own name and at its ports'.
 
 use super::{
     LOOKED_AT, Stage,

@@ -1,4 +1,5 @@
-//! Explanations as rows: manifests, a name, and lines that must be told. And for any name: no panic, and the answer of
+//! Explanations as rows: manifests, a name, and lines that must be in the explanation. And for any name: no panic, and
+//! the answer of
 //! `answer`.
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,6 @@
 //! Names that should be there and are not: what is noted about them.
 //!
-//! Whoever makes Services' endpoints knows what is still to come and why it is not there yet. Here it becomes a note at
+//! The controller knows what is still to come and why it is not there yet. Here it becomes a note at
 //! the name, as long as the name has no address.
 
 use super::{
@@ -58,7 +58,7 @@ impl Records {
         self.put_back(base, entry);
     }
 
-    /// Whether a Service is there and has no endpoint with an address, so that a reason for it would be told.
+    /// Whether a Service is there and has no endpoint with an address, so that a reason for it would be reported.
     pub fn lacks_endpoints(&self, namespace: &str, service: &str) -> bool {
         let base = service_name(self.domains.first(), namespace, service);
         let entry = base.and_then(|base| self.services.get(&base));

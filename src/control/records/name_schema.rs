@@ -1,8 +1,8 @@
 //! The grammar of the cluster's names, by the Kubernetes DNS specification 1.1.0: how each form of name is written, and
 //! which form a name has.
 //!
-//! Pure: whether a name exists is decided by the records. Whoever makes a name writes it with a function of this file, and
-//! whoever explains one reads it with [`Form::parse`], so that both always agree.
+//! Pure: whether a name exists is decided by the records. Code that makes a name writes it with a function of this
+//! file, and code that explains one reads it with [`NameForm::parse`], so that both always agree.
 
 use super::reverse::{address_of_reverse_name, reverse_name};
 use crate::dns::name::{Name, NameError, is_host_label};
@@ -93,7 +93,7 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// What a name stands for. Parts are as they are written, in lower case; whether a Service or a namespace of that name
+/// The meaning of a name. Parts are as they are written, in lower case; whether a Service or a namespace of that name
 /// exists is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameForm {
@@ -156,8 +156,8 @@ impl NameForm {
         }
     }
 
-    /// The name of this form; `None` where it has none ([`Form::Unknown`], [`Form::Elsewhere`]), and where a part of it
-    /// cannot be a label or the whole is too long.
+    /// The name of this form; `None` where it has none ([`NameForm::Unknown`], [`NameForm::Elsewhere`]), and where a
+    /// part of it cannot be a label or the whole is too long.
     pub fn name_of(&self) -> Option<Name> {
         let base = |name: &ServiceName| service_name(&name.domain, &name.namespace, &name.service);
         match self {

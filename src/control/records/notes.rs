@@ -1,4 +1,4 @@
-//! Notes about names besides their records, told only when they differ from what was told before.
+//! Notes about names besides their records, reported only when they differ from what was reported before.
 
 use super::HashMap;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What was told of names, and what is to be told next.
+/// What was reported of names, and what is to be reported next.
 #[derive(Debug, Default)]
 pub struct Notes {
     told: HashMap<Name, Arc<NameNote>>,
@@ -47,8 +47,8 @@ impl Notes {
 /// Longest reason in octets: it is sent with answers, and what does not fit is cut there.
 const LONGEST_REASON: usize = 200;
 
-/// The note of a name that is declared and not there: it may be there the next moment, so nobody is to remember that it
-/// was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
+/// The note of a name that is declared and not there: it may be there the next moment, so resolvers must not cache that
+/// it was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
 pub fn absent(reason: &str, because: &str) -> NameNote {
     let room = LONGEST_REASON.saturating_sub(because.len());
     NameNote { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }

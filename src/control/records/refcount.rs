@@ -19,17 +19,18 @@ use std::{
     ops::Range,
 };
 
-/// All sets. A record stands in its set as long as it was added more often than removed.
+/// All sets. A record is in its set as long as it was added more often than removed.
 ///
-/// Of a cluster with a million pods there are millions of sets, nearly all of one record: so each stands in one place,
-/// with its key, and is found by its number.
+/// Of a cluster with a million pods there are millions of sets, nearly all of one record: so each is stored in one
+/// place, with its key, and is found by its number.
 #[derive(Debug, Default)]
 pub struct RefcountedRrsets {
     numbers: SlotIndex,
     slots: Slots,
-    /// Numbers of slots that are nobody's.
+    /// Numbers of slots that are free.
     free: Vec<u32>,
-    /// Sets that may differ from what [`Tally::take_each`] last told of them. New ones have numbers in a row.
+    /// Sets that may differ from what [`RefcountedRrsets::take_each`] last reported of them. New ones have numbers in a
+    /// row.
     changed: Vec<Range<u32>>,
     /// What that was, unless there was none.
     before: HashMap<u32, Rrset>,
@@ -70,7 +71,7 @@ struct Slot {
     owner: Name,
     rtype: RecordType,
     set: Set,
-    /// Whether it stands in [`Tally::changed`]. One that does not is not empty.
+    /// Whether it is in [`RefcountedRrsets::changed`]. One that is not in there is not empty.
     is_changed: bool,
 }
 
@@ -141,7 +142,7 @@ impl RefcountedRrsets {
         slot.is_some_and(|slot| !slot.set.is_empty())
     }
 
-    /// Tells what differs from the last call, in pieces of so many sets.
+    /// Reports what differs from the last call, in pieces of so many sets.
     pub fn take_each(&mut self, piece: usize, mut each: impl FnMut(Delta)) {
         let mut changed = std::mem::take(&mut self.changed);
         // Any order that the history alone decides will do.
@@ -253,7 +254,7 @@ fn weigh(rtype: RecordType, weight: u16, rdata: &mut [impl AsMut<[u8]>]) {
     }
 }
 
-/// The set of the records of the lowest rank; those of one rdata stand side by side.
+/// The set of the records of the lowest rank; those of one rdata are adjacent.
 fn make<'a>(rtype: RecordType, records: impl Iterator<Item = RecordRef<'a>>) -> Rrset {
     let mut records = records.peekable();
     let first = records.peek().map(|record| record.rank);
@@ -326,7 +327,7 @@ impl Many {
         }
     }
 
-    /// What came and went is told by rdata alone; where ranks matter, the set is made anew.
+    /// What came and went is decided by rdata alone; where ranks matter, the set is made anew.
     fn follow_rank(&mut self, record: &RankedRecord) {
         if record.rank != 0 {
             self.made = None;
@@ -342,7 +343,7 @@ impl Many {
         next.is_some_and(|(record, _)| (record.rank, &record.rdata) == (like.rank, &like.rdata))
     }
 
-    /// What stands now; a few changes are made in what stood before.
+    /// The present records; a few changes are made in the previous ones.
     fn rrset(&mut self, rtype: RecordType) -> Rrset {
         let of_one_rank = self.of_later_ranks == 0;
         let drained = |rdata: &mut HashSet<Rdata>| rdata.drain().map(SmallVec::into_vec).collect::<Vec<_>>();

@@ -32,7 +32,7 @@ pub fn reverse_name(address: IpAddr) -> Name {
     Name::from_wire(&wire).unwrap_or_else(|_| Name::root())
 }
 
-/// The address that a complete reverse name stands for (RFC 1035 §3.5, RFC 3596 §2.5).
+/// The address that a complete reverse name denotes (RFC 1035 §3.5, RFC 3596 §2.5).
 pub fn address_of_reverse_name(name: &Name) -> Option<IpAddr> {
     let labels: Vec<&str> = name.labels().map(|label| std::str::from_utf8(label).unwrap_or_default()).collect();
     match labels.as_slice() {

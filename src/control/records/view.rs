@@ -85,7 +85,7 @@ pub struct EndpointView {
 }
 
 impl ServiceView {
-    /// A TTL that cannot be read is left out; whoever reads manifests tells the user.
+    /// A TTL that cannot be read is left out; the reader of manifests warns the user.
     pub fn new(base: Name, service: &Service) -> ServiceView {
         let annotations = service.metadata.annotations.as_ref();
         let ttl = annotations.and_then(|all| parse_ttl(all.get(TTL_ANNOTATION)?).ok());
@@ -141,7 +141,7 @@ impl SliceView {
         matches!(slice.address_type.as_str(), "IPv4" | "IPv6").then_some(owner)
     }
 
-    /// The view of a slice of the Service of this name. `leaving` tells which endpoints are about to go, beside those
+    /// The view of a slice of the Service of this name. `leaving` returns which endpoints are about to go, beside those
     /// that are terminating.
     pub fn new(slice: &EndpointSlice, service: &Name, leaving: impl Fn(&Endpoint) -> bool) -> SliceView {
         let is_ipv6 = slice.address_type == "IPv6";

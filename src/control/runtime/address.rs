@@ -77,7 +77,7 @@ impl AddressPool {
         (self.taken.len() as u128) <= self.last - self.first
     }
 
-    /// Takes an address that nobody holds.
+    /// Takes an address that no pod holds.
     pub fn allocate(&mut self) -> Result<IpAddr, AddressesExhausted> {
         let never_used = if self.waiting.len() < WAITING_LIMIT { self.take_never_used() } else { None };
         let offset = match never_used {
@@ -94,7 +94,7 @@ impl AddressPool {
         Ok(self.address(offset))
     }
 
-    /// Takes this very address. `false` when it is not one of the range or somebody holds it; then nothing changes.
+    /// Takes this very address. `false` when it is not one of the range or a pod holds it; then nothing changes.
     pub fn reserve(&mut self, address: IpAddr) -> bool {
         let Some(offset) = self.offset(address) else { return false };
         if !self.taken.insert(offset) {
@@ -106,7 +106,7 @@ impl AddressPool {
         true
     }
 
-    /// Gives an address back; it is the last of the free ones to be used again. `false` when nobody holds it.
+    /// Gives an address back; it is the last of the free ones to be used again. `false` when no pod holds it.
     pub fn release(&mut self, address: IpAddr) -> bool {
         let Some(offset) = self.offset(address) else { return false };
         if !self.taken.remove(&offset) {
@@ -118,8 +118,8 @@ impl AddressPool {
         true
     }
 
-    /// Lets the search for never-used addresses go on after `address`. After a restart nobody knows which of the lower
-    /// ones were freed a moment ago, so they come last.
+    /// Lets the search for never-used addresses go on after `address`. After a restart it is not known which of the
+    /// lower ones were freed a moment ago, so they come last.
     pub fn continue_after(&mut self, address: IpAddr) {
         if let Some(offset) = self.offset(address)
             && offset >= self.next
@@ -256,7 +256,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain model: nobody gets what another holds, and exhaustion is told only when all are held.
+        /// Against a plain model: no pod gets what another holds, and exhaustion is reported only when all are held.
         #[test]
         fn no_address_is_held_twice(steps in proptest::collection::vec((0u8..4, 0u8..16), 0..200)) {
             let mut pool = pool("10.0.0.0/28");

@@ -92,7 +92,7 @@ const KNOWN: &[(&str, AnnotationValue)] = &[
 ];
 
 impl Behaviour {
-    /// Reads a pod. What does not parse counts as absent; [`check_annotations`] tells about it.
+    /// Reads a pod. What does not parse counts as absent; [`check_annotations`] reports it.
     pub fn of(pod: &Pod, delays: &Delays) -> Behaviour {
         let annotations = pod.metadata.annotations.as_ref();
         let text = |key: &str| annotations.and_then(|all| all.get(&format!("{PREFIX}{key}"))).map(String::as_str);

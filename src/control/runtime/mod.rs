@@ -27,7 +27,7 @@ pub fn is_overwritten(metadata: &ObjectMeta) -> bool {
 
 /// Starts and stops pods and reports on them; like a kubelet it owns a pod's status and address.
 ///
-/// Calls return at once; what comes of them is told by [`PodRuntime::poll`]. A pod is known by its uid.
+/// Calls return at once; their results are reported by [`PodRuntime::poll`]. A pod is known by its uid.
 pub trait PodRuntime {
     /// Starts a pod whose claims are bound.
     fn start(&mut self, pod: &Pod, now: Timestamp);
@@ -36,7 +36,7 @@ pub trait PodRuntime {
     fn resume(&mut self, pod: &Pod, now: Timestamp);
     /// Stops a pod within `grace`; a second call may shorten it. A pod that is not known is reported stopped.
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp);
-    /// Somebody overwrote the pod's status from outside (a fault played by hand): the runtime leaves it so until the
+    /// A client overwrote the pod's status (a fault played by hand): the runtime leaves it so until the
     /// pod is stopped.
     fn overwritten(&mut self, pod: &Pod, now: Timestamp);
     /// Everything that is due by now, in order of time.
@@ -48,7 +48,7 @@ pub trait PodRuntime {
     fn clock_set_back(&mut self, set_back: &SetBack);
 }
 
-/// What the runtime tells about one pod.
+/// What the runtime reports about one pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodReport {
     /// The pod's namespace.

@@ -48,7 +48,7 @@ pub struct Simulated {
     asked: u64,
     /// Uids of pods that could not start for want of an address, in order.
     starved: VecDeque<String>,
-    /// What is to be told of pods that are not known.
+    /// Reports about pods that are not known.
     strangers: VecDeque<(Timestamp, PodReport)>,
 }
 
@@ -80,7 +80,7 @@ struct PodIdentity {
 /// One step of a pod. Each is due at most once at a time; asking again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PodStep {
-    /// Tell that its containers are being created.
+    /// Report that its containers are being created.
     Create,
     Start,
     Crash,
@@ -185,7 +185,7 @@ impl Simulated {
         }
     }
 
-    /// Carries out one step that was due at `at`; gives what is to be told.
+    /// Carries out one step that was due at `at`; returns what is to be reported.
     fn step(&mut self, pod: &mut SimulatedPod, step: PodStep, at: Timestamp, now: Timestamp) -> Option<What> {
         let before = pod.status.clone();
         match step {

@@ -1,5 +1,5 @@
 //! A file that is left to the octet as it is until everything in it has been read: the store's library marks a file as
-//! open, and repairs one that was not closed, before anybody knows whether it will be refused.
+//! open, and repairs one that was not closed, before it is known whether it will be refused.
 //!
 //! Until then what the library writes is kept in memory, and read back from there.
 
@@ -20,7 +20,7 @@ const PAGE: u64 = 4096;
 /// What was written and is not in the file yet.
 #[derive(Debug)]
 struct UnsyncedWrites {
-    /// Of the file, what is still the file's: beyond it, zeros and [`Kept::pages`].
+    /// Of the file, what is still the file's: beyond it, zeros and [`UnsyncedWrites::pages`].
     of_file: u64,
     length: u64,
     pages: HashMap<u64, Box<[u8]>>,
@@ -91,7 +91,7 @@ impl<B: StorageBackend> HeldBackend<B> {
 }
 
 impl UnsyncedWrites {
-    /// What stands at a place, taken from the file where nothing was written.
+    /// The octets at a place, taken from the file where nothing was written.
     fn read(&self, file: &impl StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= self.length);
         end.ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -284,7 +284,7 @@ impl Store {
         self.flush()
     }
 
-    /// What has to be done with volumes once the next [`Store::commit`] is on disk. It stands there until a later
+    /// What has to be done with volumes once the next [`Store::commit`] is on disk. It is stored there until a later
     /// commit takes another plan in its place.
     pub fn owe(&mut self, plan: DirectoryPlan) {
         self.pending.owed = Some(plan);
@@ -409,7 +409,7 @@ fn guarded<T>(file: &Path, read: impl FnOnce() -> Result<T, StateError>) -> Resu
 struct Panicked;
 
 thread_local! {
-    /// Whether a panic of this thread is an error that is told in our own words.
+    /// Whether a panic of this thread is an error that is reported in our own words.
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -1,5 +1,5 @@
-//! Reading the objects of an earlier run, with all of the machine: nobody is answered before those are there that names
-//! are made of, and nothing goes on in the cluster before the others are.
+//! Reading the objects of an earlier run, with all of the machine: no query is answered before those are there that
+//! names are made of, and nothing goes on in the cluster before the others are.
 
 use super::{NAMED, OBJECTS, unseal};
 use crate::objects::object::{Kind, Object};
@@ -17,7 +17,7 @@ const BATCH: usize = 512;
 /// More threads than that wait for the file.
 const THREADS: usize = 8;
 
-/// An object as it stands in the file.
+/// An object as it is stored in the file.
 struct Stored {
     kind: String,
     namespace: String,
@@ -48,7 +48,7 @@ pub(super) fn rest(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dyn
     read(table.iter()?.filter(|entry| !is_named(entry)))
 }
 
-/// The kind in an entry's key; `None` for an error, which whoever parses takes up.
+/// The kind in an entry's key; `None` for an error, which the parser reports.
 fn kind_of<'a>(entry: &'a Entry<'_>) -> Option<&'a str> {
     entry.as_ref().ok().map(|(key, _)| key.value().0)
 }

@@ -17,15 +17,15 @@
 //! A declared directory is made only if its type lets it be, emptied like any other, and never removed: upstream's
 //! deleter of hostPath volumes leaves everything but `/tmp` alone as well.
 //!
-//! [`Tracker`] is pure: changes in, [`Plan`] out. [`Volumes`] carries a plan out.
+//! [`Tracker`] is pure: changes in, [`DirectoryPlan`] out. [`Volumes`] carries a plan out.
 //!
 //! # Crashes
 //!
 //! What adds (a directory, a line) is done before the cluster's change is on disk, what destroys after it. A start
 //! whose line is there but whose change is not comes again after a crash, as the pod does: every start has its line.
-//! What is to be destroyed is written down in the same transaction as its reason ([`Plan::wiping`]) and made up for at
-//! the next start. Lines are not forced to the disk one by one: they survive the end of this program in any way, the
-//! last ones not a power failure.
+//! What is to be destroyed is written down in the same transaction as its reason ([`DirectoryPlan::wiping`]) and made
+//! up for at the next start. Lines are not forced to the disk one by one: they survive the end of this program in any
+//! way, the last ones not a power failure.
 
 mod disk;
 mod host;

@@ -1,9 +1,9 @@
-//! What of an upstream's reply is believed: what was asked for, from whoever is asked for it.
+//! What of an upstream's reply is believed: what was asked for, from the upstream that is asked for it.
 //!
 //! A reply can hold more than an answer, by mistake or to mislead: records of other names, addresses for ours, an alias
-//! that nobody asked about. Kept is the chain from the question to its records, as far as each of its names is one that
-//! this very upstream is asked for; what says that there are none; and the addresses of what the records point to. The
-//! rest is dropped before anything is remembered or sent on.
+//! that was not asked about. Kept is the chain from the question to its records, as far as each of its names is one
+//! that this very upstream is asked for; what says that there are none; and the addresses of what the records point to.
+//! The rest is dropped before anything is remembered or sent on.
 
 use hickory_proto::{
     op::Message,

@@ -1,4 +1,4 @@
-//! Names that concern nobody else and are answered here instead of being sent on.
+//! Names of special use, which are answered here instead of being sent on.
 
 use super::response::{Bounds, UpstreamResponse};
 use crate::dns::{

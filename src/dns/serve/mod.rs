@@ -5,8 +5,8 @@
 //! connections messages go plainly (`stream`), or within TLS (`tls`), or within HTTP within TLS (`https`); and QUIC
 //! (`quic`), on which messages go plainly or within HTTP/3 (`http3`). All of them come to their replies in the same way
 //! (`reply`), so that what a message means does not depend on what it came over; where proxies are in front, `proxy`
-//! reads for whom they speak. What a stranger can make this room hold is bounded: [`Limits`] for the connections, the
-//! constants of each file for the buffers.
+//! reads for whom they speak. What a stranger can make this room hold is bounded: [`ServeLimits`] for the connections,
+//! the constants of each file for the buffers.
 
 #[cfg(target_os = "linux")]
 mod batch;

@@ -1,7 +1,7 @@
 //! The query log: a sample of queries, logged by a thread of its own.
 //!
 //! The thread that answers copies a few octets into a bounded channel and never waits; what finds no room there is
-//! counted and not told. Names and flags are read from the copy by the thread that writes.
+//! counted and not logged. Names and flags are read from the copy by the thread that writes.
 
 use super::reply::{Client, Message};
 use crate::dns::{

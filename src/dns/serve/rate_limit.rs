@@ -1,5 +1,5 @@
 //! How many replies over UDP go to one network in a second, so that no network is flooded with answers that an attacker
-//! asked for in their name (response rate limiting).
+//! asked for in its name (response rate limiting).
 //!
 //! An account for each network and kind of answer gains so many replies a second, holds at most those of one second, and
 //! owes at most those of the window; who owes gets none, but for each so manieth, which has honest clients come over TCP

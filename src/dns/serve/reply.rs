@@ -1,8 +1,8 @@
 //! From a message to its reply: at once out of the records, or later out of what another server has to be asked for.
 //!
 //! Every transport comes through here, so what a message means does not depend on what it came over. Streams, HTTPS and
-//! QUIC call [`Shared::begin`] and, where that says so, [`Shared::finish`]; UDP calls [`Shared::answer`] for a whole batch
-//! with one snapshot, and treats the same verdicts in `udp`.
+//! QUIC call [`ServeContext::begin`] and, where that says so, [`ServeContext::finish`]; UDP calls
+//! [`ServeContext::answer`] for a whole batch with one snapshot, and treats the same verdicts in `udp`.
 
 use super::{ServeContext, ServeCounters, rate_limit::Limited, statistics::QueryCounters};
 use crate::dns::{
@@ -41,7 +41,7 @@ pub(super) struct Message<'p> {
     pub(super) since: Instant,
 }
 
-/// What [`Shared::begin`] came to.
+/// What [`ServeContext::begin`] came to.
 #[derive(Debug)]
 pub(super) enum Started {
     /// Nothing is to be said to this message.
@@ -50,7 +50,7 @@ pub(super) enum Started {
     Lost,
     /// The reply has been written.
     Replied,
-    /// The reply needs more than the records; [`Shared::finish`] has it.
+    /// The reply needs more than the records; [`ServeContext::finish`] has it.
     Later(Deferred),
 }
 
@@ -246,7 +246,7 @@ impl ServeContext {
         }
     }
 
-    /// Counts a reply of [`Shared::finish`].
+    /// Counts a reply of [`ServeContext::finish`].
     pub(super) fn count_late(&self, client: Client, reply: &Reply) {
         if let Reply::Message(octets) = reply {
             self.statistics.shared(client.transport).count_late(octets);

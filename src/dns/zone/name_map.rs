@@ -349,7 +349,7 @@ mod tests {
             .unwrap_or(Name::root())
     }
 
-    /// A node that is told from others of the same name.
+    /// A node that differs from others of the same name by its number of children.
     fn node(number: u32, children: i32) -> Node {
         Node::empty(&name(number)).with_children(children)
     }

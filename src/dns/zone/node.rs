@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 use triomphe::ThinArc;
 
 /// A name with records, descendants, or a note. It exists if it holds records, or something below it does (an empty
-/// non-terminal, RFC 8020), or it is pinned, or its note says so; else there is only the note, which tells why it does
+/// non-terminal, RFC 8020), or it is pinned, or its note says so; else there is only the note, which says why it does
 /// not exist.
 ///
 /// After the head come the octets of the name, and then of each small set: the number of records, the number of octets

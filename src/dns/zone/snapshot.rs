@@ -338,7 +338,7 @@ impl Snapshot {
     }
 }
 
-/// A snapshot that is being made, which readers do not see before [`Edit::finish`].
+/// A snapshot that is being made, which readers do not see before [`SnapshotEdit::finish`].
 #[derive(Debug)]
 pub struct SnapshotEdit<'s> {
     before: &'s Snapshot,

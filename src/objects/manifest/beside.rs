@@ -1,4 +1,4 @@
-//! What stands in the files beside the objects: documents that no name comes of, and what is known of those with an
+//! What the files contain besides the objects: documents that no names are made of, and what is known of those with an
 //! error.
 
 use crate::{

@@ -1,4 +1,4 @@
-//! Fields that are read, checked, and not acted on, since pods are simulated and nothing is proxied. So that nobody
+//! Fields that are read, checked, and not acted on, since pods are simulated and nothing is proxied. So that no user
 //! waits for their effect, they are listed, each once by its path.
 
 use crate::{

@@ -8,7 +8,7 @@
 //! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
 //!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
 //! * A file or directory that cannot be read, or has become a pipe, a socket or a device, keeps its objects.
-//! * Of a file or directory that could not be read yet since the start nobody knows what it declares
+//! * What a file or directory declares that could not be read yet since the start is unknown
 //!   ([`Manifests::completeness`]): what an earlier run took from manifests stays until all have been read.
 //! * A deleted file's objects are withdrawn. An object that appears in another file in the same scan only changes its
 //!   place.

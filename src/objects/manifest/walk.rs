@@ -5,7 +5,7 @@
 //! `..2026_…` of a mounted ConfigMap, whose files are reached through the links beside them), and everything with
 //! another ending (`x.yaml~`, `#x.yaml#`, `4913`, `x.tmp`). A file that two links reach is one file; links that lead
 //! in circles end, and so do those that lead to a whole file system ([`MAX_ENTRIES`]). What has the name of a manifest
-//! and is a pipe, a socket or a device is told, and so is a directory of `/proc` or `/sys`; neither is opened.
+//! and is a pipe, a socket or a device is reported, and so is a directory of `/proc` or `/sys`; neither is opened.
 
 use crate::text::regular_file::special;
 use std::{

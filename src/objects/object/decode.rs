@@ -1,4 +1,4 @@
-//! From a client's JSON to an object, with what the typed form alone cannot tell.
+//! From a client's JSON to an object, with what the typed form alone cannot express.
 
 use super::{Kind, Object};
 use serde_json::Value;

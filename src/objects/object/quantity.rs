@@ -2,7 +2,7 @@
 //! `apimachinery/pkg/api/resource`.
 //!
 //! Values are kept in nano-units in 128 bits. Like upstream's, quantities with a binary suffix are capped at 2⁶³−1
-//! units, others are not: beyond [`SATURATED`] a value is only known to be large, and its text is kept as it stands.
+//! units, others are not: beyond [`SATURATED`] a value is only known to be large, and its text is kept as it is.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::fmt;

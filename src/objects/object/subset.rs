@@ -1,4 +1,4 @@
-//! Subsets of Endpoints in their canonical form: addresses stand together with all the ports they share.
+//! Subsets of Endpoints in their canonical form: addresses are grouped with all the ports they share.
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset};
 use std::{

@@ -1,7 +1,7 @@
 //! The order of a merged list.
 //!
 //! Elements that the patch names (in its list, or in `$setElementOrder`) are in the patch's order, the others in the
-//! live list's. One of the others goes before one of the patch's where both stood in the live list in that order; so
+//! live list's. One of the others goes before one of the patch's where both were in the live list in that order; so
 //! an element that is new in the patch goes first, and not last.
 
 use serde_json::Value;

@@ -6,8 +6,8 @@
 //!
 //! Two things are done differently. Elements with one merge key (ports 53 of UDP and of TCP) are one element to upstream,
 //! which changes the first where the second was meant. Here such a list is merged by the whole key that server-side
-//! apply has for it, and sent as a whole. And what would be deleted from an element that somebody has removed meanwhile
-//! is left out: upstream puts it into the element that comes anew.
+//! apply has for it, and sent as a whole. And what would be deleted from an element that another client has removed
+//! meanwhile is left out: upstream puts it into the element that comes anew.
 
 use super::{
     PatchError,

@@ -1,4 +1,4 @@
-//! From settings to a running server in three steps: [`Bound`], [`Restored`], [`Running`].
+//! From settings to a running server in three steps: [`BoundServer`], [`Restored`], [`RunningServer`].
 //!
 //! Whatever fails, dropping what has been made so far ends what runs already.
 

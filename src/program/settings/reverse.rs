@@ -1,4 +1,4 @@
-//! Reverse zones: names under `in-addr.arpa` and `ip6.arpa`, or the address ranges that they stand for.
+//! Reverse zones: names under `in-addr.arpa` and `ip6.arpa`, or the address ranges that they denote.
 
 use crate::dns::name::Name;
 use ipnet::IpNet;

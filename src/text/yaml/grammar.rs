@@ -1,12 +1,12 @@
-//! Tokens to events: which values a text holds, and how they stand within one another.
+//! Tokens to events: which values a text holds, and how they are nested.
 //!
-//! One function for each form that a list or mapping can have. They call each other for what is inside, so whoever
-//! takes the events bounds the depth by refusing to go on.
+//! One function for each form that a list or mapping can have. They call each other for what is inside, so the caller
+//! that takes the events bounds the depth by refusing to go on.
 
 use super::scan::{Mark, Scanner, Style, SyntaxError, SyntaxProblem, TokenKind, YamlToken};
 use std::collections::HashMap;
 
-/// What stands before the value of an event.
+/// What precedes the value of an event.
 #[derive(Debug, Default)]
 pub(super) struct Properties {
     pub anchor: Option<String>,

@@ -1,8 +1,9 @@
 //! YAML (and JSON) with every value's place in the file, and strict decoding of it.
 //!
-//! [`text`] makes text of a file's octets, [`parse()`] reads it to [`Node`]s, [`decode()`] makes a node any type that
-//! serde can build, and [`locate`] finds the place of a field by its path. All say what is wrong as [`Diagnostic`]s with
-//! file, line and column. What is YAML, and what its values are, is what kubectl takes (docs/yaml.md).
+//! [`text`] makes text of a file's octets, [`parse()`] reads it to [`YamlNode`]s, [`decode()`] makes a node any type
+//! that serde can build, and [`locate`] finds the place of a field by its path. All say what is wrong as
+//! [`Diagnostic`]s with file, line and column. What is YAML, and what its values are, is what kubectl takes
+//! (docs/yaml.md).
 
 mod decode;
 mod encoding;

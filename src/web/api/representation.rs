@@ -100,7 +100,8 @@ impl Representation {
         }
     }
 
-    /// Which text of an object is in its event, shared by all who watch: between [`Shape::begin`] and [`Shape::end`].
+    /// Which text of an object is in its event, shared by all who watch: between [`Representation::begin`] and
+    /// [`Representation::end`].
     /// `None` where none does.
     pub fn shared(&self) -> Option<json_cache::TextForm> {
         match (self.form, self.include) {
@@ -159,7 +160,7 @@ impl Representation {
         }
     }
 
-    /// What a list begins with; its items follow, separated by commas, and then [`Shape::LIST_END`].
+    /// What a list begins with; its items follow, separated by commas, and then [`Representation::LIST_END`].
     pub fn list_head(&self, metadata: &ListMetadata) -> String {
         let (kind, api_version, items) = match self.form {
             MediaForm::Table(version) => ("Table".to_owned(), format!("meta.k8s.io/{version}"), "rows"),

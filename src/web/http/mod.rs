@@ -1,6 +1,6 @@
 //! HTTP for people and programs: connections that are counted, timed and ended, and the routes that a caller brings.
 //!
-//! What is served where is no matter of this room. What a stranger can make it hold is bounded: so many connections,
+//! This room does not know what is served where. What a client can make it hold is bounded: so many connections,
 //! each with one request at a time, a head of so many octets, and nothing that waits for a client for ever.
 
 mod client;

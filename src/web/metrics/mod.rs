@@ -1,4 +1,4 @@
-//! Metrics in the text form of Prometheus, put together when somebody asks for them. `docs/metrics.md` lists them.
+//! Metrics in the text form of Prometheus, put together on request. `docs/metrics.md` lists them.
 
 mod control;
 mod others;

@@ -37,7 +37,7 @@ impl EndpointSliceController {
         }
     }
 
-    /// A client, not a controller of slices, made, changed or removed one.
+    /// A writer other than a controller of slices made, changed or removed one.
     pub fn on_slice_changed(&mut self, before: Option<&Object>, after: Option<&Object>) {
         let services = [before, after].into_iter().flatten().filter_map(service_of);
         self.updates.extend(services.map(|service| (service, SliceUpdate::All)));

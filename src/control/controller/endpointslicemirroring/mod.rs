@@ -42,7 +42,7 @@ impl EndpointSliceMirroringController {
         self.updates.insert((key.namespace.clone(), key.name.clone()));
     }
 
-    /// A client, not a controller of slices, made, changed or removed one.
+    /// A writer other than a controller of slices made, changed or removed one.
     pub fn on_slice_changed(&mut self, before: Option<&Object>, after: Option<&Object>) {
         self.updates.extend([before, after].into_iter().flatten().filter_map(mirrored_name));
     }

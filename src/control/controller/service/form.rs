@@ -182,8 +182,7 @@ fn infer_families(after: &mut ServiceSpec, configured: &[&'static str], errors: 
 }
 
 /// Takes off what the new type does not have and the client did not ask for: fields that are as they were before
-/// (upstream:
-/// `dropTypeDependentFields`). What was changed at the same time is left for validation to refuse.
+/// (upstream: `dropTypeDependentFields`). What was changed at the same time is left for validation to refuse.
 pub fn drop_unneeded(before: &ServiceSpec, after: &mut ServiceSpec) {
     if is_alias(after) && !is_alias(before) {
         drop_of_alias(before, after);

@@ -1,4 +1,4 @@
-//! Claims of StorageClasses that nobody declares.
+//! Claims of StorageClasses that no manifest declares.
 
 use super::*;
 

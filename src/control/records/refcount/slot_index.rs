@@ -2,13 +2,14 @@
 
 use hashbrown::HashTable;
 
-/// The numbers of slots by the hashes of their keys, which stand beside them so that a table that grows need not look at
-/// the slots. In shares that grow one by one: a table of a million would stop everything else for some hundredths of a
-/// second.
+/// The numbers of slots by the hashes of their keys, which are stored beside them so that a table that grows need not
+/// look at the slots. In shares that grow one by one: a table of a million would stop everything else for some
+/// hundredths of a second.
 #[derive(Debug)]
 pub struct SlotIndex([HashTable<(u32, u32)>; SHARES]);
 
-/// Shares of the numbers. Which one a hash belongs to is told by bits that within a table matter only beyond a million.
+/// Shares of the numbers. Which one a hash belongs to is decided by bits that within a table matter only beyond a
+/// million.
 const SHARES: usize = 32;
 
 impl SlotIndex {

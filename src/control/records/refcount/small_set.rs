@@ -3,7 +3,7 @@
 use super::{RankedRecord, Rdata};
 use triomphe::ThinArc;
 
-/// A record as it stands here, in order of rank, rdata and TTL.
+/// A record as it is stored here, in order of rank, rdata and TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordRef<'a> {
     pub rank: u8,
@@ -27,14 +27,14 @@ pub enum SmallSet {
     Several(Box<Vec<Contribution>>),
 }
 
-/// A record, and how often it was contributed. Addresses of IPv4 stand within: there are millions of them.
+/// A record, and how often it was contributed. IPv4 addresses are stored inline: there are millions of them.
 #[derive(Debug)]
 pub enum Contribution {
     Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; SHORT] },
     Long { count: u32, record: ThinArc<RecordHead, u8> },
 }
 
-/// What stands before the rdata.
+/// What precedes the rdata.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordHead {
     rank: u8,
@@ -130,7 +130,7 @@ impl SmallSet {
         self.as_slice().binary_search_by(|other| other.view().cmp(&record.view()))
     }
 
-    /// A record that nobody contributes any more is gone.
+    /// A record without contributors is gone.
     fn recount(&mut self, index: usize, recounted: impl FnOnce(u32) -> u32) {
         let contribution = match self {
             SmallSet::None => None,

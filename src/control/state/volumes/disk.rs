@@ -28,7 +28,7 @@ pub struct VolumeError {
 
 /// The directories of all volumes, and the work on them that could not be done yet.
 ///
-/// Only this program writes beside the volumes; somebody who can put links into the state directory itself has its
+/// Only this program writes beside the volumes; a process that can put links into the state directory itself has its
 /// power anyway. Below the root of declared paths others write as well: links that lie there are followed only within
 /// it, and who exchanges a directory for a link in the very moment of its use gets an error.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Volumes {
     state: Option<PathBuf>,
     root: Option<HostRoot>,
     stuck: DirectoryPlan,
-    /// Declared paths that are not used because of what is on the disk, and were told of.
+    /// Declared paths that are not used because of what is on the disk, and were reported.
     led_out: BTreeSet<VolumeDirectory>,
     fallbacks: Vec<Fallback>,
 }

@@ -12,7 +12,7 @@ pub(super) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// What tells a directory from all others: its path, as nothing else does here.
+/// The identity of a directory: its path, since there is nothing else here.
 type Identity = PathBuf;
 
 /// A directory.
@@ -45,7 +45,7 @@ impl Opened {
         }
     }
 
-    /// What tells it from all others.
+    /// The identity of the directory.
     pub fn identity(&self) -> io::Result<Identity> {
         Ok(self.path.clone())
     }

@@ -1,7 +1,8 @@
 //! A declared directory, held open: what is done in it is done in that directory, whatever its path leads to by then.
 //!
 //! It is opened from the root on, one part of the path after the other and no link among them, and everything beneath is
-//! named relative to what is open. Somebody who exchanges a directory for a link in between gets an error and no more.
+//! named relative to what is open. If another process exchanges a directory for a link in between, the result is an
+//! error and no more.
 
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, openat, statat, unlinkat},
@@ -24,7 +25,7 @@ const DEPTH: usize = 200;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
-/// What tells a directory from all others: the device and its number there.
+/// The identity of a directory: the device and its number there.
 type Identity = (u64, u64);
 
 /// An open directory.
@@ -63,7 +64,7 @@ impl Opened {
         }
     }
 
-    /// What tells it from all others.
+    /// The identity of the directory.
     pub fn identity(&self) -> io::Result<Identity> {
         let found = fstat(&self.directory)?;
         Ok((found.st_dev as u64, found.st_ino as u64))

@@ -17,7 +17,7 @@ pub struct Tracker {
     root: Option<HostRoot>,
     /// The volumes that are at a declared path.
     places: HashMap<String, VolumeDirectory>,
-    /// Declared paths that are not used and were not told of yet.
+    /// Declared paths that are not used and were not reported yet.
     fallbacks: Vec<Fallback>,
 }
 
@@ -121,7 +121,7 @@ fn has_started(before: Option<&Pod>, after: &Pod) -> bool {
     runs(after).any(|run| !before.contains(&run))
 }
 
-/// What tells one run of a container from the others.
+/// The identity of one run of a container.
 fn runs(pod: &Pod) -> impl Iterator<Item = (&str, i32, Option<jiff::Timestamp>)> {
     let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     containers.filter_map(|container| {

@@ -1,4 +1,4 @@
-//! Packets as nobody's stub resolver sends them: the battery of RFC 8906, and what is broken.
+//! Packets as no stub resolver sends them: the battery of RFC 8906, and what is broken.
 
 use super::*;
 

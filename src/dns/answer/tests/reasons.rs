@@ -1,4 +1,4 @@
-//! What a client that sends EDNS is told beside the answer: why there is nothing, who answers, padding, keepalive.
+//! What a client that sends EDNS gets besides the answer: why there is nothing, who answers, padding, keepalive.
 
 use super::*;
 use crate::dns::zone::NameNote;

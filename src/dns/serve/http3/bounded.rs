@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 /// Most pieces that a stream may come in: the largest query has some sixty where each packet brings one.
 const PIECES: usize = 1024;
 
-/// A connection, or what opens streams on one, whose streams are [`Bounded`].
+/// A connection, or what opens streams on one, whose streams are [`BoundedStream`]s.
 pub(super) struct BoundedStreams<C> {
     inner: C,
     /// Most octets of a request.

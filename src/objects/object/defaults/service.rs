@@ -1,5 +1,5 @@
 //! What upstream fills in for Services before it looks at the cluster and at the version before: addresses, families and
-//! node ports are left to whoever allocates them.
+//! node ports are left to their allocator.
 
 use super::default_text;
 use k8s_openapi::{

@@ -1,7 +1,7 @@
 //! Mistakes that are valid and still give no names: found by looking at all declared objects together. Each says what
 //! to do.
 //!
-//! Upstream accepts all of these silently; each of them cost somebody days. `docs/lints.md` lists the rules.
+//! Upstream accepts all of these silently; each of them cost users days. `docs/lints.md` lists the rules.
 
 mod governing;
 mod pods;

@@ -1,4 +1,4 @@
-//! Claims: classes that are not declared, and claims that nobody declares.
+//! Claims: classes that are not declared, and claims that no manifest declares.
 
 use super::{DeclaredObjects, Findings, Rule, place};
 use crate::objects::object::{BUILT_IN_CLASS, Kind};

@@ -72,7 +72,7 @@ impl FieldErrors {
     pub fn invalid(&mut self, field: impl Into<String>, value: impl Into<Value>, detail: &str) {
         self.push(field, with_detail(&format!("Invalid value: {}", shown(value)), detail));
     }
-    /// One [`Errors::invalid`] for each message.
+    /// One [`FieldErrors::invalid`] for each message.
     pub fn each(&mut self, field: &str, value: &str, messages: Vec<String>) {
         for message in messages {
             self.invalid(field, value, &message);

@@ -149,8 +149,7 @@ pub fn apply(
 }
 
 /// Tracks a write that is not an apply: what changed from `before` to `after` is `manager`'s. Writes `managedFields`
-/// into
-/// `after`; what is there already, as clients send it, is believed.
+/// into `after`; what is there already, as clients send it, is believed.
 pub fn track(
     kind: &str,
     before: Option<&Value>,
