@@ -11,8 +11,6 @@ use std::{
     ops::Bound,
 };
 
-/// The label that says which service a slice belongs to.
-
 /// Namespace, label, value.
 type LabelPair = (String, String, String);
 

@@ -20,7 +20,7 @@
 //! All values but the format are text with a checksum of key and text before it: the store's library verifies its pages
 //! only after a crash, and a cluster with a wrong address in it is worse than one that is refused.
 //!
-//! A file is left to the octet as it is until everything in it has been read ([`held`]).
+//! A file is left to the octet as it is until everything in it has been read ([`held_backend`]).
 //!
 //! What pods write lies beside the file, in directories ([`volumes`]).
 

@@ -1,5 +1,5 @@
 //! The control loop: one thread that owns the controller and publishes the result of each turn before any client gets a
-//! reply about it. What must survive a restart goes to the [`journal`](super::journal), which replies once it is on
+//! reply about it. What must survive a restart goes to the [`store_writer`](super::store_writer), which replies once it is on
 //! disk.
 
 use super::{

@@ -35,8 +35,6 @@ use std::{
     sync::Arc,
 };
 
-/// The label by which a slice belongs to a Service.
-
 /// The warning that upstream sends to every client that asks for them.
 pub const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
