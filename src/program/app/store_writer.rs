@@ -133,7 +133,7 @@ struct StoreWriterState {
 
 impl fmt::Debug for StoreWriterState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("degraded", &self.degraded).finish_non_exhaustive()
+        f.debug_struct("StoreWriterState").field("degraded", &self.degraded).finish_non_exhaustive()
     }
 }
 

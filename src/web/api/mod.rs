@@ -39,7 +39,6 @@
 //! `kind` is the name of the kind (`StatefulSet`); kinds served are those of [`resource::RESOURCES`].
 
 mod advice;
-mod alone;
 pub mod apply;
 mod body;
 mod budget;
@@ -50,6 +49,7 @@ mod discovery;
 mod filter;
 pub mod guard;
 mod handle;
+mod in_process;
 mod json_cache;
 mod limits;
 mod log;
@@ -71,9 +71,9 @@ mod watch;
 mod watch_source;
 mod write;
 
-pub use alone::InProcessApi;
 pub use guard::Guard;
 pub use handle::{Ask, Handle, Unavailable};
+pub use in_process::InProcessApi;
 pub use limits::ApiLimits;
 pub use log::{Capacity, ChangeLog};
 
@@ -153,7 +153,7 @@ pub struct ApiOptions {
 
 impl fmt::Debug for ApiOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("ApiOptions").field("guard", &self.guard).finish_non_exhaustive()
     }
 }
 

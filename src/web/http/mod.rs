@@ -113,7 +113,7 @@ pub struct HttpServer {
 impl std::fmt::Debug for BoundListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tls = self.tls.is_some();
-        f.debug_struct("Listener").field("address", &self.address).field("tls", &tls).finish_non_exhaustive()
+        f.debug_struct("BoundListener").field("address", &self.address).field("tls", &tls).finish_non_exhaustive()
     }
 }
 

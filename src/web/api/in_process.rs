@@ -17,7 +17,7 @@ pub struct InProcessApi {
 
 impl fmt::Debug for InProcessApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alone").finish_non_exhaustive()
+        f.debug_struct("InProcessApi").finish_non_exhaustive()
     }
 }
 
