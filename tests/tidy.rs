@@ -88,6 +88,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "telemetry",
             "wire",
             "yaml",
+            "zone",
         ],
     ),
     (
@@ -171,6 +172,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ),
     ("settings", "telemetry", &["LogOptions"]),
     ("settings", "wire", &["cookie", "tsig"]),
+    ("settings", "zone", &["IDENTITY_MAX"]),
     ("app", "answer", &["Transport"]),
     ("cli", "answer", &["Transport"]),
     ("explain", "records", &["name_schema", "reverse_name"]),

@@ -175,7 +175,7 @@ impl RefcountedRrsets {
         }
     }
 
-    /// How many sets the next [`Tally::take_each`] looks at.
+    /// How many sets the next [`RefcountedRrsets::take_each`] looks at.
     #[cfg(test)]
     pub fn changed(&self) -> usize {
         self.changed.iter().map(ExactSizeIterator::len).sum()

@@ -32,8 +32,7 @@ use crate::{
     control::cluster::Change,
     dns::name::Name,
     objects::object::{Kind, LastApplied, Object, ObjectKey},
-    text::fnv1a::Fnv1a,
-    text::regular_file,
+    text::{fnv1a::Fnv1a, regular_file},
 };
 use held_backend::HeldBackend;
 use redb::{

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Annotation by which kubectl remembers what it applied on the client's side.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Notes of whoever applies: what a manifest says of them, as one that was printed by kubectl does, is left out.
 const NOTES: [&str; 3] = [ORIGIN, APPLIED, LAST_APPLIED];

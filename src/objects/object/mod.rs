@@ -18,7 +18,7 @@ pub mod subset;
 pub mod validate;
 
 pub use annotations::{APPLIED, ORIGIN};
-pub use declaration::{Declaration, LastApplied, SET_BY_SERVER};
+pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, set_defaults};

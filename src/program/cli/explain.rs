@@ -7,10 +7,10 @@ use super::{
 use crate::{
     control::explain::{ExplainQuestion, Explanation},
     program::{app::DryRun, exit::Exit, settings::Overrides},
-    text::percent,
     text::{
         diagnostic::{self, Diagnostic},
         escape::{visible, visible_json},
+        percent,
     },
     web::http::{self, GetError},
 };

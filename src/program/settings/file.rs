@@ -12,10 +12,11 @@ use crate::{
     dns::{
         name::Name,
         serve::{Encrypted, TransferPolicy},
+        zone::IDENTITY_MAX,
     },
-    text::nearest::nearest,
     text::{
         diagnostic::Diagnostic,
+        nearest::nearest,
         options::Section,
         yaml::{Joined, SourceText, UnknownFields, YamlNode, decode},
     },
@@ -321,6 +322,3 @@ impl CheckedSettings<'_> {
         }
     }
 }
-
-/// One string of a TXT record (RFC 1035 §3.3.14).
-const IDENTITY_MAX: usize = 255;

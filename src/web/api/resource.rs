@@ -167,7 +167,7 @@ mod tests {
     /// What a kind needs that is only stored: a row in `object::kinds!`, and its structure. Everything else has a column
     /// that it may be in: its short names and subresources here, `api/table` (columns of `kubectl get`), `api/select/fields`,
     /// `TOLD_IN_FULL` of `api/delete`, `Kind::is_declarable`, `object/defaults`, `object/validate`, `manifest/ignored_fields`, and
-    /// `controller/distribute` if something is made of it.
+    /// `controller/dispatch` if something is made of it.
     #[test]
     fn what_a_new_kind_needs() {
         for &kind in Kind::ALL {

@@ -1,5 +1,7 @@
 //! Manifests that are gone: what they declared is deleted.
 
+pub use crate::objects::object::annotations::CASCADE;
+
 use super::ManifestController;
 use crate::{
     control::controller::{
@@ -9,9 +11,6 @@ use crate::{
     },
     objects::object::{APPLIED, Kind, ORIGIN, Object, ObjectKey},
 };
-
-/// Annotation that people write: `orphan` keeps the dependents when the manifest goes; anything else deletes them.
-pub const CASCADE: &str = "headless-dns/cascade";
 
 impl ManifestController {
     /// No manifest declares the object any more.

@@ -7,8 +7,7 @@ use crate::{
         object::{APPLIED, Declaration},
         patch::{self, patch},
     },
-    text::fnv1a::fnv1a,
-    text::yaml,
+    text::{fnv1a::fnv1a, yaml},
 };
 
 /// What happens to the one object of a story.

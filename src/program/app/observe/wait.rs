@@ -4,8 +4,7 @@ use super::{ObservedServer, text};
 use crate::{
     control::records::{name_schema, reverse_name},
     dns::{name::Name, wire::rdata::RecordType, zone::Snapshot},
-    text::duration::parse_duration,
-    text::escape::visible,
+    text::{duration::parse_duration, escape::visible},
 };
 use axum::{
     Json,

@@ -16,7 +16,7 @@ mod walk;
 mod tests;
 
 use crate::objects::{
-    object::schema::Schema,
+    object::{LAST_APPLIED, schema::Schema},
     patch::{DEPTH, is_shallower},
 };
 use fields::FieldSet;
@@ -31,9 +31,6 @@ const BEFORE: &str = "before-first-apply";
 
 /// The manager whose client-side applies may be taken over.
 const KUBECTL: &str = "kubectl";
-
-/// Where kubectl keeps what it applied on the client's side.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What the server fills in: it has no manager.
 const OF_SERVER: &[&str] =
