@@ -15,7 +15,7 @@ use headless_dns::{
         zone::{Snapshot, ZoneSpec},
     },
     objects::{
-        manifest::{GRACE, Manifests},
+        manifest::{EMPTY_FILE_GRACE, Manifests},
         object::lint,
     },
     text::diagnostic::{self, Colour},
@@ -113,7 +113,7 @@ fuzz_target!(|octets: &[u8]| {
     run(&mut controller, &manifests, &mut snapshot, &mut now);
     // The file goes, and all that it declared.
     fs::remove_file(&file).expect("a file");
-    for key in manifests.scan_at(Instant::now() + GRACE).withdrawn {
+    for key in manifests.scan_at(Instant::now() + EMPTY_FILE_GRACE).withdrawn {
         controller.handle(Event::Withdraw(key), now);
     }
     run(&mut controller, &manifests, &mut snapshot, &mut now);

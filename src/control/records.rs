@@ -54,7 +54,7 @@ use view::{EndpointView, Endpoints, PortView, ServiceShape, ServiceView, SliceVi
 const SPECIFICATION: &str = "1.1.0";
 
 /// Sets in a piece of [`Records::take_each`]: so many that a piece stays in a processor's cache.
-const PIECE: usize = 1024;
+const PIECE_SETS: usize = 1024;
 
 /// How objects become names.
 #[derive(Debug, Clone)]
@@ -267,7 +267,7 @@ impl Records {
     /// With a million pods all pieces together take more memory than what is made of them. They belong into one
     /// snapshot ([`Snapshot::edit`](crate::dns::zone::Snapshot::edit)).
     pub fn take_each(&mut self, each: impl FnMut(Delta)) {
-        self.take_pieces(PIECE, each);
+        self.take_pieces(PIECE_SETS, each);
     }
 
     fn take_pieces(&mut self, piece: usize, mut each: impl FnMut(Delta)) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// From one line to the next.
-const PAUSE: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Errors of one listener that were not logged yet.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl AcceptErrors {
     /// Counts an error; returns how many there were since the last log line, if one is due now.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since += 1;
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < PAUSE) {
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < LOG_INTERVAL) {
             return None;
         }
         self.told = Some(now);

@@ -58,7 +58,7 @@ const IDLE: u64 = 0;
 const OWING: u64 = 1;
 const BUSY: u64 = 2;
 /// Who owes for less than so many microseconds is just on its way, and idle ones go first.
-const GRACE: u64 = 250_000;
+const OWED_MICROSECONDS_MIN: u64 = 250_000;
 
 impl OpenConnection {
     fn set(&self, now: u64, state: u64) {
@@ -77,7 +77,7 @@ impl OpenConnection {
         let state = self.state.load(Ordering::Relaxed);
         let since = state >> 2;
         match state & 3 {
-            OWING if now.saturating_sub(since) >= GRACE => Some((0, since)),
+            OWING if now.saturating_sub(since) >= OWED_MICROSECONDS_MIN => Some((0, since)),
             IDLE => Some((1, since)),
             OWING => Some((2, since)),
             _ => None,

@@ -24,7 +24,7 @@ use std::{
 };
 
 /// Largest file that is read, in octets; a chain has some thousand.
-pub const LARGEST: u64 = 1 << 20;
+pub const FILE_OCTETS_MAX: u64 = 1 << 20;
 /// What goes on when the files that are there now are of no use.
 const KEPT: &str = "clients are still shown the certificate that was read before";
 
@@ -171,7 +171,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
         };
         Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}")).help(help))
     };
-    regular_file::read(path, LARGEST).map_err(refused)
+    regular_file::read(path, FILE_OCTETS_MAX).map_err(refused)
 }
 
 fn hashes(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {

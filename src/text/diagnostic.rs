@@ -72,9 +72,9 @@ pub enum Colour {
 }
 
 /// Longest source line that is kept, in octets; machine-written JSON in one line would fill the memory.
-const LONGEST_LINE: usize = 16 << 10;
+const LINE_OCTETS_MAX: usize = 16 << 10;
 /// Most characters of a source line that are shown; a longer line is cut around the caret.
-const SHOWN: usize = 100;
+const LINE_CHARACTERS_MAX: usize = 100;
 
 impl Diagnostic {
     /// An error about a file as a whole; `at` and the other fields can be set afterwards.
@@ -108,7 +108,7 @@ impl Diagnostic {
         self.place = place;
         self.width = width.max(1);
         let line = line_of(text, place.line);
-        self.source_line = if line.len() <= LONGEST_LINE { line.to_string() } else { String::new() };
+        self.source_line = if line.len() <= LINE_OCTETS_MAX { line.to_string() } else { String::new() };
         self
     }
 
@@ -252,7 +252,7 @@ pub fn render(diagnostics: &[Diagnostic], colour: Colour) -> String {
 }
 
 /// Most notes that are shown at once, so that they do not push away what is wrong.
-const NOTES: usize = 20;
+const NOTES_MAX: usize = 20;
 
 /// All of them in order: errors and warnings with an empty line after each, then notes, one line each, and an empty
 /// line. What to do is told once where several have the same text of it; of warnings after the first the headline only.
@@ -266,10 +266,10 @@ pub fn render_all(diagnostics: &[Diagnostic], colour: Colour) -> String {
         out.push_str(&fault.render_as(colour, if again { AdviceState::Again } else { AdviceState::First }));
         out.push('\n');
     }
-    for note in notes.iter().take(NOTES) {
+    for note in notes.iter().take(NOTES_MAX) {
         out.push_str(&note.render(colour));
     }
-    if let Some(more) = notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
+    if let Some(more) = notes.len().checked_sub(NOTES_MAX).filter(|more| *more > 0) {
         let more = Diagnostic::note(Path::new(""), format!("{more} more notes are not shown"));
         out.push_str(&more.render(colour));
     }
@@ -352,11 +352,11 @@ impl Paint {
 fn excerpt(line: &str, column: usize, width: usize) -> (String, String, usize) {
     let length = line.chars().count();
     let column = column.min(length);
-    let (from, to) = if length <= SHOWN {
+    let (from, to) = if length <= LINE_CHARACTERS_MAX {
         (0, length)
     } else {
-        let from = column.saturating_sub(SHOWN / 3).min(length - SHOWN);
-        (from, from + SHOWN)
+        let from = column.saturating_sub(LINE_CHARACTERS_MAX / 3).min(length - LINE_CHARACTERS_MAX);
+        (from, from + LINE_CHARACTERS_MAX)
     };
     let (mut text, mut indent, mut carets) = (String::new(), String::new(), 0);
     if from > 0 {

@@ -12,7 +12,7 @@ use headless_dns::{
     },
     dns::name::Name,
     objects::{
-        manifest::{GRACE, Manifests, walk::MAX_FILES},
+        manifest::{EMPTY_FILE_GRACE, Manifests, walk::MAX_FILES},
         object::{Kind, Object, ObjectKey},
     },
     text::{diagnostic::Severity, yaml},
@@ -78,7 +78,7 @@ impl World {
 
     /// Reads the directory and lets half a minute pass.
     fn take(&mut self) {
-        self.scanned += GRACE;
+        self.scanned += EMPTY_FILE_GRACE;
         let changes = self.manifests.scan_at(self.scanned);
         for declared in changes.applied {
             self.controller.handle(Event::Apply(declared), self.now);

@@ -8,7 +8,7 @@ const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters after generateName.
 const SUFFIX: usize = 5;
 /// Upstream's longest generated name.
-const LONGEST_NAME: usize = 63;
+const NAME_OCTETS_MAX: usize = 63;
 
 /// The source.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Identities {
 
     /// `base` (cut to 58 characters) and five characters more.
     pub fn name(&mut self, base: &str) -> String {
-        let mut name: String = base.chars().take(LONGEST_NAME - SUFFIX).collect();
+        let mut name: String = base.chars().take(NAME_OCTETS_MAX - SUFFIX).collect();
         for _ in 0..SUFFIX {
             name.push(char::from(ALPHABET[self.0.usize(..ALPHABET.len())]));
         }

@@ -20,7 +20,7 @@ use k8s_openapi::api::{
 use std::{fmt, sync::Arc};
 
 /// Endpoints named in a text at most.
-const LISTED: usize = 5;
+const ENDPOINTS_LISTED_MAX: usize = 5;
 
 /// Whether pods are answered for before they are ready.
 pub(super) fn publishes_unready(service: &Service) -> bool {
@@ -55,7 +55,7 @@ impl EndpointCount {
                         tally.names.extend(label(endpoint));
                         if let Some(astray) = astray(cluster, &place.namespace, endpoint) {
                             tally.astray_count += 1;
-                            tally.astray.extend((tally.astray.len() < LISTED).then_some(astray));
+                            tally.astray.extend((tally.astray.len() < ENDPOINTS_LISTED_MAX).then_some(astray));
                         }
                     }
                     false => tally.hidden.push((who(endpoint), why_not(endpoint))),
@@ -77,9 +77,9 @@ impl EndpointCount {
 
     pub(super) fn hidden_text(&self) -> String {
         let mut listed: Vec<String> =
-            self.hidden.iter().take(LISTED).map(|(who, why)| format!("{who} ({why})")).collect();
-        if self.hidden.len() > LISTED {
-            listed.push(format!("{} more", self.hidden.len() - LISTED));
+            self.hidden.iter().take(ENDPOINTS_LISTED_MAX).map(|(who, why)| format!("{who} ({why})")).collect();
+        if self.hidden.len() > ENDPOINTS_LISTED_MAX {
+            listed.push(format!("{} more", self.hidden.len() - ENDPOINTS_LISTED_MAX));
         }
         listed.join(", ")
     }
@@ -379,7 +379,7 @@ impl Walk<'_> {
         match tally.names.as_slice() {
             [] => self.advise(format!("{tally}: {base} has no names below it now")),
             names => {
-                let listed: Vec<&str> = names.iter().take(LISTED).map(String::as_str).collect();
+                let listed: Vec<&str> = names.iter().take(ENDPOINTS_LISTED_MAX).map(String::as_str).collect();
                 self.advise(format!("names below {base} are {}", listed.join(", ")));
             }
         }

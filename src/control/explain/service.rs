@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use std::{net::IpAddr, sync::Arc};
 
 /// Pods that are told about one by one where a Service has none that is ready.
-const TOLD: usize = 3;
+const PODS_LISTED_MAX: usize = 3;
 
 /// Whether a Service has no address of its own.
 pub(super) fn is_headless(service: &Service) -> bool {
@@ -200,13 +200,13 @@ impl Walk<'_> {
             return self.selector_advice(service, place);
         }
         let count = pods.len();
-        let pods: Vec<_> = pods.into_iter().take(TOLD).map(Arc::clone).collect();
+        let pods: Vec<_> = pods.into_iter().take(PODS_LISTED_MAX).map(Arc::clone).collect();
         for pod in &pods {
             self.pod(pod);
             self.claims(pod);
         }
-        if count > TOLD {
-            self.warn(Stage::Pod, format!("and {} more pods", count - TOLD));
+        if count > PODS_LISTED_MAX {
+            self.warn(Stage::Pod, format!("and {} more pods", count - PODS_LISTED_MAX));
         }
         if !publishes_unready(service) {
             self.advise_publishing(place);

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Most names that are proposed.
-const NEAR: usize = 3;
+const SUGGESTIONS_MAX: usize = 3;
 
 /// What the walk goes through, and what it has found so far.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
     /// Proposes names that are written like the one asked for.
     pub(super) fn propose(&mut self, names: impl IntoIterator<Item = String>) {
         for name in names {
-            if self.near.len() < NEAR && !self.near.contains(&name) {
+            if self.near.len() < SUGGESTIONS_MAX && !self.near.contains(&name) {
                 self.near.push(name);
             }
         }

@@ -42,24 +42,24 @@ pub struct RefcountedRrsets {
 struct Slots(Vec<Vec<Slot>>);
 
 /// Slots of a piece.
-const PIECE: usize = 1024;
+const PIECE_SLOTS: usize = 1024;
 
 impl Slots {
     fn get(&self, number: u32) -> Option<&Slot> {
-        self.0.get(number as usize / PIECE)?.get(number as usize % PIECE)
+        self.0.get(number as usize / PIECE_SLOTS)?.get(number as usize % PIECE_SLOTS)
     }
 
     fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
-        self.0.get_mut(number as usize / PIECE)?.get_mut(number as usize % PIECE)
+        self.0.get_mut(number as usize / PIECE_SLOTS)?.get_mut(number as usize % PIECE_SLOTS)
     }
 
     /// Memory ends long before there are more than 2³².
     fn push(&mut self, slot: Slot) -> u32 {
-        if self.0.last().is_none_or(|piece| piece.len() == PIECE) {
+        if self.0.last().is_none_or(|piece| piece.len() == PIECE_SLOTS) {
             // The first one grows as it must: there may be few sets.
-            self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { PIECE }));
+            self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { PIECE_SLOTS }));
         }
-        let before = (self.0.len() - 1) * PIECE;
+        let before = (self.0.len() - 1) * PIECE_SLOTS;
         let Some(piece) = self.0.last_mut() else { return 0 };
         piece.push(slot);
         (before + piece.len() - 1) as u32
@@ -115,7 +115,7 @@ struct Many {
 }
 
 /// A longer list is kept as a tree.
-const FEW: usize = 16;
+const LIST_RECORDS_MAX: usize = 16;
 
 impl RefcountedRrsets {
     /// One more contribution of a record.
@@ -259,7 +259,7 @@ fn make<'a>(rtype: RecordType, records: impl Iterator<Item = RecordRef<'a>>) -> 
     let mut records = records.peekable();
     let first = records.peek().map(|record| record.rank);
     let mut ttl = u32::MAX;
-    let mut rdata: SmallVec<[&[u8]; FEW]> = SmallVec::new();
+    let mut rdata: SmallVec<[&[u8]; LIST_RECORDS_MAX]> = SmallVec::new();
     for record in records.take_while(|record| Some(record.rank) == first) {
         ttl = ttl.min(record.ttl);
         if rdata.last() != Some(&record.rdata) {
@@ -350,7 +350,7 @@ impl Many {
         let (mut come, mut gone) = (drained(&mut self.come), drained(&mut self.gone));
         let weight = weight(self.distinct);
         let ttl = self.ttls.first_key_value().map_or(0, |(ttl, _)| *ttl);
-        let few = (come.len() + gone.len()) * FEW < self.distinct;
+        let few = (come.len() + gone.len()) * LIST_RECORDS_MAX < self.distinct;
         let made = match self.made.take() {
             Some(made) if come.is_empty() && gone.is_empty() => made.with_ttl(ttl),
             Some(made) if of_one_rank && few && (rtype != RecordType::SRV || weight == self::weight(made.len())) => {
@@ -372,7 +372,7 @@ impl Set {
             Set::Many(many) => many.add(record),
             Set::Few(few) => {
                 few.add(record);
-                if few.as_slice().len() > FEW {
+                if few.as_slice().len() > LIST_RECORDS_MAX {
                     *self = Set::Many(Box::new(Many::new(std::mem::take(few).into_records())));
                 }
             }
@@ -385,7 +385,7 @@ impl Set {
             Set::Many(many) => {
                 many.remove(record);
                 // Half the length at which it became a tree, so that it does not swing to and fro.
-                if many.records.len() <= FEW / 2 {
+                if many.records.len() <= LIST_RECORDS_MAX / 2 {
                     *self = Set::Few(std::mem::take(&mut many.records).into_iter().collect());
                 }
             }

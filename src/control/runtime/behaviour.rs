@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub use crate::objects::object::annotations::SIMULATION_PREFIX as PREFIX;
 
 /// Delays above this are taken for mistakes.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const ANNOTATED_DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Flapping and crashing never run faster than this, so that one poll has a bounded number of steps.
 const SHORTEST_CYCLE: Duration = Duration::from_millis(1);
@@ -171,7 +171,7 @@ pub fn parse_delay(text: &str) -> Result<Duration, String> {
     let plain = text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.') && !text.is_empty();
     let duration = if plain { parse_duration(&format!("{text}s")) } else { parse_duration(text) };
     match duration {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(duration) if duration <= ANNOTATED_DELAY_MAX => Ok(duration),
         Ok(_) => Err(format!("{text:?} is longer than a year")),
         Err(_) => Err(format!("{text:?} is no duration; write 3s, 250ms, 1m30s, or a number of seconds")),
     }

@@ -13,9 +13,9 @@ use std::{
 };
 
 /// Objects that a thread takes at a time.
-const BATCH: usize = 512;
+const BATCH_OBJECTS: usize = 512;
 /// More threads than that wait for the file.
-const THREADS: usize = 8;
+const THREADS_MAX: usize = 8;
 
 /// An object as it is stored in the file.
 struct Stored {
@@ -60,7 +60,7 @@ fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Objec
         let [kind, namespace, name] = [kind, namespace, name].map(str::to_owned);
         Ok(Stored { kind, namespace, name, sealed: value.value().to_vec() })
     }));
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     let parts: Vec<Result<Vec<Object>, ReadFailure>> = thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse(&stored))).collect();
         // A panic goes on in whoever reads, who knows what it means.
@@ -90,7 +90,8 @@ enum ReadFailure {
 fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> Result<Vec<Object>, ReadFailure> {
     let mut objects = Vec::new();
     loop {
-        let batch: Vec<_> = stored.lock().unwrap_or_else(PoisonError::into_inner).by_ref().take(BATCH).collect();
+        let batch: Vec<_> =
+            stored.lock().unwrap_or_else(PoisonError::into_inner).by_ref().take(BATCH_OBJECTS).collect();
         if batch.is_empty() {
             return Ok(objects);
         }

@@ -3,7 +3,7 @@
 use crate::dns::{
     name::{NAME_MAX, wire_length},
     wire::HEADER,
-    zone::{FETCHED, NameHash, Snapshot},
+    zone::{NameHash, PREFETCH_MAX, Snapshot},
 };
 use smallvec::SmallVec;
 
@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 pub fn look_ahead<'p>(packets: impl Iterator<Item = &'p [u8]>, snapshot: &Snapshot) {
     let Some(zone) = snapshot.vast_zone() else { return };
     let mut lowered = [0; NAME_MAX];
-    let mut places: SmallVec<[NameHash; FETCHED]> = SmallVec::new();
-    for packet in packets.take(FETCHED) {
+    let mut places: SmallVec<[NameHash; PREFETCH_MAX]> = SmallVec::new();
+    for packet in packets.take(PREFETCH_MAX) {
         // Another zone's names, if any end so, are looked for here in vain.
         if let Some(name) = name_of(packet, &mut lowered).filter(|name| name.ends_with(zone.origin().as_wire())) {
             places.push(zone.place(name));

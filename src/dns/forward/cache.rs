@@ -8,9 +8,9 @@ use std::{
 };
 
 /// Larger answers are asked for again each time: they are rare, and a cache of them would have no useful bound.
-const LARGEST: usize = 4096;
+const ANSWER_OCTETS_MAX: usize = 4096;
 /// For how long an answer beyond its time is given before the upstreams are tried again (RFC 8767 §5).
-const RETRY: Duration = Duration::from_secs(5);
+const STALE_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What an answer belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub(super) struct Cache {
 impl Cache {
     /// Room for so many answers; each may be used for `stale` beyond its time.
     pub(super) fn new(entries: u64, max_ttl: u32, stale: Duration) -> Cache {
-        let lifetime = Duration::from_secs(max_ttl.into()) + stale + RETRY;
+        let lifetime = Duration::from_secs(max_ttl.into()) + stale + STALE_RETRY_INTERVAL;
         Cache { entries: sync::Cache::builder().max_capacity(entries).time_to_live(lifetime).build(), stale }
     }
 
@@ -73,7 +73,7 @@ impl Cache {
         let kept = CacheEntry { said: Arc::new(said), received: now, stale_until: None };
         // A cache of 0 entries holds one for a moment.
         let wanted = self.entries.policy().max_capacity() != Some(0);
-        if wanted && kept.said.lifetime > 0 && kept.said.size() <= LARGEST {
+        if wanted && kept.said.lifetime > 0 && kept.said.size() <= ANSWER_OCTETS_MAX {
             self.entries.insert(key.clone(), kept.clone());
         }
         kept
@@ -86,7 +86,7 @@ impl Cache {
         if self.stale.is_zero() || now.saturating_duration_since(kept.received) >= expired {
             return None;
         }
-        kept.stale_until = Some(now + RETRY);
+        kept.stale_until = Some(now + STALE_RETRY_INTERVAL);
         self.entries.insert(key.clone(), kept.clone());
         Some(kept)
     }

@@ -63,7 +63,7 @@ const FAILED: Duration = Duration::from_secs(1);
 /// Upstreams that are asked one after the other where one's alias leads to a name that another knows.
 const HOPS: usize = 8;
 /// Failures that are remembered at a time.
-const FAILURES: u64 = 10_000;
+const REMEMBERED_FAILURES_MAX: u64 = 10_000;
 
 /// Why names cannot be forwarded as set.
 #[derive(Debug, thiserror::Error)]
@@ -213,7 +213,7 @@ impl Forwarder {
             .enable_time()
             .build()?;
         tracing::info!(upstreams = ?routes.labels(), "names outside our zones are forwarded");
-        let failures = moka::sync::Cache::builder().max_capacity(FAILURES).time_to_live(FAILED).build();
+        let failures = moka::sync::Cache::builder().max_capacity(REMEMBERED_FAILURES_MAX).time_to_live(FAILED).build();
         let work = ForwarderState {
             handle: runtime.handle().clone(),
             routes,

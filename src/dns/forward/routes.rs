@@ -33,7 +33,7 @@ const RESOLV_CONF_LARGEST: u64 = 1 << 16;
 /// The largest file of certificates that is read, in octets; those of all known authorities have a fifth of a MiB.
 const CA_FILE_LARGEST: u64 = 4 << 20;
 /// From one trial query to a server that is down to the next.
-const RETRY: Duration = Duration::from_secs(1);
+const TRIAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Who is asked for which names.
 #[derive(Debug)]
@@ -233,7 +233,7 @@ fn connectable(upstream: &UpstreamAddress, settings: &ForwardOptions) -> Result<
             (*address, Some((name, tls(settings.ca_file.as_deref())?)))
         }
     };
-    Ok(Upstream::new(address, label, tls, settings.timeout, RETRY))
+    Ok(Upstream::new(address, label, tls, settings.timeout, TRIAL_INTERVAL))
 }
 
 /// How servers are known to be who they should be: by the system's certificates, or by those of a file.

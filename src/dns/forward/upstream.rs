@@ -34,7 +34,7 @@ const UDP_PAYLOAD: u16 = 1232;
 /// Queries on one connection at a time.
 const PIPELINED: usize = 1024;
 /// After so many failures in a row a server is passed over until it answers a trial query.
-const FAILURES: u32 = 2;
+const FAILURES_MAX: u32 = 2;
 
 /// Asks one server.
 pub(super) struct Upstream {
@@ -139,7 +139,7 @@ impl Upstream {
 
     fn failed(self: &Arc<Self>, problem: &UpstreamProblem) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if failures >= FAILURES && !self.down.swap(true, Ordering::Relaxed) {
+        if failures >= FAILURES_MAX && !self.down.swap(true, Ordering::Relaxed) {
             tracing::warn!(upstream = self.label, %problem, "an upstream does not answer; others are asked until it does");
             // One task for each server that is down; it ends with the runtime at the latest.
             tokio::spawn(Arc::clone(self).try_until_it_answers());

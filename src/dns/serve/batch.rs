@@ -14,7 +14,7 @@ use std::{
 /// How many datagrams are received or sent at once.
 pub(super) const BATCH: usize = 64;
 /// Octets of a datagram that are looked at; more than a query can use (we advertise at most 4096).
-const PACKET: usize = 4096;
+const DATAGRAM_OCTETS_MAX: usize = 4096;
 
 /// Room for one control message with an address (40 octets for IPv6) and one with the length of datagrams (24), aligned
 /// as a `cmsghdr`.
@@ -22,7 +22,7 @@ type Control = [u64; 8];
 
 /// A batch of datagrams and the room for their replies; all memory is taken once.
 pub(super) struct Batch {
-    packets: Box<[[u8; PACKET]]>,
+    packets: Box<[[u8; DATAGRAM_OCTETS_MAX]]>,
     replies: Box<[u8]>,
     reply_size: usize,
     names: Box<[libc::sockaddr_storage]>,
@@ -113,7 +113,7 @@ impl Batch {
         let (name, vector, header) =
             unsafe { (zeroed::<libc::sockaddr_storage>(), zeroed::<libc::iovec>(), zeroed::<libc::mmsghdr>()) };
         Batch {
-            packets: vec![[0; PACKET]; BATCH].into_boxed_slice(),
+            packets: vec![[0; DATAGRAM_OCTETS_MAX]; BATCH].into_boxed_slice(),
             replies: vec![0; BATCH * reply_size].into_boxed_slice(),
             reply_size,
             names: vec![name; BATCH].into_boxed_slice(),
@@ -133,7 +133,8 @@ impl Batch {
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         self.received = 0;
         for slot in 0..BATCH {
-            self.vectors[slot] = libc::iovec { iov_base: self.packets[slot].as_mut_ptr().cast(), iov_len: PACKET };
+            self.vectors[slot] =
+                libc::iovec { iov_base: self.packets[slot].as_mut_ptr().cast(), iov_len: DATAGRAM_OCTETS_MAX };
             let header = &mut self.headers[slot].msg_hdr;
             header.msg_name = ptr::from_mut(&mut self.names[slot]).cast();
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
@@ -165,7 +166,7 @@ impl Batch {
             #[allow(clippy::unnecessary_cast)] // the fields' types differ from libc to libc
             let control = if cut { 0 } else { header.msg_hdr.msg_controllen as usize };
             *item = ReceivedDatagram {
-                packet: (header.msg_len as usize).min(PACKET),
+                packet: (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX),
                 reply: 0,
                 name: header.msg_hdr.msg_namelen,
                 control,

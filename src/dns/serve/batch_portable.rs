@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Octets of a datagram that are looked at.
-const PACKET: usize = 4096;
+const DATAGRAM_OCTETS_MAX: usize = 4096;
 
 /// One datagram and the room for its reply.
 pub(super) struct Batch {
@@ -35,7 +35,7 @@ impl Batch {
     /// Room for a datagram with a reply of at most `reply_size` octets.
     pub(super) fn new(_socket: &UdpSocket, reply_size: usize) -> Batch {
         Batch {
-            packet: vec![0; PACKET].into_boxed_slice(),
+            packet: vec![0; DATAGRAM_OCTETS_MAX].into_boxed_slice(),
             length: 0,
             source: None,
             reply: vec![0; reply_size].into_boxed_slice(),

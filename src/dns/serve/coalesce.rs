@@ -10,15 +10,15 @@ use std::{
 };
 
 /// How long more datagrams gather. The system adds up to 50 µs (its timer slack).
-pub(super) const GATHER: Duration = Duration::from_micros(60);
+pub(super) const COALESCE_PAUSE: Duration = Duration::from_micros(60);
 /// Datagrams that come at this distance in the mean are many: some ten of them come in a pause. Where fewer do, it saves
 /// nothing, and they wait for no good.
-const DENSE: f32 = 9e-6;
+const INTERARRIVAL_SECONDS_MAX: f32 = 9e-6;
 /// Batches after which a pause makes sense: where one datagram is taken at a time, nothing can gather, and beside three
 /// quarters of all that a batch holds, others most likely wait already.
-const PARTS: RangeInclusive<usize> = 2..=48;
+const BATCH_RANGE: RangeInclusive<usize> = 2..=48;
 /// So many batches make the mean.
-const MEMORY: f32 = 8.0;
+const MEAN_BATCHES: f32 = 8.0;
 
 /// How quickly datagrams come of late.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Coalescer {
     pub(super) fn came(&mut self, count: usize, now: Instant) -> bool {
         let period = now.saturating_duration_since(self.last).as_secs_f32();
         self.last = now;
-        self.count += (count as f32 - self.count) / MEMORY;
-        self.period += (period - self.period) / MEMORY;
-        PARTS.contains(&count) && self.period < self.count * DENSE
+        self.count += (count as f32 - self.count) / MEAN_BATCHES;
+        self.period += (period - self.period) / MEAN_BATCHES;
+        BATCH_RANGE.contains(&count) && self.period < self.count * INTERARRIVAL_SECONDS_MAX
     }
 }
 

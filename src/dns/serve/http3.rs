@@ -41,14 +41,14 @@ use tokio::{
 /// not know, which is ended at once.
 pub(super) const UNI_STREAMS: u32 = 4;
 /// Octets of a request: the longest head, and the largest query with some room for the frames that it may be cut into.
-const REQUEST: usize = https::HEAD as usize + MESSAGE_MAX + (8 << 10);
+const REQUEST_OCTETS_MAX: usize = https::HEAD_OCTETS_MAX as usize + MESSAGE_MAX + (8 << 10);
 /// Octets of a stream in one direction, as long as the connection lives: settings have less than a hundred.
 const CONTROL: usize = 16 << 10;
 /// Requests of one connection that may be none: cut off, malformed, or given up before they were whole.
-const MISTAKES: usize = 1024;
+const REQUEST_FAULTS_MAX: usize = 1024;
 /// How long a client may take to close a connection of which it has heard that it ends; its last replies arrive meanwhile.
 /// It is no longer than half of the time for which a connection may be idle, so that the client is notified of the end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// h3 on quinn, with an end to what streams bring.
 type Streams = BoundedStreams<h3_quinn::Connection>;
@@ -74,9 +74,9 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let limits = &shared.limits;
-    let streams = Streams::new(h3_quinn::Connection::new(connection.clone()), REQUEST, CONTROL);
+    let streams = Streams::new(h3_quinn::Connection::new(connection.clone()), REQUEST_OCTETS_MAX, CONTROL);
     let mut builder = server::builder();
-    builder.max_field_section_size(https::HEAD.into()).send_grease(false);
+    builder.max_field_section_size(https::HEAD_OCTETS_MAX.into()).send_grease(false);
     // It writes our settings, for which the client's part has to give room.
     let Ok(Ok(mut http)) = timeout(limits.tcp_slow, builder.build(streams)).await else { return };
     let (mut requests, mut asked, mut mistakes) = (JoinSet::new(), 0, 0);
@@ -106,7 +106,7 @@ pub(super) async fn serve(
                     tracing::error!(%error, "a request over HTTP/3 was lost in a panic; please report it");
                 }
                 mistakes += usize::from(!outcome.unwrap_or(false));
-                if mistakes > MISTAKES {
+                if mistakes > REQUEST_FAULTS_MAX {
                     ServeCounters::count(shared.counters.protocol_errors.of(Transport::Http3));
                     break ConnectionEnd::Excess;
                 }
@@ -120,13 +120,13 @@ pub(super) async fn serve(
         }
     };
     // Which requests are still answered (RFC 9114 §5.2).
-    let _ = timeout(PATIENCE, http.shutdown(0)).await;
+    let _ = timeout(CLOSE_TIMEOUT, http.shutdown(0)).await;
     let rest = async { while requests.join_next().await.is_some() {} };
     let code = match end {
         ConnectionEnd::Finished => {
             // Each is bounded by what a slow client may take.
             rest.await;
-            let _ = timeout(PATIENCE.min(limits.tcp_idle / 2), connection.closed()).await;
+            let _ = timeout(CLOSE_TIMEOUT.min(limits.tcp_idle / 2), connection.closed()).await;
             Code::H3_NO_ERROR
         }
         ConnectionEnd::Evicted => {

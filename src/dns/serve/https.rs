@@ -31,19 +31,19 @@ use tokio::{
 };
 
 /// Largest head of a request: the URL of a GET has most of it. Longer queries come by POST.
-pub(super) const HEAD: u32 = 16 << 10;
+pub(super) const HEAD_OCTETS_MAX: u32 = 16 << 10;
 /// Most fields in the head of a request of HTTP/1.1; HTTP/2 counts their octets only.
-const FIELDS: usize = 64;
+const HEADER_FIELDS_MAX: usize = 64;
 /// What of replies may wait in memory for one stream of HTTP/2; the rest waits until the client takes it.
-const SEND: usize = 64 << 10;
+const STREAM_SEND_OCTETS_MAX: usize = 64 << 10;
 /// What a client may have sent of one body, and of all bodies of a connection, before it is read.
 const RECEIVE: (u32, u32) = (64 << 10, 128 << 10);
 /// Streams that a client may reset before they are looked at (CVE-2023-44487).
 const RESETS: usize = 20;
 /// Streams that we reset for mistakes of the client, such as too many of them at a time.
-const MISTAKES: usize = 1024;
+const STREAM_RESETS_MAX: usize = 1024;
 /// How long a connection may take to end after it was asked to.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the requests of one connection tell the connection.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
     connection.as_mut().graceful_shutdown();
     // What has not ended by then is dropped with the connection.
-    let _ = timeout(PATIENCE, connection).await;
+    let _ = timeout(CLOSE_TIMEOUT, connection).await;
 }
 
 fn builder(limits: &super::ServeLimits) -> Builder<TokioExecutor> {
@@ -143,18 +143,18 @@ fn builder(limits: &super::ServeLimits) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.tcp_slow.max(limits.tcp_idle))
-        .max_buf_size(HEAD as usize)
-        .max_headers(FIELDS)
+        .max_buf_size(HEAD_OCTETS_MAX as usize)
+        .max_headers(HEADER_FIELDS_MAX)
         .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.https_streams)
-        .max_header_list_size(HEAD)
-        .max_send_buf_size(SEND)
+        .max_header_list_size(HEAD_OCTETS_MAX)
+        .max_send_buf_size(STREAM_SEND_OCTETS_MAX)
         .initial_stream_window_size(RECEIVE.0)
         .initial_connection_window_size(RECEIVE.1)
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(MISTAKES);
+        .max_local_error_reset_streams(STREAM_RESETS_MAX);
     builder
 }

@@ -21,17 +21,17 @@ use tokio::{
 };
 
 /// Longest header that is taken: addresses, and some KiB of what else a proxy sends (TLVs), which is passed over.
-const LONGEST: usize = 4096;
+const HEADER_OCTETS_MAX: usize = 4096;
 /// Longest header of version 1, its end included.
-const LONGEST_LINE: usize = 107;
+const LINE_OCTETS_MAX: usize = 107;
 /// Shortest header there is: `PROXY UNKNOWN` and its end.
-const SHORTEST: usize = 15;
+const HEADER_OCTETS_MIN: usize = 15;
 /// How version 1 begins.
 const LINE: &[u8] = b"PROXY ";
 /// How version 2 begins.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Octets of version 2 in front of the addresses.
-const HEAD: usize = 16;
+const FIXED_OCTETS: usize = 16;
 /// Octets of the two addresses of UNIX sockets.
 const UNIX: usize = 216;
 
@@ -56,7 +56,7 @@ impl ProxyHeader {
     pub fn first(octets: &[u8]) -> ProxyHeader {
         let begins = |with: &[u8]| octets.iter().zip(with).all(|(one, other)| one == other);
         match octets {
-            [] => ProxyHeader::Incomplete(SHORTEST),
+            [] => ProxyHeader::Incomplete(HEADER_OCTETS_MIN),
             _ if begins(SIGNATURE) => binary(octets),
             _ if begins(LINE) => line(octets),
             _ => ProxyHeader::Malformed,
@@ -66,13 +66,13 @@ impl ProxyHeader {
 
 /// Version 1: a line of text.
 fn line(octets: &[u8]) -> ProxyHeader {
-    let looked_at = &octets[..octets.len().min(LONGEST_LINE)];
+    let looked_at = &octets[..octets.len().min(LINE_OCTETS_MAX)];
     match looked_at.windows(2).position(|two| two == b"\r\n") {
         Some(end) => {
             told(&octets[..end]).map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client })
         }
-        None if octets.len() >= LONGEST_LINE || octets.contains(&b'\n') => ProxyHeader::Malformed,
-        None if octets.len() < SHORTEST => ProxyHeader::Incomplete(SHORTEST - octets.len()),
+        None if octets.len() >= LINE_OCTETS_MAX || octets.contains(&b'\n') => ProxyHeader::Malformed,
+        None if octets.len() < HEADER_OCTETS_MIN => ProxyHeader::Incomplete(HEADER_OCTETS_MIN - octets.len()),
         None => ProxyHeader::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
     }
 }
@@ -104,16 +104,18 @@ fn port_of(word: &str) -> Option<u16> {
 
 /// Version 2: a head, addresses, and what else there is up to the length that the head states.
 fn binary(octets: &[u8]) -> ProxyHeader {
-    let Some((head, _)) = octets.split_first_chunk::<HEAD>() else {
+    let Some((head, _)) = octets.split_first_chunk::<FIXED_OCTETS>() else {
         // The first octets may still be those of the shortest header.
-        return ProxyHeader::Incomplete(HEAD - octets.len());
+        return ProxyHeader::Incomplete(FIXED_OCTETS - octets.len());
     };
     let [command, family] = [head[12], head[13]];
-    let length = HEAD + usize::from(u16::from_be_bytes([head[14], head[15]]));
-    if command >> 4 != 2 || command & 15 > 1 || length > LONGEST {
+    let length = FIXED_OCTETS + usize::from(u16::from_be_bytes([head[14], head[15]]));
+    if command >> 4 != 2 || command & 15 > 1 || length > HEADER_OCTETS_MAX {
         return ProxyHeader::Malformed;
     }
-    let Some(addresses) = octets.get(HEAD..length) else { return ProxyHeader::Incomplete(length - octets.len()) };
+    let Some(addresses) = octets.get(FIXED_OCTETS..length) else {
+        return ProxyHeader::Incomplete(length - octets.len());
+    };
     let client = match (command & 15, family >> 4, family & 15) {
         // The proxy looks after its own: whatever stands there means nothing.
         (0, ..) => Some(None),

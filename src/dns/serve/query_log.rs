@@ -20,9 +20,9 @@ use std::{
 };
 
 /// Most queries that wait to be logged.
-const QUEUE: usize = 1024;
+const QUEUED_QUERIES_MAX: usize = 1024;
 /// Octets of a message that are kept: its header, the longest name, type and class.
-const KEPT: usize = HEADER + 255 + 4;
+const MESSAGE_OCTETS_MAX: usize = HEADER + 255 + 4;
 
 /// Where samples go.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct QueryLog {
 #[derive(Debug)]
 struct LoggedQuery {
     client: Client,
-    head: [u8; KEPT],
+    head: [u8; MESSAGE_OCTETS_MAX],
     octets: usize,
     qtype: RecordType,
     /// `None` where there was no reply.
@@ -54,7 +54,7 @@ struct LoggedQuery {
 impl QueryLog {
     /// The log and the thread that writes it, which ends by [`QueryLog::stop`].
     pub(super) fn start() -> io::Result<(QueryLog, JoinHandle<()>)> {
-        let (entries, received) = sync_channel(QUEUE);
+        let (entries, received) = sync_channel(QUEUED_QUERIES_MAX);
         let log = QueryLog { every: AtomicU32::new(0), entries, dropped: AtomicU64::new(0) };
         Ok((log, Builder::new().name("query-log".to_owned()).spawn(move || write(&received))?))
     }
@@ -73,8 +73,8 @@ impl QueryLog {
 
     /// Has a query logged; never waits.
     pub(super) fn tell(&self, message: Message<'_>, seen: &QuerySummary<'_>, verdict: Option<Verdict>) {
-        let mut head = [0; KEPT];
-        let octets = message.octets.len().min(KEPT);
+        let mut head = [0; MESSAGE_OCTETS_MAX];
+        let octets = message.octets.len().min(MESSAGE_OCTETS_MAX);
         head[..octets].copy_from_slice(&message.octets[..octets]);
         let reply = match verdict {
             Some(Verdict::Reply(length)) => Some(length),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn entry(packet: &[u8]) -> LoggedQuery {
-        let mut head = [0; KEPT];
+        let mut head = [0; MESSAGE_OCTETS_MAX];
         head[..packet.len()].copy_from_slice(packet);
         LoggedQuery {
             client: client(),
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!((entry(packet).name().as_str(), entry(packet).flags().as_str()), (name, flags), "{packet:?}");
         }
         let packet = [[0; HEADER].as_slice(), &longest, &[0, 1, 0, 1]].concat();
-        assert_eq!(packet.len(), KEPT);
+        assert_eq!(packet.len(), MESSAGE_OCTETS_MAX);
         assert_ne!(entry(&packet).name(), "?");
     }
 
@@ -214,6 +214,6 @@ mod tests {
             log.tell(message, &QuerySummary::default(), Some(Verdict::Reply(7)));
         }
         assert_eq!(log.dropped(), 4);
-        assert_eq!(received.recv().unwrap().unwrap().octets, KEPT);
+        assert_eq!(received.recv().unwrap().unwrap().octets, MESSAGE_OCTETS_MAX);
     }
 }

@@ -34,14 +34,14 @@ const QUERY: usize = 2 + MESSAGE_MAX;
 /// What all streams of a connection may have sent before it is read: two of the largest queries.
 const RECEIVE: u32 = 2 * QUERY as u32;
 /// What of replies may be on its way to one client.
-const SEND: u64 = 128 << 10;
+const SEND_OCTETS_MAX: u64 = 128 << 10;
 /// What a stream takes beside its messages.
 const STREAM: usize = 4096;
 /// Connections that wait for their handshake to begin, and what of them may wait in memory.
 const INCOMING: usize = 256;
 const INCOMING_OCTETS: u64 = 1 << 20;
 /// How long after the stop and the last reply the end of connections may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a stream or a connection ends (RFC 9250 §4.3).
 mod code {
@@ -71,7 +71,7 @@ pub(super) fn endpoint(
         .datagram_receive_buffer_size(None)
         .stream_receive_window(VarInt::from_u32(QUERY as u32))
         .receive_window(VarInt::from_u32(RECEIVE))
-        .send_window(SEND)
+        .send_window(SEND_OCTETS_MAX)
         // A connection that is silent is gone; one that only keeps itself alive is ended by `connection`.
         .max_idle_timeout(Some(IdleTimeout::try_from(limits.tcp_idle).map_err(io::Error::other)?));
     let crypto = QuicServerConfig::try_from(crypto).map_err(io::Error::other)?;
@@ -133,9 +133,9 @@ where
         }
     }
     endpoint.set_server_config(None);
-    let _ = timeout(DRAIN + PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
+    let _ = timeout(DRAIN + CLOSE_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
     endpoint.close(code::NO_ERROR, b"");
-    let _ = timeout(PATIENCE, endpoint.wait_idle()).await;
+    let _ = timeout(CLOSE_TIMEOUT, endpoint.wait_idle()).await;
     Ok(())
 }
 

@@ -18,21 +18,21 @@ use tokio::{
 };
 
 /// How much is read at once.
-const READ: usize = 4096;
+const READ_OCTETS: usize = 4096;
 /// Replies to pipelined queries are collected up to this size before they are written.
 const WRITE: usize = 16 * 1024;
 /// Buffers larger than this are given back while a connection is idle.
-const KEPT: usize = 4096;
+const IDLE_BUFFER_OCTETS_MAX: usize = 4096;
 /// How long after the stop connections and queries that are on their way are still taken.
 pub(super) const DRAIN: Duration = Duration::from_millis(100);
 /// How long a connection that we end is still read, so that the last reply is not lost to a reset.
-const LINGER: Duration = Duration::from_millis(200);
+const LINGER_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What a query that is waited for takes beside its octets.
 const WAITER: usize = 2048;
 
 /// Replies of one connection that may be waited for at a time; beyond, no more queries are read (RFC 7766 §6.2.1.1).
-const WAITING: usize = 64;
+const WAITING_REPLIES_MAX: usize = 64;
 
 /// A reply that was waited for, and what it holds.
 type Late = (Reply, MemoryShare);
@@ -76,7 +76,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
     loop {
         input.reserve(room(&input));
-        let reading = !finished && waiting.len() < WAITING;
+        let reading = !finished && waiting.len() < WAITING_REPLIES_MAX;
         // A client need not hurry while it waits for us.
         let deadline_now = Some(deadline).filter(|_| waiting.is_empty() || begun && reading);
         let until = [end, deadline_now].into_iter().flatten().min();
@@ -117,8 +117,8 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let now = Instant::now();
         if input.is_empty() {
-            input.shrink_to(KEPT);
-            output.shrink_to(KEPT);
+            input.shrink_to(IDLE_BUFFER_OCTETS_MAX);
+            output.shrink_to(IDLE_BUFFER_OCTETS_MAX);
             received.hold(0).map_err(out_of_memory)?;
             (begun, deadline) = (false, now + shared.limits.tcp_idle);
             if waiting.is_empty() {
@@ -141,13 +141,13 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         // Nothing is left to be said or read, and closing, which follows, says that as well.
         Transport::Tcp if finished => Ok(()),
         // The end of TLS has to be written, which a client that takes nothing would put off for ever.
-        _ => timeout(LINGER, stream.shutdown()).await.unwrap_or(Ok(())),
+        _ => timeout(LINGER_TIMEOUT, stream.shutdown()).await.unwrap_or(Ok(())),
     }
 }
 
 /// What a buffer counts: nothing, unless it is large.
 fn large(buffer: &Vec<u8>) -> usize {
-    if buffer.capacity() > 2 * READ { buffer.capacity() } else { 0 }
+    if buffer.capacity() > 2 * READ_OCTETS { buffer.capacity() } else { 0 }
 }
 
 fn out_of_memory(_: MemoryExhausted) -> io::Error {
@@ -157,8 +157,8 @@ fn out_of_memory(_: MemoryExhausted) -> io::Error {
 /// Room to read into: what is missing for the next message, as far as that is known.
 fn room(input: &[u8]) -> usize {
     match Frame::first(input) {
-        Frame::Incomplete(missing) if input.len() >= 2 => missing.clamp(READ / 2, READ),
-        _ => READ,
+        Frame::Incomplete(missing) if input.len() >= 2 => missing.clamp(READ_OCTETS / 2, READ_OCTETS),
+        _ => READ_OCTETS,
     }
 }
 
@@ -175,7 +175,7 @@ async fn answer_all<S: AsyncWrite + Unpin>(
 ) -> io::Result<(usize, bool)> {
     let mut consumed = 0;
     let mut closing = false;
-    while !closing && waiting.len() < WAITING {
+    while !closing && waiting.len() < WAITING_REPLIES_MAX {
         let frame = Frame::first(&input[consumed..]);
         consumed += frame.length();
         match frame {
@@ -293,5 +293,5 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, input: &mut V
             }
         }
     };
-    timeout(LINGER, discard).await.unwrap_or(Ok(()))
+    timeout(LINGER_TIMEOUT, discard).await.unwrap_or(Ok(()))
 }

@@ -26,9 +26,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
-const PAUSE: Duration = Duration::from_millis(20);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long after the last query that is taken connections may take to end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is spoken on the connections of a listener.
 #[derive(Clone)]
@@ -95,7 +95,7 @@ pub(super) async fn accept(
     }
     drop(listener);
     // Whatever is left after that is ended with the tasks.
-    let _ = timeout(PATIENCE, async { while tasks.join_next().await.is_some() {} }).await;
+    let _ = timeout(CLOSE_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
     Ok(())
 }
 
@@ -118,7 +118,7 @@ async fn after_error(error: &io::Error, connections: &Connections, errors: &mut 
         if let Some(count) = errors.count(std::time::Instant::now()) {
             tracing::warn!(%error, count, evicted, "TCP connections cannot be accepted");
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     ServeContext, ServeCounters,
     batch::{self, Batch},
-    coalesce::{Coalescer, GATHER},
+    coalesce::{COALESCE_PAUSE, Coalescer},
     reply::{Client, Message},
     statistics::QueryCounters,
 };
@@ -18,7 +18,7 @@ use std::{
 /// How long what has been received is still answered after the stop, however much more comes.
 const DRAIN: Duration = Duration::from_millis(100);
 /// Pause after an error that would otherwise come back at once (out of memory, the interface is down).
-const PAUSE: Duration = Duration::from_millis(10);
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until the stop; an error means that the socket is lost.
 pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<ServeContext>) -> io::Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Serve
         if let Some((count, since)) = turn(socket, local, (shared, tally), &mut batch, &mut random, true)?
             && pace.came(count, since)
         {
-            std::thread::park_timeout(GATHER);
+            std::thread::park_timeout(COALESCE_PAUSE);
         }
     }
     let end = Instant::now() + DRAIN;
@@ -144,13 +144,13 @@ fn after_error(error: io::Error) -> io::Result<()> {
         | Kind::HostUnreachable
         | Kind::NetworkUnreachable => Ok(()),
         Kind::OutOfMemory | Kind::NetworkDown => {
-            std::thread::park_timeout(PAUSE);
+            std::thread::park_timeout(ERROR_PAUSE);
             Ok(())
         }
         _ if is_lasting(&error) => Err(error),
         _ => {
             tracing::warn!(%error, "receiving over UDP");
-            std::thread::park_timeout(PAUSE);
+            std::thread::park_timeout(ERROR_PAUSE);
             Ok(())
         }
     }

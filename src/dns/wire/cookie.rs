@@ -20,7 +20,7 @@ const LIFETIME: i32 = 3600;
 /// From so many seconds on a client gets a new one.
 const RENEWED: i32 = LIFETIME / 2;
 /// How many seconds another server's clock may be ahead of ours.
-const AHEAD: i32 = 300;
+const CLOCK_SKEW_SECONDS_MAX: i32 = 300;
 
 /// 128 bits that cookies are made with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Check<'_> {
             // Serial number arithmetic (RFC 9018 §4.3, RFC 1982), so that 2106 is a year like others.
             let age = now.wrapping_sub(made) as i32;
             let matches = |secret: &Secret| secret.hash(client, head, self.source) == proof;
-            if (-AHEAD..=LIFETIME).contains(&age)
+            if (-CLOCK_SKEW_SECONDS_MAX..=LIFETIME).contains(&age)
                 && let Some(place) = secrets.iter().position(matches)
             {
                 shown = ShownCookie::Good;

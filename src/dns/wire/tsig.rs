@@ -15,7 +15,7 @@ pub const FUDGE: u16 = 300;
 /// A TSIG belongs to no class.
 const CLASS_ANY: u16 = 255;
 /// Octets of a record between its owner and its rdata.
-const HEAD: usize = 10;
+const RECORD_HEAD_OCTETS: usize = 10;
 
 /// A keyed hash (RFC 8945 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,8 @@ impl<'p> Signature<'p> {
     fn read(packet: &'p [u8], start: usize) -> Option<Signature<'p>> {
         let head = name_end(packet, start)?;
         let key = Name::from_wire(&name_at(packet, start)?).ok()?;
-        let rdata = packet.get(head + HEAD..head + HEAD + usize::from(u16_at(packet, head + 8)?))?;
+        let rdata = packet
+            .get(head + RECORD_HEAD_OCTETS..head + RECORD_HEAD_OCTETS + usize::from(u16_at(packet, head + 8)?))?;
         let (class, ttl) = (u16_at(packet, head + 2)?, packet.get(head + 4..head + 8)?);
         if u16_at(packet, head)? != RecordType::TSIG.0 || class != CLASS_ANY || ttl != [0; 4] {
             return None;
@@ -324,7 +325,7 @@ impl Signer {
     /// Octets that a signature adds to a message.
     pub fn length(&self) -> usize {
         let mac = self.secret.as_ref().map_or(0, |key| key.algorithm.octets());
-        self.key.as_wire().len() + HEAD + self.algorithm.len() + 16 + mac + self.other.len()
+        self.key.as_wire().len() + RECORD_HEAD_OCTETS + self.algorithm.len() + 16 + mac + self.other.len()
     }
 
     /// The signature made last.

@@ -17,7 +17,7 @@ mod zone;
 
 pub use delta::{Delta, NameNote};
 pub use journal::{Differences, JournalLimits, TransferRecord};
-pub use name_map::{FETCHED, NameHash};
+pub use name_map::{NameHash, PREFETCH_MAX};
 pub use negative::NegativeSoa;
 pub use node::Node;
 pub use publish::{Publisher, Reader, channel};

@@ -16,13 +16,13 @@ use std::{
 use triomphe::Arc;
 
 /// Parts of a level.
-const PARTS: usize = 32;
+const FANOUT: usize = 32;
 /// Names of a bucket; more only where their hashes have all of their first bits in common.
-const FULL: usize = 24;
+const BUCKET_NAMES_MAX: usize = 24;
 /// How many places can be fetched at once ([`Zone::fetch`](super::Zone::fetch)) without memory being taken for it.
-pub const FETCHED: usize = 64;
+pub const PREFETCH_MAX: usize = 64;
 /// Bits of the hash that select a bucket of a group, at most.
-const DEEPEST: u8 = 15;
+const BUCKET_DEPTH_MAX: u8 = 15;
 
 /// Nodes by their names in wire form.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ pub(super) struct NameMap {
 }
 
 #[derive(Debug)]
-struct FanoutLevel<T>([Option<Arc<T>>; PARTS]);
+struct FanoutLevel<T>([Option<Arc<T>>; FANOUT]);
 
 /// Some thousand names at most where there are millions.
 #[derive(Debug, Clone)]
@@ -47,8 +47,8 @@ struct Group {
 #[derive(Debug, Clone, Default)]
 struct Bucket {
     /// One octet of the hash of each of the first nodes.
-    tags: [u8; FULL],
-    nodes: SmallVec<[Node; FULL]>,
+    tags: [u8; BUCKET_NAMES_MAX],
+    nodes: SmallVec<[Node; BUCKET_NAMES_MAX]>,
     /// How many bits of the hash its names have in common.
     depth: u8,
 }
@@ -68,7 +68,7 @@ impl NameHash {
     /// The parts of the two levels.
     #[inline]
     fn parts(self) -> (usize, usize) {
-        ((self.0 >> 59) as usize % PARTS, (self.0 >> 54) as usize % PARTS)
+        ((self.0 >> 59) as usize % FANOUT, (self.0 >> 54) as usize % FANOUT)
     }
 
     /// The part of the hash that distinguishes the name from most others in its bucket.
@@ -114,10 +114,10 @@ impl NameMap {
     /// do that wait at the same time; so each step is made for all places before the next one.
     pub(super) fn fetch(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| Some((place.tag(), self.bucket(*place)?)));
-        let buckets: SmallVec<[(u8, &Bucket); FETCHED]> = buckets.collect();
+        let buckets: SmallVec<[(u8, &Bucket); PREFETCH_MAX]> = buckets.collect();
         let nodes =
             buckets.iter().filter_map(|(tag, bucket)| bucket.with_tag(*tag).find_map(|at| bucket.nodes.get(at)));
-        let nodes: SmallVec<[&Node; FETCHED]> = nodes.collect();
+        let nodes: SmallVec<[&Node; PREFETCH_MAX]> = nodes.collect();
         // Something must be made of what is read, or it is not read.
         hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
     }
@@ -185,7 +185,7 @@ impl<T> FanoutLevel<T> {
 
 impl<T> Default for FanoutLevel<T> {
     fn default() -> FanoutLevel<T> {
-        FanoutLevel([const { None }; PARTS])
+        FanoutLevel([const { None }; FANOUT])
     }
 }
 
@@ -224,7 +224,7 @@ impl Group {
                 bucket.nodes[index] = node;
                 return;
             }
-            if bucket.nodes.len() < FULL || bucket.depth == DEEPEST {
+            if bucket.nodes.len() < BUCKET_NAMES_MAX || bucket.depth == BUCKET_DEPTH_MAX {
                 bucket.push(place, node);
                 return;
             }
@@ -269,7 +269,7 @@ impl Group {
         let Some(bit) = depth.checked_sub(1).map(|bit| 1_usize << bit) else { return };
         let Some(&other) = self.directory.get(place.entry(depth) ^ bit) else { return };
         let twin = &self.buckets[usize::from(other)];
-        if twin.depth != depth || twin.nodes.len() + names > FULL / 2 {
+        if twin.depth != depth || twin.nodes.len() + names > BUCKET_NAMES_MAX / 2 {
             return;
         }
         let nodes = mem::take(&mut Arc::make_mut(&mut self.buckets[usize::from(other)]).nodes);
@@ -299,7 +299,7 @@ impl Bucket {
         let nodes = &self.nodes[..];
         let is_it = |&index: &usize| nodes.get(index).is_some_and(|node| node.wire_name() == name);
         // Beyond the tags there is hardly ever a name.
-        self.with_tag(place.tag()).find(is_it).or_else(|| (FULL..nodes.len()).find(is_it))
+        self.with_tag(place.tag()).find(is_it).or_else(|| (BUCKET_NAMES_MAX..nodes.len()).find(is_it))
     }
 
     /// The numbers of nodes that have this tag, and perhaps of others.
@@ -419,12 +419,12 @@ mod tests {
         (0..MANY).for_each(|number| put(&mut names, node(number, 1)));
         assert!((0..MANY).all(|number| names.get(name(number).as_wire()).is_some()));
         let fill = MANY as usize / buckets(&names);
-        assert!((FULL / 2..=FULL).contains(&fill), "{fill} names in a bucket");
+        assert!((BUCKET_NAMES_MAX / 2..=BUCKET_NAMES_MAX).contains(&fill), "{fill} names in a bucket");
         let all = names.clone();
         (0..MANY).filter(|number| number % 100 > 0).for_each(|number| take(&mut names, &name(number)));
         let left = |number: u32| names.get(name(number).as_wire()).is_some();
         assert!((0..MANY).all(|number| left(number) == (number % 100 == 0)));
-        assert!(buckets(&names) <= PARTS * PARTS + 2_000 / 4, "{} buckets", buckets(&names));
+        assert!(buckets(&names) <= FANOUT * FANOUT + 2_000 / 4, "{} buckets", buckets(&names));
         (0..MANY).for_each(|number| take(&mut names, &name(number)));
         assert_eq!(buckets(&names), 0);
         assert_eq!(all.iter().count(), MANY as usize);

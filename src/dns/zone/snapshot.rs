@@ -1,7 +1,7 @@
 //! All zones at one instant: what a query is answered from.
 
 use super::{
-    Delta, FETCHED, JournalLimits, NameHash, NameLookup, Rrset, RrsetRef, Zone,
+    Delta, JournalLimits, NameHash, NameLookup, PREFETCH_MAX, Rrset, RrsetRef, Zone,
     file::StaticZone,
     serial,
     zone::{FileRecords, ZONES_COUNTED},
@@ -352,7 +352,7 @@ impl<'s> SnapshotEdit<'s> {
         let mut near = 0;
         for (index, (owner, rtype, set)) in last_of_each(delta) {
             if index >= near {
-                near = delta.changes.len().min(index + FETCHED);
+                near = delta.changes.len().min(index + PREFETCH_MAX);
                 self.look_ahead(&delta.changes[index..near]);
             }
             if let Some((zone, differs)) = self.zone(owner) {
@@ -371,7 +371,7 @@ impl<'s> SnapshotEdit<'s> {
         let Some((zone, _)) = changes.first().and_then(|(owner, ..)| self.zone(owner)) else { return };
         if zone.counts().0 >= VAST {
             let places = changes.iter().map(|(owner, ..)| zone.place(owner.as_wire()));
-            zone.fetch_to_change(&places.collect::<SmallVec<[NameHash; FETCHED]>>());
+            zone.fetch_to_change(&places.collect::<SmallVec<[NameHash; PREFETCH_MAX]>>());
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Kinds that are told by name in one file's note.
-const KINDS: usize = 12;
+const KINDS_NAMED_MAX: usize = 12;
 /// Where kinds of Kubernetes that make pods have their template.
 const TEMPLATES: [(&str, &str); 6] = [
     ("CronJob", "spec.jobTemplate.spec.template"),
@@ -47,8 +47,8 @@ impl Passed {
     /// `no part in names: 7 ConfigMap, 4 Secret`; `None` if there are none.
     pub(super) fn message(&self) -> Option<String> {
         let mut parts: Vec<String> =
-            self.kinds.iter().take(KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
-        if let Some(more) = self.kinds.get(KINDS..).filter(|more| !more.is_empty()) {
+            self.kinds.iter().take(KINDS_NAMED_MAX).map(|(kind, count)| format!("{count} {kind}")).collect();
+        if let Some(more) = self.kinds.get(KINDS_NAMED_MAX..).filter(|more| !more.is_empty()) {
             parts.push(format!("{} of other kinds", more.iter().map(|(_, count)| count).sum::<usize>()));
         }
         (!parts.is_empty()).then(|| format!("no part in names: {}", parts.join(", ")))

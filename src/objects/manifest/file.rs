@@ -1,7 +1,7 @@
 //! One file: its contents as last read, what they say, and which version of them is in use.
 
 use super::{
-    GRACE, KEPT, MAX_FILE_SIZE,
+    EMPTY_FILE_GRACE, KEPT, MAX_FILE_SIZE,
     document::{self, DeclaredObject, Decoded},
     walk::is_gone,
 };
@@ -86,7 +86,7 @@ impl ManifestFile {
         let first = self.bytes.is_none() || self.empty_since.is_some();
         if yaml::is_blank(&bytes) && (first || !self.objects.is_empty()) {
             let since = *self.empty_since.get_or_insert(now);
-            if now.duration_since(since) < GRACE {
+            if now.duration_since(since) < EMPTY_FILE_GRACE {
                 if !self.objects.is_empty() {
                     let message = "the file is empty: taken for half-written";
                     let kept = "what it declared keeps running for a moment, then it is withdrawn";

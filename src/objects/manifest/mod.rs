@@ -6,7 +6,7 @@
 //! * A file that is broken when it is seen first (or was never good) gives the objects of its good documents; what it
 //!   once gave is withdrawn only by a version without errors.
 //! * A file that is suddenly empty is taken for half-written, and a directory that is suddenly missing for being
-//!   replaced: both keep their objects until a scan at least [`GRACE`] later finds them so again.
+//!   replaced: both keep their objects until a scan at least [`EMPTY_FILE_GRACE`] later finds them so again.
 //! * A file or directory that cannot be read, or has become a pipe, a socket or a device, keeps its objects.
 //! * What a file or directory declares that could not be read yet since the start is unknown
 //!   ([`Manifests::completeness`]): what an earlier run took from manifests stays until all have been read.
@@ -58,7 +58,7 @@ use std::{
 /// Largest file, in octets.
 pub const MAX_FILE_SIZE: u64 = 16 << 20;
 /// How long an empty file or a missing directory keeps its objects.
-pub const GRACE: Duration = Duration::from_secs(1);
+pub const EMPTY_FILE_GRACE: Duration = Duration::from_secs(1);
 /// What a message says of objects that stay as they were.
 pub const KEPT: &str = "the version applied before keeps running";
 
@@ -193,7 +193,7 @@ impl Manifests {
     /// When the next scan is due though nothing changes: a grace runs out.
     pub fn rescan_within(&self) -> Option<Duration> {
         let graced = !self.missing.is_empty() && !self.objects.is_empty();
-        (graced || self.files.values().any(ManifestFile::is_suspicious)).then_some(GRACE)
+        (graced || self.files.values().any(ManifestFile::is_suspicious)).then_some(EMPTY_FILE_GRACE)
     }
 
     /// Every diagnostic that holds now, in order of file and line.
@@ -254,7 +254,9 @@ impl Manifests {
                 let since = *self.missing.entry(directory.clone()).or_insert(now);
                 let message = "the directory does not exist: waiting for it";
                 let mut diagnostic = Diagnostic::warning(&directory, message);
-                if now.duration_since(since) < GRACE && self.files.keys().any(|path| path.starts_with(&directory)) {
+                if now.duration_since(since) < EMPTY_FILE_GRACE
+                    && self.files.keys().any(|path| path.starts_with(&directory))
+                {
                     keep(&directory);
                     diagnostic =
                         diagnostic.kept("what it declared keeps running for a moment, in case it is being replaced");

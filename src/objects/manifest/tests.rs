@@ -50,7 +50,7 @@ impl Scene {
         assert_eq!(self.scan(), (owned(applied), owned(withdrawn)));
     }
     fn wait(&mut self) {
-        self.now += GRACE;
+        self.now += EMPTY_FILE_GRACE;
     }
     /// Errors as `file:line:column field: message`, the directory left out.
     fn errors(&self) -> Vec<String> {
@@ -230,7 +230,7 @@ fn half_written_and_vanished() {
     scene.expect(&["a"], &[]);
     scene.write("a.yaml", "");
     scene.expect(&[], &[]);
-    assert_eq!(scene.manifests.rescan_within(), Some(GRACE));
+    assert_eq!(scene.manifests.rescan_within(), Some(EMPTY_FILE_GRACE));
     scene.write("a.yaml", sized("a", 81));
     scene.expect(&["a"], &[]);
     assert_eq!(scene.manifests.rescan_within(), None);

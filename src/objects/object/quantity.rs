@@ -39,7 +39,7 @@ pub struct Amount {
 const NANO: i128 = 1_000_000_000;
 const MILLI: i128 = 1_000_000;
 /// The cap of quantities with a binary suffix.
-const LARGEST: i128 = i64::MAX as i128 * NANO;
+const BINARY_MAX: i128 = i64::MAX as i128 * NANO;
 /// Stands for everything from 10²⁸ units on; ten times as much still fits into 128 bits.
 const SATURATED: i128 = 10_i128.pow(37);
 /// Digits of a number that upstream reads without a big integer; within them it keeps texts that look canonical to it.
@@ -233,7 +233,7 @@ fn binary(whole: &str, fraction: &str, exponent: i32) -> i128 {
     let factor = 1_i128 << exponent.clamp(0, 60);
     let number = |digits: &str| digits.bytes().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
     if whole.len() > COUNTED {
-        return LARGEST;
+        return BINARY_MAX;
     }
     let (counted, rest) = fraction.split_at(fraction.len().min(COUNTED));
     let below = number(counted) + i128::from(rest.bytes().any(|digit| digit != b'0'));
@@ -242,9 +242,9 @@ fn binary(whole: &str, fraction: &str, exponent: i32) -> i128 {
     let (units, remainder) = (below * factor / unit, below * factor % unit);
     let units = (number(whole) * factor).saturating_add(units);
     if units > i128::from(i64::MAX) {
-        return LARGEST;
+        return BINARY_MAX;
     }
-    (units * NANO + (remainder * NANO + unit - 1) / unit).min(LARGEST)
+    (units * NANO + (remainder * NANO + unit - 1) / unit).min(BINARY_MAX)
 }
 
 impl fmt::Display for Amount {

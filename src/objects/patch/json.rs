@@ -1,6 +1,6 @@
 //! The JSON patch of RFC 6902.
 
-use super::{DEPTH, PatchError, is_shallower};
+use super::{NESTING_MAX, PatchError, is_shallower};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -167,10 +167,10 @@ fn carry_out(document: &mut Value, operation: JsonPatchOperation, work: &mut Pat
 
 /// Whether a value may stand at a place, so that no patch builds a tower.
 fn fits(path: &Pointer, value: &Value) -> Result<(), PatchError> {
-    if path.tokens.len() <= DEPTH && is_shallower(value, DEPTH - path.tokens.len()) {
+    if path.tokens.len() <= NESTING_MAX && is_shallower(value, NESTING_MAX - path.tokens.len()) {
         return Ok(());
     }
-    Err(PatchError::unprocessable(format!("the object would be nested deeper than {DEPTH} levels")))
+    Err(PatchError::unprocessable(format!("the object would be nested deeper than {NESTING_MAX} levels")))
 }
 
 fn add(document: &mut Value, path: &Pointer, value: Value, work: &mut PatchCost) -> Result<(), PatchError> {

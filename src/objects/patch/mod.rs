@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// The deepest nesting of a patch and of what comes out of it; objects of Kubernetes get to about 20.
-pub const DEPTH: usize = 96;
+pub const NESTING_MAX: usize = 96;
 
 /// The kind of a patch, which its media type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,8 @@ impl PatchError {
 
 /// The object of a kind that a patch makes of `original`. Whether that is a valid object is for others to say.
 pub fn patch(of: PatchType, kind: &str, original: &Value, patch: &Value) -> Result<Value, PatchError> {
-    if !is_shallower(patch, DEPTH) {
-        return Err(PatchError::malformed(format!("the patch is nested deeper than {DEPTH} levels")));
+    if !is_shallower(patch, NESTING_MAX) {
+        return Err(PatchError::malformed(format!("the patch is nested deeper than {NESTING_MAX} levels")));
     }
     let patched = match of {
         PatchType::Json => json::apply(original, patch)?,
@@ -80,8 +80,8 @@ pub fn apply_edit(
     let schema = structure(kind)?;
     let nothing = Value::Object(Map::new());
     let three = [original.unwrap_or(&nothing), modified, current];
-    if !three.iter().all(|value| is_shallower(value, DEPTH)) {
-        return Err(PatchError::malformed(format!("it is nested deeper than {DEPTH} levels")));
+    if !three.iter().all(|value| is_shallower(value, NESTING_MAX)) {
+        return Err(PatchError::malformed(format!("it is nested deeper than {NESTING_MAX} levels")));
     }
     match three.map(Value::as_object) {
         [Some(original), Some(modified), Some(current)] => {

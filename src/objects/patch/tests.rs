@@ -138,10 +138,10 @@ fn a_strategic_merge_patch_that_makes_no_sense_is_refused() {
 fn what_is_too_deep_is_refused() {
     let deep = |levels| (0..levels).fold(json!({}), |inner, _| json!({ "spec": inner }));
     for of in [PatchType::Json, PatchType::Merge, PatchType::Strategic] {
-        let error = patch(of, "Pod", &json!({}), &deep(DEPTH)).unwrap_err();
+        let error = patch(of, "Pod", &json!({}), &deep(NESTING_MAX)).unwrap_err();
         assert_eq!(error, PatchError::Malformed("the patch is nested deeper than 96 levels".to_owned()));
     }
-    assert!(patch(PatchType::Merge, "Pod", &json!({}), &deep(DEPTH - 1)).is_ok());
+    assert!(patch(PatchType::Merge, "Pod", &json!({}), &deep(NESTING_MAX - 1)).is_ok());
 }
 
 /// Leaves by their paths: elements of lists that are merged stand under their keys, other lists are leaves.

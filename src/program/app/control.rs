@@ -35,10 +35,10 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 /// Requests that are carried out in one turn.
-const BATCH: usize = 256;
+const TURN_REQUESTS_MAX: usize = 256;
 /// Shortest pause before a turn without a request, so that a timer which is due again and again leaves the machine
 /// alone.
-const PAUSE: Duration = Duration::from_millis(1);
+const TURN_PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// Everything mutable of the control plane.
 #[derive(Debug)]
@@ -337,7 +337,7 @@ fn overdue(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Instant> {
 
 /// How long to wait for requests: until the next timer, or as long as it takes.
 fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(PAUSE))
+    wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(TURN_PAUSE_MIN))
 }
 
 /// Waits for requests, and takes all that are there; empty when a timer is due. `None` when all senders are gone.
@@ -350,7 +350,7 @@ fn next_batch(requests: &Receiver<ControlRequest>, patience: Option<Duration>) -
             Err(RecvTimeoutError::Disconnected) => return None,
         },
     };
-    let more = first.is_some().then(|| requests.try_iter().take(BATCH - 1)).into_iter().flatten();
+    let more = first.is_some().then(|| requests.try_iter().take(TURN_REQUESTS_MAX - 1)).into_iter().flatten();
     Some(first.into_iter().chain(more).collect())
 }
 

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 /// How much simulated time passes at most; pods that become ready later than that are not ready.
 const HORIZON: SignedDuration = SignedDuration::from_mins(30);
 /// Turns taken at most, so that pods that end again and again come to an end, too.
-const TURNS: usize = 20_000;
+const TURNS_MAX: usize = 20_000;
 
 /// A cluster that has taken all manifests, and perhaps came to rest.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl DryRun {
         let mut now = Timestamp::now();
         let end = now.saturating_add(HORIZON).unwrap_or(now);
         let mut rehearsal = DryRun::load(settings, now)?;
-        for _ in 0..TURNS {
+        for _ in 0..TURNS_MAX {
             match rehearsal.turn(now).filter(|at| *at <= end) {
                 Some(at) => now = at.max(now),
                 None => break,

@@ -16,7 +16,7 @@ use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
 /// How often the server is asked whether it still works.
 const CHECK: Duration = Duration::from_millis(200);
 /// How long the end waits for a start, a re-reading or the stop itself, each.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Orders that wait for the thread of the server: a re-reading is ordered only when the one before is done.
 const ORDERS: usize = 4;
 
@@ -57,7 +57,7 @@ impl Signals {
     pub fn catch() -> io::Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let received = runtime.block_on(async { Received::new() })?;
-        Ok(Signals { runtime, received, patience: PATIENCE })
+        Ok(Signals { runtime, received, patience: STOP_TIMEOUT })
     }
 
     /// Starts the server and waits for the end: serves until SIGTERM or SIGINT, then as long as `limits.lameDuck` (a

@@ -191,7 +191,7 @@ impl Restored {
         let mut clock = Clock::new();
         if let Some((_, named)) = &mut state {
             // An empty cluster begins with versions of its own.
-            let ahead = if named.resource_version == 0 { 0 } else { zones::AHEAD.into() };
+            let ahead = if named.resource_version == 0 { 0 } else { zones::SERIALS_AHEAD.into() };
             named.resource_version = named.resource_version.saturating_add(ahead);
             control_loop.restore(named.objects.clone(), named.resource_version, clock.now());
         }

@@ -11,7 +11,7 @@
 //! # When the disk fails
 //!
 //! It is said once, loudly, `is_degraded` says it as long as it lasts, and it is tried again every
-//! [`RETRY`]. Everything goes on meanwhile, and a client that sends a change gets the reply that it is in force but not
+//! [`DISK_RETRY_INTERVAL`]. Everything goes on meanwhile, and a client that sends a change gets the reply that it is in force but not
 //! on disk, so nothing is acknowledged that a restart could lose. Nothing is dropped; the first transaction that works
 //! has all of it.
 
@@ -42,7 +42,7 @@ use std::{
 use writer::StoreThread;
 
 /// When a disk that failed is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+const DISK_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sends a reply to whoever waits for it.
 pub(super) type StoredReply = Box<dyn FnOnce() + Send>;
@@ -179,13 +179,13 @@ pub(super) fn start(
     tell(tracker.take_fallbacks());
     let mut first = owed;
     first.extend(missing);
-    StoreWriter::start(store, Volumes::new(Some(directory), root), tracker, first, RETRY)
+    StoreWriter::start(store, Volumes::new(Some(directory), root), tracker, first, DISK_RETRY_INTERVAL)
 }
 
 /// A journal that keeps nothing, for the volumes below `root` of a server without a state directory.
 pub(super) fn start_without_state(root: HostRoot) -> io::Result<(StoreWriter, JoinHandle<()>)> {
     let (tracker, first) = Tracker::new(&[], Some(root.clone()));
-    StoreWriter::start(Nowhere, Volumes::new(None, Some(root)), tracker, first, RETRY)
+    StoreWriter::start(Nowhere, Volumes::new(None, Some(root)), tracker, first, DISK_RETRY_INTERVAL)
 }
 
 /// Warns of volumes that are not where they are declared to be.

@@ -4,11 +4,11 @@ use crate::text::{diagnostic::Diagnostic, regular_file};
 use std::path::Path;
 
 /// Shortest token that is taken, in octets: one of that length cannot be guessed.
-const SHORTEST: usize = 16;
+const TOKEN_OCTETS_MIN: usize = 16;
 /// Longest token, in octets.
-const LONGEST: usize = 4096;
+const TOKEN_OCTETS_MAX: usize = 4096;
 /// Largest file that is read, in octets: a token and a line's end.
-const LARGEST_FILE: u64 = 4098;
+const TOKEN_FILE_OCTETS_MAX: u64 = 4098;
 
 /// Reads the token of the API.
 ///
@@ -19,12 +19,14 @@ pub fn read_token(path: &Path) -> Result<String, Box<Diagnostic>> {
         let help = "make one with `head -c 32 /dev/urandom | base64 > FILE` and let only this user read it";
         Box::new(Diagnostic::error(path, message).help(help))
     };
-    let text = regular_file::read_text(path, LARGEST_FILE);
+    let text = regular_file::read_text(path, TOKEN_FILE_OCTETS_MAX);
     let text = text.map_err(|error| wrong(format!("the API's token cannot be read: {error}")))?;
     let token = text.trim();
     let is_token = token.bytes().all(|octet| octet.is_ascii_graphic());
-    if !is_token || !(SHORTEST..=LONGEST).contains(&token.len()) {
-        return Err(wrong(format!("the API's token must be {SHORTEST} to {LONGEST} printable characters on one line")));
+    if !is_token || !(TOKEN_OCTETS_MIN..=TOKEN_OCTETS_MAX).contains(&token.len()) {
+        return Err(wrong(format!(
+            "the API's token must be {TOKEN_OCTETS_MIN} to {TOKEN_OCTETS_MAX} printable characters on one line"
+        )));
     }
     Ok(token.to_owned())
 }

@@ -14,7 +14,7 @@ use std::{
 
 /// How far versions and serials go on from those on disk. They are published before they are on disk, so an earlier run
 /// that was killed had gone further; no run publishes so many while a disk is slow.
-pub(super) const AHEAD: u32 = 1 << 20;
+pub(super) const SERIALS_AHEAD: u32 = 1 << 20;
 
 /// Seconds since 1970, as a first SOA serial (grows over restarts even without a state directory).
 fn serial_of(now: Timestamp) -> u32 {
@@ -23,7 +23,7 @@ fn serial_of(now: Timestamp) -> u32 {
 }
 
 /// Every zone served without a file. `serials` are the last ones of an earlier run that are on disk, by zone; these go
-/// on [`AHEAD`] above them, higher than whatever that run may have published.
+/// on [`SERIALS_AHEAD`] above them, higher than whatever that run may have published.
 pub(super) fn specs(
     settings: &Settings,
     addresses: &[SocketAddr],
@@ -34,7 +34,7 @@ pub(super) fn specs(
     let serial = |origin: &Name| {
         let earlier = serials.iter().find(|(name, _)| Name::parse(name).as_ref() == Ok(origin));
         // Secondaries must see that something may have changed while we were away. Serials wrap (RFC 1982).
-        earlier.map_or(now, |&(_, serial)| serial.wrapping_add(AHEAD))
+        earlier.map_or(now, |&(_, serial)| serial.wrapping_add(SERIALS_AHEAD))
     };
     // The name server of a zone has its name in `domain`.
     let spec = |origin: &Name, domain: &Name, empty_names| {

@@ -69,7 +69,7 @@ fn unless_chosen(settings: &Settings, found: Diagnostic) -> Diagnostic {
 }
 
 /// Objects that are named for some fields at most.
-const NAMED: usize = 3;
+const OBJECTS_NAMED_MAX: usize = 3;
 /// Lines about fields that nothing acts on at most.
 const LINES: usize = 8;
 
@@ -84,9 +84,9 @@ fn not_acted_on(manifests: &Manifests) -> String {
             Some((before, name)) => (format!("{before}template.spec."), name),
             None => path.split_once('.').map_or((String::new(), path), |(before, name)| (format!("{before}."), name)),
         };
-        let mut named: Vec<&str> = objects.iter().take(NAMED).map(|key| key.name.as_str()).collect();
-        let more = format!("{} more", objects.len().saturating_sub(NAMED));
-        if objects.len() > NAMED {
+        let mut named: Vec<&str> = objects.iter().take(OBJECTS_NAMED_MAX).map(|key| key.name.as_str()).collect();
+        let more = format!("{} more", objects.len().saturating_sub(OBJECTS_NAMED_MAX));
+        if objects.len() > OBJECTS_NAMED_MAX {
             named.push(&more);
         }
         lines.entry((kind.to_owned(), prefix, named.join(", "))).or_default().push(name.to_owned());

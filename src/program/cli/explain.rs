@@ -18,7 +18,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::time::timeout;
 
 /// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where an explanation comes from, and what is said before it.
 type Told = (Explanation, Option<String>);
@@ -94,13 +94,16 @@ fn ask(server: SocketAddr, wanted: &ExplainArguments) -> Result<Explanation, Exp
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| ExplainRefused::Failed(format!("the runtime cannot be started: {error}")))?;
-    let outcome = runtime.block_on(async { timeout(PATIENCE, http::get(server, &path)).await });
+    let outcome = runtime.block_on(async { timeout(REPLY_TIMEOUT, http::get(server, &path)).await });
     let (status, body) = match outcome {
         Ok(Ok(reply)) => reply,
         Ok(Err(error @ GetError::Connect(..))) => return Err(ExplainRefused::Unreachable(error.to_string())),
         Ok(Err(error)) => return Err(ExplainRefused::Failed(error.to_string())),
         Err(_) => {
-            return Err(ExplainRefused::Failed(format!("{server} did not answer within {} s", PATIENCE.as_secs())));
+            return Err(ExplainRefused::Failed(format!(
+                "{server} did not answer within {} s",
+                REPLY_TIMEOUT.as_secs()
+            )));
         }
     };
     let text = || String::from_utf8_lossy(&body).trim().to_owned();

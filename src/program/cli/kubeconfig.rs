@@ -4,7 +4,7 @@ use super::{say, settings};
 use crate::{
     program::{
         app::read_token,
-        certificate::{CertificateSource, LARGEST},
+        certificate::{CertificateSource, FILE_OCTETS_MAX},
         exit::Exit,
         settings::{Overrides, Settings},
     },
@@ -79,7 +79,7 @@ fn document(settings: &Settings, server: Option<&str>) -> Result<Value, Box<Diag
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    regular_file::read(path, LARGEST)
+    regular_file::read(path, FILE_OCTETS_MAX)
         .map_err(|error| Box::new(Diagnostic::error(path, format!("the file cannot be read: {error}"))))
 }
 

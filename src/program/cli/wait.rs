@@ -19,7 +19,7 @@ use std::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Pause before the next attempt while the server is not there, or has no room for one more that waits.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long one request waits at most; after that it is asked again, so that a server that vanished is noticed.
 const ONE_REQUEST: Duration = Duration::from_secs(60);
 
@@ -77,7 +77,7 @@ async fn ask(server: SocketAddr, wanted: &WaitArguments) -> Exit {
         let left = end.saturating_duration_since(Instant::now());
         let path = path(wanted, left.min(ONE_REQUEST));
         // The server ends the request in time; a little more is for the way back.
-        let outcome = timeout_at(end + PAUSE, http::get(server, &path)).await;
+        let outcome = timeout_at(end + RETRY_PAUSE, http::get(server, &path)).await;
         match outcome {
             Ok(Ok((200, body))) => return reached(&body, wanted),
             Ok(Ok((400, body))) => return fail(Exit::Usage, text(&body), "see headless-dns wait --help"),
@@ -86,7 +86,7 @@ async fn ask(server: SocketAddr, wanted: &WaitArguments) -> Exit {
             Ok(Ok((408, body))) => last = so_far(&body, wanted).unwrap_or(last),
             Ok(Ok((503, body))) => {
                 last = text(&body);
-                sleep(PAUSE.min(left)).await;
+                sleep(RETRY_PAUSE.min(left)).await;
             }
             Ok(Ok((status, body))) => {
                 let message = format!("{server} says {status}: {}", text(&body));
@@ -94,7 +94,7 @@ async fn ask(server: SocketAddr, wanted: &WaitArguments) -> Exit {
             }
             Ok(Err(error @ (GetError::Connect(..) | GetError::Http(..)))) => {
                 last = error.to_string();
-                sleep(PAUSE.min(left)).await;
+                sleep(RETRY_PAUSE.min(left)).await;
             }
             Err(_) => {}
         }

@@ -28,7 +28,7 @@ use std::{
 };
 
 /// Largest scenario, and largest manifest that one names, in octets.
-const LARGEST_FILE: u64 = 16 << 20;
+const FILE_OCTETS_MAX: u64 = 16 << 20;
 
 /// Whether `pause` steps wait for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn play_all(files: &[PathBuf], pauses: Pauses) -> Exit {
 /// Plays one file.
 fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
     let mut screen = Screen::new(out);
-    let text = match regular_file::read_text(file, LARGEST_FILE) {
+    let text = match regular_file::read_text(file, FILE_OCTETS_MAX) {
         Ok(text) => text,
         Err(error) => {
             screen.bad(&format!("{}: {error}", file.display()));

@@ -1,7 +1,7 @@
 //! Plays one scenario against a fresh server in this process.
 
 use super::{
-    LARGEST_FILE,
+    FILE_OCTETS_MAX,
     client::{DnsClient, QueryError, ReceivedReply, reverse},
     condition::{DemoState, Difference, Remembered, differences, disorder, remember},
     files::{FileError, ManifestFiles},
@@ -34,7 +34,7 @@ use std::{
 };
 
 /// How long `wait` waits if the scenario does not say.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How often is looked while waiting; finer than any delay of a simulated pod, so that every state is seen.
 const GLANCE: Duration = Duration::from_millis(2);
 /// How long lies between two questions of a query that may be repeated.
@@ -139,7 +139,7 @@ impl<'a, 's> Player<'a, 's> {
             Some(DemoAction::FailPod(fail)) => self.fail_pod(fail),
             Some(DemoAction::MarkPod(mark)) => self.mark_pod(mark),
             Some(DemoAction::Wait(condition)) => {
-                self.hold(condition, condition.within.map_or(PATIENCE, |within| within.0))
+                self.hold(condition, condition.within.map_or(WAIT_DEFAULT, |within| within.0))
             }
             Some(DemoAction::Expect(condition)) => {
                 self.hold(condition, condition.within.map_or(Duration::ZERO, |within| within.0))
@@ -161,7 +161,7 @@ impl<'a, 's> Player<'a, 's> {
             (Some(text), _) => text.clone(),
             (None, Some(from)) => {
                 let path = self.directory.join(from);
-                regular_file::read_text(&path, LARGEST_FILE)
+                regular_file::read_text(&path, FILE_OCTETS_MAX)
                     .map_err(|error| PlayError::Scenario(format!("{}: {error}", path.display())))?
             }
             (None, None) => String::new(),

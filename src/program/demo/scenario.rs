@@ -14,7 +14,7 @@ use std::{
 };
 
 /// The longest that anything in a scenario may be waited for.
-const LONGEST: Duration = Duration::from_secs(300);
+const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -472,8 +472,8 @@ impl<'de> Deserialize<'de> for TimeSpan {
         let span: SignedDuration =
             text.parse().map_err(|_| de::Error::custom(format_args!("`{text}` is no time such as `50ms` or `3s`")))?;
         match Duration::try_from(span) {
-            Ok(span) if span <= LONGEST => Ok(TimeSpan(span)),
-            _ => Err(de::Error::custom(format_args!("`{text}` is not between 0 and {} s", LONGEST.as_secs()))),
+            Ok(span) if span <= WAIT_MAX => Ok(TimeSpan(span)),
+            _ => Err(de::Error::custom(format_args!("`{text}` is not between 0 and {} s", WAIT_MAX.as_secs()))),
         }
     }
 }

@@ -24,7 +24,7 @@ options! {
 }
 
 /// Octets of a file of secrets that are read.
-const LARGEST: u64 = 4096;
+const SECRETS_FILE_OCTETS_MAX: u64 = 4096;
 /// Secrets of one file: the new one, the one in use, the one before.
 const SECRETS: usize = 3;
 
@@ -33,7 +33,7 @@ const SECRETS: usize = 3;
 /// # Errors
 /// What is wrong with the file, as the end of a sentence.
 pub fn read_cookie_secrets(path: &Path) -> Result<Vec<Secret>, String> {
-    let text = regular_file::read_text(path, LARGEST);
+    let text = regular_file::read_text(path, SECRETS_FILE_OCTETS_MAX);
     let text = text.map_err(|error| format!("the secrets cannot be read: {error}"))?;
     let mut secrets = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

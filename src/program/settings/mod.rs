@@ -184,7 +184,7 @@ const LOCAL_FILE: &str = "config/headless-dns.yaml";
 /// The settings file of the system, taken when there is none in the working directory.
 const SYSTEM_FILE: &str = "/etc/headless-dns/headless-dns.yaml";
 /// Largest settings file that is read, in octets.
-const LARGEST_FILE: u64 = 1 << 20;
+const SETTINGS_FILE_OCTETS_MAX: u64 = 1 << 20;
 
 fn ipv4_range(first: u8, second: u8) -> IpNet {
     Ipv4Net::new_assert(Ipv4Addr::new(first, second, 0, 0), 16).into()
@@ -330,7 +330,7 @@ fn read(path: &Path) -> Result<String, Box<Diagnostic>> {
         };
         Box::new(Diagnostic::error(path, format!("the settings cannot be read: {error}")).help(help))
     };
-    let octets = regular_file::read(path, LARGEST_FILE).map_err(refused)?;
+    let octets = regular_file::read(path, SETTINGS_FILE_OCTETS_MAX).map_err(refused)?;
     String::from_utf8(octets).map_err(|error| {
         let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
         let line = good.lines().count().max(1);

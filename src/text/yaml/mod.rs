@@ -29,7 +29,7 @@ pub use joined::Joined;
 pub use path::{find, locate};
 
 /// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
-pub const MAX_DEPTH: usize = 100;
+pub const NESTING_MAX: usize = 100;
 /// Most octets that aliases may stand for in one document, counting `NODE_COST` for every value.
 pub const MAX_ALIASED: usize = 32 << 20;
 /// What a value costs towards [`MAX_ALIASED`] beside its text.
@@ -126,7 +126,7 @@ impl YamlNode {
 ///
 /// Each document is a node or a diagnostic, so that one broken document leaves the others alone. Empty documents are
 /// left out. Warnings (a key that stands twice and the like) stand beside. Anchors, aliases and merge keys are
-/// resolved; nesting beyond [`MAX_DEPTH`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
+/// resolved; nesting beyond [`NESTING_MAX`] and aliases beyond [`MAX_ALIASED`] are errors. The size of the text is for
 /// the caller to limit.
 pub fn parse(source: SourceText<'_>) -> (Vec<YamlNode>, Vec<Diagnostic>) {
     parse::parse(source, RepeatedKeys::LastCounts, usize::MAX)

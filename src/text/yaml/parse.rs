@@ -1,7 +1,7 @@
 //! Events to nodes: anchors, merge keys, duplicate keys, limits.
 
 use super::{
-    MAX_ALIASED, MAX_DEPTH, MAX_DIAGNOSTICS, NODE_COST, RepeatedKeys, SourceText, YamlNode, YamlValue,
+    MAX_ALIASED, MAX_DIAGNOSTICS, NESTING_MAX, NODE_COST, RepeatedKeys, SourceText, YamlNode, YamlValue,
     grammar::{Events, Grammar, Properties, ReadingEnd, Span, YamlEvent},
     scalar::{self, Resolved},
     scan::{BYTE_ORDER_MARK, Scanner, Style},
@@ -211,7 +211,7 @@ impl<'s, 'r> Documents<'s, 'r> {
     ) -> Result<(), ReadingEnd> {
         let place = span.start.place;
         self.check_tag(properties.tag.as_deref(), kind, place);
-        if self.open.len() >= MAX_DEPTH {
+        if self.open.len() >= NESTING_MAX {
             return self.too_deep(place);
         }
         if let Some(name) = &properties.anchor {
@@ -269,7 +269,7 @@ impl<'s, 'r> Documents<'s, 'r> {
                 return Err(ReadingEnd::Refused);
             }
         };
-        if self.open.len() + depth > MAX_DEPTH {
+        if self.open.len() + depth > NESTING_MAX {
             return self.too_deep(place);
         }
         self.charge(weight, place)?;
@@ -303,7 +303,7 @@ impl<'s, 'r> Documents<'s, 'r> {
     }
 
     fn too_deep(&mut self, place: Location) -> Result<(), ReadingEnd> {
-        let message = format!("lists and mappings are nested more than {MAX_DEPTH} deep");
+        let message = format!("lists and mappings are nested more than {NESTING_MAX} deep");
         self.error(place, 1, message, String::new());
         Err(ReadingEnd::Refused)
     }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 /// The media type of what kubectl sends where it creates by a command, and not from a file.
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// How long a body may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The media type of a body, without its parameters; empty where nothing is said.
 pub fn media_type(headers: &HeaderMap) -> String {
@@ -28,7 +28,7 @@ pub fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Reads a body, of which something has to come every `slow`, and all of it in [`PATIENCE`]. What it takes is taken from
+/// Reads a body, of which something has to come every `slow`, and all of it in [`BODY_TIMEOUT`]. What it takes is taken from
 /// the budget as it comes.
 pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes, StatusFailure> {
     let late = |_| StatusFailure::bad_request("the request's body did not come in time");
@@ -49,7 +49,7 @@ pub async fn read(body: Body, slow: Duration, share: &mut Share) -> Result<Bytes
         }
         Ok(Bytes::from(octets))
     };
-    timeout(PATIENCE, all).await.map_err(late)?
+    timeout(BODY_TIMEOUT, all).await.map_err(late)?
 }
 
 /// A whole object as it was sent.

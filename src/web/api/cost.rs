@@ -13,7 +13,7 @@ pub const BODY_OCTETS_MAX: usize = 3 << 20;
 /// endpoints has 20,000.
 pub const VALUES: usize = 100_000;
 /// Most of these that are objects.
-pub const OBJECTS: usize = 20_000;
+pub const OBJECTS_MAX: usize = 20_000;
 
 /// Memory of an octet of text, of a value and of an object in octets, all copies together; measured by
 /// `tests/program/hostile_api_bodies.rs`.
@@ -88,7 +88,7 @@ impl Cost {
     pub fn check(self) -> Result<Cost, StatusFailure> {
         let Cost { octets, values, objects } = self;
         for (count, most, what) in
-            [(values, VALUES, "values"), (objects, OBJECTS, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
+            [(values, VALUES, "values"), (objects, OBJECTS_MAX, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
         {
             if count > most {
                 return Err(StatusFailure::too_complex(most, what));
@@ -136,9 +136,12 @@ mod tests {
         }
         let many = |count| Value::Array(vec![Value::Null; count]);
         let objects = |count| Value::Array(vec![json!({}); count]);
-        for (value, is_taken) in
-            [(many(VALUES - 2), true), (many(VALUES), false), (objects(OBJECTS), true), (objects(OBJECTS + 1), false)]
-        {
+        for (value, is_taken) in [
+            (many(VALUES - 2), true),
+            (many(VALUES), false),
+            (objects(OBJECTS_MAX), true),
+            (objects(OBJECTS_MAX + 1), false),
+        ] {
             assert_eq!(Cost::of_json(value.to_string().as_bytes()).check().is_ok(), is_taken);
             assert_eq!(Cost::of_value(&value).check().is_ok(), is_taken);
         }

@@ -206,7 +206,7 @@ pub struct Derived {
 }
 
 /// Octets of the memory of a watch for each object that was sent.
-const TOLD: usize = 512;
+const WATCHED_OBJECT_OCTETS: usize = 512;
 
 impl Derived {
     /// A watch from a version on, or with what is there; and the version from which it goes on.
@@ -219,7 +219,7 @@ impl Derived {
         let selection = ObjectFilter::new(place, query, Kind::Service)?;
         let (parts, version) = all(&api.handle, place.namespace.clone()).await?;
         // All of them are held until they are told.
-        let share = api.budget.take(parts.len() * TOLD)?;
+        let share = api.budget.take(parts.len() * WATCHED_OBJECT_OCTETS)?;
         let mut told = BTreeMap::new();
         let mut initial = Vec::new();
         for parts in parts {
@@ -272,7 +272,7 @@ impl WatchSource for Derived {
                 (Some((object, parts)), before) => {
                     self.told.insert(name, Last::new(parts, &object));
                     // Without room for more the watch ends, and the client comes again.
-                    self.share.grow_to(self.told.len() * TOLD).ok()?;
+                    self.share.grow_to(self.told.len() * WATCHED_OBJECT_OCTETS).ok()?;
                     events.push((if before.is_some() { "MODIFIED" } else { "ADDED" }, WatchObject::Made(object)));
                 }
                 (None, Some(before)) => events.push(("DELETED", WatchObject::Made(before.json(version)))),

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Octets of text that are kept; watches send a change soon after each other.
-const KEPT: usize = 8 << 20;
+const CACHE_OCTETS_MAX: usize = 8 << 20;
 
 /// What of an object is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,7 +111,7 @@ impl CachedTexts {
         self.octets += text.len();
         self.texts.insert(key, Arc::downgrade(&text));
         self.latest.push_back((key, text));
-        while self.octets > KEPT {
+        while self.octets > CACHE_OCTETS_MAX {
             let Some((oldest, text)) = self.latest.pop_front() else { return };
             self.octets -= text.len();
             if Arc::strong_count(&text) == 1 {
@@ -152,14 +152,16 @@ mod tests {
             "PartialObjectMetadata"
         );
         for version in 2..40 {
-            of(version, KEPT / 10, false, TextForm::Whole);
+            of(version, CACHE_OCTETS_MAX / 10, false, TextForm::Whole);
             let kept = texts.kept.lock().unwrap();
             // The first is still held here.
-            assert!(kept.octets <= KEPT && kept.latest.len() <= 13 && kept.texts.len() <= kept.latest.len() + 1);
+            assert!(
+                kept.octets <= CACHE_OCTETS_MAX && kept.latest.len() <= 13 && kept.texts.len() <= kept.latest.len() + 1
+            );
         }
         assert!(Arc::ptr_eq(&first, &of(1, 1, false, TextForm::Whole)), "it is held, and so not written again");
         drop(first);
-        assert!(budget.taken() < KEPT + KEPT / 5, "{}", budget.taken());
+        assert!(budget.taken() < CACHE_OCTETS_MAX + CACHE_OCTETS_MAX / 5, "{}", budget.taken());
     }
 
     #[test]

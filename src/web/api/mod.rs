@@ -118,12 +118,12 @@ use tokio::{
 use write::{FieldManager, ObjectChange};
 
 /// How long a connection may be idle: clients ask again and again on the same one.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Threads that carry out requests about objects.
 const WORKERS: usize = 2;
 /// A body of more octets is carried out only while another thread is left for the others.
-const LARGE: usize = 64 * 1024;
+const LARGE_BODY_OCTETS: usize = 64 * 1024;
 /// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long the deletion of a collection may take, which deletes one object after the other.
@@ -305,7 +305,7 @@ pub fn serve(listener: http::BoundListener, handle: Handle, options: ApiOptions)
     let (tls, connections, slow) = (options.tls.clone(), options.limits.api_connections, options.limits.api_slow);
     let api = Arc::new(Api::new(handle, options, workers.handle().clone(), stopped));
     let routes = Router::new().fallback(answer).with_state(Arc::clone(&api));
-    let limits = http::HttpLimits { connections, head: IDLE, stalled: slow };
+    let limits = http::HttpLimits { connections, head: IDLE_TIMEOUT, stalled: slow };
     let serving = listener.over(tls).serve("api", routes, limits)?;
     let counters = ApiCounters {
         http: serving.counters(),
@@ -423,7 +423,7 @@ async fn objects(api: &Arc<Api>, place: ResourcePath, head: Parts, body: Body) -
     let own = Arc::clone(api);
     let work = api.workers.spawn(async move {
         // Nobody closes it.
-        let _place = if octets.len() > LARGE { own.large.acquire().await.ok() } else { None };
+        let _place = if octets.len() > LARGE_BODY_OCTETS { own.large.acquire().await.ok() } else { None };
         carry_out(&own, &place, &head, &octets, &mut share).await
     });
     // A request whose client has gone is carried out all the same.

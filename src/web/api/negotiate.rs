@@ -16,7 +16,7 @@ pub enum MediaForm {
 }
 
 /// Longest Accept header that is looked at, in octets; kubectl's have some 200.
-const LONGEST: usize = 4096;
+const ACCEPT_OCTETS_MAX: usize = 4096;
 
 /// The first of the wanted forms that is `offered`; without a header the plain one.
 pub fn form(accept: Option<&str>, offered: impl Fn(MediaForm) -> bool) -> Result<MediaForm, StatusFailure> {
@@ -24,7 +24,7 @@ pub fn form(accept: Option<&str>, offered: impl Fn(MediaForm) -> bool) -> Result
     if accept.is_empty() {
         return Ok(MediaForm::Plain);
     }
-    if accept.len() > LONGEST {
+    if accept.len() > ACCEPT_OCTETS_MAX {
         return Err(StatusFailure::not_acceptable());
     }
     accept.split(',').filter_map(one).find(|form| offered(*form)).ok_or_else(StatusFailure::not_acceptable)

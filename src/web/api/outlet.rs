@@ -25,7 +25,7 @@ const BLOCKED: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000
 /// then counted nowhere.
 const GONE_PAST: Duration = Duration::from_secs(5);
 /// How long room for a text is waited for, until those who are blocked have been cut off.
-const ROOM: Duration = Duration::from_secs(4);
+const ROOM_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often it is asked for.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -94,7 +94,7 @@ impl Outlet {
 
     /// A share of the budget, as soon as there is one.
     pub async fn room<T>(&mut self, mut take: impl FnMut() -> Result<T, BudgetExhausted>) -> Result<T, Gone> {
-        let end = Instant::now() + ROOM;
+        let end = Instant::now() + ROOM_TIMEOUT;
         loop {
             match take() {
                 Ok(share) => return Ok(share),

@@ -57,11 +57,11 @@ const OF_PODS: &[&str] =
     &["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize"];
 
 /// Longest path that is looked at, in octets; namespaces and names have at most 253 each.
-const LONGEST: usize = 2048;
+const PATH_OCTETS_MAX: usize = 2048;
 
 /// What a path names; `None` for nothing.
 pub fn parse(path: &str) -> Option<RequestTarget> {
-    if path.len() > LONGEST {
+    if path.len() > PATH_OCTETS_MAX {
         return None;
     }
     let path = path.strip_prefix('/')?;

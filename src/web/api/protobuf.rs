@@ -3,7 +3,7 @@
 //! A table for each message says which field has which number and type. What the table does not know is refused and not
 //! dropped. As in upstream's JSON, what is empty or zero is left out, unless the field is optional in Go (a pointer).
 
-use super::cost::{OBJECTS, VALUES};
+use super::cost::{OBJECTS_MAX, VALUES};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -184,7 +184,7 @@ impl Count {
 
     fn object(&mut self) -> Result<(), DecodeError> {
         self.objects += 1;
-        if self.objects > OBJECTS { Err(DecodeError::TooMany(OBJECTS, "objects")) } else { Ok(()) }
+        if self.objects > OBJECTS_MAX { Err(DecodeError::TooMany(OBJECTS_MAX, "objects")) } else { Ok(()) }
     }
 }
 

@@ -42,9 +42,9 @@ const BOOKMARKS: Duration = Duration::from_secs(60);
 /// What is taken from the log at a time, and held until the client has taken it.
 const AT_A_TIME: Capacity = Capacity { changes: 64, octets: 1 << 20 };
 /// How long a watch lasts where the client does not say: between this and twice as long, so that not all end at once.
-const LASTS: u64 = 1800;
+const WATCH_SECONDS_DEFAULT: u64 = 1800;
 /// Longest watch, in seconds.
-const LONGEST: u64 = 24 * 3600;
+const WATCH_SECONDS_MAX: u64 = 24 * 3600;
 
 /// The type of the event of an object that has gone, or is selected no longer.
 const DELETED: &str = "DELETED";
@@ -96,7 +96,9 @@ pub async fn watch(
         api.refused_watches.fetch_add(1, Ordering::Relaxed);
         StatusFailure::too_many("too many watches are open already (limits.apiConnections), please try again later")
     })?;
-    let lasts = query.timeout.unwrap_or_else(|| Duration::from_secs(LASTS + fastrand::u64(..LASTS)));
+    let lasts = query
+        .timeout
+        .unwrap_or_else(|| Duration::from_secs(WATCH_SECONDS_DEFAULT + fastrand::u64(..WATCH_SECONDS_DEFAULT)));
     let (parts, body) = stream::channel();
     let outlet = api.outlet(parts);
     let watcher = Watcher {
@@ -110,7 +112,7 @@ pub async fn watch(
         is_following: false,
         marked: matches!(start, Start::Everything(true)),
         bookmarks: query.bookmarks,
-        ends: Instant::now() + lasts.min(Duration::from_secs(LONGEST)),
+        ends: Instant::now() + lasts.min(Duration::from_secs(WATCH_SECONDS_MAX)),
     };
     match place.resource.source {
         ObjectSource::Stored(kind) => {

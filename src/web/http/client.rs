@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr};
 use tokio::net::TcpStream;
 
 /// Largest body that is read, in octets.
-const BODY: usize = 4 << 20;
+const BODY_OCTETS_MAX: usize = 4 << 20;
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub async fn get(server: SocketAddr, path: &str) -> Result<(u16, Bytes), GetErro
         let request = Request::get(path).header(HOST, server.to_string()).body(Empty::<Bytes>::new())?;
         let reply = sender.send_request(request).await?;
         let status = reply.status().as_u16();
-        Ok((status, Limited::new(reply.into_body(), BODY).collect().await?.to_bytes()))
+        Ok((status, Limited::new(reply.into_body(), BODY_OCTETS_MAX).collect().await?.to_bytes()))
     };
     tokio::pin!(exchange);
     tokio::select! {

@@ -56,11 +56,11 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long the first request of a connection may take until its head is there, however long later ones may.
 const FIRST: Duration = Duration::from_secs(5);
 /// Largest head of a request, in octets; the same room is for what is read ahead.
-const HEAD: usize = 16 * 1024;
+const HEAD_OCTETS_MAX: usize = 16 * 1024;
 /// Most header fields of a request.
-const FIELDS: usize = 64;
+const HEADER_FIELDS_MAX: usize = 64;
 /// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
-const PAUSE: Duration = Duration::from_millis(20);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long connections may take to end after the stop.
 const ENDING: Duration = Duration::from_secs(1);
 
@@ -220,7 +220,7 @@ fn run(
                         if let Some(count) = errors.count(std::time::Instant::now()) {
                             tracing::warn!(%error, count, "HTTP connections cannot be accepted");
                         }
-                        sleep(PAUSE).await;
+                        sleep(ACCEPT_RETRY_PAUSE).await;
                     }
                 },
                 Some(outcome) = connections.join_next() => {
@@ -317,8 +317,8 @@ async fn exchange(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_headers(FIELDS)
-        .max_buf_size(HEAD)
+        .max_headers(HEADER_FIELDS_MAX)
+        .max_buf_size(HEAD_OCTETS_MAX)
         .serve_connection(stream, service);
     tokio::pin!(connection);
     let outcome = tokio::select! {

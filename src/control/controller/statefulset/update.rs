@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// As many pods at most are created in one pass of a set with policy Parallel; the next pass goes on.
 const CREATIONS: usize = 1000;
 /// Upstream's largest batch.
-const BATCH: usize = 500;
+const BATCH_PODS_MAX: usize = 500;
 
 /// What looking at one pod came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl<'a> Pass<'a> {
             if failed || taken < batch {
                 return !failed;
             }
-            batch = (2 * batch).min(BATCH);
+            batch = (2 * batch).min(BATCH_PODS_MAX);
         }
     }
 

@@ -6,19 +6,19 @@ use hashbrown::HashTable;
 /// look at the slots. In shares that grow one by one: a table of a million would stop everything else for some
 /// hundredths of a second.
 #[derive(Debug)]
-pub struct SlotIndex([HashTable<(u32, u32)>; SHARES]);
+pub struct SlotIndex([HashTable<(u32, u32)>; SHARDS]);
 
 /// Shares of the numbers. Which one a hash belongs to is decided by bits that within a table matter only beyond a
 /// million.
-const SHARES: usize = 32;
+const SHARDS: usize = 32;
 
 impl SlotIndex {
     fn share(&self, hash: u32) -> &HashTable<(u32, u32)> {
-        &self.0[(hash >> 20) as usize % SHARES]
+        &self.0[(hash >> 20) as usize % SHARDS]
     }
 
     fn share_mut(&mut self, hash: u32) -> &mut HashTable<(u32, u32)> {
-        &mut self.0[(hash >> 20) as usize % SHARES]
+        &mut self.0[(hash >> 20) as usize % SHARDS]
     }
 
     /// The number of this hash that is it.
@@ -42,7 +42,7 @@ impl SlotIndex {
 
 impl Default for SlotIndex {
     fn default() -> SlotIndex {
-        SlotIndex([const { HashTable::new() }; SHARES])
+        SlotIndex([const { HashTable::new() }; SHARDS])
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
         let found = |numbers: &SlotIndex, number: u32| numbers.find(hash(number), |other| other == number);
         assert!((0..MANY).all(|number| found(&numbers, number) == Some(number)));
         assert_eq!(found(&numbers, MANY), None);
-        assert!(numbers.0.iter().all(|share| share.len() < MANY as usize / SHARES * 2), "all have their share");
+        assert!(numbers.0.iter().all(|share| share.len() < MANY as usize / SHARDS * 2), "all have their share");
         (0..MANY).step_by(2).for_each(|number| numbers.remove(hash(number), number));
         assert!((0..MANY).all(|number| found(&numbers, number).is_some() == (number % 2 == 1)));
     }

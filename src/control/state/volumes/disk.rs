@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The longest name of an object (RFC 1123 subdomain).
-const LONGEST_NAME: usize = 253;
+const NAME_OCTETS_MAX: usize = 253;
 
 /// Why a volume's directory is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +200,7 @@ fn remove(root: &Path, directory: &Path) -> io::Result<()> {
 /// Whether a name is one of an object, and so stays within the directory that it is joined to.
 fn is_plain(name: &str) -> bool {
     let plain = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'.');
-    (1..=LONGEST_NAME).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+    (1..=NAME_OCTETS_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// Whether it is a directory, and no link to one.

@@ -21,7 +21,7 @@ pub(super) fn invalid(message: &str) -> io::Error {
 }
 
 /// Deepest nesting of directories that are emptied: each level is held open.
-const DEPTH: usize = 200;
+const NESTING_MAX: usize = 200;
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 
@@ -83,7 +83,7 @@ impl Opened {
 
     /// Removes everything in it.
     pub fn empty(&self) -> io::Result<()> {
-        empty(&self.directory, DEPTH)
+        empty(&self.directory, NESTING_MAX)
     }
 }
 

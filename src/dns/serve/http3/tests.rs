@@ -215,7 +215,7 @@ fn no_stream_brings_more_than_a_request_has() {
             };
             let written = pour(&mut send, &head, MOST).await;
             // What the transport has room for, besides what was read.
-            assert!(written < REQUEST + (512 << 10), "{what}: {written}");
+            assert!(written < REQUEST_OCTETS_MAX + (512 << 10), "{what}: {written}");
             if goes {
                 assert_eq!(
                     closed_with(&connection.closed().await),

@@ -35,7 +35,7 @@ fn what_is_a_header() {
     let mut of_version_3 = tcp4([198, 51, 100, 7]);
     of_version_3[12] = 0x31;
     let line = |text: &str| text.as_bytes().to_vec();
-    let unknown = |length: usize| line(&format!("PROXY UNKNOWN {}\r\n", "x".repeat(length - SHORTEST - 1)));
+    let unknown = |length: usize| line(&format!("PROXY UNKNOWN {}\r\n", "x".repeat(length - HEADER_OCTETS_MIN - 1)));
     let (client, client6) = ("198.51.100.7:4096", "[2001:db8::9]:4096");
     // octets, the client (`-` if the proxy speaks for itself, nothing if it is no header)
     let rows: Vec<(Vec<u8>, &str)> = vec![
@@ -44,8 +44,8 @@ fn what_is_a_header() {
         (line("PROXY TCP6 ::ffff:198.51.100.7 ::1 0 65535\r\n"), "[::ffff:198.51.100.7]:0"),
         (line("PROXY UNKNOWN\r\n"), "-"),
         (line("PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n"), "-"),
-        (unknown(LONGEST_LINE), "-"),
-        (unknown(LONGEST_LINE + 1), ""),
+        (unknown(LINE_OCTETS_MAX), "-"),
+        (unknown(LINE_OCTETS_MAX + 1), ""),
         (line("PROXY TCP4 198.51.100.7 192.0.2.1 4096\r\n"), ""),
         (line("PROXY TCP4 198.51.100.7 192.0.2.1 4096 53 \r\n"), ""),
         (line("PROXY TCP4  198.51.100.7 192.0.2.1 4096 53\r\n"), ""),
@@ -77,8 +77,8 @@ fn what_is_a_header() {
         (version_2(0x21, 0x11, &v4[..11]), ""),
         (version_2(0x21, 0x21, v4), ""),
         (of_version_3, ""),
-        (long(LONGEST - HEAD - v4.len()), client),
-        (long(LONGEST - HEAD - v4.len() + 1), ""),
+        (long(HEADER_OCTETS_MAX - FIXED_OCTETS - v4.len()), client),
+        (long(HEADER_OCTETS_MAX - FIXED_OCTETS - v4.len() + 1), ""),
     ];
     for (octets, expected) in rows {
         let what = String::from_utf8_lossy(&octets);
@@ -141,12 +141,12 @@ proptest! {
 
     /// Whatever comes is decided on within a bounded number of octets.
     #[test]
-    fn nothing_is_read_for_ever(octets in prop::collection::vec(any::<u8>(), LONGEST), form in 0_usize..3) {
+    fn nothing_is_read_for_ever(octets in prop::collection::vec(any::<u8>(), HEADER_OCTETS_MAX), form in 0_usize..3) {
         let begin: &[u8] = [&b""[..], LINE, SIGNATURE][form];
         let octets = [begin, &octets[begin.len()..]].concat();
         let mut end = 0;
         while let ProxyHeader::Incomplete(missing) = ProxyHeader::first(&octets[..end]) {
-            prop_assert!(missing > 0 && end + missing <= LONGEST);
+            prop_assert!(missing > 0 && end + missing <= HEADER_OCTETS_MAX);
             end += missing;
         }
     }

@@ -43,7 +43,7 @@ use tokio::{
 };
 
 /// Messages of a transfer that are ready before the client takes them.
-const AHEAD: usize = 2;
+const MESSAGES_AHEAD_MAX: usize = 2;
 /// How long a transfer waits until another one has ended, before it is refused.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -394,7 +394,7 @@ impl ServeContext {
             }
         };
         let Some(frame) = TransferReply::new(&query, opt) else { return Reply::Silence };
-        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (sender, receiver) = mpsc::channel(MESSAGES_AHEAD_MAX);
         let counters = Arc::clone(counters);
         tokio::spawn(async move {
             let _permit = permit;

@@ -28,11 +28,11 @@ use tokio::{net::UdpSocket, sync::Notify};
 /// Shortest time between two messages about the same zone to the same server.
 const SPACING: Duration = Duration::from_millis(500);
 /// Wait for the first reply; it doubles with each further try.
-const RETRY: Duration = Duration::from_secs(1);
+const FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait, also for a server that replied with an error.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Tries until the next change.
-const TRIES: u32 = 10;
+const TRIES_MAX: u32 = 10;
 
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
@@ -83,12 +83,12 @@ impl Ledger {
             if entry.due.is_none_or(|at| at > now) {
                 continue;
             }
-            if entry.tries >= TRIES {
+            if entry.tries >= TRIES_MAX {
                 (entry.due, entry.pause) = (None, RETRY_MAX);
                 given_up += 1;
                 continue;
             }
-            let wait = (RETRY * 2_u32.pow(entry.tries)).min(RETRY_MAX);
+            let wait = (FIRST_RETRY_PAUSE * 2_u32.pow(entry.tries)).min(RETRY_MAX);
             entry.tries += 1;
             (entry.last_sent, entry.due) = (Some(now), Some(now + wait));
             due.push((*server, zone.clone()));
@@ -392,7 +392,7 @@ mod tests {
         ledger.changed(1, &serials(1), start);
         // Nobody replies: ever more seldom, then not any more.
         assert_eq!(play(&mut ledger, start, 20_000), [0, 1000, 3000, 7000, 15_000]);
-        assert_eq!(play(&mut ledger, start, 10_000_000).len() as u32, TRIES - 5);
+        assert_eq!(play(&mut ledger, start, 10_000_000).len() as u32, TRIES_MAX - 5);
         assert_eq!(ledger.next(), None);
         // Another change is another reason; who did not reply before is asked at most once a minute.
         ledger.changed(1, &serials(2), at(10_000_000));

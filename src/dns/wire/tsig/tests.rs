@@ -52,7 +52,7 @@ fn truncated(message: &[u8], cut: u16, key: &TsigKey) -> Vec<u8> {
 }
 
 fn start_of_rdata(start: usize, key: &TsigKey) -> usize {
-    start + key.name.as_wire().len() + HEAD
+    start + key.name.as_wire().len() + RECORD_HEAD_OCTETS
 }
 
 #[test]

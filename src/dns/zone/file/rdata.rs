@@ -21,7 +21,7 @@ use input::Input;
 pub(super) type RdataError<'r, 't> = (Option<&'r ZoneFileWord<'t>>, String);
 
 /// Most characters of a field that a message repeats.
-const SHOWN: usize = 60;
+const FIELD_CHARACTERS_MAX: usize = 60;
 
 /// Reads the rdata of one record; relative names lie below `origin`. Any type may be written in the form of RFC 3597.
 pub(super) fn parse<'r, 't>(
@@ -103,7 +103,7 @@ fn by_fields<'r, 't>(
 
 /// As much of a field as a message repeats.
 pub(super) fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
+    match text.char_indices().nth(FIELD_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -8,7 +8,7 @@ use crate::dns::wire::{
 use std::{ops::Range, sync::Arc};
 
 /// As many new targets at most are searched for one by one.
-const FEW: usize = 8;
+const LINEAR_SEARCH_MAX: usize = 8;
 
 impl Rrset {
     /// The set that [`Rrset::new`] makes of these records without those of `gone` and with those of `come`. What is
@@ -31,7 +31,8 @@ impl Rrset {
 
     /// Whether none of the records has the target of another one, nor of one of `come`, which are not yet there.
     fn targets_stay_apart(&self, come: &[&[u8]]) -> bool {
-        if self.index.as_ref().is_some_and(|index| !index.repeated_targets.is_empty()) || come.len() > FEW {
+        if self.index.as_ref().is_some_and(|index| !index.repeated_targets.is_empty()) || come.len() > LINEAR_SEARCH_MAX
+        {
             return false;
         }
         let targets: Vec<_> = come.iter().filter_map(|rdata| rdata::target(self.rtype, rdata)).collect();

@@ -3,18 +3,18 @@
 use std::{ops::Deref, sync::Arc};
 
 /// The longest that need no memory of their own: a record with an IPv6 address has 28.
-const FEW: usize = 30;
+const INLINE_OCTETS_MAX: usize = 30;
 
 /// Immutable octets.
 #[derive(Clone)]
 pub(super) enum Octets {
-    Few(u8, [u8; FEW]),
+    Few(u8, [u8; INLINE_OCTETS_MAX]),
     Shared(Arc<[u8]>),
 }
 
 impl From<&[u8]> for Octets {
     fn from(octets: &[u8]) -> Octets {
-        let mut few = [0; FEW];
+        let mut few = [0; INLINE_OCTETS_MAX];
         match few.get_mut(..octets.len()) {
             Some(room) => {
                 room.copy_from_slice(octets);

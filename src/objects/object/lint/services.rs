@@ -9,7 +9,7 @@ use k8s_openapi::{
 use std::net::IpAddr;
 
 /// Services that are compared with one other.
-const COMPARED: usize = 1_000;
+const COMPARED_SERVICES_MAX: usize = 1_000;
 
 pub(super) fn lint(found: &mut Findings<'_>, service: &Service, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &service.spec else { return };
@@ -130,7 +130,7 @@ fn duplicates(found: &mut Findings<'_>, service: &Service, spec: &ServiceSpec, d
         })
     };
     // Each pair once: at the later of the two.
-    let mut before = declared.services.range((namespace, "")..(namespace, name)).take(COMPARED);
+    let mut before = declared.services.range((namespace, "")..(namespace, name)).take(COMPARED_SERVICES_MAX);
     if let Some(((_, other), _)) = before.find(|(_, other)| same(other)) {
         found.push(
             Rule::DuplicateService,

@@ -5,13 +5,13 @@ use crate::objects::object::statefulset::{Ordinals, ordinal_of};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 /// Longest hostname of a pod: it becomes one label of a name (RFC 1035 §2.3.4).
-const LABEL: usize = 63;
+const LABEL_OCTETS_MAX: usize = 63;
 /// Longest value of a label, which each pod's `controller-revision-hash` is: the set's name, a dash and a hash.
 const LABEL_VALUE: usize = 63;
 /// Longest hash of a revision: a number of 32 bits, digit by digit.
 const HASH: usize = 10;
 /// Sets whose claims are compared with those of one other.
-const COMPARED: usize = 1_000;
+const COMPARED_SETS_MAX: usize = 1_000;
 
 pub(super) fn lint(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredObjects<'_>) {
     let Some(spec) = &set.spec else { return };
@@ -75,12 +75,12 @@ pub(super) fn lint(found: &mut Findings<'_>, set: &StatefulSet, declared: &Decla
 fn pod_names(found: &mut Findings<'_>, namespace: &str, set: &str, ordinals: Ordinals, declared: &DeclaredObjects<'_>) {
     let last = format!("{set}-{}", (ordinals.end - 1).max(0));
     let longest = LABEL_VALUE - 1 - HASH;
-    if last.len() > LABEL {
+    if last.len() > LABEL_OCTETS_MAX {
         found.push(
             Rule::PodNameTooLong,
             "metadata.name",
             format!(
-                "the pod {last} cannot be created: its name has {} characters, a hostname at most {LABEL}",
+                "the pod {last} cannot be created: its name has {} characters, a hostname at most {LABEL_OCTETS_MAX}",
                 last.len()
             ),
             format!("shorten the set's name by {} characters", set.len().saturating_sub(longest)),
@@ -125,7 +125,7 @@ fn claim_names(found: &mut Findings<'_>, set: &StatefulSet, declared: &DeclaredO
         return;
     }
     // Each pair once: at the later of the two.
-    let before = declared.sets.range((namespace, "")..(namespace, name)).take(COMPARED);
+    let before = declared.sets.range((namespace, "")..(namespace, name)).take(COMPARED_SETS_MAX);
     for ((_, other_name), other) in before {
         let others = Ordinals::of(other);
         let both = ordinals.start.max(others.start)..ordinals.end.min(others.end);

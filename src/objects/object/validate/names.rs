@@ -1,7 +1,7 @@
 //! The formats of names, labels and keys in upstream's words (apimachinery `util/validation`).
 
 /// Longest RFC 1123 label.
-const LABEL: usize = 63;
+const LABEL_OCTETS_MAX: usize = 63;
 /// Longest RFC 1123 subdomain.
 const SUBDOMAIN: usize = 253;
 
@@ -44,8 +44,8 @@ fn is_qualified_text(text: &str) -> bool {
 /// An RFC 1123 label: names of StatefulSets, Services, Namespaces, ports, hostnames.
 pub fn dns_label(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
-    if text.len() > LABEL {
-        messages.push(too_long(LABEL));
+    if text.len() > LABEL_OCTETS_MAX {
+        messages.push(too_long(LABEL_OCTETS_MAX));
     }
     if !is_label_text(text) {
         messages.push(if is_subdomain_text(text) { "must not contain dots".into() } else { LABEL_MESSAGE.into() });
@@ -68,8 +68,8 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
 /// A label's value.
 pub fn label_value(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
-    if text.len() > LABEL {
-        messages.push(too_long(LABEL));
+    if text.len() > LABEL_OCTETS_MAX {
+        messages.push(too_long(LABEL_OCTETS_MAX));
     }
     if !text.is_empty() && !is_qualified_text(text) {
         messages.push(LABEL_VALUE_MESSAGE.into());
@@ -99,8 +99,8 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     };
     if name.is_empty() {
         messages.push("name part must be non-empty".into());
-    } else if name.len() > LABEL {
-        messages.push(format!("name part {}", too_long(LABEL)));
+    } else if name.len() > LABEL_OCTETS_MAX {
+        messages.push(format!("name part {}", too_long(LABEL_OCTETS_MAX)));
     }
     if !is_qualified_text(name) {
         messages.push(format!("name part {NAME_PART}"));

@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, watch};
 /// What pages may take in memory together that their clients have not taken yet, in octets.
 const PAGES: usize = 32 << 20;
 /// How many diagnostics the reply shows while the server is not ready.
-const TOLD: usize = 20;
+const DIAGNOSTICS_MAX: usize = 20;
 
 /// What the routes look at.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ async fn readyz(State(observed): State<Arc<ObservedServer>>) -> Response {
         None => text(StatusCode::OK, "ok"),
         Some(problem) => {
             let found = observed.control.diagnostics();
-            let wrong = found.iter().filter(|one| one.severity != Severity::Note).take(TOLD);
+            let wrong = found.iter().filter(|one| one.severity != Severity::Note).take(DIAGNOSTICS_MAX);
             let lines = wrong.map(|one| format!("\n{}: {}", one.file.display(), one.message));
             text(StatusCode::SERVICE_UNAVAILABLE, problem.to_owned() + &lines.collect::<String>())
         }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 /// How long is waited where nothing is said.
 const DEFAULT: Duration = Duration::from_secs(30);
 /// Longest wait; who wants more asks again.
-const LONGEST: Duration = Duration::from_secs(600);
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// What is asked.
 #[derive(Debug, Deserialize)]
@@ -123,8 +123,8 @@ impl WaitCondition {
         })?;
         let timeout = asked.timeout.as_deref().map_or(Ok(DEFAULT), parse_duration);
         let timeout = timeout.map_err(|problem| format!("timeout: {problem}"))?;
-        if timeout > LONGEST {
-            return Err(format!("timeout: at most {} s; ask again after that", LONGEST.as_secs()));
+        if timeout > WAIT_MAX {
+            return Err(format!("timeout: at most {} s; ask again after that", WAIT_MAX.as_secs()));
         }
         Ok(WaitCondition { service: format!("{namespace}/{name}"), base, wanted: asked.ready.unwrap_or(1), timeout })
     }

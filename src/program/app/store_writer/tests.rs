@@ -185,7 +185,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn what_waits_for_a_slow_disk_is_one_transaction() {
-    let mut bench = Bench::new(RETRY);
+    let mut bench = Bench::new(DISK_RETRY_INTERVAL);
     let first = bench.record(vec![new("a")]);
     bench.expect(commit([("a", true)], 1));
     // Meanwhile: the last change of each counts, and what came and went was never there.
@@ -243,7 +243,7 @@ fn the_end_writes_what_waits() {
         (&[Verdict::Full, Verdict::Full, Verdict::Full], &[Call::Flush, commit([("b", true)], 2)]),
     ];
     for (verdicts, expected) in rows {
-        let mut bench = Bench::new(RETRY);
+        let mut bench = Bench::new(DISK_RETRY_INTERVAL);
         bench.record(vec![new("a")]);
         bench.expect(commit([("a", true)], 1));
         let reply = bench.record(vec![new("b")]);
@@ -257,7 +257,7 @@ fn the_end_writes_what_waits() {
 
 #[test]
 fn when_the_thread_is_lost_nobody_waits_for_it() {
-    let mut bench = Bench::new(RETRY);
+    let mut bench = Bench::new(DISK_RETRY_INTERVAL);
     let replies = [bench.record(vec![new("a")])];
     bench.expect(commit([("a", true)], 1));
     let waits = bench.record(vec![new("b")]);
@@ -271,7 +271,7 @@ fn when_the_thread_is_lost_nobody_waits_for_it() {
 
 #[test]
 fn serials_alone_are_written_too() {
-    let mut bench = Bench::new(RETRY);
+    let mut bench = Bench::new(DISK_RETRY_INTERVAL);
     for (serial, news) in [(7, true), (7, false), (8, true)] {
         let (reply, replied) = sync_channel(1);
         let replies: Vec<StoredReply> = vec![Box::new(move || reply.send(()).unwrap_or_default())];
@@ -328,7 +328,7 @@ fn what_an_earlier_run_owed_is_done_first() {
     first.add("pv-1", VolumeWork::Remove);
     first.add("pv-1", VolumeWork::Append { line: "web-0".to_owned(), times: 1 });
     first.add("pv-2", VolumeWork::Make);
-    let mut bench = Bench::starting_with(RETRY, first);
+    let mut bench = Bench::starting_with(DISK_RETRY_INTERVAL, first);
     bench.record(vec![new("a")]);
     bench.expect(Call::Commit(BTreeMap::from([("a".to_owned(), true)]), 1, Some(vec![])));
     assert_eq!(fs::read_to_string(directory(&bench.state, "pv-1").join(STARTS)).unwrap(), "web-0\n");
@@ -357,7 +357,7 @@ fn a_volume_in_trouble_is_told_and_tried_again() {
 fn a_slow_disk_delays_no_publication() {
     let mut settings = Settings::defaults();
     settings.state_directory = None;
-    let mut bench = Bench::new(RETRY);
+    let mut bench = Bench::new(DISK_RETRY_INTERVAL);
     let specs = zones::specs(&settings, &["127.0.0.1:53".parse().unwrap()], &[]).unwrap();
     let (publisher, reader) = zone::channel(Snapshot::new(specs));
     let controller = Controller::new(controller_settings(&settings), simulated(&settings));

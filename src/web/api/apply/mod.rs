@@ -17,7 +17,7 @@ mod tests;
 
 use crate::objects::{
     object::{LAST_APPLIED, schema::Schema},
-    patch::{DEPTH, is_shallower},
+    patch::{NESTING_MAX, is_shallower},
 };
 use fields::FieldSet;
 use jiff::Timestamp;
@@ -183,8 +183,8 @@ pub fn track(
 /// The applied object, checked, without what it cannot apply.
 fn applicable(applied: &Value, schema: &'static Schema) -> Result<Value, ApplyError> {
     let malformed = |message: String| Err(ApplyError::Malformed(message));
-    if !is_shallower(applied, DEPTH) {
-        return malformed(format!("the applied object is nested deeper than {DEPTH} levels"));
+    if !is_shallower(applied, NESTING_MAX) {
+        return malformed(format!("the applied object is nested deeper than {NESTING_MAX} levels"));
     }
     if applied.pointer("/metadata/managedFields").is_some_and(|entries| !entries.is_null()) {
         return malformed("metadata.managedFields must be nil".to_owned());

@@ -256,7 +256,7 @@ fn what_is_no_object_of_its_kind_is_refused() {
         ),
     );
     let mut deep = json!({});
-    for _ in 0..DEPTH {
+    for _ in 0..NESTING_MAX {
         deep = json!({ "spec": deep });
     }
     refused(&|set| set["spec"] = deep.clone(), "the applied object is nested deeper than 96 levels");
