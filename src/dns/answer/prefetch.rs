@@ -7,7 +7,7 @@ use crate::dns::{
 };
 use smallvec::SmallVec;
 
-/// Has the processor fetch what the answers to these packets need, or to the first [`FETCHED`] of them. It changes no
+/// Has the processor fetch what the answers to these packets need, or to the first [`PREFETCH_MAX`] of them. It changes no
 /// answer, and costs nothing where all names are near anyway.
 pub fn look_ahead<'p>(packets: impl Iterator<Item = &'p [u8]>, snapshot: &Snapshot) {
     let Some(zone) = snapshot.vast_zone() else { return };
