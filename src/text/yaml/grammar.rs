@@ -199,9 +199,8 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         self.event(YamlEvent::Scalar(String::new(), Style::Plain, Properties::default()), mark, mark)
     }
 
-    /// A value. `block`: lists and mappings may be in block form; `same_column`: a list may begin without being deeper
-    /// than the mapping around.
-    fn node(&mut self, block: bool, same_column: bool) -> Outcome {
+    /// Anchor and tag in front of a value, and from where to where they reach.
+    fn properties(&mut self) -> Result<(Properties, Mark, Mark), ReadingEnd> {
         let mut properties = Properties::default();
         let mut start = self.scanner.peek()?.start;
         let mut end = start;
@@ -228,6 +227,13 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
                 _ => break,
             }
         }
+        Ok((properties, start, end))
+    }
+
+    /// A value. `block`: lists and mappings may be in block form; `same_column`: a list may begin without being deeper
+    /// than the mapping around.
+    fn node(&mut self, block: bool, same_column: bool) -> Outcome {
+        let (properties, start, end) = self.properties()?;
         let bare = properties.anchor.is_none() && properties.tag.is_none();
         let token = self.scanner.peek()?;
         let to = token.end;

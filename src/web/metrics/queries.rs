@@ -59,6 +59,13 @@ pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted, snapshot: &Sn
     page.counter("headless_dns_edns_queries", "Queries with EDNS.", counts(|totals| totals.edns))?;
     page.counter("headless_dns_do_queries", "Queries with the DO bit.", counts(|totals| totals.dnssec_ok))?;
     page.counter("headless_dns_truncated_responses", "Replies with the TC bit.", counts(|totals| totals.truncated))?;
+    cookies(page, &all)?;
+    distributions(page, &all)?;
+    limits(page, counted)
+}
+
+/// What clients showed as cookies.
+fn cookies(page: &mut MetricsPage<'_>, all: &[(&'static str, Totals)]) -> fmt::Result {
     const SHOWN: [&str; 3] = ["client", "bad", "good"];
     let cookies = all.iter().flat_map(|(transport, totals)| {
         SHOWN.iter().zip(totals.cookies).map(move |(shown, count)| {
@@ -71,7 +78,11 @@ pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted, snapshot: &Sn
         "headless_dns_cookie_queries",
         "Queries with a cookie: the client's part alone, a bad one, a good one.",
         cookies,
-    )?;
+    )
+}
+
+/// How long queries took, and how large they and their replies were.
+fn distributions(page: &mut MetricsPage<'_>, all: &[(&'static str, Totals)]) -> fmt::Result {
     let classes = |of: fn(&Totals) -> &Distribution, ends: &'static [u64], unit: f64| {
         all.iter().map(move |(transport, totals)| row(label("transport", *transport), of(totals), ends, unit))
     };
@@ -89,8 +100,7 @@ pub(super) fn write(page: &mut MetricsPage<'_>, counted: &Counted, snapshot: &Sn
         "headless_dns_response_size_bytes",
         "Sizes of replies.",
         classes(|totals| &totals.reply_sizes, &SIZES, 1.0),
-    )?;
-    limits(page, counted)
+    )
 }
 
 /// Connections, and events that should be rare.

@@ -15,7 +15,10 @@ use crate::{
     objects::object::{self, FieldError, Kind, Object, ObjectKey},
 };
 use jiff::SignedDuration;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
 use std::sync::Arc;
 
 /// The source of the events about sets.
@@ -55,39 +58,11 @@ pub fn carry_out(set: &Arc<StatefulSet>, action: Action, context: &mut Context) 
             // One that is gone already is as good.
             let _ = context.cluster.delete(&key, None, now);
         }
-        Action::CreateClaim { claim, pod } => {
-            let name = claim.metadata.name.clone().unwrap_or_default();
-            let mut object = Object::PersistentVolumeClaim(Arc::from(claim));
-            object.metadata_mut().namespace = Some(namespace.to_owned());
-            let what = format!("Claim {name}");
-            match create_for_set(object, context) {
-                Ok(()) => succeed(set, "Create", format!("{what} Pod {pod}"), "success", context),
-                Err(error) => {
-                    let error = error.message();
-                    fail(set, "Create", format!("{what} for Pod {pod}"), &error, context);
-                    let error = format!("failed to create PVC {name}: {error}");
-                    fail(set, "Create", format!("Pod {pod}"), &error, context);
-                    return Err(Carried::Stop);
-                }
-            }
-        }
+        Action::CreateClaim { claim, pod } => create_claim(set, claim, &pod, context)?,
         Action::UpdateClaim(claim) => {
             context.cluster.update(Object::PersistentVolumeClaim(Arc::from(claim))).map_err(|_| Carried::Stop)?;
         }
-        Action::CreatePod(pod) => {
-            let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
-            let mut object = Object::Pod(Arc::from(pod));
-            object.metadata_mut().namespace = Some(namespace.to_owned());
-            match create_for_set(object, context) {
-                Ok(()) => succeed(set, "Create", what, "successful", context),
-                // Somebody else's pod has the name: upstream says nothing and tries again.
-                Err(NotStored::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
-                Err(error) => {
-                    fail(set, "Create", what, &error.message(), context);
-                    return Err(Carried::Stop);
-                }
-            }
-        }
+        Action::CreatePod(pod) => create_pod(set, pod, context)?,
         Action::UpdatePod(pod) => {
             let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
             match update_for_set(&mut context.cluster, Object::Pod(Arc::from(pod))) {
@@ -109,6 +84,45 @@ pub fn carry_out(set: &Arc<StatefulSet>, action: Action, context: &mut Context) 
         Action::Fail { reason, message } => {
             warn(set, reason, message, context);
             return Err(Carried::AndGoOn);
+        }
+    }
+    Ok(())
+}
+
+fn create_claim(
+    set: &Arc<StatefulSet>,
+    claim: Box<PersistentVolumeClaim>,
+    pod: &str,
+    context: &mut Context,
+) -> Result<(), Carried> {
+    let name = claim.metadata.name.clone().unwrap_or_default();
+    let mut object = Object::PersistentVolumeClaim(Arc::from(claim));
+    object.metadata_mut().namespace = set.metadata.namespace.clone();
+    let what = format!("Claim {name}");
+    match create_for_set(object, context) {
+        Ok(()) => succeed(set, "Create", format!("{what} Pod {pod}"), "success", context),
+        Err(error) => {
+            let error = error.message();
+            fail(set, "Create", format!("{what} for Pod {pod}"), &error, context);
+            let error = format!("failed to create PVC {name}: {error}");
+            fail(set, "Create", format!("Pod {pod}"), &error, context);
+            return Err(Carried::Stop);
+        }
+    }
+    Ok(())
+}
+
+fn create_pod(set: &Arc<StatefulSet>, pod: Box<Pod>, context: &mut Context) -> Result<(), Carried> {
+    let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
+    let mut object = Object::Pod(Arc::from(pod));
+    object.metadata_mut().namespace = set.metadata.namespace.clone();
+    match create_for_set(object, context) {
+        Ok(()) => succeed(set, "Create", what, "successful", context),
+        // Another owner's pod has the name: upstream says nothing and tries again.
+        Err(NotStored::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
+        Err(error) => {
+            fail(set, "Create", what, &error.message(), context);
+            return Err(Carried::Stop);
         }
     }
     Ok(())

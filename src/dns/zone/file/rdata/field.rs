@@ -116,19 +116,6 @@ impl RdataField {
             RdataField::Ipv6 => {
                 out.extend(input.parsed("an IPv6 address", |text| text.parse::<Ipv6Addr>().ok())?.octets());
             }
-            RdataField::Name => {
-                let token = input.word("a domain name")?;
-                out.extend_from_slice(input.name(token)?.as_wire());
-            }
-            RdataField::Target => {
-                let token = input.next("a domain name")?;
-                out.extend_from_slice(input.name(token)?.as_wire());
-            }
-            RdataField::Names => {
-                while !input.is_empty() {
-                    RdataField::Name.read(input, out)?;
-                }
-            }
             RdataField::Time => {
                 let what = "a time as YYYYMMDDHHmmSS or seconds since 1970";
                 out.extend(input.parsed(what, encoding::time)?.to_be_bytes());
@@ -137,32 +124,18 @@ impl RdataField {
                 let date = |text: &str| encoding::time(text).filter(|_| text.len() == 14);
                 out.extend(input.parsed("a time as YYYYMMDDHHmmSS", date)?.to_be_bytes());
             }
-            RdataField::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
-            RdataField::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
-            RdataField::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
-            RdataField::KeyProtocol => out.push(input.named("a protocol", mnemonic::KEY_PROTOCOLS, 255)? as u8),
-            RdataField::Scheme => out.push(input.named("a scheme", mnemonic::SCHEMES, 255)? as u8),
-            RdataField::Protocol => out.push(input.named("a protocol", mnemonic::PROTOCOLS, 255)? as u8),
-            RdataField::Certificate => {
-                let kind = input.named("a type of certificate", mnemonic::CERTIFICATES, u16::MAX)?;
-                out.extend(kind.to_be_bytes());
-            }
-            RdataField::KeyFlags => out.extend(input.parsed("the flags of a key", mnemonic::key_flags)?.to_be_bytes()),
-            RdataField::Type => {
-                let rtype = input.parsed("a record type", |text| {
-                    RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, u16::MAX))
-                })?;
-                out.extend(rtype.to_be_bytes());
-            }
             RdataField::GatewayType => out.push(input.number(3)? as u8),
             RdataField::Discovery => gateway::discovery(input, out)?,
-            // Nothing, an address or a name (RFC 4025 §2.5).
-            RdataField::Gateway => match gateway::form(out) {
-                0 => gateway::none(input)?,
-                1 => RdataField::Ipv4.read(input, out)?,
-                2 => RdataField::Ipv6.read(input, out)?,
-                _ => RdataField::Name.read(input, out)?,
-            },
+            RdataField::Name | RdataField::Target | RdataField::Names | RdataField::Gateway => self.name(input, out)?,
+            RdataField::Algorithm
+            | RdataField::Digest
+            | RdataField::Hash
+            | RdataField::KeyProtocol
+            | RdataField::Scheme
+            | RdataField::Protocol
+            | RdataField::Certificate
+            | RdataField::KeyFlags
+            | RdataField::Type => self.mnemonic(input, out)?,
             RdataField::Location => location::read(input, out)?,
             RdataField::Prefixes => prefixes::read(input, out)?,
             RdataField::Prefixed => prefixed(input, out)?,
@@ -186,6 +159,59 @@ impl RdataField {
             | RdataField::Tag
             | RdataField::LongText
             | RdataField::QuotedText => self.text(input, out)?,
+        }
+        Ok(())
+    }
+
+    /// The fields that are names, or may be.
+    fn name<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+        match self {
+            RdataField::Name => {
+                let token = input.word("a domain name")?;
+                out.extend_from_slice(input.name(token)?.as_wire());
+            }
+            RdataField::Target => {
+                let token = input.next("a domain name")?;
+                out.extend_from_slice(input.name(token)?.as_wire());
+            }
+            RdataField::Names => {
+                while !input.is_empty() {
+                    RdataField::Name.read(input, out)?;
+                }
+            }
+            // Nothing, an address or a name (RFC 4025 §2.5).
+            RdataField::Gateway => match gateway::form(out) {
+                0 => gateway::none(input)?,
+                1 => RdataField::Ipv4.read(input, out)?,
+                2 => RdataField::Ipv6.read(input, out)?,
+                _ => RdataField::Name.read(input, out)?,
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The numbers that have names.
+    fn mnemonic<'r, 't>(self, input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
+        match self {
+            RdataField::Algorithm => out.push(input.named("an algorithm", mnemonic::ALGORITHMS, 255)? as u8),
+            RdataField::Digest => out.push(input.named("a type of digest", mnemonic::DIGESTS, 255)? as u8),
+            RdataField::Hash => out.push(input.named("a hash algorithm", mnemonic::HASHES, 255)? as u8),
+            RdataField::KeyProtocol => out.push(input.named("a protocol", mnemonic::KEY_PROTOCOLS, 255)? as u8),
+            RdataField::Scheme => out.push(input.named("a scheme", mnemonic::SCHEMES, 255)? as u8),
+            RdataField::Protocol => out.push(input.named("a protocol", mnemonic::PROTOCOLS, 255)? as u8),
+            RdataField::Certificate => {
+                let kind = input.named("a type of certificate", mnemonic::CERTIFICATES, u16::MAX)?;
+                out.extend(kind.to_be_bytes());
+            }
+            RdataField::KeyFlags => out.extend(input.parsed("the flags of a key", mnemonic::key_flags)?.to_be_bytes()),
+            RdataField::Type => {
+                let rtype = input.parsed("a record type", |text| {
+                    RecordType::parse(text).map(|rtype| rtype.0).or_else(|| mnemonic::value(&[], text, u16::MAX))
+                })?;
+                out.extend(rtype.to_be_bytes());
+            }
+            _ => {}
         }
         Ok(())
     }
