@@ -9,7 +9,7 @@ use crate::{
     dns::{name::Name, wire::rdata::RecordType},
     objects::object::{
         labels::{SERVICE_NAME_LABEL, label as label_of},
-        service::publishes_not_ready,
+        service::{is_alias, publishes_not_ready},
     },
     text::nearest::nearest,
 };
@@ -166,7 +166,7 @@ impl Walk<'_> {
             format!("{hostname}, an endpoint of Service {} in namespace {}", place.service, place.namespace),
         );
         let Some(service) = self.service(place, &format!("{hostname}.")) else { return };
-        if service.spec.as_ref().is_some_and(|spec| spec.type_.as_deref() == Some("ExternalName")) {
+        if service.spec.as_ref().is_some_and(is_alias) {
             self.fail(Stage::Service, "an ExternalName Service is an alias: there are no names below it");
             return self.advise(format!("ask for {place}"));
         }

@@ -34,6 +34,11 @@ pub fn has_selector(spec: &ServiceSpec) -> bool {
     spec.selector.as_ref().is_some_and(|selector| !selector.is_empty())
 }
 
+/// Whether the Service's endpoints are made from pods: it selects pods, and is no alias.
+pub fn has_endpoints_of_pods(spec: &ServiceSpec) -> bool {
+    has_selector(spec) && !is_alias(spec)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

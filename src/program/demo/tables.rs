@@ -1,7 +1,7 @@
 //! Rows of the tables that `print` shows.
 
 use super::scenario::{Named, StatusField};
-use crate::objects::object::{Object, labels::SERVICE_NAME_LABEL};
+use crate::objects::object::{Object, labels::SERVICE_NAME_LABEL, service::is_alias};
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Service, discovery::v1::EndpointSlice},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -16,7 +16,7 @@ fn named(metadata: &ObjectMeta) -> String {
 pub(super) fn service(object: &Object) -> [String; 3] {
     let Object::Service(service) = object else { return Default::default() };
     let address = match &service.spec {
-        Some(spec) if spec.type_.as_deref() == Some("ExternalName") => {
+        Some(spec) if is_alias(spec) => {
             format!("→ {}", spec.external_name.as_deref().unwrap_or_default())
         }
         Some(spec) => spec.cluster_ip.clone().unwrap_or_default(),

@@ -351,8 +351,17 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
         Ok(self.scanner.peek()?.kind != *end)
     }
 
+    /// Key and value of an entry within brackets or braces that end with `end`; each may be left out.
+    fn flow_pair(&mut self, key: Mark, end: TokenKind) -> Outcome {
+        let ends = [TokenKind::Value, TokenKind::FlowEntry, end];
+        self.node_unless(&ends, false, false, key)?;
+        match self.take(&TokenKind::Value)? {
+            Some(value) => self.node_unless(&ends[1..], false, false, value.end),
+            None => self.nothing_here(),
+        }
+    }
+
     fn flow_sequence(&mut self) -> Outcome {
-        const ENDS: [TokenKind; 2] = [TokenKind::FlowEntry, TokenKind::FlowSequenceEnd];
         let mut is_first = true;
         while self.next_entry(&mut is_first, &TokenKind::FlowSequenceEnd)? {
             let Some(key) = self.take(&TokenKind::Key)? else {
@@ -361,16 +370,7 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
             };
             // `[a: b]` is a list of a mapping with one entry.
             self.event(YamlEvent::Mapping { flow: true, properties: Properties::default() }, key.start, key.end)?;
-            self.node_unless(
-                &[TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowSequenceEnd],
-                false,
-                false,
-                key.end,
-            )?;
-            match self.take(&TokenKind::Value)? {
-                Some(value) => self.node_unless(&ENDS, false, false, value.end)?,
-                None => self.nothing_here()?,
-            }
+            self.flow_pair(key.end, TokenKind::FlowSequenceEnd)?;
             let mark = self.scanner.peek()?.start;
             self.event(YamlEvent::End, mark, mark)?;
         }
@@ -379,7 +379,6 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
     }
 
     fn flow_mapping(&mut self) -> Outcome {
-        const ENDS: [TokenKind; 2] = [TokenKind::FlowEntry, TokenKind::FlowMappingEnd];
         let mut is_first = true;
         while self.next_entry(&mut is_first, &TokenKind::FlowMappingEnd)? {
             let Some(key) = self.take(&TokenKind::Key)? else {
@@ -387,16 +386,7 @@ impl<'t, 'e, E: Events> Grammar<'t, 'e, E> {
                 self.nothing_here()?;
                 continue;
             };
-            self.node_unless(
-                &[TokenKind::Value, TokenKind::FlowEntry, TokenKind::FlowMappingEnd],
-                false,
-                false,
-                key.end,
-            )?;
-            match self.take(&TokenKind::Value)? {
-                Some(value) => self.node_unless(&ENDS, false, false, value.end)?,
-                None => self.nothing_here()?,
-            }
+            self.flow_pair(key.end, TokenKind::FlowMappingEnd)?;
         }
         let end = self.scanner.next()?;
         self.event(YamlEvent::End, end.start, end.end)

@@ -2,7 +2,7 @@
 
 use crate::text::escape::visible;
 use prometheus_client::{
-    encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet},
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet},
     metrics::{MetricType, histogram::Histogram},
 };
 use std::fmt;
@@ -19,6 +19,26 @@ pub(super) fn label(name: &'static str, value: impl Into<String>) -> MetricLabel
 }
 
 impl MetricsPage<'_> {
+    /// One family, each row written by `encode`; without rows it is left out.
+    fn family(
+        &mut self,
+        metric_type: MetricType,
+        name: &str,
+        help: &str,
+        rows: impl IntoIterator<Item = (MetricLabels, f64)>,
+        encode: impl Fn(MetricEncoder<'_>, f64) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        for (labels, value) in rows {
+            encode(family.encode_family(&labels)?, value)?;
+        }
+        Ok(())
+    }
+
     /// Numbers that only grow; `_total` is added to the name. A family without rows is left out.
     pub(super) fn counter(
         &mut self,
@@ -26,15 +46,9 @@ impl MetricsPage<'_> {
         help: &str,
         rows: impl IntoIterator<Item = (MetricLabels, f64)>,
     ) -> fmt::Result {
-        let mut rows = rows.into_iter().peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, f64>(&value, None)?;
-        }
-        Ok(())
+        self.family(MetricType::Counter, name, help, rows, |mut row, value| {
+            row.encode_counter::<NoLabelSet, f64, f64>(&value, None)
+        })
     }
 
     /// Numbers that go up and down.
@@ -44,15 +58,7 @@ impl MetricsPage<'_> {
         help: &str,
         rows: impl IntoIterator<Item = (MetricLabels, f64)>,
     ) -> fmt::Result {
-        let mut rows = rows.into_iter().peekable();
-        if rows.peek().is_none() {
-            return Ok(());
-        }
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
+        self.family(MetricType::Gauge, name, help, rows, |mut row, value| row.encode_gauge(&value))
     }
 
     /// How often which values came: the sum, and (upper end, how many) for each class, the last end being infinite.

@@ -6,7 +6,11 @@
 
 use crate::{
     control::cluster::Cluster,
-    objects::object::{labels, service::is_headless, subset},
+    objects::object::{
+        labels,
+        service::{has_endpoints_of_pods, is_headless},
+        subset,
+    },
 };
 use k8s_openapi::{
     api::{
@@ -25,9 +29,7 @@ const SLICE_MANAGED_BY: (&str, &str) = (labels::MANAGED_BY_LABEL, labels::MANAGE
 
 /// Whether the endpoints controller makes an object for a Service: it does for those that select pods.
 pub fn has_endpoints(service: &Service) -> bool {
-    let spec = service.spec.as_ref();
-    let selects = spec.is_some_and(|spec| spec.selector.as_ref().is_some_and(|selector| !selector.is_empty()));
-    selects && spec.and_then(|spec| spec.type_.as_deref()) != Some("ExternalName")
+    service.spec.as_ref().is_some_and(has_endpoints_of_pods)
 }
 
 /// The Endpoints of a Service that has them and of which none are stored.

@@ -12,7 +12,11 @@ pub use crate::objects::object::{
 };
 pub use changed::{Changed, plan_changed};
 
-use crate::objects::object::{Kind, controller_reference, pod::has_ended, service::is_service_ip_set};
+use crate::objects::object::{
+    Kind, controller_reference,
+    pod::has_ended,
+    service::{has_endpoints_of_pods, is_service_ip_set},
+};
 use k8s_openapi::{
     api::{
         core::v1::{Container, ObjectReference, Pod, Service, ServicePort},
@@ -55,8 +59,7 @@ impl SlicePlan {
 /// order of `pods`.
 pub fn plan(service: &Service, pods: &[&Arc<Pod>], existing: &[&Arc<EndpointSlice>]) -> SlicePlan {
     let spec = service.spec.clone().unwrap_or_default();
-    let has_selector = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
-    if !has_selector || spec.type_.as_deref() == Some("ExternalName") {
+    if !has_endpoints_of_pods(&spec) {
         return SlicePlan::default();
     }
     let families = address_types(service);

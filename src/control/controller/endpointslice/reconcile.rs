@@ -10,7 +10,7 @@ use crate::{
         cluster::Cluster,
         controller::{endpoints::drop_stored, shared::Context},
     },
-    objects::object::{Object, selector},
+    objects::object::{Object, selector, service},
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -95,9 +95,7 @@ fn names_of(service: &Service) -> (&str, &str) {
 
 /// Whether a Service's slices are made from pods: it has a selector and is no alias.
 pub fn has_endpoints_of_pods(service: &Service) -> bool {
-    service.spec.as_ref().is_some_and(|spec| {
-        spec.type_.as_deref() != Some("ExternalName") && spec.selector.as_ref().is_some_and(|all| !all.is_empty())
-    })
+    service.spec.as_ref().is_some_and(service::has_endpoints_of_pods)
 }
 
 /// The service that a slice of ours belongs to.

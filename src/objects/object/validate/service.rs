@@ -3,7 +3,7 @@
 use super::{FieldErrors, ip, metadata, names, ordinary_ip, text};
 use crate::objects::object::{
     FieldError,
-    service::{CLUSTER_IP_NONE, is_headless},
+    service::{CLUSTER_IP_NONE, is_alias, is_headless},
 };
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort, ServiceSpec},
@@ -53,7 +53,7 @@ pub fn service_addresses(spec: &ServiceSpec) -> Vec<FieldError> {
 pub(super) fn validate_update(errors: &mut FieldErrors, old: &Service, new: &Service) {
     let (before, after) = (with_addresses(old), with_addresses(new));
     let is = |spec: &ServiceSpec, kind: &str| text(&spec.type_) == kind;
-    let is_alias = is(&before, "ExternalName") || is(&after, "ExternalName");
+    let is_alias = is_alias(&before) || is_alias(&after);
     let stays_headless = is_headless(&before) && is_headless(&after);
     if !is_alias && !stays_headless {
         update_addresses(errors, &before, &after);
@@ -298,7 +298,7 @@ fn validate_affinity(errors: &mut FieldErrors, spec: &ServiceSpec) {
 
 /// `clusterIP`, `clusterIPs`, `ipFamilies` and `ipFamilyPolicy` must fit each other.
 fn validate_cluster_ips(errors: &mut FieldErrors, spec: &ServiceSpec) {
-    if text(&spec.type_) == "ExternalName" {
+    if is_alias(spec) {
         return;
     }
     let addresses = spec.cluster_ips.as_deref().unwrap_or_default();
@@ -366,7 +366,7 @@ fn validate_families(errors: &mut FieldErrors, spec: &ServiceSpec, families: &[S
 /// Two addresses or families need a policy that takes both. Of a changed Service this is said where its addresses are
 /// allocated.
 fn validate_count(errors: &mut FieldErrors, spec: &ServiceSpec) {
-    if text(&spec.type_) == "ExternalName" || !matches!(text(&spec.ip_family_policy), "" | "SingleStack") {
+    if is_alias(spec) || !matches!(text(&spec.ip_family_policy), "" | "SingleStack") {
         return;
     }
     for (list, what) in [(&spec.cluster_ips, "cluster IPs"), (&spec.ip_families, "IP families")] {
