@@ -23,7 +23,18 @@ import subprocess
 import sys
 
 # Kinds that no object is of.
-ROOTS = ["api.autoscaling.v1.Scale", "apimachinery.pkg.apis.meta.v1.Status"]
+ROOTS = [
+    "api.authentication.v1.SelfSubjectReview",
+    "api.authentication.v1.TokenReview",
+    "api.authorization.v1.LocalSubjectAccessReview",
+    "api.authorization.v1.SelfSubjectAccessReview",
+    "api.authorization.v1.SelfSubjectRulesReview",
+    "api.authorization.v1.SubjectAccessReview",
+    "api.autoscaling.v1.Scale",
+    "api.core.v1.Binding",
+    "api.core.v1.ComponentStatus",
+    "apimachinery.pkg.apis.meta.v1.Status",
+]
 # Types that are not made of fields.
 LEAVES = {
     "apimachinery.pkg.api.resource.Quantity": "quantity",
@@ -32,6 +43,10 @@ LEAVES = {
     "apimachinery.pkg.apis.meta.v1.MicroTime": "micro-time",
     "apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
     "apimachinery.pkg.runtime.RawExtension": "any",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSON": "any",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "any",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "any",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "any",
 }
 
 # What the crate's merge functions do not say, from upstream's types.go: keys of more than one field (there, the crate
@@ -60,14 +75,15 @@ def read(path):
 
 def served():
     """The definitions of the kinds in `kinds!`, in the packages that they are imported from."""
-    [text] = [text for text in map(read, glob.glob("src/**/object/mod.rs", recursive=True)) if "\nkinds! {" in text]
-    kinds = re.search(r"^kinds! \{(.*?)^\}", text, re.S | re.M)[1].split()
+    [text] = [text for text in map(read, glob.glob("src/**/object/kind.rs", recursive=True)) if "\nkinds! {" in text]
+    kinds = re.findall(r"^ +(\w+) \{", re.search(r"^kinds! \{(.*?)^\}\n\n", text, re.S | re.M)[1], re.M)
     package = {
         name: f"{group}.{version}"
         for group, version, names in re.findall(r"(\w+)::(v\d\w*)::(\{[^}]*\}|\w+)", text)
         for name in re.findall(r"\w+", names)
     }
-    return [f"api.{package[kind]}.{kind}" for kind in kinds]
+    repository = {"apiextensions": "apiextensions_apiserver.pkg.apis", "apiregistration": "kube_aggregator.pkg.apis"}
+    return [f"{repository.get(package[kind].split('.')[0], 'api')}.{package[kind]}.{kind}" for kind in kinds]
 
 
 def snake(name):
@@ -83,7 +99,7 @@ def schema(text):
     body = re.search(r"fn json_schema\(.*?json_schema!\((\{.*?\n        \})\)\n", text, re.S).group(1)
     body = re.sub(r'"description": "(?:[^"\\]|\\.)*",', "", body)
     body = re.sub(r"\(\{\s*let mut schema_obj = (__gen\.subschema_for::<[^(]*>\(\));.*?schema_obj\s*\}\)", r"(\1)", body, flags=re.S)
-    body = re.sub(r"\(__gen\.subschema_for::<crate::([\w:]+)>\(\)\)", lambda m: '{"ref": "%s"}' % m[1].replace("::", "."), body)
+    body = re.sub(r"\(?__gen\.subschema_for::<crate::([\w:]+)>\(\)\)?", lambda m: '{"ref": "%s"}' % m[1].replace("::", "."), body)
     return json.loads(re.sub(r",(\s*[\]}])", r"\1", body))
 
 
@@ -136,7 +152,7 @@ def merging(definition, field, how):
 
 
 def camel(name):
-    return {"resource_id": "resourceID"}.get(name) or re.sub(r"_([a-z])", lambda m: m[1].upper(), name.rstrip("_"))
+    return {"resource_id": "resourceID", "share_id": "shareID"}.get(name) or re.sub(r"_([a-z])", lambda m: m[1].upper(), name.rstrip("_"))
 
 
 def origin():

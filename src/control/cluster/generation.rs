@@ -5,10 +5,7 @@ use crate::objects::object::{self, Object};
 
 /// A new object's generation; `None` for kinds that have none.
 pub fn initial(object: &Object) -> Option<i64> {
-    match object {
-        Object::Pod(_) | Object::StatefulSet(_) | Object::EndpointSlice(_) => Some(1),
-        _ => None,
-    }
+    object.kind().description().has_generation.then_some(1)
 }
 
 /// Whether replacing `before` by `after` is a new generation.
@@ -29,6 +26,19 @@ fn differs(before: &Object, after: &Object) -> bool {
             (before, after) => before != after,
         },
         (Object::StatefulSet(before), Object::StatefulSet(after)) => before.spec != after.spec,
+        (Object::Deployment(before), Object::Deployment(after)) => {
+            // Upstream's strategy counts annotations as well: they are copied to ReplicaSets.
+            before.spec != after.spec || before.metadata.annotations != after.metadata.annotations
+        }
+        (Object::ReplicaSet(before), Object::ReplicaSet(after)) => before.spec != after.spec,
+        (Object::DaemonSet(before), Object::DaemonSet(after)) => before.spec != after.spec,
+        (Object::ReplicationController(before), Object::ReplicationController(after)) => before.spec != after.spec,
+        (Object::Job(before), Object::Job(after)) => before.spec != after.spec,
+        (Object::CronJob(before), Object::CronJob(after)) => before.spec != after.spec,
+        (Object::PodDisruptionBudget(before), Object::PodDisruptionBudget(after)) => before.spec != after.spec,
+        (Object::Stored(before), Object::Stored(after)) => {
+            after.kind().description().has_generation && before.differs_in_wish(after)
+        }
         // A slice is all spec; upstream counts its labels as well.
         (Object::EndpointSlice(before), Object::EndpointSlice(after)) => {
             before.endpoints != after.endpoints

@@ -70,7 +70,8 @@ impl<R: PodRuntime> Controller<R> {
                 self.stateful_sets.on_set_changed(key, before, after, context);
             }
             Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
-            Kind::Event => {}
+            // What nothing acts on.
+            _ => {}
         }
     }
 

@@ -92,37 +92,25 @@ fn tidy<T: Default + PartialEq + Clone>(field: &mut Option<T>, standing: &Option
 }
 
 fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
+    if stored.kind().has_status() {
+        *merged = merged.clone().with_status_of(stored);
+    }
     match (stored, merged) {
         (Object::Namespace(stored), Object::Namespace(merged)) => {
-            let merged = Arc::make_mut(merged);
-            merged.status.clone_from(&stored.status);
-            merged.spec.clone_from(&stored.spec);
-        }
-        (Object::Service(stored), Object::Service(merged)) => {
-            Arc::make_mut(merged).status.clone_from(&stored.status);
+            Arc::make_mut(merged).spec.clone_from(&stored.spec);
         }
         (Object::Pod(stored), Object::Pod(merged)) => {
-            let merged = Arc::make_mut(merged);
-            merged.status.clone_from(&stored.status);
-            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
+            if let (Some(before), Some(after)) = (&stored.spec, &mut Arc::make_mut(merged).spec) {
                 after.node_name.clone_from(&before.node_name);
             }
         }
-        (Object::PersistentVolume(stored), Object::PersistentVolume(merged)) => {
-            // The spec is the declarer's: to clear claimRef is how a released volume is made available again.
-            Arc::make_mut(merged).status.clone_from(&stored.status);
-        }
+        // Of a volume the spec is the declarer's: to clear claimRef is how a released one is made available again.
         (Object::PersistentVolumeClaim(stored), Object::PersistentVolumeClaim(merged)) => {
-            let merged = Arc::make_mut(merged);
-            merged.status.clone_from(&stored.status);
-            if let (Some(before), Some(after)) = (&stored.spec, &mut merged.spec) {
+            if let (Some(before), Some(after)) = (&stored.spec, &mut Arc::make_mut(merged).spec) {
                 after.volume_name = after.volume_name.take().or_else(|| before.volume_name.clone());
                 after.storage_class_name =
                     after.storage_class_name.take().or_else(|| before.storage_class_name.clone());
             }
-        }
-        (Object::StatefulSet(stored), Object::StatefulSet(merged)) => {
-            Arc::make_mut(merged).status.clone_from(&stored.status);
         }
         _ => {}
     }

@@ -14,7 +14,6 @@ use crate::{
     objects::object::{APPLIED, FieldError, Kind, ORIGIN, Object, ObjectKey},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
 
 /// What a client wants. Objects are defaulted and valid in themselves.
 #[derive(Debug, Clone)]
@@ -295,22 +294,11 @@ fn as_expected(key: &ObjectKey, stored: &Object, expected: &Preconditions) -> Re
 
 /// The stored object with the status of another version.
 fn with_status(stored: &Object, sent: &Object) -> Object {
-    macro_rules! take_status {
-        ($($kind:ident),*) => {
-            match (stored.clone(), sent) {
-                $((Object::$kind(mut stored), Object::$kind(sent)) => {
-                    let changed = Arc::make_mut(&mut stored);
-                    changed.status.clone_from(&sent.status);
-                    if sent.metadata.managed_fields.is_some() {
-                        changed.metadata.managed_fields.clone_from(&sent.metadata.managed_fields);
-                    }
-                    Object::$kind(stored)
-                })*
-                (stored, _) => stored,
-            }
-        };
+    let mut changed = stored.clone().with_status_of(sent);
+    if let Some(managed) = &sent.metadata().managed_fields {
+        changed.metadata_mut().managed_fields = Some(managed.clone());
     }
-    take_status!(Namespace, Service, Pod, PersistentVolume, PersistentVolumeClaim, StatefulSet)
+    changed
 }
 
 impl std::fmt::Display for WriteError {

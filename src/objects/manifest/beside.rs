@@ -26,7 +26,7 @@ const TEMPLATES: [(&str, &str); 6] = [
     ("ReplicationController", "spec.template"),
 ];
 
-/// How many documents of which kinds a file has that no name comes of.
+/// How many documents of which kinds a file has of which the same is to be said.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
     /// In order of the first of each.
@@ -44,14 +44,14 @@ impl Passed {
         self.kinds.push((kind.to_owned(), 1));
     }
 
-    /// `no part in names: 7 ConfigMap, 4 Secret`; `None` if there are none.
-    pub(super) fn message(&self) -> Option<String> {
+    /// `no part in names: 7 ConfigMap, 4 Secret`, after what is said of them; `None` if there are none.
+    pub(super) fn message(&self, what: &str) -> Option<String> {
         let mut parts: Vec<String> =
             self.kinds.iter().take(KINDS_NAMED_MAX).map(|(kind, count)| format!("{count} {kind}")).collect();
         if let Some(more) = self.kinds.get(KINDS_NAMED_MAX..).filter(|more| !more.is_empty()) {
             parts.push(format!("{} of other kinds", more.iter().map(|(_, count)| count).sum::<usize>()));
         }
-        (!parts.is_empty()).then(|| format!("no part in names: {}", parts.join(", ")))
+        (!parts.is_empty()).then(|| format!("{what}: {}", parts.join(", ")))
     }
 }
 
@@ -62,13 +62,17 @@ pub(super) fn is_kustomization(path: &Path, kind: &str) -> bool {
     kind == "Kustomization" || named && kind.is_empty()
 }
 
-/// What a document that gives no object means for its neighbours: one of ours with an error is meant to be there, and
-/// other kinds have pods that Services select.
+/// Whether objects of a kind have a template that pods are made from, without the names that a StatefulSet's pods have.
+pub(super) fn has_template(kind: Kind) -> bool {
+    TEMPLATES.iter().any(|(name, _)| *name == kind.name())
+}
+
+/// What a document means for its neighbours beside its object: one with an error is meant to be there, and that of a
+/// kind with a template has pods that Services select.
 pub(super) fn neighbour(node: &YamlNode, name: &str, kind: Option<Kind>) -> Option<Neighbour> {
     let text = |path: &str| yaml::find(node, path).and_then(YamlNode::as_str).filter(|text| !text.is_empty());
     let namespace = text("metadata.namespace").unwrap_or("default").to_owned();
-    let Some(kind) = kind else {
-        let (_, path) = TEMPLATES.iter().find(|(kind, _)| *kind == name)?;
+    if let Some((_, path)) = TEMPLATES.iter().find(|(kind, _)| *kind == name) {
         let template = yaml::find(node, path).map(YamlNode::to_json).unwrap_or_default();
         // Where the template has an error, its labels are known at least.
         let template = serde_json::from_value::<PodTemplateSpec>(template).ok();
@@ -76,7 +80,8 @@ pub(super) fn neighbour(node: &YamlNode, name: &str, kind: Option<Kind>) -> Opti
             (Some(template), _) => Neighbour::Pods { namespace, template: Box::new(template) },
             (None, labels) => Neighbour::Labels { namespace, labels },
         });
-    };
+    }
+    let kind = kind?;
     let of_pods = match kind {
         Kind::Pod => Some("metadata.labels"),
         Kind::StatefulSet => Some("spec.template.metadata.labels"),
@@ -155,15 +160,17 @@ mod tests {
     #[test]
     fn one_line_of_kinds() {
         let mut passed = Passed::default();
-        assert_eq!(passed.message(), None);
+        let message = |passed: &Passed| passed.message("no part in names");
+        assert_eq!(message(&passed), None);
         for kind in ["ConfigMap", "Secret", "ConfigMap"] {
             passed.count(kind);
         }
-        assert_eq!(passed.message().unwrap(), "no part in names: 2 ConfigMap, 1 Secret");
+        assert_eq!(message(&passed).unwrap(), "no part in names: 2 ConfigMap, 1 Secret");
         for number in 0..1000 {
             passed.count(&format!("Kind{number}"));
         }
-        assert!(passed.message().unwrap().ends_with("1 Kind9, 990 of other kinds"), "{:?}", passed.message());
+        let said = message(&passed).unwrap();
+        assert!(said.ends_with("1 Kind9, 990 of other kinds"), "{said}");
     }
 
     #[test]

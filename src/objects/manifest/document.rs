@@ -64,6 +64,7 @@ struct DocumentReader<'a> {
     objects: Vec<DeclaredObject>,
     neighbours: Vec<Neighbour>,
     passed: Passed,
+    without_effect: Passed,
     report: FileReport,
 }
 
@@ -130,6 +131,7 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         objects: Vec::new(),
         neighbours,
         passed: Passed::default(),
+        without_effect: Passed::default(),
         report: FileReport::of(diagnostics),
     };
     for (index, node) in documents.iter().enumerate() {
@@ -138,8 +140,9 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         }
         reader.document(node, "", "", vec![index]);
     }
-    let DocumentReader { objects, neighbours, passed, mut report, .. } = reader;
-    if let Some(message) = passed.message() {
+    let DocumentReader { objects, neighbours, passed, without_effect, mut report, .. } = reader;
+    let notes = [passed.message("no part in names"), without_effect.message("stored, without effect")];
+    for message in notes.into_iter().flatten() {
         report.push(Diagnostic::note(path, message));
     }
     Decoded { objects, neighbours, diagnostics: report.finish(path) }
@@ -250,7 +253,7 @@ impl DocumentReader<'_> {
                 let known = kinds::declarable(&kind);
                 self.neighbours.extend(beside::neighbour(node, &kind, known));
                 let help = removed.help(node) + &self.further(node, known);
-                let severity = if known.is_some() { Severity::Error } else { Severity::Warning };
+                let severity = if kinds::is_in_names(&kind) { Severity::Error } else { Severity::Warning };
                 self.tell(severity, node, "apiVersion", removed.message(&kind) + refused(severity), help);
             }
             KindVerdict::Wrong(wrong) => {
@@ -299,7 +302,10 @@ impl DocumentReader<'_> {
     fn object(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
         let before = self.objects.len();
         self.declare(node, kind, index);
-        if self.objects.len() == before {
+        if kind.description().without_effect.is_some() {
+            self.without_effect.count(kind.name());
+        }
+        if self.objects.len() == before || beside::has_template(kind) {
             self.neighbours.extend(beside::neighbour(node, kind.name(), Some(kind)));
         }
     }

@@ -146,7 +146,7 @@ pub(super) fn judge(api_version: &str, kind: &str) -> KindVerdict {
             message: format!("there is no kind {kind} in version {api_version}"),
             help: format!("use apiVersion: {right}"),
             meant: declarable(kind),
-            has_no_part: declarable(kind).is_none(),
+            has_no_part: !is_in_names(kind),
         });
     }
     let names = BUILT_IN.iter().flat_map(|(_, kinds)| kinds.iter().copied());
@@ -170,6 +170,11 @@ fn group_of(api_version: &str) -> &str {
 /// The kind of this name, if it is one of ours.
 pub(super) fn declarable(name: &str) -> Option<Kind> {
     Kind::declarable().find(|kind| kind.name() == name)
+}
+
+/// Whether names depend on objects of the kind of this name.
+pub(super) fn is_in_names(name: &str) -> bool {
+    declarable(name).is_some_and(|kind| kind.description().in_names)
 }
 
 /// A kind as it is told of: a custom resource that is called as one of Kubernetes' own with its group.
@@ -231,10 +236,12 @@ mod tests {
             ("extensions/v1beta1", "StatefulSet", "use apiVersion: apps/v1"),
             ("v1", "Endpoints", "served"),
             ("extensions/v1beta1", "Ingress", "since Kubernetes 1.22"),
-            ("apps/v1", "Deployment", "no part"),
+            ("apps/v1", "Deployment", "served"),
+            ("v1", "ConfigMap", "served"),
+            ("v1", "Binding", "no part"),
             ("v1", "Event", "no part"),
             ("events.k8s.io/v1", "Event", "no part"),
-            ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "no part"),
+            ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "served"),
             ("admissionregistration.k8s.io/v1beta1", "MutatingAdmissionPolicyBinding", "no part"),
             ("admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration", "since Kubernetes"),
             ("resource.k8s.io/v1beta2", "ResourceClaim", "no part"),

@@ -95,22 +95,43 @@ pub struct Root {
     pub definition: String,
     /// The API group: `apps`; empty for the core.
     pub group: &'static str,
+    /// The version: `v1`.
+    pub version: &'static str,
     /// The kind: `StatefulSet`.
     pub kind: &'static str,
 }
 
 impl Root {
-    fn new(group: &'static str, version: &str, kind: &'static str) -> Root {
+    fn new(group: &'static str, version: &'static str, kind: &'static str) -> Root {
         // `storage.k8s.io` is `storage` there.
         let package = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
-        Root { definition: format!("api.{package}.{version}.{kind}"), group, kind }
+        let repository = match package {
+            "apiextensions" => "apiextensions_apiserver.pkg.apis",
+            "apiregistration" => "kube_aggregator.pkg.apis",
+            _ => "api",
+        };
+        Root { definition: format!("{repository}.{package}.{version}.{kind}"), group, version, kind }
     }
 }
 
-/// The kinds at the root of documents: every kind, and Scale, in order of their definitions' names.
+/// Kinds that no object is of: group, version, kind.
+const OF_NO_OBJECT: [(&str, &str, &str); 9] = [
+    ("", "v1", "Binding"),
+    ("", "v1", "ComponentStatus"),
+    ("authentication.k8s.io", "v1", "SelfSubjectReview"),
+    ("authentication.k8s.io", "v1", "TokenReview"),
+    ("authorization.k8s.io", "v1", "LocalSubjectAccessReview"),
+    ("authorization.k8s.io", "v1", "SelfSubjectAccessReview"),
+    ("authorization.k8s.io", "v1", "SelfSubjectRulesReview"),
+    ("authorization.k8s.io", "v1", "SubjectAccessReview"),
+    ("autoscaling", "v1", "Scale"),
+];
+
+/// The kinds at the root of documents: every kind, and those that no object is of, in order of their definitions' names.
 pub static ROOTS: LazyLock<Vec<Root>> = LazyLock::new(|| {
     let kinds = Kind::ALL.iter().map(|kind| Root::new(kind.group(), kind.version(), kind.name()));
-    let mut roots: Vec<Root> = kinds.chain([Root::new("autoscaling", "v1", "Scale")]).collect();
+    let others = OF_NO_OBJECT.iter().map(|(group, version, kind)| Root::new(group, version, kind));
+    let mut roots: Vec<Root> = kinds.chain(others).collect();
     roots.sort_by(|one, other| one.definition.cmp(&other.definition));
     roots
 });

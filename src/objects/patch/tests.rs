@@ -130,8 +130,8 @@ fn a_strategic_merge_patch_that_makes_no_sense_is_refused() {
     ] {
         check(PatchType::Strategic, pod.clone(), changes, Err(expected));
     }
-    let error = patch(PatchType::Strategic, "Secret", &pod, &json!({})).unwrap_err();
-    assert_eq!(error.to_string(), "Secret has no strategic merge patch; use a merge patch");
+    let error = patch(PatchType::Strategic, "Banana", &pod, &json!({})).unwrap_err();
+    assert_eq!(error.to_string(), "Banana has no strategic merge patch; use a merge patch");
 }
 
 #[test]

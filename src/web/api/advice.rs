@@ -5,8 +5,12 @@ use crate::objects::object::{
     service::{is_alias, is_headless},
 };
 
-/// Upstream's warnings about an object (`pkg/api/service/warnings.go`).
+/// Upstream's warnings about an object (`pkg/api/service/warnings.go`), and ours about what has no effect here.
 pub fn advice(object: &Object) -> Vec<String> {
+    let kind = object.kind();
+    if let Some(why) = kind.description().without_effect {
+        return vec![format!("this {} is stored and has no effect: {why}", kind.name())];
+    }
     let Object::Service(service) = object else { return Vec::new() };
     let Some(spec) = &service.spec else { return Vec::new() };
     let is_given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());

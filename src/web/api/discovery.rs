@@ -1,12 +1,14 @@
 //! What is served, for clients: both forms of discovery, and the version.
 
-use super::resource::{GROUPS, RESOURCES, Resource, Subresource};
+use super::resource::{GROUPS, ObjectSource, RESOURCES, Resource, Subresource, group_version, versions_of};
 use serde_json::{Value, json};
 
 /// Verbs of resources that can be written.
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 /// Verbs of resources that can only be read.
-const READ: &[&str] = &["get", "list", "watch"];
+const READ: &[&str] = &["get", "list"];
+/// Verbs of resources that are asked.
+const ASKED: &[&str] = &["create"];
 /// Verbs of what is beneath an object.
 const BENEATH: &[&str] = &["get", "patch", "update"];
 
@@ -14,7 +16,13 @@ const BENEATH: &[&str] = &["get", "patch", "update"];
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 fn verbs(resource: &Resource) -> &'static [&'static str] {
-    if resource.stored().is_some() { ALL } else { READ }
+    match resource.source {
+        ObjectSource::Stored(_) | ObjectSource::Endpoints => ALL,
+        ObjectSource::Review => ASKED,
+        // Upstream can only create bindings, and so lists no other verb.
+        ObjectSource::Nothing if resource.namespaced => ASKED,
+        ObjectSource::Nothing => READ,
+    }
 }
 
 /// The version of Kubernetes whose API this is; clients compare theirs with it.
@@ -33,8 +41,8 @@ pub fn version() -> Value {
     })
 }
 
-fn resources_of(group: &str) -> impl Iterator<Item = &'static Resource> {
-    RESOURCES.iter().filter(move |resource| resource.group == group)
+fn resources_of(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
+    RESOURCES.iter().filter(move |resource| (resource.group, resource.version) == (group, version))
 }
 
 /// The old form: `/api`.
@@ -44,8 +52,9 @@ pub fn core() -> Value {
 
 /// The old form: one group of `/apis`.
 fn api_group(group: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+    let version = |version| json!({"groupVersion": group_version(group, version), "version": version});
+    let versions: Vec<Value> = versions_of(group).map(version).collect();
+    json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 
 /// The old form: `/apis`.
@@ -62,12 +71,10 @@ pub fn group(group: &str) -> Value {
     found
 }
 
-/// The old form: `/api/v1`, `/apis/GROUP/v1`.
-pub fn resources(group: &str) -> Value {
+/// The old form: `/api/v1`, `/apis/GROUP/VERSION`.
+pub fn resources(group: &str, version: &str) -> Value {
     let mut listed = Vec::new();
-    let mut group_version = "v1".to_owned();
-    for resource in resources_of(group) {
-        group_version = resource.api_version();
+    for resource in resources_of(group, version) {
         let mut entry = json!({
             "name": resource.plural,
             "singularName": resource.singular,
@@ -97,7 +104,7 @@ pub fn resources(group: &str) -> Value {
             listed.push(entry);
         }
     }
-    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed})
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version(group, version), "resources": listed})
 }
 
 /// The aggregated form of these groups: the empty one is `/api`, the others are `/apis`.
@@ -107,17 +114,20 @@ pub fn aggregated(groups: &[&str]) -> Value {
 }
 
 fn aggregated_group(group: &str) -> Value {
-    let resources: Vec<Value> = resources_of(group).map(aggregated_resource).collect();
     let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-    let version = json!({"version": "v1", "freshness": "Current", "resources": resources});
-    json!({"metadata": metadata, "versions": [version]})
+    let version = |version| {
+        let resources: Vec<Value> = resources_of(group, version).map(aggregated_resource).collect();
+        json!({"version": version, "freshness": "Current", "resources": resources})
+    };
+    json!({"metadata": metadata, "versions": versions_of(group).map(version).collect::<Vec<_>>()})
 }
 
 fn aggregated_resource(resource: &'static Resource) -> Value {
-    let kind = |group: &str, kind: &str| json!({"group": group, "version": "v1", "kind": kind});
+    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let own = || kind(resource.group, resource.version, resource.kind);
     let mut entry = json!({
         "resource": resource.plural,
-        "responseKind": kind(resource.group, resource.kind),
+        "responseKind": own(),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
         "verbs": verbs(resource),
@@ -132,8 +142,8 @@ fn aggregated_resource(resource: &'static Resource) -> Value {
         .iter()
         .map(|beneath| {
             let response = match beneath {
-                Subresource::Status => kind(resource.group, resource.kind),
-                Subresource::Scale => kind("autoscaling", "Scale"),
+                Subresource::Status => own(),
+                Subresource::Scale => kind("autoscaling", "v1", "Scale"),
             };
             json!({"subresource": beneath.name(), "responseKind": response, "verbs": BENEATH})
         })
@@ -147,16 +157,18 @@ fn aggregated_resource(resource: &'static Resource) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::api::resource::GROUP_VERSIONS;
 
     #[test]
     fn both_forms_tell_the_same() {
-        for group in std::iter::once(&"").chain(GROUPS.iter()) {
-            let old = resources(group);
+        for (group, version) in GROUP_VERSIONS.iter() {
+            let old = resources(group, version);
             let new = aggregated(&[group]);
-            for resource in resources_of(group) {
+            let position = versions_of(group).position(|known| known == *version).unwrap_or_default();
+            for resource in resources_of(group, version) {
                 let entries = old["resources"].as_array().into_iter().flatten();
                 let old_verbs = entries.clone().find(|entry| entry["name"] == resource.plural).map(|e| &e["verbs"]);
-                let listed = new["items"][0]["versions"][0]["resources"].as_array().into_iter().flatten();
+                let listed = new["items"][0]["versions"][position]["resources"].as_array().into_iter().flatten();
                 let found = listed.clone().find(|entry| entry["resource"] == resource.plural);
                 assert_eq!(old_verbs, found.map(|entry| &entry["verbs"]), "{}", resource.plural);
                 let beneath = entries.filter(|entry| {
@@ -165,7 +177,7 @@ mod tests {
                 assert_eq!(beneath.count(), resource.subresources.len());
             }
         }
-        assert_eq!(resources("apps")["groupVersion"], "apps/v1");
+        assert_eq!(resources("apps", "v1")["groupVersion"], "apps/v1");
         assert_eq!(groups()["groups"].as_array().map(Vec::len), Some(GROUPS.len()));
     }
 }

@@ -62,6 +62,7 @@ mod query;
 mod read;
 mod representation;
 pub mod resource;
+mod review;
 mod scale;
 pub mod select;
 mod status;
@@ -364,7 +365,9 @@ async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, St
         RequestTarget::Core => discovery(discovery::core(), &[""]),
         RequestTarget::Groups => discovery(discovery::groups(), &GROUPS),
         RequestTarget::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
-        RequestTarget::Resources(group) => Ok(read::reply(StatusCode::OK, &discovery::resources(group))),
+        RequestTarget::Resources(group, version) => {
+            Ok(read::reply(StatusCode::OK, &discovery::resources(group, version)))
+        }
         RequestTarget::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
         RequestTarget::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
         RequestTarget::OpenApi(path) => {
@@ -459,6 +462,10 @@ async fn carry_out(
     if head.method == Method::GET {
         return look(api, place, query, shape).await;
     }
+    if place.resource.source == ObjectSource::Review && head.method == Method::POST {
+        let question = body::object(&body::media_type(&head.headers), octets, share)?.json;
+        return Ok(read::reply(StatusCode::CREATED, &review::answer(place, question)?));
+    }
     let Some(kind) = place.resource.stored() else {
         return Err(not_allowed());
     };
@@ -500,6 +507,7 @@ async fn look(
         (ObjectSource::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
         (ObjectSource::Endpoints, None, _) => derived::list(api, place, &query, shape).await,
         (ObjectSource::Nothing, ..) => Ok(read::nothing(api, shape)),
+        (ObjectSource::Review, ..) => Err(not_allowed()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the path of a request names.
 
-use super::resource::{CUSTOM_RESOURCE_DEFINITIONS, GROUPS, Resource, Subresource, find};
+use super::resource::{GROUP_VERSIONS, GROUPS, Resource, Subresource, find};
 use crate::text::percent;
 
 /// What a path leads to.
@@ -18,8 +18,8 @@ pub enum RequestTarget {
     Groups,
     /// `/apis/GROUP`.
     Group(&'static str),
-    /// `/api/v1`, `/apis/GROUP/v1`: the resources of a group (empty for the core).
-    Resources(&'static str),
+    /// `/api/v1`, `/apis/GROUP/VERSION`: the resources of a group (empty for the core) in a version.
+    Resources(&'static str, &'static str),
     /// `/openapi/v2`.
     OpenApiV2,
     /// `/openapi/v3`.
@@ -79,42 +79,35 @@ pub fn parse(path: &str) -> Option<RequestTarget> {
         ["api"] => Some(RequestTarget::Core),
         ["apis"] => Some(RequestTarget::Groups),
         ["openapi", "v2"] => Some(RequestTarget::OpenApiV2),
-        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
-            let resource = &*CUSTOM_RESOURCE_DEFINITIONS;
-            Some(RequestTarget::Objects(ResourcePath { resource, namespace: None, name: None, beneath: None }))
-        }
         ["openapi", "v3"] => Some(RequestTarget::OpenApiIndex),
         ["openapi", "v3", rest @ ..] => Some(RequestTarget::OpenApi(rest.join("/"))),
-        ["api", "v1"] => Some(RequestTarget::Resources("")),
-        ["api", "v1", rest @ ..] => objects("", rest),
-        ["apis", group] => known(group).map(RequestTarget::Group),
-        ["apis", group, "v1"] => known(group).map(RequestTarget::Resources),
-        ["apis", group, "v1", rest @ ..] => objects(known(group)?, rest),
+        ["api", version, rest @ ..] => resources("", version, rest),
+        ["apis", group] => GROUPS.iter().copied().find(|known| known == group).map(RequestTarget::Group),
+        // The core has no group that could be named.
+        ["apis", group, version, rest @ ..] if !group.is_empty() => resources(group, version, rest),
         _ => None,
     }
 }
 
-fn known(group: &str) -> Option<&'static str> {
-    GROUPS.iter().copied().find(|known| *known == group)
-}
-
-fn objects(group: &'static str, parts: &[&str]) -> Option<RequestTarget> {
+fn resources(group: &str, version: &str, parts: &[&str]) -> Option<RequestTarget> {
+    let &known = GROUP_VERSIONS.iter().find(|known| **known == (group, version))?;
     let place = match parts {
-        ["namespaces", _, "status" | "finalize"] => place(group, None, parts)?,
-        ["namespaces", namespace, _, ..] => place(group, Some(namespace), &parts[2..])?,
-        parts => place(group, None, parts)?,
+        [] => return Some(RequestTarget::Resources(known.0, known.1)),
+        ["namespaces", _, "status" | "finalize"] => place(known, None, parts)?,
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => place(known, Some(namespace), rest)?,
+        parts => place(known, None, parts)?,
     };
     Some(RequestTarget::Objects(place))
 }
 
-fn place(group: &'static str, namespace: Option<&str>, parts: &[&str]) -> Option<ResourcePath> {
+fn place((group, version): (&str, &str), namespace: Option<&str>, parts: &[&str]) -> Option<ResourcePath> {
     let (plural, name, beneath) = match parts {
         [plural] => (plural, None, None),
         [plural, name] => (plural, Some(*name), None),
         [plural, name, beneath, rest @ ..] => (plural, Some(*name), Some((*beneath, rest))),
         [] => return None,
     };
-    let resource = find(group, plural)?;
+    let resource = find(group, version, plural)?;
     // One object is named with its namespace; all of them may be listed without.
     if (namespace.is_some() && !resource.namespaced) || (namespace.is_none() && resource.namespaced && name.is_some()) {
         return None;
@@ -158,8 +151,12 @@ mod tests {
             ("/api", "Core"),
             ("/apis/", "Groups"),
             ("/apis/apps", "Group apps"),
-            ("/api/v1", "Resources "),
-            ("/apis/storage.k8s.io/v1/", "Resources storage.k8s.io"),
+            ("/api/v1", "Resources  v1"),
+            ("/apis/storage.k8s.io/v1/", "Resources storage.k8s.io v1"),
+            ("/apis/autoscaling/v2", "Resources autoscaling v2"),
+            ("/apis/autoscaling/v2/namespaces/x/horizontalpodautoscalers/a", "horizontalpodautoscalers x a"),
+            ("/api/v1/nodes", "nodes - -"),
+            ("/apis/batch/v1/jobs", "jobs - -"),
             ("/openapi/v3/apis/apps/v1", "OpenApi apis/apps/v1"),
             ("/api/v1/pods", "pods - -"),
             ("/api/v1/namespaces", "namespaces - -"),
@@ -181,8 +178,8 @@ mod tests {
             ("/api/v1/namespaces/x/pods/web-0/scale", ""),
             ("/apis/apps/v1/namespaces/x/statefulsets/web/scale/more", ""),
             ("/apis/apps/v1beta1/statefulsets", ""),
-            ("/apis/batch/v1/jobs", ""),
-            ("/api/v1/nodes", ""),
+            ("/apis/batch/v2/jobs", ""),
+            ("/apis//v1/pods", ""),
             ("/api/v1//pods", ""),
             ("/api/v1/namespaces/../pods", ""),
             ("/api/v1/namespaces/%2e%2e/pods", ""),
@@ -201,7 +198,7 @@ mod tests {
                     format!("{} {} {}{beneath}", place.resource.plural, text(place.namespace), text(place.name))
                 }
                 Some(RequestTarget::Group(group)) => format!("Group {group}"),
-                Some(RequestTarget::Resources(group)) => format!("Resources {group}"),
+                Some(RequestTarget::Resources(group, version)) => format!("Resources {group} {version}"),
                 Some(RequestTarget::OpenApi(rest)) => format!("OpenApi {rest}"),
                 Some(other) => format!("{other:?}"),
             };

@@ -227,7 +227,7 @@ mod tests {
     fn a_shared_text_stands_in_the_same_event() {
         let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": "a", "resourceVersion": "7"},
             "spec": {"ports": [{"port": 80}], "clusterIP": "None"}});
-        let resource = find("", "services").unwrap();
+        let resource = find("", "v1", "services").unwrap();
         for form in [MediaForm::Plain, MediaForm::Partial, MediaForm::Table("v1")] {
             for include in ["Object", "Metadata", "None"] {
                 for first in [false, true] {

@@ -1,6 +1,7 @@
 //! The resources that are served: what discovery says of them, and what a path names.
 
 use crate::objects::object::Kind;
+pub use crate::objects::object::Subresource;
 use std::sync::LazyLock;
 
 /// What a resource's objects are.
@@ -10,17 +11,10 @@ pub enum ObjectSource {
     Stored(Kind),
     /// Endpoints: stored where a client wrote them, else derived from EndpointSlices.
     Endpoints,
+    /// None: to create one is to ask a question, which is answered.
+    Review,
     /// None: there are no such objects, and no client can create one.
     Nothing,
-}
-
-/// A resource beneath another one's objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subresource {
-    /// The same object, of which only the status is written.
-    Status,
-    /// autoscaling/v1 Scale.
-    Scale,
 }
 
 impl Subresource {
@@ -58,84 +52,96 @@ pub struct Resource {
     pub subresources: &'static [Subresource],
 }
 
-/// Every resource, in order of group and plural.
+/// Every resource, in order of group, version and plural.
 pub static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
-    let mut resources: Vec<Resource> = Kind::ALL.iter().copied().map(Resource::of).collect();
-    resources.sort_by_key(|resource| (resource.group, resource.plural));
+    let stored = Kind::ALL.iter().copied().map(Resource::of);
+    let mut resources: Vec<Resource> = stored.chain(NOT_STORED.iter().map(Resource::not_stored)).collect();
+    resources.sort_by_key(|resource| (resource.group, resource.version, resource.plural));
     resources
 });
 
-/// CustomResourceDefinitions, which discovery does not list: kubectl looks among them for kinds that it does not find
-/// in `/openapi/v2`.
-pub static CUSTOM_RESOURCE_DEFINITIONS: LazyLock<Resource> = LazyLock::new(|| Resource {
-    group: "apiextensions.k8s.io",
-    version: "v1",
-    plural: "customresourcedefinitions",
-    singular: "customresourcedefinition".to_owned(),
-    kind: "CustomResourceDefinition",
-    short: &[],
-    categories: &[],
-    namespaced: false,
-    source: ObjectSource::Nothing,
-    subresources: &[],
+/// A resource without objects of its own.
+type NotStored = (&'static str, &'static str, &'static str, &'static [&'static str], bool, ObjectSource);
+
+/// What upstream has without storing it: group, plural, kind, short names, whether it is namespaced, and what is there.
+const NOT_STORED: &[NotStored] = &[
+    ("", "bindings", "Binding", &[], true, ObjectSource::Nothing),
+    ("", "componentstatuses", "ComponentStatus", &["cs"], false, ObjectSource::Nothing),
+    ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", &[], false, ObjectSource::Review),
+    ("authentication.k8s.io", "tokenreviews", "TokenReview", &[], false, ObjectSource::Review),
+    ("authorization.k8s.io", "localsubjectaccessreviews", "LocalSubjectAccessReview", &[], true, ObjectSource::Review),
+    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", &[], false, ObjectSource::Review),
+    ("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview", &[], false, ObjectSource::Review),
+    ("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview", &[], false, ObjectSource::Review),
+];
+
+/// Every group with each of its versions, in order; the core's group is empty.
+pub static GROUP_VERSIONS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let mut versions: Vec<(&str, &str)> = RESOURCES.iter().map(|resource| (resource.group, resource.version)).collect();
+    versions.dedup();
+    versions
 });
 
 /// The groups besides the core, in order.
 pub static GROUPS: LazyLock<Vec<&str>> = LazyLock::new(|| {
-    let mut groups: Vec<&str> = RESOURCES.iter().map(|resource| resource.group).collect();
+    let mut groups: Vec<&str> = GROUP_VERSIONS.iter().map(|(group, _)| *group).collect();
     groups.dedup();
     groups.retain(|group| !group.is_empty());
     groups
 });
 
+/// The versions of a group, the preferred one first: the newest.
+pub fn versions_of(group: &str) -> impl Iterator<Item = &'static str> {
+    GROUP_VERSIONS.iter().rev().filter(move |(known, _)| *known == group).map(|(_, version)| *version)
+}
+
 /// The resource that a path names.
-pub fn find(group: &str, plural: &str) -> Option<&'static Resource> {
-    RESOURCES.iter().find(|resource| resource.group == group && resource.plural == plural)
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+    let is_it = |resource: &&Resource| (resource.group, resource.version, resource.plural) == (group, version, plural);
+    RESOURCES.iter().find(is_it)
+}
+
+/// `v1`, `apps/v1`.
+pub fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 impl Resource {
-    /// The resource of a kind. What is not in the kind itself has a column here, and most kinds are in none of them.
+    /// The resource of a kind.
     fn of(kind: Kind) -> Resource {
-        let short: &[&str] = match kind {
-            Kind::Endpoints => &["ep"],
-            Kind::Event => &["ev"],
-            Kind::Namespace => &["ns"],
-            Kind::PersistentVolume => &["pv"],
-            Kind::PersistentVolumeClaim => &["pvc"],
-            Kind::Pod => &["po"],
-            Kind::Service => &["svc"],
-            Kind::StatefulSet => &["sts"],
-            Kind::StorageClass => &["sc"],
-            _ => &[],
-        };
-        let categories: &[&str] = match kind {
-            Kind::Pod | Kind::Service | Kind::StatefulSet => &["all"],
-            _ => &[],
-        };
-        let subresources: &[Subresource] = match kind {
-            Kind::StatefulSet => &[Subresource::Scale, Subresource::Status],
-            Kind::Namespace | Kind::PersistentVolume | Kind::PersistentVolumeClaim | Kind::Pod | Kind::Service => {
-                &[Subresource::Status]
-            }
-            _ => &[],
-        };
+        let description = kind.description();
         Resource {
             group: kind.group(),
             version: kind.version(),
             plural: kind.plural(),
             singular: kind.name().to_ascii_lowercase(),
             kind: kind.name(),
-            short,
-            categories,
+            short: description.short,
+            categories: description.categories,
             namespaced: kind.is_namespaced(),
             source: if kind == Kind::Endpoints { ObjectSource::Endpoints } else { ObjectSource::Stored(kind) },
-            subresources,
+            subresources: description.subresources,
+        }
+    }
+
+    fn not_stored(&(group, plural, kind, short, namespaced, source): &NotStored) -> Resource {
+        Resource {
+            group,
+            version: "v1",
+            plural,
+            singular: kind.to_ascii_lowercase(),
+            kind,
+            short,
+            categories: &[],
+            namespaced,
+            source,
+            subresources: &[],
         }
     }
 
     /// `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        group_version(self.group, self.version)
     }
 
     /// What messages name it: `pods`, `statefulsets.apps`.
@@ -153,7 +159,7 @@ impl Resource {
         match self.source {
             ObjectSource::Stored(kind) => Some(kind),
             ObjectSource::Endpoints => Some(Kind::Endpoints),
-            ObjectSource::Nothing => None,
+            ObjectSource::Review | ObjectSource::Nothing => None,
         }
     }
 }
@@ -164,43 +170,42 @@ mod tests {
     use super::*;
     use crate::objects::object::schema::Schema;
 
-    /// What a kind needs that is only stored: a row in `object::kinds!`, and its structure. Everything else has a column
-    /// that it may be in: its short names and subresources here, `api/table` (columns of `kubectl get`), `api/select/fields`,
-    /// `TOLD_IN_FULL` of `api/delete`, `Kind::is_declarable`, `object/defaults`, `object/validate`, `manifest/ignored_fields`, and
-    /// `controller/dispatch` if something is made of it.
+    /// What a kind needs that is only stored: a row in `object::kinds!`, and its structure. Everything else has a place
+    /// that it may be in: `api/table` (columns of `kubectl get`), `api/select/fields`, `object/defaults`, `object/validate`,
+    /// `manifest/ignored_fields`, and `controller/dispatch` if something is made of it.
     #[test]
     fn what_a_new_kind_needs() {
         for &kind in Kind::ALL {
             let name = kind.name();
-            assert!(
-                Schema::of(name).is_some(),
-                "{name}: run src/objects/object/structure.py, which writes structure.txt"
-            );
+            assert!(Schema::of(name).is_some(), "{name}: run tools/openapi-structure.py, which writes structure.txt");
             let resource = RESOURCES.iter().find(|resource| resource.stored() == Some(kind)).unwrap();
-            assert_eq!(resource.version, "v1", "{name}: paths of other versions are not served (api/path)");
             assert_eq!(resource.api_version(), kind.api_version());
             assert_eq!(resource.qualified(), kind.group_resource());
-            assert_eq!(find(resource.group, resource.plural), Some(resource));
+            assert_eq!(find(resource.group, resource.version, resource.plural), Some(resource));
         }
     }
 
+    /// `kubectl api-resources` of a real v1.36.
     #[test]
-    fn resources_in_the_order_of_discovery() {
-        let all: Vec<String> = RESOURCES.iter().map(Resource::qualified).collect();
-        let expected = [
-            "endpoints",
-            "events",
-            "namespaces",
-            "persistentvolumeclaims",
-            "persistentvolumes",
-            "pods",
-            "services",
-            "controllerrevisions.apps",
-            "statefulsets.apps",
-            "endpointslices.discovery.k8s.io",
-            "storageclasses.storage.k8s.io",
-        ];
-        assert_eq!(all, expected);
-        assert_eq!(*GROUPS, ["apps", "discovery.k8s.io", "storage.k8s.io"]);
+    fn resources_as_recorded() {
+        let recorded = include_str!("../../../tests/data/upstream/api-resources.txt");
+        let recorded: Vec<Vec<&str>> = recorded.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+        let mut ours = Vec::new();
+        for resource in RESOURCES.iter() {
+            let (version, namespaced) = (resource.api_version(), resource.namespaced.to_string());
+            let short = resource.short.join(",");
+            let row = [resource.plural, &short, &version, &namespaced, resource.kind];
+            ours.push(row.iter().filter(|cell| !cell.is_empty()).map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
+        }
+        for row in &recorded {
+            // The newer form of events is not served.
+            if row.contains(&"events.k8s.io/v1") {
+                continue;
+            }
+            assert!(ours.iter().any(|ours| ours == row), "{row:?}");
+        }
+        for row in &ours {
+            assert!(recorded.iter().any(|recorded| recorded == row), "{row:?}");
+        }
     }
 }

@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn sentences_as_upstream_writes_them() {
-        let sets = find("apps", "statefulsets").unwrap();
+        let sets = find("apps", "v1", "statefulsets").unwrap();
         let key = || ObjectKey::new(Kind::StatefulSet, "default", "web");
         let error = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
         let negative = error("spec.replicas", "Invalid value: -1: must be greater than or equal to 0");

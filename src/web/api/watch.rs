@@ -135,7 +135,7 @@ pub async fn watch(
             let (derived, version) = Derived::begin(api, place, query, after).await?;
             tokio::spawn(Watcher { version, ..watcher }.run(derived));
         }
-        ObjectSource::Nothing => {
+        ObjectSource::Nothing | ObjectSource::Review => {
             let version = api.handle.log().newest();
             tokio::spawn(Watcher { version, ..watcher }.run(Nothing));
         }

@@ -4,7 +4,7 @@
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
 use crate::objects::object::schema::{Merge, ROOTS, Root, Schema, SchemaField, SchemaType};
-use crate::web::api::resource::{RESOURCES, Resource, Subresource};
+use crate::web::api::resource::{ObjectSource, RESOURCES, Resource, Subresource};
 use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -65,11 +65,11 @@ fn is_root(schema: &Schema) -> bool {
     ROOTS.iter().any(|root| root.definition == schema.name)
 }
 
-/// The document of one group.
-pub(super) fn document(group: &str) -> Value {
+/// The document of one group and version.
+pub(super) fn document(group: &str, version: &str) -> Value {
     let mut paths = Map::new();
     let mut schemas = BTreeMap::new();
-    for resource in RESOURCES.iter().filter(|resource| resource.group == group) {
+    for resource in RESOURCES.iter().filter(|resource| (resource.group, resource.version) == (group, version)) {
         add_paths(resource, &mut paths);
         for root in kinds(resource) {
             reach(root, &mut schemas);
@@ -101,6 +101,10 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     if resource.namespaced {
         paths.insert(format!("{base}/{}", resource.plural), methods(resource, resource.kind, &["get"]));
     }
+    if resource.source == ObjectSource::Review {
+        paths.insert(collection, methods(resource, resource.kind, &["post"]));
+        return;
+    }
     let written = |all: &'static [&'static str]| if is_written { all } else { &all[..1] };
     paths.insert(collection, methods(resource, resource.kind, written(&["get", "post"])));
     paths.insert(item.clone(), methods(resource, resource.kind, written(&["get", "put", "patch", "delete"])));
@@ -119,16 +123,17 @@ fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
     let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
-    let operation = |method: &&str| ((*method).to_owned(), operation(method, definition, group, kind));
+    let version = if kind == resource.kind { resource.version } else { "v1" };
+    let operation = |method: &&str| ((*method).to_owned(), operation(method, definition, (group, version, kind)));
     methods.iter().map(operation).collect::<Map<_, _>>().into()
 }
 
-fn operation(method: &str, definition: &str, group: &str, kind: &str) -> Value {
+fn operation(method: &str, definition: &str, (group, version, kind): (&str, &str, &str)) -> Value {
     let reply =
         json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference(definition)}}}});
     let mut operation = json!({
         "responses": reply,
-        "x-kubernetes-group-version-kind": {"group": group, "version": "v1", "kind": kind},
+        "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
     });
     if matches!(method, "post" | "put" | "patch") {
         operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).into();
@@ -145,12 +150,17 @@ fn parameter(name: &str) -> Value {
 }
 
 fn reference(definition: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{PREFIX}{definition}")})
+    json!({"$ref": format!("#/components/schemas/{}", published(definition))})
+}
+
+/// The name of a definition as documents have it: packages of Go may be called what no module of Rust can be.
+fn published(definition: &str) -> String {
+    format!("{PREFIX}{}", definition.replace('_', "-"))
 }
 
 /// Adds a definition and those that it refers to.
 fn reach(schema: &'static Schema, schemas: &mut BTreeMap<String, Value>) {
-    let name = format!("{PREFIX}{}", schema.name);
+    let name = published(schema.name);
     if schemas.contains_key(&name) {
         return;
     }
@@ -190,8 +200,8 @@ fn definition(schema: &Schema) -> Value {
     if schema.is_atomic {
         written["x-kubernetes-map-type"] = "atomic".into();
     }
-    if let Some(Root { group, kind, .. }) = ROOTS.iter().find(|root| root.definition == schema.name) {
-        written["x-kubernetes-group-version-kind"] = json!([{"group": group, "version": "v1", "kind": kind}]);
+    if let Some(Root { group, version, kind, .. }) = ROOTS.iter().find(|root| root.definition == schema.name) {
+        written["x-kubernetes-group-version-kind"] = json!([{"group": group, "version": version, "kind": kind}]);
     }
     written
 }
@@ -257,7 +267,7 @@ mod tests {
             let mut known = Schema::all().filter(|schema| schema.short_name() == definition);
             assert!(known.any(|schema| field.is_none_or(|field| schema.field(field).is_some())), "{name}");
         }
-        let document = document("apps");
+        let document = document("apps", "v1");
         let schemas = &document["components"]["schemas"];
         for (definition, sentence) in [
             ("StatefulSet", &schemas["io.k8s.api.apps.v1.StatefulSet"]),

@@ -5,6 +5,7 @@ pub mod nulls;
 pub mod strict;
 mod v2;
 
+use super::resource::GROUP_VERSIONS;
 use ring::digest;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -16,37 +17,35 @@ pub const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+pro
 #[derive(Debug)]
 pub struct Document {
     /// Its path below `/openapi/v3/`: `apis/apps/v1`.
-    pub path: &'static str,
+    pub path: String,
     /// Changes with the text; the `hash` of its address and, in quotes, its `ETag`.
     pub hash: String,
     /// The document.
     pub json: String,
 }
 
-/// Group and path of each document.
-const PATHS: &[(&str, &str)] = &[
-    ("", "api/v1"),
-    ("apps", "apis/apps/v1"),
-    ("discovery.k8s.io", "apis/discovery.k8s.io/v1"),
-    ("storage.k8s.io", "apis/storage.k8s.io/v1"),
-];
+/// The path of the document of a group and version.
+fn path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
 
 static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
-    let made = |&(group, path)| {
-        let json = document::document(group).to_string();
-        Document { path, hash: hash(&json), json }
+    let made = |&(group, version): &(&str, &str)| {
+        let json = document::document(group, version).to_string();
+        Document { path: path(group, version), hash: hash(&json), json }
     };
-    PATHS.iter().map(made).collect()
+    GROUP_VERSIONS.iter().map(made).collect()
 });
 
 static INDEX: LazyLock<Value> = LazyLock::new(|| {
     let address = |document: &Document| format!("/openapi/v3/{}?hash={}", document.path, document.hash);
-    let entry = |document: &Document| (document.path.to_owned(), json!({"serverRelativeURL": address(document)}));
+    let entry = |document: &Document| (document.path.clone(), json!({"serverRelativeURL": address(document)}));
     json!({"paths": DOCUMENTS.iter().map(entry).collect::<serde_json::Map<_, _>>()})
 });
 
 static V2: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let documents: Vec<Value> = PATHS.iter().map(|(group, _)| document::document(group)).collect();
+    let documents: Vec<Value> =
+        GROUP_VERSIONS.iter().map(|(group, version)| document::document(group, version)).collect();
     v2::document(&documents)
 });
 
@@ -73,27 +72,28 @@ fn hash(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::web::api::resource::{GROUPS, RESOURCES};
+    use crate::web::api::resource::RESOURCES;
 
     #[test]
     fn every_group_has_a_document_whose_address_carries_its_hash() {
-        for group in [""].iter().chain(GROUPS.iter()) {
-            assert!(PATHS.iter().any(|(known, _)| known == group), "{group}");
-        }
-        for (_, path) in PATHS {
-            let document = document(path).unwrap();
-            let address = index()["paths"][*path]["serverRelativeURL"].as_str().unwrap();
+        for (group, version) in GROUP_VERSIONS.iter() {
+            let path = path(group, version);
+            let document = document(&path).unwrap();
+            let address = index()["paths"][&path]["serverRelativeURL"].as_str().unwrap();
             assert_eq!(address, format!("/openapi/v3/{path}?hash={}", document.hash));
         }
-        assert!(document("apis/batch/v1").is_none());
+        assert!(document("apis/batch/v2").is_none());
         assert_ne!(hash("a"), hash("b"));
     }
 
     #[test]
     fn explain_and_apply_find_every_resource() {
         for resource in RESOURCES.iter() {
-            let group = PATHS.iter().find(|(group, _)| *group == resource.group).unwrap().1;
-            let document: Value = serde_json::from_str(&document(group).unwrap().json).unwrap();
+            let group = path(resource.group, resource.version);
+            let document: Value = serde_json::from_str(&document(&group).unwrap().json).unwrap();
+            if resource.stored().is_none() {
+                continue;
+            }
             let place = if resource.namespaced { "namespaces/{namespace}/" } else { "" };
             let item = &document["paths"][format!("/{group}/{place}{}/{{name}}", resource.plural)];
             let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
@@ -110,8 +110,9 @@ mod tests {
 
     #[test]
     fn every_reference_has_its_target() {
-        for (_, path) in PATHS {
-            let text = &document(path).unwrap().json;
+        for (group, version) in GROUP_VERSIONS.iter() {
+            let path = path(group, version);
+            let text = &document(&path).unwrap().json;
             let document: Value = serde_json::from_str(text).unwrap();
             let references = text.split("\"#/components/schemas/").skip(1);
             for name in references.filter_map(|rest| rest.split('"').next()) {
