@@ -105,13 +105,16 @@ impl Queue {
         }
     }
 
-    /// The next piece of work. Its timer is taken back: who still needs it sets it again.
+    /// The next piece of work. Its timer is taken back: who still needs it sets it again. But the time of a retry stands,
+    /// as it does upstream: a look in between, which fails again, must not put it off.
     pub fn pop(&mut self) -> Option<Work> {
         let place = |lane: &VecDeque<(u64, Work)>| lane.front().map_or(u64::MAX, |(place, _)| *place);
         let pod = !self.pods.is_empty() && (self.pods_first || place(&self.pods) < place(&self.others));
         let (_, work) = if pod { self.pods.pop_front() } else { self.others.pop_front() }?;
         self.queued.remove(&work);
-        if let Some(at) = self.due.remove(&work) {
+        if !self.failures.contains_key(&work)
+            && let Some(at) = self.due.remove(&work)
+        {
             self.timers.remove(&(at, work.clone()));
         }
         Some(work)
@@ -193,6 +196,20 @@ mod tests {
         queue.forget(&work("a"));
         queue.retry(work("a"), at(0));
         assert_eq!(queue.next_due(), Some(at(5)));
+    }
+
+    #[test]
+    fn a_look_in_between_puts_no_retry_off() {
+        let mut queue = Queue::default();
+        for _ in 0..4 {
+            queue.wake(at(100));
+            queue.retry(work("a"), at(100));
+        }
+        let due = queue.next_due();
+        queue.add(work("a"));
+        queue.pop().unwrap();
+        queue.retry(work("a"), at(101));
+        assert_eq!(queue.next_due(), due);
     }
 
     #[test]
