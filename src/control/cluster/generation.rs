@@ -8,13 +8,14 @@ pub fn initial(object: &Object) -> Option<i64> {
     object.kind().description().has_generation.then_some(1)
 }
 
-/// Whether replacing `before` by `after` is a new generation.
-pub fn grows(before: &Object, after: &Object) -> bool {
+/// Whether replacing `before` by `after` is a new generation; where the kind has no status, a field of that name is as any.
+pub fn grows(before: &Object, after: &Object, has_status: bool) -> bool {
+    let differs = |before: &Object| differs(before, after, has_status);
     // The second look is dear, and seldom needed.
-    differs(before, after) && object::written_as(before, after).is_none_or(|rewritten| differs(&rewritten, after))
+    differs(before) && object::written_as(before, after).is_none_or(|rewritten| differs(&rewritten))
 }
 
-fn differs(before: &Object, after: &Object) -> bool {
+fn differs(before: &Object, after: &Object, has_status: bool) -> bool {
     match (before, after) {
         // Binding a pod to its node is no change of what is wanted.
         (Object::Pod(before), Object::Pod(after)) => match (&before.spec, &after.spec) {
@@ -37,7 +38,7 @@ fn differs(before: &Object, after: &Object) -> bool {
         (Object::CronJob(before), Object::CronJob(after)) => before.spec != after.spec,
         (Object::PodDisruptionBudget(before), Object::PodDisruptionBudget(after)) => before.spec != after.spec,
         (Object::Stored(before), Object::Stored(after)) => {
-            after.kind().description().has_generation && before.differs_in_wish(after)
+            after.kind().description().has_generation && before.differs_in_wish(after, has_status)
         }
         // A slice is all spec; upstream counts its labels as well.
         (Object::EndpointSlice(before), Object::EndpointSlice(after)) => {

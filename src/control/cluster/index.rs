@@ -2,13 +2,14 @@
 //! slices of a service, pods of a claim. Each change touches only the entries of the object that changed.
 
 use crate::objects::object::{
-    Kind, Object, ObjectKey,
+    CustomDefinition, CustomKind, Kind, Object, ObjectKey,
     labels::{SERVICE_NAME_LABEL, label},
 };
 use k8s_openapi::api::core::v1::Pod;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
+    sync::Arc,
 };
 
 /// Namespace, label, value.
@@ -26,8 +27,17 @@ pub struct ClusterIndex {
     pair_of_service: HashMap<(String, String), LabelPair>,
     slices_by_service: HashMap<(String, String), BTreeSet<String>>,
     pods_by_claim: HashMap<(String, String), BTreeSet<String>>,
+    /// What definitions say, by `group/plural`.
+    definitions: BTreeMap<String, Arc<CustomDefinition>>,
+    /// How many objects there are of each kind that a definition defines.
+    custom: BTreeMap<Kind, usize>,
     /// Most pods are in one slice.
     slices_by_pod: HashMap<(String, String), Vec<Box<str>>>,
+}
+
+/// Where the definition of a kind stands among all.
+fn place_of(kind: CustomKind) -> String {
+    format!("{}/{}", kind.group(), kind.plural())
 }
 
 /// Adds to or takes from the set under `at`; no set is left empty.
@@ -54,8 +64,11 @@ impl ClusterIndex {
             (Some(Object::Pod(before)), Some(Object::Pod(after))) => !claims_of(before).eq(claims_of(after)),
             _ => true,
         };
-        if key.kind == Kind::EndpointSlice {
-            self.endpoints(key, before, after);
+        match key.kind {
+            Kind::EndpointSlice => self.endpoints(key, before, after),
+            Kind::CustomResourceDefinition => self.define(before, after),
+            Kind::Custom(_) => self.count_custom(key.kind, before, after),
+            _ => {}
         }
         for (object, add) in [(before, false), (after, true)] {
             let Some(object) = object else { continue };
@@ -94,6 +107,54 @@ impl ClusterIndex {
                 _ => {}
             }
         }
+    }
+
+    /// A definition changed, came or went.
+    fn define(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        let of = |object: Option<&Object>| match object {
+            Some(Object::Stored(stored)) => CustomDefinition::of(stored),
+            _ => None,
+        };
+        let place = |definition: &CustomDefinition| place_of(definition.kind);
+        if let Some(before) = of(before) {
+            self.definitions.remove(&place(&before));
+        }
+        if let Some(after) = of(after) {
+            self.definitions.insert(place(&after), Arc::new(after));
+        }
+    }
+
+    fn count_custom(&mut self, kind: Kind, before: Option<&Object>, after: Option<&Object>) {
+        let count = self.custom.entry(kind).or_default();
+        *count = (*count + usize::from(after.is_some())).saturating_sub(usize::from(before.is_some()));
+        if *count == 0 {
+            self.custom.remove(&kind);
+        }
+    }
+
+    /// The kinds that definitions define and of which there are objects.
+    pub fn custom_kinds(&self) -> impl Iterator<Item = Kind> {
+        self.custom.keys().copied()
+    }
+
+    /// What a definition says.
+    pub fn definition(&self, kind: CustomKind) -> Option<&Arc<CustomDefinition>> {
+        self.definitions.get(&place_of(kind))
+    }
+
+    /// The definitions of a group.
+    pub fn definitions_of_group<'a>(
+        &'a self,
+        group: &str,
+    ) -> impl Iterator<Item = &'a Arc<CustomDefinition>> + use<'a> {
+        let group = format!("{group}/");
+        let from = self.definitions.range::<str, _>((Bound::Included(group.as_str()), Bound::Unbounded));
+        from.take_while(move |(place, _)| place.starts_with(&group)).map(|(_, definition)| definition)
+    }
+
+    /// All definitions.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
+        self.definitions.values()
     }
 
     /// Which pods are in a slice; what both versions have in common at their beginnings and ends is passed over.

@@ -11,7 +11,7 @@ mod tests;
 pub use index::claims_of;
 pub use store_error::StoreError;
 
-use crate::objects::object::{Kind, Object, ObjectKey, pod::has_ended, selector};
+use crate::objects::object::{CustomDefinition, Kind, Object, ObjectKey, pod::has_ended, selector};
 use identity::Identities;
 use index::ClusterIndex;
 use jiff::{SignedDuration, Timestamp};
@@ -214,7 +214,35 @@ impl Cluster {
 
     /// Everything in a namespace.
     pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Object> {
-        Kind::ALL.iter().filter(|kind| kind.is_namespaced()).flat_map(move |kind| self.named(*kind, namespace, ""))
+        let kinds = Kind::ALL.iter().copied().chain(self.index.custom_kinds());
+        kinds.filter(|kind| kind.is_namespaced()).flat_map(move |kind| self.named(kind, namespace, ""))
+    }
+
+    /// What the definition of a kind says; `None` for kinds that none defines, or none any more.
+    pub fn definition(&self, kind: Kind) -> Option<&Arc<CustomDefinition>> {
+        let custom = kind.custom()?;
+        self.index.definition(custom).filter(|definition| definition.kind == custom)
+    }
+
+    /// The definitions of a group, in order of their plurals.
+    pub fn definitions_of_group<'a>(
+        &'a self,
+        group: &str,
+    ) -> impl Iterator<Item = &'a Arc<CustomDefinition>> + use<'a> {
+        self.index.definitions_of_group(group)
+    }
+
+    /// All definitions, in order of groups and plurals.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
+        self.index.definitions()
+    }
+
+    /// Whether objects of a kind have a status that is written apart from everything else.
+    pub fn has_status(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Custom(_) => self.definition(kind).is_some_and(|definition| definition.has_status()),
+            kind => kind.has_status(),
+        }
     }
 
     /// Whether nothing can be created in a namespace because it is being deleted.
@@ -368,7 +396,7 @@ impl Cluster {
         if object == *stored {
             return Ok(false);
         }
-        if generation::grows(stored, &object) {
+        if generation::grows(stored, &object, self.has_status(key.kind)) {
             object.metadata_mut().generation = Some(kept.generation.unwrap_or(0) + 1);
         }
         let done = may_go(&object);

@@ -1,6 +1,6 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
-use super::Cascade;
+use super::{Cascade, customresourcedefinition::CLEANUP};
 use crate::{
     control::cluster::{Cluster, Deleted, StoreError},
     objects::object::{Kind, Object, ObjectKey},
@@ -54,10 +54,14 @@ pub fn delete(
         Cascade::Foreground => Some(FOREGROUND),
         Cascade::Orphan => Some(ORPHAN),
     };
+    // What a definition defined goes before it.
+    let cleanup = (key.kind == Kind::CustomResourceDefinition && stored.metadata().deletion_timestamp.is_none())
+        .then(|| CLEANUP.to_owned());
     let standing = stored.metadata().finalizers.as_deref().unwrap_or_default();
     let mut finalizers: Vec<String> =
         standing.iter().filter(|finalizer| ![FOREGROUND, ORPHAN].contains(&finalizer.as_str())).cloned().collect();
     finalizers.extend(wanted.map(str::to_owned));
+    finalizers.extend(cleanup.filter(|cleanup| !standing.contains(cleanup)));
     if finalizers != standing {
         cluster.edit(key, |object| {
             object.metadata_mut().finalizers = Some(finalizers).filter(|finalizers| !finalizers.is_empty());

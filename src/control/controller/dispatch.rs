@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! what changed              who looks at it
-//! any object            ──→ garbage, namespace (when it goes), manifests (when it goes)
+//! any object            ──→ garbage, namespace (when it goes), customresourcedefinition (when it goes), manifests (when it goes)
 //! Namespace             ──→ namespace
 //! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
 //! Endpoints             ──→ mirroring
@@ -14,6 +14,7 @@
 //! StorageClass          ──→ volume
 //! StatefulSet           ──→ missing_names, statefulset
 //! ControllerRevision    ──→ statefulset
+//! CustomResourceDefinition ──→ customresourcedefinition
 //! ```
 
 use super::{
@@ -44,6 +45,7 @@ impl<R: PodRuntime> Controller<R> {
         self.garbage.on_changed(key, before, after, context);
         if after.is_none() {
             self.namespaces.on_gone(key, context);
+            self.definitions.on_gone(key, context);
             self.manifests.on_gone(key, context);
         }
         match key.kind {
@@ -69,6 +71,7 @@ impl<R: PodRuntime> Controller<R> {
                 self.missing_names.touch_set(&key.namespace, &key.name);
                 self.stateful_sets.on_set_changed(key, before, after, context);
             }
+            Kind::CustomResourceDefinition => self.definitions.on_definition_changed(key, after, context),
             Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
             // What nothing acts on.
             _ => {}

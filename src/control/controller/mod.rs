@@ -14,6 +14,7 @@ pub mod volume;
 
 mod admission;
 mod clock;
+mod customresourcedefinition;
 mod deletion;
 mod dispatch;
 mod manifests;
@@ -42,6 +43,7 @@ use crate::{
     dns::zone::Delta,
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
+use customresourcedefinition::CustomResourceDefinitionController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;
@@ -176,6 +178,7 @@ pub struct Controller<R> {
     pods: PodController<R>,
     volumes: VolumeController,
     endpoints: EndpointsController,
+    definitions: CustomResourceDefinitionController,
     endpoint_slices: EndpointSliceController,
     mirroring: EndpointSliceMirroringController,
     /// How many of the cluster's changes have been distributed to the controllers that they concern.
@@ -205,6 +208,7 @@ impl<R: PodRuntime> Controller<R> {
             pods: PodController::new(runtime),
             volumes: VolumeController::new(settings.provision_undeclared),
             endpoints: EndpointsController,
+            definitions: CustomResourceDefinitionController,
             endpoint_slices: EndpointSliceController::default(),
             mirroring: EndpointSliceMirroringController::default(),
             distributed: 0,
@@ -362,6 +366,7 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),
             Reconciler::Protection => self.volumes.release_claim(key, context),
+            Reconciler::CustomResourceDefinition => self.definitions.reconcile(key, context),
         }
     }
 

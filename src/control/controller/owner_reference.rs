@@ -1,12 +1,18 @@
 //! References of objects to their owners.
 
-use crate::objects::object::Kind;
+use crate::{control::cluster::Cluster, objects::object::Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// The kind a reference names, if it exists here.
 pub fn kind_of(reference: &OwnerReference) -> Option<Kind> {
     let found = |kind: &&Kind| kind.name() == reference.kind && kind.api_version() == reference.api_version;
     Kind::ALL.iter().find(found).copied()
+}
+
+/// Whether a definition defines the kind that a reference names.
+pub fn is_defined(cluster: &Cluster, reference: &OwnerReference) -> bool {
+    let Some((group, _)) = reference.api_version.split_once('/') else { return false };
+    cluster.definitions_of_group(group).any(|definition| definition.kind.name() == reference.kind)
 }
 
 /// Takes references away.

@@ -25,6 +25,8 @@ pub enum Reconciler {
     Namespace,
     /// A claim that is being deleted: whether it is still in use.
     Protection,
+    /// A definition: its names, or its deletion.
+    CustomResourceDefinition,
 }
 
 /// One piece of work.

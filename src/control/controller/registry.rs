@@ -48,7 +48,7 @@ impl Registry {
 
     /// Puts a declared version in the place of the stored one; what is refused is not stored.
     pub fn replace(&self, cluster: &mut Cluster, stored: &Object, declared: Object) -> Vec<FieldError> {
-        let mut merged = merge(stored, declared);
+        let mut merged = merge(stored, declared, cluster.has_status(stored.kind()));
         // As upstream: what cannot be allocated is said before anything else is looked at.
         if let (Object::Service(before), Object::Service(service)) = (stored, &mut merged) {
             let errors = self.addresses.change_form(&stored.key(), before, Arc::make_mut(service));
@@ -69,7 +69,7 @@ impl Registry {
 }
 
 /// The declared version with what the declarer does not own taken from the stored one.
-fn merge(stored: &Object, declared: Object) -> Object {
+fn merge(stored: &Object, declared: Object, has_status: bool) -> Object {
     let mut merged = declared;
     let standing = stored.metadata();
     let metadata = merged.metadata_mut();
@@ -78,6 +78,9 @@ fn merge(stored: &Object, declared: Object) -> Object {
     tidy(&mut metadata.annotations, &standing.annotations);
     tidy(&mut metadata.finalizers, &standing.finalizers);
     tidy(&mut metadata.owner_references, &standing.owner_references);
+    if has_status {
+        merged = merged.with_status_of(stored);
+    }
     keep_what_is_allocated(stored, &mut merged);
     admission::label_namespace(&mut merged);
     merged
@@ -92,9 +95,6 @@ fn tidy<T: Default + PartialEq + Clone>(field: &mut Option<T>, standing: &Option
 }
 
 fn keep_what_is_allocated(stored: &Object, merged: &mut Object) {
-    if stored.kind().has_status() {
-        *merged = merged.clone().with_status_of(stored);
-    }
     match (stored, merged) {
         (Object::Namespace(stored), Object::Namespace(merged)) => {
             Arc::make_mut(merged).spec.clone_from(&stored.spec);

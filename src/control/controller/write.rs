@@ -228,6 +228,17 @@ impl<R: PodRuntime> Controller<R> {
             None if is_derived => return Err(WriteError::AlreadyExists(key)),
             None => {}
         }
+        if let Kind::Custom(custom) = key.kind {
+            match self.context.cluster.definition(key.kind) {
+                None => return Err(WriteError::NotFound(key)),
+                Some(definition) if definition.is_terminating => {
+                    let why = "create not allowed while custom resource definition is terminating";
+                    let message = format!("{} {:?} is forbidden: {why}", custom.resource(), key.name);
+                    return Err(WriteError::Forbidden(key, message));
+                }
+                Some(_) => {}
+            }
+        }
         if key.kind.is_namespaced() {
             match self.context.cluster.namespace("", &key.namespace) {
                 Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {

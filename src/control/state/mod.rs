@@ -518,6 +518,7 @@ type Versions = Vec<(ObjectKey, Arc<str>)>;
 fn read_last_applied(database: &Database) -> Result<Versions, Box<dyn std::error::Error>> {
     let transaction = database.begin_read()?;
     let mut found = Vec::new();
+    let kinds = objects::KnownKinds::read(&transaction)?;
     let table = match transaction.open_table(APPLIED) {
         Err(TableError::TableDoesNotExist(_)) => None,
         table => Some(table?),
@@ -527,7 +528,7 @@ fn read_last_applied(database: &Database) -> Result<Versions, Box<dyn std::error
         let (kind, namespace, name) = key.value();
         let wrong = |problem: &str| format!("what was applied of {kind} {namespace}/{name}: {problem}");
         let text = unseal(&[kind, namespace, name], value.value()).ok_or_else(|| wrong("wrong checksum"))?;
-        let known = Kind::from_name(kind).ok_or_else(|| wrong("unknown kind"))?;
+        let known = kinds.find(kind).ok_or_else(|| wrong("unknown kind"))?;
         found.push((ObjectKey::new(known, namespace, name), std::str::from_utf8(text)?.into()));
     }
     found.sort_unstable();
@@ -571,7 +572,7 @@ fn write(database: &Database, pending: &Pending) -> Result<(), redb::Error> {
 fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
     let mut objects = transaction.open_table(OBJECTS)?;
     for (key, json) in &pending.objects {
-        let place = (key.kind.name(), key.namespace.as_str(), key.name.as_str());
+        let place = (key.kind.unique_name(), key.namespace.as_str(), key.name.as_str());
         match json {
             Some(json) => drop(objects.insert(place, seal(&[place.0, place.1, place.2], json).as_slice())?),
             None => drop(objects.remove(place)?),
@@ -581,7 +582,7 @@ fn write_tables(transaction: &WriteTransaction, pending: &Pending) -> Result<(),
     if !pending.applied.is_empty() {
         let mut applied = transaction.open_table(APPLIED)?;
         for (key, written) in &pending.applied {
-            let place = (key.kind.name(), key.namespace.as_str(), key.name.as_str());
+            let place = (key.kind.unique_name(), key.namespace.as_str(), key.name.as_str());
             match written {
                 Some(text) => {
                     let sealed = seal(&[place.0, place.1, place.2], text.as_bytes());

@@ -2,9 +2,10 @@
 //! names are made of, and nothing goes on in the cluster before the others are.
 
 use super::{NAMED, OBJECTS, unseal};
-use crate::objects::object::{Kind, Object};
+use crate::objects::object::{CustomDefinition, Kind, Object};
 use redb::{AccessGuard, ReadTransaction, ReadableTable as _, StorageError};
 use std::{
+    collections::HashMap,
     error::Error,
     fmt,
     num::NonZero,
@@ -37,7 +38,31 @@ pub(super) fn named(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dy
         let from_there = table.range((kind.name(), "", "")..)?;
         ranges.push(from_there.take_while(move |entry| kind_of(entry).is_none_or(|found| found == kind.name())));
     }
-    read(ranges.into_iter().flatten())
+    read(ranges.into_iter().flatten(), &KnownKinds::default())
+}
+
+/// The kinds that definitions in the file define, by the names that they have in it.
+#[derive(Debug, Default)]
+pub(super) struct KnownKinds(HashMap<String, Kind>);
+
+impl KnownKinds {
+    /// Reads the definitions.
+    pub(super) fn read(transaction: &ReadTransaction) -> Result<KnownKinds, Box<dyn Error>> {
+        let table = transaction.open_table(OBJECTS)?;
+        let name = Kind::CustomResourceDefinition.unique_name();
+        let entries = table.range((name, "", "")..)?;
+        let definitions = entries.take_while(|entry| kind_of(entry).is_none_or(|found| found == name));
+        let kinds = read(definitions, &KnownKinds::default())?.into_iter().filter_map(|object| match object {
+            Object::Stored(stored) => CustomDefinition::of(&stored).map(|definition| Kind::Custom(definition.kind)),
+            _ => None,
+        });
+        Ok(KnownKinds(kinds.map(|kind| (kind.unique_name().to_owned(), kind)).collect()))
+    }
+
+    /// The kind of this name.
+    pub(super) fn find(&self, name: &str) -> Option<Kind> {
+        Kind::from_name(name).or_else(|| self.0.get(name).copied())
+    }
 }
 
 /// All others, in order of their keys.
@@ -45,7 +70,7 @@ pub(super) fn rest(transaction: &ReadTransaction) -> Result<Vec<Object>, Box<dyn
     let table = transaction.open_table(OBJECTS)?;
     let is_named =
         |entry: &Entry<'_>| kind_of(entry).is_some_and(|found| NAMED.iter().any(|kind| kind.name() == found));
-    read(table.iter()?.filter(|entry| !is_named(entry)))
+    read(table.iter()?.filter(|entry| !is_named(entry)), &KnownKinds::read(transaction)?)
 }
 
 /// The kind in an entry's key; `None` for an error, which the parser reports.
@@ -53,7 +78,10 @@ fn kind_of<'a>(entry: &'a Entry<'_>) -> Option<&'a str> {
     entry.as_ref().ok().map(|(key, _)| key.value().0)
 }
 
-fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Object>, Box<dyn Error>> {
+fn read<'a>(
+    entries: impl Iterator<Item = Entry<'a>> + Send,
+    kinds: &KnownKinds,
+) -> Result<Vec<Object>, Box<dyn Error>> {
     let stored = Mutex::new(entries.map(|entry| {
         let (key, value) = entry?;
         let (kind, namespace, name) = key.value();
@@ -62,7 +90,7 @@ fn read<'a>(entries: impl Iterator<Item = Entry<'a>> + Send) -> Result<Vec<Objec
     }));
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
     let parts: Vec<Result<Vec<Object>, ReadFailure>> = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse(&stored))).collect();
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(|| parse(&stored, kinds))).collect();
         // A panic goes on in whoever reads, who knows what it means.
         running
             .into_iter()
@@ -87,7 +115,10 @@ enum ReadFailure {
 }
 
 /// Takes objects from the file until there are none.
-fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> Result<Vec<Object>, ReadFailure> {
+fn parse(
+    stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>,
+    kinds: &KnownKinds,
+) -> Result<Vec<Object>, ReadFailure> {
     let mut objects = Vec::new();
     loop {
         let batch: Vec<_> =
@@ -96,16 +127,16 @@ fn parse(stored: &Mutex<impl Iterator<Item = Result<Stored, StorageError>>>) -> 
             return Ok(objects);
         }
         for stored in batch {
-            objects.push(stored?.object()?);
+            objects.push(stored?.object(kinds)?);
         }
     }
 }
 
 impl Stored {
-    fn object(&self) -> Result<Object, ReadFailure> {
+    fn object(&self, kinds: &KnownKinds) -> Result<Object, ReadFailure> {
         let Stored { kind, namespace, name, sealed } = self;
         let wrong = |problem: &dyn fmt::Display| ReadFailure::Object(format!("{kind} {namespace}/{name}: {problem}"));
-        let known = Kind::from_name(kind).ok_or_else(|| wrong(&"unknown kind"))?;
+        let known = kinds.find(kind).ok_or_else(|| wrong(&"unknown kind"))?;
         let json = unseal(&[kind, namespace, name], sealed).ok_or_else(|| wrong(&"wrong checksum"))?;
         Object::from_text(known, json).map_err(|error| wrong(&error))
     }

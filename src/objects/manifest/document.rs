@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     objects::object::{
-        Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
+        CustomKind, Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
         mark_empty_selector, set_defaults, validate, validate_counted,
     },
     text::{
@@ -21,6 +21,7 @@ use crate::{
         yaml::{self, MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue},
     },
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
@@ -448,4 +449,27 @@ impl KindVisitor for Decoder<'_> {
         let (object, warnings) = yaml::decode::<T>(self.source, self.node, UnknownFields::Warn)?;
         if has_error(&warnings) { Err(warnings) } else { Ok((object.into(), warnings)) }
     }
+
+    fn visit_custom(self, kind: CustomKind) -> Typed {
+        // Of the contents nothing is known; the metadata is what it is everywhere.
+        let warnings = match self.node.get("metadata") {
+            Some(metadata) => yaml::decode::<ObjectMeta>(self.source, metadata, UnknownFields::Warn)
+                .map(|(_, warnings)| warnings)
+                .map_err(in_metadata)?,
+            None => Vec::new(),
+        };
+        let object = Object::from_json(Kind::Custom(kind), self.node.to_json()).map_err(|error| {
+            let diagnostic = Diagnostic::error(self.source.path, error.to_string());
+            vec![diagnostic.at(self.source.text, self.node.place, self.node.width.max(1))]
+        })?;
+        Ok((object, in_metadata(warnings)))
+    }
+}
+
+/// Diagnostics of the metadata, as parts of their object.
+fn in_metadata(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for diagnostic in &mut diagnostics {
+        diagnostic.field = format!("metadata.{}", diagnostic.field).trim_end_matches('.').to_owned();
+    }
+    diagnostics
 }

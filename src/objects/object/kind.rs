@@ -1,6 +1,6 @@
 //! The kinds of object that exist here, each described in one row.
 
-use super::{size, stored::StoredObject};
+use super::{custom::CustomKind, size, stored::StoredObject};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, Resource,
     api::{
@@ -51,6 +51,8 @@ pub trait KindVisitor {
     type Output;
     /// Does it with the type `T`.
     fn visit<T: DeserializeOwned + Into<Object>>(self) -> Self::Output;
+    /// Does it with a kind that has no type, since a definition defines it.
+    fn visit_custom(self, kind: CustomKind) -> Self::Output;
 }
 
 /// A resource beneath another one's objects.
@@ -109,6 +111,8 @@ macro_rules! kinds {
         pub enum Kind {
             $(#[doc = concat!("`", stringify!($kind), "`.")] $kind,)*
             $(#[doc = concat!("`", stringify!($stored), "`.")] $stored,)*
+            /// One that a CustomResourceDefinition defines.
+            Custom(CustomKind),
         }
 
         /// An object; cloning is cheap.
@@ -120,20 +124,23 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind.
+            /// Every kind but those that definitions define.
             pub const ALL: &'static [Kind] = &[$(Kind::$kind,)* $(Kind::$stored,)*];
             /// The kind's name in manifests.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Kind::$kind => <$kind as Resource>::KIND,)*
                     $(Kind::$stored => <$stored as Resource>::KIND,)*
+                    Kind::Custom(custom) => custom.name(),
                 }
             }
-            /// The version that is stored: `v1`, `apps/v1`, …
+            /// The version that is stored: `v1`, `apps/v1`, …; only the group of a kind that a definition defines, whose
+            /// versions come and go.
             pub const fn api_version(self) -> &'static str {
                 match self {
                     $(Kind::$kind => <$kind as Resource>::API_VERSION,)*
                     $(Kind::$stored => <$stored as Resource>::API_VERSION,)*
+                    Kind::Custom(custom) => custom.group(),
                 }
             }
             /// The API group: `apps`; empty for the core.
@@ -141,13 +148,15 @@ macro_rules! kinds {
                 match self {
                     $(Kind::$kind => <$kind as Resource>::GROUP,)*
                     $(Kind::$stored => <$stored as Resource>::GROUP,)*
+                    Kind::Custom(custom) => custom.group(),
                 }
             }
-            /// The version without its group: `v1`.
+            /// The version without its group: `v1`; empty for a kind that a definition defines.
             pub const fn version(self) -> &'static str {
                 match self {
                     $(Kind::$kind => <$kind as Resource>::VERSION,)*
                     $(Kind::$stored => <$stored as Resource>::VERSION,)*
+                    Kind::Custom(_) => "",
                 }
             }
             /// The name in paths: `statefulsets`.
@@ -155,6 +164,7 @@ macro_rules! kinds {
                 match self {
                     $(Kind::$kind => <$kind as Resource>::URL_PATH_SEGMENT,)*
                     $(Kind::$stored => <$stored as Resource>::URL_PATH_SEGMENT,)*
+                    Kind::Custom(custom) => custom.plural(),
                 }
             }
             /// Whether objects of this kind live in a namespace.
@@ -162,6 +172,7 @@ macro_rules! kinds {
                 match self {
                     $(Kind::$kind => <<$kind as Resource>::Scope as ScopeExt>::IS_NAMESPACED,)*
                     $(Kind::$stored => <<$stored as Resource>::Scope as ScopeExt>::IS_NAMESPACED,)*
+                    Kind::Custom(custom) => custom.is_namespaced(),
                 }
             }
             /// What else is known of it.
@@ -171,6 +182,7 @@ macro_rules! kinds {
                     $(Kind::$stored => {
                         &KindDescription { $($stored_field: $stored_value,)* ..KindDescription::PLAIN }
                     })*
+                    Kind::Custom(_) => &KindDescription { has_generation: true, ..KindDescription::PLAIN },
                 }
             }
             /// Lets a visitor work with the Rust type of this kind, such as a decoder.
@@ -178,6 +190,7 @@ macro_rules! kinds {
                 match self {
                     $(Kind::$kind => visitor.visit::<$kind>(),)*
                     $(Kind::$stored => visitor.visit::<$stored>(),)*
+                    Kind::Custom(custom) => visitor.visit_custom(custom),
                 }
             }
         }
@@ -226,6 +239,7 @@ macro_rules! kinds {
                 Ok(match kind {
                     $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_value(json)?)),)*
                     $(Kind::$stored => serde_json::from_value::<$stored>(json)?.into(),)*
+                    Kind::Custom(_) => Object::Stored(Arc::new(StoredObject::untyped(kind, json)?)),
                 })
             }
 
@@ -234,6 +248,7 @@ macro_rules! kinds {
                 Ok(match kind {
                     $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_slice(json)?)),)*
                     $(Kind::$stored => serde_json::from_slice::<$stored>(json)?.into(),)*
+                    Kind::Custom(_) => Object::from_json(kind, serde_json::from_slice(json)?)?,
                 })
             }
         }
@@ -369,9 +384,19 @@ impl Kind {
         self.description().is_declarable
     }
 
-    /// Whether its objects have a status that is written apart from everything else.
+    /// Whether its objects have a status that is written apart from everything else. Of a kind that a definition defines
+    /// the definition says it.
     pub fn has_status(self) -> bool {
         self.description().subresources.contains(&Subresource::Status)
+    }
+
+    /// What names it among all kinds, in the state and in messages about it: the name, or `plural.group` of a kind that a
+    /// definition defines, which may be called as one of ours.
+    pub const fn unique_name(self) -> &'static str {
+        match self {
+            Kind::Custom(custom) => custom.resource(),
+            kind => kind.name(),
+        }
     }
 
     /// The kinds that a manifest may declare.

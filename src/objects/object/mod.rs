@@ -1,6 +1,7 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
 pub mod annotations;
+mod custom;
 mod declaration;
 mod decode;
 pub mod defaults;
@@ -20,6 +21,7 @@ pub mod subset;
 pub mod validate;
 
 pub use annotations::{APPLIED, ORIGIN};
+pub use custom::{CustomColumn, CustomDefinition, CustomKind, CustomVersion, ScalePaths};
 pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;

@@ -4,7 +4,10 @@
 
 use super::{Kind, size};
 use k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -14,7 +17,8 @@ pub struct StoredObject {
     kind: Kind,
     /// Its metadata.
     pub metadata: ObjectMeta,
-    /// All other fields as JSON with sorted keys, so that what is equal is written alike.
+    /// All other fields as JSON with sorted keys, so that what is equal is written alike. Of a kind that a definition
+    /// defines the apiVersion is among them, as it was written last.
     body: Box<str>,
 }
 
@@ -45,19 +49,33 @@ impl StoredObject {
         stored
     }
 
+    /// An object of a kind without a type.
+    ///
+    /// # Errors
+    /// It is no object, or its metadata is none.
+    pub fn untyped(kind: Kind, json: Value) -> Result<StoredObject, serde_json::Error> {
+        let Value::Object(mut fields) = json else { return Err(serde_json::Error::custom("it is no object")) };
+        let metadata = fields.shift_remove("metadata").filter(|metadata| !metadata.is_null());
+        let metadata = serde_json::from_value(metadata.unwrap_or_else(|| Map::new().into()))?;
+        let mut stored = StoredObject { kind, metadata, body: Box::default() };
+        stored.set_body(fields);
+        Ok(stored)
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// All fields but apiVersion, kind and metadata.
+    /// All fields but kind and metadata, and apiVersion where the kind has but one.
     pub fn body(&self) -> Map<String, Value> {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
     /// Replaces all fields but apiVersion, kind and metadata.
     pub fn set_body(&mut self, mut fields: Map<String, Value>) {
-        fields.retain(|name, _| !APART.contains(&name.as_str()));
+        let is_custom = self.kind.custom().is_some();
+        fields.retain(|name, _| !APART.contains(&name.as_str()) || is_custom && name == "apiVersion");
         let mut body = Value::Object(fields);
         body.sort_all_objects();
         self.body = body.to_string().into();
@@ -76,6 +94,7 @@ impl StoredObject {
         let head =
             [("apiVersion", self.kind.api_version().into()), ("kind", self.kind.name().into()), ("metadata", metadata)];
         let head = head.into_iter().map(|(name, value)| (name.to_owned(), value));
+        // The one of the body holds, if there is one.
         Value::Object(head.chain(self.body()).collect())
     }
 
@@ -89,14 +108,14 @@ impl StoredObject {
         self.body.len() + size::estimate(&self.metadata)
     }
 
-    /// Whether two versions differ in what is wanted: everything but the metadata and the status.
-    pub fn differs_in_wish(&self, other: &StoredObject) -> bool {
+    /// Whether two versions differ in what is wanted: everything but the metadata, and the status of a kind that has one.
+    pub fn differs_in_wish(&self, other: &StoredObject, has_status: bool) -> bool {
         let without_status = |object: &StoredObject| {
             let mut body = object.body();
             body.shift_remove("status");
             body
         };
-        self.body != other.body && without_status(self) != without_status(other)
+        self.body != other.body && (!has_status || without_status(self) != without_status(other))
     }
 
     /// Takes the status of another version.
@@ -153,9 +172,9 @@ mod tests {
             Object::from_json(Kind::Node, json).unwrap()
         };
         let (Object::Stored(one), Object::Stored(other)) = (node("a", "x"), node("a", "y")) else { panic!() };
-        assert!(!one.differs_in_wish(&other));
+        assert!(!one.differs_in_wish(&other, true) && one.differs_in_wish(&other, false));
         let Object::Stored(third) = node("b", "x") else { panic!() };
-        assert!(one.differs_in_wish(&third));
+        assert!(one.differs_in_wish(&third, true));
         assert_eq!(node("b", "x").with_status_of(&node("a", "y")), node("b", "y"));
     }
 }

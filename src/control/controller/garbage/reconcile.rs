@@ -6,7 +6,7 @@ use crate::{
         controller::{
             Cascade,
             deletion::{self, Deletion, FOREGROUND, ORPHAN, has_finalizer, remove_finalizer},
-            owner_reference::{kind_of, remove_references},
+            owner_reference::{is_defined, kind_of, remove_references},
             shared::Context,
         },
     },
@@ -118,7 +118,7 @@ fn delete_unowned(object: &Object, context: &mut Context) {
 /// What an owner reference refers to. An owner of a kind that does not exist here cannot be looked for and counts
 /// as staying.
 fn owner_state(cluster: &Cluster, namespace: &str, reference: &OwnerReference) -> OwnerState {
-    if kind_of(reference).is_none() {
+    if kind_of(reference).is_none() && !is_defined(cluster, reference) {
         return OwnerState::Stays;
     }
     match cluster.by_uid(&reference.uid) {
