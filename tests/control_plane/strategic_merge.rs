@@ -326,7 +326,7 @@ impl Draw {
     /// Any value of a type.
     fn value(&mut self, of: &SchemaType, depth: usize) -> Value {
         match of {
-            SchemaType::Any => json!({}),
+            SchemaType::Any | SchemaType::Free => json!({}),
             SchemaType::Boolean => json!(self.rng.bool()),
             SchemaType::Int32 | SchemaType::Int64 => {
                 self.fresh += 1;

@@ -316,7 +316,7 @@ impl CustomColumn {
 
 /// The order of versions (upstream's `version.CompareKubeAwareVersionStrings`): `v2`, `v1`, `v1beta2`, `v1beta1`,
 /// `v1alpha1`, and then what is no version, by the alphabet.
-fn by_priority(one: &str, other: &str) -> Ordering {
+pub fn by_priority(one: &str, other: &str) -> Ordering {
     match (parsed(one), parsed(other)) {
         (Some(one), Some(other)) => other.cmp(&one),
         (Some(_), None) => Ordering::Less,

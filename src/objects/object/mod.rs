@@ -21,7 +21,7 @@ pub mod subset;
 pub mod validate;
 
 pub use annotations::{APPLIED, ORIGIN};
-pub use custom::{CustomColumn, CustomDefinition, CustomKind, CustomVersion, ScalePaths};
+pub use custom::{CustomColumn, CustomDefinition, CustomKind, CustomVersion, ScalePaths, by_priority};
 pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;

@@ -15,6 +15,8 @@ pub struct Schema {
     pub fields: Vec<SchemaField>,
     /// Whether it is one value to server-side apply (`x-kubernetes-map-type: atomic`).
     pub is_atomic: bool,
+    /// What a field is that is not among them; `None` where there are no others.
+    pub other: Option<SchemaField>,
 }
 
 /// One field of a definition.
@@ -35,8 +37,10 @@ pub struct SchemaField {
 /// What a value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaType {
-    /// JSON of any shape.
+    /// JSON of any shape, which is one value.
     Any,
+    /// JSON of any shape, of which objects are merged: what is within custom resources.
+    Free,
     /// `true` or `false`.
     Boolean,
     /// A number without fraction, of 32 bits.
@@ -136,6 +140,17 @@ pub static ROOTS: LazyLock<Vec<Root>> = LazyLock::new(|| {
     roots
 });
 
+/// The name of the structure that all custom resources have: what is beside their metadata is theirs.
+pub const CUSTOM_RESOURCE: &str = "CustomResource";
+
+static OF_CUSTOM_RESOURCES: LazyLock<Schema> = LazyLock::new(|| {
+    let metadata = SchemaType::Object("apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let field = |name, of| SchemaField { name, is_required: false, of, merge: Merge::Usual, patch: Patch::default() };
+    let fields =
+        vec![field("apiVersion", SchemaType::String), field("kind", SchemaType::String), field("metadata", metadata)];
+    Schema { name: CUSTOM_RESOURCE, fields, is_atomic: false, other: Some(field("", SchemaType::Free)) }
+});
+
 /// Fields of keyed lists that server-side apply fills in where they are absent, so that an element has its whole key.
 const KEY_DEFAULTS: &[(&str, &str, &str)] =
     &[("api.core.v1.ContainerPort", "protocol", "TCP"), ("api.core.v1.ServicePort", "protocol", "TCP")];
@@ -143,14 +158,20 @@ const KEY_DEFAULTS: &[(&str, &str, &str)] =
 static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| read(include_str!("structure.txt")));
 
 impl Schema {
-    /// The structure of a kind that is served: `StatefulSet`, `Scale`.
+    /// The structure of a kind that is served: `StatefulSet`, `Scale`; of all that definitions define: [`CUSTOM_RESOURCE`].
     pub fn of(kind: &str) -> Option<&'static Schema> {
+        if kind == CUSTOM_RESOURCE {
+            return Some(&OF_CUSTOM_RESOURCES);
+        }
         let root = ROOTS.iter().find(|root| root.kind == kind)?;
         Schema::named(&root.definition)
     }
 
     /// A definition by its name.
     pub fn named(name: &str) -> Option<&'static Schema> {
+        if name == CUSTOM_RESOURCE {
+            return Some(&OF_CUSTOM_RESOURCES);
+        }
         SCHEMAS.get(name)
     }
 
@@ -161,7 +182,7 @@ impl Schema {
 
     /// A field by its name.
     pub fn field(&self, name: &str) -> Option<&SchemaField> {
-        self.fields.iter().find(|field| field.name == name)
+        self.fields.iter().find(|field| field.name == name).or(self.other.as_ref())
     }
 
     /// The name of the Go struct: `ServicePort`.
@@ -217,7 +238,12 @@ fn read(text: &'static str) -> BTreeMap<&'static str, Schema> {
         let Some(name) = words.next() else { continue };
         match schemas.last_mut().filter(|_| line.starts_with(' ')) {
             Some(schema) => schema.fields.push(field(name, words)),
-            None => schemas.push(Schema { name, fields: Vec::new(), is_atomic: words.next() == Some("atomic") }),
+            None => schemas.push(Schema {
+                name,
+                fields: Vec::new(),
+                is_atomic: words.next() == Some("atomic"),
+                other: None,
+            }),
         }
     }
     schemas.into_iter().map(|schema| (schema.name, schema)).collect()

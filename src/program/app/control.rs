@@ -92,6 +92,9 @@ impl Loop {
     pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<ChangeLog>, Arc<AtomicU64>) {
         self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
         let log = Arc::new(ChangeLog::keeping(capacity, self.controller.cluster().resource_version()));
+        for definition in self.controller.cluster().of_kind(Kind::CustomResourceDefinition) {
+            log.custom().update(None, Some(definition));
+        }
         self.log = Some(Arc::clone(&log));
         (log, Arc::clone(&self.stored))
     }

@@ -1,15 +1,22 @@
 //! What is said beside the result of a write: fields that upstream takes and that mean nothing there.
 
 use crate::objects::object::{
-    Object,
+    Kind, Object,
     service::{is_alias, is_headless},
 };
+
+/// What a definition does not do here.
+const CUSTOM: &str = "resources of this definition are kept as they are written: nothing is pruned, defaulted, validated \
+                      or converted by its schema, which serves kubectl explain only";
 
 /// Upstream's warnings about an object (`pkg/api/service/warnings.go`), and ours about what has no effect here.
 pub fn advice(object: &Object) -> Vec<String> {
     let kind = object.kind();
     if let Some(why) = kind.description().without_effect {
         return vec![format!("this {} is stored and has no effect: {why}", kind.name())];
+    }
+    if kind == Kind::CustomResourceDefinition {
+        return vec![CUSTOM.to_owned()];
     }
     let Object::Service(service) = object else { return Vec::new() };
     let Some(spec) = &service.spec else { return Vec::new() };

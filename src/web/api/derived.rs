@@ -105,7 +105,7 @@ pub async fn get(
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let wanted = name.clone();
     let look = move |cluster: &Cluster| EndpointsSource::of(cluster, &namespace, &wanted);
-    let parts = api.handle.read(look).await?.ok_or_else(|| StatusFailure::not_found(place.resource, &name))?;
+    let parts = api.handle.read(look).await?.ok_or_else(|| StatusFailure::not_found(&place.resource, &name))?;
     Ok(warn(reply(StatusCode::OK, &shape.object(parts.json())), &[DEPRECATED.to_owned()]))
 }
 

@@ -1,7 +1,10 @@
 //! What is served, for clients: both forms of discovery, and the version.
 
+use super::custom::CustomResources;
 use super::resource::{GROUPS, ObjectSource, RESOURCES, Resource, Subresource, group_version, versions_of};
+use crate::objects::object::by_priority;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Verbs of resources that can be written.
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -41,8 +44,21 @@ pub fn version() -> Value {
     })
 }
 
-fn resources_of(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
-    RESOURCES.iter().filter(move |resource| (resource.group, resource.version) == (group, version))
+fn resources_of(group: &str, version: &str, custom: &CustomResources) -> Vec<Arc<Resource>> {
+    let all = RESOURCES.iter().filter(|resource| resource.group == group).cloned().chain(custom.of_group(group));
+    all.filter(|resource| resource.version == version).collect()
+}
+
+/// The versions of a group, the preferred one first.
+fn versions(group: &str, custom: &CustomResources) -> Vec<String> {
+    let mut all: Vec<String> = versions_of(group).map(str::to_owned).collect();
+    for resource in custom.of_group(group) {
+        if !all.contains(&resource.version.to_string()) {
+            all.push(resource.version.to_string());
+        }
+    }
+    all.sort_by(|one, other| by_priority(one, other));
+    all
 }
 
 /// The old form: `/api`.
@@ -51,44 +67,49 @@ pub fn core() -> Value {
 }
 
 /// The old form: one group of `/apis`.
-fn api_group(group: &str) -> Value {
-    let version = |version| json!({"groupVersion": group_version(group, version), "version": version});
-    let versions: Vec<Value> = versions_of(group).map(version).collect();
+fn api_group(group: &str, custom: &CustomResources) -> Value {
+    let version = |version: &String| json!({"groupVersion": group_version(group, version), "version": version});
+    let versions: Vec<Value> = versions(group, custom).iter().map(version).collect();
     json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 
+/// The groups besides the core: Kubernetes' own, then those of definitions.
+pub fn all_groups(custom: &CustomResources) -> Vec<String> {
+    GROUPS.iter().map(|group| (*group).to_owned()).chain(custom.groups()).collect()
+}
+
 /// The old form: `/apis`.
-pub fn groups() -> Value {
-    let groups: Vec<Value> = GROUPS.iter().map(|group| api_group(group)).collect();
+pub fn groups(custom: &CustomResources) -> Value {
+    let groups: Vec<Value> = all_groups(custom).iter().map(|group| api_group(group, custom)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// The old form: `/apis/GROUP`.
-pub fn group(group: &str) -> Value {
-    let mut found = api_group(group);
+pub fn group(group: &str, custom: &CustomResources) -> Value {
+    let mut found = api_group(group, custom);
     found["kind"] = "APIGroup".into();
     found["apiVersion"] = "v1".into();
     found
 }
 
 /// The old form: `/api/v1`, `/apis/GROUP/VERSION`.
-pub fn resources(group: &str, version: &str) -> Value {
+pub fn resources(group: &str, version: &str, custom: &CustomResources) -> Value {
     let mut listed = Vec::new();
-    for resource in resources_of(group, version) {
+    for resource in resources_of(group, version, custom) {
         let mut entry = json!({
             "name": resource.plural,
             "singularName": resource.singular,
             "namespaced": resource.namespaced,
             "kind": resource.kind,
-            "verbs": verbs(resource),
+            "verbs": verbs(&resource),
         });
-        for (field, words) in [("shortNames", resource.short), ("categories", resource.categories)] {
+        for (field, words) in [("shortNames", &resource.short), ("categories", &resource.categories)] {
             if !words.is_empty() {
-                entry[field] = words.into();
+                entry[field] = words.clone().into();
             }
         }
         listed.push(entry);
-        for beneath in resource.subresources {
+        for beneath in &resource.subresources {
             let mut entry = json!({
                 "name": format!("{}/{}", resource.plural, beneath.name()),
                 "singularName": "",
@@ -108,23 +129,24 @@ pub fn resources(group: &str, version: &str) -> Value {
 }
 
 /// The aggregated form of these groups: the empty one is `/api`, the others are `/apis`.
-pub fn aggregated(groups: &[&str]) -> Value {
-    let items: Vec<Value> = groups.iter().map(|group| aggregated_group(group)).collect();
+pub fn aggregated(groups: &[String], custom: &CustomResources) -> Value {
+    let items: Vec<Value> = groups.iter().map(|group| aggregated_group(group, custom)).collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
-fn aggregated_group(group: &str) -> Value {
+fn aggregated_group(group: &str, custom: &CustomResources) -> Value {
     let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-    let version = |version| {
-        let resources: Vec<Value> = resources_of(group, version).map(aggregated_resource).collect();
+    let version = |version: &String| {
+        let resources: Vec<Value> =
+            resources_of(group, version, custom).iter().map(|resource| aggregated_resource(resource)).collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
-    json!({"metadata": metadata, "versions": versions_of(group).map(version).collect::<Vec<_>>()})
+    json!({"metadata": metadata, "versions": versions(group, custom).iter().map(version).collect::<Vec<_>>()})
 }
 
-fn aggregated_resource(resource: &'static Resource) -> Value {
+fn aggregated_resource(resource: &Resource) -> Value {
     let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
-    let own = || kind(resource.group, resource.version, resource.kind);
+    let own = || kind(resource.group, &resource.version, resource.kind);
     let mut entry = json!({
         "resource": resource.plural,
         "responseKind": own(),
@@ -132,9 +154,9 @@ fn aggregated_resource(resource: &'static Resource) -> Value {
         "singularResource": resource.singular,
         "verbs": verbs(resource),
     });
-    for (field, words) in [("shortNames", resource.short), ("categories", resource.categories)] {
+    for (field, words) in [("shortNames", &resource.short), ("categories", &resource.categories)] {
         if !words.is_empty() {
-            entry[field] = words.into();
+            entry[field] = words.clone().into();
         }
     }
     let beneath: Vec<Value> = resource
@@ -162,10 +184,11 @@ mod tests {
     #[test]
     fn both_forms_tell_the_same() {
         for (group, version) in GROUP_VERSIONS.iter() {
-            let old = resources(group, version);
-            let new = aggregated(&[group]);
+            let custom = CustomResources::default();
+            let old = resources(group, version, &custom);
+            let new = aggregated(&[(*group).to_owned()], &custom);
             let position = versions_of(group).position(|known| known == *version).unwrap_or_default();
-            for resource in resources_of(group, version) {
+            for resource in resources_of(group, version, &custom) {
                 let entries = old["resources"].as_array().into_iter().flatten();
                 let old_verbs = entries.clone().find(|entry| entry["name"] == resource.plural).map(|e| &e["verbs"]);
                 let listed = new["items"][0]["versions"][position]["resources"].as_array().into_iter().flatten();
@@ -177,7 +200,8 @@ mod tests {
                 assert_eq!(beneath.count(), resource.subresources.len());
             }
         }
-        assert_eq!(resources("apps", "v1")["groupVersion"], "apps/v1");
-        assert_eq!(groups()["groups"].as_array().map(Vec::len), Some(GROUPS.len()));
+        let custom = CustomResources::default();
+        assert_eq!(resources("apps", "v1", &custom)["groupVersion"], "apps/v1");
+        assert_eq!(groups(&custom)["groups"].as_array().map(Vec::len), Some(GROUPS.len()));
     }
 }

@@ -23,6 +23,13 @@ pub struct ObjectFilter {
     fields: Option<FieldSelector>,
 }
 
+/// The fields that a definition says its resources can be selected by.
+fn selectable(place: &ResourcePath) -> &[String] {
+    let custom = place.resource.custom.as_ref();
+    let version = custom.and_then(|custom| custom.definition.versions.get(custom.version));
+    version.map_or(&[], |version| &version.selectable)
+}
+
 impl ObjectFilter {
     /// What path and query say; objects of `kind` are looked at. An error is a selector that cannot be.
     pub fn new(place: &ResourcePath, query: &RequestParameters, kind: Kind) -> Result<ObjectFilter, StatusFailure> {
@@ -32,7 +39,10 @@ impl ObjectFilter {
         };
         let fields = match query.field_selector.trim() {
             "" => None,
-            text => Some(FieldSelector::parse(place.resource.kind, text).map_err(StatusFailure::bad_request)?),
+            text => Some(
+                FieldSelector::parse(place.resource.schema(), selectable(place), text)
+                    .map_err(StatusFailure::bad_request)?,
+            ),
         };
         Ok(ObjectFilter { kind, namespace: place.namespace.clone(), labels, fields })
     }

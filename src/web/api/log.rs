@@ -3,7 +3,11 @@
 //! Nothing is kept per watcher. A watcher remembers a version and reads on from there; one that is so slow that what it
 //! has not read is gone gets an error that its version has expired, and lists again.
 
-use crate::{control::cluster::Change, objects::object::Object};
+use super::custom::CustomResources;
+use crate::{
+    control::cluster::Change,
+    objects::object::{Kind, Object},
+};
 use std::{
     collections::VecDeque,
     sync::{PoisonError, RwLock},
@@ -16,6 +20,8 @@ pub struct ChangeLog {
     changes: RwLock<KindLog>,
     newest: watch::Sender<u64>,
     capacity: Capacity,
+    /// What definitions define, by all changes until now.
+    custom: CustomResources,
 }
 
 /// How much a log keeps.
@@ -77,11 +83,19 @@ impl ChangeLog {
     /// An empty log that keeps so much.
     pub fn keeping(capacity: Capacity, newest: u64) -> ChangeLog {
         let changes = RwLock::new(KindLog { floor: newest, changes: VecDeque::new(), octets: 0 });
-        ChangeLog { changes, newest: watch::Sender::new(newest), capacity }
+        ChangeLog { changes, newest: watch::Sender::new(newest), capacity, custom: CustomResources::default() }
+    }
+
+    /// The resources that definitions define.
+    pub fn custom(&self) -> &CustomResources {
+        &self.custom
     }
 
     /// Takes what a turn changed, and wakes those who watch. The store may be at a later version than the last change.
     pub fn append(&self, changes: &[Change], newest: u64) {
+        for change in changes.iter().filter(|change| change.key.kind == Kind::CustomResourceDefinition) {
+            self.custom.update(change.before.as_ref(), change.after.as_ref());
+        }
         if let Some(first) = changes.first() {
             let kept: Vec<LoggedChange> = changes.iter().map(LoggedChange::new).collect();
             let mut log = self.changes.write().unwrap_or_else(PoisonError::into_inner);

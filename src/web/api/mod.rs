@@ -43,6 +43,7 @@ pub mod apply;
 mod body;
 mod budget;
 mod cost;
+pub mod custom;
 mod delete;
 mod derived;
 mod discovery;
@@ -99,7 +100,7 @@ use outlet::Outlet;
 use path::{RequestTarget, ResourcePath, Subpath};
 use query::RequestParameters;
 use representation::Representation;
-use resource::{GROUPS, ObjectSource, Subresource};
+use resource::{ObjectSource, Subresource};
 use serde_json::Value;
 use status::StatusFailure;
 use std::{
@@ -178,6 +179,8 @@ struct Api {
     overtaken_watches: Arc<AtomicU64>,
     /// Lists and watches that were cut off.
     cut: Arc<AtomicU64>,
+    /// OpenAPI documents of what definitions define.
+    documents: openapi::CustomDocuments,
     /// The texts that watches send.
     texts: Arc<JsonCache>,
     /// True once the server is about to end, so that watches end by themselves.
@@ -205,6 +208,7 @@ impl Api {
             watches: Arc::new(Semaphore::new(places(limits.api_connections))),
             refused_watches: Arc::default(),
             overtaken_watches: Arc::default(),
+            documents: openapi::CustomDocuments::default(),
             cut: Arc::default(),
             texts: Arc::new(JsonCache::new(Arc::clone(&budget))),
             budget,
@@ -337,18 +341,19 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, StatusFailure> {
     api.guard.check(&head.headers)?;
-    let target = path::parse(head.uri.path()).ok_or_else(StatusFailure::nowhere)?;
+    let custom = api.handle.log().custom();
+    let target = path::parse(head.uri.path(), custom).ok_or_else(StatusFailure::nowhere)?;
     let target = match target {
         RequestTarget::Objects(place) => return objects(api, place, head, body).await,
         other if head.method == Method::GET => other,
         _ => return Err(not_allowed()),
     };
     let accept = || header_text(&head, header::ACCEPT);
-    let discovery = |plain: Value, groups: &[&str]| {
+    let discovery = |plain: Value, groups: &[String]| {
         let response =
             match negotiate::form(accept(), |form| [MediaForm::Plain, MediaForm::Aggregated].contains(&form))? {
                 MediaForm::Aggregated => {
-                    let json = discovery::aggregated(groups).to_string();
+                    let json = discovery::aggregated(groups, custom).to_string();
                     ([(header::CONTENT_TYPE, discovery::AGGREGATED)], json).into_response()
                 }
                 _ => read::reply(StatusCode::OK, &plain),
@@ -362,23 +367,26 @@ async fn respond(api: &Arc<Api>, head: Parts, body: Body) -> Result<Response, St
             None => "ok".into_response(),
             Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem).into_response(),
         }),
-        RequestTarget::Core => discovery(discovery::core(), &[""]),
-        RequestTarget::Groups => discovery(discovery::groups(), &GROUPS),
-        RequestTarget::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(group))),
+        RequestTarget::Core => discovery(discovery::core(), &[String::new()]),
+        RequestTarget::Groups => discovery(discovery::groups(custom), &discovery::all_groups(custom)),
+        RequestTarget::Group(group) => Ok(read::reply(StatusCode::OK, &discovery::group(&group, custom))),
         RequestTarget::Resources(group, version) => {
-            Ok(read::reply(StatusCode::OK, &discovery::resources(group, version)))
+            Ok(read::reply(StatusCode::OK, &discovery::resources(&group, &version, custom)))
         }
-        RequestTarget::OpenApiV2 => Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2()).into_response()),
-        RequestTarget::OpenApiIndex => Ok(read::reply(StatusCode::OK, openapi::index())),
+        RequestTarget::OpenApiV2 => {
+            Ok(([(header::CONTENT_TYPE, openapi::V2_TYPE)], openapi::v2(custom)).into_response())
+        }
+        RequestTarget::OpenApiIndex => Ok(read::reply(StatusCode::OK, &openapi::index(&api.documents, custom))),
         RequestTarget::OpenApi(path) => {
-            openapi::document(&path).map(|found| document(found, &head)).ok_or_else(StatusFailure::nowhere)
+            let found = openapi::document(&path, &api.documents, custom);
+            found.map(|found| document(&found, &head)).ok_or_else(StatusFailure::nowhere)
         }
         RequestTarget::Objects(_) => Err(StatusFailure::nowhere()),
     }
 }
 
 /// An OpenAPI document. Under the address with its hash it never changes, so that clients keep it.
-fn document(document: &'static openapi::Document, head: &Parts) -> Response {
+fn document(document: &openapi::Document, head: &Parts) -> Response {
     let tag = format!("\"{}\"", document.hash);
     let hashed = head.uri.query().is_some_and(|query| query.contains(document.hash.as_str()));
     let kept = if hashed { "public, immutable, max-age=31536000" } else { "no-cache, private" };
@@ -390,7 +398,7 @@ fn document(document: &'static openapi::Document, head: &Parts) -> Response {
     ];
     match known {
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
-        false => (headers, document.json.as_str()).into_response(),
+        false => (headers, document.json.clone()).into_response(),
     }
 }
 
@@ -458,7 +466,7 @@ async fn carry_out(
     }
     let query = query::parse(head.uri.query().unwrap_or_default())?;
     let form = negotiate::form(header_text(head, header::ACCEPT), representation::offered)?;
-    let shape = Representation::new(form, &query.include_object, place.resource, Timestamp::now());
+    let shape = Representation::new(form, &query.include_object, &place.resource, Timestamp::now());
     if head.method == Method::GET {
         return look(api, place, query, shape).await;
     }
@@ -469,7 +477,10 @@ async fn carry_out(
     let Some(kind) = place.resource.stored() else {
         return Err(not_allowed());
     };
-    let deprecated = (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned());
+    let deprecated = match &place.resource.custom {
+        Some(custom) => custom.definition.versions.get(custom.version).and_then(|one| one.deprecation.clone()),
+        None => (kind == Kind::Endpoints).then(|| derived::DEPRECATED.to_owned()),
+    };
     let beneath = served(place);
     let writer = &FieldManager::of(&query, &head.headers, beneath.map(Subresource::name));
     let asked = ObjectChange { api, place, kind, part: part_of(beneath), query: &query, writer };
@@ -543,6 +554,9 @@ async fn change(
         }
         (&Method::PUT, Some(_), _) => change.replace(sending.object()?).await?,
         (&Method::PATCH, Some(_), _) => match patch_type(&sending.media_type) {
+            Some(patch::PatchType::Strategic) if place.resource.custom.is_some() => {
+                return Err(StatusFailure::unsupported(format!("{UNKNOWN_FORMAT}, {APPLY}")));
+            }
             Some(of) => {
                 let wanted = body::json(sending.octets, sending.share)?;
                 let patched = |of_kind: &str, standing: &Value| {
@@ -552,7 +566,7 @@ async fn change(
                     return scale::change(change, |scale| patched("Scale", scale)).await;
                 }
                 let new_version = |standing: Value| {
-                    let json = patched(place.resource.kind, &standing)?;
+                    let json = patched(place.resource.schema(), &standing)?;
                     Ok(SentObject { json, duplicates: Vec::new() })
                 };
                 change.modify(new_version).await?
@@ -599,6 +613,10 @@ fn patch_type(media_type: &str) -> Option<patch::PatchType> {
         _ => None,
     }
 }
+
+/// What is said to whoever patches a custom resource as if its structure were known.
+const UNKNOWN_FORMAT: &str = "the body of the request was in an unknown format - accepted media types include: \
+                              application/json-patch+json, application/merge-patch+json";
 
 fn unsupported_patch(media_type: &str) -> StatusFailure {
     if media_type == APPLY {

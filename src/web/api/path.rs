@@ -1,10 +1,14 @@
 //! What the path of a request names.
 
-use super::resource::{GROUP_VERSIONS, GROUPS, Resource, Subresource, find};
+use super::{
+    custom::CustomResources,
+    resource::{GROUP_VERSIONS, GROUPS, Resource, Subresource, find},
+};
 use crate::text::percent;
+use std::sync::Arc;
 
 /// What a path leads to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum RequestTarget {
     /// `/version`.
     Version,
@@ -17,9 +21,9 @@ pub enum RequestTarget {
     /// `/apis`: the other groups.
     Groups,
     /// `/apis/GROUP`.
-    Group(&'static str),
+    Group(String),
     /// `/api/v1`, `/apis/GROUP/VERSION`: the resources of a group (empty for the core) in a version.
-    Resources(&'static str, &'static str),
+    Resources(String, String),
     /// `/openapi/v2`.
     OpenApiV2,
     /// `/openapi/v3`.
@@ -31,10 +35,10 @@ pub enum RequestTarget {
 }
 
 /// Where objects are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct ResourcePath {
     /// The resource.
-    pub resource: &'static Resource,
+    pub resource: Arc<Resource>,
     /// The namespace; `None` for all, and where there are none.
     pub namespace: Option<String>,
     /// The name; `None` for all.
@@ -59,8 +63,8 @@ const OF_PODS: &[&str] =
 /// Longest path that is looked at, in octets; namespaces and names have at most 253 each.
 const PATH_OCTETS_MAX: usize = 2048;
 
-/// What a path names; `None` for nothing.
-pub fn parse(path: &str) -> Option<RequestTarget> {
+/// What a path names, with the resources that definitions define; `None` for nothing.
+pub fn parse(path: &str, custom: &CustomResources) -> Option<RequestTarget> {
     if path.len() > PATH_OCTETS_MAX {
         return None;
     }
@@ -81,45 +85,53 @@ pub fn parse(path: &str) -> Option<RequestTarget> {
         ["openapi", "v2"] => Some(RequestTarget::OpenApiV2),
         ["openapi", "v3"] => Some(RequestTarget::OpenApiIndex),
         ["openapi", "v3", rest @ ..] => Some(RequestTarget::OpenApi(rest.join("/"))),
-        ["api", version, rest @ ..] => resources("", version, rest),
-        ["apis", group] => GROUPS.iter().copied().find(|known| known == group).map(RequestTarget::Group),
+        ["api", version, rest @ ..] => resources(("", version), rest, custom),
+        ["apis", group] => (GROUPS.contains(group) || !custom.of_group(group).is_empty())
+            .then(|| RequestTarget::Group((*group).to_owned())),
         // The core has no group that could be named.
-        ["apis", group, version, rest @ ..] if !group.is_empty() => resources(group, version, rest),
+        ["apis", group, version, rest @ ..] if !group.is_empty() => resources((group, version), rest, custom),
         _ => None,
     }
 }
 
-fn resources(group: &str, version: &str, parts: &[&str]) -> Option<RequestTarget> {
-    let &known = GROUP_VERSIONS.iter().find(|known| **known == (group, version))?;
+fn resources((group, version): (&str, &str), parts: &[&str], custom: &CustomResources) -> Option<RequestTarget> {
+    let known = (group, version);
+    let is_known =
+        || GROUP_VERSIONS.contains(&known) || custom.of_group(group).iter().any(|resource| resource.version == version);
     let place = match parts {
-        [] => return Some(RequestTarget::Resources(known.0, known.1)),
-        ["namespaces", _, "status" | "finalize"] => place(known, None, parts)?,
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => place(known, Some(namespace), rest)?,
-        parts => place(known, None, parts)?,
+        [] => return is_known().then(|| RequestTarget::Resources(group.to_owned(), version.to_owned())),
+        ["namespaces", _, "status" | "finalize"] if group.is_empty() => place(known, None, parts, custom)?,
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => place(known, Some(namespace), rest, custom)?,
+        parts => place(known, None, parts, custom)?,
     };
     Some(RequestTarget::Objects(place))
 }
 
-fn place((group, version): (&str, &str), namespace: Option<&str>, parts: &[&str]) -> Option<ResourcePath> {
+fn place(
+    (group, version): (&str, &str),
+    namespace: Option<&str>,
+    parts: &[&str],
+    custom: &CustomResources,
+) -> Option<ResourcePath> {
     let (plural, name, beneath) = match parts {
         [plural] => (plural, None, None),
         [plural, name] => (plural, Some(*name), None),
         [plural, name, beneath, rest @ ..] => (plural, Some(*name), Some((*beneath, rest))),
         [] => return None,
     };
-    let resource = find(group, version, plural)?;
+    let resource = find(group, version, plural).or_else(|| custom.find(group, version, plural))?;
     // One object is named with its namespace; all of them may be listed without.
     if (namespace.is_some() && !resource.namespaced) || (namespace.is_none() && resource.namespaced && name.is_some()) {
         return None;
     }
     let beneath = match beneath {
         None => None,
-        Some((beneath, rest)) => Some(beneath_of(resource, beneath, rest)?),
+        Some((beneath, rest)) => Some(beneath_of(&resource, beneath, rest)?),
     };
     Some(ResourcePath { resource, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), beneath })
 }
 
-fn beneath_of(resource: &'static Resource, name: &str, rest: &[&str]) -> Option<Subpath> {
+fn beneath_of(resource: &Resource, name: &str, rest: &[&str]) -> Option<Subpath> {
     let served = match name {
         "status" => Some(Subresource::Status),
         "scale" => Some(Subresource::Scale),
@@ -190,7 +202,7 @@ mod tests {
             ("/api/v1/namespaces/x/pods/web%2", ""),
         ];
         for (path, expected) in rows {
-            let said = match parse(path) {
+            let said = match parse(path, &CustomResources::default()) {
                 None => String::new(),
                 Some(RequestTarget::Objects(place)) => {
                     let text = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());

@@ -44,7 +44,7 @@ pub async fn stored(api: &Api, place: &ResourcePath, kind: Kind) -> Result<Objec
         _ => cluster.get(&key).cloned(),
     };
     let found = api.handle.read(look).await?;
-    found.ok_or_else(|| StatusFailure::not_found(place.resource, &name))
+    found.ok_or_else(|| StatusFailure::not_found(&place.resource, &name))
 }
 
 /// `GET …/NAME`.

@@ -1,6 +1,7 @@
 //! Objects and lists in the form that a client asked for.
 
 use super::{json_cache, negotiate::MediaForm, resource::Resource, table};
+use crate::objects::object::CustomVersion;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,11 +16,11 @@ enum Include {
 }
 
 /// The form of one reply.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Representation {
     form: MediaForm,
     include: Include,
-    resource: &'static Resource,
+    resource: Arc<Resource>,
     /// The kind of the objects; beneath an object it may be another one than the resource's.
     kind: &'static str,
     now: Timestamp,
@@ -56,13 +57,13 @@ pub fn offered(form: MediaForm) -> bool {
 
 impl Representation {
     /// Objects of `resource` in this form; `include_object` is the parameter of that name.
-    pub fn new(form: MediaForm, include_object: &str, resource: &'static Resource, now: Timestamp) -> Representation {
+    pub fn new(form: MediaForm, include_object: &str, resource: &Arc<Resource>, now: Timestamp) -> Representation {
         let include = match include_object {
             "Object" => Include::Object,
             "None" => Include::Nothing,
             _ => Include::Metadata,
         };
-        Representation { form, include, resource, kind: resource.kind, now }
+        Representation { form, include, resource: Arc::clone(resource), kind: resource.kind, now }
     }
 
     /// The representation of a Scale of the resource.
@@ -85,7 +86,7 @@ impl Representation {
                 self.table(version, &json!({"resourceVersion": metadata}), Some(&object), true)
             }
             MediaForm::Partial => table::partial(&object),
-            MediaForm::Plain | MediaForm::Aggregated => object,
+            MediaForm::Plain | MediaForm::Aggregated => self.versioned(object),
         }
     }
 
@@ -104,6 +105,9 @@ impl Representation {
     /// [`Representation::end`].
     /// `None` where none does.
     pub fn shared(&self) -> Option<json_cache::TextForm> {
+        if self.custom().is_some() {
+            return None;
+        }
         match (self.form, self.include) {
             (MediaForm::Plain | MediaForm::Aggregated, _) | (MediaForm::Table(_), Include::Object) => {
                 Some(json_cache::TextForm::Whole)
@@ -117,8 +121,8 @@ impl Representation {
     pub fn begin(&self, first: bool, object: impl FnOnce() -> Arc<Value>) -> String {
         let MediaForm::Table(version) = self.form else { return String::new() };
         let object = object();
-        let columns = Value::Array(if first { table::columns(self.kind) } else { Vec::new() });
-        let cells = Value::Array(table::cells(self.kind, &object, self.now));
+        let columns = Value::Array(if first { self.columns() } else { Vec::new() });
+        let cells = Value::Array(self.cells(&object));
         let metadata = json!({"resourceVersion": version_of(&object)});
         format!(
             "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":{metadata},\
@@ -169,7 +173,7 @@ impl Representation {
         };
         let columns = match self.form {
             MediaForm::Table(_) => {
-                format!("\"columnDefinitions\":{},", Value::Array(table::columns(self.resource.kind)))
+                format!("\"columnDefinitions\":{},", Value::Array(self.columns()))
             }
             _ => String::new(),
         };
@@ -187,21 +191,46 @@ impl Representation {
         match self.form {
             MediaForm::Table(_) => self.row(&object),
             MediaForm::Partial => table::partial(&object),
-            _ => object,
+            _ => self.versioned(object),
+        }
+    }
+
+    /// The version of a definition that the objects have to be told in, if one defines them.
+    fn custom(&self) -> Option<&CustomVersion> {
+        let custom = self.resource.custom.as_ref().filter(|_| self.kind == self.resource.kind)?;
+        custom.definition.versions.get(custom.version)
+    }
+
+    /// An object in the version that was asked for: those of a definition differ by their name alone.
+    fn versioned(&self, mut object: Value) -> Value {
+        if self.custom().is_some() {
+            object["apiVersion"] = self.resource.api_version().into();
+        }
+        object
+    }
+
+    fn columns(&self) -> Vec<Value> {
+        self.custom().map_or_else(|| table::columns(self.kind), table::custom::columns)
+    }
+
+    fn cells(&self, object: &Value) -> Vec<Value> {
+        match self.custom() {
+            Some(version) => table::custom::cells(version, object, self.now),
+            None => table::cells(self.kind, object, self.now),
         }
     }
 
     fn row(&self, object: &Value) -> Value {
-        let cells = table::cells(self.kind, object, self.now);
+        let cells = self.cells(object);
         match self.include {
             Include::Metadata => json!({"cells": cells, "object": table::partial(object)}),
-            Include::Object => json!({"cells": cells, "object": object}),
+            Include::Object => json!({"cells": cells, "object": self.versioned(object.clone())}),
             Include::Nothing => json!({"cells": cells}),
         }
     }
 
     fn table(&self, version: &str, metadata: &Value, object: Option<&Value>, with_columns: bool) -> Value {
-        let columns = if with_columns { table::columns(self.kind) } else { Vec::new() };
+        let columns = if with_columns { self.columns() } else { Vec::new() };
         let rows: Vec<Value> = object.into_iter().map(|object| self.row(object)).collect();
         json!({
             "kind": "Table",
@@ -231,7 +260,7 @@ mod tests {
         for form in [MediaForm::Plain, MediaForm::Partial, MediaForm::Table("v1")] {
             for include in ["Object", "Metadata", "None"] {
                 for first in [false, true] {
-                    let shape = Representation::new(form, include, resource, Timestamp::UNIX_EPOCH);
+                    let shape = Representation::new(form, include, &resource, Timestamp::UNIX_EPOCH);
                     let expected = shape.event(object.clone(), first);
                     let shared = match shape.shared() {
                         Some(json_cache::TextForm::Whole) => object.clone(),

@@ -1,8 +1,12 @@
 //! The resources that are served: what discovery says of them, and what a path names.
 
-use crate::objects::object::Kind;
+use super::custom::CustomResource;
 pub use crate::objects::object::Subresource;
-use std::sync::LazyLock;
+use crate::objects::object::{Kind, schema};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 /// What a resource's objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +32,12 @@ impl Subresource {
 }
 
 /// One resource of one group and version.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Resource {
     /// The API group; empty for the core.
     pub group: &'static str,
     /// The version: `v1`.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// The name in paths: `statefulsets`.
     pub plural: &'static str,
     /// `statefulset`.
@@ -41,22 +45,28 @@ pub struct Resource {
     /// The kind of its objects: `StatefulSet`.
     pub kind: &'static str,
     /// What kubectl also takes: `sts`.
-    pub short: &'static [&'static str],
+    pub short: Vec<String>,
     /// `all` for what `kubectl get all` shows.
-    pub categories: &'static [&'static str],
+    pub categories: Vec<String>,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
     /// What its objects are.
     pub source: ObjectSource,
     /// What is beneath them.
-    pub subresources: &'static [Subresource],
+    pub subresources: Vec<Subresource>,
+    /// What a definition says of it, if one defines it.
+    pub custom: Option<CustomResource>,
 }
 
-/// Every resource, in order of group, version and plural.
-pub static RESOURCES: LazyLock<Vec<Resource>> = LazyLock::new(|| {
+/// Every resource but those that definitions define, in order of group, version and plural.
+pub static RESOURCES: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
     let stored = Kind::ALL.iter().copied().map(Resource::of);
-    let mut resources: Vec<Resource> = stored.chain(NOT_STORED.iter().map(Resource::not_stored)).collect();
-    resources.sort_by_key(|resource| (resource.group, resource.version, resource.plural));
+    let all = stored.chain(NOT_STORED.iter().map(Resource::not_stored));
+    let mut resources: Vec<Arc<Resource>> = all.map(Arc::new).collect();
+    resources.sort_by(|one, other| {
+        let place = |resource: &Resource| (resource.group, resource.version.clone(), resource.plural);
+        place(one).cmp(&place(other))
+    });
     resources
 });
 
@@ -77,7 +87,8 @@ const NOT_STORED: &[NotStored] = &[
 
 /// Every group with each of its versions, in order; the core's group is empty.
 pub static GROUP_VERSIONS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
-    let mut versions: Vec<(&str, &str)> = RESOURCES.iter().map(|resource| (resource.group, resource.version)).collect();
+    let mut versions: Vec<(&str, &str)> =
+        RESOURCES.iter().map(|resource| (resource.group, &*resource.version)).collect();
     versions.dedup();
     versions
 });
@@ -95,10 +106,15 @@ pub fn versions_of(group: &str) -> impl Iterator<Item = &'static str> {
     GROUP_VERSIONS.iter().rev().filter(move |(known, _)| *known == group).map(|(_, version)| *version)
 }
 
-/// The resource that a path names.
-pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
-    let is_it = |resource: &&Resource| (resource.group, resource.version, resource.plural) == (group, version, plural);
-    RESOURCES.iter().find(is_it)
+/// The resource that a path names; definitions' resources are not among them.
+pub fn find(group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+    let is_it =
+        |resource: &&Arc<Resource>| (resource.group, &*resource.version, resource.plural) == (group, version, plural);
+    RESOURCES.iter().find(is_it).cloned()
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// `v1`, `apps/v1`.
@@ -107,41 +123,48 @@ pub fn group_version(group: &str, version: &str) -> String {
 }
 
 impl Resource {
-    /// The resource of a kind.
-    fn of(kind: Kind) -> Resource {
+    /// The resource of a kind. Of one that a definition defines no more is known here than its names.
+    pub fn of(kind: Kind) -> Resource {
         let description = kind.description();
         Resource {
             group: kind.group(),
-            version: kind.version(),
+            version: kind.version().into(),
             plural: kind.plural(),
             singular: kind.name().to_ascii_lowercase(),
             kind: kind.name(),
-            short: description.short,
-            categories: description.categories,
+            short: owned(description.short),
+            categories: owned(description.categories),
             namespaced: kind.is_namespaced(),
             source: if kind == Kind::Endpoints { ObjectSource::Endpoints } else { ObjectSource::Stored(kind) },
-            subresources: description.subresources,
+            subresources: description.subresources.to_vec(),
+            custom: None,
         }
     }
 
     fn not_stored(&(group, plural, kind, short, namespaced, source): &NotStored) -> Resource {
         Resource {
             group,
-            version: "v1",
+            version: "v1".into(),
             plural,
             singular: kind.to_ascii_lowercase(),
             kind,
-            short,
-            categories: &[],
+            short: owned(short),
+            categories: Vec::new(),
             namespaced,
             source,
-            subresources: &[],
+            subresources: Vec::new(),
+            custom: None,
         }
     }
 
     /// `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
-        group_version(self.group, self.version)
+        group_version(self.group, &self.version)
+    }
+
+    /// The name of the structure of its objects ([`schema::Schema::of`]).
+    pub fn schema(&self) -> &'static str {
+        if self.custom.is_some() { schema::CUSTOM_RESOURCE } else { self.kind }
     }
 
     /// What messages name it: `pods`, `statefulsets.apps`.
@@ -181,7 +204,7 @@ mod tests {
             let resource = RESOURCES.iter().find(|resource| resource.stored() == Some(kind)).unwrap();
             assert_eq!(resource.api_version(), kind.api_version());
             assert_eq!(resource.qualified(), kind.group_resource());
-            assert_eq!(find(resource.group, resource.version, resource.plural), Some(resource));
+            assert_eq!(find(resource.group, &resource.version, resource.plural).as_ref(), Some(resource));
         }
     }
 

@@ -15,7 +15,7 @@ pub fn answer(place: &ResourcePath, mut question: Value) -> Result<Value, Status
     let kind = place.resource.kind;
     check_type(&question, &place.resource.api_version(), kind)?;
     if let Some(mismatch) = strict::mismatch(kind, &question) {
-        return Err(StatusFailure::bad_request(strict::refusal(kind, &mismatch)));
+        return Err(StatusFailure::bad_request(strict::refusal(&place.resource, &mismatch)));
     }
     if !question.is_object() {
         return Err(StatusFailure::bad_request("the body is no object"));
@@ -55,14 +55,17 @@ fn user() -> Value {
 
 fn invalid(place: &ResourcePath, field: &str, message: &str) -> StatusFailure {
     let error = crate::objects::object::FieldError { field: field.to_owned(), message: message.to_owned() };
-    StatusFailure::invalid(place.resource, "", &[error])
+    StatusFailure::invalid(&place.resource, "", &[error])
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::web::api::path::{RequestTarget, parse};
+    use crate::web::api::{
+        custom::CustomResources,
+        path::{RequestTarget, parse},
+    };
 
     #[test]
     fn questions_and_answers() {
@@ -105,7 +108,10 @@ mod tests {
             ("authentication.k8s.io/v1/tokenreviews", json!({"kind": "Pod", "spec": {"token": "a"}}), None),
         ];
         for (path, question, expected) in rows {
-            let Some(RequestTarget::Objects(place)) = parse(&format!("/apis/{path}")) else { panic!("{path}") };
+            let Some(RequestTarget::Objects(place)) = parse(&format!("/apis/{path}"), &CustomResources::default())
+            else {
+                panic!("{path}")
+            };
             let answered = answer(&place, question.clone());
             match expected {
                 Some((pointer, value)) => assert_eq!(answered.unwrap().pointer(pointer), Some(&value), "{path}"),

@@ -7,18 +7,50 @@ use super::{
     query::RequestParameters,
     read::{reply, stored},
     representation::Representation,
+    resource::Resource,
     status::StatusFailure,
     write::{ObjectChange, ObjectReply, check_type},
 };
 use crate::{
     control::controller::Part,
-    objects::object::{FieldError, Kind},
+    objects::object::{FieldError, Kind, ScalePaths},
 };
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-/// The Scale of a StatefulSet.
-pub fn of(set: &Value) -> Value {
+/// The Scale of an object: where its parts are depends on the resource.
+pub fn of(resource: &Resource, object: &Value) -> Value {
+    match paths(resource) {
+        Some(paths) => of_custom(paths, object),
+        None => of_workload(object),
+    }
+}
+
+/// Where a custom resource has the parts of its Scale.
+fn paths(resource: &Resource) -> Option<&ScalePaths> {
+    let custom = resource.custom.as_ref()?;
+    custom.definition.versions.get(custom.version)?.scale.as_ref()
+}
+
+fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
+}
+
+fn of_custom(paths: &ScalePaths, object: &Value) -> Value {
+    let at = |path: &str| object.pointer(&pointer(path)).cloned().unwrap_or_default();
+    let mut scale = of_workload(object);
+    scale["spec"] = match at(&paths.replicas) {
+        Value::Null => json!({}),
+        replicas => json!({"replicas": replicas}),
+    };
+    scale["status"] = json!({"replicas": at(&paths.current).as_i64().unwrap_or(0)});
+    if let Some(selector) = paths.selector.as_deref().map(at).filter(Value::is_string) {
+        scale["status"]["selector"] = selector;
+    }
+    scale
+}
+
+fn of_workload(set: &Value) -> Value {
     let metadata = &set["metadata"];
     let mut kept = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
@@ -58,6 +90,18 @@ fn selector(selector: &Value) -> String {
     all.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
+/// Puts a value where a path leads, with the objects on the way there.
+fn put(object: &mut Value, path: &str, value: Value) {
+    let mut place = object;
+    for name in path.split('.') {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[name];
+    }
+    *place = value;
+}
+
 /// `GET …/scale`.
 pub async fn get(
     api: &Api,
@@ -65,7 +109,7 @@ pub async fn get(
     kind: Kind,
     shape: Representation,
 ) -> Result<Response, StatusFailure> {
-    let scale = of(&stored(api, place, kind).await?.to_json());
+    let scale = of(&place.resource, &stored(api, place, kind).await?.to_json());
     Ok(reply(StatusCode::OK, &shape.of_scale().object(scale)))
 }
 
@@ -79,7 +123,7 @@ pub async fn change(
     let of_set = ObjectChange { part: Part::Main, query: &query, ..change };
     let changed = of_set
         .modify(|mut set| {
-            let wanted = new_scale(&of(&set))?;
+            let wanted = new_scale(&of(&change.place.resource, &set))?;
             check_type(&wanted, "autoscaling/v1", "Scale")?;
             let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
             if name != change.place.name.as_deref().unwrap_or_default() {
@@ -101,7 +145,8 @@ pub async fn change(
                     &FieldError { field: "spec.replicas".to_owned(), message },
                 ));
             }
-            set["spec"]["replicas"] = replicas.into();
+            let path = paths(&change.place.resource).map_or("spec.replicas", |paths| paths.replicas.as_str());
+            put(&mut set, path, replicas.into());
             // A version or uid of the Scale is one of the set.
             for field in ["resourceVersion", "uid"] {
                 if let Some(value) = wanted["metadata"][field].as_str().filter(|value| !value.is_empty()) {
@@ -111,7 +156,7 @@ pub async fn change(
             Ok(SentObject { json: set, duplicates: Vec::new() })
         })
         .await?;
-    let response = reply(StatusCode::OK, &of(&changed.object.to_json()));
+    let response = reply(StatusCode::OK, &of(&change.place.resource, &changed.object.to_json()));
     Ok(ObjectReply { response, warnings: changed.warnings })
 }
 
@@ -129,7 +174,7 @@ mod tests {
             }},
             "status": {"replicas": 2},
         });
-        let scale = of(&set);
+        let scale = of_workload(&set);
         assert_eq!(scale["spec"]["replicas"], 3);
         assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=nginx,tier in (a,b)"}));
         assert_eq!(scale["metadata"].get("labels"), None);

@@ -3,12 +3,12 @@
 use super::{
     apply::{ApplyError, Conflict},
     handle::Unavailable,
-    resource::{RESOURCES, Resource},
+    resource::Resource,
 };
 use crate::{
     control::controller::WriteError,
     objects::{
-        object::{FieldError, Kind, ObjectKey},
+        object::{FieldError, ObjectKey},
         patch::PatchError,
     },
     text::escape::visible_lines,
@@ -209,8 +209,8 @@ impl StatusFailure {
     /// What became of a write that was refused.
     pub fn of_write(error: &WriteError) -> StatusFailure {
         let details = |refused: StatusFailure, key: &ObjectKey| {
-            let resource = resource_of(key.kind);
-            refused.about(resource.map_or("", |r| r.group), resource.map_or("", |r| r.plural), &key.name)
+            let resource = Resource::of(key.kind);
+            refused.about(resource.group, resource.plural, &key.name)
         };
         let message = error.to_string();
         match error {
@@ -229,10 +229,7 @@ impl StatusFailure {
                 }]);
                 refused
             }
-            WriteError::Invalid(key, errors) => match resource_of(key.kind) {
-                Some(resource) => StatusFailure::invalid(resource, &key.name, errors),
-                None => StatusFailure::unprocessable(message),
-            },
+            WriteError::Invalid(key, errors) => StatusFailure::invalid(&Resource::of(key.kind), &key.name, errors),
         }
     }
 
@@ -272,11 +269,6 @@ impl StatusFailure {
         status["code"] = self.code.into();
         status
     }
-}
-
-/// The resource of a kind in the store.
-pub fn resource_of(kind: Kind) -> Option<&'static Resource> {
-    RESOURCES.iter().find(|resource| resource.stored() == Some(kind))
 }
 
 /// The details with all texts made safe to show: kubectl prints names and causes as they are.
@@ -343,12 +335,12 @@ mod tests {
     #[test]
     fn sentences_as_upstream_writes_them() {
         let sets = find("apps", "v1", "statefulsets").unwrap();
-        let key = || ObjectKey::new(Kind::StatefulSet, "default", "web");
+        let key = || ObjectKey::new(crate::objects::object::Kind::StatefulSet, "default", "web");
         let error = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
         let negative = error("spec.replicas", "Invalid value: -1: must be greater than or equal to 0");
         let two = vec![negative.clone(), error("spec.selector", "Required value")];
         let rows = [
-            (StatusFailure::not_found(sets, "web"), 404, "statefulsets.apps \"web\" not found"),
+            (StatusFailure::not_found(&sets, "web"), 404, "statefulsets.apps \"web\" not found"),
             (
                 StatusFailure::of_write(&WriteError::AlreadyExists(key())),
                 409,
@@ -372,7 +364,7 @@ mod tests {
                  to 0",
             ),
             (
-                StatusFailure::invalid(sets, "web", &two),
+                StatusFailure::invalid(&sets, "web", &two),
                 422,
                 "StatefulSet.apps \"web\" is invalid: [spec.replicas: Invalid value: -1: must be greater than or equal \
                  to 0, spec.selector: Required value]",
@@ -384,7 +376,7 @@ mod tests {
             assert_eq!(status["details"]["group"], "apps", "{status}");
             assert_eq!(status["details"]["name"], "web", "{status}");
         }
-        let causes = StatusFailure::invalid(sets, "web", &two).details["causes"].clone();
+        let causes = StatusFailure::invalid(&sets, "web", &two).details["causes"].clone();
         assert_eq!(
             causes[1],
             json!({"reason": "FieldValueRequired", "message": "Required value", "field": "spec.selector"})

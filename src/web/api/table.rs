@@ -4,6 +4,7 @@
 //! upstream's word for it, never a failure.
 
 mod age;
+pub mod custom;
 mod endpoints;
 mod pod;
 mod service;

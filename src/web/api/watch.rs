@@ -245,7 +245,7 @@ struct Sink {
 impl Sink {
     async fn add(&mut self, kind: &str, object: WatchObject) -> Result<(), Gone> {
         let first = std::mem::take(&mut self.first);
-        let (texts, shape, is_deletion) = (Arc::clone(&self.texts), self.shape, kind == DELETED);
+        let (texts, shape, is_deletion) = (Arc::clone(&self.texts), self.shape.clone(), kind == DELETED);
         if let WatchObject::Stored(object) = &object
             && let Some(form) = shape.shared()
         {

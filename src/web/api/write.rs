@@ -6,10 +6,12 @@ use super::{
     apply,
     body::SentObject,
     cost::Cost,
+    custom::CustomResource,
     openapi::{nulls, strict},
     path::ResourcePath,
     query::{FieldValidation, RequestParameters},
     read::stored,
+    resource::{Resource, Subresource, group_version},
     status::StatusFailure,
 };
 use crate::{
@@ -50,7 +52,9 @@ impl FieldManager {
     }
 
     /// The object with `managedFields` that record which manager changed which fields.
-    fn track(&self, before: Option<&Object>, mut object: Object, part: Part) -> Object {
+    fn track(&self, resource: &Resource, before: Option<&Object>, mut object: Object, part: Part) -> Object {
+        // A custom resource without that subresource may have a field of that name.
+        let has_status = resource.custom.is_none() || resource.subresources.contains(&Subresource::Status);
         let standing = before.map(Object::to_json);
         let sent = object.to_json();
         let mut after = match (&standing, part) {
@@ -59,6 +63,7 @@ impl FieldManager {
                 after["status"] = sent["status"].clone();
                 after
             }
+            (_, _) if !has_status => sent,
             (standing, _) => {
                 let mut after = sent;
                 let status = standing.as_ref().and_then(|standing| standing.get("status"));
@@ -70,8 +75,10 @@ impl FieldManager {
                 after
             }
         };
-        let kind = object.kind().name();
-        apply::track(kind, standing.as_ref(), &mut after, &self.manager, self.subresource, self.now);
+        if resource.custom.is_some() {
+            after["apiVersion"] = resource.api_version().into();
+        }
+        apply::track(resource.schema(), standing.as_ref(), &mut after, &self.manager, self.subresource, self.now);
         let tracked = after["metadata"]["managedFields"].take();
         object.metadata_mut().managed_fields = serde_json::from_value(tracked).unwrap_or_default();
         object
@@ -103,28 +110,32 @@ pub fn decode(
     sent: SentObject,
     query: &RequestParameters,
 ) -> Result<(Object, Warnings), StatusFailure> {
-    let resource = place.resource;
+    let resource = &place.resource;
     let SentObject { mut json, duplicates } = sent;
     // A patch may have made much of little.
     Cost::of_object(&json).check()?;
     check_type(&json, &resource.api_version(), resource.kind)?;
-    nulls::fill(resource.kind, &mut json);
-    let unfit = |why: &str| StatusFailure::bad_request(strict::refusal(resource.kind, why));
-    if let Some(mismatch) = strict::mismatch(resource.kind, &json) {
+    nulls::fill(resource.schema(), &mut json);
+    let unfit = |why: &str| StatusFailure::bad_request(strict::refusal(resource, why));
+    if let Some(mismatch) = strict::mismatch(resource.schema(), &json) {
         return Err(unfit(&mismatch));
     }
     let mut warnings = Warnings::new();
     if query.field_validation != FieldValidation::Ignore {
         warnings.extend(duplicates);
-        warnings.extend(strict::unknown_fields(resource.kind, &json));
+        warnings.extend(strict::unknown_fields(resource.schema(), &json));
         warnings.truncate(strict::MAX_FAULTS);
         if query.field_validation == FieldValidation::Strict && !warnings.is_empty() {
             return Err(unfit(&strict::strict(&warnings)));
         }
     }
-    json["apiVersion"] = resource.api_version().into();
+    json["apiVersion"] = match &resource.custom {
+        // Versions of a definition differ by their name alone.
+        Some(CustomResource { definition, .. }) => group_version(resource.group, &definition.storage_version).into(),
+        None => resource.api_version().into(),
+    };
     json["kind"] = resource.kind.into();
-    strict::zero_for_null(resource.kind, &mut json);
+    strict::zero_for_null(resource.schema(), &mut json);
     let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
@@ -153,7 +164,7 @@ fn valid(place: &ResourcePath, object: &Object) -> Result<(), StatusFailure> {
     } else {
         object::validate(object)
     };
-    if errors.is_empty() { Ok(()) } else { Err(StatusFailure::invalid(place.resource, &name, &errors)) }
+    if errors.is_empty() { Ok(()) } else { Err(StatusFailure::invalid(&place.resource, &name, &errors)) }
 }
 
 /// Whether there is room for what an object takes more than the one that it replaces, with the pods of a set.
@@ -163,7 +174,7 @@ fn fits(api: &Api, place: &ResourcePath, standing: Option<&Object>, object: &Obj
         return Ok(());
     }
     let name = object.metadata().name.as_deref().unwrap_or_default();
-    Err(StatusFailure::exceeded(place.resource, name, growth, api.object_octets))
+    Err(StatusFailure::exceeded(&place.resource, name, growth, api.object_octets))
 }
 
 /// Carries out a write; what is refused becomes a Status.
@@ -216,7 +227,7 @@ impl ObjectChange<'_> {
     pub async fn create(&self, sent: SentObject) -> Result<ChangedObject, StatusFailure> {
         let ObjectChange { place, kind, query, writer, .. } = *self;
         let (object, warnings) = decode(place, kind, sent, query)?;
-        let object = writer.track(None, object, Part::Main);
+        let object = writer.track(&place.resource, None, object, Part::Main);
         match self.put_new(object).await {
             Ok(object) => Ok(ChangedObject { object, warnings, is_new: true }),
             Err(refused) => Err(refused.warned(&warnings)),
@@ -271,7 +282,7 @@ impl ObjectChange<'_> {
             if part == Part::Main {
                 fits(api, place, Some(&standing), &object)?;
             }
-            let object = writer.track(Some(&standing), object, part);
+            let object = writer.track(&place.resource, Some(&standing), object, part);
             match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
                 Ok(written) => return Ok(ChangedObject { object: written.object, warnings, is_new: false }),
                 Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
@@ -296,7 +307,7 @@ impl ObjectChange<'_> {
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
-        nulls::fill(place.resource.kind, &mut applied);
+        nulls::fill(place.resource.schema(), &mut applied);
         if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
             return Err(StatusFailure::bad_request("metadata is no object"));
         }
@@ -315,14 +326,14 @@ impl ObjectChange<'_> {
             };
             let live = standing.as_ref().map(Object::to_json);
             let merged = apply::apply(
-                place.resource.kind,
+                place.resource.schema(),
                 live.as_ref(),
                 &applied,
                 &query.field_manager,
                 query.force,
                 writer.now,
             )
-            .map_err(|error| StatusFailure::of_apply(place.resource, given_name(place), &error))?;
+            .map_err(|error| StatusFailure::of_apply(&place.resource, given_name(place), &error))?;
             let (mut object, warnings) =
                 decode(place, kind, SentObject { json: merged, duplicates: Vec::new() }, query)?;
             let Some(standing) = standing else {

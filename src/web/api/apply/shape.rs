@@ -14,11 +14,16 @@ pub enum ValueShape {
     Object(&'static Schema),
     /// An object with free keys.
     Map(&'static SchemaType),
+    /// An object where the value is one, else one value.
+    Free,
     /// A list of scalars without order.
     Set,
     /// A list of objects that these fields identify.
     Keyed(&'static [&'static str], &'static Schema),
 }
+
+/// An object of which nothing is known.
+const FREE_OBJECT: ValueShape = ValueShape::Map(&SchemaType::Free);
 
 impl ValueShape {
     /// What a field of a definition is.
@@ -34,6 +39,7 @@ impl ValueShape {
                 _ => ValueShape::Leaf,
             },
             (SchemaType::Map(value), _) => ValueShape::Map(value),
+            (SchemaType::Free, _) => ValueShape::Free,
             (SchemaType::List(_), Merge::Set) => ValueShape::Set,
             (SchemaType::List(element), Merge::Map(keys)) => {
                 element.schema().map_or(ValueShape::Leaf, |schema| ValueShape::Keyed(keys, schema))
@@ -47,8 +53,19 @@ impl ValueShape {
         match self {
             ValueShape::Object(schema) => schema.field(name).map_or(ValueShape::Leaf, ValueShape::of),
             ValueShape::Map(of) => ValueShape::merged(of, &Merge::Usual),
+            ValueShape::Free => ValueShape::Free,
             _ => ValueShape::Leaf,
         }
+    }
+
+    /// What these values of the place make of it.
+    pub fn of_values(self, values: [Option<&Value>; 2]) -> ValueShape {
+        if !matches!(self, ValueShape::Free) {
+            return self;
+        }
+        let is_object = |value: &&Value| value.is_object();
+        let mut there = values.iter().flatten().filter(|value| !value.is_null()).peekable();
+        if there.peek().is_some() && there.all(|value| is_object(value)) { FREE_OBJECT } else { ValueShape::Leaf }
     }
 
     /// What an element of a list is.
@@ -61,7 +78,7 @@ impl ValueShape {
 
     /// Whether what is empty on both sides is one value all the same.
     pub fn is_object(self) -> bool {
-        matches!(self, ValueShape::Object(_) | ValueShape::Map(_))
+        matches!(self, ValueShape::Object(_) | ValueShape::Map(_) | ValueShape::Free)
     }
 
     /// The element of a path that leads to an element of this list.
@@ -104,7 +121,7 @@ fn within<T>(path: &mut String, element: &str, check: impl FnOnce(&mut String) -
 
 fn check_type(value: &Value, of: &'static SchemaType, path: &mut String) -> Result<(), String> {
     let expected = match (of, value) {
-        (_, Value::Null) | (SchemaType::Any, _) => return Ok(()),
+        (_, Value::Null) | (SchemaType::Any | SchemaType::Free, _) => return Ok(()),
         (SchemaType::Object(name), _) => {
             return Schema::named(name).map_or(Ok(()), |schema| check(value, schema, path));
         }

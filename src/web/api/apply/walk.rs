@@ -37,6 +37,7 @@ impl Comparison {
 /// The fields that an applied value is about: scalars and atomic values, and every element of a list and a map.
 pub fn field_set(value: &Value, shape: ValueShape) -> FieldSet {
     let mut fields = FieldSet::default();
+    let shape = shape.of_values([Some(value), None]);
     match (shape, value) {
         (ValueShape::Leaf, _) => fields.is_member = true,
         (ValueShape::Object(_) | ValueShape::Map(_), Value::Object(members)) => {
@@ -69,6 +70,7 @@ pub fn compare(left: Option<&Value>, right: Option<&Value>, shape: ValueShape) -
     if left.is_none() && right.is_none() {
         return found;
     }
+    let shape = shape.of_values([left, right]);
     if matches!(shape, ValueShape::Leaf) || is_empty(left) && is_empty(right) {
         match (left, right) {
             (None, _) => found.added.is_member = true,
@@ -126,6 +128,7 @@ fn elements(value: Option<&Value>, shape: ValueShape) -> HashMap<String, &Value>
 
 /// The live value with the applied one laid over it.
 pub fn merge(live: Option<&Value>, applied: &Value, shape: ValueShape) -> Value {
+    let shape = shape.of_values([live, Some(applied)]);
     match (shape, live, applied) {
         (ValueShape::Object(_) | ValueShape::Map(_), Some(Value::Object(live)), Value::Object(applied)) => {
             let mut merged = live.clone();
@@ -200,7 +203,7 @@ pub fn remove(value: &Value, gone: &FieldSet, shape: ValueShape) -> Option<Value
         Some(below) if below.is_member => None,
         Some(below) => remove(inner, below, shape),
     };
-    match (shape, value) {
+    match (shape.of_values([Some(value), None]), value) {
         (ValueShape::Object(_) | ValueShape::Map(_), Value::Object(members)) => {
             let kept: Map<String, Value> = members
                 .iter()

@@ -3,6 +3,7 @@
 //! kubectl looks for three things: a `patch` with a parameter `fieldValidation` (then it leaves validation to the
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
+use super::custom;
 use crate::objects::object::schema::{Merge, ROOTS, Root, Schema, SchemaField, SchemaType};
 use crate::web::api::resource::{ObjectSource, RESOURCES, Resource, Subresource};
 use serde_json::{Map, Value, json};
@@ -69,12 +70,17 @@ fn is_root(schema: &Schema) -> bool {
 pub(super) fn document(group: &str, version: &str) -> Value {
     let mut paths = Map::new();
     let mut schemas = BTreeMap::new();
-    for resource in RESOURCES.iter().filter(|resource| (resource.group, resource.version) == (group, version)) {
+    for resource in RESOURCES.iter().filter(|resource| (resource.group, &*resource.version) == (group, version)) {
         add_paths(resource, &mut paths);
         for root in kinds(resource) {
             reach(root, &mut schemas);
         }
     }
+    of(paths, schemas)
+}
+
+/// A document of these paths and definitions.
+pub(super) fn of(paths: Map<String, Value>, schemas: BTreeMap<String, Value>) -> Value {
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": VERSION},
@@ -83,13 +89,23 @@ pub(super) fn document(group: &str, version: &str) -> Value {
     })
 }
 
+/// The definitions that every kind needs: its metadata, and Scale.
+pub(super) fn common() -> BTreeMap<String, Value> {
+    let mut schemas = BTreeMap::new();
+    for schema in [Schema::named("apimachinery.pkg.apis.meta.v1.ObjectMeta"), Schema::of("Scale")] {
+        schema.into_iter().for_each(|schema| reach(schema, &mut schemas));
+    }
+    schemas
+}
+
 /// The kinds that a resource's paths give and take.
 fn kinds(resource: &Resource) -> impl Iterator<Item = &'static Schema> {
     let scale = resource.subresources.contains(&Subresource::Scale).then_some("Scale");
     std::iter::once(resource.kind).chain(scale).filter_map(Schema::of)
 }
 
-fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
+/// Adds the paths of a resource.
+pub(super) fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     let base = match resource.group {
         "" => format!("/api/{}", resource.version),
         group => format!("/apis/{group}/{}", resource.version),
@@ -108,7 +124,7 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
     let written = |all: &'static [&'static str]| if is_written { all } else { &all[..1] };
     paths.insert(collection, methods(resource, resource.kind, written(&["get", "post"])));
     paths.insert(item.clone(), methods(resource, resource.kind, written(&["get", "put", "patch", "delete"])));
-    for subresource in resource.subresources {
+    for subresource in &resource.subresources {
         let (name, kind) = match subresource {
             Subresource::Status => ("status", resource.kind),
             Subresource::Scale => ("scale", "Scale"),
@@ -120,17 +136,18 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 /// The operations of one path.
 fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
     let root = ROOTS.iter().find(|root| root.kind == kind);
+    let own = (kind == resource.kind && resource.custom.is_some()).then(|| custom::definition_name(resource));
     let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
+    let definition = own.as_deref().map_or_else(|| reference(definition), custom::reference);
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
-    let version = if kind == resource.kind { resource.version } else { "v1" };
-    let operation = |method: &&str| ((*method).to_owned(), operation(method, definition, (group, version, kind)));
+    let version = if kind == resource.kind { &*resource.version } else { "v1" };
+    let operation = |method: &&str| ((*method).to_owned(), operation(method, &definition, (group, version, kind)));
     methods.iter().map(operation).collect::<Map<_, _>>().into()
 }
 
-fn operation(method: &str, definition: &str, (group, version, kind): (&str, &str, &str)) -> Value {
-    let reply =
-        json!({"200": {"description": "OK", "content": {"application/json": {"schema": reference(definition)}}}});
+fn operation(method: &str, definition: &Value, (group, version, kind): (&str, &str, &str)) -> Value {
+    let reply = json!({"200": {"description": "OK", "content": {"application/json": {"schema": definition}}}});
     let mut operation = json!({
         "responses": reply,
         "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
@@ -139,7 +156,7 @@ fn operation(method: &str, definition: &str, (group, version, kind): (&str, &str
         operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).into();
         operation["requestBody"] = json!({"required": true, "content": match method {
             "patch" => PATCHES.map(|patch| (patch.to_owned(), json!({"schema": {"type": "object"}}))).into_iter().collect(),
-            _ => json!({"application/json": {"schema": reference(definition)}}),
+            _ => json!({"application/json": {"schema": definition}}),
         }});
     }
     operation
@@ -149,7 +166,8 @@ fn parameter(name: &str) -> Value {
     json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}})
 }
 
-fn reference(definition: &str) -> Value {
+/// A reference to a definition.
+pub(super) fn reference(definition: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{}", published(definition))})
 }
 
@@ -249,7 +267,12 @@ fn value(of: &SchemaType) -> Value {
         SchemaType::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
         SchemaType::Object(name) => json!({"allOf": [reference(name)]}),
         // JSON of any shape; the leaves have been named above.
-        SchemaType::Any | SchemaType::Time | SchemaType::MicroTime | SchemaType::Quantity | SchemaType::IntOrString => {
+        SchemaType::Any
+        | SchemaType::Free
+        | SchemaType::Time
+        | SchemaType::MicroTime
+        | SchemaType::Quantity
+        | SchemaType::IntOrString => {
             json!({"type": "object"})
         }
     }

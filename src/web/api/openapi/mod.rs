@@ -1,14 +1,15 @@
 //! What the API says of its own structure: OpenAPI documents, and what follows from them for bodies.
 
+mod custom;
 mod document;
 pub mod nulls;
 pub mod strict;
 mod v2;
 
-use super::resource::GROUP_VERSIONS;
+use super::{custom::CustomResources, resource::GROUP_VERSIONS};
 use ring::digest;
 use serde_json::{Value, json};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The content type of [`v2()`]; with an `@`, as clients ask for it, they could not read it.
 pub const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -29,17 +30,16 @@ fn path(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-static DOCUMENTS: LazyLock<Vec<Document>> = LazyLock::new(|| {
+static DOCUMENTS: LazyLock<Vec<Arc<Document>>> = LazyLock::new(|| {
     let made = |&(group, version): &(&str, &str)| {
         let json = document::document(group, version).to_string();
-        Document { path: path(group, version), hash: hash(&json), json }
+        Arc::new(Document { path: path(group, version), hash: hash(&json), json })
     };
     GROUP_VERSIONS.iter().map(made).collect()
 });
 
 static INDEX: LazyLock<Value> = LazyLock::new(|| {
-    let address = |document: &Document| format!("/openapi/v3/{}?hash={}", document.path, document.hash);
-    let entry = |document: &Document| (document.path.clone(), json!({"serverRelativeURL": address(document)}));
+    let entry = |document: &Arc<Document>| (document.path.clone(), json!({"serverRelativeURL": document.address()}));
     json!({"paths": DOCUMENTS.iter().map(entry).collect::<serde_json::Map<_, _>>()})
 });
 
@@ -50,18 +50,45 @@ static V2: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// `/openapi/v2` in protobuf: all groups in one document.
-pub fn v2() -> &'static [u8] {
-    &V2
+pub fn v2(custom: &CustomResources) -> Vec<u8> {
+    [V2.as_slice(), &custom::v2(custom)].concat()
 }
 
 /// `/openapi/v3`: which documents there are, each with its hash.
-pub fn index() -> &'static Value {
-    &INDEX
+pub fn index(documents: &CustomDocuments, custom: &CustomResources) -> Value {
+    let mut index = INDEX.clone();
+    for document in documents.of(custom).iter() {
+        index["paths"][&document.path] = json!({"serverRelativeURL": document.address()});
+    }
+    index
 }
 
 /// The document of a path below `/openapi/v3/`: `api/v1`, `apis/apps/v1`.
-pub fn document(path: &str) -> Option<&'static Document> {
-    DOCUMENTS.iter().find(|document| document.path == path)
+pub fn document(path: &str, documents: &CustomDocuments, custom: &CustomResources) -> Option<Arc<Document>> {
+    let known = DOCUMENTS.iter().find(|document| document.path == path).cloned();
+    known.or_else(|| documents.of(custom).iter().find(|document| document.path == path).cloned())
+}
+
+/// The documents of what definitions define, made anew when the definitions have changed.
+#[derive(Debug, Default)]
+pub struct CustomDocuments(Mutex<(u64, Arc<[Arc<Document>]>)>);
+
+impl CustomDocuments {
+    fn of(&self, custom: &CustomResources) -> Arc<[Arc<Document>]> {
+        let revision = custom.revision();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != revision {
+            *kept = (revision, custom::documents(custom).into_iter().map(Arc::new).collect());
+        }
+        Arc::clone(&kept.1)
+    }
+}
+
+impl Document {
+    /// Where it is, with its hash.
+    fn address(&self) -> String {
+        format!("/openapi/v3/{}?hash={}", self.path, self.hash)
+    }
 }
 
 fn hash(text: &str) -> String {
@@ -74,23 +101,28 @@ mod tests {
     use super::*;
     use crate::web::api::resource::RESOURCES;
 
+    fn found(path: &str) -> Option<Arc<Document>> {
+        document(path, &CustomDocuments::default(), &CustomResources::default())
+    }
+
     #[test]
     fn every_group_has_a_document_whose_address_carries_its_hash() {
         for (group, version) in GROUP_VERSIONS.iter() {
             let path = path(group, version);
-            let document = document(&path).unwrap();
-            let address = index()["paths"][&path]["serverRelativeURL"].as_str().unwrap();
+            let document = found(&path).unwrap();
+            let index = index(&CustomDocuments::default(), &CustomResources::default());
+            let address = index["paths"][&path]["serverRelativeURL"].as_str().unwrap();
             assert_eq!(address, format!("/openapi/v3/{path}?hash={}", document.hash));
         }
-        assert!(document("apis/batch/v2").is_none());
+        assert!(found("apis/batch/v2").is_none());
         assert_ne!(hash("a"), hash("b"));
     }
 
     #[test]
     fn explain_and_apply_find_every_resource() {
         for resource in RESOURCES.iter() {
-            let group = path(resource.group, resource.version);
-            let document: Value = serde_json::from_str(&document(&group).unwrap().json).unwrap();
+            let group = path(resource.group, &resource.version);
+            let document: Value = serde_json::from_str(&found(&group).unwrap().json).unwrap();
             if resource.stored().is_none() {
                 continue;
             }
@@ -112,7 +144,7 @@ mod tests {
     fn every_reference_has_its_target() {
         for (group, version) in GROUP_VERSIONS.iter() {
             let path = path(group, version);
-            let text = &document(&path).unwrap().json;
+            let text = &found(&path).unwrap().json;
             let document: Value = serde_json::from_str(text).unwrap();
             let references = text.split("\"#/components/schemas/").skip(1);
             for name in references.filter_map(|rest| rest.split('"').next()) {
@@ -123,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_document_says_how_lists_are_merged() {
-        let document: Value = serde_json::from_str(&document("api/v1").unwrap().json).unwrap();
+        let document: Value = serde_json::from_str(&found("api/v1").unwrap().json).unwrap();
         let schemas = &document["components"]["schemas"];
         let ports = &schemas["io.k8s.api.core.v1.ServiceSpec"]["properties"]["ports"];
         for (name, expected) in [

@@ -42,7 +42,7 @@ fn fill_member(of: &'static SchemaType, value: &mut Value) {
             SchemaType::Int32 | SchemaType::Int64 | SchemaType::IntOrString => json!(0),
             SchemaType::List(_) => json!([]),
             SchemaType::Map(_) | SchemaType::Object(_) => json!({}),
-            SchemaType::Any | SchemaType::Time | SchemaType::MicroTime => Value::Null,
+            SchemaType::Any | SchemaType::Free | SchemaType::Time | SchemaType::MicroTime => Value::Null,
         };
     }
     fill_value(of, value);

@@ -2,6 +2,7 @@
 //!
 //! The sentences are those of upstream's decoder (sigs.k8s.io/json), which names Go's types.
 
+use crate::web::api::resource::Resource;
 use crate::{
     objects::object::{
         quantity::{MALFORMED, Precision, canonical},
@@ -55,8 +56,9 @@ pub fn mismatch(kind: &str, body: &Value) -> Option<String> {
 }
 
 /// The message of the 400 about a body that cannot be decoded.
-pub fn refusal(kind: &str, what: &str) -> String {
-    format!("{kind} in version \"v1\" cannot be handled as a {kind}: {what}")
+pub fn refusal(resource: &Resource, what: &str) -> String {
+    let (kind, version) = (resource.kind, &resource.version);
+    format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {what}")
 }
 
 /// What [`refusal`] says about fields, under strict validation.
@@ -158,7 +160,7 @@ struct FieldPath {
 
 fn check(of: &SchemaType, value: &Value, place: &FieldPath) -> Option<String> {
     match (of, value) {
-        (SchemaType::Any, _) | (_, Value::Null) => None,
+        (SchemaType::Any | SchemaType::Free, _) | (_, Value::Null) => None,
         (SchemaType::Boolean, Value::Bool(_)) | (SchemaType::String, Value::String(_)) => None,
         (SchemaType::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,
         (SchemaType::Int64, Value::Number(number)) if number.as_i64().is_some() => None,
@@ -211,7 +213,7 @@ fn what(value: &Value) -> String {
 
 fn go_type(of: &SchemaType) -> String {
     match of {
-        SchemaType::Any => "interface {}".to_owned(),
+        SchemaType::Any | SchemaType::Free => "interface {}".to_owned(),
         SchemaType::Boolean => "bool".to_owned(),
         SchemaType::Int32 => "int32".to_owned(),
         SchemaType::Int64 => "int64".to_owned(),
@@ -411,7 +413,7 @@ mod tests {
     fn sentences() {
         let faults = ["unknown field \"spec.serviceNam\"".to_owned()];
         assert_eq!(
-            refusal("StatefulSet", &strict(&faults)),
+            refusal(&Resource::of(crate::objects::object::Kind::StatefulSet), &strict(&faults)),
             "StatefulSet in version \"v1\" cannot be handled as a StatefulSet: strict decoding error: unknown field \
              \"spec.serviceNam\""
         );

@@ -74,6 +74,13 @@ pub(super) fn document(documents: &[Value]) -> Vec<u8> {
             info.text(2, &first["info"]["version"]);
         });
     }
+    written.0.extend(parts(documents));
+    written.0
+}
+
+/// The paths and definitions of these.
+pub(super) fn parts(documents: &[Value]) -> Vec<u8> {
+    let mut written = ProtobufMessage::default();
     written.message(8, |paths| {
         for (path, item) in documents.iter().flat_map(|document| members(&document["paths"])) {
             paths.named(2, path, |written| path_item(written, item));

@@ -1,6 +1,7 @@
 //! Field selectors: `metadata.name=web-0,status.phase!=Running`, and which fields a kind can be selected by.
 
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// A parsed field selector: all of its requirements hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -8,7 +9,7 @@ pub struct FieldSelector(Vec<FieldRequirement>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FieldRequirement {
-    field: &'static str,
+    field: Cow<'static, str>,
     value: String,
     is_equal: bool,
 }
@@ -61,14 +62,16 @@ fn unsupported(kind: &str, field: &str) -> String {
 }
 
 impl FieldSelector {
-    /// Reads a selector for a kind; an empty one selects everything.
-    pub fn parse(kind: &str, text: &str) -> Result<FieldSelector, String> {
+    /// Reads a selector for a kind, which can be selected by these fields as well; an empty one selects everything.
+    pub fn parse(kind: &str, others: &[String], text: &str) -> Result<FieldSelector, String> {
         let mut requirements = Vec::new();
         for term in split(text).into_iter().filter(|term| !term.is_empty()) {
             let wrong = || format!("invalid selector: '{text}'; can't understand '{term}'");
             let (field, value, is_equal) = operands(term).ok_or_else(wrong)?;
             let known = COMMON.iter().chain(fields_of(kind)).find(|known| **known == field);
-            let field = known.ok_or_else(|| unsupported(kind, field))?;
+            let known = known.map(|known| Cow::Borrowed(*known));
+            let other = || others.iter().find(|other| *other == field).map(|other| Cow::Owned(other.clone()));
+            let field = known.or_else(other).ok_or_else(|| unsupported(kind, field))?;
             requirements.push(FieldRequirement { field, value: unescape(value)?, is_equal });
         }
         Ok(FieldSelector(requirements))
@@ -76,12 +79,12 @@ impl FieldSelector {
 
     /// Whether an object is selected.
     pub fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|one| (value(object, one.field) == one.value) == one.is_equal)
+        self.0.iter().all(|one| (value(object, &one.field) == one.value) == one.is_equal)
     }
 
     /// The one name that an object must have to be selected.
     pub fn name(&self) -> Option<&str> {
-        let named = |one: &&FieldRequirement| one.is_equal && matches!(one.field, "metadata.name" | "name");
+        let named = |one: &&FieldRequirement| one.is_equal && matches!(&*one.field, "metadata.name" | "name");
         self.0.iter().find(named).map(|one| one.value.as_str())
     }
 
@@ -216,12 +219,12 @@ mod tests {
             ("Namespace", &json!({"status": {"phase": "Active"}}), "status.phase=Active", true),
             ("PersistentVolume", &json!({"metadata": {"name": "a=b"}}), "name=a\\=b", true),
         ] {
-            let parsed = FieldSelector::parse(kind, selector).unwrap_or_else(|why| panic!("{selector}: {why}"));
+            let parsed = FieldSelector::parse(kind, &[], selector).unwrap_or_else(|why| panic!("{selector}: {why}"));
             assert_eq!(parsed.matches(object), expected, "{selector}");
         }
-        let named = FieldSelector::parse("Pod", "metadata.namespace=a,metadata.name=web-0").unwrap();
+        let named = FieldSelector::parse("Pod", &[], "metadata.namespace=a,metadata.name=web-0").unwrap();
         assert_eq!((named.name(), named.namespace()), (Some("web-0"), Some("a")));
-        assert_eq!(FieldSelector::parse("Pod", "metadata.name!=web-0").unwrap().name(), None);
+        assert_eq!(FieldSelector::parse("Pod", &[], "metadata.name!=web-0").unwrap().name(), None);
     }
 
     #[test]
@@ -238,14 +241,14 @@ mod tests {
             ("Pod", "metadata.name=a\\b", "invalid field selector: invalid escape sequence: \\b"),
             ("Pod", "metadata.name=a=b", "invalid field selector: unescaped character in value: ="),
         ] {
-            assert_eq!(FieldSelector::parse(kind, selector).unwrap_err(), expected, "{selector}");
+            assert_eq!(FieldSelector::parse(kind, &[], selector).unwrap_err(), expected, "{selector}");
         }
     }
 
     proptest! {
         #[test]
         fn no_text_is_too_strange(text in "(metadata\\.name|status\\.phase|[=!,\\\\]|\\PC){0,16}") {
-            if let Ok(fields) = FieldSelector::parse("Pod", &text) {
+            if let Ok(fields) = FieldSelector::parse("Pod", &[], &text) {
                 fields.matches(&Value::Null);
             }
         }
