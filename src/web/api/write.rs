@@ -125,6 +125,7 @@ pub fn decode(
     json["apiVersion"] = resource.api_version().into();
     json["kind"] = resource.kind.into();
     strict::zero_for_null(resource.kind, &mut json);
+    object::octets::canonicalize(resource.kind, &mut json);
     let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
