@@ -142,7 +142,8 @@ def merging(definition, field, how):
         text = " map=" + ",".join(keys)
     if short == "PodStatus.hostIPs":
         text = ""
-    if keys and short not in NOT_PATCHED:
+    # A strategic merge patch knows one key.
+    if keys and len(keys) == 1 and short not in NOT_PATCHED:
         text += " merge=" + ",".join(keys)
     if short in RETAIN:
         text += " retain"

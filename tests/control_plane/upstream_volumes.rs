@@ -443,7 +443,7 @@ fn get_pods_for_stateful_set_adopt() {
         pod web-2 app=nginx => C2:0 R2
         ",
     );
-    own(&mut world, &key(Kind::Pod, "web-2"), ("apps/v1", "ReplicaSet", "web"), true);
+    own(&mut world, &key(Kind::Pod, "web-2"), ("example.com/v1", "Queue", "web"), true);
     world.play(
         "L1, L3, L5, A4",
         "

@@ -160,7 +160,7 @@ fn what_is_refused_and_how() {
     let cluster = Cluster::start();
     let rows: &[Row] = &[
         ("GET", "/api/v1/namespaces/default/pods/x", &[], "", 404, "pods \"x\" not found"),
-        ("GET", "/api/v1/nodes", &[], "", 404, "the server could not find the requested resource"),
+        ("GET", "/api/v1/minions", &[], "", 404, "the server could not find the requested resource"),
         ("GET", PODS, &[("Host", "evil.example")], "", 403, "Host"),
         ("GET", PODS, &[("Origin", "http://localhost")], "", 403, "Origin"),
         ("GET", PODS, &[("Accept", "text/html")], "", 406, "only the following media types"),

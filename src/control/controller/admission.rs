@@ -73,6 +73,11 @@ pub fn admit(object: &mut Object) {
                 spec.node_name = None;
             }
         }
+        Object::Stored(stored) => {
+            if let Some(status) = object::initial_status(stored.kind()) {
+                Arc::make_mut(stored).edit_body(|fields| drop(fields.insert("status".to_owned(), status)));
+            }
+        }
         Object::PersistentVolume(volume) => {
             let volume = Arc::make_mut(volume);
             add(&mut volume.metadata.finalizers, VOLUME_PROTECTION);

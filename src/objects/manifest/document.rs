@@ -23,7 +23,12 @@ use crate::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
-use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 /// Further errors that are told with a wrong version.
 const FURTHER: usize = 3;
@@ -55,7 +60,15 @@ pub(super) struct Decoded {
     pub diagnostics: Vec<Diagnostic>,
     /// What else it holds that doubts about other objects must know of.
     pub neighbours: Vec<Neighbour>,
+    /// Kinds of documents that definitions define, or could define, with their groups.
+    pub custom: BTreeSet<GroupKind>,
 }
+
+/// An API group and a kind in it.
+pub(super) type GroupKind = (String, String);
+
+/// The kinds that the definitions of all manifests define.
+pub(super) type DefinedKinds = BTreeMap<GroupKind, CustomKind>;
 
 struct DocumentReader<'a> {
     source: SourceText<'a>,
@@ -66,6 +79,8 @@ struct DocumentReader<'a> {
     neighbours: Vec<Neighbour>,
     passed: Passed,
     without_effect: Passed,
+    defined: &'a DefinedKinds,
+    custom: BTreeSet<GroupKind>,
     report: FileReport,
 }
 
@@ -120,7 +135,7 @@ impl FileReport {
 }
 
 /// Decodes a file. If a diagnostic is an error, the objects are those of the documents without one.
-pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
+pub(super) fn decode(path: &Path, text: &Arc<str>, defined: &DefinedKinds) -> Decoded {
     let source = SourceText { path, text };
     let (documents, diagnostics) = yaml::parse(source);
     // Nobody knows what a document declares that is no YAML.
@@ -133,6 +148,8 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         neighbours,
         passed: Passed::default(),
         without_effect: Passed::default(),
+        defined,
+        custom: BTreeSet::new(),
         report: FileReport::of(diagnostics),
     };
     for (index, node) in documents.iter().enumerate() {
@@ -141,12 +158,12 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
         }
         reader.document(node, "", "", vec![index]);
     }
-    let DocumentReader { objects, neighbours, passed, without_effect, mut report, .. } = reader;
+    let DocumentReader { objects, neighbours, passed, without_effect, custom, mut report, .. } = reader;
     let notes = [passed.message("no part in names"), without_effect.message("stored, without effect")];
     for message in notes.into_iter().flatten() {
         report.push(Diagnostic::note(path, message));
     }
-    Decoded { objects, neighbours, diagnostics: report.finish(path) }
+    Decoded { objects, neighbours, custom, diagnostics: report.finish(path) }
 }
 
 /// A text and its documents.
@@ -243,12 +260,18 @@ impl DocumentReader<'_> {
         }
         match kinds::judge(&api_version, &kind) {
             KindVerdict::Served(kind) => self.object(node, kind, index),
+            KindVerdict::NoPart if !kinds::is_built_in(&api_version) => {
+                let named = (kinds::group_of(&api_version).to_owned(), kind.clone());
+                let defined = self.defined.get(&named).copied();
+                self.custom.insert(named);
+                match defined {
+                    Some(custom) => self.object(node, Kind::Custom(custom), index),
+                    None => self.passed.count(&kinds::title(&api_version, &kind)),
+                }
+            }
             KindVerdict::NoPart => {
                 self.passed.count(&kinds::title(&api_version, &kind));
-                // A custom resource is not known to have pods, whatever it calls its fields.
-                if kinds::is_built_in(&api_version) {
-                    self.neighbours.extend(beside::neighbour(node, &kind, None));
-                }
+                self.neighbours.extend(beside::neighbour(node, &kind, None));
             }
             KindVerdict::Removed(removed) => {
                 let known = kinds::declarable(&kind);

@@ -2,7 +2,7 @@
 
 use super::{
     EMPTY_FILE_GRACE, KEPT, MAX_FILE_SIZE,
-    document::{self, DeclaredObject, Decoded},
+    document::{self, DeclaredObject, Decoded, DefinedKinds, GroupKind},
     walk::is_gone,
 };
 use crate::{
@@ -12,7 +12,11 @@ use crate::{
         regular_file, yaml,
     },
 };
-use std::{collections::HashSet, path::Path, time::Instant};
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+    time::Instant,
+};
 
 /// Whether a file was there when it was to be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(super) struct ManifestFile {
     objects: Vec<DeclaredObject>,
     /// What stands beside objects in the contents as last read.
     neighbours: Vec<Neighbour>,
+    /// Kinds of documents in the contents as last read that definitions define, or could define.
+    custom: BTreeSet<GroupKind>,
     /// Whether they are a whole version of the file without errors.
     whole: bool,
     /// Since when the file is empty though it declared something.
@@ -68,7 +74,7 @@ impl ManifestFile {
     }
 
     /// Reads the file again and takes its contents over if they changed.
-    pub fn read(&mut self, path: &Path, now: Instant) -> Presence {
+    pub fn read(&mut self, path: &Path, now: Instant, defined: &DefinedKinds) -> Presence {
         let bytes = match regular_file::read(path, MAX_FILE_SIZE) {
             Ok(bytes) => bytes,
             Err(error) if is_gone(&error) => return Presence::Gone,
@@ -97,20 +103,30 @@ impl ManifestFile {
             }
         }
         self.empty_since = None;
-        self.take(path, &bytes);
+        self.take(path, &bytes, defined);
         self.bytes = Some(bytes);
         Presence::Here
     }
 
+    /// The definitions of other files have changed: contents that one of these kinds is in are decoded again.
+    pub fn redefine(&mut self, path: &Path, changed: &BTreeSet<GroupKind>, defined: &DefinedKinds) {
+        if !self.custom.is_disjoint(changed)
+            && let Some(bytes) = self.bytes.take()
+        {
+            self.take(path, &bytes, defined);
+            self.bytes = Some(bytes);
+        }
+    }
+
     /// Decodes new contents, and puts them into use as far as they are good.
-    fn take(&mut self, path: &Path, bytes: &[u8]) {
-        let Decoded { mut objects, mut diagnostics, neighbours } = match yaml::text(path, bytes) {
-            Ok(text) => document::decode(path, &text),
+    fn take(&mut self, path: &Path, bytes: &[u8], defined: &DefinedKinds) {
+        let Decoded { mut objects, mut diagnostics, neighbours, custom } = match yaml::text(path, bytes) {
+            Ok(text) => document::decode(path, &text, defined),
             Err(diagnostic) => {
-                Decoded { objects: Vec::new(), diagnostics: vec![*diagnostic], neighbours: vec![Neighbour::Unknown] }
+                Decoded { diagnostics: vec![*diagnostic], neighbours: vec![Neighbour::Unknown], ..Decoded::default() }
             }
         };
-        self.neighbours = neighbours;
+        (self.neighbours, self.custom) = (neighbours, custom);
         if !has_error(&diagnostics) {
             (self.objects, self.whole) = (objects, true);
         } else {

@@ -163,7 +163,7 @@ pub(super) fn judge(api_version: &str, kind: &str) -> KindVerdict {
 }
 
 /// The group of a version; empty for `v1`.
-fn group_of(api_version: &str) -> &str {
+pub(super) fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
 

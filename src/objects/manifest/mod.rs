@@ -40,12 +40,12 @@ mod tests;
 pub use crate::text::yaml::MAX_DIAGNOSTICS;
 use crate::{
     objects::object::{
-        Declaration, FieldError, ObjectKey,
+        CustomDefinition, Declaration, FieldError, Kind, Object, ObjectKey,
         lint::{self, Lint},
     },
     text::diagnostic::{self, Diagnostic, Location, Severity, not_shown},
 };
-use document::DeclaredObject;
+use document::{DeclaredObject, DefinedKinds};
 use file::ManifestFile;
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -102,6 +102,8 @@ pub struct Manifests {
     /// Since when a directory is missing, for those that are.
     missing: BTreeMap<PathBuf, Instant>,
     objects: BTreeMap<ObjectKey, Origin>,
+    /// What the definitions in all files define.
+    defined: DefinedKinds,
     /// Messages about directories and about objects declared twice.
     between: Vec<Diagnostic>,
     /// Doubts with the text that their place was found in.
@@ -128,6 +130,7 @@ impl Manifests {
             unreadable: false,
             missing: BTreeMap::new(),
             objects: BTreeMap::new(),
+            defined: DefinedKinds::new(),
             between: Vec::new(),
             lints: BTreeMap::new(),
             uncounted: Vec::new(),
@@ -166,10 +169,11 @@ impl Manifests {
         self.files.retain(|path, _| found.contains(path) || kept.contains(path));
         for path in found {
             let known = self.files.entry(path.clone()).or_default();
-            if known.read(&path, now) == file::Presence::Gone {
+            if known.read(&path, now, &self.defined) == file::Presence::Gone {
                 self.files.remove(&path);
             }
         }
+        self.redefine();
         self.parsed = document::Parsed::default();
         let mut changes = self.merge();
         self.lint();
@@ -179,6 +183,25 @@ impl Manifests {
         changes.diagnostics.retain(|diagnostic| !self.reported.contains(&format!("{diagnostic:?}")));
         self.reported = reported;
         changes
+    }
+
+    /// Reads what belongs to definitions again that came, changed or went.
+    fn redefine(&mut self) {
+        let mut defined = DefinedKinds::new();
+        for declared in self.files.values().flat_map(ManifestFile::objects) {
+            if let Object::Stored(stored) = &declared.declaration.object
+                && stored.kind() == Kind::CustomResourceDefinition
+                && let Some(CustomDefinition { kind, .. }) = CustomDefinition::of(stored)
+            {
+                defined.insert((kind.group().to_owned(), kind.name().to_owned()), kind);
+            }
+        }
+        let kinds: BTreeSet<_> = defined.keys().chain(self.defined.keys()).cloned().collect();
+        let changed = kinds.into_iter().filter(|kind| defined.get(kind) != self.defined.get(kind)).collect();
+        for (path, file) in &mut self.files {
+            file.redefine(path, &changed, &defined);
+        }
+        self.defined = defined;
     }
 
     /// How much the scans up to now can tell of what is declared.

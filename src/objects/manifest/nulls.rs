@@ -33,6 +33,14 @@ fn fill(kind: Kind, node: &mut YamlNode) {
     {
         fill_map(selector);
     }
+    // What a ConfigMap or a Secret holds is a map of texts itself.
+    if matches!(kind, Kind::ConfigMap | Kind::Secret) {
+        for name in ["data", "stringData", "binaryData"] {
+            if let Some(map) = entry(node, name) {
+                fill_map(map);
+            }
+        }
+    }
     fill_below(node);
 }
 
@@ -88,6 +96,8 @@ mod tests {
                 "spec.template.spec.nodeSelector.a",
                 true,
             ),
+            (Kind::ConfigMap, "data: {a: }", "data.a", true),
+            (Kind::Secret, "stringData: {a: null}", "stringData.a", true),
             (Kind::Pod, "spec: {containers: [{image: }]}", "spec.containers[0].image", false),
         ];
         for (kind, text, path, filled) in rows {

@@ -41,7 +41,10 @@ impl Declaration {
     pub fn new(object: Object, mut says: Value) -> Declaration {
         let key = object.key();
         if let Value::Object(fields) = &mut says {
-            fields.insert("apiVersion".to_owned(), key.kind.api_version().into());
+            // A kind that a definition defines has the version that the manifest says.
+            if key.kind.custom().is_none() {
+                fields.insert("apiVersion".to_owned(), key.kind.api_version().into());
+            }
             fields.insert("kind".to_owned(), key.kind.name().into());
             if let Value::Object(metadata) = fields.entry("metadata").or_insert_with(|| json!({})) {
                 metadata.insert("name".to_owned(), key.name.into());

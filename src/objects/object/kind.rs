@@ -399,6 +399,14 @@ impl Kind {
         }
     }
 
+    /// The name of the structure of its objects ([`Schema::of`](super::schema::Schema::of)).
+    pub const fn schema_name(self) -> &'static str {
+        match self {
+            Kind::Custom(_) => super::schema::CUSTOM_RESOURCE,
+            kind => kind.name(),
+        }
+    }
+
     /// The kinds that a manifest may declare.
     pub fn declarable() -> impl Iterator<Item = Kind> {
         Kind::ALL.iter().copied().filter(|kind| kind.is_declarable())

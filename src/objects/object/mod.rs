@@ -8,6 +8,7 @@ pub mod defaults;
 mod kind;
 pub mod labels;
 pub mod lint;
+pub mod octets;
 mod owner;
 pub mod pod;
 pub mod quantity;
@@ -25,7 +26,7 @@ pub use custom::{CustomColumn, CustomDefinition, CustomKind, CustomVersion, Scal
 pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
-pub use defaults::{fractional_bytes, set_defaults};
+pub use defaults::{fractional_bytes, initial_status, set_defaults};
 pub use kind::{Kind, KindDescription, KindVisitor, Object, Subresource};
 pub use owner::controller_reference;
 pub use stored::StoredObject;

@@ -49,6 +49,8 @@ pub enum SchemaType {
     Int64,
     /// Text.
     String,
+    /// Octets, as text in base64.
+    Bytes,
     /// A point in time in RFC 3339, to the second.
     Time,
     /// A point in time in RFC 3339, to the microsecond.
@@ -220,6 +222,7 @@ impl SchemaType {
             "int32" => SchemaType::Int32,
             "int64" => SchemaType::Int64,
             "string" => SchemaType::String,
+            "byte" => SchemaType::Bytes,
             "date-time" => SchemaType::Time,
             "micro-time" => SchemaType::MicroTime,
             "quantity" => SchemaType::Quantity,

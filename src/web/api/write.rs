@@ -136,6 +136,7 @@ pub fn decode(
     };
     json["kind"] = resource.kind.into();
     strict::zero_for_null(resource.schema(), &mut json);
+    object::octets::canonicalize(resource.schema(), &mut json);
     let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {

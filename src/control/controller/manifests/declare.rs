@@ -121,7 +121,7 @@ impl ManifestController {
         let modified: Value = serde_json::from_str(&declaration.written).map_err(|error| unfit(&error))?;
         let current = stored.to_json();
         let last = self.last_applied.get(key).map(|last| serde_json::from_str::<Value>(last));
-        let kind = key.kind.name();
+        let kind = key.kind.schema_name();
         let merged = match last {
             Some(Ok(last)) => {
                 patch::apply_edit(kind, Some(&last), &modified, &current).map_err(|error| error.to_string())

@@ -7,6 +7,7 @@
 mod pod;
 mod quantities;
 mod service;
+mod stored;
 mod volume;
 
 use super::{Object, selector::Labels};
@@ -21,6 +22,7 @@ use k8s_openapi::{
 pub use quantities::fractional_bytes;
 pub(crate) use quantities::{for_each_quantity, written_as};
 use std::sync::Arc;
+pub use stored::initial_status;
 
 /// Fills in what upstream's API server fills in when the object is stored, except allocated fields (clusterIP, uid,
 /// versions, timestamps). Setting defaults again changes nothing.
@@ -36,7 +38,7 @@ pub fn set_defaults(object: &mut Object) {
         Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
         Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
-        // Kinds that are only stored have no more defaults than their quantities.
+        Object::Stored(object) => stored::set(Arc::make_mut(object)),
         _ => {}
     }
     quantities::canonicalize(object);

@@ -2,8 +2,9 @@
 //! differ in the writing of their quantities only.
 
 use crate::objects::object::{
-    Object,
+    Kind, Object,
     quantity::{self, Precision},
+    schema::{Schema, SchemaType},
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -12,9 +13,10 @@ use k8s_openapi::{
     },
     apimachinery::pkg::api::resource::Quantity,
 };
+use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, LazyLock},
 };
 
 type Visit<'a> = dyn FnMut(String, Precision, &mut Quantity) + 'a;
@@ -76,6 +78,89 @@ pub(crate) fn for_each_quantity(object: &mut Object, visit: &mut Visit<'_>) {
         Object::PersistentVolume(volume) => {
             let capacity = Arc::make_mut(volume).spec.as_mut().and_then(|spec| spec.capacity.as_mut());
             visit_map(capacity, "spec.capacity", visit);
+        }
+        Object::Stored(stored) if has_quantities(stored.kind()) => {
+            let Some(schema) = Schema::of(stored.kind().schema_name()) else { return };
+            let mut body = stored.body();
+            let mut is_changed = false;
+            visit_fields(schema, &mut body, "", &mut |field, precision, quantity| {
+                let before = quantity.0.clone();
+                visit(field, precision, quantity);
+                is_changed |= quantity.0 != before;
+            });
+            if is_changed {
+                Arc::make_mut(stored).set_body(body);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether objects of a kind that is only stored can hold a quantity: most kinds' texts need not be read for it.
+fn has_quantities(kind: Kind) -> bool {
+    static WITH: LazyLock<HashSet<Kind>> = LazyLock::new(|| {
+        let mut found = HashSet::new();
+        for &kind in Kind::ALL {
+            let mut seen = HashSet::new();
+            if Schema::of(kind.name()).is_some_and(|schema| reaches_quantity(schema, &mut seen)) {
+                found.insert(kind);
+            }
+        }
+        found
+    });
+    WITH.contains(&kind)
+}
+
+fn reaches_quantity(schema: &'static Schema, seen: &mut HashSet<&'static str>) -> bool {
+    if !seen.insert(schema.name) {
+        return false;
+    }
+    schema.fields.iter().any(|field| {
+        let mut of = &field.of;
+        while let SchemaType::List(inner) | SchemaType::Map(inner) = of {
+            of = inner;
+        }
+        *of == SchemaType::Quantity || of.schema().is_some_and(|inner| reaches_quantity(inner, seen))
+    })
+}
+
+/// The quantities of JSON, as the structure of its kind says where they are.
+fn visit_fields(schema: &Schema, fields: &mut serde_json::Map<String, Value>, path: &str, visit: &mut Visit<'_>) {
+    for (name, value) in fields {
+        if let Some(field) = schema.field(name) {
+            let place = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            visit_value(&field.of, Precision::Nano, value, place, visit);
+        }
+    }
+}
+
+fn visit_value(of: &SchemaType, precision: Precision, value: &mut Value, place: String, visit: &mut Visit<'_>) {
+    match (of, value) {
+        (SchemaType::Quantity, value) => {
+            let text = match &*value {
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return,
+            };
+            let mut quantity = Quantity(text);
+            visit(place, precision, &mut quantity);
+            *value = quantity.0.into();
+        }
+        (SchemaType::Object(name), Value::Object(fields)) => {
+            if let Some(schema) = Schema::named(name) {
+                visit_fields(schema, fields, &place, visit);
+            }
+        }
+        (SchemaType::List(of), Value::Array(items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                visit_value(of, precision, item, format!("{place}[{index}]"), visit);
+            }
+        }
+        // Only lists of resources are rounded to thousandths.
+        (SchemaType::Map(of), Value::Object(entries)) => {
+            for (key, entry) in entries {
+                visit_value(of, Precision::Milli, entry, format!("{place}[{key}]"), visit);
+            }
         }
         _ => {}
     }

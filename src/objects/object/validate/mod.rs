@@ -4,6 +4,7 @@
 //! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
+mod definition;
 mod endpoints;
 pub mod metadata;
 pub mod names;
@@ -14,7 +15,7 @@ mod slice;
 mod statefulset;
 mod volume;
 
-use super::{FieldError, Object, quantity};
+use super::{FieldError, Kind, Object, quantity};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 pub use service::service_addresses;
@@ -228,6 +229,9 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
         Object::Endpoints(endpoints) => endpoints::validate(errors, endpoints),
+        Object::Stored(stored) if stored.kind() == Kind::CustomResourceDefinition => {
+            definition::validate(errors, stored)
+        }
         // Of kinds that are only stored the metadata is all that is looked at.
         _ => {}
     }
@@ -269,6 +273,9 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
                 let data = new.data.as_ref().map(|data| data.0.clone()).unwrap_or_default();
                 errors.invalid("data", data, IMMUTABLE);
             }
+        }
+        (Object::Stored(old), Object::Stored(new)) if new.kind() == Kind::CustomResourceDefinition => {
+            definition::validate_update(&mut errors, old, new);
         }
         (_, new) => validate_body(&mut errors, new),
     }

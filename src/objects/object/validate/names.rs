@@ -41,6 +41,10 @@ fn is_qualified_text(text: &str) -> bool {
         && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
+const LABEL_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with \
+                                  an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or \
+                                  'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+
 /// An RFC 1123 label: names of StatefulSets, Services, Namespaces, ports, hostnames.
 pub fn dns_label(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
@@ -49,6 +53,18 @@ pub fn dns_label(text: &str) -> Vec<String> {
     }
     if !is_label_text(text) {
         messages.push(if is_subdomain_text(text) { "must not contain dots".into() } else { LABEL_MESSAGE.into() });
+    }
+    messages
+}
+
+/// An RFC 1035 label, which begins with a letter: names that definitions define.
+pub fn dns_1035_label(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > LABEL_OCTETS_MAX {
+        messages.push(too_long(LABEL_OCTETS_MAX));
+    }
+    if !is_label_text(text) || !text.starts_with(|letter: char| letter.is_ascii_lowercase()) {
+        messages.push(LABEL_1035_MESSAGE.into());
     }
     messages
 }

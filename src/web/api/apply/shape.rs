@@ -139,7 +139,7 @@ fn check_type(value: &Value, of: &'static SchemaType, path: &mut String) -> Resu
         }
         (SchemaType::Boolean, Value::Bool(_))
         | (SchemaType::Int32 | SchemaType::Int64, Value::Number(_))
-        | (SchemaType::String | SchemaType::Time | SchemaType::MicroTime, Value::String(_))
+        | (SchemaType::String | SchemaType::Bytes | SchemaType::Time | SchemaType::MicroTime, Value::String(_))
         | (SchemaType::Quantity | SchemaType::IntOrString, Value::String(_) | Value::Number(_)) => return Ok(()),
         (SchemaType::Boolean, _) => "boolean",
         (SchemaType::Int32 | SchemaType::Int64, _) => "numeric (int or float)",

@@ -263,6 +263,7 @@ fn value(of: &SchemaType) -> Value {
         SchemaType::Int32 => json!({"type": "integer", "format": "int32"}),
         SchemaType::Int64 => json!({"type": "integer", "format": "int64"}),
         SchemaType::String => json!({"type": "string"}),
+        SchemaType::Bytes => json!({"type": "string", "format": "byte"}),
         SchemaType::List(inner) => json!({"type": "array", "items": value(inner)}),
         SchemaType::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
         SchemaType::Object(name) => json!({"allOf": [reference(name)]}),

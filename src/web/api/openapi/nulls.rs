@@ -36,7 +36,7 @@ fn fill_value(of: &'static SchemaType, value: &mut Value) {
 fn fill_member(of: &'static SchemaType, value: &mut Value) {
     if value.is_null() {
         *value = match of {
-            SchemaType::String => json!(""),
+            SchemaType::String | SchemaType::Bytes => json!(""),
             SchemaType::Quantity => json!("0"),
             SchemaType::Boolean => json!(false),
             SchemaType::Int32 | SchemaType::Int64 | SchemaType::IntOrString => json!(0),

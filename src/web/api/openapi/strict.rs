@@ -5,6 +5,7 @@
 use crate::web::api::resource::Resource;
 use crate::{
     objects::object::{
+        octets,
         quantity::{MALFORMED, Precision, canonical},
         schema::{Schema, SchemaField, SchemaType},
     },
@@ -162,6 +163,7 @@ fn check(of: &SchemaType, value: &Value, place: &FieldPath) -> Option<String> {
     match (of, value) {
         (SchemaType::Any | SchemaType::Free, _) | (_, Value::Null) => None,
         (SchemaType::Boolean, Value::Bool(_)) | (SchemaType::String, Value::String(_)) => None,
+        (SchemaType::Bytes, Value::String(text)) => octets::decode(text).err().map(octets::refusal),
         (SchemaType::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => None,
         (SchemaType::Int64, Value::Number(number)) if number.as_i64().is_some() => None,
         (SchemaType::Quantity, Value::Number(_)) => None,
@@ -192,7 +194,12 @@ fn check_field(schema: &'static Schema, field: &SchemaField, value: &Value, plac
 }
 
 fn mismatched(of: &SchemaType, value: &Value, place: &FieldPath) -> String {
-    let (what, of) = (what(value), go_type(of));
+    let what = match value {
+        // Only what could have been the number repeats it.
+        Value::Number(_) if !matches!(of, SchemaType::Int32 | SchemaType::Int64) => "number".to_owned(),
+        value => what(value),
+    };
+    let of = go_type(of);
     if place.path.is_empty() {
         return format!("json: cannot unmarshal {what} into Go value of type {of}");
     }
@@ -218,6 +225,7 @@ fn go_type(of: &SchemaType) -> String {
         SchemaType::Int32 => "int32".to_owned(),
         SchemaType::Int64 => "int64".to_owned(),
         SchemaType::String => "string".to_owned(),
+        SchemaType::Bytes => "[]uint8".to_owned(),
         SchemaType::Time => "v1.Time".to_owned(),
         SchemaType::MicroTime => "v1.MicroTime".to_owned(),
         SchemaType::Quantity => "resource.Quantity".to_owned(),
@@ -236,6 +244,18 @@ fn go_type(of: &SchemaType) -> String {
 fn check_time(of: &SchemaType, text: &str) -> Option<String> {
     let layout = if *of == SchemaType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
     match text.parse::<jiff::Timestamp>() {
+        Ok(_) if *of == SchemaType::MicroTime => {
+            // `2006-01-02T15:04:05`, and then exactly so many digits.
+            let rest = text.get(19..).unwrap_or_default();
+            let digits =
+                rest.strip_prefix('.').map_or(0, |digits| digits.bytes().take_while(u8::is_ascii_digit).count());
+            let (rest, wanted) = match digits {
+                6 => return None,
+                0..6 => (rest, ".000000"),
+                _ => (rest.get(7..).unwrap_or_default(), "Z07:00"),
+            };
+            Some(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {wanted:?}"))
+        }
         Ok(_) => None,
         Err(_) => Some(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\"")),
     }
