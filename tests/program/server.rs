@@ -6,13 +6,14 @@ use crate::support::{
 };
 use headless_dns::{
     control::controller::{Cascade, Write},
-    objects::object::{Kind, ObjectKey},
+    objects::object::{CustomKind, Kind, Object, ObjectKey, set_defaults},
     program::{
         app::{Server, StartError},
         settings::{Overrides, Settings},
     },
 };
 use hickory_proto::op::ResponseCode;
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
@@ -189,6 +190,41 @@ fn stop_frees_the_sockets() {
     assert!(control.rescan().is_err());
     let server =
         eventually("it starts again", || Server::start(home.settings.clone()).map_err(|error| error.to_string()));
+    server.stop();
+}
+
+#[test]
+fn custom_resources_survive_a_restart() {
+    let mut home = Home::new();
+    home.settings.state_directory = Some(home.directory.path().join("state"));
+    let create = |server: &Server, kind: Kind, json: serde_json::Value| {
+        let mut object = Object::from_json(kind, json).unwrap();
+        set_defaults(&mut object);
+        let write = Write::Create { object, with_namespace: false };
+        server.control().write(write).unwrap().unwrap().object
+    };
+    let definition = json!({
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Service"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]},
+    });
+    let server = home.start();
+    create(&server, Kind::CustomResourceDefinition, definition);
+    let kind = Kind::Custom(CustomKind::new("example.com", "widgets", "Service", true).unwrap());
+    // Called as one of ours, so that only its group tells it apart.
+    let resource = json!({"apiVersion": "example.com/v1", "metadata": {"name": "a", "namespace": "default"}, "spec": {"b": [null]}});
+    let created = create(&server, kind, resource);
+    server.stop();
+    let server = home.start();
+    let found = server.control().objects(kind).unwrap();
+    assert_eq!(found, [created]);
+    assert_eq!(found[0].to_json()["spec"], json!({"b": [null]}));
+    let key = ObjectKey::new(Kind::CustomResourceDefinition, "", "widgets.example.com");
+    server.control().write(Write::delete(key, None, Cascade::Background)).unwrap().unwrap();
+    eventually("it is gone", || match server.control().objects(kind).unwrap() {
+        gone if gone.is_empty() => Ok(()),
+        there => Err(format!("{there:?}")),
+    });
     server.stop();
 }
 

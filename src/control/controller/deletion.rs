@@ -1,6 +1,6 @@
 //! Deletion, by whomever: grace, finalizers, cascade.
 
-use super::{Cascade, customresourcedefinition::CLEANUP};
+use super::Cascade;
 use crate::{
     control::cluster::{Cluster, Deleted, StoreError},
     objects::object::{Kind, Object, ObjectKey},
@@ -16,6 +16,9 @@ pub const ORPHAN: &str = "orphan";
 pub const CLAIM_PROTECTION: &str = "kubernetes.io/pvc-protection";
 /// Finalizer that keeps a volume while a claim is bound to it.
 pub const VOLUME_PROTECTION: &str = "kubernetes.io/pv-protection";
+
+/// Finalizer of a definition that is deleted, until all that it defined is gone.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// The namespaces that no client may delete.
 const INDELIBLE: [&str; 3] = ["default", "kube-public", "kube-system"];

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{objects::object::Object, text::diagnostic::Severity};
+use crate::text::diagnostic::Severity;
 use proptest::prelude::*;
 use std::fs;
 
@@ -111,7 +111,7 @@ fn creation_change_deletion_and_moving() {
     scene.expect(&[], &["b"]);
     scene.rename("a.yaml", "z.yaml");
     scene.expect(&[], &[]);
-    let key = ObjectKey::new(crate::objects::object::Kind::Service, "default", "a");
+    let key = ObjectKey::new(Kind::Service, "default", "a");
     assert_eq!(scene.manifests.origin(&key).unwrap().0, scene.path("z.yaml"));
     scene.write("y.yaml", sized("a", 90));
     scene.remove("z.yaml");
@@ -421,6 +421,36 @@ fn diagnostics_of_documents() {
     scene.expect_errors(&["x.yaml:1:4 : the file is not UTF-8 text"]);
 }
 
+/// A definition and its resource, in this order and in the other, in one file and in two.
+#[test]
+fn resources_of_a_definition() {
+    let definition = |plural: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {plural}.example.com}}\n\
+             spec: {{group: example.com, scope: Namespaced, names: {{plural: {plural}, kind: Widget}}, versions: [{{name: v1, \
+             served: true, storage: true, schema: {{openAPIV3Schema: {{type: object}}}}}}]}}\n"
+        )
+    };
+    let resource = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: one}\nspec: {free: [1, null]}\n";
+    let mut scene = Scene::new();
+    scene.write("b.yaml", resource);
+    scene.expect(&[], &[]);
+    assert_eq!(scene.said(Severity::Note), ["b.yaml:0:0 : no part in names: 1 Widget"]);
+    scene.write("c.yaml", definition("widgets"));
+    scene.expect(&["one", "widgets.example.com"], &[]);
+    assert_eq!(scene.said(Severity::Note), Vec::<String>::new());
+    scene.write("b.yaml", format!("{resource}---\n{}", definition("widgets")));
+    scene.remove("c.yaml");
+    scene.expect(&[], &[]);
+    let broken = resource.replace("name: one", "name: one, labels: {a: [b]}");
+    scene.write("b.yaml", format!("{broken}---\n{}", definition("widgets")));
+    scene.expect(&[], &[]);
+    scene.expect_errors(&["b.yaml:3:35 metadata.labels.a: "]);
+    scene.write("b.yaml", resource);
+    scene.expect(&[], &["widgets.example.com", "one"]);
+    assert_eq!(scene.said(Severity::Note), ["b.yaml:0:0 : no part in names: 1 Widget"]);
+}
+
 #[test]
 fn what_works_without_change() {
     let exported = [
@@ -475,8 +505,8 @@ fn what_works_without_change() {
         ),
         (
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: b}}\n---\n{}", service("a")),
-            &["a"],
-            &["note x.yaml:0:0 : no part in names: 1 ConfigMap"],
+            &["c", "a"],
+            &[],
         ),
         (
             format!("apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\n---\n{}", service("a")),
@@ -577,7 +607,7 @@ fn refusals_and_doubts_are_placed() {
     assert_eq!(scene.said(Severity::Warning).len(), 1);
     assert!(scene.said(Severity::Warning)[0].starts_with("x.yaml:9:18 spec.serviceName: no Service nginx"));
     let error = FieldError { field: "spec.template.spec.containers[0].image".into(), message: "Forbidden: no".into() };
-    let key = ObjectKey::new(crate::objects::object::Kind::StatefulSet, "default", "web");
+    let key = ObjectKey::new(Kind::StatefulSet, "default", "web");
     let diagnostic = scene.manifests.diagnose(&key, &error).unwrap();
     assert_eq!((diagnostic.place, diagnostic.width), (Location { line: 13, column: 44 }, 1));
     assert_eq!(diagnostic.kept, "", "who refused it knows whether there was one before");
@@ -697,7 +727,7 @@ proptest! {
     ) {
         let scene = Scene::new();
         let text: Arc<str> = text.into();
-        let decoded = document::decode(&scene.path("x.yaml"), &text);
+        let decoded = document::decode(&scene.path("x.yaml"), &text, &BTreeMap::new());
         for declared in decoded.objects {
             let error = FieldError { field: "spec.x[0].y".into(), message: "z".into() };
             document::diagnose(&document::Parsed::default(), &scene.path("x.yaml"), &declared, &error);

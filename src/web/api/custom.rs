@@ -1,20 +1,11 @@
 //! The resources that definitions define, as they are served now.
 
-use super::resource::{GROUPS, ObjectSource, Resource};
+use super::resource::{CustomResource, GROUPS, ObjectSource, Resource};
 use crate::objects::object::{CustomDefinition, Kind, Object};
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
 };
-
-/// What of a definition a resource is: one of its versions.
-#[derive(Debug, PartialEq)]
-pub struct CustomResource {
-    /// The definition.
-    pub definition: Arc<CustomDefinition>,
-    /// The place of the version among those that are served.
-    pub version: usize,
-}
 
 /// The resources of all definitions that are established.
 #[derive(Debug, Default)]

@@ -1,8 +1,7 @@
 //! The resources that are served: what discovery says of them, and what a path names.
 
-use super::custom::CustomResource;
 pub use crate::objects::object::Subresource;
-use crate::objects::object::{Kind, schema};
+use crate::objects::object::{CustomDefinition, Kind, schema};
 use std::{
     borrow::Cow,
     sync::{Arc, LazyLock},
@@ -29,6 +28,15 @@ impl Subresource {
             Subresource::Scale => "scale",
         }
     }
+}
+
+/// What of a definition a resource is: one of its versions.
+#[derive(Debug, PartialEq)]
+pub struct CustomResource {
+    /// The definition.
+    pub definition: Arc<CustomDefinition>,
+    /// The place of the version among those that are served.
+    pub version: usize,
 }
 
 /// One resource of one group and version.

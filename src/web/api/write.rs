@@ -6,12 +6,11 @@ use super::{
     apply,
     body::SentObject,
     cost::Cost,
-    custom::CustomResource,
     openapi::{nulls, strict},
     path::ResourcePath,
     query::{FieldValidation, RequestParameters},
     read::stored,
-    resource::{Resource, Subresource, group_version},
+    resource::{CustomResource, Resource, Subresource, group_version},
     status::StatusFailure,
 };
 use crate::{

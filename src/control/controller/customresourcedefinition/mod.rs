@@ -5,16 +5,13 @@ mod conditions;
 mod names;
 
 use super::{
-    deletion::{self, Deletion, has_finalizer, remove_finalizer},
+    deletion::{self, CLEANUP, Deletion, has_finalizer, remove_finalizer},
     queue::{Reconciler, Work},
     shared::Context,
 };
 use crate::objects::object::{CustomDefinition, Kind, Object, ObjectKey};
 use conditions::{set_condition, terminating};
 use std::sync::Arc;
-
-/// Finalizer of a definition that is deleted, until all that it defined is gone.
-pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Accepts definitions and cleans up after them. It remembers nothing.
 #[derive(Debug, Default)]

@@ -64,19 +64,7 @@ fn schema(resource: &Resource) -> Option<(String, Value)> {
     }
     schema["x-kubernetes-group-version-kind"] =
         json!([{"group": resource.group, "version": resource.version, "kind": resource.kind}]);
-    Some((definition_name(resource), schema))
-}
-
-/// `com.example.v1.Widget`.
-pub fn definition_name(resource: &Resource) -> String {
-    let mut group: Vec<&str> = resource.group.split('.').collect();
-    group.reverse();
-    format!("{}.{}.{}", group.join("."), resource.version, resource.kind)
-}
-
-/// A reference to a definition of this name.
-pub fn reference(definition: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{definition}")})
+    Some((document::custom_name(resource), schema))
 }
 
 /// Deepest level that is published; definitions may nest without bound.

@@ -3,7 +3,6 @@
 //! kubectl looks for three things: a `patch` with a parameter `fieldValidation` (then it leaves validation to the
 //! server), real paths with the kind behind each, and the definitions (both for `explain`).
 
-use super::custom;
 use crate::objects::object::schema::{Merge, ROOTS, Root, Schema, SchemaField, SchemaType};
 use crate::web::api::resource::{ObjectSource, RESOURCES, Resource, Subresource};
 use serde_json::{Map, Value, json};
@@ -136,9 +135,9 @@ pub(super) fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 /// The operations of one path.
 fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
     let root = ROOTS.iter().find(|root| root.kind == kind);
-    let own = (kind == resource.kind && resource.custom.is_some()).then(|| custom::definition_name(resource));
+    let own = (kind == resource.kind && resource.custom.is_some()).then(|| custom_name(resource));
     let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
-    let definition = own.as_deref().map_or_else(|| reference(definition), custom::reference);
+    let definition = own.as_deref().map_or_else(|| reference(definition), reference_to);
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
     let version = if kind == resource.kind { &*resource.version } else { "v1" };
@@ -168,7 +167,19 @@ fn parameter(name: &str) -> Value {
 
 /// A reference to a definition.
 pub(super) fn reference(definition: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{}", published(definition))})
+    reference_to(&published(definition))
+}
+
+/// A reference to a definition by the name that it has in the document.
+fn reference_to(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// The name of the definition of a custom resource: `com.example.v1.Widget`.
+pub(super) fn custom_name(resource: &Resource) -> String {
+    let mut group: Vec<&str> = resource.group.split('.').collect();
+    group.reverse();
+    format!("{}.{}.{}", group.join("."), resource.version, resource.kind)
 }
 
 /// The name of a definition as documents have it: packages of Go may be called what no module of Rust can be.
