@@ -66,6 +66,7 @@ fn may_be_cookie(length: u16) -> bool {
 impl Edns {
     /// Reads the fixed part and the options of an OPT record: its CLASS and TTL fields and its rdata. `None` if an
     /// option runs over the end (RFC 6891 §6.1.2), or the cookie has a length that none has (RFC 7873 §5.2.2).
+    #[inline]
     pub fn read(class: u16, ttl: [u8; 4], rdata: &[u8]) -> Option<Edns> {
         let mut edns = Edns {
             udp_payload: class.max(512),

@@ -294,7 +294,7 @@ impl Group {
 
 impl Bucket {
     /// The number of a node.
-    #[inline]
+    #[inline(always)]
     fn find(&self, place: NameHash, name: &[u8]) -> Option<usize> {
         let nodes = &self.nodes[..];
         let is_it = |&index: &usize| nodes.get(index).is_some_and(|node| node.wire_name() == name);

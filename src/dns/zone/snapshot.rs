@@ -260,6 +260,7 @@ impl Snapshot {
     }
 
     /// The zone above the apex `origin`, if it is served too: DS belongs to that side of a cut (RFC 4035 §3.1.4.1).
+    #[cold]
     pub fn parent_zone(&self, origin: &[u8]) -> Option<&Zone> {
         self.zone_of(parent(origin)?)
     }
