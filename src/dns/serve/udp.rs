@@ -172,7 +172,7 @@ pub(super) fn is_lasting(error: &io::Error) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{
-        super::testing::{self, fast_limits},
+        super::testing::{self, limits},
         *,
     };
     use crate::dns::serve::ServeLimits;
@@ -210,7 +210,7 @@ mod tests {
     /// Every query of a burst is answered, each with its own content.
     #[test]
     fn a_burst_is_answered_in_full() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         for round in 0..20_u8 {
             for number in 0..100_u8 {
@@ -236,7 +236,7 @@ mod tests {
             if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
                 continue; // a machine without IPv6
             }
-            let limits = ServeLimits { udp_payload: 4096, ..fast_limits() };
+            let limits = ServeLimits { udp_payload: 4096, ..limits() };
             let (serving, address) = testing::serve(listen, limits);
             let address = SocketAddr::new(ask.parse().unwrap(), address.port());
             let clients: Vec<UdpSocket> = (0..5).map(|_| testing::udp_client(address)).collect();
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_panic_loses_one_answer() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         client.send(&[testing::ECHO, 1]).unwrap();
         client.send(&[testing::PANIC]).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     /// What waits in the socket when the stop comes is answered.
     #[test]
     fn stop_answers_what_has_been_received() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         for number in 0..200_u8 {
             client.send(&[testing::ECHO, number]).unwrap();
@@ -307,7 +307,7 @@ mod tests {
             if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
                 continue; // a machine without IPv6
             }
-            let (_serving, address) = testing::serve(listen, fast_limits());
+            let (_serving, address) = testing::serve(listen, limits());
             let client = testing::udp_client(SocketAddr::new(ask.parse().unwrap(), address.port()));
             client.send(&[testing::ECHO, 9]).unwrap();
             let mut buffer = [0; 512];
