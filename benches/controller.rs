@@ -7,7 +7,7 @@
 //! delay. A recreation is a pod that a client deletes: from the event to the snapshot that has its successor's
 //! records, through every reconciler, the slices, the records and the zone.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 use headless_dns::{
     control::{
@@ -141,7 +141,7 @@ impl Plane {
 
 /// What this thread has spent on the processor so far.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "no safe way in the standard library")]
+#[expect(unsafe_code, reason = "no safe way in the standard library")]
 fn spent() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a whole timespec that lives throughout the call.

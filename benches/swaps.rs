@@ -10,8 +10,8 @@
 //! records, the zone and the swap; to the *answer*, besides, a query over UDP that has to tell the new address. Rounds
 //! with and without changes take turns.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
-#![allow(dead_code, reason = "the load and the names of the other bench are more than this one needs")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(dead_code, reason = "the load and the names of the other bench are more than this one needs")]
 
 mod cluster;
 #[path = "peers/load.rs"]

@@ -1,7 +1,7 @@
 //! A plain query is answered without a single allocation, whatever the answer is.
 
 // Counting allocations needs an allocator, and that trait is unsafe to implement; the system's does all the work.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![expect(unsafe_code, clippy::unwrap_used)]
 
 use headless_dns::dns::{
     answer::{QueryContext, Transport, Verdict, answer, look_ahead},

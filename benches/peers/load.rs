@@ -142,7 +142,7 @@ pub fn probe(port: u16, seconds: u64) {
 }
 
 /// When the system had the datagram that was received last.
-#[allow(unsafe_code)]
+#[expect(unsafe_code)]
 fn received_at(socket: &UdpSocket) -> Option<SystemTime> {
     /// `SIOCGSTAMPNS` of linux/sockios.h.
     const SIOCGSTAMPNS: libc::c_ulong = 0x8907;

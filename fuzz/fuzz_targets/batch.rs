@@ -11,10 +11,10 @@ extern crate self as libc;
 pub use system::*;
 
 #[path = "../../src/dns/serve/batch.rs"]
-#[allow(dead_code)]
+#[expect(dead_code)]
 mod batch;
 #[path = "../../src/dns/serve/batch_portable.rs"]
-#[allow(dead_code)]
+#[expect(dead_code)]
 mod batch_portable;
 #[path = "../../src/dns/serve/gso.rs"]
 mod gso;

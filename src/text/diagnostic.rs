@@ -386,7 +386,6 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, String, usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

@@ -489,7 +489,7 @@ fn files_put_together_in_every_way() {
         (
             "JSON and something else",
             format!("{} x\n", json("a")).into(),
-            vec!["error : this stands behind the end of the document"],
+            vec!["error : this comes after the end of the document"],
             1,
         ),
         (

@@ -5,8 +5,6 @@
 //! story (phase, readiness, revision, image, owner), the sets' and slices' last lines, claims and revisions; and over
 //! the whole scenario the events.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use headless_dns::{
     control::{
         controller::{Cascade, Controller, ControllerSettings, Event, Write},

@@ -92,7 +92,7 @@ fn addresses(server: SocketAddr, name: &str) -> Result<BTreeSet<IpAddr>, Respons
 }
 
 /// Time that passes for the program, of which nothing can be seen.
-#[allow(clippy::disallowed_methods, reason = "there is nothing to wait for but the time of the kill")]
+#[expect(clippy::disallowed_methods, reason = "there is nothing to wait for but the time of the kill")]
 fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }

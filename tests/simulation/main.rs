@@ -9,8 +9,6 @@
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod history;
 mod lifecycle;
 mod manifests;

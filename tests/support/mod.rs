@@ -1,7 +1,7 @@
 //! What the tests that start a server share: waiting without sleeping, the program, its clients, a network of its own.
 //!
 //! Each test file includes this folder as a module and uses a part of it.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code)]
 
 pub mod cluster;
 pub mod dig;

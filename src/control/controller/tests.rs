@@ -1,8 +1,6 @@
 //! Random histories of edits, deletions, faults and restarts under simulated time, with every invariant checked after
 //! every turn; and the rows of single behaviours that no recording holds.
 
-#![allow(clippy::unwrap_used)]
-
 mod classes;
 mod clock;
 mod edits;

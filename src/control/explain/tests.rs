@@ -1,7 +1,6 @@
 //! Explanations as rows: manifests, a name, and lines that must be in the explanation. And for any name: no panic, and
 //! the answer of
 //! `answer`.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::{

@@ -1,7 +1,6 @@
 //! Objects as YAML, and the records they give in zone-file syntax; names without final dot are relative to
 //! `svc.cluster.local.`.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::dns::zone::Rrset;
 use proptest::prelude::*;

@@ -194,7 +194,6 @@ fn image_name(image: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use k8s_openapi::{api::core::v1::Container, api::core::v1::PodSpec};
 

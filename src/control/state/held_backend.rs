@@ -215,7 +215,6 @@ impl<B: StorageBackend> StorageBackend for HeldBackend<B> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;

@@ -1,6 +1,5 @@
 //! Restarts, crashes at every write, full disks, damaged and foreign files.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::objects::object::Kind;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};

@@ -259,7 +259,6 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::forward::parse_upstream;
     use std::fs;

@@ -105,7 +105,6 @@ fn target(record: &Record) -> Option<&Name> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA, TXT};
     use proptest::prelude::*;

@@ -1,5 +1,4 @@
 //! The forwarder against upstreams of all kinds; numbers are those of the list of DNS behaviour.
-#![allow(clippy::unwrap_used)]
 
 mod fake;
 

@@ -163,7 +163,10 @@ impl Batch {
         self.received = (count as usize).min(BATCH);
         for (item, header) in self.items.iter_mut().zip(&self.headers[..self.received]) {
             let cut = header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0;
-            #[allow(clippy::unnecessary_cast)] // the fields' types differ from libc to libc
+            #[cfg_attr(
+                target_env = "gnu",
+                expect(clippy::unnecessary_cast, reason = "the types differ from libc to libc")
+            )]
             let control = if cut { 0 } else { header.msg_hdr.msg_controllen as usize };
             *item = ReceivedDatagram {
                 packet: (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX),
@@ -411,7 +414,6 @@ fn client(name: &libc::sockaddr_storage) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -165,7 +165,6 @@ fn datagram_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn any() -> SocketAddr {

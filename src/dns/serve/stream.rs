@@ -1,7 +1,7 @@
 //! Messages over a stream (RFC 7766), whatever carries it: TCP (RFC 1035 §4.2.2) or TLS (RFC 7858).
 
 use super::{
-    ServeContext, ServeCounters,
+    ServeContext, ServeCounters, ServeLimits,
     frame::{self, Frame},
     reply::{Client, Reply, Started},
 };
@@ -61,15 +61,10 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut input, mut output) = (Vec::new(), Vec::new());
     let mut received = place.share();
     // Queries that may still be asked.
-    let mut left = match shared.limits.queries_per_connection {
-        0 => u64::MAX,
-        most => most,
-    };
+    let mut left = Some(shared.limits.queries_per_connection).filter(|&most| most > 0).unwrap_or(u64::MAX);
     // Dropping it ends what nobody waits for any more.
     let mut waiting = JoinSet::new();
-    // When the message that is incomplete has to be there, or the next one to begin.
-    let mut deadline = Instant::now() + shared.limits.tcp_idle;
-    let mut begun = false;
+    let mut deadline = MessageDeadline { at: Instant::now() + shared.limits.tcp_idle, begun: false };
     // The client has shut its side, or sent what is no message: nothing more is read.
     let (mut finished, mut closing) = (false, false);
     // After the stop: until when queries that are on their way are still taken.
@@ -78,7 +73,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         input.reserve(room(&input));
         let reading = !finished && waiting.len() < WAITING_REPLIES_MAX;
         // A client need not hurry while it waits for us.
-        let deadline_now = Some(deadline).filter(|_| waiting.is_empty() || begun && reading);
+        let deadline_now = Some(deadline.at).filter(|_| waiting.is_empty() || deadline.begun && reading);
         let until = [end, deadline_now].into_iter().flatten().min();
         let wait = tokio::select! {
             biased;
@@ -86,10 +81,10 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             octets = stream.read_buf(&mut input), if reading => Wait::Octets(octets?),
             () = place.evicted() => Wait::Evicted,
             _ = stopped.changed(), if end.is_none() => Wait::Stopped,
-            () = sleep_until(until.unwrap_or(deadline)), if until.is_some() => Wait::TimedOut,
+            () = sleep_until(until.unwrap_or(deadline.at)), if until.is_some() => Wait::TimedOut,
         };
         match wait {
-            Wait::TimedOut if begun && end.is_none() => {
+            Wait::TimedOut if deadline.begun && end.is_none() => {
                 ServeCounters::count(shared.counters.slow.of(client.transport));
                 break;
             }
@@ -120,16 +115,12 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             input.shrink_to(IDLE_BUFFER_OCTETS_MAX);
             output.shrink_to(IDLE_BUFFER_OCTETS_MAX);
             received.hold(0).map_err(out_of_memory)?;
-            (begun, deadline) = (false, now + shared.limits.tcp_idle);
-            if waiting.is_empty() {
-                place.idle();
-            }
-        } else if consumed > 0 || !begun {
-            // A message has begun; its time does not grow with each of its octets.
-            (begun, deadline) = (true, now + shared.limits.tcp_slow);
         }
-        if !input.is_empty() && waiting.is_empty() {
-            place.owes();
+        deadline.update(now, input.len(), consumed, &shared.limits);
+        match waiting.is_empty() {
+            true if input.is_empty() => place.idle(),
+            true => place.owes(),
+            false => {}
         }
         // A client that never pauses would not notice the stop otherwise.
         if end.is_some_and(|end| now >= end) {
@@ -142,6 +133,25 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         Transport::Tcp if finished => Ok(()),
         // The end of TLS has to be written, which a client that takes nothing would put off for ever.
         _ => timeout(LINGER_TIMEOUT, stream.shutdown()).await.unwrap_or(Ok(())),
+    }
+}
+
+/// When the message that is incomplete has to be there, or the next one to begin.
+struct MessageDeadline {
+    at: Instant,
+    /// Whether a message has begun.
+    begun: bool,
+}
+
+impl MessageDeadline {
+    /// After `consumed` octets of messages were answered and `left` ones are of a message that is incomplete.
+    fn update(&mut self, now: Instant, left: usize, consumed: usize, limits: &ServeLimits) {
+        if left == 0 {
+            *self = MessageDeadline { at: now + limits.tcp_idle, begun: false };
+        } else if consumed > 0 || !self.begun {
+            // A message has begun; its time does not grow with each of its octets.
+            *self = MessageDeadline { at: now + limits.tcp_slow, begun: true };
+        }
     }
 }
 

@@ -199,7 +199,6 @@ fn ended(client: Client, outcome: io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame, limits};
     use crate::dns::serve::ServeLimits;
     use std::{

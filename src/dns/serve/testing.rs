@@ -1,5 +1,4 @@
 //! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims; and clients.
-#![allow(clippy::unwrap_used)]
 
 use super::{Encrypted, ProxyProtocol, ServeLimits, Serving, Sockets};
 use crate::{

@@ -170,7 +170,6 @@ pub(super) fn is_lasting(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::{
         super::testing::{self, limits},
         *,

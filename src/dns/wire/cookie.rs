@@ -210,7 +210,6 @@ impl Check<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use data_encoding::HEXLOWER;
     use proptest::prelude::*;

@@ -182,7 +182,7 @@ impl<'n> RrsetRef<'n> {
     }
 
     /// How many records there are; at least one.
-    #[allow(clippy::len_without_is_empty, reason = "a set in a node is never empty")]
+    #[expect(clippy::len_without_is_empty, reason = "a set in a node is never empty")]
     pub fn len(&self) -> usize {
         self.ready.count
     }

@@ -144,7 +144,6 @@ impl Drop for MemoryShare {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::net::connections::{Admission, ConnectionSlot, Connections};
     use proptest::prelude::*;

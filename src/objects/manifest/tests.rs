@@ -1,5 +1,4 @@
 //! Scans of real directories: what operations on files change, keep and say.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::{objects::object::Object, text::diagnostic::Severity};

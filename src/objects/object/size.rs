@@ -79,7 +79,6 @@ impl Formatter for Weighed {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use crate::objects::object::{Kind, Object};
     use k8s_openapi::api::{
         core::v1::{Container, ContainerPort, EnvVar, Pod},

@@ -120,7 +120,6 @@ fn subset(ports: Vec<PortKey>, addresses: Addresses<'_>) -> EndpointSubset {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};

@@ -99,7 +99,6 @@ fn random() -> io::Result<Secret> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::wire::cookie::ShownCookie;
 

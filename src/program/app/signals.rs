@@ -240,7 +240,7 @@ impl Received {
 
 #[cfg(all(test, unix))]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![expect(clippy::unwrap_used)]
     use super::*;
     use std::process::Command;
 

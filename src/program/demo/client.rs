@@ -252,7 +252,6 @@ fn extended_errors(edns: &Edns) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use hickory_proto::{
         op::{MessageType, OpCode},

@@ -57,7 +57,6 @@ pub(super) fn check(checked: &mut CheckedSettings<'_>, cookies: &DnsCookies) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

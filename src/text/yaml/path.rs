@@ -80,7 +80,6 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::super::{SourceText, parse};
     use super::*;
     use std::path::Path;

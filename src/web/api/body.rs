@@ -121,7 +121,6 @@ fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::budget::Budget;
 

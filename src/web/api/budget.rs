@@ -114,7 +114,6 @@ impl From<BudgetExhausted> for StatusFailure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -117,7 +117,6 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

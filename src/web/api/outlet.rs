@@ -143,7 +143,6 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{
         control::cluster::Change,

@@ -328,7 +328,6 @@ impl<'a> Iterator for Wire<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// As kubectl 1.32.4 sends them.

@@ -161,7 +161,6 @@ fn version(value: &str) -> Result<Option<u64>, StatusFailure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

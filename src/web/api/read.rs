@@ -257,7 +257,6 @@ impl std::fmt::Display for Continue {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

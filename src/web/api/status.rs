@@ -336,7 +336,6 @@ impl IntoResponse for StatusFailure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::resource::find;
 

@@ -68,7 +68,6 @@ pub fn channel() -> (BodyParts, Body) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use http_body_util::BodyExt;
 

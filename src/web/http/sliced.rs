@@ -61,7 +61,6 @@ pub fn sliced<T: Unpin + Send + 'static>(body: Body, held: T) -> Body {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use axum::body::HttpBody as _;
     use http_body_util::BodyExt;

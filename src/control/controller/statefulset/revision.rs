@@ -261,7 +261,6 @@ fn hash(data: &[u8], collision_count: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// A set with a template as the API server stores it.

@@ -1,5 +1,4 @@
 //! One row for every behaviour of binding, provisioning and reclaiming (section K of the acceptance list).
-#![allow(clippy::unwrap_used)]
 
 use super::{ObservedVolumes, VolumeAction, built_in_class, plan};
 use k8s_openapi::{

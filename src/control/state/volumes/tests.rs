@@ -1,6 +1,5 @@
 //! What changes mean for directories, and the directories themselves, tricks included.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::cluster::Change,

@@ -1,5 +1,4 @@
 //! Tests of DNS over HTTP/3: what each request gets, and what connections may do.
-#![allow(clippy::unwrap_used)]
 
 use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, limits},

@@ -1,5 +1,4 @@
 //! Tests of the PROXY protocol: what is a header, and whose connections and datagrams those after one are.
-#![allow(clippy::unwrap_used)]
 
 use super::{
     super::testing::{self, ECHO, fast_limits, frame, limits, run},

@@ -1,5 +1,4 @@
 //! Tests of DNS over QUIC: streams, the errors that RFC 9250 demands, and what connections may do.
-#![allow(clippy::unwrap_used)]
 
 use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame, limits},

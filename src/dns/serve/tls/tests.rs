@@ -1,5 +1,4 @@
 //! Tests of DNS over TLS: the loop of TCP within TLS, and handshakes that come to nothing.
-#![allow(clippy::unwrap_used)]
 
 use super::{
     super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame, limits},

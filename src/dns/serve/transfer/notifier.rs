@@ -360,7 +360,6 @@ impl NotifyTask {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::{
         wire::tsig::Algorithm,

@@ -1,5 +1,4 @@
 //! Transfers over real sockets: who gets what, over which transport, in how many messages.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::{

@@ -1,5 +1,4 @@
 //! Files that are zones, files that are none, and directories under change.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::text::diagnostic::Severity;

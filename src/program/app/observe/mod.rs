@@ -137,7 +137,6 @@ async fn nothing() -> Response {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use axum::body::Body;
     use hyper::service::Service as _;

@@ -1,6 +1,5 @@
 //! Slow, failing and recovering disks; what is acknowledged when, and in which order things reach the disk.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::{

@@ -1,5 +1,4 @@
 //! Mirrors of Endpoints against the recordings of upstream, and rows beside them.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use proptest::prelude::*;
