@@ -9,11 +9,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
+#[path = "../tests/support/control_plane.rs"]
+mod control_plane;
+
+use control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
     dns::{
         name::Name,
@@ -82,18 +85,7 @@ struct Plane {
 impl Plane {
     fn new() -> Plane {
         let origin = Name::parse("cluster.local").unwrap();
-        let settings = ControllerSettings {
-            service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
-            records: RecordSettings::new(origin.clone(), 5),
-            built_in_class: false,
-            provision_undeclared: false,
-            max_unavailable: false,
-            seed: 1,
-        };
-        let runtime = Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-            delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
-        });
+        let controller = ControlPlane::default().with_ranges(&["10.96.0.0/12"], &["10.128.0.0/9"]).controller();
         let zone = |origin: &Name| ZoneSpec {
             origin: origin.clone(),
             name_server: Name::parse("ns.dns.cluster.local").unwrap(),
@@ -105,7 +97,7 @@ impl Plane {
             empty_names: Vec::new(),
         };
         let snapshot = Snapshot::new(vec![zone(&origin), zone(&Name::parse("10.in-addr.arpa").unwrap())]);
-        Plane { controller: Controller::new(settings, runtime), snapshot, now: "2026-01-01T00:00:00Z".parse().unwrap() }
+        Plane { controller, snapshot, now: "2026-01-01T00:00:00Z".parse().unwrap() }
     }
 
     fn apply(&mut self, kind: Kind, json: serde_json::Value) {

@@ -9,6 +9,8 @@
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
 //! ```
 
+#[path = "../support/control_plane.rs"]
+mod control_plane;
 mod history;
 mod lifecycle;
 mod manifests;

@@ -4,11 +4,13 @@
 #![allow(dead_code)]
 
 pub mod cluster;
+pub mod control_plane;
 pub mod dig;
 pub mod dns;
 pub mod exposition;
 pub mod http;
 pub mod namespace;
+pub mod pods_zone;
 pub mod program;
 pub mod rows;
 pub mod session;

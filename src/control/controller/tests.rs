@@ -10,10 +10,7 @@ mod namespaces;
 
 use super::*;
 use crate::{
-    control::{
-        records::Ttls,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
-    },
+    control::{records::Ttls, runtime::simulated::Simulated, testing::ControlPlane},
     dns::{name::Name, wire::rdata::RecordType, zone::Rrset},
     objects::object,
 };
@@ -50,23 +47,11 @@ fn record_settings() -> RecordSettings {
 }
 
 fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        records: record_settings(),
-        built_in_class,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed,
-    };
-    let runtime = Simulated::new(SimulationSettings {
-        pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-        delays: Delays {
-            start_after: Duration::from_millis(50),
-            ready_after: Duration::from_millis(50),
-            stop_after: Duration::from_millis(100),
-        },
-    });
-    Controller::new(settings, runtime)
+    let plane = ControlPlane::default().with_ranges(&["10.96.0.0/16"], &["10.244.0.0/24"]);
+    let mut plane = plane.with_delays([50, 50, 100]);
+    (plane.settings.records, plane.settings.built_in_class, plane.settings.seed) =
+        (record_settings(), built_in_class, seed);
+    plane.controller()
 }
 
 /// What is published once this delta is.

@@ -242,9 +242,8 @@ impl Snapshot {
         self.served.zones()
     }
 
-    /// The zone that answers for a name in lower-cased wire form: the one with the longest apex above it. One function
-    /// for all who ask, so that what it calls becomes part of it.
-    #[inline(never)]
+    /// The zone that answers for a name in lower-cased wire form: the one with the longest apex above it.
+    #[inline]
     pub fn zone_of(&self, name: &[u8]) -> Option<&Zone> {
         self.served.closest(name).map(|zone| &**zone)
     }
@@ -257,7 +256,7 @@ impl Snapshot {
 
     /// The zone with exactly this apex, for those who need it for longer than this snapshot.
     pub fn zone_at(&self, origin: &[u8]) -> Option<Arc<Zone>> {
-        self.served.by_apex.get(origin).map(Arc::clone)
+        self.served.closest(origin).filter(|zone| zone.origin().as_wire() == origin).map(Arc::clone)
     }
 
     /// The zone above the apex `origin`, if it is served too: DS belongs to that side of a cut (RFC 4035 §3.1.4.1).
@@ -474,7 +473,9 @@ impl ZoneTable {
         self.by_apex.values().map(|zone| &**zone)
     }
 
-    #[inline]
+    /// The zone with the longest apex at or above a name in lower-cased wire form. The one place that looks up by octets, so
+    /// that the table's code becomes part of it.
+    #[inline(never)]
     fn closest(&self, name: &[u8]) -> Option<&Arc<Zone>> {
         let mut depth = std::iter::successors(parent(name), |name| parent(name)).count();
         let mut rest = name;
