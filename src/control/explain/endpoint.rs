@@ -1,6 +1,6 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{SLICES, Stage, walk::Walk};
+use super::{SEARCHED_SLICES_MAX, Stage, walk::Walk};
 use crate::{
     control::{
         cluster::Cluster,
@@ -46,7 +46,7 @@ impl EndpointCount {
     pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> EndpointCount {
         let mut tally = EndpointCount::default();
         let unready_too = publishes_unready(service);
-        for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SLICES) {
+        for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SEARCHED_SLICES_MAX) {
             tally.slices += 1;
             for endpoint in slice.endpoints.iter().flatten() {
                 match is_ready(endpoint) || unready_too {
@@ -205,7 +205,7 @@ impl Walk<'_> {
 
     /// A pod that a Service selects and that has this host name, though another name.
     fn pod_with_hostname(&self, service: &Service, hostname: &str) -> Option<Arc<Pod>> {
-        let pods = self.cluster.pods_of_service(service).into_iter().take(super::LOOKED_AT);
+        let pods = self.cluster.pods_of_service(service).into_iter().take(super::SEARCHED_OBJECTS_MAX);
         let has = |pod: &&Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.hostname.as_deref() == Some(hostname));
         pods.into_iter().find(has).map(Arc::clone)
     }
@@ -216,7 +216,7 @@ impl Walk<'_> {
             Some(hostname) => hostname.eq_ignore_ascii_case(wanted),
             None => endpoint.addresses.iter().any(|address| label_of_text(address).as_deref() == Some(wanted)),
         };
-        let mut slices = self.cluster.slices_of_service(&place.namespace, &place.service).take(SLICES);
+        let mut slices = self.cluster.slices_of_service(&place.namespace, &place.service).take(SEARCHED_SLICES_MAX);
         slices.find_map(|slice| {
             let endpoint = slice.endpoints.iter().flatten().find(is_wanted)?;
             Some((Arc::clone(slice), endpoint.clone()))

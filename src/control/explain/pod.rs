@@ -15,7 +15,7 @@ use k8s_openapi::{
 use std::sync::Arc;
 
 /// Claims of one pod that are told about.
-const CLAIMS: usize = 20;
+const SHOWN_CLAIMS_MAX: usize = 20;
 
 /// Namespace and name.
 pub(super) fn place(metadata: &ObjectMeta) -> (&str, &str) {
@@ -100,7 +100,7 @@ impl Walk<'_> {
     /// Tells about a pod's claims and their volumes.
     pub(super) fn claims(&mut self, pod: &Pod) {
         let (namespace, _) = place(&pod.metadata);
-        let names: Vec<String> = claims_of(pod).take(CLAIMS).map(str::to_owned).collect();
+        let names: Vec<String> = claims_of(pod).take(SHOWN_CLAIMS_MAX).map(str::to_owned).collect();
         for name in names {
             match self.cluster.claim(namespace, &name).map(Arc::clone) {
                 Some(claim) => self.claim(&claim),

@@ -1,7 +1,7 @@
 //! Services: whether there is one, what kind it is, and which records are at its own name and at its ports'.
 
 use super::{
-    LOOKED_AT, Stage,
+    SEARCHED_OBJECTS_MAX, Stage,
     endpoint::{EndpointCount, publishes_unready},
     walk::Walk,
 };
@@ -75,7 +75,7 @@ impl Walk<'_> {
             return Some(service);
         }
         self.fail(Stage::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
-        let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
+        let names = self.cluster.named(Kind::Service, &place.namespace, "").take(SEARCHED_OBJECTS_MAX);
         let nearest = nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
             self.propose([format!("{front}{}", place.sibling(nearest))]);

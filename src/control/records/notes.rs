@@ -45,18 +45,18 @@ impl Notes {
 }
 
 /// Longest reason in octets: it is sent with answers, and what does not fit is cut there.
-const LONGEST_REASON: usize = 200;
+const REASON_CHARACTERS_MAX: usize = 200;
 
 /// The note of a name that is declared and not there: it may be there the next moment, so resolvers must not cache that
 /// it was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
 pub fn absent(reason: &str, because: &str) -> NameNote {
-    let room = LONGEST_REASON.saturating_sub(because.len());
+    let room = REASON_CHARACTERS_MAX.saturating_sub(because.len());
     NameNote { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }
 }
 
 /// The note of a name that exists though it has no records.
 pub fn present(reason: &str) -> NameNote {
-    NameNote { exists: true, negative_ttl: None, reason: shortened(reason, LONGEST_REASON).into() }
+    NameNote { exists: true, negative_ttl: None, reason: shortened(reason, REASON_CHARACTERS_MAX).into() }
 }
 
 fn shortened(reason: &str, room: usize) -> String {

@@ -59,9 +59,9 @@ use upstream::Upstream;
 /// Threads that wait for upstreams; they do little more than wait.
 const THREADS: usize = 1;
 /// For how long a lookup that failed is not tried again (RFC 9520 §3.2).
-const FAILED: Duration = Duration::from_secs(1);
+const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 /// Upstreams that are asked one after the other where one's alias leads to a name that another knows.
-const HOPS: usize = 8;
+const HOPS_MAX: usize = 8;
 /// Failures that are remembered at a time.
 const REMEMBERED_FAILURES_MAX: u64 = 10_000;
 
@@ -213,7 +213,8 @@ impl Forwarder {
             .enable_time()
             .build()?;
         tracing::info!(upstreams = ?routes.labels(), "names outside our zones are forwarded");
-        let failures = moka::sync::Cache::builder().max_capacity(REMEMBERED_FAILURES_MAX).time_to_live(FAILED).build();
+        let failures =
+            moka::sync::Cache::builder().max_capacity(REMEMBERED_FAILURES_MAX).time_to_live(FAILURE_LIFETIME).build();
         let work = ForwarderState {
             handle: runtime.handle().clone(),
             routes,
@@ -399,7 +400,7 @@ impl ForwarderState {
                 break;
             }
             drop(snapshot);
-            if hop == HOPS {
+            if hop == HOPS_MAX {
                 break;
             }
             // Whoever nobody can be asked of is left to the client: it has the alias.

@@ -33,7 +33,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Octets of version 2 in front of the addresses.
 const FIXED_OCTETS: usize = 16;
 /// Octets of the two addresses of UNIX sockets.
-const UNIX: usize = 216;
+const UNIX_ADDRESSES_OCTETS: usize = 216;
 
 /// What the octets of a connection or datagram begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ fn binary(octets: &[u8]) -> ProxyHeader {
             let source: IpAddr = Ipv6Addr::from(*both.first_chunk::<16>()?).into();
             Some(Some(SocketAddr::new(source, u16::from_be_bytes([both[32], both[33]]))))
         }),
-        (_, 3, 0..=2) => (addresses.len() >= UNIX).then_some(None),
+        (_, 3, 0..=2) => (addresses.len() >= UNIX_ADDRESSES_OCTETS).then_some(None),
         (_, 0, 0..=2) => Some(None),
         _ => None,
     };

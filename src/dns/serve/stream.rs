@@ -20,16 +20,16 @@ use tokio::{
 /// How much is read at once.
 const READ_OCTETS: usize = 4096;
 /// Replies to pipelined queries are collected up to this size before they are written.
-const WRITE: usize = 16 * 1024;
+const WRITE_OCTETS: usize = 16 * 1024;
 /// Buffers larger than this are given back while a connection is idle.
 const IDLE_BUFFER_OCTETS_MAX: usize = 4096;
 /// How long after the stop connections and queries that are on their way are still taken.
-pub(super) const DRAIN: Duration = Duration::from_millis(100);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a connection that we end is still read, so that the last reply is not lost to a reset.
 const LINGER_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What a query that is waited for takes beside its octets.
-const WAITER: usize = 2048;
+const WAITER_OVERHEAD_OCTETS: usize = 2048;
 
 /// Replies of one connection that may be waited for at a time; beyond, no more queries are read (RFC 7766 §6.2.1.1).
 const WAITING_REPLIES_MAX: usize = 64;
@@ -68,7 +68,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     // The client has shut its side, or sent what is no message: nothing more is read.
     let (mut finished, mut closing) = (false, false);
     // After the stop: until when queries that are on their way are still taken.
-    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
+    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN_TIMEOUT);
     loop {
         input.reserve(room(&input));
         let reading = !finished && waiting.len() < WAITING_REPLIES_MAX;
@@ -90,7 +90,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             }
             Wait::TimedOut | Wait::Evicted => break,
             Wait::Stopped => {
-                end = Some(Instant::now() + DRAIN);
+                end = Some(Instant::now() + DRAIN_TIMEOUT);
                 continue;
             }
             Wait::Octets(0) => finished = true,
@@ -193,10 +193,10 @@ async fn answer_all<S: AsyncWrite + Unpin>(
                 let begun = shared.begin(client, message, |reply| frame::append(output, reply));
                 if let Started::Later(later) = begun {
                     let (shared, mut share) = (Arc::clone(shared), place.share());
-                    share.hold(WAITER + message.len()).map_err(out_of_memory)?;
+                    share.hold(WAITER_OVERHEAD_OCTETS + message.len()).map_err(out_of_memory)?;
                     waiting.spawn(async move {
                         let reply = shared.finish(client, later).await;
-                        let held = share.hold(WAITER + reply.octets());
+                        let held = share.hold(WAITER_OVERHEAD_OCTETS + reply.octets());
                         (held.map_or(Reply::Lost, |()| reply), share)
                     });
                 }
@@ -212,7 +212,7 @@ async fn answer_all<S: AsyncWrite + Unpin>(
             }
             Frame::Incomplete(_) => break,
         }
-        if output.len() >= WRITE {
+        if output.len() >= WRITE_OCTETS {
             write(stream, (client, place), shared, output).await?;
             // However much one asks for at a time, others have their turn.
             yield_now().await;
@@ -239,7 +239,7 @@ async fn send_late<S: AsyncWrite + Unpin>(
         Some(Reply::Messages(mut replies)) => {
             while let Some(reply) = replies.recv().await {
                 frame::append(output, &reply);
-                if output.len() >= WRITE {
+                if output.len() >= WRITE_OCTETS {
                     write(stream, (client, place), shared, output).await?;
                 }
             }

@@ -5,7 +5,7 @@ use super::{
     counters::OpenGauge,
     https,
     reply::Client,
-    stream::{DRAIN, exchange},
+    stream::{DRAIN_TIMEOUT, exchange},
     tls,
     udp::is_lasting,
 };
@@ -89,7 +89,7 @@ pub(super) async fn accept(
                     tracing::error!(%error, "a TCP connection was lost in a panic; please report it");
                 }
             }
-            _ = stopped.changed(), if end.is_none() => end = Some(Instant::now() + DRAIN),
+            _ = stopped.changed(), if end.is_none() => end = Some(Instant::now() + DRAIN_TIMEOUT),
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
         }
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long what has been received is still answered after the stop, however much more comes.
-const DRAIN: Duration = Duration::from_millis(100);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause after an error that would otherwise come back at once (out of memory, the interface is down).
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,7 +33,7 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Serve
             std::thread::park_timeout(COALESCE_PAUSE);
         }
     }
-    let end = Instant::now() + DRAIN;
+    let end = Instant::now() + DRAIN_TIMEOUT;
     while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)?.is_some() {}
     Ok(())
 }

@@ -59,8 +59,8 @@ pub fn cookie_of(rdata: &[u8]) -> Option<&[u8]> {
 /// Whether a COOKIE option may have so many octets: a client's part, and maybe a server's (RFC 7873 §5.2.2).
 fn may_be_cookie(length: u16) -> bool {
     let length = usize::from(length);
-    length == cookie::CLIENT
-        || length.checked_sub(cookie::CLIENT).is_some_and(|server| cookie::SERVER_ANY.contains(&server))
+    length == cookie::CLIENT_OCTETS
+        || length.checked_sub(cookie::CLIENT_OCTETS).is_some_and(|server| cookie::SERVER_ANY.contains(&server))
 }
 
 impl Edns {

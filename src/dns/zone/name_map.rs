@@ -314,7 +314,7 @@ impl Bucket {
 
     /// What `pick` makes first of the numbers of nodes that have this tag, and perhaps of others. A loop, and no chain of
     /// iterators, as compilers do not always see through that one; every query passes here.
-    #[inline]
+    #[inline(always)]
     fn with_tag<T>(&self, tag: u8, pick: impl Fn(usize) -> Option<T>) -> Option<T> {
         for (chunk, tags) in self.tags.as_chunks::<8>().0.iter().enumerate() {
             let mut same = same_octets(*tags, tag);

@@ -14,11 +14,11 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
 
 /// How often the server is asked whether it still works.
-const CHECK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the end waits for a start, a re-reading or the stop itself, each.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Orders that wait for the thread of the server: a re-reading is ordered only when the one before is done.
-const ORDERS: usize = 4;
+const WAITING_ORDERS_MAX: usize = 4;
 
 /// Signals that are caught from the moment this is made, so that one which comes right after the start is not lost.
 #[derive(Debug)]
@@ -68,8 +68,8 @@ impl Signals {
     /// What `start` says.
     pub fn run(self, start: impl FnOnce() -> Result<Server, StartError> + Send + 'static) -> Result<Exit, StartError> {
         let Signals { runtime, mut received, patience } = self;
-        let (order, orders) = sync_channel(ORDERS);
-        let (tell, mut told) = mpsc::channel(ORDERS);
+        let (order, orders) = sync_channel(WAITING_ORDERS_MAX);
+        let (tell, mut told) = mpsc::channel(WAITING_ORDERS_MAX);
         let spawned = thread::Builder::new().name("server".to_owned()).spawn(move || serve(start, &orders, &tell));
         spawned.map_err(|source| StartError::System { what: "starting the thread of the server", source })?;
         runtime.block_on(async {
@@ -101,7 +101,7 @@ fn serve(
     };
     say(StartReport::Serves);
     loop {
-        match orders.recv_timeout(CHECK) {
+        match orders.recv_timeout(CHECK_INTERVAL) {
             Err(RecvTimeoutError::Timeout) if server.failed() => {
                 tracing::error!("a thread that must not end has ended; see above for why");
                 server.stop();

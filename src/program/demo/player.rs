@@ -36,9 +36,9 @@ use std::{
 /// How long `wait` waits if the scenario does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How often is looked while waiting; finer than any delay of a simulated pod, so that every state is seen.
-const GLANCE: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long lies between two questions of a query that may be repeated.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a scenario could not be played to its end.
 #[derive(Debug, thiserror::Error)]
@@ -310,7 +310,7 @@ impl<'a, 's> Player<'a, 's> {
                 self.screen.differences(&reason, &differences);
                 return Err(PlayError::Failed);
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
     }
 
@@ -357,7 +357,7 @@ impl<'a, 's> Player<'a, 's> {
             let got = records(&reply, &query.record_type);
             let verdict = self.judge(query, &reply, &got)?;
             if verdict.is_some() && started.elapsed() < patience {
-                sleep(ASK_AGAIN);
+                sleep(RETRY_INTERVAL);
                 continue;
             }
             self.screen.act(&format!("dig {name} {}", query.record_type));

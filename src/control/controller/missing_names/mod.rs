@@ -226,7 +226,7 @@ impl MissingNames {
             Some(old) if old.is_same_rollout(&new) => {
                 // Pods that are condemned from now on, or no longer.
                 let (least, most) = (old.end.min(new.end), old.end.max(new.end));
-                if most - least <= ordinals::MISSING as i64 {
+                if most - least <= ordinals::MISSING_PODS_MAX as i64 {
                     pods.extend((least..most).map(|ordinal| new.pod_name(ordinal)));
                 } else {
                     pods.extend(of_set());

@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::collections::BTreeMap;
 
 /// As many pods at most are created in one pass of a set with policy Parallel; the next pass goes on.
-const CREATIONS: usize = 1000;
+const CREATIONS_PER_PASS_MAX: usize = 1000;
 /// Upstream's largest batch.
 const BATCH_PODS_MAX: usize = 500;
 
@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
             for ordinal in ordinals.by_ref().take(batch) {
                 taken += 1;
                 failed |= step(self, ordinal) == Step::Failed;
-                if self.creations == CREATIONS {
+                if self.creations == CREATIONS_PER_PASS_MAX {
                     return false;
                 }
             }

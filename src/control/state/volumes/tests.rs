@@ -168,12 +168,12 @@ fn plans_leave_out_what_would_be_undone() {
         assert_eq!(serde_json::from_str::<DirectoryPlan>(&json).unwrap(), plan, "{json}");
     }
     let mut plan = DirectoryPlan::default();
-    for round in 0..5 * RUNS {
+    for round in 0..5 * WAITING_RUNS_MAX {
         plan.add("x", append(["a", "b"][round % 2], 1));
     }
     let lines: u32 =
         plan.of("x").iter().map(|work| if let VolumeWork::Append { times, .. } = work { *times } else { 0 }).sum();
-    assert_eq!((plan.of("x").len(), lines), (RUNS + 1, 5 * RUNS as u32));
+    assert_eq!((plan.of("x").len(), lines), (WAITING_RUNS_MAX + 1, 5 * WAITING_RUNS_MAX as u32));
 }
 
 /// What lies in a volume: nothing at all, or its lines.

@@ -26,7 +26,7 @@ use std::{
 use tokio::{net::UdpSocket, sync::Notify};
 
 /// Shortest time between two messages about the same zone to the same server.
-const SPACING: Duration = Duration::from_millis(500);
+const NOTIFY_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// Wait for the first reply; it doubles with each further try.
 const FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait, also for a server that replied with an error.
@@ -67,7 +67,7 @@ impl Ledger {
                 let entry = self.entries.entry((server, zone.clone())).or_default();
                 if is_new || entry.serial != *serial {
                     entry.serial = *serial;
-                    let earliest = entry.last_sent.map_or(now, |last| last + entry.pause.max(SPACING));
+                    let earliest = entry.last_sent.map_or(now, |last| last + entry.pause.max(NOTIFY_INTERVAL_MIN));
                     if entry.due.is_none() {
                         (entry.due, entry.tries) = (Some(earliest.max(now)), 0);
                     }
@@ -100,7 +100,7 @@ impl Ledger {
     /// notified less often.
     fn replied(&mut self, server: usize, zone: &Name, serial: u32, accepted: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&(server, zone.clone())) else { return };
-        entry.pause = if accepted { SPACING } else { RETRY_MAX };
+        entry.pause = if accepted { NOTIFY_INTERVAL_MIN } else { RETRY_MAX };
         let later = entry.last_sent.map_or(now, |last| last + entry.pause);
         entry.tries = 0;
         // What changed meanwhile is still to be told.
