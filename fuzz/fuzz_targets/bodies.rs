@@ -32,7 +32,8 @@ const REQUESTS: usize = 6;
 const BUDGET: usize = 256 << 20;
 
 fn controller() -> Controller<Simulated> {
-    let mut plane = ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
+    let mut plane =
+        ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
     let settings = &mut plane.settings;
     (settings.built_in_class, settings.provision_undeclared, settings.max_unavailable) = (true, true, true);
     plane.controller()

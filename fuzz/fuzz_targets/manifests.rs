@@ -26,12 +26,7 @@ use headless_dns::{
 use headless_dns_fuzz::{mutate, yaml};
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
-use std::{
-    fs,
-    path::PathBuf,
-    sync::LazyLock,
-    time::Instant,
-};
+use std::{fs, path::PathBuf, sync::LazyLock, time::Instant};
 
 /// Whoever writes more objects than this after one file of a few KiB is in a circle.
 const CHANGES: usize = 20_000;
@@ -65,7 +60,8 @@ fn spec(origin: &str) -> ZoneSpec {
 }
 
 fn controller() -> Controller<Simulated> {
-    let mut plane = ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
+    let mut plane =
+        ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
     let settings = &mut plane.settings;
     (settings.built_in_class, settings.provision_undeclared, settings.max_unavailable) = (true, true, true);
     plane.controller()

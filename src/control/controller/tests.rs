@@ -438,7 +438,7 @@ fn disturb(world: &mut World, random: &mut fastrand::Rng) -> String {
 fn history(seed: u64, steps: usize) {
     let mut world = World::new(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut told = Vec::new();
+    let mut disturbances = Vec::new();
     // A client's object: no restart withdraws it.
     world.put(decode(built_in()));
     world.apply(service("nginx"));
@@ -448,7 +448,7 @@ fn history(seed: u64, steps: usize) {
     world.turn();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..steps {
-            told.push(disturb(&mut world, &mut random));
+            disturbances.push(disturb(&mut world, &mut random));
             world.run(Duration::from_millis(random.u64(..400)));
         }
         for (name, policy, claims) in SETS {
@@ -478,7 +478,7 @@ fn history(seed: u64, steps: usize) {
         }
     }));
     if let Err(panic) = result {
-        eprintln!("seed {seed}, after: {}", told.join("; "));
+        eprintln!("seed {seed}, after: {}", disturbances.join("; "));
         for set in world.controller.cluster().stateful_sets() {
             let metadata = &set.metadata;
             eprintln!("{:?} {:?} {:?}", metadata.name, set.spec.as_ref().and_then(|spec| spec.replicas), set.status);

@@ -131,8 +131,8 @@ impl Walk<'_> {
                 self.ok(Stage::Claim, text)
             };
         }
-        let told = self.last_warning("PersistentVolumeClaim", namespace, name);
-        let why = told.unwrap_or_else(|| "no volume fits, and no class makes one".to_owned());
+        let warning = self.last_warning("PersistentVolumeClaim", namespace, name);
+        let why = warning.unwrap_or_else(|| "no volume fits, and no class makes one".to_owned());
         self.fail(Stage::Claim, format!("{namespace}/{name}: {phase}, {class}; {why}"));
         match spec.storage_class_name.as_deref().filter(|class| !class.is_empty()) {
             Some(class) if self.cluster.storage_class("", class).is_none() => self.advise(format!(

@@ -146,9 +146,9 @@ impl Walk<'_> {
                 ));
             }
             None => {
-                let told = self.last_warning("StatefulSet", namespace, name);
-                let why =
-                    told.map_or_else(|| "it is about to be made".to_owned(), |told| format!("last event: {told}"));
+                let warning = self.last_warning("StatefulSet", namespace, name);
+                let why = warning
+                    .map_or_else(|| "it is about to be made".to_owned(), |warning| format!("last event: {warning}"));
                 self.fail(Stage::Pod, format!("{name}-{ordinal} is wanted and not there; {why}"));
             }
         }

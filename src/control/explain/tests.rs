@@ -107,7 +107,7 @@ fn question(typed: &str) -> ExplainQuestion {
 }
 
 /// One line of what is told, with single spaces.
-fn told(explanation: &Explanation) -> String {
+fn shown(explanation: &Explanation) -> String {
     explanation.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -116,8 +116,8 @@ fn check(world: &World, rows: &[(&str, &[&str])]) {
     let mut missing = String::new();
     for (typed, expected) in rows {
         let explanation = world.explain(&question(typed));
-        let told = told(&explanation);
-        for part in expected.iter().filter(|part| !told.contains(**part)) {
+        let shown = shown(&explanation);
+        for part in expected.iter().filter(|part| !shown.contains(**part)) {
             missing.push_str(&format!("{typed}: `{part}` is not in\n{explanation}\n"));
         }
         let failed = fails(&explanation);

@@ -167,7 +167,7 @@ struct ForwarderState {
     lookups: Mutex<HashMap<CacheKey, watch::Receiver<Option<LookupOutcome>>>>,
     most_lookups: usize,
     /// How long the upstreams of one name may take, and those that aliases lead to with them.
-    patience: Duration,
+    total_timeout: Duration,
     places: Arc<QueryPermits>,
     counters: ForwardCounters,
 }
@@ -225,7 +225,7 @@ impl Forwarder {
             failures,
             lookups: Mutex::default(),
             most_lookups: settings.max_in_flight,
-            patience: settings.timeout * settings.attempts.max(1),
+            total_timeout: settings.timeout * settings.attempts.max(1),
             places: Arc::new(QueryPermits::new(settings.max_in_flight)),
             counters: ForwardCounters::default(),
         };
@@ -372,7 +372,7 @@ impl ForwarderState {
     /// scrubbed leaves this function.
     async fn follow(&self, key: &CacheKey, upstreams: &[Arc<Upstream>]) -> Result<LookupResult, LookupFailure> {
         let qtype = AskedType::from(key.qtype);
-        let deadline = tokio::time::Instant::now() + self.patience;
+        let deadline = tokio::time::Instant::now() + self.total_timeout;
         let (message, who) = self.routes.ask(upstreams, key).await?;
         let mut found = LookupResult { message, who, ours: false };
         let mut key = key.clone();

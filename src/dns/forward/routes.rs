@@ -154,8 +154,8 @@ impl Routes {
                 Route::Local => Vec::new(),
                 Route::Upstreams(upstreams) => {
                     let domain = Name::from_wire(domain).map_or(String::new(), |name| name.to_string());
-                    let behind = if domain == "." { String::new() } else { format!(" for {domain}") };
-                    upstreams.iter().map(|upstream| format!("{}{behind}", upstream.label)).collect()
+                    let suffix = if domain == "." { String::new() } else { format!(" for {domain}") };
+                    upstreams.iter().map(|upstream| format!("{}{suffix}", upstream.label)).collect()
                 }
             })
             .collect();

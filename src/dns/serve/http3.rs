@@ -146,9 +146,9 @@ async fn exchange(
     state: Exchange,
     shared: Arc<ServeContext>,
 ) -> bool {
-    let patience = shared.limits.tcp_slow;
+    let stall_timeout = shared.limits.tcp_slow;
     let slow = || ServeCounters::count(shared.counters.slow.of(Transport::Http3));
-    let (head, mut stream) = match timeout(patience, resolver.resolve_request()).await {
+    let (head, mut stream) = match timeout(stall_timeout, resolver.resolve_request()).await {
         Ok(Ok(request)) => request,
         // The client has been told why: by a status (431), or by a code on the stream or the connection.
         Ok(Err(_)) => {
@@ -163,7 +163,7 @@ async fn exchange(
     let (parts, ()) = head.into_parts();
     let body = ReceivedBody { stream: &mut stream, octets: 0 };
     let response = respond(Request::from_parts(parts, body), client, &shared, Some(state)).await;
-    if timeout(patience, send(&mut stream, response)).await.is_err() {
+    if timeout(stall_timeout, send(&mut stream, response)).await.is_err() {
         slow();
         stream.stop_stream(Code::H3_EXCESSIVE_LOAD);
     }

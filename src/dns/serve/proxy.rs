@@ -68,9 +68,8 @@ impl ProxyHeader {
 fn line(octets: &[u8]) -> ProxyHeader {
     let looked_at = &octets[..octets.len().min(LINE_OCTETS_MAX)];
     match looked_at.windows(2).position(|two| two == b"\r\n") {
-        Some(end) => {
-            told(&octets[..end]).map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client })
-        }
+        Some(end) => client_of(&octets[..end])
+            .map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client }),
         None if octets.len() >= LINE_OCTETS_MAX || octets.contains(&b'\n') => ProxyHeader::Malformed,
         None if octets.len() < HEADER_OCTETS_MIN => ProxyHeader::Incomplete(HEADER_OCTETS_MIN - octets.len()),
         None => ProxyHeader::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
@@ -78,7 +77,7 @@ fn line(octets: &[u8]) -> ProxyHeader {
 }
 
 /// What a line says; `None` if it is not written as it has to be.
-fn told(line: &[u8]) -> Option<Option<SocketAddr>> {
+fn client_of(line: &[u8]) -> Option<Option<SocketAddr>> {
     let line = str::from_utf8(line).ok()?;
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {

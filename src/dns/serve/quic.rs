@@ -288,12 +288,12 @@ async fn replied(
     (client, state): (Client, &mut Exchange),
     shared: &ServeContext,
 ) -> Result<(), StreamFault> {
-    let patience = shared.limits.tcp_slow;
+    let stall_timeout = shared.limits.tcp_slow;
     let slow = |_| {
         ServeCounters::count(shared.counters.slow.of(Transport::Quic));
         StreamFault::Stream(code::EXCESSIVE_LOAD)
     };
-    let octets = timeout(patience, received(receive, state)).await.map_err(slow)??;
+    let octets = timeout(stall_timeout, received(receive, state)).await.map_err(slow)??;
     let query = query(&octets).map_err(StreamFault::Protocol)?;
     state.working();
     let mut output = Vec::new();
@@ -304,7 +304,7 @@ async fn replied(
             .map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
         // Now it is the client's turn.
         state.owes();
-        timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| StreamFault::Cancelled)?;
+        timeout(stall_timeout, send.write_all(output)).await.map_err(slow)?.map_err(|_| StreamFault::Cancelled)?;
         *output = Vec::new();
         Ok(())
     };

@@ -72,9 +72,7 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         input.reserve(room(&input));
         let reading = !finished && waiting.len() < WAITING_REPLIES_MAX;
-        // A client need not hurry while it waits for us.
-        let deadline_now = Some(deadline.at).filter(|_| waiting.is_empty() || deadline.begun && reading);
-        let until = [end, deadline_now].into_iter().flatten().min();
+        let until = [end, deadline.if_it_counts(waiting.is_empty(), reading)].into_iter().flatten().min();
         let wait = tokio::select! {
             biased;
             Some(outcome) = waiting.join_next() => Wait::Reply(outcome.ok()),
@@ -99,9 +97,6 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let mut consumed = 0;
         if !closing {
-            if matches!(Frame::first(&input), Frame::Message(_)) {
-                place.busy();
-            }
             let left = (&mut waiting, &mut left);
             (consumed, closing) = answer_all(stream, (client, place), shared, &input, &mut output, left).await?;
             input.drain(..consumed);
@@ -117,18 +112,20 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             received.hold(0).map_err(out_of_memory)?;
         }
         deadline.update(now, input.len(), consumed, &shared.limits);
-        match waiting.is_empty() {
-            true if input.is_empty() => place.idle(),
-            true => place.owes(),
-            false => {}
+        if waiting.is_empty() {
+            if input.is_empty() { place.idle() } else { place.owes() }
         }
         // A client that never pauses would not notice the stop otherwise.
         if end.is_some_and(|end| now >= end) {
             break;
         }
     }
-    match client.transport {
-        _ if closing => linger(stream, &mut input).await,
+    if closing { linger(stream, &mut input).await } else { shut(stream, client.transport, finished).await }
+}
+
+/// Says that nothing more comes. `finished` is whether the client has said so.
+async fn shut<S: AsyncWrite + Unpin>(stream: &mut S, transport: Transport, finished: bool) -> io::Result<()> {
+    match transport {
         // Nothing is left to be said or read, and closing, which follows, says that as well.
         Transport::Tcp if finished => Ok(()),
         // The end of TLS has to be written, which a client that takes nothing would put off for ever.
@@ -144,6 +141,12 @@ struct MessageDeadline {
 }
 
 impl MessageDeadline {
+    /// The deadline, unless the client waits for us: meanwhile it need not hurry. But it has to end a message that it has
+    /// begun while we read.
+    fn if_it_counts(&self, nothing_waits: bool, reading: bool) -> Option<Instant> {
+        Some(self.at).filter(|_| nothing_waits || self.begun && reading)
+    }
+
     /// After `consumed` octets of messages were answered and `left` ones are of a message that is incomplete.
     fn update(&mut self, now: Instant, left: usize, consumed: usize, limits: &ServeLimits) {
         if left == 0 {
@@ -183,6 +186,9 @@ async fn answer_all<S: AsyncWrite + Unpin>(
     output: &mut Vec<u8>,
     (waiting, left): (&mut JoinSet<Late>, &mut u64),
 ) -> io::Result<(usize, bool)> {
+    if matches!(Frame::first(input), Frame::Message(_)) {
+        place.busy();
+    }
     let mut consumed = 0;
     let mut closing = false;
     while !closing && waiting.len() < WAITING_REPLIES_MAX {

@@ -24,17 +24,19 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<ServeContext>) -> io::Result<()> {
     let mut batch = Batch::new(socket, usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
-    let tally = &*shared.statistics.alone(Transport::Udp);
+    let query_counters = &*shared.statistics.alone(Transport::Udp);
     let mut pace = Coalescer::new(Instant::now());
     while !shared.stop.load(Ordering::Acquire) {
-        if let Some((count, since)) = turn(socket, local, (shared, tally), &mut batch, &mut random, true)?
+        if let Some((count, since)) = turn(socket, local, (shared, query_counters), &mut batch, &mut random, true)?
             && pace.came(count, since)
         {
             std::thread::park_timeout(COALESCE_PAUSE);
         }
     }
     let end = Instant::now() + DRAIN_TIMEOUT;
-    while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)?.is_some() {}
+    while Instant::now() < end
+        && turn(socket, local, (shared, query_counters), &mut batch, &mut random, false)?.is_some()
+    {}
     Ok(())
 }
 
@@ -42,7 +44,7 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Serve
 fn turn(
     socket: &Arc<UdpSocket>,
     local: SocketAddr,
-    (shared, tally): (&Arc<ServeContext>, &QueryCounters),
+    (shared, query_counters): (&Arc<ServeContext>, &QueryCounters),
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
@@ -69,13 +71,13 @@ fn turn(
         let octets = &octets[start..];
         let client = Client { transport: Transport::Udp, source, agreed: false };
         let request = shared.request(client, random.u32(..));
-        match shared.answer(tally, Message { octets, client, since }, &snapshot, request, reply) {
+        match shared.answer(query_counters, Message { octets, client, since }, &snapshot, request, reply) {
             // The last one only if the request asked for it; then what is written refuses.
             Some(Verdict::Reply(length)) => batch.set_reply(index, length),
             Some(Verdict::Forward(length)) => forward(socket, shared, (batch, index), (client, start), request, length),
             Some(verdict @ (Verdict::Transfer(_) | Verdict::Signed)) => {
                 if let Some(length) = shared.datagram(client, &snapshot, verdict, octets, reply) {
-                    tally.count_late(&reply[..length]);
+                    query_counters.count_late(&reply[..length]);
                     batch.set_reply(index, length);
                 }
             }
@@ -84,7 +86,7 @@ fn turn(
     }
     drop(snapshot);
     let (lost, reason) = batch.send(socket)?;
-    tally.took(count, since.elapsed());
+    query_counters.took(count, since.elapsed());
     for _ in 0..lost {
         unsent(shared, reason.as_ref().unwrap_or(&io::ErrorKind::Other.into()));
     }

@@ -302,7 +302,7 @@ fn same_octets(octets: [u8; 8], octet: u8) -> u64 {
 }
 
 impl Bucket {
-    /// The number of a node; a call of its own would cost every query two percent.
+    /// The number of a node. Every query passes here.
     #[inline(always)]
     fn find(&self, place: NameHash, name: &[u8]) -> Option<usize> {
         let nodes = &self.nodes[..];
@@ -313,7 +313,7 @@ impl Bucket {
     }
 
     /// What `pick` makes first of the numbers of nodes that have this tag, and perhaps of others. A loop, and no chain of
-    /// iterators, as compilers do not always see through that one; every query passes here.
+    /// iterators, as compilers do not always see through that one.
     #[inline(always)]
     fn with_tag<T>(&self, tag: u8, pick: impl Fn(usize) -> Option<T>) -> Option<T> {
         for (chunk, tags) in self.tags.as_chunks::<8>().0.iter().enumerate() {

@@ -535,8 +535,8 @@ fn what_else_has_to_change() {
         scene.write("x.yaml", format!("{text}---\n{neighbour}"));
         scene.expect(&["web"], &[]);
         let all = scene.manifests.diagnostics();
-        let told: Vec<&str> = all.iter().map(|diagnostic| diagnostic.help.as_str()).collect();
-        assert_eq!(told, [expected], "{text}");
+        let helps: Vec<&str> = all.iter().map(|diagnostic| diagnostic.help.as_str()).collect();
+        assert_eq!(helps, [expected], "{text}");
     }
 }
 

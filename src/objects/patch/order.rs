@@ -29,7 +29,7 @@ pub fn arrange(items: Vec<OrderedItem>, named: &[Id], live: &[Id]) -> Vec<Value>
     let mut arranged = Vec::new();
     for other in sorted(others, &live) {
         let place = live.get(&other.id);
-        // A patched element stays behind only where both stood in the live list, this one first.
+        // A patched element stays after another only where both were in the live list, this one first.
         let stays = |item: &OrderedItem| matches!((place, live.get(&item.id)), (Some(a), Some(b)) if a < b);
         while let Some(next) = patched.next_if(|item| !stays(item)) {
             arranged.push(next.value);

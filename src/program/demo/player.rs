@@ -280,7 +280,7 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// Waits until a condition holds, and goes on to hold for as long as it says.
-    fn hold(&mut self, condition: &Condition, patience: Duration) -> Result<(), PlayError> {
+    fn hold(&mut self, condition: &Condition, limit: Duration) -> Result<(), PlayError> {
         let started = Instant::now();
         let mut held_since = None;
         let steady = condition.steady.map_or(Duration::ZERO, |steady| steady.0);
@@ -302,10 +302,10 @@ impl<'a, 's> Player<'a, 's> {
                 let reason = format!("it held for {} ms only", since.elapsed().as_millis());
                 self.screen.differences(&reason, &differences);
                 return Err(PlayError::Failed);
-            } else if started.elapsed() >= patience {
-                let reason = match patience {
+            } else if started.elapsed() >= limit {
+                let reason = match limit {
                     Duration::ZERO => "not as expected".to_owned(),
-                    patience => format!("still not so after {} ms", patience.as_millis()),
+                    limit => format!("still not so after {} ms", limit.as_millis()),
                 };
                 self.screen.differences(&reason, &differences);
                 return Err(PlayError::Failed);
@@ -346,7 +346,7 @@ impl<'a, 's> Player<'a, 's> {
 
     fn query(&mut self, query: &DemoQuery) -> Result<(), PlayError> {
         let started = Instant::now();
-        let patience = query.within.map_or(Duration::ZERO, |within| within.0);
+        let limit = query.within.map_or(Duration::ZERO, |within| within.0);
         loop {
             let name = match (&query.name, &query.reverse_of) {
                 (Some(name), _) => name.clone(),
@@ -356,7 +356,7 @@ impl<'a, 's> Player<'a, 's> {
             let reply = self.client.resolve(&name, &query.namespace, &query.record_type)?;
             let got = records(&reply, &query.record_type);
             let verdict = self.judge(query, &reply, &got)?;
-            if verdict.is_some() && started.elapsed() < patience {
+            if verdict.is_some() && started.elapsed() < limit {
                 sleep(RETRY_INTERVAL);
                 continue;
             }

@@ -604,7 +604,7 @@ impl Events for Documents<'_, '_> {
                 Ok(())
             }
             YamlEvent::BesideMarker => {
-                self.warn(span, "kubectl refuses what stands behind `---` in its line", "put it in the next line");
+                self.warn(span, "kubectl refuses what follows `---` in its line", "put it in the next line");
                 Ok(())
             }
             YamlEvent::DocumentEnd => {

@@ -102,7 +102,7 @@ fn as_kubectl_reads_it() {
         ("\u{feff}a: 1\n\u{feff}---\n\u{feff}b: 1\n", json!([{"a": 1}, {"b": 1}]), &[]),
         ("a: 1\u{85}---\u{85}b: 1\u{85}", json!([{"a": 1}, {"b": 1}]), &[]),
         ("{\"a\":1}{\"b\":2}\n [3]\t{\n\"c\"\n:\"\\ud800\"}", json!([{"a": 1}, {"b": 2}, [3], {"c": "\u{fffd}"}]), &[]),
-        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what stands behind `---` in its line"]),
+        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what follows `---` in its line"]),
         ("%YAML 1.2\n---\na: 1\n", json!([{"a": 1}]), &["kubectl refuses a file with directives such as this one"]),
         (
             "%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n",

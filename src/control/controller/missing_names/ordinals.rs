@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn two_thousand_million_pods() {
         let mut view = set(5, i32::MAX - 5);
-        let told = view.follow(None, &[], |pod| pod == "web-6");
-        assert_eq!(told.into_iter().collect::<Vec<_>>(), ["web-5", "web-7", "web-8"]);
+        let differing = view.follow(None, &[], |pod| pod == "web-6");
+        assert_eq!(differing.into_iter().collect::<Vec<_>>(), ["web-5", "web-7", "web-8"]);
         assert_eq!([5, 6, 7, 9].map(|ordinal| view.before(ordinal)), [Some(None), None, Some(None), None]);
     }
 
@@ -176,13 +176,13 @@ mod tests {
                 }
                 let before: BTreeSet<String> = view.missing_pods().collect();
                 let mut new = set(2, if replicas < 9 { replicas } else { i32::try_from(view.end - 2).unwrap() });
-                let told = new.follow(Some(view), &[format!("web-{pod}"), "web-x".to_owned()], |pod| exists(&pods, pod));
+                let differing = new.follow(Some(view), &[format!("web-{pod}"), "web-x".to_owned()], |pod| exists(&pods, pod));
                 let missing: Vec<i64> = (2..new.end).filter(|ordinal| !pods.contains(ordinal)).take(MISSING_PODS_MAX).collect();
                 prop_assert_eq!(new.missing.iter().copied().collect::<Vec<_>>(), missing);
                 let after: BTreeSet<String> = new.missing_pods().collect();
                 let touched = format!("web-{pod}");
                 for differs in before.symmetric_difference(&after).filter(|pod| **pod != touched) {
-                    prop_assert!(told.contains(differs), "{} is not in {:?}", differs, told);
+                    prop_assert!(differing.contains(differs), "{} is not in {:?}", differs, differing);
                 }
                 view = new;
             }

@@ -429,14 +429,14 @@ fn refusal(kind: &str, name: &str, mut object: Object) -> Option<String> {
 
 /// Several errors as upstream joins them, each listed once.
 fn aggregate(errors: &[String]) -> String {
-    let mut told: Vec<&str> = Vec::new();
+    let mut distinct: Vec<&str> = Vec::new();
     for error in errors {
-        if !told.contains(&error.as_str()) {
-            told.push(error);
+        if !distinct.contains(&error.as_str()) {
+            distinct.push(error);
         }
     }
-    match told[..] {
+    match distinct[..] {
         [error] => error.to_owned(),
-        _ => format!("[{}]", told.join(", ")),
+        _ => format!("[{}]", distinct.join(", ")),
     }
 }

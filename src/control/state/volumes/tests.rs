@@ -312,8 +312,8 @@ fn a_volume_that_is_stuck_waits_with_all_its_work() {
     plan.add("pv-2", append("web-1", 1));
     let errors = volumes.carry_out(plan);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    let told = errors[0].to_string();
-    assert!(told.contains("volume pv-1: ") && told.contains("no directory"), "{told}");
+    let message = errors[0].to_string();
+    assert!(message.contains("volume pv-1: ") && message.contains("no directory"), "{message}");
     assert_eq!(lines(state.path(), "pv-2").unwrap(), ["web-1"], "the others go on");
     assert!(volumes.carry_out(one("pv-1", append("web-0", 1))).is_empty(), "told once");
     assert_eq!(volumes.retry().len(), 1);

@@ -167,7 +167,7 @@ fn refuse(HttpRefusal(status, sentence): HttpRefusal) -> Response<Full<Bytes>> {
 /// broken stream in place of the status.
 async fn query<B>(
     request: Request<B>,
-    patience: Duration,
+    stall_timeout: Duration,
     exchange: Option<&mut Exchange>,
 ) -> Result<Bytes, HttpRefusal>
 where
@@ -175,7 +175,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
-    let body = match timeout(patience, whole(body, octets(&head), exchange)).await {
+    let body = match timeout(stall_timeout, whole(body, octets(&head), exchange)).await {
         Ok(body) => body,
         Err(_) => Err(HttpRefusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
     };

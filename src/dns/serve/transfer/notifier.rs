@@ -202,10 +202,10 @@ impl Notifier {
             sent: BTreeMap::new(),
         });
         let telling = NotifyTask { servers: servers.collect(), sockets, reader, counters, ledger: Ledger::default() };
-        let told = Arc::clone(&signal);
+        let stop_signal = Arc::clone(&signal);
         let thread = std::thread::Builder::new()
             .name("notify".to_owned())
-            .spawn(move || runtime.block_on(telling.run(&told)))?;
+            .spawn(move || runtime.block_on(telling.run(&stop_signal)))?;
         Ok(Notifier { signal, thread: Some(thread) })
     }
 
@@ -463,7 +463,7 @@ mod tests {
             let (mut publisher, reader) = zone::channel(Snapshot::new(vec![spec]));
             let counters = Arc::<TransferCounters>::default();
             let notifier = Notifier::start(&settings, &[], reader, Arc::clone(&counters)).unwrap();
-            publisher.tell(notifier.hint());
+            publisher.subscribe(notifier.hint());
             publisher.publish(publisher.current().synced());
             let mut buffer = [0; 512];
             let (length, from) = server.recv_from(&mut buffer).unwrap();
