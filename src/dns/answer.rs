@@ -401,8 +401,8 @@ impl<'s> Answering<'s, '_> {
         self.follow(zone, asked, RecordOwner::Question, question.qtype, Followed::default())
     }
 
-    /// Follows aliases from a name on.
-    #[inline]
+    /// Follows aliases from a name on. Nearly every query passes here, once.
+    #[inline(always)]
     fn follow<'n>(
         &mut self,
         mut zone: &'s Zone,

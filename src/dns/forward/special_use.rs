@@ -44,7 +44,7 @@ pub(super) const LOCAL: &[(&str, &str)] = &[
 pub(super) fn zones() -> Snapshot {
     let zone = |(origin, records): &(&str, &str)| {
         let text = format!(
-            "$ORIGIN {origin}.\n$TTL_SECONDS {TTL_SECONDS}\n@ SOA localhost. nobody.invalid. 1 3600 1200 604800 {TTL_SECONDS}\n\
+            "$ORIGIN {origin}.\n$TTL {TTL_SECONDS}\n@ SOA localhost. nobody.invalid. 1 3600 1200 604800 {TTL_SECONDS}\n\
              @ NS localhost.\n{records}"
         );
         file::read(Path::new("local"), text.as_bytes(), &[]).0
