@@ -5,7 +5,7 @@
 //! A records, and its place among the SRV records. Names are asked in random order, so the caches of the processor help
 //! no more than they would in earnest. Memory is the process's resident set before and after a zone is built.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros, and a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 mod cluster;
 

@@ -11,7 +11,7 @@
 //! beside that load, which a busy machine does move: all clients are on the same cores. Each watch is one of all pods, so
 //! that each change goes to all of them.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 mod cluster;
 

@@ -7,13 +7,16 @@
 //! delay. A recreation is a pod that a client deletes: from the event to the snapshot that has its successor's
 //! records, through every reconciler, the slices, the records and the zone.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
+#[path = "../tests/support/control_plane.rs"]
+mod control_plane;
+
+use control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
     dns::{
         name::Name,
@@ -82,18 +85,7 @@ struct Plane {
 impl Plane {
     fn new() -> Plane {
         let origin = Name::parse("cluster.local").unwrap();
-        let settings = ControllerSettings {
-            service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
-            records: RecordSettings::new(origin.clone(), 5),
-            built_in_class: false,
-            provision_undeclared: false,
-            max_unavailable: false,
-            seed: 1,
-        };
-        let runtime = Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-            delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
-        });
+        let controller = ControlPlane::default().with_ranges(&["10.96.0.0/12"], &["10.128.0.0/9"]).controller();
         let zone = |origin: &Name| ZoneSpec {
             origin: origin.clone(),
             name_server: Name::parse("ns.dns.cluster.local").unwrap(),
@@ -105,7 +97,7 @@ impl Plane {
             empty_names: Vec::new(),
         };
         let snapshot = Snapshot::new(vec![zone(&origin), zone(&Name::parse("10.in-addr.arpa").unwrap())]);
-        Plane { controller: Controller::new(settings, runtime), snapshot, now: "2026-01-01T00:00:00Z".parse().unwrap() }
+        Plane { controller, snapshot, now: "2026-01-01T00:00:00Z".parse().unwrap() }
     }
 
     fn apply(&mut self, kind: Kind, json: serde_json::Value) {
@@ -141,7 +133,7 @@ impl Plane {
 
 /// What this thread has spent on the processor so far.
 #[cfg(target_os = "linux")]
-#[allow(unsafe_code, reason = "no safe way in the standard library")]
+#[expect(unsafe_code, reason = "no safe way in the standard library")]
 fn spent() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to a whole timespec that lives throughout the call.
@@ -176,7 +168,8 @@ fn measure(pods: usize, per_set: usize) -> String {
     let converged = spent() - started;
     let bytes = resident().saturating_sub(before) / pods;
 
-    let changes = if per_set > 1_000 { 200 } else { 2_000 };
+    let short = std::env::var_os("SHORT").is_some();
+    let changes = if short || per_set > 1_000 { 200 } else { 2_000 };
     let mut costs = Vec::with_capacity(changes);
     for number in 0..changes {
         // All over the cluster, and never the same pod twice in a row.

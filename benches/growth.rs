@@ -8,7 +8,7 @@
 //! Pods belong to headless Services of ten; each has a name with an address, and stands in its Service's set. Times are
 //! wall time of one thread that does nothing else, best of several rounds; memory is what the resident set grows by.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 mod cluster;
 

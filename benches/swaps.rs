@@ -10,8 +10,8 @@
 //! records, the zone and the swap; to the *answer*, besides, a query over UDP that has to tell the new address. Rounds
 //! with and without changes take turns.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
-#![allow(dead_code, reason = "the load and the names of the other bench are more than this one needs")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(dead_code, reason = "the load and the names of the other bench are more than this one needs")]
 
 mod cluster;
 #[path = "peers/load.rs"]
@@ -66,7 +66,7 @@ fn compare() -> ExitCode {
     for changes in (0..rounds).flat_map(|_| [0, CHANGES]) {
         server.change(changes, seconds);
         let (hundredth, thousandth) = load::tail(server.port, &files.mixed, seconds, rate).unwrap();
-        println!("| {changes} | {hundredth:.0} | {thousandth:.0} | {} |", server.told());
+        println!("| {changes} | {hundredth:.0} | {thousandth:.0} | {} |", server.next_line());
     }
     std::fs::remove_dir_all(&directory).unwrap();
     ExitCode::SUCCESS
@@ -86,7 +86,7 @@ impl Server {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut server = Server { child, output, port: 0 };
-        server.port = server.told().parse().unwrap();
+        server.port = server.next_line().parse().unwrap();
         server
     }
 
@@ -95,7 +95,7 @@ impl Server {
         writeln!(self.child.stdin.as_mut().unwrap(), "{changes} {seconds}").unwrap();
     }
 
-    fn told(&mut self) -> String {
+    fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim().to_owned()

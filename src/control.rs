@@ -6,3 +6,6 @@ pub mod explain;
 pub mod records;
 pub mod runtime;
 pub mod state;
+#[cfg(test)]
+#[path = "../tests/support/control_plane.rs"]
+mod testing;

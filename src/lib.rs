@@ -19,6 +19,8 @@
 //! becomes a name. `docs/architecture.md` walks through both.
 
 #![warn(missing_docs)]
+// Tests are tables of rows, which may be longer.
+#![cfg_attr(not(test), warn(clippy::too_many_lines))]
 
 // What tests share names this crate from outside.
 #[cfg(test)]

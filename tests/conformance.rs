@@ -1,5 +1,5 @@
 //! The tables of conformance name every line of the standard, and tests that are there.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

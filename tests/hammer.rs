@@ -1,5 +1,5 @@
 //! Queries at full speed while pods are recreated hundreds of times a second: nothing lost, nothing torn, nothing old.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,7 +1,10 @@
 //! A plain query is answered without a single allocation, whatever the answer is.
 
 // Counting allocations needs an allocator, and that trait is unsafe to implement; the system's does all the work.
-#![allow(unsafe_code, clippy::unwrap_used)]
+#![expect(unsafe_code, clippy::unwrap_used)]
+
+#[path = "support/pods_zone.rs"]
+mod pods_zone;
 
 use headless_dns::dns::{
     answer::{QueryContext, Transport, Verdict, answer, look_ahead},
@@ -10,7 +13,7 @@ use headless_dns::dns::{
         cookie::{Cookies, Secret},
         rdata::{self, RecordType},
     },
-    zone::{Delta, Rrset, Snapshot, ZoneSpec},
+    zone::{Delta, Rrset, Snapshot},
 };
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -61,29 +64,10 @@ fn query(asked: &str, rtype: RecordType, edns: &[u8]) -> Vec<u8> {
 }
 
 fn snapshot() -> Snapshot {
-    let spec = |origin: &str| ZoneSpec {
-        origin: name(origin),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 1,
-        empty_names: vec![],
-    };
-    let mut delta = Delta::default();
-    let (mut addresses, mut services) = (Vec::new(), Vec::new());
-    for pod in 0..200u8 {
-        let host = name(&format!("web-{pod}.nginx.default.svc.cluster.local"));
-        addresses.push(vec![10, 0, 0, pod]);
-        services.push(rdata::srv(0, 0, 80, &host));
-        delta.set(host, Rrset::new(RecordType::A, 5, [vec![10, 0, 0, pod]]));
-    }
-    delta.set(name("nginx.default.svc.cluster.local"), Rrset::new(RecordType::A, 5, addresses));
-    delta.set(name("_web._tcp.nginx.default.svc.cluster.local"), Rrset::new(RecordType::SRV, 5, services));
+    let mut delta = pods_zone::records(200);
     let alias = |target: &str| Rrset::new(RecordType::CNAME, 5, [rdata::name(&name(target))]);
     delta.set(name("alias.default.svc.cluster.local"), alias("web-0.nginx.default.svc.cluster.local"));
-    Snapshot::new(vec![spec("cluster.local"), spec("in-addr.arpa")]).apply(&delta).synced()
+    Snapshot::new(vec![pods_zone::spec("cluster.local"), pods_zone::spec("in-addr.arpa")]).apply(&delta).synced()
 }
 
 #[test]

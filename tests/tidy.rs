@@ -1,5 +1,5 @@
 //! The house rules, read from the sources: purposes, import directions, where crates may be named, links and widths.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -11,7 +11,7 @@
 //! server has the first, the load the second. What is told is processor time per query of all of a server's processes,
 //! user and system, so that a busy machine moves it little; peers take turns in each round.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark may stop")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop")]
 
 #[path = "../cluster/mod.rs"]
 mod cluster;

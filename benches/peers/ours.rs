@@ -45,7 +45,7 @@ fn load(pods: usize) -> (Snapshot, Duration) {
 }
 
 /// Objects and what made records of them are gone; their memory is not the data plane's.
-#[allow(unsafe_code)]
+#[expect(unsafe_code)]
 fn give_back() {
     // SAFETY: it may be called at any time, and touches only what is free.
     unsafe { libmimalloc_sys::mi_collect(true) };

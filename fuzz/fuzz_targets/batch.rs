@@ -11,15 +11,15 @@ extern crate self as libc;
 pub use system::*;
 
 #[path = "../../src/dns/serve/batch.rs"]
-#[allow(dead_code)]
+#[expect(dead_code)]
 mod batch;
 #[path = "../../src/dns/serve/batch_portable.rs"]
-#[allow(dead_code)]
+#[expect(dead_code)]
 mod batch_portable;
 #[path = "../../src/dns/serve/gso.rs"]
 mod gso;
 
-use batch::{BATCH, Batch};
+use batch::{BATCH_DATAGRAMS_MAX, Batch};
 use libfuzzer_sys::fuzz_target;
 use std::{
     cell::RefCell,
@@ -67,7 +67,7 @@ struct Faults {
     /// Of calls that send, how many messages go out before an error comes.
     send: Vec<(usize, c_int)>,
     /// Errors that were told.
-    told: Vec<c_int>,
+    raised: Vec<c_int>,
 }
 
 /// Which datagrams of a batch are odd (one, or all), how, and a number for it.
@@ -79,7 +79,7 @@ struct Odd {
 
 impl Odd {
     fn each(&self) -> impl Iterator<Item = (usize, u8, u8)> {
-        let places = self.place.map_or(0..BATCH, |place| place..place + 1);
+        let places = self.place.map_or(0..BATCH_DATAGRAMS_MAX, |place| place..place + 1);
         places.map(|place| (place, self.how, self.number))
     }
 }
@@ -151,7 +151,7 @@ pub unsafe fn recvmmsg(
 /// As of the system's.
 pub unsafe fn sendmmsg(socket: c_int, headers: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
     FAULTS.with_borrow_mut(|faults| unsafe {
-        assert!(count > 0 && count as usize <= BATCH);
+        assert!(count > 0 && count as usize <= BATCH_DATAGRAMS_MAX);
         for header in slice::from_raw_parts(headers, count as usize) {
             look(&header.msg_hdr, faults.odd.is_empty());
         }
@@ -161,7 +161,7 @@ pub unsafe fn sendmmsg(socket: c_int, headers: *mut mmsghdr, count: c_uint, flag
             faults.send.push((0, error));
             return system::sendmmsg(socket, headers, count.min(before as c_uint), flags);
         }
-        faults.told.push(error);
+        faults.raised.push(error);
         fail(error)
     })
 }
@@ -173,7 +173,7 @@ pub unsafe fn sendmsg(socket: c_int, header: *const msghdr, flags: c_int) -> ssi
         look(&*header, faults.odd.is_empty());
         match faults.send.pop() {
             Some((_, error)) => {
-                faults.told.push(error);
+                faults.raised.push(error);
                 fail(error) as ssize_t
             }
             None => system::sendmsg(socket, header, flags),
@@ -187,7 +187,7 @@ unsafe fn look(header: &msghdr, in_order: bool) {
         (0..length).map(|index| usize::from(unsafe { at.add(index).read_volatile() })).sum::<usize>()
     };
     let vectors = unsafe { slice::from_raw_parts(header.msg_iov, header.msg_iovlen) };
-    assert!(!vectors.is_empty() && vectors.len() <= BATCH);
+    assert!(!vectors.is_empty() && vectors.len() <= BATCH_DATAGRAMS_MAX);
     let octets: usize = vectors.iter().map(|vector| vector.iov_len).sum();
     assert!(octets > 0 && octets <= 65_507);
     for vector in vectors {
@@ -301,7 +301,7 @@ fn ask(server: &Server, octets: &mut Octets<'_>, most: usize) -> Vec<(Way, Vec<u
 type Replies = HashMap<(Way, Vec<u8>), isize>;
 
 fn turn(server: &Server, batch: &mut Batch, room: usize, round: usize, octets: &mut Octets<'_>) {
-    let mut asked = ask(server, octets, BATCH + 6);
+    let mut asked = ask(server, octets, BATCH_DATAGRAMS_MAX + 6);
     let mut faults = Faults::default();
     let wrong = octets.next();
     if wrong & 0x0f == 1 {
@@ -309,7 +309,7 @@ fn turn(server: &Server, batch: &mut Batch, room: usize, round: usize, octets: &
     }
     if wrong & 0x30 == 0x10 {
         let odd = |_| {
-            let place = Some(octets.next() % (BATCH + 32)).filter(|place| *place < BATCH);
+            let place = Some(octets.next() % (BATCH_DATAGRAMS_MAX + 32)).filter(|place| *place < BATCH_DATAGRAMS_MAX);
             Odd { place, how: octets.next() as u8 % 8, number: octets.next() as u8 }
         };
         faults.odd = (0..1 + wrong % 3).map(odd).collect();
@@ -330,7 +330,7 @@ fn turn(server: &Server, batch: &mut Batch, room: usize, round: usize, octets: &
             return;
         }
     };
-    assert!(count <= BATCH && count <= asked.len());
+    assert!(count <= BATCH_DATAGRAMS_MAX && count <= asked.len());
     let (mut expected, mut weights) = (Replies::new(), vec![0; server.clients.len()]);
     let mut ways = Vec::new();
     for index in 0..count {
@@ -366,15 +366,15 @@ fn turn(server: &Server, batch: &mut Batch, room: usize, round: usize, octets: &
         }
     }
     let sent = batch.send(&server.socket);
-    let told = FAULTS.with_borrow(|faults| faults.told.clone());
+    let raised = FAULTS.with_borrow(|faults| faults.raised.clone());
     let lost = match sent {
         Ok((lost, reason)) => {
             assert_eq!(lost > 0, reason.is_some());
-            assert!(lost as usize <= told.len() + odd.len(), "{lost} are lost, {reason:?}");
+            assert!(lost as usize <= raised.len() + odd.len(), "{lost} are lost, {reason:?}");
             lost as isize
         }
         Err(error) => {
-            assert!(matches!(error.raw_os_error(), Some(EBADF | EFAULT)) && !told.is_empty(), "{error}");
+            assert!(matches!(error.raw_os_error(), Some(EBADF | EFAULT)) && !raised.is_empty(), "{error}");
             isize::MAX
         }
     };

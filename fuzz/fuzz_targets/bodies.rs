@@ -3,13 +3,15 @@
 //! sending it back in any form changes nothing.
 #![no_main]
 
+#[path = "../../tests/support/control_plane.rs"]
+mod control_plane;
+
+use control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Controller, ControllerSettings, Event},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Controller, Event},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     web::api::{ApiLimits, ApiOptions, Ask, Capacity, ChangeLog, Guard, Handle, InProcessApi},
 };
 use headless_dns_fuzz::{http, mutate};
@@ -30,22 +32,11 @@ const REQUESTS: usize = 6;
 const BUDGET: usize = 256 << 20;
 
 fn controller() -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/24".parse().expect("a range")],
-        records: RecordSettings::new(Name::parse("cluster.local").expect("a name"), 5),
-        built_in_class: true,
-        provision_undeclared: true,
-        max_unavailable: true,
-        seed: 1,
-    };
-    let time = Duration::from_millis(50);
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
-            delays: Delays { start_after: time, ready_after: time, stop_after: time },
-        }),
-    )
+    let mut plane =
+        ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
+    let settings = &mut plane.settings;
+    (settings.built_in_class, settings.provision_undeclared, settings.max_unavailable) = (true, true, true);
+    plane.controller()
 }
 
 /// An API over an empty cluster, in which a tenth of a second passes with each write.

@@ -2,11 +2,14 @@
 //! with simulated pods. No panic, no end to changes that does not come, and what is published answers.
 #![no_main]
 
+#[path = "../../tests/support/control_plane.rs"]
+mod control_plane;
+
+use control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Controller, ControllerSettings, Event},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Controller, Event},
+        runtime::simulated::Simulated,
     },
     dns::{
         answer::{QueryContext, Transport, Verdict, answer},
@@ -23,12 +26,7 @@ use headless_dns::{
 use headless_dns_fuzz::{mutate, yaml};
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
-use std::{
-    fs,
-    path::PathBuf,
-    sync::LazyLock,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, sync::LazyLock, time::Instant};
 
 /// Whoever writes more objects than this after one file of a few KiB is in a circle.
 const CHANGES: usize = 20_000;
@@ -62,22 +60,11 @@ fn spec(origin: &str) -> ZoneSpec {
 }
 
 fn controller() -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/24".parse().expect("a range")],
-        records: RecordSettings::new(name("cluster.local"), 5),
-        built_in_class: true,
-        provision_undeclared: true,
-        max_unavailable: true,
-        seed: 1,
-    };
-    let time = Duration::from_millis(50);
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
-            delays: Delays { start_after: time, ready_after: time, stop_after: time },
-        }),
-    )
+    let mut plane =
+        ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/22"]).with_delays([50, 50, 50]);
+    let settings = &mut plane.settings;
+    (settings.built_in_class, settings.provision_undeclared, settings.max_unavailable) = (true, true, true);
+    plane.controller()
 }
 
 /// Whether an object asks for so much that a run would only take time.

@@ -99,7 +99,7 @@ pub struct Records {
     pod_names: bool,
     pointers: bool,
     empty_services_exist: bool,
-    tally: RefcountedRrsets,
+    rrsets: RefcountedRrsets,
     notes: Notes,
     /// By their names in the first domain. A Service that has slices, or of which names are expected, but does not exist
     /// is here too, and gives nothing.
@@ -154,10 +154,10 @@ impl Records {
     pub fn new(settings: RecordSettings) -> Records {
         let RecordSettings { cluster_domain, further_domains, ttls, pod_names, pointers, empty_services_exist } =
             settings;
-        let mut tally = RefcountedRrsets::default();
+        let mut rrsets = RefcountedRrsets::default();
         if let Ok(owner) = FixedName::Version.in_domain(&cluster_domain) {
             let record = RankedRecord { rank: rank::FIRST, rdata: rdata::txt(SPECIFICATION).into(), ttl: ttls.other };
-            tally.add(&owner, RecordType::TXT, record);
+            rrsets.add(&owner, RecordType::TXT, record);
         }
         Records {
             domains: Domains::new(cluster_domain, further_domains),
@@ -165,7 +165,7 @@ impl Records {
             pod_names,
             pointers,
             empty_services_exist,
-            tally,
+            rrsets,
             notes: Notes::default(),
             services: HashMap::default(),
             owners: HashMap::default(),
@@ -271,7 +271,7 @@ impl Records {
     }
 
     fn take_pieces(&mut self, piece: usize, mut each: impl FnMut(Delta)) {
-        self.tally.take_each(piece, |mut delta| {
+        self.rrsets.take_each(piece, |mut delta| {
             for (owner, rtype, _) in &delta.changes {
                 if matches!(*rtype, RecordType::A | RecordType::AAAA) && self.declared.contains_key(owner) {
                     self.touched.insert(owner.clone());
@@ -417,8 +417,8 @@ impl Records {
 
     fn count(&mut self, direction: Direction, owner: &Name, rtype: RecordType, record: RankedRecord) {
         match direction {
-            Direction::Add => self.tally.add(owner, rtype, record),
-            Direction::Remove => self.tally.remove(owner, rtype, &record),
+            Direction::Add => self.rrsets.add(owner, rtype, record),
+            Direction::Remove => self.rrsets.remove(owner, rtype, &record),
         }
     }
 }

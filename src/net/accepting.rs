@@ -8,7 +8,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Errors of one listener that were not logged yet.
 #[derive(Debug, Default)]
 pub struct AcceptErrors {
-    told: Option<Instant>,
+    logged: Option<Instant>,
     since: u64,
 }
 
@@ -16,10 +16,10 @@ impl AcceptErrors {
     /// Counts an error; returns how many there were since the last log line, if one is due now.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.since += 1;
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < LOG_INTERVAL) {
+        if self.logged.is_some_and(|logged| now.saturating_duration_since(logged) < LOG_INTERVAL) {
             return None;
         }
-        self.told = Some(now);
+        self.logged = Some(now);
         Some(std::mem::take(&mut self.since))
     }
 }
@@ -33,7 +33,7 @@ mod tests {
         let (mut errors, begun) = (AcceptErrors::default(), Instant::now());
         let at = |milliseconds| begun + Duration::from_millis(milliseconds);
         assert_eq!(errors.count(at(0)), Some(1));
-        let told: Vec<_> = (1..=6000).filter_map(|number| errors.count(at(number * 20))).collect();
-        assert_eq!(told, [3000, 3000]);
+        let logged: Vec<_> = (1..=6000).filter_map(|number| errors.count(at(number * 20))).collect();
+        assert_eq!(logged, [3000, 3000]);
     }
 }

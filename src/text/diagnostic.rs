@@ -260,9 +260,9 @@ pub fn render_all(diagnostics: &[Diagnostic], colour: Colour) -> String {
     let mut sorted = diagnostics.to_vec();
     sort(&mut sorted);
     let (notes, faults): (Vec<_>, Vec<_>) = sorted.iter().partition(|one| one.severity == Severity::Note);
-    let (mut out, mut told) = (String::new(), HashSet::new());
+    let (mut out, mut shown_help) = (String::new(), HashSet::new());
     for fault in faults {
-        let again = !fault.help.is_empty() && !told.insert(&fault.help);
+        let again = !fault.help.is_empty() && !shown_help.insert(&fault.help);
         out.push_str(&fault.render_as(colour, if again { AdviceState::Again } else { AdviceState::First }));
         out.push('\n');
     }
@@ -386,7 +386,6 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, String, usize) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

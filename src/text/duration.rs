@@ -22,12 +22,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let (mut rest, mut total) = (text, 0u128);
     while !rest.is_empty() || text.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refused)?;
-        let (number, behind) = rest.split_at(digits);
-        let unit = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at(unit);
+        let (number, after) = rest.split_at(digits);
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
         let nanoseconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size).ok_or_else(refused)?;
         total = decimal(number, nanoseconds).and_then(|part| total.checked_add(part)).ok_or_else(refused)?;
-        rest = behind;
+        rest = after;
     }
     u64::try_from(total).map(Duration::from_nanos).map_err(|_| refused())
 }

@@ -4,13 +4,12 @@
 //! Every row writes its files beside a good one, through the scan of real directories, into the real controller with the
 //! simulated runtime under simulated time.
 
+use crate::support::control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     objects::{
         manifest::{EMPTY_FILE_GRACE, Manifests, walk::MAX_FILES},
         object::{Kind, Object, ObjectKey},
@@ -45,27 +44,13 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let settings = ControllerSettings {
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-            built_in_class: true,
-            provision_undeclared: true,
-            max_unavailable: false,
-            seed: 1,
-        };
-        let runtime = Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-            delays: Delays {
-                start_after: Duration::from_millis(50),
-                ready_after: Duration::from_millis(50),
-                stop_after: Duration::from_millis(50),
-            },
-        });
+        let mut plane = ControlPlane::default().with_delays([50, 50, 50]);
+        (plane.settings.built_in_class, plane.settings.provision_undeclared) = (true, true);
         let directory = tempfile::tempdir().unwrap();
         World {
             manifests: Manifests::new(vec![directory.path().to_owned()]),
             directory,
-            controller: Controller::new(settings, runtime),
+            controller: plane.controller(),
             scanned: Instant::now(),
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
             refused: Vec::new(),
@@ -490,7 +475,7 @@ fn files_put_together_in_every_way() {
         (
             "JSON and something else",
             format!("{} x\n", json("a")).into(),
-            vec!["error : this stands behind the end of the document"],
+            vec!["error : this comes after the end of the document"],
             1,
         ),
         (

@@ -1,5 +1,5 @@
 //! Tests in this process: names, objects, histories, the API, and the oracles that they are compared with.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 
 mod dname;
 mod hostile_manifests;

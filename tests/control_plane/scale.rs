@@ -1,33 +1,19 @@
 //! The cost of a change grows neither with the number of other sets nor with the size of its own: counted in what is
 //! looked at and what changes, so that a busy machine makes no difference. Times are for `cargo bench --bench controller`.
 
+use crate::support::control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, WorkCounters, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, WorkCounters, Write},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::Timestamp;
 use serde_json::json;
-use std::time::Duration;
 
 fn controller() -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/12".parse().unwrap()],
-        records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-        built_in_class: false,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed: 1,
-    };
-    let runtime = Simulated::new(SimulationSettings {
-        pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
-    });
-    Controller::new(settings, runtime)
+    ControlPlane::default().with_ranges(&["10.96.0.0/12"], &["10.128.0.0/9"]).controller()
 }
 
 fn apply(controller: &mut Controller<Simulated>, kind: Kind, json: serde_json::Value, now: Timestamp) {

@@ -5,15 +5,12 @@
 //! story (phase, readiness, revision, image, owner), the sets' and slices' last lines, claims and revisions; and over
 //! the whole scenario the events.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
+use crate::support::control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +20,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    time::Duration,
 };
 
 /// One command of a scenario, and the lines that were recorded until the next one.
@@ -67,24 +63,9 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let settings = ControllerSettings {
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-            built_in_class: false,
-            provision_undeclared: false,
-            max_unavailable: false,
-            seed: 1,
-        };
-        let runtime = Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-            delays: Delays {
-                start_after: Duration::from_millis(20),
-                ready_after: Duration::from_millis(300),
-                stop_after: Duration::from_millis(300),
-            },
-        });
         let now = "2026-11-21T02:00:00Z".parse().unwrap();
-        World { controller: Controller::new(settings, runtime), now, shown: BTreeMap::new() }
+        let controller = ControlPlane::default().with_delays([20, 300, 300]).controller();
+        World { controller, now, shown: BTreeMap::new() }
     }
 
     fn key(kind: Kind, name: &str) -> ObjectKey {

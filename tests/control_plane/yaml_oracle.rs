@@ -94,7 +94,7 @@ const DIFFERENCES: [Difference; 10] = [
         },
     },
     Difference {
-        what: "what stands behind the end of a document is refused, not passed over",
+        what: "what comes after the end of a document is refused, not passed over",
         is: |_, ours, theirs| {
             we_are_loud(ours, theirs)
                 && matches!(ours, Outcome::Refused(why) if why.contains("fits none of the lines above")

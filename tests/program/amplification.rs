@@ -5,17 +5,13 @@ use crate::support::{
     PATIENCE,
     dig::{Dig, dig},
     dns::{A, Tcp, code},
-    have,
+    have, pods_zone,
 };
 use headless_dns::dns::{
     answer::{QueryContext, Transport, Verdict, answer},
-    name::Name,
     serve::{RateLimit, ServeLimits, Serving, Sockets},
-    wire::{
-        cookie::{Cookies, Secret, ShownCookie},
-        rdata::{self, RecordType},
-    },
-    zone::{self, Delta, Publisher, Rrset, Snapshot, ZoneSpec},
+    wire::cookie::{Cookies, Secret, ShownCookie},
+    zone::{self, Publisher, Snapshot},
 };
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -26,37 +22,17 @@ use std::{
 
 const NOW: u64 = 1_700_000_000;
 
-fn name(text: &str) -> Name {
-    Name::parse(text).unwrap()
-}
-
 /// A Service of a hundred pods, as in docs/limits.md.
 fn snapshot() -> Snapshot {
-    let spec = ZoneSpec {
-        origin: name("cluster.local"),
-        name_server: name("ns.dns.cluster.local"),
-        name_server_addresses: vec!["127.0.0.1".parse().unwrap()],
-        mailbox: name("hostmaster.cluster.local"),
-        serial: 1,
-        ttl: 5,
-        negative_ttl: 1,
-        empty_names: vec![],
-    };
-    let mut delta = Delta::default();
-    let (mut addresses, mut ports) = (Vec::new(), Vec::new());
-    for pod in 0..100_u8 {
-        let host = name(&format!("web-{pod}.nginx.default.svc.cluster.local"));
-        addresses.push(vec![10, 244, 0, pod]);
-        ports.push(rdata::srv(0, 1, 80, &host));
-        delta.set(host, Rrset::new(RecordType::A, 5, [vec![10, 244, 0, pod]]));
-    }
-    delta.set(name("nginx.default.svc.cluster.local"), Rrset::new(RecordType::A, 5, addresses));
-    delta.set(name("_web._tcp.nginx.default.svc.cluster.local"), Rrset::new(RecordType::SRV, 5, ports));
     let text = "$ORIGIN example.org.\n$TTL 5\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\nchild NS ns.child\nns.child A \
                 192.0.2.2\n";
     let (zone, diagnostics) = zone::file::read(Path::new("example.org.zone"), text.as_bytes(), &[]);
     let zone = zone.unwrap_or_else(|| panic!("{diagnostics:#?}"));
-    Snapshot::new(vec![spec]).apply(&delta).with_static_zones(vec![zone]).with_identity(Some("ns1")).synced()
+    Snapshot::new(vec![pods_zone::spec("cluster.local")])
+        .apply(&pods_zone::records(100))
+        .with_static_zones(vec![zone])
+        .with_identity(Some("ns1"))
+        .synced()
 }
 
 /// A query; with EDNS if it has options (which may be empty).

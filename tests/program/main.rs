@@ -1,5 +1,5 @@
 //! Tests of the built program as people and strangers use it: real clients, files, signals, hostile input.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 
 mod amplification;
 mod api;

@@ -5,14 +5,9 @@
 //! Deployments; and a Pod that kubectl replaces by its manifest, which lacks the node (upstream refuses that, here the
 //! node stays).
 
-use crate::support::cluster::Home;
+use crate::support::{cluster::Home, control_plane::ControlPlane};
 use headless_dns::{
-    control::{
-        controller::{Controller, ControllerSettings, Event},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
-    },
-    dns::name::Name,
+    control::controller::Event,
     objects::object::{self, Kind, Object, ObjectKey},
     program::app::Server,
 };
@@ -21,7 +16,6 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 /// The recording, in sections and their subsections: a title, and the lines below it.
@@ -296,19 +290,7 @@ fn write(api: &Api, kept: &Kept, way: &str, namespace: &str, resource: &str, (fr
 
 /// Changes one quantity by a manifest that is edited, and reports what is stored and refused.
 fn edit(kept: &Kept, resource: &str, (from, to): (&str, &str)) -> Outcome {
-    let settings = ControllerSettings {
-        service_cidrs: Vec::new(),
-        records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-        built_in_class: false,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed: 1,
-    };
-    let runtime = Simulated::new(SimulationSettings {
-        pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
-    });
-    let mut controller = Controller::new(settings, runtime);
+    let mut controller = ControlPlane::default().controller();
     let now = "2026-11-30T16:00:00Z".parse().unwrap();
     let key = ObjectKey::new(kept.kind, if kept.kind.is_namespaced() { "default" } else { "" }, kept.name);
     let mut apply = |quantity: &str| {

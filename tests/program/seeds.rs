@@ -2,11 +2,12 @@
 //! every set gets its pods, claims and names, though no manifest declares the StorageClasses that a cluster brings
 //! along.
 
+use crate::support::control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Controller, ControllerSettings, Event},
+        controller::{ControllerSettings, Event},
         records::RecordSettings,
-        runtime::simulated::{Simulated, SimulationSettings},
+        runtime::simulated::SimulationSettings,
     },
     dns::wire::rdata::RecordType,
     objects::{manifest::Manifests, object::Kind},
@@ -34,8 +35,8 @@ fn run(files: &[&str], more: &str, settings: &Settings) -> Outcome {
         fs::copy(Path::new("tests/data/seeds").join(file), directory.path().join(file)).unwrap();
     }
     fs::write(directory.path().join("more.yaml"), more).unwrap();
-    let mut controller = Controller::new(
-        ControllerSettings {
+    let mut controller = ControlPlane {
+        settings: ControllerSettings {
             service_cidrs: settings.service_cidrs.clone(),
             records: RecordSettings::new(settings.cluster_domain.first.clone(), settings.ttl),
             built_in_class: settings.default_storage_class,
@@ -43,11 +44,9 @@ fn run(files: &[&str], more: &str, settings: &Settings) -> Outcome {
             max_unavailable: settings.max_unavailable_stateful_set,
             seed: 1,
         },
-        Simulated::new(SimulationSettings {
-            pod_cidrs: settings.pod_cidrs.clone(),
-            delays: settings.simulation.clone(),
-        }),
-    );
+        simulation: SimulationSettings { pod_cidrs: settings.pod_cidrs.clone(), delays: settings.simulation.clone() },
+    }
+    .controller();
     let mut manifests = Manifests::new(vec![directory.path().to_owned()])
         .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision);
     let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();

@@ -1,14 +1,12 @@
 //! Services that change their form: every row of upstream's recording (`tests/data/upstream/transitions.md`), replayed
 //! over the API of a running server and, for files, through the controller.
 
-use crate::support::{cluster::Home, eventually};
+use crate::support::{cluster::Home, control_plane::ControlPlane, eventually};
 use headless_dns::{
     control::{
-        controller::{Controller, ControllerSettings, Event},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Controller, Event},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     objects::object::{self, Kind, Object, ObjectKey},
     program::app::Server,
 };
@@ -19,7 +17,6 @@ use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, TcpStream},
-    time::Duration,
 };
 
 const RECORDING: &str = include_str!("../data/upstream/transitions.md");
@@ -312,19 +309,7 @@ fn check(place: &str, row: &str, before: &Value, errors: &[String], spec: &Value
 
 /// A control plane without a server, for what files declare.
 fn controller(ranges: &[&str]) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: ranges.iter().map(|range| range.parse().unwrap()).collect(),
-        records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-        built_in_class: false,
-        max_unavailable: false,
-        provision_undeclared: false,
-        seed: 1,
-    };
-    let simulation = SimulationSettings {
-        pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
-    };
-    Controller::new(settings, Simulated::new(simulation))
+    ControlPlane::default().with_ranges(ranges, &["10.244.0.0/16"]).controller()
 }
 
 /// Changes a Service by its file; the first spec, the errors and the last spec.

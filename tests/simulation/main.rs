@@ -9,8 +9,8 @@
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
+#[path = "../support/control_plane.rs"]
+mod control_plane;
 mod history;
 mod lifecycle;
 mod manifests;

@@ -1,4 +1,6 @@
 //! The cluster as the changes so far tell it: what a store would hold, and what a restart gets back.
+// Every kind has both its functions, though not each is called.
+#![allow(dead_code)]
 
 use headless_dns::{
     control::cluster::Change,
@@ -28,14 +30,12 @@ pub struct Mirror {
 
 macro_rules! kinds {
     ($($get:ident, $list:ident, $kind:ident;)*) => {$(
-        #[allow(dead_code, reason = "every kind has both, though not each is asked for")]
         pub fn $get(&self, namespace: &str, name: &str) -> Option<&Arc<$kind>> {
             match self.objects.get(&ObjectKey::new(Kind::$kind, namespace, name)) {
                 Some(Object::$kind(object)) => Some(object),
                 _ => None,
             }
         }
-        #[allow(dead_code, reason = "every kind has both, though not each is asked for")]
         pub fn $list(&self) -> impl Iterator<Item = &Arc<$kind>> {
             let of_kind = self.objects.range(ObjectKey::new(Kind::$kind, "", "")..);
             of_kind.take_while(|(key, _)| key.kind == Kind::$kind).filter_map(|(_, object)| match object {

@@ -1,6 +1,7 @@
 //! One history as it happens: the real control plane, its clock, and what it has told so far.
 
 use crate::{
+    control_plane::ControlPlane,
     history::{Fault, History, Operation, ServiceEdit, SetEdit, Setting, What},
     lifecycle::{self, Asked},
     manifests::{Behaviour, Form, SetManifest, Strategy, foreign_pod},
@@ -10,8 +11,8 @@ use crate::{
 use headless_dns::{
     control::{
         cluster::Change,
-        controller::{Cascade, Controller, ControllerSettings, Event, Turn, Write, volume::built_in_class},
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Turn, Write, volume::built_in_class},
+        runtime::simulated::Simulated,
     },
     dns::zone::Snapshot,
     objects::object::{Kind, ORIGIN, Object, ObjectKey},
@@ -22,7 +23,6 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 /// The annotation that clients write.
@@ -62,24 +62,11 @@ pub struct World {
 }
 
 fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
-    let ranges = |v4: &str, v6: &str| {
-        let both = [v4, v6].map(|range| range.parse().expect("a range"));
-        both[..if setting.is_dual_stack { 2 } else { 1 }].to_vec()
-    };
-    let settings = ControllerSettings {
-        service_cidrs: ranges("10.96.0.0/24", "fd96::/112"),
-        records: names::settings(),
-        built_in_class: false,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed,
-    };
-    let [start_after, ready_after, stop_after] = setting.delays.map(Duration::from_millis);
-    let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings { pod_cidrs, delays: Delays { start_after, ready_after, stop_after } }),
-    )
+    let families = if setting.is_dual_stack { 2 } else { 1 };
+    let (services, pods) = (["10.96.0.0/24", "fd96::/112"], ["10.244.0.0/26", "fd44::/112"]);
+    let mut plane = ControlPlane::default().with_ranges(&services[..families], &pods[..families]);
+    (plane.settings.records, plane.settings.seed) = (names::settings(), seed);
+    plane.with_delays(setting.delays).controller()
 }
 
 /// Plays a history to its end and sees whether all comes to rest as wanted; how many turns it took.

@@ -1,14 +1,16 @@
 //! What the tests that start a server share: waiting without sleeping, the program, its clients, a network of its own.
 //!
 //! Each test file includes this folder as a module and uses a part of it.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code)]
 
 pub mod cluster;
+pub mod control_plane;
 pub mod dig;
 pub mod dns;
 pub mod exposition;
 pub mod http;
 pub mod namespace;
+pub mod pods_zone;
 pub mod program;
 pub mod rows;
 pub mod session;

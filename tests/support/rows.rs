@@ -19,22 +19,18 @@
 //!
 //! A line that begins with `?` looks at what stands: see [`World::look`].
 
+use super::control_plane::ControlPlane;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
-    dns::name::Name,
     objects::object::{self, Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Plays a story. `name` is told when it goes another way.
 pub fn check(name: &str, story: &str) -> World {
@@ -57,23 +53,10 @@ pub struct World {
 }
 
 fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        records: RecordSettings::new(Name::parse("cluster.local").unwrap(), 5),
-        built_in_class: true,
-        provision_undeclared: false,
-        max_unavailable,
-        seed,
-    };
-    let runtime = Simulated::new(SimulationSettings {
-        pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        delays: Delays {
-            start_after: Duration::from_millis(20),
-            ready_after: Duration::from_millis(300),
-            stop_after: Duration::from_millis(300),
-        },
-    });
-    Controller::new(settings, runtime)
+    let mut plane = ControlPlane::default().with_delays([20, 300, 300]);
+    (plane.settings.built_in_class, plane.settings.max_unavailable, plane.settings.seed) =
+        (true, max_unavailable, seed);
+    plane.controller()
 }
 
 /// The key of an object in namespace `default`, or of one without namespace.

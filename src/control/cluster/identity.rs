@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// alike.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Characters after generateName.
-const SUFFIX: usize = 5;
+const SUFFIX_CHARACTERS: usize = 5;
 /// Upstream's longest generated name.
 const NAME_OCTETS_MAX: usize = 63;
 
@@ -36,8 +36,8 @@ impl Identities {
 
     /// `base` (cut to 58 characters) and five characters more.
     pub fn name(&mut self, base: &str) -> String {
-        let mut name: String = base.chars().take(NAME_OCTETS_MAX - SUFFIX).collect();
-        for _ in 0..SUFFIX {
+        let mut name: String = base.chars().take(NAME_OCTETS_MAX - SUFFIX_CHARACTERS).collect();
+        for _ in 0..SUFFIX_CHARACTERS {
             name.push(char::from(ALPHABET[self.0.usize(..ALPHABET.len())]));
         }
         name

@@ -195,7 +195,7 @@ impl Cluster {
     }
 
     /// The objects after `last`, in the order of keys.
-    pub fn behind(&self, last: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
+    pub fn after(&self, last: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
         self.objects.range((Bound::Excluded(last), Bound::Unbounded))
     }
 

@@ -1,7 +1,5 @@
 //! The store's own rules, as rows.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use serde_json::{Value, json};
 

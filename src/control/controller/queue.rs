@@ -8,9 +8,9 @@ use std::{
 };
 
 /// Upstream's back-off (`workqueue.DefaultTypedControllerRateLimiter`): the first wait after a failure …
-const FIRST_RETRY: Duration = Duration::from_millis(5);
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(5);
 /// … and the longest.
-const LAST_RETRY: Duration = Duration::from_secs(1000);
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(1000);
 
 /// Who is to look at an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,7 +87,7 @@ impl Queue {
     /// The work failed and is to be tried again, later each time: 5 ms, 10 ms, 20 ms, … at most 1,000 s.
     pub fn retry(&mut self, work: Work, now: Timestamp) {
         let failures = self.failures.entry(work.clone()).or_insert(0);
-        let wait = FIRST_RETRY.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(LAST_RETRY);
+        let wait = RETRY_DELAY_MIN.saturating_mul(1u32.checked_shl(*failures).unwrap_or(u32::MAX)).min(RETRY_DELAY_MAX);
         *failures = failures.saturating_add(1);
         self.add_at(work, now.saturating_add(wait).unwrap_or(now));
     }
@@ -146,7 +146,6 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::Kind;
 

@@ -1,8 +1,6 @@
 //! Random histories of edits, deletions, faults and restarts under simulated time, with every invariant checked after
 //! every turn; and the rows of single behaviours that no recording holds.
 
-#![allow(clippy::unwrap_used)]
-
 mod classes;
 mod clock;
 mod edits;
@@ -12,10 +10,7 @@ mod namespaces;
 
 use super::*;
 use crate::{
-    control::{
-        records::Ttls,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
-    },
+    control::{records::Ttls, runtime::simulated::Simulated, testing::ControlPlane},
     dns::{name::Name, wire::rdata::RecordType, zone::Rrset},
     objects::object,
 };
@@ -52,23 +47,11 @@ fn record_settings() -> RecordSettings {
 }
 
 fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-        records: record_settings(),
-        built_in_class,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed,
-    };
-    let runtime = Simulated::new(SimulationSettings {
-        pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-        delays: Delays {
-            start_after: Duration::from_millis(50),
-            ready_after: Duration::from_millis(50),
-            stop_after: Duration::from_millis(100),
-        },
-    });
-    Controller::new(settings, runtime)
+    let plane = ControlPlane::default().with_ranges(&["10.96.0.0/16"], &["10.244.0.0/24"]);
+    let mut plane = plane.with_delays([50, 50, 100]);
+    (plane.settings.records, plane.settings.built_in_class, plane.settings.seed) =
+        (record_settings(), built_in_class, seed);
+    plane.controller()
 }
 
 /// What is published once this delta is.
@@ -455,7 +438,7 @@ fn disturb(world: &mut World, random: &mut fastrand::Rng) -> String {
 fn history(seed: u64, steps: usize) {
     let mut world = World::new(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut told = Vec::new();
+    let mut disturbances = Vec::new();
     // A client's object: no restart withdraws it.
     world.put(decode(built_in()));
     world.apply(service("nginx"));
@@ -465,7 +448,7 @@ fn history(seed: u64, steps: usize) {
     world.turn();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..steps {
-            told.push(disturb(&mut world, &mut random));
+            disturbances.push(disturb(&mut world, &mut random));
             world.run(Duration::from_millis(random.u64(..400)));
         }
         for (name, policy, claims) in SETS {
@@ -495,7 +478,7 @@ fn history(seed: u64, steps: usize) {
         }
     }));
     if let Err(panic) = result {
-        eprintln!("seed {seed}, after: {}", told.join("; "));
+        eprintln!("seed {seed}, after: {}", disturbances.join("; "));
         for set in world.controller.cluster().stateful_sets() {
             let metadata = &set.metadata;
             eprintln!("{:?} {:?} {:?}", metadata.name, set.spec.as_ref().and_then(|spec| spec.replicas), set.status);

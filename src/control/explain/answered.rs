@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// The EDNS option of RFC 8914.
 const EXTENDED_ERROR: u16 = 15;
 /// The UDP payload offered; it matters for nothing, since the question comes over a stream.
-const PAYLOAD: u16 = 1232;
+const UDP_PAYLOAD_OCTETS: u16 = 1232;
 
 /// What DNS says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,8 @@ impl Asking<'_> {
     pub(super) fn ask(&self, name: &Name) -> DnsAnswer {
         let packet = query(name, self.rtype);
         let mut out = vec![0; MESSAGE_MAX];
-        let request = QueryContext { forwarding: self.forwarding, ..QueryContext::new(Transport::Tcp, PAYLOAD, 0) };
+        let request =
+            QueryContext { forwarding: self.forwarding, ..QueryContext::new(Transport::Tcp, UDP_PAYLOAD_OCTETS, 0) };
         let (length, forwarded) = match answer(&packet, self.snapshot, request, &mut out) {
             Verdict::Forward(length) => (length, true),
             Verdict::Reply(length) | Verdict::Transfer(length) => (length, false),
@@ -101,7 +102,7 @@ pub(super) fn query(name: &Name, rtype: RecordType) -> Vec<u8> {
     packet.extend_from_slice(&rtype.0.to_be_bytes());
     packet.extend_from_slice(&[0, 1]);
     packet.extend_from_slice(&[0, 0, 41]);
-    packet.extend_from_slice(&PAYLOAD.to_be_bytes());
+    packet.extend_from_slice(&UDP_PAYLOAD_OCTETS.to_be_bytes());
     packet.extend_from_slice(&[0; 6]);
     packet
 }

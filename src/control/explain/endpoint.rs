@@ -1,6 +1,6 @@
 //! Endpoints in their slices, and names of single endpoints.
 
-use super::{SLICES, Stage, walk::Walk};
+use super::{SEARCHED_SLICES_MAX, Stage, walk::Walk};
 use crate::{
     control::{
         cluster::Cluster,
@@ -44,25 +44,27 @@ pub(super) struct EndpointCount {
 
 impl EndpointCount {
     pub(super) fn of(cluster: &Cluster, service: &Service, place: &ServiceName) -> EndpointCount {
-        let mut tally = EndpointCount::default();
+        let mut endpoint_count = EndpointCount::default();
         let unready_too = publishes_unready(service);
-        for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SLICES) {
-            tally.slices += 1;
+        for slice in cluster.slices_of_service(&place.namespace, &place.service).take(SEARCHED_SLICES_MAX) {
+            endpoint_count.slices += 1;
             for endpoint in slice.endpoints.iter().flatten() {
                 match is_ready(endpoint) || unready_too {
                     true => {
-                        tally.shown += 1;
-                        tally.names.extend(label(endpoint));
+                        endpoint_count.shown += 1;
+                        endpoint_count.names.extend(label(endpoint));
                         if let Some(astray) = astray(cluster, &place.namespace, endpoint) {
-                            tally.astray_count += 1;
-                            tally.astray.extend((tally.astray.len() < ENDPOINTS_LISTED_MAX).then_some(astray));
+                            endpoint_count.astray_count += 1;
+                            endpoint_count
+                                .astray
+                                .extend((endpoint_count.astray.len() < ENDPOINTS_LISTED_MAX).then_some(astray));
                         }
                     }
-                    false => tally.hidden.push((who(endpoint), why_not(endpoint))),
+                    false => endpoint_count.hidden.push((who(endpoint), why_not(endpoint))),
                 }
             }
         }
-        tally
+        endpoint_count
     }
 
     pub(super) fn all(&self) -> usize {
@@ -205,7 +207,7 @@ impl Walk<'_> {
 
     /// A pod that a Service selects and that has this host name, though another name.
     fn pod_with_hostname(&self, service: &Service, hostname: &str) -> Option<Arc<Pod>> {
-        let pods = self.cluster.pods_of_service(service).into_iter().take(super::LOOKED_AT);
+        let pods = self.cluster.pods_of_service(service).into_iter().take(super::SEARCHED_OBJECTS_MAX);
         let has = |pod: &&Arc<Pod>| pod.spec.as_ref().is_some_and(|spec| spec.hostname.as_deref() == Some(hostname));
         pods.into_iter().find(has).map(Arc::clone)
     }
@@ -216,7 +218,7 @@ impl Walk<'_> {
             Some(hostname) => hostname.eq_ignore_ascii_case(wanted),
             None => endpoint.addresses.iter().any(|address| label_of_text(address).as_deref() == Some(wanted)),
         };
-        let mut slices = self.cluster.slices_of_service(&place.namespace, &place.service).take(SLICES);
+        let mut slices = self.cluster.slices_of_service(&place.namespace, &place.service).take(SEARCHED_SLICES_MAX);
         slices.find_map(|slice| {
             let endpoint = slice.endpoints.iter().flatten().find(is_wanted)?;
             Some((Arc::clone(slice), endpoint.clone()))
@@ -373,11 +375,11 @@ impl Walk<'_> {
                 self.propose([format!("{pod}.{base}")]);
             }
         }
-        let tally = EndpointCount::of(self.cluster, service, place);
-        let nearest = nearest(hostname, tally.names.iter().map(String::as_str)).map(str::to_owned);
+        let endpoint_count = EndpointCount::of(self.cluster, service, place);
+        let nearest = nearest(hostname, endpoint_count.names.iter().map(String::as_str)).map(str::to_owned);
         self.propose(nearest.map(|name| format!("{name}.{base}")));
-        match tally.names.as_slice() {
-            [] => self.advise(format!("{tally}: {base} has no names below it now")),
+        match endpoint_count.names.as_slice() {
+            [] => self.advise(format!("{endpoint_count}: {base} has no names below it now")),
             names => {
                 let listed: Vec<&str> = names.iter().take(ENDPOINTS_LISTED_MAX).map(String::as_str).collect();
                 self.advise(format!("names below {base} are {}", listed.join(", ")));

@@ -1,7 +1,7 @@
 //! Why a name gets the answer it gets: the whole way from the search list to the pod's claims, in plain words.
 //!
 //! A pure function of the objects and the snapshot. What it says at the end is what [`crate::dns::answer`] says, octet by
-//! octet; everything before that is the reason. Its work is bounded ([`LOOKED_AT`], [`SLICES`]), since the control loop
+//! octet; everything before that is the reason. Its work is bounded ([`SEARCHED_OBJECTS_MAX`], [`SEARCHED_SLICES_MAX`]), since the control loop
 //! carries it out between two turns.
 
 mod answered;
@@ -34,9 +34,9 @@ use std::net::IpAddr;
 use walk::Walk;
 
 /// How many objects of one kind are looked at for something that no index finds.
-pub const LOOKED_AT: usize = 10_000;
+pub const SEARCHED_OBJECTS_MAX: usize = 10_000;
 /// How many slices of one Service are looked at.
-pub const SLICES: usize = 1_000;
+pub const SEARCHED_SLICES_MAX: usize = 1_000;
 /// Longest name that is taken, in octets of text: every octet of a name may be written as `\DDD`.
 pub const NAME_TEXT_MAX: usize = 4 * crate::dns::name::NAME_MAX;
 

@@ -15,7 +15,7 @@ use k8s_openapi::{
 use std::sync::Arc;
 
 /// Claims of one pod that are told about.
-const CLAIMS: usize = 20;
+const SHOWN_CLAIMS_MAX: usize = 20;
 
 /// Namespace and name.
 pub(super) fn place(metadata: &ObjectMeta) -> (&str, &str) {
@@ -100,7 +100,7 @@ impl Walk<'_> {
     /// Tells about a pod's claims and their volumes.
     pub(super) fn claims(&mut self, pod: &Pod) {
         let (namespace, _) = place(&pod.metadata);
-        let names: Vec<String> = claims_of(pod).take(CLAIMS).map(str::to_owned).collect();
+        let names: Vec<String> = claims_of(pod).take(SHOWN_CLAIMS_MAX).map(str::to_owned).collect();
         for name in names {
             match self.cluster.claim(namespace, &name).map(Arc::clone) {
                 Some(claim) => self.claim(&claim),
@@ -131,8 +131,8 @@ impl Walk<'_> {
                 self.ok(Stage::Claim, text)
             };
         }
-        let told = self.last_warning("PersistentVolumeClaim", namespace, name);
-        let why = told.unwrap_or_else(|| "no volume fits, and no class makes one".to_owned());
+        let warning = self.last_warning("PersistentVolumeClaim", namespace, name);
+        let why = warning.unwrap_or_else(|| "no volume fits, and no class makes one".to_owned());
         self.fail(Stage::Claim, format!("{namespace}/{name}: {phase}, {class}; {why}"));
         match spec.storage_class_name.as_deref().filter(|class| !class.is_empty()) {
             Some(class) if self.cluster.storage_class("", class).is_none() => self.advise(format!(

@@ -1,6 +1,6 @@
 //! The way back: from an address to the pod or Service that has it.
 
-use super::{LOOKED_AT, Stage, walk::Walk};
+use super::{SEARCHED_OBJECTS_MAX, Stage, walk::Walk};
 use crate::{
     control::records::name_schema::{NameForm, ServiceName, address_label, address_of_label},
     dns::{
@@ -50,7 +50,7 @@ impl Walk<'_> {
             let single = status.and_then(|status| status.pod_ip.as_deref());
             listed.chain(single).any(|text| text.parse() == Ok(address))
         };
-        if let Some(pod) = self.cluster.pods().take(LOOKED_AT * 10).find(has) {
+        if let Some(pod) = self.cluster.pods().take(SEARCHED_OBJECTS_MAX * 10).find(has) {
             let pod = Arc::clone(pod);
             self.pod_without_name(&pod, address);
             return;
@@ -60,7 +60,7 @@ impl Walk<'_> {
             let listed = spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten());
             listed.into_iter().any(|text| text.parse() == Ok(address))
         };
-        if let Some(service) = self.cluster.services().take(LOOKED_AT * 10).find(has) {
+        if let Some(service) = self.cluster.services().take(SEARCHED_OBJECTS_MAX * 10).find(has) {
             let name = service.metadata.name.as_deref().unwrap_or_default();
             return self.fail(Stage::Service, format!("Service {name} has the address, and no record says so yet"));
         }

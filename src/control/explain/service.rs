@@ -1,7 +1,7 @@
 //! Services: whether there is one, what kind it is, and which records are at its own name and at its ports'.
 
 use super::{
-    LOOKED_AT, Stage,
+    SEARCHED_OBJECTS_MAX, Stage,
     endpoint::{EndpointCount, publishes_unready},
     walk::Walk,
 };
@@ -75,7 +75,7 @@ impl Walk<'_> {
             return Some(service);
         }
         self.fail(Stage::Service, format!("there is no Service {} in namespace {}", place.service, place.namespace));
-        let names = self.cluster.named(Kind::Service, &place.namespace, "").take(LOOKED_AT);
+        let names = self.cluster.named(Kind::Service, &place.namespace, "").take(SEARCHED_OBJECTS_MAX);
         let nearest = nearest(&place.service, names.filter_map(|object| object.metadata().name.as_deref()));
         if let Some(nearest) = nearest {
             self.propose([format!("{front}{}", place.sibling(nearest))]);
@@ -157,35 +157,37 @@ impl Walk<'_> {
         if let Some(set) = &governed {
             self.set(set, place, None);
         }
-        let tally = EndpointCount::of(self.cluster, service, place);
+        let endpoint_count = EndpointCount::of(self.cluster, service, place);
         if self.has_records(name) {
-            self.endpoints(service, place, &tally);
+            self.endpoints(service, place, &endpoint_count);
             return self.ok(Stage::Records, format!("{} of every endpoint that is answered for", self.rtype));
         }
         let addresses = matches!(self.rtype, RecordType::A | RecordType::AAAA);
-        if !addresses || tally.shown > 0 {
-            self.endpoints(service, place, &tally);
+        if !addresses || endpoint_count.shown > 0 {
+            self.endpoints(service, place, &endpoint_count);
             return self.no_such_family_or_type(name, &service.spec.clone().unwrap_or_default());
         }
-        self.fail(Stage::Endpoint, tally.to_string());
-        self.why_no_endpoint(service, place, &tally);
+        self.fail(Stage::Endpoint, endpoint_count.to_string());
+        self.why_no_endpoint(service, place, &endpoint_count);
     }
 
-    fn endpoints(&mut self, service: &Service, place: &ServiceName, tally: &EndpointCount) {
-        match tally.hidden.is_empty() {
-            true => self.ok(Stage::Endpoint, tally.to_string()),
-            false => self.warn(Stage::Endpoint, format!("{tally}; left out: {}", tally.hidden_text())),
+    fn endpoints(&mut self, service: &Service, place: &ServiceName, endpoint_count: &EndpointCount) {
+        match endpoint_count.hidden.is_empty() {
+            true => self.ok(Stage::Endpoint, endpoint_count.to_string()),
+            false => {
+                self.warn(Stage::Endpoint, format!("{endpoint_count}; left out: {}", endpoint_count.hidden_text()))
+            }
         }
-        if tally.astray_count > 0 {
-            self.warn(Stage::Endpoint, tally.astray_text());
+        if endpoint_count.astray_count > 0 {
+            self.warn(Stage::Endpoint, endpoint_count.astray_text());
             self.advise_correcting(service, place);
         }
     }
 
     /// No endpoint of a Service is answered for: because of its selector, or because of each of its pods.
-    fn why_no_endpoint(&mut self, service: &Service, place: &ServiceName, tally: &EndpointCount) {
+    fn why_no_endpoint(&mut self, service: &Service, place: &ServiceName, endpoint_count: &EndpointCount) {
         if service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_none_or(|selector| selector.is_empty()) {
-            if tally.all() == 0 {
+            if endpoint_count.all() == 0 {
                 self.advise(format!(
                     "the Service has no selector: declare an EndpointSlice with the label \
                      kubernetes.io/service-name: {}, or give it a selector",
@@ -311,8 +313,8 @@ impl Walk<'_> {
         }
         if self.has_records(name) {
             if is_headless(&service) {
-                let tally = EndpointCount::of(self.cluster, &service, place);
-                self.endpoints(&service, place, &tally);
+                let endpoint_count = EndpointCount::of(self.cluster, &service, place);
+                self.endpoints(&service, place, &endpoint_count);
             }
             return self.ok(Stage::Records, "SRV to every endpoint that is answered for, with the endpoint's port");
         }
@@ -323,16 +325,16 @@ impl Walk<'_> {
         if !is_headless(&service) {
             return self.fail(Stage::Records, "the Service has no address yet, and SRV needs one to point at");
         }
-        let tally = EndpointCount::of(self.cluster, &service, place);
-        if tally.shown > 0 {
+        let endpoint_count = EndpointCount::of(self.cluster, &service, place);
+        if endpoint_count.shown > 0 {
             self.fail(
                 Stage::Endpoint,
-                format!("{tally}, and none of them has this port: its targetPort is a name that their containers lack"),
+                format!("{endpoint_count}, and none of them has this port: its targetPort is a name that their containers lack"),
             );
             return self.advise("name the port in the containers' ports as targetPort says, or write its number there");
         }
-        self.fail(Stage::Endpoint, format!("{tally}: SRV records point at endpoints that are answered for"));
-        self.why_no_endpoint(&service, place, &tally);
+        self.fail(Stage::Endpoint, format!("{endpoint_count}: SRV records point at endpoints that are answered for"));
+        self.why_no_endpoint(&service, place, &endpoint_count);
     }
 
     fn port_missing(&mut self, service: &Service, place: &ServiceName, port: &str, protocol: &str) {

@@ -1,6 +1,6 @@
 //! The StatefulSet that makes a pod: its ordinals, its state, what it waits for.
 
-use super::{LOOKED_AT, Stage, pod, walk::Walk};
+use super::{SEARCHED_OBJECTS_MAX, Stage, pod, walk::Walk};
 use crate::{
     control::records::name_schema::ServiceName,
     objects::object::{
@@ -53,7 +53,7 @@ impl Walk<'_> {
 
     /// The first set that names the Service as its own.
     pub(super) fn governed_set(&self, place: &ServiceName) -> Option<Arc<StatefulSet>> {
-        let sets = self.cluster.named(Kind::StatefulSet, &place.namespace, "").take(LOOKED_AT);
+        let sets = self.cluster.named(Kind::StatefulSet, &place.namespace, "").take(SEARCHED_OBJECTS_MAX);
         let mut sets = sets.filter_map(|object| match object {
             Object::StatefulSet(set) => Some(set),
             _ => None,
@@ -127,7 +127,7 @@ impl Walk<'_> {
             pod.is_none_or(|pod| !is_ready(pod) || pod.metadata.deletion_timestamp.is_some())
         };
         let ordinals = Ordinals::of(set);
-        let waits_for = (ordinals.start..ordinal).take(LOOKED_AT).find(before).filter(|_| ordered);
+        let waits_for = (ordinals.start..ordinal).take(SEARCHED_OBJECTS_MAX).find(before).filter(|_| ordered);
         match waits_for {
             Some(other) => {
                 self.fail(
@@ -146,9 +146,9 @@ impl Walk<'_> {
                 ));
             }
             None => {
-                let told = self.last_warning("StatefulSet", namespace, name);
-                let why =
-                    told.map_or_else(|| "it is about to be made".to_owned(), |told| format!("last event: {told}"));
+                let warning = self.last_warning("StatefulSet", namespace, name);
+                let why = warning
+                    .map_or_else(|| "it is about to be made".to_owned(), |warning| format!("last event: {warning}"));
                 self.fail(Stage::Pod, format!("{name}-{ordinal} is wanted and not there; {why}"));
             }
         }
@@ -156,7 +156,7 @@ impl Walk<'_> {
 
     /// The latest warning about an object.
     pub(super) fn last_warning(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
-        let events = self.cluster.named(Kind::Event, namespace, name).take(LOOKED_AT);
+        let events = self.cluster.named(Kind::Event, namespace, name).take(SEARCHED_OBJECTS_MAX);
         let events = events.filter_map(|object| match object {
             Object::Event(event) => Some(event),
             _ => None,

@@ -1,6 +1,6 @@
 //! Names of static zones: records, wildcards, delegations, aliases.
 
-use super::{LOOKED_AT, Stage, walk::Walk};
+use super::{SEARCHED_OBJECTS_MAX, Stage, walk::Walk};
 use crate::{
     dns::{
         name::Name,
@@ -31,7 +31,7 @@ impl Walk<'_> {
                 self.fail(Stage::Name, format!("{name} is not in the file, and no wildcard stands for it"));
                 let names: Vec<String> = zone
                     .nodes()
-                    .take(LOOKED_AT)
+                    .take(SEARCHED_OBJECTS_MAX)
                     .filter(|node| !node.is_empty())
                     .map(|node| node.name().to_string())
                     .collect();

@@ -1,6 +1,6 @@
 //! Names that are written like one that does not exist.
 
-use super::LOOKED_AT;
+use super::SEARCHED_OBJECTS_MAX;
 use crate::{
     control::{cluster::Cluster, records::name_schema::ServiceName},
     dns::name::Name,
@@ -23,7 +23,7 @@ pub(super) fn services(cluster: &Cluster, front: &[&str], domain: &Name) -> Vec<
         [pod, namespace, service] if exists(namespace, service) => add(Some(pod), service, namespace),
         [first, .., service] | [first @ service] => {
             let pod = (front.len() > 1).then_some(first);
-            let namespaces = cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
+            let namespaces = cluster.of_kind(Kind::Namespace).take(SEARCHED_OBJECTS_MAX);
             for namespace in namespaces.filter_map(|object| object.metadata().name.as_deref()) {
                 if exists(namespace, service) {
                     add(pod, service, namespace);

@@ -1,14 +1,13 @@
 //! Explanations as rows: manifests, a name, and lines that must be in the explanation. And for any name: no panic, and
 //! the answer of
 //! `answer`.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        records::RecordSettings,
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
+        testing::ControlPlane,
     },
     dns::{
         answer::{QueryContext, Transport, Verdict, answer},
@@ -19,7 +18,6 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use std::time::Duration;
 
 /// A cluster under a clock of its own.
 struct World {
@@ -53,24 +51,11 @@ impl World {
         std::fs::write(directory.path().join("example.zone"), zone).unwrap();
         let (zones, diagnostics) = ZoneFiles::new(directory.path()).scan();
         assert!(diagnostics.is_empty(), "{diagnostics:?}");
-        let settings = ControllerSettings {
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap()],
-            records: RecordSettings::new(name("cluster.local"), 5),
-            built_in_class: true,
-            provision_undeclared: false,
-            max_unavailable: false,
-            seed: 1,
-        };
-        let runtime = Simulated::new(SimulationSettings {
-            pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()],
-            delays: Delays {
-                start_after: Duration::from_millis(50),
-                ready_after: Duration::from_millis(50),
-                stop_after: Duration::from_secs(100),
-            },
-        });
+        let plane = ControlPlane::default().with_ranges(&["10.96.0.0/16"], &["10.244.0.0/24"]);
+        let mut plane = plane.with_delays([50, 50, 100_000]);
+        plane.settings.built_in_class = true;
         let mut world = World {
-            controller: Controller::new(settings, runtime),
+            controller: plane.controller(),
             snapshot: Snapshot::new(specs).with_static_zones(zones.unwrap()),
             surroundings: ServerFacts { domains: vec![name("cluster.local")], forwarding: false },
             now: "2026-01-01T00:00:00Z".parse().unwrap(),
@@ -122,7 +107,7 @@ fn question(typed: &str) -> ExplainQuestion {
 }
 
 /// One line of what is told, with single spaces.
-fn told(explanation: &Explanation) -> String {
+fn shown(explanation: &Explanation) -> String {
     explanation.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -131,8 +116,8 @@ fn check(world: &World, rows: &[(&str, &[&str])]) {
     let mut missing = String::new();
     for (typed, expected) in rows {
         let explanation = world.explain(&question(typed));
-        let told = told(&explanation);
-        for part in expected.iter().filter(|part| !told.contains(**part)) {
+        let shown = shown(&explanation);
+        for part in expected.iter().filter(|part| !shown.contains(**part)) {
             missing.push_str(&format!("{typed}: `{part}` is not in\n{explanation}\n"));
         }
         let failed = fails(&explanation);

@@ -5,9 +5,9 @@ use crate::text::escape::visible;
 use std::fmt::{self, Display};
 
 /// Columns before the text of a step.
-const MARGIN: usize = 21;
+const MARGIN_COLUMNS: usize = 21;
 /// Columns of a line; a longer word stands alone.
-const WIDTH: usize = 118;
+const LINE_COLUMNS_MAX: usize = 118;
 
 impl Stage {
     /// The word before a step.
@@ -98,12 +98,12 @@ impl Explanation {
 /// A status, a level and a text that is broken between words.
 fn line(f: &mut fmt::Formatter<'_>, status: &str, level: &str, text: &str) -> fmt::Result {
     write!(f, "  {status:<5} {level:<13}")?;
-    let mut column = MARGIN;
+    let mut column = MARGIN_COLUMNS;
     for (index, word) in visible(text).split(' ').enumerate() {
         let width = word.chars().count();
-        if index > 0 && column + 1 + width > WIDTH {
-            write!(f, "\n{:MARGIN$}", "")?;
-            column = MARGIN;
+        if index > 0 && column + 1 + width > LINE_COLUMNS_MAX {
+            write!(f, "\n{:MARGIN_COLUMNS$}", "")?;
+            column = MARGIN_COLUMNS;
         } else if index > 0 {
             f.write_str(" ")?;
             column += 1;

@@ -1,6 +1,6 @@
 //! The walk itself: stage after stage, until one of them is where it ends.
 
-use super::{DnsAnswer, LOOKED_AT, ServerFacts, Stage, StageResult, Status, suggestions};
+use super::{DnsAnswer, SEARCHED_OBJECTS_MAX, ServerFacts, Stage, StageResult, Status, suggestions};
 use crate::{
     control::{
         cluster::Cluster,
@@ -253,7 +253,7 @@ impl<'a> Walk<'a> {
             return true;
         }
         self.fail(Stage::Namespace, format!("there is no namespace {namespace}: nothing is declared in it"));
-        let names = self.cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
+        let names = self.cluster.of_kind(Kind::Namespace).take(SEARCHED_OBJECTS_MAX);
         let names = names.filter_map(|object| object.metadata().name.as_deref());
         let nearest = nearest(namespace, names);
         if let Some((service, domain, front)) = service {
@@ -273,7 +273,7 @@ impl<'a> Walk<'a> {
     /// The namespaces in which a Service of this name exists.
     pub(super) fn namespaces_of<'b>(&self, service: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
         let cluster = self.cluster;
-        let namespaces = cluster.of_kind(Kind::Namespace).take(LOOKED_AT);
+        let namespaces = cluster.of_kind(Kind::Namespace).take(SEARCHED_OBJECTS_MAX);
         let names = namespaces.filter_map(|object| object.metadata().name.as_deref());
         names.filter(move |namespace| cluster.service(namespace, service).is_some())
     }

@@ -118,7 +118,7 @@ impl Records {
 
     fn note_of(&self, owner: &Name) -> Option<NameNote> {
         let DeclaredExpectation { base, expectation } = self.declared.get(owner)?;
-        if self.tally.has(owner, RecordType::A) || self.tally.has(owner, RecordType::AAAA) {
+        if self.rrsets.has(owner, RecordType::A) || self.rrsets.has(owner, RecordType::AAAA) {
             return None;
         }
         let (namespace, name) = service_of(base);

@@ -10,14 +10,14 @@ use std::sync::Arc;
 /// What was reported of names, and what is to be reported next.
 #[derive(Debug, Default)]
 pub struct Notes {
-    told: HashMap<Name, Arc<NameNote>>,
+    published: HashMap<Name, Arc<NameNote>>,
     next: HashMap<Name, Option<NameNote>>,
 }
 
 impl Notes {
     /// From now on this is known of a name.
     pub fn set(&mut self, owner: Name, note: Option<NameNote>) {
-        if note.is_none() && !self.told.contains_key(&owner) {
+        if note.is_none() && !self.published.contains_key(&owner) {
             // Of most names nothing is known, and nothing was.
             self.next.remove(&owner);
             return;
@@ -29,13 +29,13 @@ impl Notes {
     pub fn take(&mut self) -> Vec<(Name, Option<Arc<NameNote>>)> {
         let mut changed = Vec::new();
         for (owner, note) in std::mem::take(&mut self.next) {
-            if self.told.get(&owner).map(|told| &**told) == note.as_ref() {
+            if self.published.get(&owner).map(|published| &**published) == note.as_ref() {
                 continue;
             }
             let note = note.map(Arc::new);
             match &note {
-                Some(note) => self.told.insert(owner.clone(), Arc::clone(note)),
-                None => self.told.remove(&owner),
+                Some(note) => self.published.insert(owner.clone(), Arc::clone(note)),
+                None => self.published.remove(&owner),
             };
             changed.push((owner, note));
         }
@@ -45,18 +45,18 @@ impl Notes {
 }
 
 /// Longest reason in octets: it is sent with answers, and what does not fit is cut there.
-const LONGEST_REASON: usize = 200;
+const REASON_CHARACTERS_MAX: usize = 200;
 
 /// The note of a name that is declared and not there: it may be there the next moment, so resolvers must not cache that
 /// it was not (TTL 0). Of a long reason its beginning and what follows `because` of it are kept.
 pub fn absent(reason: &str, because: &str) -> NameNote {
-    let room = LONGEST_REASON.saturating_sub(because.len());
+    let room = REASON_CHARACTERS_MAX.saturating_sub(because.len());
     NameNote { exists: false, negative_ttl: Some(0), reason: format!("{}{because}", shortened(reason, room)).into() }
 }
 
 /// The note of a name that exists though it has no records.
 pub fn present(reason: &str) -> NameNote {
-    NameNote { exists: true, negative_ttl: None, reason: shortened(reason, LONGEST_REASON).into() }
+    NameNote { exists: true, negative_ttl: None, reason: shortened(reason, REASON_CHARACTERS_MAX).into() }
 }
 
 fn shortened(reason: &str, room: usize) -> String {

@@ -408,7 +408,6 @@ impl Default for Set {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
@@ -426,11 +425,11 @@ mod tests {
             rtype in prop::sample::select(vec![RecordType::A, RecordType::SRV]),
         ) {
             let owner = Name::parse("a.example").unwrap();
-            let mut tally = RefcountedRrsets::default();
+            let mut rrsets = RefcountedRrsets::default();
             let mut standing: Vec<RankedRecord> = Vec::new();
             let mut published = None;
-            let take = |tally: &mut RefcountedRrsets, published: &mut Option<Rrset>| {
-                tally.take_each(1, |piece| {
+            let take = |rrsets: &mut RefcountedRrsets, published: &mut Option<Rrset>| {
+                rrsets.take_each(1, |piece| {
                     for (_, _, set) in piece.changes {
                         assert_ne!(&set, published, "only what differs is told");
                         *published = set;
@@ -443,17 +442,17 @@ mod tests {
                     record.rdata = Rdata::from([b"\0\0\0\0\0\x50\x0bheadless-n", &record.rdata[3..], b"\0"].concat());
                 }
                 if adds || standing.is_empty() {
-                    tally.add(&owner, rtype, record.clone());
+                    rrsets.add(&owner, rtype, record.clone());
                     standing.push(record);
                 } else {
                     let gone = standing.swap_remove(usize::from(record.rdata[3]) % standing.len());
-                    tally.remove(&owner, rtype, &gone);
+                    rrsets.remove(&owner, rtype, &gone);
                 }
                 if takes {
-                    take(&mut tally, &mut published);
+                    take(&mut rrsets, &mut published);
                 }
             }
-            take(&mut tally, &mut published);
+            take(&mut rrsets, &mut published);
             let mut fresh = RefcountedRrsets::default();
             standing.iter().for_each(|record| fresh.add(&owner, rtype, record.clone()));
             let mut full = None;

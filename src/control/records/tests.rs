@@ -1,7 +1,6 @@
 //! Objects as YAML, and the records they give in zone-file syntax; names without final dot are relative to
 //! `svc.cluster.local.`.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::dns::zone::Rrset;
 use proptest::prelude::*;
@@ -492,15 +491,15 @@ fn a_delta_tells_only_what_changed() {
     // A pod that comes back with a new address: its name, the Service's, two pointers; SRV is as it was.
     feed(&mut records, &slice("10.1.0.1", "10.1.0.3"));
     let delta = records.take();
-    let mut told: Vec<String> = delta
+    let mut shown: Vec<String> = delta
         .changes
         .iter()
         .map(|(owner, rtype, rrset)| format!("{} {} {}", short(owner), rtype.0, rrset.as_ref().map_or(0, Rrset::len)))
         .collect();
     let expected =
         ["2.0.1.10.in-addr.arpa. 12 0", "3.0.1.10.in-addr.arpa. 12 1", "nginx.default 1 2", "web-1.nginx.default 1 1"];
-    told.sort_unstable();
-    assert_eq!(told, expected);
+    shown.sort_unstable();
+    assert_eq!(shown, expected);
     apply(&mut published, delta);
 
     // The slice moves to another Service, then goes.
@@ -547,7 +546,7 @@ fn ten_thousand_endpoints_and_one_change() {
     assert_eq!(published[&h].len(), 10_000);
     feed(&mut records, &slice(7, 200));
     assert_eq!(
-        records.tally.changed(),
+        records.rrsets.changed(),
         4,
         "the Service's set, the pod's, two pointers; no other set was even looked at"
     );

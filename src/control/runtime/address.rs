@@ -8,7 +8,7 @@ use std::{
 
 /// How many freed addresses may wait before the one that has been free the longest is preferred to a never-used one.
 /// Without such a limit the memory of a pool would grow with every address that it ever gave out.
-pub const WAITING_LIMIT: usize = 1 << 16;
+pub const WAITING_ADDRESSES_MAX: usize = 1 << 16;
 
 /// No address of a range is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +79,7 @@ impl AddressPool {
 
     /// Takes an address that no pod holds.
     pub fn allocate(&mut self) -> Result<IpAddr, AddressesExhausted> {
-        let never_used = if self.waiting.len() < WAITING_LIMIT { self.take_never_used() } else { None };
+        let never_used = if self.waiting.len() < WAITING_ADDRESSES_MAX { self.take_never_used() } else { None };
         let offset = match never_used {
             Some(offset) => offset,
             None => match self.waiting.pop_first() {
@@ -162,7 +162,6 @@ impl AddressPool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
@@ -247,12 +246,12 @@ mod tests {
     #[test]
     fn a_long_history_keeps_a_bounded_number_of_freed_addresses() {
         let mut pool = pool("10.0.0.0/8");
-        for _ in 0..WAITING_LIMIT + 1000 {
+        for _ in 0..WAITING_ADDRESSES_MAX + 1000 {
             let address = pool.allocate().unwrap();
             pool.release(address);
         }
-        assert_eq!(pool.waiting.len(), WAITING_LIMIT);
-        assert_eq!(pool.waiting_since.len(), WAITING_LIMIT);
+        assert_eq!(pool.waiting.len(), WAITING_ADDRESSES_MAX);
+        assert_eq!(pool.waiting_since.len(), WAITING_ADDRESSES_MAX);
     }
 
     proptest! {

@@ -13,7 +13,7 @@ pub use crate::objects::object::annotations::SIMULATION_PREFIX as PREFIX;
 const ANNOTATED_DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Flapping and crashing never run faster than this, so that one poll has a bounded number of steps.
-const SHORTEST_CYCLE: Duration = Duration::from_millis(1);
+const CYCLE_MIN: Duration = Duration::from_millis(1);
 
 /// The longest delay that the settings give, to keep a start from looking like a hang.
 const DELAY_MAX: Duration = Duration::from_secs(3600);
@@ -115,8 +115,8 @@ impl Behaviour {
             stop_after: delay("stop-after").unwrap_or(delays.stop_after),
             crash_after,
             end: ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after),
-            unready_after: delay("unready-after").map(|after| after.max(SHORTEST_CYCLE)),
-            unready_for: delay("unready-for").map(|duration| duration.max(SHORTEST_CYCLE)),
+            unready_after: delay("unready-after").map(|after| after.max(CYCLE_MIN)),
+            unready_for: delay("unready-for").map(|duration| duration.max(CYCLE_MIN)),
         }
     }
 }
@@ -194,7 +194,6 @@ fn image_name(image: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use k8s_openapi::{api::core::v1::Container, api::core::v1::PodSpec};
 
@@ -261,7 +260,7 @@ mod tests {
         assert_eq!(odd.start_after, Duration::from_secs(3));
         assert!(!odd.ready);
         assert_eq!(odd.end, Some((Duration::from_secs(2), End::Evicted)), "the first to come");
-        assert_eq!(odd.unready_after, Some(SHORTEST_CYCLE));
+        assert_eq!(odd.unready_after, Some(CYCLE_MIN));
         assert_eq!(behaviour("x", &[("crash-loop", "true")]).crash_after, Some(Duration::from_millis(60)));
         assert_eq!(behaviour("x", &[("crash-loop", "7s")]).crash_after, Some(Duration::from_secs(7)));
         assert_eq!(behaviour("x", &[("crash-loop", "false")]).crash_after, None);

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Octets that are kept in one piece.
-const PAGE: u64 = 4096;
+const PAGE_OCTETS: u64 = 4096;
 
 /// What was written and is not in the file yet.
 #[derive(Debug)]
@@ -104,9 +104,9 @@ impl UnsyncedWrites {
         let mut at = 0;
         while at < out.len() {
             let place = offset + at as u64;
-            let within = (place % PAGE) as usize;
-            let length = (PAGE as usize - within).min(out.len() - at);
-            if let Some(page) = self.pages.get(&(place / PAGE)) {
+            let within = (place % PAGE_OCTETS) as usize;
+            let length = (PAGE_OCTETS as usize - within).min(out.len() - at);
+            if let Some(page) = self.pages.get(&(place / PAGE_OCTETS)) {
                 out[at..at + length].copy_from_slice(&page[within..within + length]);
             }
             at += length;
@@ -120,12 +120,12 @@ impl UnsyncedWrites {
         let mut at = 0;
         while at < data.len() {
             let place = offset + at as u64;
-            let (number, within) = (place / PAGE, (place % PAGE) as usize);
-            let length = (PAGE as usize - within).min(data.len() - at);
+            let (number, within) = (place / PAGE_OCTETS, (place % PAGE_OCTETS) as usize);
+            let length = (PAGE_OCTETS as usize - within).min(data.len() - at);
             if !self.pages.contains_key(&number) {
-                let mut page = vec![0; PAGE as usize].into_boxed_slice();
-                let begin = number * PAGE;
-                let there = self.length.saturating_sub(begin).min(PAGE) as usize;
+                let mut page = vec![0; PAGE_OCTETS as usize].into_boxed_slice();
+                let begin = number * PAGE_OCTETS;
+                let there = self.length.saturating_sub(begin).min(PAGE_OCTETS) as usize;
                 self.read(file, begin, &mut page[..there])?;
                 self.pages.insert(number, page);
             }
@@ -142,9 +142,9 @@ impl UnsyncedWrites {
         if length < self.length {
             // What was cut off is zeros if it comes back.
             self.of_file = self.of_file.min(length);
-            self.pages.retain(|number, _| number * PAGE < length);
-            if let Some(page) = self.pages.get_mut(&(length / PAGE)) {
-                page[(length % PAGE) as usize..].fill(0);
+            self.pages.retain(|number, _| number * PAGE_OCTETS < length);
+            if let Some(page) = self.pages.get_mut(&(length / PAGE_OCTETS)) {
+                page[(length % PAGE_OCTETS) as usize..].fill(0);
             }
         }
         self.length = length;
@@ -215,7 +215,6 @@ impl<B: StorageBackend> StorageBackend for HeldBackend<B> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;

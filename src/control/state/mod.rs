@@ -59,7 +59,7 @@ pub const FILE: &str = "cluster.redb";
 const NEW_FILE: &str = "cluster.redb.new";
 
 /// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.
-const CACHE: usize = 64 << 20;
+const CACHE_OCTETS: usize = 64 << 20;
 
 /// The kinds that names are made of. They are read first, and answered while the others are read.
 pub const NAMED: [Kind; 2] = [Kind::EndpointSlice, Kind::Service];
@@ -205,10 +205,10 @@ impl Store {
         let held = hold(&file)?;
         let shared = held.clone();
         let database = guarded(&file, || {
-            let opened = Database::builder().set_cache_size(CACHE).create_with_backend(shared);
+            let opened = Database::builder().set_cache_size(CACHE_OCTETS).create_with_backend(shared);
             opened.map_err(|error| refused(&file, error))
         })?;
-        let open: Open = Box::new(|file| Database::builder().set_cache_size(CACHE).create(file));
+        let open: Open = Box::new(|file| Database::builder().set_cache_size(CACHE_OCTETS).create(file));
         Store::checked(Store { file, open, database: Some(database), held: Some(held), pending: Pending::default() })
     }
 

@@ -1,6 +1,5 @@
 //! Restarts, crashes at every write, full disks, damaged and foreign files.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::objects::object::Kind;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
@@ -168,16 +167,16 @@ fn what_names_are_made_of_is_read_first_and_alone() {
             true => store.load_named().expect_err(key.0),
             false => store.load_rest(&store.load_named().unwrap()).expect_err(key.0),
         };
-        let told = format!("is damaged ({} {}/{}: ", key.0, key.1, key.2);
-        assert!(matches!(error, StateError::Damaged { .. }) && error.to_string().contains(&told), "{error}");
+        let message = format!("is damaged ({} {}/{}: ", key.0, key.1, key.2);
+        assert!(matches!(error, StateError::Damaged { .. }) && error.to_string().contains(&message), "{error}");
         assert_eq!(store.load().unwrap_err().to_string(), error.to_string());
         put(key, &before);
     }
     assert_eq!(store.load_rest(&loaded).unwrap(), rest);
     put(("Pod", "default", "x"), b"");
     let error = store.load_rest(&loaded).unwrap_err().to_string();
-    let told = format!("{} objects of {} are there", Kind::ALL.len() - 1, Kind::ALL.len());
-    assert!(error.contains(&told), "{error}");
+    let message = format!("{} objects of {} are there", Kind::ALL.len() - 1, Kind::ALL.len());
+    assert!(error.contains(&message), "{error}");
 }
 
 #[test]
@@ -279,11 +278,11 @@ fn a_file_is_left_to_the_octet_until_something_is_written() {
 
 #[test]
 fn a_panic_of_the_library_is_an_error_of_ours() {
-    let told = guarded(Path::new("cluster.redb"), || -> Result<(), StateError> {
+    let message = guarded(Path::new("cluster.redb"), || -> Result<(), StateError> {
         assert!(IS_QUIET.get());
         panic!("index out of bounds in a library")
     });
-    assert!(told.unwrap_err().to_string().contains("its pages contradict each other"));
+    assert!(message.unwrap_err().to_string().contains("its pages contradict each other"));
     assert!(!IS_QUIET.get());
 }
 

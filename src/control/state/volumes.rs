@@ -50,7 +50,7 @@ pub const STARTS: &str = "starts";
 
 /// Runs of equal lines that wait for one volume. Beyond that, a line joins an earlier run of its pod and only their
 /// order is lost.
-const RUNS: usize = 1024;
+const WAITING_RUNS_MAX: usize = 1024;
 
 /// One piece of work on a volume's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +178,7 @@ impl DirectoryPlan {
             VolumeWork::Make if works.contains(&VolumeWork::Make) => {}
             VolumeWork::Make => works.push(work),
             VolumeWork::Append { line, times } => {
-                let full = works.len() > RUNS;
+                let full = works.len() > WAITING_RUNS_MAX;
                 let same =
                     |work: &&mut VolumeWork| matches!(work, VolumeWork::Append { line: other, .. } if *other == line);
                 let run = if full { works.iter_mut().rfind(same) } else { works.last_mut().filter(same) };

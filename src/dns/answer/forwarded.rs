@@ -77,7 +77,7 @@ pub fn reply(
     let echoed = query.question.map(|question| question.octets);
     let asked = query.question.map_or(&[][..], |question| question.name());
     let cookie = request.cookie(&query, packet);
-    let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION));
+    let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION_OCTETS));
     let limit = size_limit(request, query.edns);
     let Some(mut response) = Response::new(out, query.header, echoed, limit, reserved) else { return 0 };
     response.recursion_available();

@@ -14,7 +14,7 @@ use crate::dns::wire::{
 pub fn slipped(packet: &[u8], request: QueryContext<'_>, out: &mut [u8]) -> usize {
     let Some(query) = Query::parse(packet) else { return 0 };
     let cookie = request.cookie(&query, packet);
-    let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION));
+    let reserved = query.edns.map_or(0, |_| OPT_LENGTH + cookie.map_or(0, |_| cookie::OPTION_OCTETS));
     let question = query.question.map(|question| question.octets);
     let Some(mut response) = Response::new(out, query.header, question, UDP_MAX_WITHOUT_EDNS, reserved) else {
         return 0;

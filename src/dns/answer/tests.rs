@@ -1,5 +1,4 @@
 //! Rows of query and expected answer; numbers are those of the list of DNS behaviour that the project keeps to.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::{

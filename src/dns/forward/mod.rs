@@ -59,9 +59,9 @@ use upstream::Upstream;
 /// Threads that wait for upstreams; they do little more than wait.
 const THREADS: usize = 1;
 /// For how long a lookup that failed is not tried again (RFC 9520 §3.2).
-const FAILED: Duration = Duration::from_secs(1);
+const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 /// Upstreams that are asked one after the other where one's alias leads to a name that another knows.
-const HOPS: usize = 8;
+const HOPS_MAX: usize = 8;
 /// Failures that are remembered at a time.
 const REMEMBERED_FAILURES_MAX: u64 = 10_000;
 
@@ -167,7 +167,7 @@ struct ForwarderState {
     lookups: Mutex<HashMap<CacheKey, watch::Receiver<Option<LookupOutcome>>>>,
     most_lookups: usize,
     /// How long the upstreams of one name may take, and those that aliases lead to with them.
-    patience: Duration,
+    total_timeout: Duration,
     places: Arc<QueryPermits>,
     counters: ForwardCounters,
 }
@@ -213,7 +213,8 @@ impl Forwarder {
             .enable_time()
             .build()?;
         tracing::info!(upstreams = ?routes.labels(), "names outside our zones are forwarded");
-        let failures = moka::sync::Cache::builder().max_capacity(REMEMBERED_FAILURES_MAX).time_to_live(FAILED).build();
+        let failures =
+            moka::sync::Cache::builder().max_capacity(REMEMBERED_FAILURES_MAX).time_to_live(FAILURE_LIFETIME).build();
         let work = ForwarderState {
             handle: runtime.handle().clone(),
             routes,
@@ -224,7 +225,7 @@ impl Forwarder {
             failures,
             lookups: Mutex::default(),
             most_lookups: settings.max_in_flight,
-            patience: settings.timeout * settings.attempts.max(1),
+            total_timeout: settings.timeout * settings.attempts.max(1),
             places: Arc::new(QueryPermits::new(settings.max_in_flight)),
             counters: ForwardCounters::default(),
         };
@@ -371,7 +372,7 @@ impl ForwarderState {
     /// scrubbed leaves this function.
     async fn follow(&self, key: &CacheKey, upstreams: &[Arc<Upstream>]) -> Result<LookupResult, LookupFailure> {
         let qtype = AskedType::from(key.qtype);
-        let deadline = tokio::time::Instant::now() + self.patience;
+        let deadline = tokio::time::Instant::now() + self.total_timeout;
         let (message, who) = self.routes.ask(upstreams, key).await?;
         let mut found = LookupResult { message, who, ours: false };
         let mut key = key.clone();
@@ -399,7 +400,7 @@ impl ForwarderState {
                 break;
             }
             drop(snapshot);
-            if hop == HOPS {
+            if hop == HOPS_MAX {
                 break;
             }
             // Whoever nobody can be asked of is left to the client: it has the alias.

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// One client takes at most one of so many parts of all places.
-const SHARE: usize = 2;
+const SHARE_DIVISOR: usize = 2;
 
 /// All places.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl QueryPermits {
     pub(super) fn take(self: &Arc<Self>, source: IpAddr) -> Option<QueryPermit> {
         let mut taken = self.lock();
         let own = taken.by_source.get(&source).copied().unwrap_or(0);
-        if taken.total >= self.most || own >= self.most.div_ceil(SHARE) {
+        if taken.total >= self.most || own >= self.most.div_ceil(SHARE_DIVISOR) {
             return None;
         }
         taken.total += 1;

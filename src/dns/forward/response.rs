@@ -14,13 +14,13 @@ use hickory_proto::{
 };
 
 /// How long a failure may be remembered (RFC 2308 §7 allows five minutes; people wait for less).
-const FAILURE: u32 = 5;
+const FAILURE_TTL_SECONDS: u32 = 5;
 /// TTL of an answer that is used beyond its time (RFC 8767 §4).
-const STALE_TTL: u32 = 30;
+const STALE_TTL_SECONDS: u32 = 30;
 /// The option of extended errors (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
 /// Octets of an upstream's explanation that are passed on.
-const EXPLANATION: usize = 200;
+const EXPLANATION_OCTETS_MAX: usize = 200;
 
 /// Bounds within which answers are kept, in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ impl UpstreamResponse {
         let lifetime = match rcode {
             _ if truncated => 0,
             Rcode::NOERROR | Rcode::NXDOMAIN => lifetime(&sections, rcode, asked),
-            Rcode::SERVFAIL => FAILURE,
+            Rcode::SERVFAIL => FAILURE_TTL_SECONDS,
             _ => 0,
         };
         let mut records = Vec::new();
@@ -102,7 +102,7 @@ impl UpstreamResponse {
             ExtendedError::STALE_ANSWER
         };
         let error = ExtendedError::new(code, "no upstream can be reached; this is what one said earlier");
-        ForwardedAnswer { ttl: Some(STALE_TTL), error: Some(error), ..self.foreign(0) }
+        ForwardedAnswer { ttl: Some(STALE_TTL_SECONDS), error: Some(error), ..self.foreign(0) }
     }
 }
 
@@ -111,7 +111,7 @@ fn explanation(octets: &[u8], who: &str) -> Option<(u16, String)> {
     let (code, text) = octets.split_first_chunk()?;
     let text = String::from_utf8_lossy(text);
     let text = visible(text.trim_end_matches('\0'));
-    let text = &text[..text.floor_char_boundary(EXPLANATION)];
+    let text = &text[..text.floor_char_boundary(EXPLANATION_OCTETS_MAX)];
     Some((u16::from_be_bytes(*code), format!("{who}: {text}")))
 }
 

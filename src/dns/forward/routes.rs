@@ -27,11 +27,11 @@ use std::{
 };
 
 /// Most upstreams that a resolv.conf may name; the C library takes three.
-const SYSTEM_MOST: usize = 16;
+const SYSTEM_UPSTREAMS_MAX: usize = 16;
 /// The largest resolv.conf that is read, in octets.
-const RESOLV_CONF_LARGEST: u64 = 1 << 16;
+const RESOLV_CONF_OCTETS_MAX: u64 = 1 << 16;
 /// The largest file of certificates that is read, in octets; those of all known authorities have a fifth of a MiB.
-const CA_FILE_LARGEST: u64 = 4 << 20;
+const CA_FILE_OCTETS_MAX: u64 = 4 << 20;
 /// From one trial query to a server that is down to the next.
 const TRIAL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -154,8 +154,8 @@ impl Routes {
                 Route::Local => Vec::new(),
                 Route::Upstreams(upstreams) => {
                     let domain = Name::from_wire(domain).map_or(String::new(), |name| name.to_string());
-                    let behind = if domain == "." { String::new() } else { format!(" for {domain}") };
-                    upstreams.iter().map(|upstream| format!("{}{behind}", upstream.label)).collect()
+                    let suffix = if domain == "." { String::new() } else { format!(" for {domain}") };
+                    upstreams.iter().map(|upstream| format!("{}{suffix}", upstream.label)).collect()
                 }
             })
             .collect();
@@ -183,7 +183,7 @@ fn named(upstreams: &[UpstreamAddress], resolv_conf: &Path) -> Result<Vec<Upstre
 /// The `nameserver` lines of a resolv.conf.
 fn system(path: &Path) -> Result<Vec<UpstreamAddress>, ForwardError> {
     let refused = |reason: String| ForwardError::ResolvConf { path: path.to_path_buf(), reason };
-    let text = regular_file::read_text(path, RESOLV_CONF_LARGEST).map_err(|error| refused(error.to_string()))?;
+    let text = regular_file::read_text(path, RESOLV_CONF_OCTETS_MAX).map_err(|error| refused(error.to_string()))?;
     let found: Vec<UpstreamAddress> = text
         .lines()
         .filter_map(|line| {
@@ -194,7 +194,7 @@ fn system(path: &Path) -> Result<Vec<UpstreamAddress>, ForwardError> {
             let ip: IpAddr = value.parse().ok()?;
             Some(UpstreamAddress::Plain(SocketAddr::new(ip, 53)))
         })
-        .take(SYSTEM_MOST)
+        .take(SYSTEM_UPSTREAMS_MAX)
         .collect();
     if found.is_empty() { Err(refused("it names no nameserver".to_owned())) } else { Ok(found) }
 }
@@ -243,7 +243,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
     };
     let refused = |reason: String| ForwardError::CaFile { path: path.to_path_buf(), reason };
     let mut roots = RootCertStore::empty();
-    let text = regular_file::read(path, CA_FILE_LARGEST).map_err(|error| refused(error.to_string()))?;
+    let text = regular_file::read(path, CA_FILE_OCTETS_MAX).map_err(|error| refused(error.to_string()))?;
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| refused(error.to_string()))?;
         roots.add(certificate).map_err(|error| refused(error.to_string()))?;
@@ -259,7 +259,6 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ForwardError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::forward::parse_upstream;
     use std::fs;

@@ -11,7 +11,7 @@ use hickory_proto::{
 };
 
 /// Most aliases that are followed through one reply.
-const CHAIN: usize = 16;
+const CHAIN_ALIASES_MAX: usize = 16;
 
 /// Leaves of a reply what may be believed; `believed` says whether its upstream is the one that is asked for a name, and
 /// the name is none of ours. Returns the name that the reply leads to without being believed about it.
@@ -47,7 +47,7 @@ pub(super) fn scrub(
         let circle = passed.contains(&target);
         name = target;
         leads_out = !believed(&name);
-        if leads_out || circle || passed.len() >= CHAIN {
+        if leads_out || circle || passed.len() >= CHAIN_ALIASES_MAX {
             break;
         }
         passed.push(name.clone());
@@ -105,7 +105,6 @@ fn target(record: &Record) -> Option<&Name> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA, TXT};
     use proptest::prelude::*;

@@ -13,7 +13,7 @@ use hickory_proto::{
 use std::path::Path;
 
 /// How long clients may keep these answers, in seconds.
-const TTL: u32 = 3600;
+const TTL_SECONDS: u32 = 3600;
 
 /// The names, and what there is besides the SOA.
 ///
@@ -44,7 +44,7 @@ pub(super) const LOCAL: &[(&str, &str)] = &[
 pub(super) fn zones() -> Snapshot {
     let zone = |(origin, records): &(&str, &str)| {
         let text = format!(
-            "$ORIGIN {origin}.\n$TTL {TTL}\n@ SOA localhost. nobody.invalid. 1 3600 1200 604800 {TTL}\n\
+            "$ORIGIN {origin}.\n$TTL {TTL_SECONDS}\n@ SOA localhost. nobody.invalid. 1 3600 1200 604800 {TTL_SECONDS}\n\
              @ NS localhost.\n{records}"
         );
         file::read(Path::new("local"), text.as_bytes(), &[]).0
@@ -54,7 +54,7 @@ pub(super) fn zones() -> Snapshot {
 
 /// What the zones of [`LOCAL`] say about a name.
 pub(super) fn ask(zones: &Snapshot, name: &Name, qtype: u16) -> Option<UpstreamResponse> {
-    UpstreamResponse::read(message(zones, name, qtype)?, "", Bounds { min_ttl: 0, max_ttl: TTL })
+    UpstreamResponse::read(message(zones, name, qtype)?, "", Bounds { min_ttl: 0, max_ttl: TTL_SECONDS })
 }
 
 /// The reply of zones to a query for a name.

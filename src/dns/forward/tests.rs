@@ -1,5 +1,4 @@
 //! The forwarder against upstreams of all kinds; numbers are those of the list of DNS behaviour.
-#![allow(clippy::unwrap_used)]
 
 mod fake;
 
@@ -254,8 +253,13 @@ fn stale_answers_when_nobody_answers() {
     let fake = Fake::new(&records(), Ways::Honest);
     let forwarder =
         start(&ForwardOptions { max_ttl: 1, attempts: 1, timeout: Duration::from_millis(100), ..settings(&[&fake]) });
-    ask(&forwarder, "www.example A edns");
-    ask(&forwarder, "nothing.example A edns");
+    // On a busy machine the first answers may come too late.
+    for (line, expected) in [("www.example A edns", "NOERROR"), ("nothing.example A edns", "NXDOMAIN")] {
+        let begun = Instant::now();
+        while !ask(&forwarder, line).starts_with(expected) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{line}");
+        }
+    }
     fake.die(true);
     let reason = "\"no upstream can be reached; this is what one said earlier\"";
     let begun = Instant::now();

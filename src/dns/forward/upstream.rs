@@ -32,7 +32,7 @@ use tokio::{
 /// The largest UDP answer asked for (RFC 9715 §3.1).
 const UDP_PAYLOAD: u16 = 1232;
 /// Queries on one connection at a time.
-const PIPELINED: usize = 1024;
+const PIPELINED_QUERIES_MAX: usize = 1024;
 /// After so many failures in a row a server is passed over until it answers a trial query.
 const FAILURES_MAX: u32 = 2;
 
@@ -227,9 +227,11 @@ impl Upstream {
         match &self.tls {
             Some((name, config)) => {
                 let (name, config) = (name.clone(), config.clone());
-                tls_exchange(self.address, name, config, self.timeout, Some(PIPELINED), provider).await
+                tls_exchange(self.address, name, config, self.timeout, Some(PIPELINED_QUERIES_MAX), provider).await
             }
-            None => TcpClientStream::exchange(self.address, None, self.timeout, Some(PIPELINED), provider).await,
+            None => {
+                TcpClientStream::exchange(self.address, None, self.timeout, Some(PIPELINED_QUERIES_MAX), provider).await
+            }
         }
     }
 }

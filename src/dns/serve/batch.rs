@@ -12,7 +12,7 @@ use std::{
 };
 
 /// How many datagrams are received or sent at once.
-pub(super) const BATCH: usize = 64;
+pub(super) const BATCH_DATAGRAMS_MAX: usize = 64;
 /// Octets of a datagram that are looked at; more than a query can use (we advertise at most 4096).
 const DATAGRAM_OCTETS_MAX: usize = 4096;
 
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     controls: Box<[Control]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
-    items: [ReceivedDatagram; BATCH],
+    items: [ReceivedDatagram; BATCH_DATAGRAMS_MAX],
     received: usize,
     /// The replies in the order in which they leave, and where in it each header's begin.
     outgoing: Vec<OutgoingReply>,
@@ -107,23 +107,23 @@ fn set_option(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value
 }
 
 impl Batch {
-    /// Room for `BATCH` datagrams of a socket with replies of at most `reply_size` octets.
+    /// Room for `BATCH_DATAGRAMS_MAX` datagrams of a socket with replies of at most `reply_size` octets.
     pub(super) fn new(socket: &UdpSocket, reply_size: usize) -> Batch {
         // SAFETY: all three are plain C structures of integers and pointers, for which all zero bits are a value.
         let (name, vector, header) =
             unsafe { (zeroed::<libc::sockaddr_storage>(), zeroed::<libc::iovec>(), zeroed::<libc::mmsghdr>()) };
         Batch {
-            packets: vec![[0; DATAGRAM_OCTETS_MAX]; BATCH].into_boxed_slice(),
-            replies: vec![0; BATCH * reply_size].into_boxed_slice(),
+            packets: vec![[0; DATAGRAM_OCTETS_MAX]; BATCH_DATAGRAMS_MAX].into_boxed_slice(),
+            replies: vec![0; BATCH_DATAGRAMS_MAX * reply_size].into_boxed_slice(),
             reply_size,
-            names: vec![name; BATCH].into_boxed_slice(),
-            controls: vec![Control::default(); BATCH].into_boxed_slice(),
-            vectors: vec![vector; BATCH].into_boxed_slice(),
-            headers: vec![header; BATCH].into_boxed_slice(),
-            items: [ReceivedDatagram::default(); BATCH],
+            names: vec![name; BATCH_DATAGRAMS_MAX].into_boxed_slice(),
+            controls: vec![Control::default(); BATCH_DATAGRAMS_MAX].into_boxed_slice(),
+            vectors: vec![vector; BATCH_DATAGRAMS_MAX].into_boxed_slice(),
+            headers: vec![header; BATCH_DATAGRAMS_MAX].into_boxed_slice(),
+            items: [ReceivedDatagram::default(); BATCH_DATAGRAMS_MAX],
             received: 0,
-            outgoing: Vec::with_capacity(BATCH),
-            pieces: Vec::with_capacity(BATCH),
+            outgoing: Vec::with_capacity(BATCH_DATAGRAMS_MAX),
+            pieces: Vec::with_capacity(BATCH_DATAGRAMS_MAX),
             segmentation: knows_segmentation(socket),
         }
     }
@@ -132,7 +132,7 @@ impl Batch {
     /// one, as long as the socket's read timeout. Returns how many there are.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: bool) -> io::Result<usize> {
         self.received = 0;
-        for slot in 0..BATCH {
+        for slot in 0..BATCH_DATAGRAMS_MAX {
             self.vectors[slot] =
                 libc::iovec { iov_base: self.packets[slot].as_mut_ptr().cast(), iov_len: DATAGRAM_OCTETS_MAX };
             let header = &mut self.headers[slot].msg_hdr;
@@ -152,7 +152,7 @@ impl Batch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                BATCH_DATAGRAMS_MAX as libc::c_uint,
                 flags as _,
                 ptr::null_mut(),
             )
@@ -160,10 +160,13 @@ impl Batch {
         if count < 0 {
             return Err(io::Error::last_os_error());
         }
-        self.received = (count as usize).min(BATCH);
+        self.received = (count as usize).min(BATCH_DATAGRAMS_MAX);
         for (item, header) in self.items.iter_mut().zip(&self.headers[..self.received]) {
             let cut = header.msg_hdr.msg_flags & libc::MSG_CTRUNC != 0;
-            #[allow(clippy::unnecessary_cast)] // the fields' types differ from libc to libc
+            #[cfg_attr(
+                target_env = "gnu",
+                expect(clippy::unnecessary_cast, reason = "the types differ from libc to libc")
+            )]
             let control = if cut { 0 } else { header.msg_hdr.msg_controllen as usize };
             *item = ReceivedDatagram {
                 packet: (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX),
@@ -411,7 +414,6 @@ fn client(name: &libc::sockaddr_storage) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

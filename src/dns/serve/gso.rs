@@ -6,12 +6,12 @@
 //! one by one as ever.
 
 /// Most datagrams in a piece (`UDP_MAX_SEGMENTS` of linux/udp.h, where it is smallest).
-const DATAGRAMS: usize = 64;
+const SEGMENTS_MAX: usize = 64;
 /// Most octets in a piece: what an IPv4 datagram can hold, and some room.
-const OCTETS: usize = 65_000;
+const PIECE_OCTETS_MAX: usize = 65_000;
 /// The longest datagram that is sent with others: each must fit the link whole, and this fits every one that carries
 /// IPv6 (RFC 8200 §5).
-const LONGEST: u16 = 1232;
+const SEGMENT_OCTETS_MAX: u16 = 1232;
 
 /// A reply that is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,14 +50,14 @@ pub(super) fn sort(replies: &mut [OutgoingReply]) {
 /// they go to the same client from the same address. At least 1 unless there is none.
 pub(super) fn next_piece(replies: &[OutgoingReply], same: impl Fn(usize, usize) -> bool) -> usize {
     let Some((&first, others)) = replies.split_first() else { return 0 };
-    if first.length() > LONGEST || first.length() == 0 {
+    if first.length() > SEGMENT_OCTETS_MAX || first.length() == 0 {
         return 1;
     }
     let (mut count, mut octets) = (1, usize::from(first.length()));
     for &other in others {
         octets += usize::from(other.length());
         let together = other.client() == first.client() && same(first.index(), other.index());
-        if !together || count == DATAGRAMS || octets > OCTETS {
+        if !together || count == SEGMENTS_MAX || octets > PIECE_OCTETS_MAX {
             break;
         }
         count += 1;
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_piece_has_bounds() {
         let of = |length| (0..=u8::MAX).map(|index| OutgoingReply::new(1, length, index)).collect::<Vec<_>>();
-        assert_eq!(next_piece(&of(100), |_, _| true), DATAGRAMS);
-        assert_eq!(next_piece(&of(1232), |_, _| true), OCTETS / 1232);
+        assert_eq!(next_piece(&of(100), |_, _| true), SEGMENTS_MAX);
+        assert_eq!(next_piece(&of(1232), |_, _| true), PIECE_OCTETS_MAX / 1232);
     }
 }

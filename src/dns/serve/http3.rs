@@ -9,7 +9,7 @@ use super::{
     ServeContext, ServeCounters,
     https::{self, respond},
     reply::Client,
-    stream::DRAIN,
+    stream::DRAIN_TIMEOUT,
 };
 use crate::{
     dns::{answer::Transport, wire::MESSAGE_MAX},
@@ -39,11 +39,11 @@ use tokio::{
 
 /// Streams in one direction that a client may have open: control, and two of QPACK (RFC 9114 §6.2); one more for what we do
 /// not know, which is ended at once.
-pub(super) const UNI_STREAMS: u32 = 4;
+pub(super) const UNI_STREAMS_MAX: u32 = 4;
 /// Octets of a request: the longest head, and the largest query with some room for the frames that it may be cut into.
 const REQUEST_OCTETS_MAX: usize = https::HEAD_OCTETS_MAX as usize + MESSAGE_MAX + (8 << 10);
 /// Octets of a stream in one direction, as long as the connection lives: settings have less than a hundred.
-const CONTROL: usize = 16 << 10;
+const CONTROL_STREAM_OCTETS_MAX: usize = 16 << 10;
 /// Requests of one connection that may be none: cut off, malformed, or given up before they were whole.
 const REQUEST_FAULTS_MAX: usize = 1024;
 /// How long a client may take to close a connection of which it has heard that it ends; its last replies arrive meanwhile.
@@ -74,7 +74,8 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) {
     let limits = &shared.limits;
-    let streams = Streams::new(h3_quinn::Connection::new(connection.clone()), REQUEST_OCTETS_MAX, CONTROL);
+    let streams =
+        Streams::new(h3_quinn::Connection::new(connection.clone()), REQUEST_OCTETS_MAX, CONTROL_STREAM_OCTETS_MAX);
     let mut builder = server::builder();
     builder.max_field_section_size(https::HEAD_OCTETS_MAX.into()).send_grease(false);
     // It writes our settings, for which the client's part has to give room.
@@ -130,7 +131,7 @@ pub(super) async fn serve(
             Code::H3_NO_ERROR
         }
         ConnectionEnd::Evicted => {
-            let _ = timeout(DRAIN, rest).await;
+            let _ = timeout(DRAIN_TIMEOUT, rest).await;
             Code::H3_NO_ERROR
         }
         ConnectionEnd::Excess => Code::H3_EXCESSIVE_LOAD,
@@ -145,9 +146,9 @@ async fn exchange(
     state: Exchange,
     shared: Arc<ServeContext>,
 ) -> bool {
-    let patience = shared.limits.tcp_slow;
+    let stall_timeout = shared.limits.tcp_slow;
     let slow = || ServeCounters::count(shared.counters.slow.of(Transport::Http3));
-    let (head, mut stream) = match timeout(patience, resolver.resolve_request()).await {
+    let (head, mut stream) = match timeout(stall_timeout, resolver.resolve_request()).await {
         Ok(Ok(request)) => request,
         // The client has been told why: by a status (431), or by a code on the stream or the connection.
         Ok(Err(_)) => {
@@ -162,7 +163,7 @@ async fn exchange(
     let (parts, ()) = head.into_parts();
     let body = ReceivedBody { stream: &mut stream, octets: 0 };
     let response = respond(Request::from_parts(parts, body), client, &shared, Some(state)).await;
-    if timeout(patience, send(&mut stream, response)).await.is_err() {
+    if timeout(stall_timeout, send(&mut stream, response)).await.is_err() {
         slow();
         stream.stop_stream(Code::H3_EXCESSIVE_LOAD);
     }

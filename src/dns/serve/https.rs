@@ -39,7 +39,7 @@ const STREAM_SEND_OCTETS_MAX: usize = 64 << 10;
 /// What a client may have sent of one body, and of all bodies of a connection, before it is read.
 const RECEIVE: (u32, u32) = (64 << 10, 128 << 10);
 /// Streams that a client may reset before they are looked at (CVE-2023-44487).
-const RESETS: usize = 20;
+const PENDING_RESETS_MAX: usize = 20;
 /// Streams that we reset for mistakes of the client, such as too many of them at a time.
 const STREAM_RESETS_MAX: usize = 1024;
 /// How long a connection may take to end after it was asked to.
@@ -154,7 +154,7 @@ fn builder(limits: &super::ServeLimits) -> Builder<TokioExecutor> {
         .max_send_buf_size(STREAM_SEND_OCTETS_MAX)
         .initial_stream_window_size(RECEIVE.0)
         .initial_connection_window_size(RECEIVE.1)
-        .max_pending_accept_reset_streams(RESETS)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(STREAM_RESETS_MAX);
     builder
 }

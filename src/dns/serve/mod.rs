@@ -78,7 +78,7 @@ pub use transfer::{Notifier, TransferCounters};
 
 /// What messages on their way over streams take in memory together, in octets, before the connection goes that holds most:
 /// queries that are not whole, or wait for an upstream, and replies that the client has not taken.
-const IN_FLIGHT: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
+const IN_FLIGHT_OCTETS_MAX: usize = if cfg!(test) { 1 << 20 } else { 128 << 20 };
 
 /// Why a socket could not be had; what to do about it is said by the command line.
 #[derive(Debug, thiserror::Error)]
@@ -375,7 +375,7 @@ fn listen(
     stopped: &watch::Receiver<bool>,
 ) -> io::Result<()> {
     let limits = &shared.limits;
-    let memory = Memory::new(IN_FLIGHT);
+    let memory = Memory::new(IN_FLIGHT_OCTETS_MAX);
     let places = |total, per_source| Arc::new(Connections::new(total, per_source).sharing(&memory));
     let over_tcp = places(limits.tcp_connections, limits.tcp_connections_per_source);
     let over_quic = places(limits.quic_connections, limits.quic_connections_per_source);
@@ -389,12 +389,12 @@ fn listen(
                     accepting.spawn(tcp::accept(tcp, speaks, shared, Arc::clone(&over_tcp), stopped));
                 }
                 ListeningSocket::Quic(udp, crypto) => {
-                    let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS, &shared)?;
+                    let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS_MAX, &shared)?;
                     let listening = quic::Listening { endpoint, transport: Transport::Quic, serve: quic::serve };
                     accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
                 }
                 ListeningSocket::Http3(udp, crypto) => {
-                    let endpoint = quic::endpoint(udp, crypto, http3::UNI_STREAMS, &shared)?;
+                    let endpoint = quic::endpoint(udp, crypto, http3::UNI_STREAMS_MAX, &shared)?;
                     let listening = quic::Listening { endpoint, transport: Transport::Http3, serve: http3::serve };
                     accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
                 }

@@ -233,7 +233,6 @@ fn with_key<'t>(text: &'t str, expected: &str) -> Result<(Option<&'t str>, Optio
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -33,7 +33,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Octets of version 2 in front of the addresses.
 const FIXED_OCTETS: usize = 16;
 /// Octets of the two addresses of UNIX sockets.
-const UNIX: usize = 216;
+const UNIX_ADDRESSES_OCTETS: usize = 216;
 
 /// What the octets of a connection or datagram begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +68,8 @@ impl ProxyHeader {
 fn line(octets: &[u8]) -> ProxyHeader {
     let looked_at = &octets[..octets.len().min(LINE_OCTETS_MAX)];
     match looked_at.windows(2).position(|two| two == b"\r\n") {
-        Some(end) => {
-            told(&octets[..end]).map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client })
-        }
+        Some(end) => client_of(&octets[..end])
+            .map_or(ProxyHeader::Malformed, |client| ProxyHeader::Whole { length: end + 2, client }),
         None if octets.len() >= LINE_OCTETS_MAX || octets.contains(&b'\n') => ProxyHeader::Malformed,
         None if octets.len() < HEADER_OCTETS_MIN => ProxyHeader::Incomplete(HEADER_OCTETS_MIN - octets.len()),
         None => ProxyHeader::Incomplete(if octets.ends_with(b"\r") { 1 } else { 2 }),
@@ -78,7 +77,7 @@ fn line(octets: &[u8]) -> ProxyHeader {
 }
 
 /// What a line says; `None` if it is not written as it has to be.
-fn told(line: &[u8]) -> Option<Option<SocketAddr>> {
+fn client_of(line: &[u8]) -> Option<Option<SocketAddr>> {
     let line = str::from_utf8(line).ok()?;
     let words: Vec<&str> = line.split(' ').collect();
     match words[..] {
@@ -126,7 +125,7 @@ fn binary(octets: &[u8]) -> ProxyHeader {
             let source: IpAddr = Ipv6Addr::from(*both.first_chunk::<16>()?).into();
             Some(Some(SocketAddr::new(source, u16::from_be_bytes([both[32], both[33]]))))
         }),
-        (_, 3, 0..=2) => (addresses.len() >= UNIX).then_some(None),
+        (_, 3, 0..=2) => (addresses.len() >= UNIX_ADDRESSES_OCTETS).then_some(None),
         (_, 0, 0..=2) => Some(None),
         _ => None,
     };

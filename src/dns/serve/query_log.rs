@@ -156,7 +156,6 @@ impl LoggedQuery {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::answer::Transport;
     use std::time::Instant;

@@ -9,7 +9,7 @@ use super::{
     counters::OpenGauge,
     frame::{self, Frame},
     reply::{Client, Reply},
-    stream::DRAIN,
+    stream::DRAIN_TIMEOUT,
 };
 use crate::{
     dns::{
@@ -30,15 +30,15 @@ use tokio::{
 };
 
 /// Octets of a query with its length in front.
-const QUERY: usize = 2 + MESSAGE_MAX;
+const QUERY_OCTETS_MAX: usize = 2 + MESSAGE_MAX;
 /// What all streams of a connection may have sent before it is read: two of the largest queries.
-const RECEIVE: u32 = 2 * QUERY as u32;
+const RECEIVE_WINDOW_OCTETS: u32 = 2 * QUERY_OCTETS_MAX as u32;
 /// What of replies may be on its way to one client.
 const SEND_OCTETS_MAX: u64 = 128 << 10;
 /// What a stream takes beside its messages.
-const STREAM: usize = 4096;
+const STREAM_OVERHEAD_OCTETS: usize = 4096;
 /// Connections that wait for their handshake to begin, and what of them may wait in memory.
-const INCOMING: usize = 256;
+const INCOMING_CONNECTIONS_MAX: usize = 256;
 const INCOMING_OCTETS: u64 = 1 << 20;
 /// How long after the stop and the last reply the end of connections may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ mod code {
 }
 
 /// Streams in one direction that a client may open for DNS over QUIC (RFC 9250 §4.2): there is no use for any.
-pub(super) const UNI_STREAMS: u32 = 0;
+pub(super) const UNI_STREAMS_MAX: u32 = 0;
 
 /// The end of a socket that speaks QUIC, with so many streams in one direction for each client; needs to be made within the
 /// runtime.
@@ -69,8 +69,8 @@ pub(super) fn endpoint(
         .max_concurrent_bidi_streams(VarInt::from_u32(limits.quic_streams))
         .max_concurrent_uni_streams(VarInt::from_u32(uni_streams))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(QUERY as u32))
-        .receive_window(VarInt::from_u32(RECEIVE))
+        .stream_receive_window(VarInt::from_u32(QUERY_OCTETS_MAX as u32))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_OCTETS))
         .send_window(SEND_OCTETS_MAX)
         // A connection that is silent is gone; one that only keeps itself alive is ended by `connection`.
         .max_idle_timeout(Some(IdleTimeout::try_from(limits.tcp_idle).map_err(io::Error::other)?));
@@ -78,7 +78,7 @@ pub(super) fn endpoint(
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
         .transport_config(Arc::new(transport))
-        .max_incoming(INCOMING)
+        .max_incoming(INCOMING_CONNECTIONS_MAX)
         .incoming_buffer_size(INCOMING_OCTETS / 16)
         .incoming_buffer_size_total(INCOMING_OCTETS);
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
@@ -133,7 +133,7 @@ where
         }
     }
     endpoint.set_server_config(None);
-    let _ = timeout(DRAIN + CLOSE_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
+    let _ = timeout(DRAIN_TIMEOUT + CLOSE_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
     endpoint.close(code::NO_ERROR, b"");
     let _ = timeout(CLOSE_TIMEOUT, endpoint.wait_idle()).await;
     Ok(())
@@ -236,7 +236,7 @@ pub(super) async fn serve(
     match reason {
         // What it holds is needed now.
         code::EXCESSIVE_LOAD if place.has_to_go() => {}
-        code::EXCESSIVE_LOAD => drop(timeout(DRAIN, end).await),
+        code::EXCESSIVE_LOAD => drop(timeout(DRAIN_TIMEOUT, end).await),
         _ => tokio::select! {
             () = end => {}
             () = place.evicted() => {}
@@ -288,21 +288,23 @@ async fn replied(
     (client, state): (Client, &mut Exchange),
     shared: &ServeContext,
 ) -> Result<(), StreamFault> {
-    let patience = shared.limits.tcp_slow;
+    let stall_timeout = shared.limits.tcp_slow;
     let slow = |_| {
         ServeCounters::count(shared.counters.slow.of(Transport::Quic));
         StreamFault::Stream(code::EXCESSIVE_LOAD)
     };
-    let octets = timeout(patience, received(receive, state)).await.map_err(slow)??;
+    let octets = timeout(stall_timeout, received(receive, state)).await.map_err(slow)??;
     let query = query(&octets).map_err(StreamFault::Protocol)?;
     state.working();
     let mut output = Vec::new();
     // What is written counts until the client has all of it.
     let write = async |send: &mut SendStream, state: &mut Exchange, output: &mut Vec<u8>| {
-        state.hold(STREAM + output.capacity()).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
+        state
+            .hold(STREAM_OVERHEAD_OCTETS + output.capacity())
+            .map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
         // Now it is the client's turn.
         state.owes();
-        timeout(patience, send.write_all(output)).await.map_err(slow)?.map_err(|_| StreamFault::Cancelled)?;
+        timeout(stall_timeout, send.write_all(output)).await.map_err(slow)?.map_err(|_| StreamFault::Cancelled)?;
         *output = Vec::new();
         Ok(())
     };
@@ -324,13 +326,15 @@ async fn replied(
 /// All octets that the client sends on a stream; at most one query.
 async fn received(receive: &mut RecvStream, state: &mut Exchange) -> Result<Vec<u8>, StreamFault> {
     let mut octets = Vec::new();
-    state.hold(STREAM).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
-    while let Some(chunk) = receive.read_chunk(QUERY + 1, true).await.map_err(|_| StreamFault::Cancelled)? {
+    state.hold(STREAM_OVERHEAD_OCTETS).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
+    while let Some(chunk) = receive.read_chunk(QUERY_OCTETS_MAX + 1, true).await.map_err(|_| StreamFault::Cancelled)? {
         octets.extend_from_slice(&chunk.bytes);
-        if octets.len() > QUERY {
+        if octets.len() > QUERY_OCTETS_MAX {
             return Err(StreamFault::Protocol("a stream has one query"));
         }
-        state.hold(STREAM + octets.capacity()).map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
+        state
+            .hold(STREAM_OVERHEAD_OCTETS + octets.capacity())
+            .map_err(|_| StreamFault::Stream(code::EXCESSIVE_LOAD))?;
     }
     Ok(octets)
 }

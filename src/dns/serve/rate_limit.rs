@@ -19,9 +19,9 @@ use std::{
 };
 
 /// Accounts that share a lock, and places.
-const WAYS: usize = 8;
+const ACCOUNTS_PER_LOCK: usize = 8;
 /// A reply in thousandths, in which accounts are kept.
-const REPLY: i64 = 1000;
+const THOUSANDTHS_PER_REPLY: i64 = 1000;
 
 /// What becomes of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +80,13 @@ pub(super) struct RateLimiter {
     limit: RateLimit,
     start: Instant,
     hasher: RandomState,
-    table: Box<[Mutex<[Account; WAYS]>]>,
+    table: Box<[Mutex<[Account; ACCOUNTS_PER_LOCK]>]>,
 }
 
 impl RateLimiter {
     /// `None` where there is no limit.
     pub(super) fn new(limit: &RateLimit) -> Option<RateLimiter> {
-        let sets = limit.table.div_ceil(WAYS).max(1);
+        let sets = limit.table.div_ceil(ACCOUNTS_PER_LOCK).max(1);
         (limit.responses > 0).then(|| RateLimiter {
             limit: limit.clone(),
             start: Instant::now(),
@@ -124,7 +124,7 @@ impl RateLimiter {
     }
 
     fn charge(&self, of: u64, now: u64) -> Limited {
-        let rate = i64::from(self.limit.responses) * REPLY;
+        let rate = i64::from(self.limit.responses) * THOUSANDTHS_PER_REPLY;
         let window = i64::try_from(self.limit.window.as_millis()).unwrap_or(i64::MAX);
         let place = (of % self.table.len() as u64) as usize;
         let mut set = self.table[place].lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +138,7 @@ impl RateLimiter {
         let passed = i64::try_from(now.saturating_sub(account.used)).unwrap_or(i64::MAX);
         let gained = passed.saturating_mul(i64::from(self.limit.responses));
         account.used = account.used.max(now);
-        account.balance = account.balance.saturating_add(gained).min(rate).saturating_sub(REPLY);
+        account.balance = account.balance.saturating_add(gained).min(rate).saturating_sub(THOUSANDTHS_PER_REPLY);
         if account.balance >= 0 {
             account.left_out = 0;
             return Limited::No;
@@ -155,7 +155,6 @@ impl RateLimiter {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::time::Duration;
 
@@ -227,7 +226,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let limiter = limiter(2, 64);
-        assert_eq!(limiter.table.len() * WAYS, 64);
+        assert_eq!(limiter.table.len() * ACCOUNTS_PER_LOCK, 64);
         let mut answered = 0;
         for number in 0..20_000_u32 {
             let source = IpAddr::from(std::net::Ipv4Addr::from(number << 8));

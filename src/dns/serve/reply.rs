@@ -104,7 +104,7 @@ impl ServeContext {
     /// Answers one message and counts it; a panic in it loses this answer (`None`) and nothing else.
     pub(super) fn answer(
         &self,
-        tally: &QueryCounters,
+        query_counters: &QueryCounters,
         message: Message<'_>,
         snapshot: &Snapshot,
         request: QueryContext<'_>,
@@ -120,7 +120,7 @@ impl ServeContext {
                 verdict = Some(self.limit(message, request, limited, out, &mut seen));
             }
         }
-        tally.count(message.octets.len(), &seen, verdict);
+        query_counters.count(message.octets.len(), &seen, verdict);
         if self.query_log.takes(request.rotation) {
             self.query_log.tell(message, &seen, verdict);
         }
@@ -198,10 +198,10 @@ impl ServeContext {
                 let request = request.without_cookies();
                 Started::Later(Deferred { verdict, request, message: message.to_vec(), refusal: refusal.to_vec() })
             };
-            let tally = self.statistics.shared(client.transport);
+            let query_counters = self.statistics.shared(client.transport);
             let asked = Message { octets: message, client, since: Instant::now() };
-            let verdict = self.answer(tally, asked, &snapshot, request, reply);
-            tally.took(1, asked.since.elapsed());
+            let verdict = self.answer(query_counters, asked, &snapshot, request, reply);
+            query_counters.took(1, asked.since.elapsed());
             match verdict {
                 None => Started::Lost,
                 Some(Verdict::Drop) => Started::Silence,

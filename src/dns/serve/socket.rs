@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How many datagrams' worth of octets the system may hold for us; the system caps it (`net.core.rmem_max`).
-const UDP_BUFFER: usize = 4 << 20;
+const UDP_BUFFER_OCTETS: usize = 4 << 20;
 /// Connections that wait to be accepted.
 const TCP_BACKLOG: i32 = 1024;
 /// How long a UDP thread waits for a packet before it looks whether it should stop.
@@ -118,8 +118,8 @@ fn listener(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
 fn quic_socket(address: SocketAddr) -> io::Result<(UdpSocket, u16)> {
     let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
     // Wishes, as below.
-    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_OCTETS);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_OCTETS);
     socket.bind(&address.into())?;
     let socket = UdpSocket::from(socket);
     let port = socket.local_addr()?.port();
@@ -154,8 +154,8 @@ fn datagram_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> 
         socket.set_reuse_port(true)?;
     }
     // Both are wishes: a smaller buffer serves as well, only with less patience for bursts.
-    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_OCTETS);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_OCTETS);
     socket.set_read_timeout(Some(RECEIVE_WAIT))?;
     socket.set_write_timeout(Some(SEND_WAIT))?;
     batch::prepare(&socket, address)?;
@@ -165,7 +165,6 @@ fn datagram_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn any() -> SocketAddr {

@@ -249,9 +249,9 @@ impl Default for Statistics {
 impl Statistics {
     /// Numbers that only the calling thread will write.
     pub(super) fn alone(&self, transport: Transport) -> Arc<QueryCounters> {
-        let tally = QueryCounters::new(transport, true);
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
-        tally
+        let counters = QueryCounters::new(transport, true);
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
+        counters
     }
 
     /// The numbers that all connections of a transport share.
@@ -264,8 +264,8 @@ impl Statistics {
     pub fn totals(&self, transport: Transport) -> Totals {
         let mut totals = Totals::default();
         let alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
-        for tally in self.shared.iter().chain(&*alone).filter(|tally| tally.transport == transport) {
-            totals.add(tally);
+        for counters in self.shared.iter().chain(&*alone).filter(|counters| counters.transport == transport) {
+            totals.add(counters);
         }
         totals
     }
@@ -322,7 +322,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, tally: &QueryCounters) {
+    fn add(&mut self, counters: &QueryCounters) {
         fn table<const M: usize>(into: &mut Vec<Vec<u64>>, from: &[[Number; M]]) {
             into.resize(from.len(), vec![0; M]);
             for (into, from) in into.iter_mut().zip(from) {
@@ -331,18 +331,18 @@ impl Totals {
                 }
             }
         }
-        table(&mut self.queries, &tally.queries);
-        table(&mut self.replies, &tally.replies);
-        self.dropped += tally.dropped.get();
-        self.edns += tally.edns.get();
-        self.dnssec_ok += tally.dnssec_ok.get();
-        self.truncated += tally.truncated.get();
-        for (total, number) in self.cookies.iter_mut().zip(&tally.cookies) {
+        table(&mut self.queries, &counters.queries);
+        table(&mut self.replies, &counters.replies);
+        self.dropped += counters.dropped.get();
+        self.edns += counters.edns.get();
+        self.dnssec_ok += counters.dnssec_ok.get();
+        self.truncated += counters.truncated.get();
+        for (total, number) in self.cookies.iter_mut().zip(&counters.cookies) {
             *total += number.get();
         }
-        self.query_sizes.add(&tally.query_sizes);
-        self.reply_sizes.add(&tally.reply_sizes);
-        self.durations.add(&tally.durations);
+        self.query_sizes.add(&counters.query_sizes);
+        self.reply_sizes.add(&counters.reply_sizes);
+        self.durations.add(&counters.durations);
     }
 }
 
@@ -362,13 +362,13 @@ mod tests {
             truncated: true,
             ..QuerySummary::default()
         };
-        for tally in [&*mine, shared] {
-            tally.count(40, &seen(RecordType::A, Rcode::REFUSED), Some(Verdict::Reply(100)));
-            tally.count(64, &seen(RecordType(4711), Rcode(4711)), Some(Verdict::Reply(70_000)));
-            tally.count(65, &QuerySummary::default(), Some(Verdict::Drop));
-            tally.count(30, &seen(RecordType::AAAA, Rcode::REFUSED), Some(Verdict::Forward(30)));
-            tally.took(2, Duration::from_micros(7));
-            tally.took(1, Duration::from_secs(3600));
+        for counters in [&*mine, shared] {
+            counters.count(40, &seen(RecordType::A, Rcode::REFUSED), Some(Verdict::Reply(100)));
+            counters.count(64, &seen(RecordType(4711), Rcode(4711)), Some(Verdict::Reply(70_000)));
+            counters.count(65, &QuerySummary::default(), Some(Verdict::Drop));
+            counters.count(30, &seen(RecordType::AAAA, Rcode::REFUSED), Some(Verdict::Forward(30)));
+            counters.took(2, Duration::from_micros(7));
+            counters.took(1, Duration::from_secs(3600));
         }
         let udp = statistics.totals(Transport::Udp);
         assert_eq!(udp, statistics.totals(Transport::Tcp));
@@ -389,9 +389,9 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let tally = statistics.alone(Transport::Udp);
+                    let counters = statistics.alone(Transport::Udp);
                     for _ in 0..1000 {
-                        tally.count(50, &QuerySummary::default(), Some(Verdict::Reply(50)));
+                        counters.count(50, &QuerySummary::default(), Some(Verdict::Reply(50)));
                         statistics.shared(Transport::Tcp).count(50, &QuerySummary::default(), Some(Verdict::Reply(50)));
                     }
                 });

@@ -1,7 +1,7 @@
 //! Messages over a stream (RFC 7766), whatever carries it: TCP (RFC 1035 §4.2.2) or TLS (RFC 7858).
 
 use super::{
-    ServeContext, ServeCounters,
+    ServeContext, ServeCounters, ServeLimits,
     frame::{self, Frame},
     reply::{Client, Reply, Started},
 };
@@ -20,16 +20,16 @@ use tokio::{
 /// How much is read at once.
 const READ_OCTETS: usize = 4096;
 /// Replies to pipelined queries are collected up to this size before they are written.
-const WRITE: usize = 16 * 1024;
+const WRITE_OCTETS: usize = 16 * 1024;
 /// Buffers larger than this are given back while a connection is idle.
 const IDLE_BUFFER_OCTETS_MAX: usize = 4096;
 /// How long after the stop connections and queries that are on their way are still taken.
-pub(super) const DRAIN: Duration = Duration::from_millis(100);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long a connection that we end is still read, so that the last reply is not lost to a reset.
 const LINGER_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What a query that is waited for takes beside its octets.
-const WAITER: usize = 2048;
+const WAITER_OVERHEAD_OCTETS: usize = 2048;
 
 /// Replies of one connection that may be waited for at a time; beyond, no more queries are read (RFC 7766 §6.2.1.1).
 const WAITING_REPLIES_MAX: usize = 64;
@@ -61,41 +61,34 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut input, mut output) = (Vec::new(), Vec::new());
     let mut received = place.share();
     // Queries that may still be asked.
-    let mut left = match shared.limits.queries_per_connection {
-        0 => u64::MAX,
-        most => most,
-    };
+    let mut left = Some(shared.limits.queries_per_connection).filter(|&most| most > 0).unwrap_or(u64::MAX);
     // Dropping it ends what nobody waits for any more.
     let mut waiting = JoinSet::new();
-    // When the message that is incomplete has to be there, or the next one to begin.
-    let mut deadline = Instant::now() + shared.limits.tcp_idle;
-    let mut begun = false;
+    let mut deadline = MessageDeadline { at: Instant::now() + shared.limits.tcp_idle, begun: false };
     // The client has shut its side, or sent what is no message: nothing more is read.
     let (mut finished, mut closing) = (false, false);
     // After the stop: until when queries that are on their way are still taken.
-    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN);
+    let mut end = stopped.borrow_and_update().then(|| Instant::now() + DRAIN_TIMEOUT);
     loop {
         input.reserve(room(&input));
         let reading = !finished && waiting.len() < WAITING_REPLIES_MAX;
-        // A client need not hurry while it waits for us.
-        let deadline_now = Some(deadline).filter(|_| waiting.is_empty() || begun && reading);
-        let until = [end, deadline_now].into_iter().flatten().min();
+        let until = [end, deadline.if_it_counts(waiting.is_empty(), reading)].into_iter().flatten().min();
         let wait = tokio::select! {
             biased;
             Some(outcome) = waiting.join_next() => Wait::Reply(outcome.ok()),
             octets = stream.read_buf(&mut input), if reading => Wait::Octets(octets?),
             () = place.evicted() => Wait::Evicted,
             _ = stopped.changed(), if end.is_none() => Wait::Stopped,
-            () = sleep_until(until.unwrap_or(deadline)), if until.is_some() => Wait::TimedOut,
+            () = sleep_until(until.unwrap_or(deadline.at)), if until.is_some() => Wait::TimedOut,
         };
         match wait {
-            Wait::TimedOut if begun && end.is_none() => {
+            Wait::TimedOut if deadline.begun && end.is_none() => {
                 ServeCounters::count(shared.counters.slow.of(client.transport));
                 break;
             }
             Wait::TimedOut | Wait::Evicted => break,
             Wait::Stopped => {
-                end = Some(Instant::now() + DRAIN);
+                end = Some(Instant::now() + DRAIN_TIMEOUT);
                 continue;
             }
             Wait::Octets(0) => finished = true,
@@ -104,9 +97,6 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let mut consumed = 0;
         if !closing {
-            if matches!(Frame::first(&input), Frame::Message(_)) {
-                place.busy();
-            }
             let left = (&mut waiting, &mut left);
             (consumed, closing) = answer_all(stream, (client, place), shared, &input, &mut output, left).await?;
             input.drain(..consumed);
@@ -120,28 +110,51 @@ pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             input.shrink_to(IDLE_BUFFER_OCTETS_MAX);
             output.shrink_to(IDLE_BUFFER_OCTETS_MAX);
             received.hold(0).map_err(out_of_memory)?;
-            (begun, deadline) = (false, now + shared.limits.tcp_idle);
-            if waiting.is_empty() {
-                place.idle();
-            }
-        } else if consumed > 0 || !begun {
-            // A message has begun; its time does not grow with each of its octets.
-            (begun, deadline) = (true, now + shared.limits.tcp_slow);
         }
-        if !input.is_empty() && waiting.is_empty() {
-            place.owes();
+        deadline.update(now, input.len(), consumed, &shared.limits);
+        if waiting.is_empty() {
+            if input.is_empty() { place.idle() } else { place.owes() }
         }
         // A client that never pauses would not notice the stop otherwise.
         if end.is_some_and(|end| now >= end) {
             break;
         }
     }
-    match client.transport {
-        _ if closing => linger(stream, &mut input).await,
+    if closing { linger(stream, &mut input).await } else { shut(stream, client.transport, finished).await }
+}
+
+/// Says that nothing more comes. `finished` is whether the client has said so.
+async fn shut<S: AsyncWrite + Unpin>(stream: &mut S, transport: Transport, finished: bool) -> io::Result<()> {
+    match transport {
         // Nothing is left to be said or read, and closing, which follows, says that as well.
         Transport::Tcp if finished => Ok(()),
         // The end of TLS has to be written, which a client that takes nothing would put off for ever.
         _ => timeout(LINGER_TIMEOUT, stream.shutdown()).await.unwrap_or(Ok(())),
+    }
+}
+
+/// When the message that is incomplete has to be there, or the next one to begin.
+struct MessageDeadline {
+    at: Instant,
+    /// Whether a message has begun.
+    begun: bool,
+}
+
+impl MessageDeadline {
+    /// The deadline, unless the client waits for us: meanwhile it need not hurry. But it has to end a message that it has
+    /// begun while we read.
+    fn if_it_counts(&self, nothing_waits: bool, reading: bool) -> Option<Instant> {
+        Some(self.at).filter(|_| nothing_waits || self.begun && reading)
+    }
+
+    /// After `consumed` octets of messages were answered and `left` ones are of a message that is incomplete.
+    fn update(&mut self, now: Instant, left: usize, consumed: usize, limits: &ServeLimits) {
+        if left == 0 {
+            *self = MessageDeadline { at: now + limits.tcp_idle, begun: false };
+        } else if consumed > 0 || !self.begun {
+            // A message has begun; its time does not grow with each of its octets.
+            *self = MessageDeadline { at: now + limits.tcp_slow, begun: true };
+        }
     }
 }
 
@@ -173,6 +186,9 @@ async fn answer_all<S: AsyncWrite + Unpin>(
     output: &mut Vec<u8>,
     (waiting, left): (&mut JoinSet<Late>, &mut u64),
 ) -> io::Result<(usize, bool)> {
+    if matches!(Frame::first(input), Frame::Message(_)) {
+        place.busy();
+    }
     let mut consumed = 0;
     let mut closing = false;
     while !closing && waiting.len() < WAITING_REPLIES_MAX {
@@ -183,10 +199,10 @@ async fn answer_all<S: AsyncWrite + Unpin>(
                 let begun = shared.begin(client, message, |reply| frame::append(output, reply));
                 if let Started::Later(later) = begun {
                     let (shared, mut share) = (Arc::clone(shared), place.share());
-                    share.hold(WAITER + message.len()).map_err(out_of_memory)?;
+                    share.hold(WAITER_OVERHEAD_OCTETS + message.len()).map_err(out_of_memory)?;
                     waiting.spawn(async move {
                         let reply = shared.finish(client, later).await;
-                        let held = share.hold(WAITER + reply.octets());
+                        let held = share.hold(WAITER_OVERHEAD_OCTETS + reply.octets());
                         (held.map_or(Reply::Lost, |()| reply), share)
                     });
                 }
@@ -202,7 +218,7 @@ async fn answer_all<S: AsyncWrite + Unpin>(
             }
             Frame::Incomplete(_) => break,
         }
-        if output.len() >= WRITE {
+        if output.len() >= WRITE_OCTETS {
             write(stream, (client, place), shared, output).await?;
             // However much one asks for at a time, others have their turn.
             yield_now().await;
@@ -229,7 +245,7 @@ async fn send_late<S: AsyncWrite + Unpin>(
         Some(Reply::Messages(mut replies)) => {
             while let Some(reply) = replies.recv().await {
                 frame::append(output, &reply);
-                if output.len() >= WRITE {
+                if output.len() >= WRITE_OCTETS {
                     write(stream, (client, place), shared, output).await?;
                 }
             }

@@ -5,7 +5,7 @@ use super::{
     counters::OpenGauge,
     https,
     reply::Client,
-    stream::{DRAIN, exchange},
+    stream::{DRAIN_TIMEOUT, exchange},
     tls,
     udp::is_lasting,
 };
@@ -89,7 +89,7 @@ pub(super) async fn accept(
                     tracing::error!(%error, "a TCP connection was lost in a panic; please report it");
                 }
             }
-            _ = stopped.changed(), if end.is_none() => end = Some(Instant::now() + DRAIN),
+            _ = stopped.changed(), if end.is_none() => end = Some(Instant::now() + DRAIN_TIMEOUT),
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => break,
         }
     }
@@ -199,8 +199,7 @@ fn ended(client: Client, outcome: io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame};
+    use super::super::testing::{self, ECHO, PANIC, SILENCE, fast_limits, frame, limits};
     use crate::dns::serve::ServeLimits;
     use std::{
         io::{ErrorKind, Read, Write},
@@ -237,7 +236,7 @@ mod tests {
 
     #[test]
     fn octet_by_octet_and_several_in_one_segment() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let mut client = testing::tcp_client(address);
         for octet in frame(&[ECHO, 1, 2, 3]) {
             client.write_all(&[octet]).unwrap();
@@ -263,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_largest_messages_pass() {
-        let (_serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (_serving, address) = testing::serve("127.0.0.1:0", limits());
         let mut client = testing::tcp_client(address);
         let message = vec![ECHO; 65_535];
         for _ in 0..3 {
@@ -274,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_client_that_shuts_its_side_gets_its_answers() {
-        let (_serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (_serving, address) = testing::serve("127.0.0.1:0", limits());
         let mut client = testing::tcp_client(address);
         let mut octets = [frame(&[ECHO, 1]), frame(&[ECHO, 2])].concat();
         octets.extend([0, 9, ECHO]); // and the beginning of one that never comes
@@ -285,7 +284,7 @@ mod tests {
 
     #[test]
     fn an_empty_frame_ends_its_own_connection_after_the_answers_before_it() {
-        let (_serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (_serving, address) = testing::serve("127.0.0.1:0", limits());
         let (mut client, mut other) = (testing::tcp_client(address), testing::tcp_client(address));
         client.write_all(&[frame(&[ECHO, 1]), frame(&[]), frame(&[ECHO, 2])].concat()).unwrap();
         assert_eq!(read_to_close(&mut client), frame(&[ECHO, 1]));
@@ -295,7 +294,7 @@ mod tests {
 
     #[test]
     fn silence_and_panics_leave_the_connection() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let mut client = testing::tcp_client(address);
         client.write_all(&[frame(&[SILENCE]), frame(&[PANIC]), frame(&[ECHO, 4])].concat()).unwrap();
         assert_eq!(read_reply(&mut client), [ECHO, 4]);
@@ -356,8 +355,7 @@ mod tests {
 
     #[test]
     fn over_the_limits_idle_connections_go_and_then_those_that_owe() {
-        let limits = ServeLimits { tcp_connections_per_source: 2, tcp_slow: Duration::from_secs(20), ..fast_limits() };
-        let limits = ServeLimits { tcp_idle: Duration::from_secs(20), ..limits };
+        let limits = ServeLimits { tcp_connections_per_source: 2, ..limits() };
         let (serving, address) = testing::serve("127.0.0.1:0", limits);
         let mut clients: Vec<_> = (0..2).map(|_| testing::tcp_client(address)).collect();
         for client in &mut clients {
@@ -395,8 +393,8 @@ mod tests {
     /// A reply that nobody takes keeps nobody off, either.
     #[test]
     fn whoever_does_not_read_makes_room() {
-        let patient = Duration::from_secs(20);
-        let limits = ServeLimits { tcp_connections: 1, tcp_slow: patient, tcp_idle: patient, ..fast_limits() };
+        let limits = ServeLimits { tcp_connections: 1, ..limits() };
+        let stall_timeout = limits.tcp_slow;
         let (serving, address) = testing::serve("127.0.0.1:0", limits);
         let mut deaf = testing::tcp_client(address);
         deaf.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -407,20 +405,20 @@ mod tests {
         let mut client = testing::tcp_client(address);
         client.write_all(&frame(&[ECHO, 8])).unwrap();
         assert_eq!(read_reply(&mut client), [ECHO, 8]);
-        assert!(begun.elapsed() < patient / 2, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < stall_timeout / 2, "{:?}", begun.elapsed());
         assert_eq!(serving.counters().refused.total(), 0);
     }
 
     #[test]
     fn stop_answers_what_has_been_sent() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let mut clients: Vec<_> = (0..20).map(|_| testing::tcp_client(address)).collect();
         for client in &mut clients {
             client.write_all(&frame(&[ECHO, 7])).unwrap();
         }
         let begun = Instant::now();
         serving.stop();
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < limits().tcp_idle / 2);
         for client in &mut clients {
             assert_eq!(read_reply(client), [ECHO, 7]);
             assert_eq!(read_to_close(client), b"");

@@ -1,5 +1,4 @@
 //! A server for the tests of this room: real sockets, and instead of answers an echo with a few whims; and clients.
-#![allow(clippy::unwrap_used)]
 
 use super::{Encrypted, ProxyProtocol, ServeLimits, Serving, Sockets};
 use crate::{
@@ -32,7 +31,7 @@ pub(super) const PANIC: u8 = 2;
 /// A message that begins so gets no reply.
 pub(super) const SILENCE: u8 = 3;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: QueryContext<'_>, out: &mut [u8], _: &mut QuerySummary<'s>) -> Verdict {
     match packet.iter().copied().find(|&octet| octet != 0).unwrap_or(ECHO) {
@@ -45,22 +44,29 @@ fn whim<'s>(packet: &[u8], _: &'s Snapshot, _: QueryContext<'_>, out: &mut [u8],
     }
 }
 
-/// Limits with which a test need not wait.
-pub(super) fn fast_limits() -> ServeLimits {
+/// Limits that no client reaches by being slow, on however busy a machine.
+pub(super) fn limits() -> ServeLimits {
+    let long = Duration::from_secs(60);
     ServeLimits {
         udp_threads: 2,
         udp_payload: 1232,
         tcp_connections: 64,
         tcp_connections_per_source: 64,
-        tcp_idle: Duration::from_millis(400),
-        tcp_slow: Duration::from_millis(400),
-        tls_handshake: Duration::from_millis(400),
+        tcp_idle: long,
+        tcp_slow: long,
+        tls_handshake: long,
         queries_per_connection: 0,
         https_streams: 20,
         quic_connections: 64,
         quic_connections_per_source: 64,
         quic_streams: 20,
     }
+}
+
+/// Limits with which a test that waits for them need not wait long.
+pub(super) fn fast_limits() -> ServeLimits {
+    let (short, second) = (Duration::from_millis(400), Duration::from_secs(1));
+    ServeLimits { tcp_idle: second, tcp_slow: short, tls_handshake: second, ..limits() }
 }
 
 /// Serves whims; returns the address as well.
@@ -154,7 +160,7 @@ impl ServerCertVerifier for Trust {
 
 /// Waits until so much has been counted: a server counts a little after the client has seen the end.
 pub(super) fn expect_count(counter: &AtomicU64, expected: u64) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + CLIENT_TIMEOUT;
     while counter.load(Ordering::Relaxed) != expected && Instant::now() < end {
         std::thread::yield_now();
     }
@@ -164,7 +170,7 @@ pub(super) fn expect_count(counter: &AtomicU64, expected: u64) {
 /// Runs a client that needs a runtime.
 pub(super) fn run<T>(client: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, client).await.unwrap() })
+    runtime.block_on(async { tokio::time::timeout(CLIENT_TIMEOUT, client).await.unwrap() })
 }
 
 /// A client that waits for seconds, but not for ever.
@@ -172,7 +178,7 @@ pub(super) fn udp_client(server: SocketAddr) -> UdpSocket {
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let client = UdpSocket::bind(any).unwrap();
     client.connect(server).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(CLIENT_TIMEOUT)).unwrap();
     client
 }
 
@@ -180,7 +186,7 @@ pub(super) fn udp_client(server: SocketAddr) -> UdpSocket {
 pub(super) fn tcp_client(server: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(server).unwrap();
     client.set_nodelay(true).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(CLIENT_TIMEOUT)).unwrap();
     client
 }
 

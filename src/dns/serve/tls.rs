@@ -24,7 +24,7 @@ const DOQ: &[&[u8]] = &[b"doq"];
 const H3: &[&[u8]] = &[b"h3"];
 
 /// What of replies may wait encrypted for one client, in octets; one part of a reply more (16 KiB) is begun.
-const UNSENT: usize = 16 << 10;
+const UNSENT_OCTETS_MAX: usize = 16 << 10;
 
 /// How the encrypted transports shake hands.
 #[derive(Clone)]
@@ -65,6 +65,6 @@ pub(super) async fn accept<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unp
     shared: &ServeContext,
 ) -> io::Result<TlsStream<S>> {
     let mut stream = timeout(shared.limits.tls_handshake, acceptor.accept(stream)).await??;
-    stream.get_mut().1.set_buffer_limit(Some(UNSENT));
+    stream.get_mut().1.set_buffer_limit(Some(UNSENT_OCTETS_MAX));
     Ok(stream)
 }

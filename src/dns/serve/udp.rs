@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long what has been received is still answered after the stop, however much more comes.
-const DRAIN: Duration = Duration::from_millis(100);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Pause after an error that would otherwise come back at once (out of memory, the interface is down).
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
@@ -24,17 +24,19 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<ServeContext>) -> io::Result<()> {
     let mut batch = Batch::new(socket, usize::from(shared.limits.udp_payload));
     let mut random = fastrand::Rng::new();
-    let tally = &*shared.statistics.alone(Transport::Udp);
+    let query_counters = &*shared.statistics.alone(Transport::Udp);
     let mut pace = Coalescer::new(Instant::now());
     while !shared.stop.load(Ordering::Acquire) {
-        if let Some((count, since)) = turn(socket, local, (shared, tally), &mut batch, &mut random, true)?
+        if let Some((count, since)) = turn(socket, local, (shared, query_counters), &mut batch, &mut random, true)?
             && pace.came(count, since)
         {
             std::thread::park_timeout(COALESCE_PAUSE);
         }
     }
-    let end = Instant::now() + DRAIN;
-    while Instant::now() < end && turn(socket, local, (shared, tally), &mut batch, &mut random, false)?.is_some() {}
+    let end = Instant::now() + DRAIN_TIMEOUT;
+    while Instant::now() < end
+        && turn(socket, local, (shared, query_counters), &mut batch, &mut random, false)?.is_some()
+    {}
     Ok(())
 }
 
@@ -42,7 +44,7 @@ pub(super) fn run(socket: &Arc<UdpSocket>, local: SocketAddr, shared: &Arc<Serve
 fn turn(
     socket: &Arc<UdpSocket>,
     local: SocketAddr,
-    (shared, tally): (&Arc<ServeContext>, &QueryCounters),
+    (shared, query_counters): (&Arc<ServeContext>, &QueryCounters),
     batch: &mut Batch,
     random: &mut fastrand::Rng,
     wait: bool,
@@ -69,13 +71,13 @@ fn turn(
         let octets = &octets[start..];
         let client = Client { transport: Transport::Udp, source, agreed: false };
         let request = shared.request(client, random.u32(..));
-        match shared.answer(tally, Message { octets, client, since }, &snapshot, request, reply) {
+        match shared.answer(query_counters, Message { octets, client, since }, &snapshot, request, reply) {
             // The last one only if the request asked for it; then what is written refuses.
             Some(Verdict::Reply(length)) => batch.set_reply(index, length),
             Some(Verdict::Forward(length)) => forward(socket, shared, (batch, index), (client, start), request, length),
             Some(verdict @ (Verdict::Transfer(_) | Verdict::Signed)) => {
                 if let Some(length) = shared.datagram(client, &snapshot, verdict, octets, reply) {
-                    tally.count_late(&reply[..length]);
+                    query_counters.count_late(&reply[..length]);
                     batch.set_reply(index, length);
                 }
             }
@@ -84,7 +86,7 @@ fn turn(
     }
     drop(snapshot);
     let (lost, reason) = batch.send(socket)?;
-    tally.took(count, since.elapsed());
+    query_counters.took(count, since.elapsed());
     for _ in 0..lost {
         unsent(shared, reason.as_ref().unwrap_or(&io::ErrorKind::Other.into()));
     }
@@ -170,9 +172,8 @@ pub(super) fn is_lasting(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::{
-        super::testing::{self, fast_limits},
+        super::testing::{self, limits},
         *,
     };
     use crate::dns::serve::ServeLimits;
@@ -210,7 +211,7 @@ mod tests {
     /// Every query of a burst is answered, each with its own content.
     #[test]
     fn a_burst_is_answered_in_full() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         for round in 0..20_u8 {
             for number in 0..100_u8 {
@@ -236,7 +237,7 @@ mod tests {
             if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
                 continue; // a machine without IPv6
             }
-            let limits = ServeLimits { udp_payload: 4096, ..fast_limits() };
+            let limits = ServeLimits { udp_payload: 4096, ..limits() };
             let (serving, address) = testing::serve(listen, limits);
             let address = SocketAddr::new(ask.parse().unwrap(), address.port());
             let clients: Vec<UdpSocket> = (0..5).map(|_| testing::udp_client(address)).collect();
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_panic_loses_one_answer() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         client.send(&[testing::ECHO, 1]).unwrap();
         client.send(&[testing::PANIC]).unwrap();
@@ -288,7 +289,7 @@ mod tests {
     /// What waits in the socket when the stop comes is answered.
     #[test]
     fn stop_answers_what_has_been_received() {
-        let (serving, address) = testing::serve("127.0.0.1:0", fast_limits());
+        let (serving, address) = testing::serve("127.0.0.1:0", limits());
         let client = testing::udp_client(address);
         for number in 0..200_u8 {
             client.send(&[testing::ECHO, number]).unwrap();
@@ -307,7 +308,7 @@ mod tests {
             if ask == "::1" && UdpSocket::bind("[::1]:0").is_err() {
                 continue; // a machine without IPv6
             }
-            let (_serving, address) = testing::serve(listen, fast_limits());
+            let (_serving, address) = testing::serve(listen, limits());
             let client = testing::udp_client(SocketAddr::new(ask.parse().unwrap(), address.port()));
             client.send(&[testing::ECHO, 9]).unwrap();
             let mut buffer = [0; 512];

@@ -5,20 +5,20 @@ use arc_swap::ArcSwap;
 use std::net::IpAddr;
 
 /// Octets of a client's part.
-pub const CLIENT: usize = 8;
+pub const CLIENT_OCTETS: usize = 8;
 /// Octets of a server's part in the form of RFC 9018.
-pub const SERVER: usize = 16;
+pub const SERVER_OCTETS: usize = 16;
 /// What a server's part of any form may have (RFC 7873 §4).
 pub const SERVER_ANY: std::ops::RangeInclusive<usize> = 8..=32;
 /// Octets of the option in a reply, with code and length.
-pub const OPTION: usize = 4 + CLIENT + SERVER;
+pub const OPTION_OCTETS: usize = 4 + CLIENT_OCTETS + SERVER_OCTETS;
 
 /// The form that is made and understood (RFC 9018 §4.1).
 const VERSION: u8 = 1;
 /// For how many seconds a cookie is good (RFC 9018 §4.3).
-const LIFETIME: i32 = 3600;
+const LIFETIME_SECONDS: i32 = 3600;
 /// From so many seconds on a client gets a new one.
-const RENEWED: i32 = LIFETIME / 2;
+const RENEWAL_SECONDS: i32 = LIFETIME_SECONDS / 2;
 /// How many seconds another server's clock may be ahead of ours.
 const CLOCK_SKEW_SECONDS_MAX: i32 = 300;
 
@@ -42,10 +42,10 @@ impl Secret {
 
     /// What proves that a client's and a server's first octets belong together and to this address.
     fn hash(self, client: &[u8], head: &[u8], source: IpAddr) -> [u8; 8] {
-        let mut message = [0; CLIENT + 8 + 16];
-        message[..CLIENT].copy_from_slice(client);
-        message[CLIENT..CLIENT + 8].copy_from_slice(head);
-        let address = &mut message[CLIENT + 8..];
+        let mut message = [0; CLIENT_OCTETS + 8 + 16];
+        message[..CLIENT_OCTETS].copy_from_slice(client);
+        message[CLIENT_OCTETS..CLIENT_OCTETS + 8].copy_from_slice(head);
+        let address = &mut message[CLIENT_OCTETS + 8..];
         let length = match source.to_canonical() {
             IpAddr::V4(source) => {
                 address[..4].copy_from_slice(&source.octets());
@@ -56,7 +56,7 @@ impl Secret {
                 16
             }
         };
-        sip_hash(self.0, &message[..CLIENT + 8 + length]).to_le_bytes()
+        sip_hash(self.0, &message[..CLIENT_OCTETS + 8 + length]).to_le_bytes()
     }
 }
 
@@ -162,7 +162,7 @@ pub struct CookieReply {
     /// What it showed.
     pub shown: ShownCookie,
     /// What it may show from now on: its own part and ours.
-    pub cookie: [u8; CLIENT + SERVER],
+    pub cookie: [u8; CLIENT_OCTETS + SERVER_OCTETS],
 }
 
 impl Check<'_> {
@@ -175,14 +175,14 @@ impl Check<'_> {
     /// a secret.
     #[inline(never)]
     pub fn answer(&self, option: &[u8]) -> Option<CookieReply> {
-        let (client, server) = option.split_at_checked(CLIENT)?;
+        let (client, server) = option.split_at_checked(CLIENT_OCTETS)?;
         let secrets = self.cookies.secrets.load();
         let making = *secrets.first()?;
         let now = (self.cookies.now)() as u32;
-        let mut cookie = [0; CLIENT + SERVER];
-        cookie[..CLIENT].copy_from_slice(client);
+        let mut cookie = [0; CLIENT_OCTETS + SERVER_OCTETS];
+        cookie[..CLIENT_OCTETS].copy_from_slice(client);
         let mut shown = if server.is_empty() { ShownCookie::Client } else { ShownCookie::Bad };
-        if let Ok(server) = <&[u8; SERVER]>::try_from(server)
+        if let Ok(server) = <&[u8; SERVER_OCTETS]>::try_from(server)
             && server[0] == VERSION
         {
             let (head, proof) = server.split_at(8);
@@ -190,27 +190,26 @@ impl Check<'_> {
             // Serial number arithmetic (RFC 9018 §4.3, RFC 1982), so that 2106 is a year like others.
             let age = now.wrapping_sub(made) as i32;
             let matches = |secret: &Secret| secret.hash(client, head, self.source) == proof;
-            if (-CLOCK_SKEW_SECONDS_MAX..=LIFETIME).contains(&age)
+            if (-CLOCK_SKEW_SECONDS_MAX..=LIFETIME_SECONDS).contains(&age)
                 && let Some(place) = secrets.iter().position(matches)
             {
                 shown = ShownCookie::Good;
-                if place == 0 && age < RENEWED {
-                    cookie[CLIENT..].copy_from_slice(server);
+                if place == 0 && age < RENEWAL_SECONDS {
+                    cookie[CLIENT_OCTETS..].copy_from_slice(server);
                     return Some(CookieReply { shown, cookie });
                 }
             }
         }
         let mut head = [VERSION, 0, 0, 0, 0, 0, 0, 0];
         head[4..].copy_from_slice(&now.to_be_bytes());
-        cookie[CLIENT..CLIENT + 8].copy_from_slice(&head);
-        cookie[CLIENT + 8..].copy_from_slice(&making.hash(client, &head, self.source));
+        cookie[CLIENT_OCTETS..CLIENT_OCTETS + 8].copy_from_slice(&head);
+        cookie[CLIENT_OCTETS + 8..].copy_from_slice(&making.hash(client, &head, self.source));
         Some(CookieReply { shown, cookie })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use data_encoding::HEXLOWER;
     use proptest::prelude::*;
@@ -228,8 +227,8 @@ mod tests {
         let cookies = Cookies::new(secrets.iter().map(|hex| secret(hex)).collect(), now, false);
         let option = HEXLOWER.decode(option.as_bytes()).unwrap();
         let answered = cookies.of(source.parse().unwrap()).answer(&option).unwrap();
-        assert_eq!(answered.cookie[..CLIENT], option[..CLIENT]);
-        (answered.shown, HEXLOWER.encode(&answered.cookie[CLIENT..]))
+        assert_eq!(answered.cookie[..CLIENT_OCTETS], option[..CLIENT_OCTETS]);
+        (answered.shown, HEXLOWER.encode(&answered.cookie[CLIENT_OCTETS..]))
     }
 
     /// The first message of the hash's authors (octets 0 to 14 under the key 0 to 15).
@@ -294,7 +293,7 @@ mod tests {
         /// What is given is accepted, and with one bit changed it is not.
         #[test]
         fn only_what_was_given_is_accepted(
-            client: [u8; 8], secret: [u8; 16], source: [u8; 16], bit in 0..(CLIENT + SERVER) * 8,
+            client: [u8; 8], secret: [u8; 16], source: [u8; 16], bit in 0..(CLIENT_OCTETS + SERVER_OCTETS) * 8,
         ) {
             let cookies = Cookies::new(vec![Secret::new(secret)], || 0xffff_ff00, false);
             let check = cookies.of(IpAddr::from(source));

@@ -59,13 +59,14 @@ pub fn cookie_of(rdata: &[u8]) -> Option<&[u8]> {
 /// Whether a COOKIE option may have so many octets: a client's part, and maybe a server's (RFC 7873 §5.2.2).
 fn may_be_cookie(length: u16) -> bool {
     let length = usize::from(length);
-    length == cookie::CLIENT
-        || length.checked_sub(cookie::CLIENT).is_some_and(|server| cookie::SERVER_ANY.contains(&server))
+    length == cookie::CLIENT_OCTETS
+        || length.checked_sub(cookie::CLIENT_OCTETS).is_some_and(|server| cookie::SERVER_ANY.contains(&server))
 }
 
 impl Edns {
     /// Reads the fixed part and the options of an OPT record: its CLASS and TTL fields and its rdata. `None` if an
     /// option runs over the end (RFC 6891 §6.1.2), or the cookie has a length that none has (RFC 7873 §5.2.2).
+    #[inline]
     pub fn read(class: u16, ttl: [u8; 4], rdata: &[u8]) -> Option<Edns> {
         let mut edns = Edns {
             udp_payload: class.max(512),

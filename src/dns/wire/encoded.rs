@@ -6,7 +6,7 @@ use std::ops::Range;
 /// The owner every ready record has: a pointer to the name of the question, which comes right after the header.
 pub const QUESTION_POINTER: [u8; 2] = [0xc0, 12];
 /// Octets before the rdata of a ready record: owner, type, class, TTL and rdlength.
-pub const FIXED: usize = 12;
+pub const FIXED_OCTETS: usize = 12;
 
 /// Appends one record of class IN. `rdata` has at most 65,535 octets.
 pub fn push(bytes: &mut Vec<u8>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
@@ -15,7 +15,7 @@ pub fn push(bytes: &mut Vec<u8>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
 }
 
 /// What stands before the rdata.
-pub fn fixed(rtype: RecordType, ttl: u32, rdata: &[u8]) -> [u8; FIXED] {
+pub fn fixed(rtype: RecordType, ttl: u32, rdata: &[u8]) -> [u8; FIXED_OCTETS] {
     debug_assert!(rdata.len() <= usize::from(u16::MAX));
     let [owner, another] = QUESTION_POINTER;
     let ([type_high, type_low], [class_high, class_low]) = (rtype.0.to_be_bytes(), class::IN.to_be_bytes());
@@ -71,7 +71,7 @@ impl<'s> EncodedRrset<'s> {
 
     /// The rdata of record `index`.
     pub fn rdata(&self, index: usize) -> &'s [u8] {
-        &self.slice(index..index + 1)[FIXED..]
+        &self.slice(index..index + 1)[FIXED_OCTETS..]
     }
 
     /// How many records from `first` on, wrapping round at the end, fit into `room` octets.

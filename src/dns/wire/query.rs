@@ -246,7 +246,6 @@ pub fn name_end(packet: &[u8], start: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

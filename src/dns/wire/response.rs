@@ -3,7 +3,7 @@
 use super::{
     HEADER, Rcode, class,
     edns::{ExtendedError, PADDING_BLOCK, VERSION, option},
-    encoded::{EncodedRrset, FIXED, QUESTION_POINTER},
+    encoded::{EncodedRrset, FIXED_OCTETS, QUESTION_POINTER},
     query::Header,
     rdata::RecordType,
 };
@@ -16,7 +16,7 @@ const RD: u16 = 0x0100;
 const RA: u16 = 0x0080;
 
 /// How many labels are remembered as targets for compression; names beyond are written out.
-const REMEMBERED: usize = 64;
+const REMEMBERED_NAMES_MAX: usize = 64;
 /// Padding: as much as a block can want.
 const ZEROS: [u8; PADDING_BLOCK] = [0; PADDING_BLOCK];
 /// Pointers reach the first 16 KiB of a message (RFC 1035 §4.1.4).
@@ -91,7 +91,7 @@ pub struct Response<'o> {
     truncated: bool,
     recursion_available: bool,
     /// Where labels begin that a pointer can lead to; the question's come first, once a name is to be compressed.
-    labels: [u16; REMEMBERED],
+    labels: [u16; REMEMBERED_NAMES_MAX],
     remembered: usize,
 }
 
@@ -120,7 +120,7 @@ impl<'o> Response<'o> {
             counts: [0; 3],
             truncated: false,
             recursion_available: false,
-            labels: [0; REMEMBERED],
+            labels: [0; REMEMBERED_NAMES_MAX],
             remembered: 0,
         })
     }
@@ -489,7 +489,7 @@ impl<'o> Response<'o> {
     /// Remembers the labels between two offsets as far as pointers reach.
     fn remember(&mut self, start: usize, end: usize) {
         let mut at = start;
-        while at < end && at < POINTER_REACH && self.remembered < REMEMBERED {
+        while at < end && at < POINTER_REACH && self.remembered < REMEMBERED_NAMES_MAX {
             self.labels[self.remembered] = at as u16;
             self.remembered += 1;
             at += 1 + usize::from(self.out[at]);
@@ -536,4 +536,4 @@ fn pointer(target: usize) -> [u8; 2] {
     (0xc000 | target as u16).to_be_bytes()
 }
 
-const _: () = assert!(FIXED == 12 && QUESTION_POINTER[1] as usize == HEADER);
+const _: () = assert!(FIXED_OCTETS == 12 && QUESTION_POINTER[1] as usize == HEADER);

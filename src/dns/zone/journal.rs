@@ -3,7 +3,7 @@
 
 use super::{Node, Rrset, RrsetRef, serial};
 use crate::dns::wire::{
-    encoded::{EncodedRrset, FIXED},
+    encoded::{EncodedRrset, FIXED_OCTETS},
     rdata::RecordType,
 };
 use std::{collections::HashMap, sync::Arc};
@@ -202,25 +202,25 @@ impl Journal {
 /// What only the one and what only the other of two sets of the same type and TTL has; `None` for nothing. Both are in
 /// the same order, and mostly alike: what they begin and end with is passed over in blocks.
 fn differing(old: &EncodedRrset<'_>, new: &EncodedRrset<'_>) -> (Option<Rrset>, Option<Rrset>) {
-    const BLOCK: usize = 64;
+    const BLOCK_RECORDS: usize = 64;
     let same = |from_old: usize, from_new: usize, count: usize| {
         old.slice(from_old..from_old + count) == new.slice(from_new..from_new + count)
     };
     let most = old.count.min(new.count);
     let mut head = 0;
-    for step in [BLOCK, 1] {
+    for step in [BLOCK_RECORDS, 1] {
         while head + step <= most && same(head, head, step) {
             head += step;
         }
     }
     let mut tail = 0;
-    for step in [BLOCK, 1] {
+    for step in [BLOCK_RECORDS, 1] {
         while head + tail + step <= most && same(old.count - tail - step, new.count - tail - step, step) {
             tail += step;
         }
     }
     let middle = |set: &EncodedRrset<'_>| -> Vec<Vec<u8>> {
-        (head..set.count - tail).map(|index| set.slice(index..index + 1)[FIXED..].to_vec()).collect()
+        (head..set.count - tail).map(|index| set.slice(index..index + 1)[FIXED_OCTETS..].to_vec()).collect()
     };
     let (gone, come) = (middle(old), middle(new));
     let only = |these: &[Vec<u8>], those: &[Vec<u8>]| {

@@ -12,7 +12,7 @@ pub mod serial;
 mod snapshot;
 #[cfg(test)]
 mod tests;
-#[allow(clippy::module_inception, reason = "the zone itself is what the room is named after")]
+#[expect(clippy::module_inception, reason = "the zone itself is what the room is named after")]
 mod zone;
 
 pub use delta::{Delta, NameNote};

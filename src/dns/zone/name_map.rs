@@ -115,8 +115,7 @@ impl NameMap {
     pub(super) fn fetch(&self, places: &[NameHash]) {
         let buckets = places.iter().filter_map(|place| Some((place.tag(), self.bucket(*place)?)));
         let buckets: SmallVec<[(u8, &Bucket); PREFETCH_MAX]> = buckets.collect();
-        let nodes =
-            buckets.iter().filter_map(|(tag, bucket)| bucket.with_tag(*tag).find_map(|at| bucket.nodes.get(at)));
+        let nodes = buckets.iter().filter_map(|(tag, bucket)| bucket.with_tag(*tag, |index| bucket.nodes.get(index)));
         let nodes: SmallVec<[&Node; PREFETCH_MAX]> = nodes.collect();
         // Something must be made of what is read, or it is not read.
         hint::black_box(nodes.iter().fold(0, |sum, node| sum ^ node.read_through()));
@@ -292,31 +291,42 @@ impl Group {
     }
 }
 
+/// The highest bit of each of eight octets: the lowest one that is set tells of an octet that is `octet`; those above it
+/// perhaps of others.
+#[inline]
+fn same_octets(octets: [u8; 8], octet: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // An octet of zeros where both are the same.
+    let differing = u64::from_le_bytes(octets) ^ (ONES * u64::from(octet));
+    differing.wrapping_sub(ONES) & !differing & (ONES << 7)
+}
+
 impl Bucket {
-    /// The number of a node.
-    #[inline]
+    /// The number of a node. Every query passes here.
+    #[inline(always)]
     fn find(&self, place: NameHash, name: &[u8]) -> Option<usize> {
         let nodes = &self.nodes[..];
         let is_it = |&index: &usize| nodes.get(index).is_some_and(|node| node.wire_name() == name);
         // Beyond the tags there is hardly ever a name.
-        self.with_tag(place.tag()).find(is_it).or_else(|| (BUCKET_NAMES_MAX..nodes.len()).find(is_it))
+        self.with_tag(place.tag(), |index| Some(index).filter(is_it))
+            .or_else(|| (BUCKET_NAMES_MAX..nodes.len()).find(is_it))
     }
 
-    /// The numbers of nodes that have this tag, and perhaps of others.
-    #[inline]
-    fn with_tag(&self, tag: u8) -> impl Iterator<Item = usize> {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        let wanted = ONES * u64::from(tag);
-        self.tags.as_chunks::<8>().0.iter().enumerate().flat_map(move |(chunk, tags)| {
-            // An octet of zeros where tags are the same: the lowest one is found, above it perhaps others that differ.
-            let differing = u64::from_le_bytes(*tags) ^ wanted;
-            let mut same = differing.wrapping_sub(ONES) & !differing & (ONES << 7);
-            std::iter::from_fn(move || {
-                let index = (same != 0).then(|| chunk * 8 + same.trailing_zeros() as usize / 8);
-                same &= same.wrapping_sub(1);
-                index
-            })
-        })
+    /// What `pick` makes first of the numbers of nodes that have this tag, and perhaps of others. A loop, and no chain of
+    /// iterators, as compilers do not always see through that one.
+    #[inline(always)]
+    fn with_tag<T>(&self, tag: u8, pick: impl Fn(usize) -> Option<T>) -> Option<T> {
+        for (chunk, tags) in self.tags.as_chunks::<8>().0.iter().enumerate() {
+            let mut same = same_octets(*tags, tag);
+            while same != 0 {
+                let picked = pick(chunk * 8 + same.trailing_zeros() as usize / 8);
+                if picked.is_some() {
+                    return picked;
+                }
+                same &= same - 1;
+            }
+        }
+        None
     }
 
     fn push(&mut self, place: NameHash, node: Node) {
@@ -409,6 +419,18 @@ mod tests {
     }
 
     /// Many names, and then few: buckets are split and joined, and what is left takes no more room than it needs.
+    /// Every octet that is the same has its bit, and the lowest bit is of such a one.
+    #[test]
+    fn octets_are_compared_at_once() {
+        for octets in [[0; 8], [0, 1, 2, 3, 4, 5, 6, 7], [7, 7, 0, 0x80, 0xff, 7, 0x7f, 0x81], [0xff; 8]] {
+            for octet in [0, 1, 7, 0x7f, 0x80, 0x81, 0xff] {
+                let same = same_octets(octets, octet);
+                let exact = (0..8).filter(|&at| octets[at] == octet).fold(0, |same, at| same | 0x80 << (8 * at));
+                assert_eq!((same & exact, same.trailing_zeros()), (exact, u64::trailing_zeros(exact)), "{octets:?}");
+            }
+        }
+    }
+
     #[test]
     fn grows_and_shrinks() {
         const MANY: u32 = 200_000;

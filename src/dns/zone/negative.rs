@@ -3,7 +3,7 @@
 use crate::dns::{
     name::{Name, wire_length},
     wire::{
-        encoded::{self, FIXED},
+        encoded::{self, FIXED_OCTETS},
         rdata::RecordType,
     },
 };
@@ -24,7 +24,7 @@ impl NegativeSoa {
         let minimum = rdata.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum));
         let ttl = ttl.min(minimum);
         let mut soa = NegativeSoa { bytes: Box::default(), pointers: [0; 3], count: 0, ttl };
-        let mut bytes = Vec::with_capacity(FIXED + rdata.len());
+        let mut bytes = Vec::with_capacity(FIXED_OCTETS + rdata.len());
         if origin.is_root() {
             // Nothing is shorter than the root itself: no pointers.
             encoded::push(&mut bytes, RecordType::SOA, ttl, rdata);
@@ -38,7 +38,7 @@ impl NegativeSoa {
                 rest = after;
                 if crate::dns::name::is_within(name, origin.as_wire()) {
                     short.extend_from_slice(&name[..name.len() - origin.as_wire().len()]);
-                    soa.pointer(FIXED + short.len());
+                    soa.pointer(FIXED_OCTETS + short.len());
                     short.extend_from_slice(&[0; 2]);
                 } else {
                     short.extend_from_slice(name);

@@ -264,7 +264,7 @@ impl Node {
     }
 }
 
-const _: () = assert!(rrset::SMALL <= u8::MAX as usize, "its length is one octet");
+const _: () = assert!(rrset::SMALL_SET_OCTETS_MAX <= u8::MAX as usize, "its length is one octet");
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

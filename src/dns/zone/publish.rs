@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 pub struct Publisher {
     shared: Arc<ArcSwap<Snapshot>>,
     /// What is called after each publication.
-    told: Vec<Box<dyn Fn() + Send>>,
+    subscribers: Vec<Box<dyn Fn() + Send>>,
 }
 
 /// A reader; each thread has its own.
@@ -18,22 +18,22 @@ pub struct Reader(Arc<ArcSwap<Snapshot>>);
 /// A publisher and a first reader of `first`.
 pub fn channel(first: Snapshot) -> (Publisher, Reader) {
     let shared = Arc::new(ArcSwap::from_pointee(first));
-    (Publisher { shared: Arc::clone(&shared), told: Vec::new() }, Reader(shared))
+    (Publisher { shared: Arc::clone(&shared), subscribers: Vec::new() }, Reader(shared))
 }
 
 impl Publisher {
     /// Every query that begins after this call is answered from `snapshot`.
     pub fn publish(&mut self, snapshot: Snapshot) {
         self.shared.store(Arc::new(snapshot));
-        self.told.iter().for_each(|told| told());
+        self.subscribers.iter().for_each(|subscriber| subscriber());
     }
     /// What was published last.
     pub fn current(&self) -> Arc<Snapshot> {
         self.shared.load_full()
     }
     /// Has this called after each publication; it must not take long.
-    pub fn tell(&mut self, told: impl Fn() + Send + 'static) {
-        self.told.push(Box::new(told));
+    pub fn subscribe(&mut self, subscriber: impl Fn() + Send + 'static) {
+        self.subscribers.push(Box::new(subscriber));
     }
 }
 

@@ -35,7 +35,7 @@ pub struct RrsetRef<'n> {
 }
 
 /// The largest set, in octets, that is stored in the memory of its node if its records are of one length.
-pub(super) const SMALL: usize = 192;
+pub(super) const SMALL_SET_OCTETS_MAX: usize = 192;
 
 #[derive(PartialEq, Eq)]
 struct RecordIndex {
@@ -62,8 +62,8 @@ impl Rrset {
         debug_assert!(records.is_sorted_by(|one, other| one.as_ref() < other.as_ref()));
         let ttl = ttl.min(TTL_MAX);
         // Most sets are small, and need no memory before that in which they stay.
-        let mut bytes: SmallVec<[u8; SMALL]> = SmallVec::new();
-        bytes.reserve_exact(records.iter().map(|rdata| encoded::FIXED + rdata.as_ref().len()).sum());
+        let mut bytes: SmallVec<[u8; SMALL_SET_OCTETS_MAX]> = SmallVec::new();
+        bytes.reserve_exact(records.iter().map(|rdata| encoded::FIXED_OCTETS + rdata.as_ref().len()).sum());
         let first = records.first().map_or(0, |rdata| rdata.as_ref().len());
         let uniform = records.iter().all(|rdata| rdata.as_ref().len() == first);
         let mut starts = Vec::with_capacity(if uniform { 0 } else { records.len() });
@@ -81,7 +81,7 @@ impl Rrset {
             rtype,
             ttl,
             count: records.len() as u32,
-            every: if uniform { (encoded::FIXED + first) as u32 } else { 0 },
+            every: if uniform { (encoded::FIXED_OCTETS + first) as u32 } else { 0 },
             bytes: Octets::from(&*bytes),
             index,
         }
@@ -143,7 +143,7 @@ impl Rrset {
 
     /// The octets of the records, if [`RrsetRef::of_small`] can derive all else from them.
     pub(super) fn small(&self) -> Option<&[u8]> {
-        (self.index.is_none() && self.bytes.len() <= SMALL && self.count > 0).then_some(&*self.bytes)
+        (self.index.is_none() && self.bytes.len() <= SMALL_SET_OCTETS_MAX && self.count > 0).then_some(&*self.bytes)
     }
 }
 
@@ -182,7 +182,7 @@ impl<'n> RrsetRef<'n> {
     }
 
     /// How many records there are; at least one.
-    #[allow(clippy::len_without_is_empty, reason = "a set in a node is never empty")]
+    #[expect(clippy::len_without_is_empty, reason = "a set in a node is never empty")]
     pub fn len(&self) -> usize {
         self.ready.count
     }

@@ -256,7 +256,7 @@ impl Snapshot {
 
     /// The zone with exactly this apex, for those who need it for longer than this snapshot.
     pub fn zone_at(&self, origin: &[u8]) -> Option<Arc<Zone>> {
-        self.served.by_apex.get(origin).map(Arc::clone)
+        self.served.closest(origin).filter(|zone| zone.origin().as_wire() == origin).map(Arc::clone)
     }
 
     /// The zone above the apex `origin`, if it is served too: DS belongs to that side of a cut (RFC 4035 §3.1.4.1).
@@ -369,7 +369,7 @@ impl<'s> SnapshotEdit<'s> {
     /// Has the processor fetch what these changes need, which are mostly of one zone.
     fn look_ahead(&mut self, changes: &[Change]) {
         let Some((zone, _)) = changes.first().and_then(|(owner, ..)| self.zone(owner)) else { return };
-        if zone.counts().0 >= VAST {
+        if zone.counts().0 >= VAST_ZONE_NAMES_MIN {
             let places = changes.iter().map(|(owner, ..)| zone.place(owner.as_wire()));
             zone.fetch_to_change(&places.collect::<SmallVec<[NameHash; PREFETCH_MAX]>>());
         }
@@ -398,7 +398,7 @@ impl<'s> SnapshotEdit<'s> {
 }
 
 /// Names of a zone that take more memory than a processor has near a core (some 200 octets each).
-const VAST: usize = 20_000;
+const VAST_ZONE_NAMES_MIN: usize = 20_000;
 
 /// One change of a delta.
 type Change = (Name, RecordType, Option<Rrset>);
@@ -460,7 +460,7 @@ impl ZoneTable {
         let names = |zone: &Zone| zone.counts().0;
         let goes_first = |vast: &Arc<Zone>| vast.origin() == zone.origin() || names(vast) < names(&zone);
         if self.vast.as_ref().is_none_or(goes_first) {
-            self.vast = (names(&zone) >= VAST).then(|| Arc::clone(&zone));
+            self.vast = (names(&zone) >= VAST_ZONE_NAMES_MIN).then(|| Arc::clone(&zone));
         }
         self.by_apex.insert(zone.origin().clone(), zone);
     }
@@ -473,7 +473,9 @@ impl ZoneTable {
         self.by_apex.values().map(|zone| &**zone)
     }
 
-    #[inline]
+    /// The zone with the longest apex at or above a name in lower-cased wire form. The one place that looks up by octets, so
+    /// that the table's code becomes part of it.
+    #[inline(never)]
     fn closest(&self, name: &[u8]) -> Option<&Arc<Zone>> {
         let mut depth = std::iter::successors(parent(name), |name| parent(name)).count();
         let mut rest = name;

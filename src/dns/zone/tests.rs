@@ -1,5 +1,4 @@
 //! Zones under change: serials, ancestors, static records, and "incremental equals full".
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::{name::Name, wire::rdata::RecordType};

@@ -399,9 +399,9 @@ impl Zone {
         let Some(node) = edit(before).filter(|node| before != Some(node)) else { return false };
         let before = before.cloned();
         if let Some(before) = &before {
-            self.tally(before, false);
+            self.count_node(before, false);
         }
-        self.tally(&node, true);
+        self.count_node(&node, true);
         let differs = before.as_ref().map_or(!node.is_empty(), |before| !before.same_records(&node));
         if differs {
             self.journal.note(before.as_ref(), &node);
@@ -435,7 +435,7 @@ impl Zone {
         }
     }
 
-    fn tally(&mut self, node: &Node, added: bool) {
+    fn count_node(&mut self, node: &Node, added: bool) {
         let change = |counter: &mut usize, amount: usize| {
             *counter = if added { *counter + amount } else { counter.saturating_sub(amount) };
         };

@@ -11,7 +11,7 @@ use std::{
 
 /// Those that have to go need a moment to give back what they hold; meanwhile others may take one of so many parts of the
 /// limit more, and beyond that nothing.
-const BEYOND: usize = 2;
+const OVERDRAFT_DIVISOR: usize = 2;
 
 /// What all connections hold.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Memory {
     }
 
     fn most(&self) -> usize {
-        self.limit.saturating_add(self.limit / BEYOND)
+        self.limit.saturating_add(self.limit / OVERDRAFT_DIVISOR)
     }
 }
 
@@ -144,7 +144,6 @@ impl Drop for MemoryShare {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::net::connections::{Admission, ConnectionSlot, Connections};
     use proptest::prelude::*;

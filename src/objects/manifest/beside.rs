@@ -149,7 +149,6 @@ fn feed(node: &YamlNode, hasher: &mut Fnv1a) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::text::yaml::{SourceText, parse};
 

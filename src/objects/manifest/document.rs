@@ -31,7 +31,7 @@ use std::{
 };
 
 /// Further errors that are told with a wrong version.
-const FURTHER: usize = 3;
+const FURTHER_ERRORS_MAX: usize = 3;
 /// Lists within lists; kubectl makes one level, a pipeline of tools perhaps two.
 const MAX_LISTS: usize = 8;
 
@@ -304,7 +304,7 @@ impl DocumentReader<'_> {
                 validate(&object).iter().map(ToString::to_string).collect()
             }
         };
-        errors.truncate(FURTHER);
+        errors.truncate(FURTHER_ERRORS_MAX);
         errors.iter().map(|error| format!("; then {error}")).collect()
     }
 

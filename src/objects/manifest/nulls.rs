@@ -77,7 +77,6 @@ fn fill_map(node: &mut YamlNode) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::text::yaml::{self, SourceText, parse};
     use std::path::Path;

@@ -1,5 +1,4 @@
 //! Scans of real directories: what operations on files change, keep and say.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::text::diagnostic::Severity;
@@ -566,8 +565,8 @@ fn what_else_has_to_change() {
         scene.write("x.yaml", format!("{text}---\n{neighbour}"));
         scene.expect(&["web"], &[]);
         let all = scene.manifests.diagnostics();
-        let told: Vec<&str> = all.iter().map(|diagnostic| diagnostic.help.as_str()).collect();
-        assert_eq!(told, [expected], "{text}");
+        let helps: Vec<&str> = all.iter().map(|diagnostic| diagnostic.help.as_str()).collect();
+        assert_eq!(helps, [expected], "{text}");
     }
 }
 

@@ -169,7 +169,6 @@ pub(super) fn directories(root: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -182,8 +181,8 @@ mod tests {
         }
         let found = list(root.path(), &mut BTreeSet::new());
         assert_eq!(found.files, [deep(MAX_DEPTH).join("a.yaml")]);
-        let told = found.unreadable.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>();
-        assert_eq!(told, ["sub-directories are nested deeper than 32"]);
+        let messages = found.unreadable.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>();
+        assert_eq!(messages, ["sub-directories are nested deeper than 32"]);
         for number in 0..MAX_WATCHED {
             fs::create_dir(root.path().join(number.to_string())).unwrap();
         }

@@ -222,12 +222,11 @@ fn identity(path: &Path) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::{fs, sync::mpsc::Receiver};
 
     const SETTLE: Duration = Duration::from_millis(10);
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const HINT_TIMEOUT: Duration = Duration::from_secs(10);
     const NEVER: Duration = Duration::from_secs(3600);
 
     fn hints(directory: &Path, rescan: Duration) -> (DirectoryWatch, Receiver<()>) {
@@ -242,7 +241,7 @@ mod tests {
     fn expect_hint(hinted: &Receiver<()>, what: &str, act: impl FnOnce()) {
         while hinted.recv_timeout(SETTLE * 8).is_ok() {}
         act();
-        assert!(hinted.recv_timeout(PATIENCE).is_ok(), "no hint after: {what}");
+        assert!(hinted.recv_timeout(HINT_TIMEOUT).is_ok(), "no hint after: {what}");
     }
 
     #[test]
@@ -355,7 +354,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (watch, hinted) = hints(root.path(), Duration::from_millis(20));
         for _ in 0..3 {
-            hinted.recv_timeout(PATIENCE).unwrap();
+            hinted.recv_timeout(HINT_TIMEOUT).unwrap();
         }
         drop(watch);
         assert!(hinted.iter().count() < usize::MAX, "the thread has ended, so this ends");

@@ -43,8 +43,8 @@ const BINARY_MAX: i128 = i64::MAX as i128 * NANO;
 /// Stands for everything from 10²⁸ units on; ten times as much still fits into 128 bits.
 const SATURATED: i128 = 10_i128.pow(37);
 /// Digits of a number that upstream reads without a big integer; within them it keeps texts that look canonical to it.
-const FAST_DECIMAL: i64 = 18;
-const FAST_BINARY: i64 = 14;
+const FAST_DECIMAL_DIGITS_MAX: i64 = 18;
+const FAST_BINARY_DIGITS_MAX: i64 = 14;
 
 /// What upstream says to a text that is no quantity.
 pub const MALFORMED: &str =
@@ -106,8 +106,10 @@ fn read(text: &str) -> Result<ParsedQuantity, &'static str> {
     let digits = parts.whole.len().max(1) as i64 + parts.fraction.len() as i64;
     let scale = if base == 10 { i64::from(exponent) - parts.fraction.len() as i64 } else { 0 };
     let is_fast = match format {
-        QuantityFormat::Binary => parts.fraction.is_empty() && FAST_BINARY - digits >= i64::from(exponent) * 3 / 10,
-        _ => digits <= FAST_DECIMAL && scale >= -9,
+        QuantityFormat::Binary => {
+            parts.fraction.is_empty() && FAST_BINARY_DIGITS_MAX - digits >= i64::from(exponent) * 3 / 10
+        }
+        _ => digits <= FAST_DECIMAL_DIGITS_MAX && scale >= -9,
     };
     if !is_fast && !parts.has_digits {
         return Err(NO_NUMBER);
@@ -278,7 +280,6 @@ impl fmt::Display for Amount {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

@@ -272,7 +272,6 @@ fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> S
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -31,7 +31,6 @@ fn matches_requirement(requirement: &LabelSelectorRequirement, labels: &Labels) 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
 

@@ -41,7 +41,6 @@ pub fn has_endpoints_of_pods(spec: &ServiceSpec) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
 

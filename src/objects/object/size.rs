@@ -22,7 +22,7 @@ pub(super) fn estimate(value: &impl Serialize) -> usize {
 }
 
 /// Octets of a pod beyond what its template says: its status, its metadata, its place in a slice, its names.
-const POD: u64 = 4096;
+const POD_STATUS_OCTETS: u64 = 4096;
 
 impl Object {
     /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
@@ -32,7 +32,7 @@ impl Object {
             Object::StatefulSet(set) => {
                 let Some(spec) = &set.spec else { return self.octets() as u64 };
                 let claims: usize = spec.volume_claim_templates.iter().flatten().map(estimate).sum();
-                let pod = (estimate(&spec.template) + claims) as u64 + POD;
+                let pod = (estimate(&spec.template) + claims) as u64 + POD_STATUS_OCTETS;
                 let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
@@ -79,7 +79,6 @@ impl Formatter for Weighed {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use crate::objects::object::{Kind, Object};
     use k8s_openapi::api::{
         core::v1::{Container, ContainerPort, EnvVar, Pod},

@@ -8,7 +8,7 @@ use std::{
 
 /// Packing again may write an address once for each set of ports; where it would write more than so many addresses for
 /// each one that is given, the subsets stay as they are.
-const LARGEST_GROWTH: usize = 8;
+const GROWTH_MAX: usize = 8;
 
 /// What tells addresses apart: the address itself, and the object behind it.
 type AddressKey = (Option<IpAddr>, String, Option<String>);
@@ -47,7 +47,7 @@ pub fn repack(subsets: &[EndpointSubset]) -> Vec<EndpointSubset> {
     }
     let count = |of: &BTreeSet<usize>| of.iter().map(|index| groups[*index].len()).sum::<usize>();
     let given: usize = groups.iter().map(BTreeMap::len).sum();
-    if packed.keys().map(count).sum::<usize>() > given.saturating_mul(LARGEST_GROWTH) {
+    if packed.keys().map(count).sum::<usize>() > given.saturating_mul(GROWTH_MAX) {
         return subsets.to_vec();
     }
     // Subsets that were given apart may turn out to have the same addresses.
@@ -120,7 +120,6 @@ fn subset(ports: Vec<PortKey>, addresses: Addresses<'_>) -> EndpointSubset {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};

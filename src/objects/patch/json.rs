@@ -5,14 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The most operations of a patch, as upstream.
-const OPERATIONS: usize = 10_000;
+const OPERATIONS_MAX: usize = 10_000;
 
 /// How many bytes `copy` may make in one patch, as upstream: copying a list into itself again and again doubles it.
-const COPIED: usize = 3 << 20;
+const COPIED_OCTETS_MAX: usize = 3 << 20;
 
 /// How many values an operation may move or look at, all operations of one patch together. An element that is put at
 /// the front of a list moves all others: ten thousand of them in a list of thousands are still let through.
-const STEPS: usize = 20_000_000;
+const MOVED_VALUES_MAX: usize = 20_000_000;
 
 /// What a patch has cost so far.
 #[derive(Debug, Default)]
@@ -24,10 +24,12 @@ struct PatchCost {
 impl PatchCost {
     fn step(&mut self, values: usize) -> Result<(), PatchError> {
         self.steps = self.steps.saturating_add(values);
-        if self.steps <= STEPS {
+        if self.steps <= MOVED_VALUES_MAX {
             return Ok(());
         }
-        Err(PatchError::unprocessable(format!("the patch moves more than {STEPS} values of lists and objects")))
+        Err(PatchError::unprocessable(format!(
+            "the patch moves more than {MOVED_VALUES_MAX} values of lists and objects"
+        )))
     }
 }
 
@@ -111,9 +113,11 @@ pub fn apply(original: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Array(operations) = patch else {
         return Err(PatchError::malformed("a JSON patch must be a list of operations"));
     };
-    if operations.len() > OPERATIONS {
+    if operations.len() > OPERATIONS_MAX {
         let count = operations.len();
-        return Err(PatchError::malformed(format!("a JSON patch has at most {OPERATIONS} operations, not {count}")));
+        return Err(PatchError::malformed(format!(
+            "a JSON patch has at most {OPERATIONS_MAX} operations, not {count}"
+        )));
     }
     let mut document = original.clone();
     let mut work = PatchCost::default();
@@ -148,8 +152,8 @@ fn carry_out(document: &mut Value, operation: JsonPatchOperation, work: &mut Pat
         JsonPatchOperation::Copy { from, path } => {
             let value = from.get(document)?;
             work.copied += size(value);
-            if work.copied > COPIED {
-                return Err(PatchError::unprocessable(format!("the patch copies more than {COPIED} bytes")));
+            if work.copied > COPIED_OCTETS_MAX {
+                return Err(PatchError::unprocessable(format!("the patch copies more than {COPIED_OCTETS_MAX} bytes")));
             }
             let value = value.clone();
             add(document, &path, value, work)

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 pub type Id = String;
 
 /// Up to here, upstream's sort is an insertion sort.
-const SHORT: usize = 20;
+const INSERTION_SORT_ITEMS_MAX: usize = 20;
 
 /// An element with its id.
 pub struct OrderedItem {
@@ -29,7 +29,7 @@ pub fn arrange(items: Vec<OrderedItem>, named: &[Id], live: &[Id]) -> Vec<Value>
     let mut arranged = Vec::new();
     for other in sorted(others, &live) {
         let place = live.get(&other.id);
-        // A patched element stays behind only where both stood in the live list, this one first.
+        // A patched element stays after another only where both were in the live list, this one first.
         let stays = |item: &OrderedItem| matches!((place, live.get(&item.id)), (Some(a), Some(b)) if a < b);
         while let Some(next) = patched.next_if(|item| !stays(item)) {
             arranged.push(next.value);
@@ -54,7 +54,7 @@ fn positions(ids: &[Id]) -> HashMap<&Id, usize> {
 /// where it comes to stand is what an insertion sort, which sorts short lists there, makes of that.
 fn sorted(mut items: Vec<OrderedItem>, order: &HashMap<&Id, usize>) -> Vec<OrderedItem> {
     let place = |item: &OrderedItem| order.get(&item.id).copied();
-    if items.len() > SHORT || items.iter().all(|item| place(item).is_some()) {
+    if items.len() > INSERTION_SORT_ITEMS_MAX || items.iter().all(|item| place(item).is_some()) {
         items.sort_by_key(|item| place(item).unwrap_or(usize::MAX));
         return items;
     }

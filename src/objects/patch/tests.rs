@@ -1,6 +1,5 @@
 //! Patches as RFC 6902 and RFC 7386 have them, and what is refused. That strategic merge patches are Go's is compared in
 //! `tests/control_plane/strategic_merge.rs`.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use proptest::prelude::{Strategy, *};

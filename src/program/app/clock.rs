@@ -88,9 +88,9 @@ mod tests {
             (9_000, 8_200, 8_200, 0),
             (9_200, 7_401, 8_300, 0),
         ];
-        for (passed, says, told, by) in rows {
+        for (passed, says, shown, by) in rows {
             let at = clock.advance(wall + SignedDuration::from_millis(says), begin + Duration::from_millis(passed));
-            assert_eq!(at, wall + SignedDuration::from_millis(told), "after {passed} ms");
+            assert_eq!(at, wall + SignedDuration::from_millis(shown), "after {passed} ms");
             let set_back = std::mem::take(&mut clock.set_back);
             assert_eq!(set_back, SignedDuration::from_millis(by), "after {passed} ms");
         }

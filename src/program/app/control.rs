@@ -142,7 +142,7 @@ impl Loop {
         }
         loop {
             let at = self.now(clock());
-            let Some(batch) = next_batch(requests, patience(self.wake_at, at)) else { return };
+            let Some(batch) = next_batch(requests, wait(self.wake_at, at)) else { return };
             let mut asked = Vec::with_capacity(batch.len());
             let at = self.now(clock());
             self.happened(overdue(self.wake_at, at));
@@ -339,15 +339,15 @@ fn overdue(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Instant> {
 }
 
 /// How long to wait for requests: until the next timer, or as long as it takes.
-fn patience(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+fn wait(wake_at: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     wake_at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default().max(TURN_PAUSE_MIN))
 }
 
 /// Waits for requests, and takes all that are there; empty when a timer is due. `None` when all senders are gone.
-fn next_batch(requests: &Receiver<ControlRequest>, patience: Option<Duration>) -> Option<Vec<ControlRequest>> {
-    let first = match patience {
+fn next_batch(requests: &Receiver<ControlRequest>, wait: Option<Duration>) -> Option<Vec<ControlRequest>> {
+    let first = match wait {
         None => Some(requests.recv().ok()?),
-        Some(patience) => match requests.recv_timeout(patience) {
+        Some(wait) => match requests.recv_timeout(wait) {
             Ok(request) => Some(request),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return None,

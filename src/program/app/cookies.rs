@@ -13,9 +13,9 @@ use std::{
 };
 
 /// For how long a secret made here is used (RFC 7873 §7.1 has a day).
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const SECRET_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// For how long the one before it is accepted: as long as its last cookie is good.
-const ACCEPTED: Duration = Duration::from_secs(3600);
+const OLD_SECRET_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Who sees to the secrets.
 #[derive(Debug)]
@@ -71,13 +71,13 @@ impl CookieSecrets {
 
     fn rotate(&mut self, age: Duration) {
         let mut secrets = self.cookies.secrets();
-        if age >= DAY {
+        if age >= SECRET_LIFETIME {
             // Without randomness the present one stays; the next look tries again.
             let Ok(secret) = random() else { return };
             secrets.insert(0, secret);
             secrets.truncate(2);
             self.made = Instant::now();
-        } else if age >= ACCEPTED && secrets.len() > 1 {
+        } else if age >= OLD_SECRET_LIFETIME && secrets.len() > 1 {
             secrets.truncate(1);
         } else {
             return;
@@ -99,7 +99,6 @@ fn random() -> io::Result<Secret> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::wire::cookie::ShownCookie;
 
@@ -112,12 +111,12 @@ mod tests {
     fn a_cookie_outlives_the_change_of_its_secret_and_then_no_other() {
         let mut secrets = CookieSecrets::new(&DnsCookies::default()).unwrap();
         let (_, cookie) = shown(&secrets, &[1; 8]);
-        secrets.rotate(DAY - Duration::from_secs(1));
+        secrets.rotate(SECRET_LIFETIME - Duration::from_secs(1));
         assert_eq!(shown(&secrets, &cookie), (ShownCookie::Good, cookie.clone()));
-        secrets.rotate(DAY);
+        secrets.rotate(SECRET_LIFETIME);
         let (good, renewed) = shown(&secrets, &cookie);
         assert!(good == ShownCookie::Good && renewed != cookie);
-        secrets.rotate(ACCEPTED);
+        secrets.rotate(OLD_SECRET_LIFETIME);
         assert_eq!(shown(&secrets, &cookie).0, ShownCookie::Bad);
         assert_eq!(shown(&secrets, &renewed).0, ShownCookie::Good);
     }

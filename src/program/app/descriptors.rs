@@ -5,13 +5,13 @@ use crate::program::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are neither a connection nor a socket listened on: the store, watches, files being read, the log.
-const OWN: usize = 100;
+const OWN_DESCRIPTORS: usize = 100;
 /// Of what is left for connections, one of so many parts is not for DNS, however much DNS could use.
-const NOT_DNS: usize = 4;
+const NOT_DNS_DIVISOR: usize = 4;
 /// Of what DNS has, at most one of so many parts is for upstreams.
-const UPSTREAMS: usize = 3;
+const UPSTREAMS_DIVISOR: usize = 3;
 /// Of what is not for DNS, at most one of so many parts is for metrics and health.
-const OBSERVED: usize = 8;
+const OBSERVED_DIVISOR: usize = 8;
 /// Fewest connections that the settings allow to metrics, and to the API.
 const FEWEST: (usize, usize) = (4, 8);
 
@@ -34,15 +34,15 @@ pub(super) fn fit(settings: &Settings, descriptors: Option<usize>) -> (Settings,
     let listeners = settings.listen.len() * (settings.limits.serve.udp_threads + 1)
         + settings.encrypted.lists().iter().map(|(.., addresses)| addresses.len()).sum::<usize>()
         + 2;
-    let left = descriptors.saturating_sub(OWN + listeners);
-    let dns = left - left / NOT_DNS;
+    let left = descriptors.saturating_sub(OWN_DESCRIPTORS + listeners);
+    let dns = left - left / NOT_DNS_DIVISOR;
     let forwarding = settings.forward.is_on();
     let limits = &mut fitted.limits;
-    let upstreams = if forwarding { settings.forward.max_in_flight.min(dns / UPSTREAMS).max(1) } else { 0 };
+    let upstreams = if forwarding { settings.forward.max_in_flight.min(dns / UPSTREAMS_DIVISOR).max(1) } else { 0 };
     limits.serve.tcp_connections = limits.serve.tcp_connections.min(dns.saturating_sub(upstreams)).max(1);
     limits.serve.tcp_connections_per_source = limits.serve.tcp_connections_per_source.min(limits.serve.tcp_connections);
     let rest = left.saturating_sub(limits.serve.tcp_connections + upstreams);
-    limits.program.http_connections = limits.program.http_connections.min((rest / OBSERVED).max(FEWEST.0));
+    limits.program.http_connections = limits.program.http_connections.min((rest / OBSERVED_DIVISOR).max(FEWEST.0));
     limits.api.api_connections =
         limits.api.api_connections.min(rest.saturating_sub(limits.program.http_connections).max(FEWEST.1));
     if forwarding {

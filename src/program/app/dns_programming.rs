@@ -55,7 +55,6 @@ fn kind_of(service: &Service) -> ServiceKind {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::Kind;
     use serde_json::json;

@@ -16,7 +16,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 
 /// How much simulated time passes at most; pods that become ready later than that are not ready.
-const HORIZON: SignedDuration = SignedDuration::from_mins(30);
+const SIMULATED_TIME_MAX: SignedDuration = SignedDuration::from_mins(30);
 /// Turns taken at most, so that pods that end again and again come to an end, too.
 const TURNS_MAX: usize = 20_000;
 
@@ -51,7 +51,7 @@ impl DryRun {
     /// If the settings give no zones.
     pub fn run(settings: &Settings) -> Result<DryRun, StartError> {
         let mut now = Timestamp::now();
-        let end = now.saturating_add(HORIZON).unwrap_or(now);
+        let end = now.saturating_add(SIMULATED_TIME_MAX).unwrap_or(now);
         let mut rehearsal = DryRun::load(settings, now)?;
         for _ in 0..TURNS_MAX {
             match rehearsal.turn(now).filter(|at| *at <= end) {

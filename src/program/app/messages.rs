@@ -21,9 +21,9 @@ use std::{
 };
 
 /// Requests that wait for the loop; a sender beyond that waits until there is room.
-const REQUESTS: usize = 1024;
+const WAITING_REQUESTS_MAX: usize = 1024;
 /// Messages that wait for the scan thread.
-const SCANS: usize = 64;
+const WAITING_SCANS_MAX: usize = 64;
 
 /// The control loop has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub(super) enum ControlRequest {
 
 /// The way to the loop and its end.
 pub(super) fn requests() -> (SyncSender<ControlRequest>, Receiver<ControlRequest>) {
-    sync_channel(REQUESTS)
+    sync_channel(WAITING_REQUESTS_MAX)
 }
 
 /// Sends a request and waits for its reply.
@@ -93,7 +93,7 @@ pub(super) struct ScanSender(SyncSender<Scan>);
 
 /// The way to the thread and its end.
 pub(super) fn scans() -> (ScanSender, Receiver<Scan>) {
-    let (sender, receiver) = sync_channel(SCANS);
+    let (sender, receiver) = sync_channel(WAITING_SCANS_MAX);
     (ScanSender(sender), receiver)
 }
 

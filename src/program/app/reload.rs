@@ -127,7 +127,6 @@ fn waiting(used: &Settings, new: &Settings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::path::Path;
 

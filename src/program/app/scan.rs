@@ -98,7 +98,7 @@ impl ScanThread {
         loop {
             // Some of what a scan found is carried out only when it still holds a little later.
             let next = match self.manifests.rescan_within() {
-                Some(patience) => scans.recv_timeout(patience),
+                Some(wait) => scans.recv_timeout(wait),
                 None => scans.recv().map_err(RecvTimeoutError::from),
             };
             let outcome = match next {

@@ -14,18 +14,18 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
 
 /// How often the server is asked whether it still works.
-const CHECK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the end waits for a start, a re-reading or the stop itself, each.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Orders that wait for the thread of the server: a re-reading is ordered only when the one before is done.
-const ORDERS: usize = 4;
+const WAITING_ORDERS_MAX: usize = 4;
 
 /// Signals that are caught from the moment this is made, so that one which comes right after the start is not lost.
 #[derive(Debug)]
 pub struct Signals {
     runtime: Runtime,
     received: Received,
-    patience: Duration,
+    stop_timeout: Duration,
 }
 
 enum Signal {
@@ -57,7 +57,7 @@ impl Signals {
     pub fn catch() -> io::Result<Signals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let received = runtime.block_on(async { Received::new() })?;
-        Ok(Signals { runtime, received, patience: STOP_TIMEOUT })
+        Ok(Signals { runtime, received, stop_timeout: STOP_TIMEOUT })
     }
 
     /// Starts the server and waits for the end: serves until SIGTERM or SIGINT, then as long as `limits.lameDuck` (a
@@ -67,19 +67,19 @@ impl Signals {
     /// # Errors
     /// What `start` says.
     pub fn run(self, start: impl FnOnce() -> Result<Server, StartError> + Send + 'static) -> Result<Exit, StartError> {
-        let Signals { runtime, mut received, patience } = self;
-        let (order, orders) = sync_channel(ORDERS);
-        let (tell, mut told) = mpsc::channel(ORDERS);
+        let Signals { runtime, mut received, stop_timeout } = self;
+        let (order, orders) = sync_channel(WAITING_ORDERS_MAX);
+        let (tell, mut reports) = mpsc::channel(WAITING_ORDERS_MAX);
         let spawned = thread::Builder::new().name("server".to_owned()).spawn(move || serve(start, &orders, &tell));
         spawned.map_err(|source| StartError::System { what: "starting the thread of the server", source })?;
         runtime.block_on(async {
-            let name = match until_signalled(&mut received, &order, &mut told).await {
+            let name = match until_signalled(&mut received, &order, &mut reports).await {
                 Ok(name) => name,
                 Err(StartReport::NotStarted(error)) => return Err(error),
                 Err(_) => return Ok(Exit::Internal),
             };
             tracing::info!(signal = name, "stopping");
-            match end(&mut received, &order, &mut told, patience).await {
+            match end(&mut received, &order, &mut reports, stop_timeout).await {
                 Ok(()) => Ok(Exit::Ok),
                 Err(StartReport::NotStarted(error)) => Err(error),
                 Err(_) => Ok(Exit::Internal),
@@ -94,14 +94,14 @@ fn serve(
     orders: &Receiver<Order>,
     tell: &mpsc::Sender<StartReport>,
 ) {
-    let say = |told| drop(tell.blocking_send(told));
+    let say = |report| drop(tell.blocking_send(report));
     let mut server = match start() {
         Ok(server) => server,
         Err(error) => return say(StartReport::NotStarted(error)),
     };
     say(StartReport::Serves);
     loop {
-        match orders.recv_timeout(CHECK) {
+        match orders.recv_timeout(CHECK_INTERVAL) {
             Err(RecvTimeoutError::Timeout) if server.failed() => {
                 tracing::error!("a thread that must not end has ended; see above for why");
                 server.stop();
@@ -129,7 +129,7 @@ fn serve(
 async fn until_signalled(
     received: &mut Received,
     order: &SyncSender<Order>,
-    told: &mut mpsc::Receiver<StartReport>,
+    reports: &mut mpsc::Receiver<StartReport>,
 ) -> Result<&'static str, StartReport> {
     // While it starts or re-reads, the next signal to do so waits.
     let mut is_busy = true;
@@ -140,7 +140,7 @@ async fn until_signalled(
                 Signal::Stop(name) => return Ok(name),
                 Signal::Reload => again = true,
             },
-            told = told.recv() => match told {
+            report = reports.recv() => match report {
                 Some(StartReport::Serves) => is_busy = false,
                 // Without a word: it panicked, of which it has printed why.
                 other => return Err(other.unwrap_or(StartReport::Failed)),
@@ -158,14 +158,14 @@ async fn until_signalled(
 async fn end(
     received: &mut Received,
     order: &SyncSender<Order>,
-    told: &mut mpsc::Receiver<StartReport>,
-    patience: Duration,
+    reports: &mut mpsc::Receiver<StartReport>,
+    stop_timeout: Duration,
 ) -> Result<(), StartReport> {
     let mut lame_duck = None;
     // Both fail only when the thread has ended, which the next word from it shows.
     let _ = order.try_send(Order::Retire);
     loop {
-        match tokio::time::timeout(patience, told.recv()).await {
+        match tokio::time::timeout(stop_timeout, reports.recv()).await {
             Ok(Some(StartReport::Serves)) => {}
             Ok(Some(StartReport::Retired(time))) if lame_duck.is_none() => {
                 tracing::info!(lame_duck = ?time, "answering until then");
@@ -176,7 +176,10 @@ async fn end(
             Ok(other) => return Err(other.unwrap_or(StartReport::Failed)),
             Err(_) => {
                 let what = if lame_duck.is_some() { "the stop" } else { "a start or a re-reading" };
-                tracing::error!(?patience, "{what} does not end; perhaps a disk does not answer: ending all the same");
+                tracing::error!(
+                    ?stop_timeout,
+                    "{what} does not end; perhaps a disk does not answer: ending all the same"
+                );
                 return Err(StartReport::Failed);
             }
         }
@@ -232,15 +235,15 @@ impl Received {
 
 impl Received {
     /// Waits so long, or for the next signal to stop.
-    async fn stop_within(&mut self, patience: Duration) {
-        let end = Instant::now() + patience;
+    async fn stop_within(&mut self, stop_timeout: Duration) {
+        let end = Instant::now() + stop_timeout;
         while let Ok(Signal::Reload) = tokio::time::timeout_at(end, self.next()).await {}
     }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![expect(clippy::unwrap_used)]
     use super::*;
     use std::process::Command;
 
@@ -252,7 +255,7 @@ mod tests {
     /// A start that waits for ever is what a file system that does not answer makes of it.
     #[test]
     fn a_signal_ends_a_start_that_hangs() {
-        let signals = Signals { patience: Duration::from_millis(50), ..Signals::catch().unwrap() };
+        let signals = Signals { stop_timeout: Duration::from_millis(50), ..Signals::catch().unwrap() };
         let (held, hold) = sync_channel::<()>(1);
         let code = signals.run(move || {
             terminate();

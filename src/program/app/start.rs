@@ -179,7 +179,7 @@ impl Restored {
                 let counters = bound.sockets.transfer_counters();
                 let started = Notifier::start(&settings.transfer, &addresses, reader.clone(), counters);
                 let notifier = started.map_err(system("starting the thread that notifies secondaries"))?;
-                publisher.tell(notifier.hint());
+                publisher.subscribe(notifier.hint());
                 Some(notifier)
             }
         };

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_thread_ends_with_its_owner() {
         let (stop, stopped) = sync_channel::<()>(1);
-        let (tell, told) = sync_channel(1);
+        let (tell, reports) = sync_channel(1);
         let work = move || {
             let _ = stopped.recv();
             let _ = tell.send("ended");
@@ -78,8 +78,8 @@ mod tests {
         )
         .expect("a thread");
         assert!(!thread.has_ended());
-        assert!(told.try_recv().is_err());
+        assert!(reports.try_recv().is_err());
         drop(thread);
-        assert_eq!(told.try_recv(), Ok("ended"));
+        assert_eq!(reports.try_recv(), Ok("ended"));
     }
 }

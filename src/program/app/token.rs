@@ -33,7 +33,6 @@ pub fn read_token(path: &Path) -> Result<String, Box<Diagnostic>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

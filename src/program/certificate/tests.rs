@@ -1,5 +1,4 @@
 //! Tests of certificates: files that change, and what is said of those that are of no use.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use std::{fs, path::PathBuf};

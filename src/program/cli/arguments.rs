@@ -215,7 +215,6 @@ fn wrong_variable(error: &clap::Error) -> (Option<Id>, Diagnostic) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use std::slice;
 

@@ -71,7 +71,7 @@ fn unless_chosen(settings: &Settings, found: Diagnostic) -> Diagnostic {
 /// Objects that are named for some fields at most.
 const OBJECTS_NAMED_MAX: usize = 3;
 /// Lines about fields that nothing acts on at most.
-const LINES: usize = 8;
+const IGNORED_FIELD_LINES_MAX: usize = 8;
 
 /// What is declared and has no effect, each field once, those of the same objects in one line: that is no mistake, and
 /// good to know.
@@ -95,10 +95,10 @@ fn not_acted_on(manifests: &Manifests) -> String {
         return String::new();
     }
     let mut text = "read and not acted on:\n".to_owned();
-    for ((kind, prefix, objects), fields) in lines.iter().take(LINES) {
+    for ((kind, prefix, objects), fields) in lines.iter().take(IGNORED_FIELD_LINES_MAX) {
         text.push_str(&format!("  {kind} {prefix}{} ({objects})\n", fields.join(", ")));
     }
-    if let Some(more) = lines.len().checked_sub(LINES).filter(|more| *more > 0) {
+    if let Some(more) = lines.len().checked_sub(IGNORED_FIELD_LINES_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("  and {more} more lines like these\n"));
     }
     text

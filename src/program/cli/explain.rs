@@ -29,15 +29,15 @@ pub(super) fn explain(overrides: &Overrides, wanted: &ExplainArguments) -> Exit 
         Ok(question) => question,
         Err(error) => return refuse(&error.to_string(), Exit::Usage),
     };
-    let told = match &wanted.server {
+    let explained = match &wanted.server {
         Some(server) => ask(*server, wanted).map(|explanation| (explanation, None)).map_err(|error| match error {
             ExplainRefused::Question(message) => refuse(&message, Exit::Usage),
             ExplainRefused::Unreachable(error) | ExplainRefused::Failed(error) => refuse(&error, Exit::Internal),
         }),
         None => found_out(overrides, wanted, &question),
     };
-    let (explanation, first) = match told {
-        Ok(told) => told,
+    let (explanation, first) = match explained {
+        Ok(explained) => explained,
         Err(code) => return code,
     };
     // Programs that read the output are not to meet a sentence in it.

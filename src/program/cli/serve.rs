@@ -219,7 +219,6 @@ fn dig(address: SocketAddr, question: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{control::state::StateError, dns::serve::ListenError};
     use serde_json::json;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Pause before the next attempt while the server is not there, or has no room for one more that waits.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long one request waits at most; after that it is asked again, so that a server that vanished is noticed.
-const ONE_REQUEST: Duration = Duration::from_secs(60);
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What is waited for.
 pub(super) struct WaitArguments {
@@ -75,7 +75,7 @@ async fn ask(server: SocketAddr, wanted: &WaitArguments) -> Exit {
     let mut last = "the server did not answer".to_owned();
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let path = path(wanted, left.min(ONE_REQUEST));
+        let path = path(wanted, left.min(REQUEST_WAIT_MAX));
         // The server ends the request in time; a little more is for the way back.
         let outcome = timeout_at(end + RETRY_PAUSE, http::get(server, &path)).await;
         match outcome {

@@ -12,9 +12,9 @@ use std::{
 
 /// How long one try may take, and how many there are.
 const TIMEOUT: Duration = Duration::from_secs(1);
-const TRIES: usize = 3;
+const ATTEMPTS_MAX: usize = 3;
 /// The UDP payload offered (what `dig` offers).
-const PAYLOAD: u16 = 1232;
+const UDP_PAYLOAD_OCTETS: u16 = 1232;
 /// A name with at least so many dots is tried as it is first; a kubelet writes this into every container's resolv.conf.
 const NDOTS: usize = 5;
 /// The EDNS option of RFC 8914.
@@ -126,7 +126,7 @@ impl DnsClient {
         message.metadata.recursion_desired = true;
         message.add_query(Query::query(owner, record_type));
         let mut edns = Edns::new();
-        edns.set_max_payload(PAYLOAD).set_version(0);
+        edns.set_max_payload(UDP_PAYLOAD_OCTETS).set_version(0);
         message.set_edns(edns);
         let bytes = message.to_vec().map_err(|error| QueryError::Message(error.to_string()))?;
 
@@ -149,7 +149,7 @@ impl DnsClient {
         socket.set_read_timeout(Some(TIMEOUT))?;
         let mut buffer = vec![0; usize::from(u16::MAX)];
         let mut last = io::Error::from(io::ErrorKind::TimedOut);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS_MAX {
             socket.send(query)?;
             match socket.recv(&mut buffer) {
                 Ok(length) if buffer.get(..2) == query.get(..2) => {
@@ -252,7 +252,6 @@ fn extended_errors(edns: &Edns) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use hickory_proto::{
         op::{MessageType, OpCode},

@@ -210,7 +210,6 @@ fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use k8s_openapi::api::apps::v1::StatefulSetStatus;
 

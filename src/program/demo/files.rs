@@ -205,7 +205,6 @@ fn merge(target: &mut Value, patch: &Value) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const TEXT: &str = "kind: Service\nmetadata: {name: web}\n---\nkind: StatefulSet\nmetadata: {name: web, namespace: default}\n\

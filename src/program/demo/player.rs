@@ -36,9 +36,9 @@ use std::{
 /// How long `wait` waits if the scenario does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How often is looked while waiting; finer than any delay of a simulated pod, so that every state is seen.
-const GLANCE: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// How long lies between two questions of a query that may be repeated.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a scenario could not be played to its end.
 #[derive(Debug, thiserror::Error)]
@@ -280,7 +280,7 @@ impl<'a, 's> Player<'a, 's> {
     }
 
     /// Waits until a condition holds, and goes on to hold for as long as it says.
-    fn hold(&mut self, condition: &Condition, patience: Duration) -> Result<(), PlayError> {
+    fn hold(&mut self, condition: &Condition, limit: Duration) -> Result<(), PlayError> {
         let started = Instant::now();
         let mut held_since = None;
         let steady = condition.steady.map_or(Duration::ZERO, |steady| steady.0);
@@ -302,15 +302,15 @@ impl<'a, 's> Player<'a, 's> {
                 let reason = format!("it held for {} ms only", since.elapsed().as_millis());
                 self.screen.differences(&reason, &differences);
                 return Err(PlayError::Failed);
-            } else if started.elapsed() >= patience {
-                let reason = match patience {
+            } else if started.elapsed() >= limit {
+                let reason = match limit {
                     Duration::ZERO => "not as expected".to_owned(),
-                    patience => format!("still not so after {} ms", patience.as_millis()),
+                    limit => format!("still not so after {} ms", limit.as_millis()),
                 };
                 self.screen.differences(&reason, &differences);
                 return Err(PlayError::Failed);
             }
-            sleep(GLANCE);
+            sleep(POLL_INTERVAL);
         }
     }
 
@@ -346,7 +346,7 @@ impl<'a, 's> Player<'a, 's> {
 
     fn query(&mut self, query: &DemoQuery) -> Result<(), PlayError> {
         let started = Instant::now();
-        let patience = query.within.map_or(Duration::ZERO, |within| within.0);
+        let limit = query.within.map_or(Duration::ZERO, |within| within.0);
         loop {
             let name = match (&query.name, &query.reverse_of) {
                 (Some(name), _) => name.clone(),
@@ -356,8 +356,8 @@ impl<'a, 's> Player<'a, 's> {
             let reply = self.client.resolve(&name, &query.namespace, &query.record_type)?;
             let got = records(&reply, &query.record_type);
             let verdict = self.judge(query, &reply, &got)?;
-            if verdict.is_some() && started.elapsed() < patience {
-                sleep(ASK_AGAIN);
+            if verdict.is_some() && started.elapsed() < limit {
+                sleep(RETRY_INTERVAL);
                 continue;
             }
             self.screen.act(&format!("dig {name} {}", query.record_type));

@@ -725,7 +725,6 @@ pub(super) fn decode(text: &str) -> Result<Scenario, UnreadableScenario> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn check(steps: &str, expected: &str) {

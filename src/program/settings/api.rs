@@ -27,7 +27,6 @@ pub(super) fn unprotected(settings: &Settings) -> Option<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::program::certificate::CertificateSource;
 

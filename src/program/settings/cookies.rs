@@ -26,7 +26,7 @@ options! {
 /// Octets of a file of secrets that are read.
 const SECRETS_FILE_OCTETS_MAX: u64 = 4096;
 /// Secrets of one file: the new one, the one in use, the one before.
-const SECRETS: usize = 3;
+const SECRETS_MAX: usize = 3;
 
 /// Reads secrets of 128 bits in hexadecimal, one in a line; cookies are made with the first one.
 ///
@@ -42,9 +42,9 @@ pub fn read_cookie_secrets(path: &Path) -> Result<Vec<Secret>, String> {
         secrets.push(Secret::new(octets));
     }
     match secrets.len() {
-        1..=SECRETS => Ok(secrets),
+        1..=SECRETS_MAX => Ok(secrets),
         0 => Err("there is no secret in it".to_owned()),
-        count => Err(format!("{count} secrets are more than the {SECRETS} that are accepted")),
+        count => Err(format!("{count} secrets are more than the {SECRETS_MAX} that are accepted")),
     }
 }
 
@@ -57,7 +57,6 @@ pub(super) fn check(checked: &mut CheckedSettings<'_>, cookies: &DnsCookies) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -70,9 +70,9 @@ pub(super) fn check(checked: &mut CheckedSettings<'_>, domains: &ClusterDomains)
         let octets = domain.as_wire().len();
         if let Some(message) = refusal(&domains[..index], domain) {
             checked.refuse(&field, message, "write a name such as cluster.local");
-        } else if octets > LONGEST_DOMAIN {
+        } else if octets > DOMAIN_OCTETS_MAX {
             let message = format!("with a domain of {octets} octets, pods with long names will have none in DNS");
-            checked.doubt(&field, message, &format!("at most {LONGEST_DOMAIN} octets leave room for every name"));
+            checked.doubt(&field, message, &format!("at most {DOMAIN_OCTETS_MAX} octets leave room for every name"));
         }
     }
 }
@@ -91,4 +91,4 @@ fn refusal(before: &[Name], domain: &Name) -> Option<String> {
 
 /// 255 octets less the three longest labels, `svc` and their length octets: what leaves room for every pod of every
 /// Service.
-const LONGEST_DOMAIN: usize = 255 - 3 * 64 - 4;
+const DOMAIN_OCTETS_MAX: usize = 255 - 3 * 64 - 4;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Most names in a self-signed certificate.
-const NAMES: usize = 64;
+const CERTIFICATE_NAMES_MAX: usize = 64;
 
 /// The section `tls` of the file.
 #[derive(Debug, Default, Deserialize)]
@@ -52,8 +52,12 @@ pub(super) fn source(checked: &mut CheckedSettings<'_>, tls: FileTls) -> Option<
 
 fn names_of(checked: &mut CheckedSettings<'_>, names: Vec<String>) -> Vec<String> {
     const HELP: &str = "write names and addresses that clients know this server by, such as dns.example and 127.0.0.1";
-    if names.len() > NAMES {
-        checked.refuse("tls.selfSigned", format!("{} names where at most {NAMES} belong", names.len()), HELP);
+    if names.len() > CERTIFICATE_NAMES_MAX {
+        checked.refuse(
+            "tls.selfSigned",
+            format!("{} names where at most {CERTIFICATE_NAMES_MAX} belong", names.len()),
+            HELP,
+        );
     }
     for (index, name) in names.iter().enumerate() {
         let is_name = name.split('.').all(|label| !label.is_empty() && label.len() <= 63)

@@ -1,7 +1,5 @@
 //! Tests of the settings: the shipped file, what is refused and how, which source wins.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::program::telemetry::LogFormat;
 use crate::text::diagnostic::{Colour, render};

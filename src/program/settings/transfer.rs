@@ -58,9 +58,10 @@ impl CheckedSettings<'_> {
             };
             let (field, text) = match (secret, secret_file) {
                 (Some(secret), None) => (format!("{field}.secret"), Ok(secret)),
-                (None, Some(file)) => {
-                    (format!("{field}.secretFile"), regular_file::read_text(&self.beside(&file), SECRET_FILE_LARGEST))
-                }
+                (None, Some(file)) => (
+                    format!("{field}.secretFile"),
+                    regular_file::read_text(&self.beside(&file), SECRET_FILE_OCTETS_MAX),
+                ),
                 _ => {
                     let message = format!("the key {name} needs either a secret or a secretFile");
                     self.refuse(&field, message, "make one with `openssl rand -base64 32`");
@@ -81,7 +82,7 @@ impl CheckedSettings<'_> {
                     continue;
                 }
             };
-            if secret.len() < SHORT_SECRET {
+            if secret.len() < SECRET_OCTETS_MIN {
                 let message = format!("a secret of {} octets can be guessed", secret.len());
                 self.doubt(&field, message, "make one with `openssl rand -base64 32`");
             }
@@ -121,6 +122,6 @@ impl CheckedSettings<'_> {
 }
 
 /// The largest file with a secret, in octets.
-const SECRET_FILE_LARGEST: u64 = 64 << 10;
+const SECRET_FILE_OCTETS_MAX: u64 = 64 << 10;
 /// A secret of fewer octets (128 bits) gets a warning.
-const SHORT_SECRET: usize = 16;
+const SECRET_OCTETS_MIN: usize = 16;

@@ -196,7 +196,6 @@ impl<T: Written> FromStr for CommaSeparated<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

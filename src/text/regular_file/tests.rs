@@ -1,6 +1,5 @@
 //! What is read, what is refused with which words, and what happens when a file is exchanged between look and opening.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use std::{

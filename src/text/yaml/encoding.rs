@@ -97,7 +97,6 @@ fn wide(octets: &[u8], width: usize, big_endian: bool) -> Result<String, String>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn units(text: &str, mark: &str, big_endian: bool, width: usize) -> Vec<u8> {

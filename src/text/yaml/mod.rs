@@ -30,10 +30,10 @@ pub use path::{find, locate};
 
 /// Deepest nesting of lists and mappings in a document; aliases count with what they stand for.
 pub const NESTING_MAX: usize = 100;
-/// Most octets that aliases may stand for in one document, counting `NODE_COST` for every value.
+/// Most octets that aliases may stand for in one document, counting `NODE_OCTETS` for every value.
 pub const MAX_ALIASED: usize = 32 << 20;
 /// What a value costs towards [`MAX_ALIASED`] beside its text.
-const NODE_COST: usize = 32;
+const NODE_OCTETS: usize = 32;
 /// Most errors, and most warnings, about one file; the rest is only counted.
 pub const MAX_DIAGNOSTICS: usize = 100;
 

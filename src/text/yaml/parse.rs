@@ -1,7 +1,7 @@
 //! Events to nodes: anchors, merge keys, duplicate keys, limits.
 
 use super::{
-    MAX_ALIASED, MAX_DIAGNOSTICS, NESTING_MAX, NODE_COST, RepeatedKeys, SourceText, YamlNode, YamlValue,
+    MAX_ALIASED, MAX_DIAGNOSTICS, NESTING_MAX, NODE_OCTETS, RepeatedKeys, SourceText, YamlNode, YamlValue,
     grammar::{Events, Grammar, Properties, ReadingEnd, Span, YamlEvent},
     scalar::{self, Resolved},
     scan::{BYTE_ORDER_MARK, Scanner, Style},
@@ -20,7 +20,7 @@ use std::{
 /// What the tags of YAML itself begin with.
 const YAML_TAG: &str = "tag:yaml.org,2002:";
 /// Most characters of a key that a message shows.
-const SHOWN_KEY: usize = 60;
+const SHOWN_KEY_CHARACTERS_MAX: usize = 60;
 
 /// Reads the documents of a text of `most` values at most; see [`super::parse()`].
 pub(super) fn parse(source: SourceText<'_>, duplicates: RepeatedKeys, most: usize) -> (Vec<YamlNode>, Vec<Diagnostic>) {
@@ -217,7 +217,14 @@ impl<'s, 'r> Documents<'s, 'r> {
         if let Some(name) = &properties.anchor {
             self.anchors.insert(name.clone(), None);
         }
-        self.open.push(OpenCollection { place, flow, anchor: properties.anchor, weight: NODE_COST, depth: 1, content });
+        self.open.push(OpenCollection {
+            place,
+            flow,
+            anchor: properties.anchor,
+            weight: NODE_OCTETS,
+            depth: 1,
+            content,
+        });
         Ok(())
     }
 
@@ -273,7 +280,7 @@ impl<'s, 'r> Documents<'s, 'r> {
             return self.too_deep(place);
         }
         self.charge(weight, place)?;
-        self.count(weight / NODE_COST, place)?;
+        self.count(weight / NODE_OCTETS, place)?;
         let anchored = self.anchors.get(name).and_then(Option::as_ref);
         let value = anchored.map_or(YamlValue::Null, |anchored| anchored.node.value.clone());
         let node = YamlNode { place, width, value };
@@ -458,7 +465,7 @@ impl<'s, 'r> Documents<'s, 'r> {
             self.report.push(Severity::Warning, place, width, message, help);
         }
         let tag = properties.tag.as_deref();
-        let weight = NODE_COST + text.len();
+        let weight = NODE_OCTETS + text.len();
         let form = match tag {
             None if plain && text.is_empty() && properties.anchor.is_none() => ScalarStyle::Absent,
             None if plain && text == "<<" => ScalarStyle::Merge,
@@ -597,7 +604,7 @@ impl Events for Documents<'_, '_> {
                 Ok(())
             }
             YamlEvent::BesideMarker => {
-                self.warn(span, "kubectl refuses what stands behind `---` in its line", "put it in the next line");
+                self.warn(span, "kubectl refuses what follows `---` in its line", "put it in the next line");
                 Ok(())
             }
             YamlEvent::DocumentEnd => {
@@ -640,7 +647,7 @@ fn is_forbidden(character: char) -> bool {
 
 /// Text for a message, cut where it is long.
 fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN_KEY).collect();
+    let mut shown: String = text.chars().take(SHOWN_KEY_CHARACTERS_MAX).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

@@ -29,9 +29,9 @@ fn walk<'a>(root: &'a YamlNode, path: &str) -> (Location, usize, Option<&'a Yaml
             break;
         }
         match step(node, rest) {
-            Some((child, key, behind)) => {
+            Some((child, key, after)) => {
                 key_place = key;
-                (node, rest) = (child, behind);
+                (node, rest) = (child, after);
             }
             None => break,
         }
@@ -52,7 +52,7 @@ fn step<'a, 'p>(node: &'a YamlNode, path: &'p str) -> Option<Step<'a, 'p>> {
         }
         YamlValue::Mapping(entries) => {
             let bracketed = path.strip_prefix('[');
-            let behind = |key: &str| {
+            let after = |key: &str| {
                 let rest = bracketed.unwrap_or(path).strip_prefix(key)?;
                 match bracketed {
                     Some(_) => rest.strip_prefix(']'),
@@ -61,7 +61,7 @@ fn step<'a, 'p>(node: &'a YamlNode, path: &'p str) -> Option<Step<'a, 'p>> {
             };
             entries
                 .iter()
-                .filter_map(|(key, place, child)| Some((key, place, child, behind(key)?)))
+                .filter_map(|(key, place, child)| Some((key, place, child, after(key)?)))
                 .max_by_key(|(key, ..)| key.len())
                 .map(|(key, place, child, rest)| (child, Some((*place, key.chars().count().max(1))), rest))
         }
@@ -80,7 +80,6 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::super::{SourceText, parse};
     use super::*;
     use std::path::Path;

@@ -1,7 +1,5 @@
 //! Tests of reading and decoding together: text in, values and rendered messages out.
 
-#![allow(clippy::unwrap_used)]
-
 use super::{SourceText, UnknownFields, YamlNode, YamlValue, decode, parse, parse_strict};
 use crate::text::diagnostic::{Colour, Diagnostic, Severity};
 use k8s_openapi::api::{
@@ -104,7 +102,7 @@ fn as_kubectl_reads_it() {
         ("\u{feff}a: 1\n\u{feff}---\n\u{feff}b: 1\n", json!([{"a": 1}, {"b": 1}]), &[]),
         ("a: 1\u{85}---\u{85}b: 1\u{85}", json!([{"a": 1}, {"b": 1}]), &[]),
         ("{\"a\":1}{\"b\":2}\n [3]\t{\n\"c\"\n:\"\\ud800\"}", json!([{"a": 1}, {"b": 2}, [3], {"c": "\u{fffd}"}]), &[]),
-        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what stands behind `---` in its line"]),
+        ("--- {a: 1}\n", json!([{"a": 1}]), &["kubectl refuses what follows `---` in its line"]),
         ("%YAML 1.2\n---\na: 1\n", json!([{"a": 1}]), &["kubectl refuses a file with directives such as this one"]),
         (
             "%TAG !e! tag:yaml.org,2002:\n---\na: !e!str 1\n",
@@ -121,18 +119,18 @@ fn as_kubectl_reads_it() {
 #[test]
 fn nothing_is_passed_over() {
     let rows = [
-        ("{a: 1} b\n", "this stands behind the end of the document"),
+        ("{a: 1} b\n", "this comes after the end of the document"),
         ("# c\n{a: 1}\n{b: 2}\n", "a second document begins here"),
-        ("\"a\" b\n", "text stands behind the closing quote"),
+        ("\"a\" b\n", "text follows the closing quote"),
         ("- a\n]\n", "this line is neither `key: value` nor a list item, or its indentation is wrong"),
         ("a: 1\n\u{feff}b: 2\n", "a byte order mark stands within a document"),
         ("a: b\u{1}\n", "a control character cannot stand in YAML"),
         ("a: \"\\/\"\n", "this escape is unknown"),
         ("a: 1\n\t\nb: 2\n", "a tab is used for indentation"),
         ("%FOO\n---\na: 1\n", "a line that begins with `%` is a directive, and this one is unknown"),
-        ("a: | b\n  c\n", "only a digit, `+` or `-` can stand behind `|` and `>`"),
+        ("a: | b\n  c\n", "only a digit, `+` or `-` can follow `|` and `>`"),
         ("a: !<b\n", "this tag cannot be read"),
-        ("a: &\n", "a name is missing behind `&` or `*`"),
+        ("a: &\n", "a name is missing after `&` or `*`"),
         ("a: [1, 2\n", "this `[` is never closed"),
         ("a: }\n", "this `}` closes or separates nothing"),
         ("a: &x [{<<: *x}]\n", "this alias stands inside of what it names"),
@@ -244,7 +242,7 @@ fn messages() {
     check_message(
         "a:b\nc: d\n",
         0,
-        "error: t.yaml:1:1: a space is missing behind the `:`\n1 | a:b\n  | ^^^\n  help: write `key: value`\n",
+        "error: t.yaml:1:1: a space is missing after the `:`\n1 | a:b\n  | ^^^\n  help: write `key: value`\n",
     );
     check_message(
         "- a\nb: c\n",
@@ -268,7 +266,7 @@ fn messages() {
     check_message(
         "a: 'it's'\n",
         0,
-        "error: t.yaml:1:8: text stands behind the closing quote\n1 | a: 'it's'\n  |        ^\n  \
+        "error: t.yaml:1:8: text follows the closing quote\n1 | a: 'it's'\n  |        ^\n  \
          help: write '' for a single quote inside of single quotes, or use double quotes\n",
     );
     check_message(
@@ -322,7 +320,7 @@ fn messages() {
     check_message(
         "a: - b\n",
         0,
-        "error: t.yaml:1:4: a list cannot begin behind a key on the same line\n1 | a: - b\n  |    ^\n  \
+        "error: t.yaml:1:4: a list cannot begin after a key on the same line\n1 | a: - b\n  |    ^\n  \
          help: put each `- ` in a line of its own below the key\n",
     );
     check_message(

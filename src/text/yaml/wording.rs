@@ -44,6 +44,13 @@ impl<'a> DocumentLines<'a> {
     }
 }
 
+impl Explained {
+    /// At the place of the error.
+    fn new(error: SyntaxError, message: &str, help: &str) -> Explained {
+        Explained { place: error.place, width: error.width, message: message.to_string(), help: help.to_string() }
+    }
+}
+
 /// Says it. `flow` is the innermost bracket that is still open, `quote_end` where quoted text has ended last.
 pub(super) fn explain(
     error: SyntaxError,
@@ -51,14 +58,9 @@ pub(super) fn explain(
     flow: Option<Location>,
     quote_end: Option<Location>,
 ) -> Explained {
-    let SyntaxError { problem, place: at, width, .. } = error;
-    let said = |message: &str, help: &str| Explained {
-        place: at,
-        width,
-        message: message.to_string(),
-        help: help.to_string(),
-    };
-    match problem {
+    let at = error.place;
+    let said = |message: &str, help: &str| Explained::new(error, message, help);
+    match error.problem {
         SyntaxProblem::Tab => Explained {
             place: tab_near(at, text).unwrap_or(at),
             ..said("a tab is used for indentation", "indent with spaces")
@@ -78,17 +80,9 @@ pub(super) fn explain(
         ),
         SyntaxProblem::Tag => said("this tag cannot be read", "quote the text if the `!` belongs to it"),
         SyntaxProblem::AnchorName => {
-            said("a name is missing behind `&` or `*`", "quote the text if the sign belongs to it")
+            said("a name is missing after `&` or `*`", "quote the text if the sign belongs to it")
         }
-        _ if behind_quote(at, quote_end, text) => {
-            let line = text.line(at.line);
-            let quote = line.chars().take(at.column - 1).filter(|c| matches!(c, '"' | '\'')).last();
-            let help = match quote {
-                Some('\'') => "write '' for a single quote inside of single quotes, or use double quotes",
-                _ => "write \\\" for a double quote inside of double quotes, or quote the whole value",
-            };
-            said("text stands behind the closing quote", help)
-        }
+        _ if is_after_quote(at, quote_end, text) => text_after_quote(error, text),
         SyntaxProblem::Unstartable => {
             let character = text.line(at.line).chars().nth(at.column - 1).unwrap_or(' ');
             said(&format!("a value cannot begin with `{character}`"), "put the whole value in quotes")
@@ -96,37 +90,65 @@ pub(super) fn explain(
         _ if let Some(open) = flow => in_brackets(error, text, open),
         SyntaxProblem::MisplacedColon => misplaced_colon(at, text),
         SyntaxProblem::MissingColon => missing_colon(at.line, text),
-        SyntaxProblem::MisplacedEntry => said(
-            "a list cannot begin behind a key on the same line",
-            "put each `- ` in a line of its own below the key",
-        ),
+        SyntaxProblem::MisplacedEntry => {
+            said("a list cannot begin after a key on the same line", "put each `- ` in a line of its own below the key")
+        }
         SyntaxProblem::BlockHeader => {
-            said("only a digit, `+` or `-` can stand behind `|` and `>`", "put the text in the next line, indented")
+            said("only a digit, `+` or `-` can follow `|` and `>`", "put the text in the next line, indented")
         }
         SyntaxProblem::MisplacedKey | SyntaxProblem::ExpectedKey | SyntaxProblem::ExpectedEntry => {
             lost_indentation(at, text)
         }
-        SyntaxProblem::ExpectedDocument => match text.line(at.line).chars().nth(at.column - 1) {
-            Some('{' | '[') => said("a second document begins here", "put `---` in a line of its own before it"),
-            _ if text.content(at.line).0.column < at.column => said(
-                "this stands behind the end of the document",
-                "remove it, or put `---` in a line of its own before it",
-            ),
-            _ => lost_indentation(at, text),
-        },
-        SyntaxProblem::ExpectedNode | SyntaxProblem::ExpectedSeparator => {
-            match text.line(at.line).chars().nth(at.column - 1) {
-                Some(c @ (']' | '}' | ',')) => {
-                    said(&format!("this `{c}` closes or separates nothing"), "quote it if it belongs to the text")
-                }
-                _ => said("a value is missing here", "quote the text above if a sign at its beginning belongs to it"),
-            }
-        }
+        SyntaxProblem::ExpectedDocument => after_document(error, text),
+        SyntaxProblem::ExpectedNode | SyntaxProblem::ExpectedSeparator => missing_value(error, text),
     }
 }
 
-/// Whether only blanks stand between the end of quoted text and here.
-fn behind_quote(at: Location, quote_end: Option<Location>, text: DocumentLines<'_>) -> bool {
+/// Something that begins where the document has ended.
+fn after_document(error: SyntaxError, text: DocumentLines<'_>) -> Explained {
+    let at = error.place;
+    match text.line(at.line).chars().nth(at.column - 1) {
+        Some('{' | '[') => {
+            Explained::new(error, "a second document begins here", "put `---` in a line of its own before it")
+        }
+        _ if text.content(at.line).0.column < at.column => Explained::new(
+            error,
+            "this comes after the end of the document",
+            "remove it, or put `---` in a line of its own before it",
+        ),
+        _ => lost_indentation(at, text),
+    }
+}
+
+/// Something else where a value has to begin.
+fn missing_value(error: SyntaxError, text: DocumentLines<'_>) -> Explained {
+    let at = error.place;
+    match text.line(at.line).chars().nth(at.column - 1) {
+        Some(sign @ (']' | '}' | ',')) => {
+            let message = format!("this `{sign}` closes or separates nothing");
+            Explained::new(error, &message, "quote it if it belongs to the text")
+        }
+        _ => Explained::new(
+            error,
+            "a value is missing here",
+            "quote the text above if a sign at its beginning belongs to it",
+        ),
+    }
+}
+
+/// Text between a closing quote and the end of the value.
+fn text_after_quote(error: SyntaxError, text: DocumentLines<'_>) -> Explained {
+    let line = text.line(error.place.line);
+    let quote = line.chars().take(error.place.column - 1).filter(|c| matches!(c, '"' | '\'')).last();
+    let help = match quote {
+        Some('\'') => "write '' for a single quote inside of single quotes, or use double quotes",
+        _ => "write \\\" for a double quote inside of double quotes, or quote the whole value",
+    };
+    Explained::new(error, "text follows the closing quote", help)
+}
+
+/// Whether there are only blanks between the end of quoted text and here.
+fn is_after_quote(at: Location, quote_end: Option<Location>, text: DocumentLines<'_>) -> bool {
     let Some(end) = quote_end.filter(|end| end.line == at.line && end.column <= at.column) else { return false };
     let mut rest = text.line(at.line).chars().skip(end.column - 1);
     let between = at.column - end.column;
@@ -188,7 +210,7 @@ fn in_brackets(error: SyntaxError, text: DocumentLines<'_>, open: Location) -> E
 fn missing_colon(number: usize, text: DocumentLines<'_>) -> Explained {
     let (place, width) = text.content(number);
     let (message, help) = match text.line(number).contains(':') {
-        true => ("a space is missing behind the `:`", "write `key: value`"),
+        true => ("a space is missing after the `:`", "write `key: value`"),
         false => ("this line has no `:`", "write `key: value`, or `- ` in front of an item of a list"),
     };
     Explained { place, width, message: message.to_string(), help: help.to_string() }

@@ -2,7 +2,7 @@
 
 use super::{
     budget::Share,
-    cost::{BODY_OCTETS_MAX, Cost, VALUES},
+    cost::{BODY_OCTETS_MAX, Cost, VALUES_MAX},
     openapi::strict,
     protobuf::{self, DecodeError},
     status::StatusFailure,
@@ -105,7 +105,8 @@ pub fn json(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
 fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
     share.grow_to(Cost::of_octets(octets.len()).memory())?;
     let text = std::str::from_utf8(octets).map_err(|_| StatusFailure::bad_request("the body is not UTF-8"))?;
-    let (documents, diagnostics) = yaml::parse_values(yaml::SourceText { path: Path::new("body"), text }, 2 * VALUES);
+    let (documents, diagnostics) =
+        yaml::parse_values(yaml::SourceText { path: Path::new("body"), text }, 2 * VALUES_MAX);
     if let Some(error) = yaml::first_error(&diagnostics) {
         return Err(StatusFailure::bad_request(format!("the body is no YAML: {error}")));
     }
@@ -121,7 +122,6 @@ fn yaml(octets: &[u8], share: &mut Share) -> Result<Value, StatusFailure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::budget::Budget;
 

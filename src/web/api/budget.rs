@@ -12,7 +12,7 @@ use std::{
 };
 
 /// How long it counts as exhausted after a request was refused.
-const PRESSED: Duration = Duration::from_secs(2);
+const EXHAUSTED_FOR: Duration = Duration::from_secs(2);
 
 /// What there is, and what of it is taken, in octets.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Budget {
     /// Whether a request was refused just now, so that holders of memory that they do not need should give it back.
     pub fn is_pressed(&self) -> bool {
         let last = Duration::from_millis(self.last_refused.load(Ordering::Relaxed));
-        !last.is_zero() && self.begun.elapsed().saturating_sub(last) < PRESSED
+        !last.is_zero() && self.begun.elapsed().saturating_sub(last) < EXHAUSTED_FOR
     }
 
     fn add(&self, octets: usize) -> Result<(), BudgetExhausted> {
@@ -114,7 +114,6 @@ impl From<BudgetExhausted> for StatusFailure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub const BODY_OCTETS_MAX: usize = 3 << 20;
 /// Most values in one body, and in what becomes of it: scalars, lists and objects, at any depth. A slice of a thousand
 /// endpoints has 20,000.
-pub const VALUES: usize = 100_000;
+pub const VALUES_MAX: usize = 100_000;
 /// Most of these that are objects.
 pub const OBJECTS_MAX: usize = 20_000;
 
@@ -48,7 +48,7 @@ impl Cost {
         cost
     }
 
-    /// A body in another form, which counts its values itself: see [`VALUES`].
+    /// A body in another form, which counts its values itself: see [`VALUES_MAX`].
     pub fn of_octets(octets: usize) -> Cost {
         Cost { octets, ..Cost::default() }
     }
@@ -88,7 +88,7 @@ impl Cost {
     pub fn check(self) -> Result<Cost, StatusFailure> {
         let Cost { octets, values, objects } = self;
         for (count, most, what) in
-            [(values, VALUES, "values"), (objects, OBJECTS_MAX, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
+            [(values, VALUES_MAX, "values"), (objects, OBJECTS_MAX, "objects"), (octets, BODY_OCTETS_MAX, "octets")]
         {
             if count > most {
                 return Err(StatusFailure::too_complex(most, what));
@@ -117,7 +117,6 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -137,15 +136,15 @@ mod tests {
         let many = |count| Value::Array(vec![Value::Null; count]);
         let objects = |count| Value::Array(vec![json!({}); count]);
         for (value, is_taken) in [
-            (many(VALUES - 2), true),
-            (many(VALUES), false),
+            (many(VALUES_MAX - 2), true),
+            (many(VALUES_MAX), false),
             (objects(OBJECTS_MAX), true),
             (objects(OBJECTS_MAX + 1), false),
         ] {
             assert_eq!(Cost::of_json(value.to_string().as_bytes()).check().is_ok(), is_taken);
             assert_eq!(Cost::of_value(&value).check().is_ok(), is_taken);
         }
-        assert_eq!(Cost::of_value(&many(VALUES)).check().unwrap_err().code, 413);
+        assert_eq!(Cost::of_value(&many(VALUES_MAX)).check().unwrap_err().code, 413);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -156,7 +156,6 @@ pub async fn delete_all(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -105,7 +105,7 @@ impl ObjectFilter {
         };
         let candidates = match after {
             // A token of another namespace's list leads nowhere else.
-            Some(after) if *after >= first => cluster.behind(after),
+            Some(after) if *after >= first => cluster.after(after),
             _ => cluster.from(&first),
         };
         Box::new(candidates.take_while(move |(key, _)| here(key)).map(|(_, object)| object))

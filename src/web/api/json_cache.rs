@@ -127,7 +127,6 @@ impl CachedTexts {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::Kind;
     use serde_json::json;

@@ -156,7 +156,6 @@ impl ChangeLog {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::{Kind, ObjectKey};
     use serde_json::json;

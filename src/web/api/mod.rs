@@ -123,13 +123,13 @@ use write::{FieldManager, ObjectChange};
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Threads that carry out requests about objects.
-const WORKERS: usize = 2;
+const WORKER_THREADS: usize = 2;
 /// A body of more octets is carried out only while another thread is left for the others.
 const LARGE_BODY_OCTETS: usize = 64 * 1024;
 /// How long a request may take, from its body on to the beginning of its reply; upstream's limit.
-const DEADLINE: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the deletion of a collection may take, which deletes one object after the other.
-const DELETION: Duration = Duration::from_secs(600);
+const COLLECTION_DELETION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Of so many connections, how many may be watches: some are left for other requests.
 fn places(connections: usize) -> usize {
@@ -204,7 +204,7 @@ impl Api {
             create_namespaces,
             object_octets: limits.api_object_octets,
             workers,
-            large: Semaphore::new(WORKERS - 1),
+            large: Semaphore::new(WORKER_THREADS - 1),
             watches: Arc::new(Semaphore::new(places(limits.api_connections))),
             refused_watches: Arc::default(),
             overtaken_watches: Arc::default(),
@@ -303,7 +303,7 @@ impl Drop for ApiServer {
 pub fn serve(listener: http::BoundListener, handle: Handle, options: ApiOptions) -> io::Result<ApiServer> {
     let (stop, stopped) = signal::channel(false);
     let workers = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(WORKER_THREADS)
         .thread_name("api-worker")
         .enable_time()
         .build()?;
@@ -333,7 +333,7 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let response = respond(&api, head, body).await.unwrap_or_else(refuse);
     // What is made while it is sent is counted by whoever makes it.
     let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
-    match if octets > http::CHUNK { api.budget.take(octets).map(Some) } else { Ok(None) } {
+    match if octets > http::CHUNK_OCTETS { api.budget.take(octets).map(Some) } else { Ok(None) } {
         Ok(share) => response.map(|body| http::sliced(body, share)),
         Err(exhausted) => refuse(exhausted.into()),
     }
@@ -430,7 +430,11 @@ async fn objects(api: &Arc<Api>, place: ResourcePath, head: Parts, body: Body) -
         Method::GET => Bytes::new(),
         _ => body::read(body, api.slow, &mut share).await?,
     };
-    let limit = if head.method == Method::DELETE && place.name.is_none() { DELETION } else { DEADLINE };
+    let limit = if head.method == Method::DELETE && place.name.is_none() {
+        COLLECTION_DELETION_TIMEOUT
+    } else {
+        REQUEST_TIMEOUT
+    };
     let own = Arc::clone(api);
     let work = api.workers.spawn(async move {
         // Nobody closes it.
@@ -645,7 +649,7 @@ mod tests {
         while Arc::strong_count(&held) > 1 {
             tokio::task::yield_now().await;
         }
-        let done = within(DEADLINE, tokio::spawn(async { Ok(7) })).await;
+        let done = within(REQUEST_TIMEOUT, tokio::spawn(async { Ok(7) })).await;
         assert_eq!(done.map_err(|refused| refused.code), Ok(7));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     log::ChangeLog,
     stream::BodyParts,
 };
-use crate::web::http::CHUNK;
+use crate::web::http::CHUNK_OCTETS;
 use axum::body::Bytes;
 use std::{
     sync::{
@@ -20,14 +20,14 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a client may take nothing while the budget is exhausted or the log has gone past what it is sent.
-const BLOCKED: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
+const STALL_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 /// How long a client may take for what the log has gone past already: the versions of objects that are held for it are
 /// then counted nowhere.
-const GONE_PAST: Duration = Duration::from_secs(5);
+const PASSED_BY_LOG_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long room for a text is waited for, until those who are blocked have been cut off.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often it is asked for.
-const AGAIN: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The client has gone, or was cut off.
 #[derive(Debug)]
@@ -65,8 +65,8 @@ impl Outlet {
     /// Takes text; waits while the client has no room.
     pub async fn write(&mut self, text: &str) -> Result<(), Gone> {
         let mut text = text.as_bytes();
-        while self.buffer.len() + text.len() >= CHUNK {
-            let (now, later) = text.split_at(CHUNK - self.buffer.len());
+        while self.buffer.len() + text.len() >= CHUNK_OCTETS {
+            let (now, later) = text.split_at(CHUNK_OCTETS - self.buffer.len());
             self.buffer.extend_from_slice(now);
             text = later;
             self.flush().await?;
@@ -82,11 +82,11 @@ impl Outlet {
         }
         let part = Bytes::from(std::mem::take(&mut self.buffer));
         loop {
-            if let Ok(place) = timeout(BLOCKED, self.parts.sender.reserve()).await {
+            if let Ok(place) = timeout(STALL_TIMEOUT, self.parts.sender.reserve()).await {
                 place.map_err(|_| Gone)?.send(part);
-                return if self.has_gone_past(GONE_PAST) { Err(self.cut_off()) } else { Ok(()) };
+                return if self.has_gone_past(PASSED_BY_LOG_TIMEOUT) { Err(self.cut_off()) } else { Ok(()) };
             }
-            if self.budget.is_pressed() || self.has_gone_past(BLOCKED) {
+            if self.budget.is_pressed() || self.has_gone_past(STALL_TIMEOUT) {
                 return Err(self.cut_off());
             }
         }
@@ -99,7 +99,7 @@ impl Outlet {
             match take() {
                 Ok(share) => return Ok(share),
                 Err(BudgetExhausted) if Instant::now() > end => return Err(self.cut_off()),
-                Err(BudgetExhausted) => sleep(AGAIN).await,
+                Err(BudgetExhausted) => sleep(RETRY_INTERVAL).await,
             }
         }
     }
@@ -112,7 +112,7 @@ impl Outlet {
         self.room(|| {
             let mut share = budget.take(needed)?;
             let text = make();
-            needed = if text.len() > CHUNK { text.len() } else { 0 };
+            needed = if text.len() > CHUNK_OCTETS { text.len() } else { 0 };
             share.grow_to(needed)?;
             Ok((text, share))
         })
@@ -143,7 +143,6 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::{
         control::cluster::Change,
@@ -167,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn all_of_it_arrives() {
         let (mut outlet, body) = outlet(0);
-        let text = "x".repeat(5 * CHUNK / 2);
+        let text = "x".repeat(5 * CHUNK_OCTETS / 2);
         let sent = text.clone();
         tokio::spawn(async move {
             outlet.write("begin ").await.unwrap();
@@ -184,17 +183,17 @@ mod tests {
             outlet.begin(10);
             let log = Arc::clone(&outlet.log);
             let told = tokio::spawn(async move {
-                let outcome = outlet.write(&"x".repeat(4 * CHUNK)).await;
+                let outcome = outlet.write(&"x".repeat(4 * CHUNK_OCTETS)).await;
                 (outcome.is_ok(), outlet.cut.load(Ordering::Relaxed))
             });
-            sleep(4 * BLOCKED).await;
+            sleep(4 * STALL_TIMEOUT).await;
             if is_forgotten {
                 log.append(&[change(11), change(12)], 12);
                 assert_eq!(told.await.unwrap(), (false, 1));
                 assert!(body.collect().await.is_err());
             } else {
                 assert!(!told.is_finished());
-                assert_eq!(body.collect().await.unwrap().to_bytes().len(), 4 * CHUNK);
+                assert_eq!(body.collect().await.unwrap().to_bytes().len(), 4 * CHUNK_OCTETS);
                 assert_eq!(told.await.unwrap(), (true, 0));
             }
         }
@@ -204,7 +203,7 @@ mod tests {
     async fn who_takes_nothing_is_cut_off_once_there_is_no_room_for_others() {
         let (mut outlet, _body) = outlet(1);
         let budget = Arc::clone(&outlet.budget);
-        let told = tokio::spawn(async move { outlet.write(&"x".repeat(4 * CHUNK)).await.is_ok() });
+        let told = tokio::spawn(async move { outlet.write(&"x".repeat(4 * CHUNK_OCTETS)).await.is_ok() });
         assert_eq!(budget.take(2).unwrap_err(), BudgetExhausted);
         assert!(!told.await.unwrap());
     }

@@ -3,7 +3,7 @@
 //! A table for each message says which field has which number and type. What the table does not know is refused and not
 //! dropped. As in upstream's JSON, what is empty or zero is left out, unless the field is optional in Go (a pointer).
 
-use super::cost::{OBJECTS_MAX, VALUES};
+use super::cost::{OBJECTS_MAX, VALUES_MAX};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -179,7 +179,7 @@ struct Count {
 impl Count {
     fn value(&mut self) -> Result<(), DecodeError> {
         self.values += 1;
-        if self.values > VALUES { Err(DecodeError::TooMany(VALUES, "values")) } else { Ok(()) }
+        if self.values > VALUES_MAX { Err(DecodeError::TooMany(VALUES_MAX, "values")) } else { Ok(()) }
     }
 
     fn object(&mut self) -> Result<(), DecodeError> {
@@ -328,7 +328,6 @@ impl<'a> Iterator for Wire<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// As kubectl 1.32.4 sends them.

@@ -107,10 +107,10 @@ pub fn dry_run(value: &str) -> Result<bool, StatusFailure> {
 }
 
 /// Longest name of a manager, in characters, as upstream has it.
-const LONGEST_MANAGER: usize = 128;
+const MANAGER_CHARACTERS_MAX: usize = 128;
 
 fn field_manager(value: String) -> Result<String, StatusFailure> {
-    if value.chars().count() > LONGEST_MANAGER || value.chars().any(char::is_control) {
+    if value.chars().count() > MANAGER_CHARACTERS_MAX || value.chars().any(char::is_control) {
         let message =
             " \"\" is invalid: fieldManager: Invalid value: must be printable and have at most 128 characters";
         return Err(StatusFailure::unprocessable(message));
@@ -161,7 +161,6 @@ fn version(value: &str) -> Result<Option<u64>, StatusFailure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -155,11 +155,11 @@ pub fn nothing(api: &Api, shape: Representation) -> Response {
 /// What so many objects take that are held for a client until they are sent. The objects themselves are the store's, or
 /// counted by the log.
 pub fn holding(api: &Api, objects: usize) -> Result<Share, StatusFailure> {
-    Ok(api.budget.take(objects * HELD)?)
+    Ok(api.budget.take(objects * HELD_OBJECT_OCTETS)?)
 }
 
 /// Octets of a list for each object that it holds.
-const HELD: usize = 64;
+const HELD_OBJECT_OCTETS: usize = 64;
 
 /// A list, made while it is sent; what it holds was there at a version.
 pub fn list_body(
@@ -214,7 +214,7 @@ pub struct Continue {
 }
 
 /// Longest token that is looked at, in octets.
-const LONGEST_TOKEN: usize = 1024;
+const TOKEN_OCTETS_MAX: usize = 1024;
 
 impl Continue {
     /// Where a request goes on; `None` where it begins. What changed since the first page must still be known.
@@ -235,7 +235,8 @@ impl Continue {
     fn read(token: &str, kind: Kind) -> Result<Continue, StatusFailure> {
         let refused =
             || StatusFailure::bad_request("continue key is not valid: take it from the metadata of the list before");
-        let decoded = (token.len() <= LONGEST_TOKEN).then(|| BASE64URL_NOPAD.decode(token.as_bytes()).ok()).flatten();
+        let decoded =
+            (token.len() <= TOKEN_OCTETS_MAX).then(|| BASE64URL_NOPAD.decode(token.as_bytes()).ok()).flatten();
         let read: Value = serde_json::from_slice(&decoded.ok_or_else(refused)?).map_err(|_| refused())?;
         let text = |field: &str| read[field].as_str().map(str::to_owned);
         match (read["rv"].as_u64(), text("namespace"), text("name")) {
@@ -257,7 +258,6 @@ impl std::fmt::Display for Continue {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -248,7 +248,6 @@ fn version_of(object: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::resource::find;
 

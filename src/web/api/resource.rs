@@ -197,7 +197,6 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::schema::Schema;
 

@@ -328,7 +328,6 @@ impl IntoResponse for StatusFailure {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::resource::find;
 

@@ -1,7 +1,7 @@
 //! Bodies of replies that are sent while they are made: little of them waits in a connection, however long they are.
 
 #[cfg(doc)]
-use crate::web::http::CHUNK;
+use crate::web::http::CHUNK_OCTETS;
 use axum::body::{Body, Bytes};
 use hyper::body::Frame;
 use std::{
@@ -43,7 +43,7 @@ impl hyper::body::Body for Channel {
     }
 }
 
-/// Where parts of a body go, each at most [`CHUNK`] octets; the body ends when this is dropped.
+/// Where parts of a body go, each at most [`CHUNK_OCTETS`] octets; the body ends when this is dropped.
 #[derive(Debug)]
 pub struct BodyParts {
     /// Has room for one part.
@@ -68,7 +68,6 @@ pub fn channel() -> (BodyParts, Body) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use http_body_util::BodyExt;
 

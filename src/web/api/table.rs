@@ -195,11 +195,11 @@ fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
 
 /// The first three, and how many more there are.
 fn at_most_three(all: impl Iterator<Item = String>) -> String {
-    const SHOWN: usize = 3;
+    const SHOWN_ITEMS_MAX: usize = 3;
     let mut shown = Vec::new();
     let mut more = 0_usize;
     for one in all {
-        if shown.len() < SHOWN { shown.push(one) } else { more += 1 }
+        if shown.len() < SHOWN_ITEMS_MAX { shown.push(one) } else { more += 1 }
     }
     match more {
         0 => shown.join(","),

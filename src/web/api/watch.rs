@@ -38,7 +38,7 @@ use tokio::{
 };
 
 /// How often a bookmark is sent to who allows them, so that a quiet watch stays within the log.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// What is taken from the log at a time, and held until the client has taken it.
 const AT_A_TIME: Capacity = Capacity { changes: 64, octets: 1 << 20 };
 /// How long a watch lasts where the client does not say: between this and twice as long, so that not all end at once.
@@ -173,7 +173,7 @@ impl Watcher {
 
     async fn tell(&mut self, watched: &mut impl WatchSource) -> Result<(), Gone> {
         let mut bell = self.log.bell();
-        let mut bookmarks = interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
+        let mut bookmarks = interval_at(Instant::now() + BOOKMARK_INTERVAL, BOOKMARK_INTERVAL);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.sink.outlet.begin(self.version);
         for object in watched.initial() {

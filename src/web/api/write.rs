@@ -183,7 +183,7 @@ pub async fn carry_out(api: &Api, write: Write, dry_run: bool) -> Result<WriteRe
 }
 
 /// How often a change is made again because another client was faster.
-const ATTEMPTS: usize = 5;
+const CONFLICT_ATTEMPTS_MAX: usize = 5;
 
 /// One change that a client asks for, whatever its form.
 #[derive(Clone, Copy)]
@@ -285,7 +285,9 @@ impl ObjectChange<'_> {
             let object = writer.track(&place.resource, Some(&standing), object, part);
             match carry_out(api, Write::Update { object, part, expected }, query.dry_run).await {
                 Ok(written) => return Ok(ChangedObject { object: written.object, warnings, is_new: false }),
-                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
+                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < CONFLICT_ATTEMPTS_MAX => {
+                    attempts += 1
+                }
                 Err(refused) => return Err(refused.warned(&warnings)),
             }
         }
@@ -339,7 +341,9 @@ impl ObjectChange<'_> {
             let Some(standing) = standing else {
                 match self.put_new(object).await {
                     // Another client created it meanwhile.
-                    Err(refused) if refused.reason == "AlreadyExists" && attempts < ATTEMPTS => attempts += 1,
+                    Err(refused) if refused.reason == "AlreadyExists" && attempts < CONFLICT_ATTEMPTS_MAX => {
+                        attempts += 1
+                    }
                     outcome => return Ok(ChangedObject { object: outcome?, warnings, is_new: true }),
                 }
                 continue;
@@ -355,7 +359,9 @@ impl ObjectChange<'_> {
             fits(api, place, Some(&standing), &object)?;
             match carry_out(api, Write::Update { object, part: Part::Main, expected }, query.dry_run).await {
                 Ok(written) => return Ok(ChangedObject { object: written.object, warnings, is_new: false }),
-                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < ATTEMPTS => attempts += 1,
+                Err(refused) if refused.reason == "Conflict" && !pinned && attempts < CONFLICT_ATTEMPTS_MAX => {
+                    attempts += 1
+                }
                 Err(refused) => return Err(refused),
             }
         }

@@ -8,7 +8,7 @@ mod guarded_body;
 mod sliced;
 
 pub use client::{GetError, get};
-pub use sliced::{CHUNK, sliced};
+pub use sliced::{CHUNK_OCTETS, sliced};
 
 use crate::net::{
     accepting::AcceptErrors,
@@ -52,9 +52,9 @@ use tokio_rustls::TlsAcceptor;
 pub type TlsConfig = rustls::ServerConfig;
 
 /// How long a handshake of TLS may take.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first request of a connection may take until its head is there, however long later ones may.
-const FIRST: Duration = Duration::from_secs(5);
+const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest head of a request, in octets; the same room is for what is read ahead.
 const HEAD_OCTETS_MAX: usize = 16 * 1024;
 /// Most header fields of a request.
@@ -62,7 +62,7 @@ const HEADER_FIELDS_MAX: usize = 64;
 /// Pause before the next attempt when no connection can be accepted (no descriptors, no memory).
 const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long connections may take to end after the stop.
-const ENDING: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What strangers are allowed.
 #[derive(Debug, Clone)]
@@ -234,7 +234,7 @@ fn run(
         }
         drop(listener);
         // Whatever is left after that is ended with the tasks.
-        let _ = timeout(ENDING, async { while connections.join_next().await.is_some() {} }).await;
+        let _ = timeout(STOP_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
         Ok(())
     })
 }
@@ -253,7 +253,7 @@ async fn encrypted(
     limits: HttpLimits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let handshake = timeout(HANDSHAKE, tls.accept(stream));
+    let handshake = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
     let accepted = tokio::select! {
         accepted = handshake => accepted,
         () = stop(&mut stopped) => return,
@@ -325,7 +325,7 @@ async fn exchange(
         outcome = connection.as_mut() => outcome,
         () = place.evicted() => return,
         () = async {
-            sleep(FIRST).await;
+            sleep(FIRST_HEAD_TIMEOUT).await;
             if asked.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }

@@ -1,7 +1,7 @@
 //! Bodies of replies in slices: what of them waits in a connection is little, however large they are.
 //!
 //! A connection copies a part of a body whole before it sends anything of it, and keeps the memory for the next one.
-//! So no part is larger than [`CHUNK`].
+//! So no part is larger than [`CHUNK_OCTETS`].
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Octets of a part of a body.
-pub const CHUNK: usize = 16 * 1024;
+pub const CHUNK_OCTETS: usize = 16 * 1024;
 
 /// A body in slices, and what is to live as long as it does.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl<T: Unpin> hyper::body::Body for Sliced<T> {
                 end => return Poll::Ready(end),
             }
         }
-        let length = self.rest.len().min(CHUNK);
+        let length = self.rest.len().min(CHUNK_OCTETS);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
@@ -61,7 +61,6 @@ pub fn sliced<T: Unpin + Send + 'static>(body: Body, held: T) -> Body {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use axum::body::HttpBody as _;
     use http_body_util::BodyExt;
@@ -70,14 +69,14 @@ mod tests {
     #[tokio::test]
     async fn a_long_body_comes_in_slices_and_lets_go_of_what_it_holds() {
         let held = Arc::new(());
-        let text = "x".repeat(3 * CHUNK + 1);
+        let text = "x".repeat(3 * CHUNK_OCTETS + 1);
         let mut body = sliced(Body::from(text.clone()), Arc::clone(&held));
         assert_eq!(body.size_hint().exact(), Some(text.len() as u64));
         let mut lengths = Vec::new();
         while let Some(frame) = body.frame().await {
             lengths.push(frame.unwrap().into_data().unwrap().len());
         }
-        assert_eq!((lengths, body.is_end_stream()), (vec![CHUNK, CHUNK, CHUNK, 1], true));
+        assert_eq!((lengths, body.is_end_stream()), (vec![CHUNK_OCTETS, CHUNK_OCTETS, CHUNK_OCTETS, 1], true));
         assert_eq!(Arc::strong_count(&held), 2);
         drop(body);
         assert_eq!(Arc::strong_count(&held), 1);

@@ -150,7 +150,6 @@ fn address(endpoint: &Endpoint) -> Option<EndpointAddress> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};

@@ -32,7 +32,7 @@ pub struct MissingNames {
     /// Services whose slices were planned: if they have no endpoint, the reason may be another one now.
     services: BTreeSet<Key>,
     /// By pods that are not there yet, or there and without their name.
-    told: HashMap<Key, PodExpectation>,
+    expectations: HashMap<Key, PodExpectation>,
     /// Hostname and pod of each of those, by their Service: several may share a hostname, and the first one speaks.
     by_service: HashMap<Key, BTreeSet<(String, String)>>,
     /// Pods about to be replaced, by namespace.
@@ -80,15 +80,16 @@ impl MissingNames {
     }
 
     /// Remembers what a pod should have; the Services' hostnames about which there may be something else to say now.
-    fn remember(&mut self, key: &Key, told: Option<PodExpectation>) -> Vec<(Key, String)> {
-        let at =
-            |told: &PodExpectation| ((key.0.clone(), told.service.clone()), (told.hostname.clone(), key.1.clone()));
-        let mut changed = Vec::new();
-        let before = match &told {
-            Some(told) => self.told.insert(key.clone(), told.clone()),
-            None => self.told.remove(key),
+    fn remember(&mut self, key: &Key, expectation: Option<PodExpectation>) -> Vec<(Key, String)> {
+        let at = |expectation: &PodExpectation| {
+            ((key.0.clone(), expectation.service.clone()), (expectation.hostname.clone(), key.1.clone()))
         };
-        if before == told {
+        let mut changed = Vec::new();
+        let before = match &expectation {
+            Some(expectation) => self.expectations.insert(key.clone(), expectation.clone()),
+            None => self.expectations.remove(key),
+        };
+        if before == expectation {
             return changed;
         }
         if let Some((service, entry)) = before.as_ref().map(at) {
@@ -100,7 +101,7 @@ impl MissingNames {
             }
             changed.push((service, entry.0));
         }
-        if let Some((service, entry)) = told.as_ref().map(at) {
+        if let Some((service, entry)) = expectation.as_ref().map(at) {
             self.by_service.entry(service.clone()).or_default().insert(entry.clone());
             changed.push((service, entry.0));
         }
@@ -112,8 +113,8 @@ impl MissingNames {
     fn expectation(&self, service: &Key, hostname: &str) -> Option<Expectation> {
         let first = (hostname.to_owned(), String::new());
         let (found, pod) = self.by_service.get(service)?.range(first..).next()?;
-        let told = self.told.get(&(service.0.clone(), pod.clone())).filter(|_| found == hostname);
-        told.map(|told| told.expectation.clone())
+        let expected = self.expectations.get(&(service.0.clone(), pod.clone())).filter(|_| found == hostname);
+        expected.map(|expected| expected.expectation.clone())
     }
 
     /// The slices of these Services were planned.
@@ -129,8 +130,8 @@ impl MissingNames {
         after: Option<&Service>,
         cluster: &Cluster,
     ) {
-        let told = self.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
-        let mut pods: Vec<String> = told.collect();
+        let named = self.by_service.get(key).into_iter().flatten().map(|(_, pod)| pod.clone());
+        let mut pods: Vec<String> = named.collect();
         let selector = |service: Option<&Service>| service.and_then(|service| service.spec.as_ref()?.selector.clone());
         if let Some(before) = before
             && (after.is_none() || selector(Some(before)) != selector(after))
@@ -174,11 +175,11 @@ impl MissingNames {
                 let of_pod = cluster.slices_of_pod(&key.0, &key.1);
                 slices.extend(of_pod.map(|slice| (key.0.clone(), slice.to_owned())));
             }
-            let told = match &pod {
+            let expectation = match &pod {
                 Some(pod) => expectation_of_pod(pod, cluster),
                 None => self.expectation_of_missing(&key, cluster),
             };
-            for (service, hostname) in self.remember(&key, told) {
+            for (service, hostname) in self.remember(&key, expectation) {
                 let expectation = self.expectation(&service, &hostname);
                 records.expect(&service.0, &service.1, &hostname, expectation);
             }
@@ -226,7 +227,7 @@ impl MissingNames {
             Some(old) if old.is_same_rollout(&new) => {
                 // Pods that are condemned from now on, or no longer.
                 let (least, most) = (old.end.min(new.end), old.end.max(new.end));
-                if most - least <= ordinals::MISSING as i64 {
+                if most - least <= ordinals::MISSING_PODS_MAX as i64 {
                     pods.extend((least..most).map(|ordinal| new.pod_name(ordinal)));
                 } else {
                     pods.extend(of_set());

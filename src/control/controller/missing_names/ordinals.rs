@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// Of so many pods at most that a set has not created yet something is said, those with the lowest ordinals: a set may
 /// ask for two thousand million.
-pub const MISSING: usize = if cfg!(test) { 3 } else { 1_000 };
+pub const MISSING_PODS_MAX: usize = if cfg!(test) { 3 } else { 1_000 };
 
 /// What of a set matters here.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct SetView {
     /// The lowest ordinal that a rollout comes to; `None` if there is no rollout by itself.
     rollout_from: Option<i64>,
     update_revision: String,
-    /// The missing ordinals below `until`, and all of them unless these are [`MISSING`].
+    /// The missing ordinals below `until`, and all of them unless these are [`MISSING_PODS_MAX`].
     missing: BTreeSet<i64>,
     until: i64,
 }
@@ -106,14 +106,14 @@ impl SetView {
                 changed.insert(ordinal);
             }
         }
-        while self.missing.len() > MISSING
+        while self.missing.len() > MISSING_PODS_MAX
             && let Some(last) = self.missing.pop_last()
         {
             self.until = last;
             changed.insert(last);
         }
         // Without a Service there are no names to wait for.
-        while self.missing.len() < MISSING && self.until < self.end && !self.service.is_empty() {
+        while self.missing.len() < MISSING_PODS_MAX && self.until < self.end && !self.service.is_empty() {
             if !exists(&self.pod_name(self.until)) {
                 self.missing.insert(self.until);
                 changed.insert(self.until);
@@ -141,7 +141,6 @@ impl SetView {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
@@ -157,8 +156,8 @@ mod tests {
     #[test]
     fn two_thousand_million_pods() {
         let mut view = set(5, i32::MAX - 5);
-        let told = view.follow(None, &[], |pod| pod == "web-6");
-        assert_eq!(told.into_iter().collect::<Vec<_>>(), ["web-5", "web-7", "web-8"]);
+        let differing = view.follow(None, &[], |pod| pod == "web-6");
+        assert_eq!(differing.into_iter().collect::<Vec<_>>(), ["web-5", "web-7", "web-8"]);
         assert_eq!([5, 6, 7, 9].map(|ordinal| view.before(ordinal)), [Some(None), None, Some(None), None]);
     }
 
@@ -177,13 +176,13 @@ mod tests {
                 }
                 let before: BTreeSet<String> = view.missing_pods().collect();
                 let mut new = set(2, if replicas < 9 { replicas } else { i32::try_from(view.end - 2).unwrap() });
-                let told = new.follow(Some(view), &[format!("web-{pod}"), "web-x".to_owned()], |pod| exists(&pods, pod));
-                let missing: Vec<i64> = (2..new.end).filter(|ordinal| !pods.contains(ordinal)).take(MISSING).collect();
+                let differing = new.follow(Some(view), &[format!("web-{pod}"), "web-x".to_owned()], |pod| exists(&pods, pod));
+                let missing: Vec<i64> = (2..new.end).filter(|ordinal| !pods.contains(ordinal)).take(MISSING_PODS_MAX).collect();
                 prop_assert_eq!(new.missing.iter().copied().collect::<Vec<_>>(), missing);
                 let after: BTreeSet<String> = new.missing_pods().collect();
                 let touched = format!("web-{pod}");
                 for differs in before.symmetric_difference(&after).filter(|pod| **pod != touched) {
-                    prop_assert!(told.contains(differs), "{} is not in {:?}", differs, told);
+                    prop_assert!(differing.contains(differs), "{} is not in {:?}", differs, differing);
                 }
                 view = new;
             }

@@ -13,17 +13,17 @@ use std::collections::BTreeMap;
 /// Why the hostname of a pod has no address at a Service; `None` if nothing prevents one.
 pub fn of_pod(pod: &Pod, service: Option<&Service>) -> Option<Expectation> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let told = |reason: String, hidden: bool| Some(Expectation { reason, hidden });
+    let expectation = |reason: String, hidden: bool| Some(Expectation { reason, hidden });
     let wanted = service.map(|service| selector_of(service));
     if let (Some(service), Some(wanted)) = (service, wanted) {
         let service = service.metadata.name.as_deref().unwrap_or_default();
         let none = BTreeMap::new();
         let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
         match wanted {
-            None => return told(format!("pod {name} exists, and Service {service} has no selector"), false),
+            None => return expectation(format!("pod {name} exists, and Service {service} has no selector"), false),
             Some(wanted) if !selector::matches_map(wanted, labels) => {
                 let wanted = text(wanted);
-                return told(
+                return expectation(
                     format!("selector {wanted} of Service {service} does not match the labels of pod {name}"),
                     false,
                 );
@@ -35,23 +35,23 @@ pub fn of_pod(pod: &Pod, service: Option<&Service>) -> Option<Expectation> {
         let status = pod.status.as_ref();
         let reason = status.and_then(|status| status.reason.as_deref()).map(|reason| format!(": {reason}"));
         let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default().to_lowercase();
-        return told(format!("pod {name} has {phase}{}", reason.unwrap_or_default()), false);
+        return expectation(format!("pod {name} has {phase}{}", reason.unwrap_or_default()), false);
     }
     if endpointslice::addresses(pod).is_empty() {
         let why = condition(pod, "PodScheduled").filter(|condition| condition.status != "True").and_then(words);
         let why = why.or_else(|| waiting(pod).map(str::to_owned)).map(|why| format!(": {why}")).unwrap_or_default();
-        return told(format!("pod {name} exists and has no address yet{why}"), false);
+        return expectation(format!("pod {name} exists and has no address yet{why}"), false);
     }
     if pod.metadata.deletion_timestamp.is_some() {
-        return told(format!("pod {name} is being deleted"), true);
+        return expectation(format!("pod {name} is being deleted"), true);
     }
     if !endpointslice::is_ready(pod) {
         let why = condition(pod, "Ready").and_then(words).unwrap_or_else(|| "it has not said that it is".to_owned());
         let waiting = waiting(pod).map(|reason| format!(" ({reason})")).unwrap_or_default();
-        return told(format!("pod {name} exists, not ready: {why}{waiting}"), true);
+        return expectation(format!("pod {name} exists, not ready: {why}{waiting}"), true);
     }
     // Its name waits for nothing but the Service.
-    if service.is_none() { told(format!("pod {name} is ready"), false) } else { None }
+    if service.is_none() { expectation(format!("pod {name} is ready"), false) } else { None }
 }
 
 /// Why there is no pod of an ordinal; `blocking` is the pod right before it, if that is not ready.

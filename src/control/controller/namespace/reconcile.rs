@@ -13,9 +13,9 @@ use jiff::SignedDuration;
 
 /// From a namespace's deletion until its content is deleted (upstream's `namespaceDeletionGracePeriod`): a client that
 /// deletes a file whose first document is the namespace finds the others still there.
-const GRACE: SignedDuration = SignedDuration::from_secs(5);
+const DELETION_DELAY: SignedDuration = SignedDuration::from_secs(5);
 /// How often what remains is counted; that nothing remains is seen at once.
-const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
+const COUNT_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 
 /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
 /// it is empty.
@@ -25,7 +25,7 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) {
     let Some(deleted) = namespace.and_then(|namespace| namespace.metadata.deletion_timestamp.as_ref()) else {
         return;
     };
-    let begin = deleted.0.saturating_add(GRACE).unwrap_or(now);
+    let begin = deleted.0.saturating_add(DELETION_DELAY).unwrap_or(now);
     if now < begin {
         return context.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), begin);
     }
@@ -45,7 +45,7 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) {
         });
     } else {
         context.cluster.edit_namespace("", &key.name, |namespace| remaining.write(namespace, now));
-        let again = now.saturating_add(COUNTED_EVERY).unwrap_or(now);
+        let again = now.saturating_add(COUNT_INTERVAL).unwrap_or(now);
         context.queue.add_at(Work::new(Reconciler::Namespace, key.clone()), again);
     }
 }

@@ -105,10 +105,10 @@ impl<R: PodRuntime> PodController<R> {
             }
             (before, Some(after)) if after.metadata.deletion_timestamp.is_some() && self.runs(after) => {
                 let grace = |pod: &Pod| pod.metadata.deletion_grace_period_seconds;
-                let told = before.is_some_and(|before| {
+                let already_stopping = before.is_some_and(|before| {
                     before.metadata.deletion_timestamp.is_some() && grace(before) == grace(after)
                 });
-                if !told {
+                if !already_stopping {
                     let left = match (before, &after.metadata.deletion_timestamp) {
                         // After a restart: what is left of the grace period.
                         (None, Some(end)) => Duration::try_from(end.0.duration_since(now)).unwrap_or(Duration::ZERO),

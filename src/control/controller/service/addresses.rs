@@ -373,7 +373,6 @@ fn nth(range: &IpNet, offset: u128) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::objects::object::Kind;
 

@@ -20,7 +20,7 @@ use std::{
 pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
 const HISTORY_LIMIT: i32 = 10;
 /// Longer names of sets are cut off in the names of their revisions, which may have 253 characters.
-const NAME_PREFIX: usize = 223;
+const NAME_PREFIX_CHARACTERS_MAX: usize = 223;
 
 /// A revision, as far as pods are made from it.
 #[derive(Debug, Clone)]
@@ -216,7 +216,7 @@ fn stored_template(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
 
 fn revision_name(set: &StatefulSet, data: &[u8], collision_count: i32) -> String {
     let name = identity::set_name(set);
-    let prefix = name.get(..NAME_PREFIX).unwrap_or(name);
+    let prefix = name.get(..NAME_PREFIX_CHARACTERS_MAX).unwrap_or(name);
     format!("{prefix}-{}", hash(data, collision_count))
 }
 
@@ -261,7 +261,6 @@ fn hash(data: &[u8], collision_count: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// A set with a template as the API server stores it.

@@ -1,5 +1,4 @@
 //! Whole stories of a set, step by step, and what has to come of each; the letters are those of [`super::simulation`].
-#![allow(clippy::unwrap_used)]
 
 use super::{
     Action, health, identity,

@@ -1,6 +1,5 @@
 //! A tiny cluster for tests: it carries out plans, runs pods, collects what has lost its owner, and writes down what
 //! happened.
-#![allow(clippy::unwrap_used)]
 
 use super::{Action, Observed, Plan, health, identity, plan};
 use jiff::{SignedDuration, Timestamp};

@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::collections::BTreeMap;
 
 /// As many pods at most are created in one pass of a set with policy Parallel; the next pass goes on.
-const CREATIONS: usize = 1000;
+const CREATIONS_PER_PASS_MAX: usize = 1000;
 /// Upstream's largest batch.
 const BATCH_PODS_MAX: usize = 500;
 
@@ -134,7 +134,7 @@ impl<'a> Pass<'a> {
             for ordinal in ordinals.by_ref().take(batch) {
                 taken += 1;
                 failed |= step(self, ordinal) == Step::Failed;
-                if self.creations == CREATIONS {
+                if self.creations == CREATIONS_PER_PASS_MAX {
                     return false;
                 }
             }
@@ -429,14 +429,14 @@ fn refusal(kind: &str, name: &str, mut object: Object) -> Option<String> {
 
 /// Several errors as upstream joins them, each listed once.
 fn aggregate(errors: &[String]) -> String {
-    let mut told: Vec<&str> = Vec::new();
+    let mut distinct: Vec<&str> = Vec::new();
     for error in errors {
-        if !told.contains(&error.as_str()) {
-            told.push(error);
+        if !distinct.contains(&error.as_str()) {
+            distinct.push(error);
         }
     }
-    match told[..] {
+    match distinct[..] {
         [error] => error.to_owned(),
-        _ => format!("[{}]", told.join(", ")),
+        _ => format!("[{}]", distinct.join(", ")),
     }
 }

@@ -43,7 +43,7 @@ impl World {
         format!("{} {volume}", claim["status"]["phase"].as_str().unwrap()).trim_end().to_owned()
     }
 
-    fn told(&self, name: &str) -> Vec<String> {
+    fn event_reasons(&self, name: &str) -> Vec<String> {
         let events = self.controller.objects(Kind::Event);
         let of = |event: &Object| {
             let event = event.to_json();
@@ -58,10 +58,10 @@ fn a_claim_waits_a_moment_and_gets_a_simulated_volume() {
     let mut world = provisioning();
     world.apply(claim("a"));
     world.run(Duration::from_millis(900));
-    assert_eq!((world.bound("a"), world.told("a")), ("Pending".to_owned(), vec![]));
+    assert_eq!((world.bound("a"), world.event_reasons("a")), ("Pending".to_owned(), vec![]));
     world.run(Duration::from_millis(200));
     assert_eq!(world.bound("a"), "Bound simulated");
-    assert_eq!(world.told("a"), ["StorageClassAssumed", "Provisioning", "ProvisioningSucceeded"]);
+    assert_eq!(world.event_reasons("a"), ["StorageClassAssumed", "Provisioning", "ProvisioningSucceeded"]);
     // The class is known to be missing: further claims do not wait; that simulated volumes bear it changes nothing.
     world.apply(claim("b"));
     world.turn();
@@ -108,7 +108,10 @@ fn without_the_setting_claims_wait_as_upstream() {
     let mut world = World::new(1);
     world.apply(claim("a"));
     world.run(Duration::from_secs(5));
-    assert_eq!((world.bound("a"), world.told("a")), ("Pending".to_owned(), vec!["ProvisioningFailed".to_owned()]));
+    assert_eq!(
+        (world.bound("a"), world.event_reasons("a")),
+        ("Pending".to_owned(), vec!["ProvisioningFailed".to_owned()])
+    );
 }
 
 #[test]

@@ -212,10 +212,10 @@ fn what_a_file_no_longer_says_has_its_default_again() {
 
 #[test]
 fn a_changed_file_says_again_all_that_it_says() {
-    let told = set!("", "replicas: 2,");
+    let set_file = set!("", "replicas: 2,");
     check(
         "unchanged, also over a restart, it lets a client's change be",
-        &[File(told), Client("{spec: {replicas: 5}}"), File(told), Restart, File(told)],
+        &[File(set_file), Client("{spec: {replicas: 5}}"), File(set_file), Restart, File(set_file)],
         &[("/spec/replicas", json!(5))],
     );
     check(
@@ -229,7 +229,7 @@ fn a_changed_file_says_again_all_that_it_says() {
     );
     check(
         "changed anywhere, it takes a client's change back",
-        &[File(told), Client("{spec: {replicas: 5}}"), Restart, File(set!("a: b", "replicas: 2,"))],
+        &[File(set_file), Client("{spec: {replicas: 5}}"), Restart, File(set!("a: b", "replicas: 2,"))],
         &[("/spec/replicas", json!(2))],
     );
     check(

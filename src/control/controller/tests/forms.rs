@@ -102,11 +102,11 @@ fn nothing_leaks_when_a_service_flips_between_its_forms() {
 /// Slices of a Service, by who keeps them: how many endpoints.
 fn slices(world: &World) -> BTreeMap<String, usize> {
     let slices = world.controller.cluster().slices_of_service("default", "nginx");
-    let told = slices.map(|slice| {
+    let shown = slices.map(|slice| {
         let by = slice.metadata.labels.as_ref().unwrap()["endpointslice.kubernetes.io/managed-by"].clone();
         (by, slice.endpoints.as_ref().map_or(0, Vec::len))
     });
-    told.collect()
+    shown.collect()
 }
 
 #[test]

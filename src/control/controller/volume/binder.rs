@@ -171,10 +171,12 @@ impl<'a> Binder<'a> {
         match volume_name(&claim) {
             "" if !matching::volume_mode_matches(&volume, &claim) => {
                 let why = "due to incompatible volumeMode.";
-                let told = format!("Cannot bind PersistentVolume to requested PersistentVolumeClaim {:?} {why}", key.1);
-                self.volume_event(name, "VolumeMismatch", told, true);
-                let told = format!("Cannot bind PersistentVolume {name:?} to requested PersistentVolumeClaim {why}");
-                self.claim_event(&key, "VolumeMismatch", told, true);
+                let mismatch =
+                    format!("Cannot bind PersistentVolume to requested PersistentVolumeClaim {:?} {why}", key.1);
+                self.volume_event(name, "VolumeMismatch", mismatch, true);
+                let mismatch =
+                    format!("Cannot bind PersistentVolume {name:?} to requested PersistentVolumeClaim {why}");
+                self.claim_event(&key, "VolumeMismatch", mismatch, true);
             }
             "" => {} // The claim will find it.
             bound if bound == name => self.set_volume_phase(name, "Bound", None),

@@ -1,5 +1,4 @@
 //! One row for every behaviour of binding, provisioning and reclaiming (section K of the acceptance list).
-#![allow(clippy::unwrap_used)]
 
 use super::{ObservedVolumes, VolumeAction, built_in_class, plan};
 use k8s_openapi::{
@@ -416,19 +415,19 @@ fn the_built_in_class_stands_back() {
 #[test]
 fn classes_that_nobody_declared() {
     let claim = |now: bool| world().stand_in("x", now).pvc("c", "class=x");
-    let told = |mut world: World| world.turn();
+    let warnings_of = |mut world: World| world.turn();
     let assumed = "Normal on c: StorageClassAssumed: StorageClass \"x\" is not declared: the volume is simulated, but a \
                    cluster must have this class";
     assert_eq!(chosen(claim(true)), "pvc-u-c");
-    assert!(told(claim(true)).contains(&assumed.to_owned()));
+    assert!(warnings_of(claim(true)).contains(&assumed.to_owned()));
     assert_eq!(chosen(claim(false)), "-");
-    assert!(told(claim(false)).is_empty(), "it is awaited without a word");
+    assert!(warnings_of(claim(false)).is_empty(), "it is awaited without a word");
     assert_eq!(chosen(claim(true).pv("v", "class=x")), "v", "a volume that suits goes first");
-    let declared = told(claim(true).class("x", ""));
+    let declared = warnings_of(claim(true).class("x", ""));
     assert!(
         declared.iter().any(|line| line.contains("ProvisioningSucceeded")) && !declared.contains(&assumed.to_owned())
     );
-    let missing = told(world().pvc("c", "class=x"));
+    let missing = warnings_of(world().pvc("c", "class=x"));
     assert_eq!(missing, ["Warning on c: ProvisioningFailed: storageclass.storage.k8s.io \"x\" not found"]);
     assert_eq!(chosen(claim(true).pvc("d", "class=y")), "pvc-u-c", "another class is another matter");
 }

@@ -30,7 +30,7 @@ pub enum SmallSet {
 /// A record, and how often it was contributed. IPv4 addresses are stored inline: there are millions of them.
 #[derive(Debug)]
 pub enum Contribution {
-    Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; SHORT] },
+    Short { rank: u8, length: u8, ttl: u32, count: u32, rdata: [u8; IPV4_OCTETS] },
     Long { count: u32, record: ThinArc<RecordHead, u8> },
 }
 
@@ -42,14 +42,14 @@ pub struct RecordHead {
 }
 
 /// Octets of an IPv4 address.
-const SHORT: usize = 4;
+const IPV4_OCTETS: usize = 4;
 
 const _: () = assert!(size_of::<SmallSet>() <= 16, "there are millions of them");
 
 impl Contribution {
     fn new(record: &RankedRecord, count: u32) -> Contribution {
         let &RankedRecord { rank, ref rdata, ttl } = record;
-        let mut short = [0; SHORT];
+        let mut short = [0; IPV4_OCTETS];
         match short.get_mut(..rdata.len()) {
             Some(room) => {
                 room.copy_from_slice(rdata);

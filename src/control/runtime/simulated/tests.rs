@@ -1,6 +1,5 @@
 //! Histories of simulated pods in simulated time, each as a list of lines.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use jiff::ToSpan;
 use k8s_openapi::{

@@ -1,6 +1,5 @@
 //! What changes mean for directories, and the directories themselves, tricks included.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::cluster::Change,
@@ -169,12 +168,12 @@ fn plans_leave_out_what_would_be_undone() {
         assert_eq!(serde_json::from_str::<DirectoryPlan>(&json).unwrap(), plan, "{json}");
     }
     let mut plan = DirectoryPlan::default();
-    for round in 0..5 * RUNS {
+    for round in 0..5 * WAITING_RUNS_MAX {
         plan.add("x", append(["a", "b"][round % 2], 1));
     }
     let lines: u32 =
         plan.of("x").iter().map(|work| if let VolumeWork::Append { times, .. } = work { *times } else { 0 }).sum();
-    assert_eq!((plan.of("x").len(), lines), (RUNS + 1, 5 * RUNS as u32));
+    assert_eq!((plan.of("x").len(), lines), (WAITING_RUNS_MAX + 1, 5 * WAITING_RUNS_MAX as u32));
 }
 
 /// What lies in a volume: nothing at all, or its lines.
@@ -313,8 +312,8 @@ fn a_volume_that_is_stuck_waits_with_all_its_work() {
     plan.add("pv-2", append("web-1", 1));
     let errors = volumes.carry_out(plan);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    let told = errors[0].to_string();
-    assert!(told.contains("volume pv-1: ") && told.contains("no directory"), "{told}");
+    let message = errors[0].to_string();
+    assert!(message.contains("volume pv-1: ") && message.contains("no directory"), "{message}");
     assert_eq!(lines(state.path(), "pv-2").unwrap(), ["web-1"], "the others go on");
     assert!(volumes.carry_out(one("pv-1", append("web-0", 1))).is_empty(), "told once");
     assert_eq!(volumes.retry().len(), 1);

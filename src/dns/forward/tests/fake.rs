@@ -1,5 +1,4 @@
 //! An upstream in this process: our own answers from a master file, spoilt as a test wants them.
-#![allow(clippy::unwrap_used)]
 
 use crate::dns::{
     answer::{QueryContext, Transport, Verdict, answer},

@@ -15,7 +15,7 @@ use hyper::body::Bytes;
 use std::task::{Context, Poll, ready};
 
 /// Most pieces that a stream may come in: the largest query has some sixty where each packet brings one.
-const PIECES: usize = 1024;
+const PIECES_MAX: usize = 1024;
 
 /// A connection, or what opens streams on one, whose streams are [`BoundedStream`]s.
 pub(super) struct BoundedStreams<C> {
@@ -92,7 +92,7 @@ pub(super) struct BoundedStream<S> {
 
 impl<S> BoundedStream<S> {
     fn new(inner: S, octets: usize) -> BoundedStream<S> {
-        BoundedStream { inner, octets, pieces: PIECES }
+        BoundedStream { inner, octets, pieces: PIECES_MAX }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) const PATH: &str = "/dns-query";
 const MESSAGE: &str = "application/dns-message";
 
 /// Seconds for which a client may remember that there is HTTP/3: those that RFC 7838 §3.1 takes where nothing is said.
-const ALTERNATIVE_AGE: u32 = 86_400;
+const ALTERNATIVE_SECONDS: u32 = 86_400;
 
 /// Why there is no answer: a status, and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,8 @@ struct HttpRefusal(StatusCode, &'static str);
 const TOO_MUCH: HttpRefusal =
     HttpRefusal(StatusCode::SERVICE_UNAVAILABLE, "too many messages are on their way; ask again");
 /// What a request takes beside its octets, and each of its header fields.
-const REQUEST: usize = 4096;
-const FIELD: usize = 150;
+const REQUEST_OVERHEAD_OCTETS: usize = 4096;
+const FIELD_OVERHEAD_OCTETS: usize = 150;
 
 /// A reply that the client has not taken yet, and what counts it.
 struct Untaken {
@@ -90,7 +90,7 @@ pub(in crate::dns::serve) struct Alternative(HeaderValue);
 impl Alternative {
     /// At these ports of the name that the client asked; `None` for none.
     pub(in crate::dns::serve) fn at(ports: impl Iterator<Item = u16>) -> Option<Alternative> {
-        let mut services: Vec<String> = ports.map(|port| format!("h3=\":{port}\"; ma={ALTERNATIVE_AGE}")).collect();
+        let mut services: Vec<String> = ports.map(|port| format!("h3=\":{port}\"; ma={ALTERNATIVE_SECONDS}")).collect();
         // Several addresses may have one port.
         services.sort_unstable();
         services.dedup();
@@ -137,7 +137,7 @@ async fn answer(
     let reply = match exchange {
         None => Bytes::from(reply),
         Some(mut exchange) => {
-            exchange.hold(REQUEST + reply.capacity()).map_err(|_| TOO_MUCH)?;
+            exchange.hold(REQUEST_OVERHEAD_OCTETS + reply.capacity()).map_err(|_| TOO_MUCH)?;
             exchange.owes();
             Bytes::from_owner(Untaken { octets: reply, _exchange: exchange })
         }
@@ -167,7 +167,7 @@ fn refuse(HttpRefusal(status, sentence): HttpRefusal) -> Response<Full<Bytes>> {
 /// broken stream in place of the status.
 async fn query<B>(
     request: Request<B>,
-    patience: Duration,
+    stall_timeout: Duration,
     exchange: Option<&mut Exchange>,
 ) -> Result<Bytes, HttpRefusal>
 where
@@ -175,7 +175,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = request.into_parts();
-    let body = match timeout(patience, whole(body, octets(&head), exchange)).await {
+    let body = match timeout(stall_timeout, whole(body, octets(&head), exchange)).await {
         Ok(body) => body,
         Err(_) => Err(HttpRefusal(StatusCode::REQUEST_TIMEOUT, "the query took too long to arrive")),
     };
@@ -208,8 +208,8 @@ const RECEIVED_MAX: usize = 1 << 20;
 /// What the head of a request holds in memory, roughly.
 fn octets(head: &Parts) -> usize {
     let target = head.uri.path().len() + head.uri.query().map_or(0, str::len);
-    let fields = head.headers.iter().map(|(name, value)| FIELD + name.as_str().len() + value.len());
-    REQUEST + target + fields.sum::<usize>()
+    let fields = head.headers.iter().map(|(name, value)| FIELD_OVERHEAD_OCTETS + name.as_str().len() + value.len());
+    REQUEST_OVERHEAD_OCTETS + target + fields.sum::<usize>()
 }
 
 /// All of a body; with a head of so many octets it counts for the exchange.

@@ -1,8 +1,7 @@
 //! Tests of the PROXY protocol: what is a header, and whose connections and datagrams those after one are.
-#![allow(clippy::unwrap_used)]
 
 use super::{
-    super::testing::{self, ECHO, fast_limits, frame, run},
+    super::testing::{self, ECHO, fast_limits, frame, limits, run},
     *,
 };
 use crate::dns::serve::{ProxyProtocol, ServeLimits};
@@ -12,7 +11,6 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
     sync::atomic::Ordering,
-    time::Duration,
 };
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsConnector;
@@ -65,8 +63,8 @@ fn what_is_a_header() {
         (version_2(0x21, 0x12, v4), client),
         (version_2(0x21, 0x21, &v6), client6),
         (version_2(0x21, 0x22, &[&v6[..], b"\x04\x00\x02hi"].concat()), client6),
-        (version_2(0x21, 0x31, &[0; UNIX]), "-"),
-        (version_2(0x21, 0x31, &[0; UNIX - 1]), ""),
+        (version_2(0x21, 0x31, &[0; UNIX_ADDRESSES_OCTETS]), "-"),
+        (version_2(0x21, 0x31, &[0; UNIX_ADDRESSES_OCTETS - 1]), ""),
         (version_2(0x21, 0x00, v4), "-"),
         (version_2(0x20, 0x11, v4), "-"),
         (version_2(0x20, 0x00, b""), "-"),
@@ -170,7 +168,7 @@ fn reply(client: &mut TcpStream) -> Option<Vec<u8>> {
 
 #[test]
 fn connections_begin_with_it() {
-    let (serving, address) = testing::serve_behind("127.0.0.1:0", fast_limits(), proxies());
+    let (serving, address) = testing::serve_behind("127.0.0.1:0", limits(), proxies());
     let echo = frame(&[ECHO, 1]);
     // what comes first, whether a query after it is answered
     let rows: [(&[u8], bool); 7] = [
@@ -206,6 +204,7 @@ fn connections_begin_with_it() {
     drop(testing::tcp_client(address));
     testing::expect_count(serving.counters().protocol_errors.of(Transport::Tcp), 7);
     // Nobody waits for ever.
+    let (serving, address) = testing::serve_behind("127.0.0.1:0", fast_limits(), proxies());
     let mut client = testing::tcp_client(address);
     client.write_all(b"PROXY TCP4 ").unwrap();
     assert_eq!(reply(&mut client), None);
@@ -227,7 +226,7 @@ fn others_are_not_believed() {
 
 #[test]
 fn datagrams_begin_with_it() {
-    let (serving, address) = testing::serve_behind("127.0.0.1:0", fast_limits(), proxies());
+    let (serving, address) = testing::serve_behind("127.0.0.1:0", limits(), proxies());
     let client = testing::udp_client(address);
     for (number, header) in [tcp4([198, 51, 100, 7]), version_2(0x20, 0, b"")].into_iter().enumerate() {
         let query = [ECHO, number as u8];
@@ -244,7 +243,7 @@ fn datagrams_begin_with_it() {
 
 #[test]
 fn it_comes_before_the_handshake() {
-    let (serving, address) = testing::serve_encrypted_behind(Transport::Tls, fast_limits(), proxies());
+    let (serving, address) = testing::serve_encrypted_behind(Transport::Tls, limits(), proxies());
     let shake = |header: Vec<u8>| async move {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(&header).await.unwrap();
@@ -263,8 +262,7 @@ fn it_comes_before_the_handshake() {
 /// The limit of one source is that of each client behind the proxy, not that of the proxy.
 #[test]
 fn clients_have_limits_of_their_own() {
-    let patient = Duration::from_secs(20);
-    let limits = ServeLimits { tcp_connections_per_source: 2, tcp_idle: patient, tcp_slow: patient, ..fast_limits() };
+    let limits = ServeLimits { tcp_connections_per_source: 2, ..limits() };
     let (serving, address) = testing::serve_behind("127.0.0.1:0", limits, proxies());
     // Each begins a second message and does not end it.
     let connect = |client: u8| {

@@ -13,7 +13,7 @@ use crate::dns::{
 use std::iter;
 
 /// How large messages are made unless a single record is larger: as far as pointers reach (RFC 1035 §4.1.4).
-const PREFERRED: usize = 16 * 1024;
+const MESSAGE_OCTETS_PREFERRED: usize = 16 * 1024;
 
 /// The records of a transfer in their order.
 pub(super) type TransferRecords<'z> = Box<dyn Iterator<Item = TransferRecord<'z>> + Send + 'z>;
@@ -64,7 +64,7 @@ pub(super) struct Opt {
     pub(super) udp_payload: u16,
     pub(super) dnssec_ok: bool,
     /// For a client that showed a cookie.
-    pub(super) cookie: Option<[u8; cookie::CLIENT + cookie::SERVER]>,
+    pub(super) cookie: Option<[u8; cookie::CLIENT_OCTETS + cookie::SERVER_OCTETS]>,
 }
 
 impl Opt {
@@ -83,7 +83,7 @@ impl Opt {
 
     /// Octets that have to be kept free for it.
     pub(super) fn length(&self) -> usize {
-        OPT_LENGTH + self.cookie.map_or(0, |_| cookie::OPTION)
+        OPT_LENGTH + self.cookie.map_or(0, |_| cookie::OPTION_OCTETS)
     }
 }
 
@@ -155,7 +155,7 @@ impl<'z> Messages<'z> {
     /// The next message with room for `reserved` octets after it; `None` after the last one.
     pub(super) fn next(&mut self, reserved: usize) -> Result<Option<Vec<u8>>, TooLarge> {
         let Some(record) = self.records.peek().copied() else { return Ok(None) };
-        for most in [PREFERRED, MESSAGE_MAX] {
+        for most in [MESSAGE_OCTETS_PREFERRED, MESSAGE_MAX] {
             let limit = most - reserved;
             let mut out = vec![0; limit];
             let (length, count) = self.frame.fill(&mut self.records, self.first, limit, &mut out);

@@ -45,7 +45,7 @@ use tokio::{
 /// Messages of a transfer that are ready before the client takes them.
 const MESSAGES_AHEAD_MAX: usize = 2;
 /// How long a transfer waits until another one has ended, before it is refused.
-const TURN: Duration = Duration::from_secs(10);
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const NO_APEX: ExtendedError<'static> =
     ExtendedError { code: ExtendedError::NOT_AUTHORITATIVE, text: "no zone of this server has this apex" };
@@ -367,7 +367,7 @@ impl ServeContext {
         let mut decision = decide(&signer);
         let mut permit = None;
         if matches!(decision, Some(Decision::Whole(_) | Decision::Since(..))) {
-            let Ok(Ok(turn)) = timeout(TURN, Arc::clone(&self.transfers.running).acquire_owned()).await else {
+            let Ok(Ok(turn)) = timeout(TURN_TIMEOUT, Arc::clone(&self.transfers.running).acquire_owned()).await else {
                 one_more(&counters.failed);
                 return signed_by(&mut signer, bare(&query, opt, Rcode::SERVFAIL, Some(BUSY)));
             };

@@ -26,7 +26,7 @@ use std::{
 use tokio::{net::UdpSocket, sync::Notify};
 
 /// Shortest time between two messages about the same zone to the same server.
-const SPACING: Duration = Duration::from_millis(500);
+const NOTIFY_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// Wait for the first reply; it doubles with each further try.
 const FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait, also for a server that replied with an error.
@@ -67,7 +67,7 @@ impl Ledger {
                 let entry = self.entries.entry((server, zone.clone())).or_default();
                 if is_new || entry.serial != *serial {
                     entry.serial = *serial;
-                    let earliest = entry.last_sent.map_or(now, |last| last + entry.pause.max(SPACING));
+                    let earliest = entry.last_sent.map_or(now, |last| last + entry.pause.max(NOTIFY_INTERVAL_MIN));
                     if entry.due.is_none() {
                         (entry.due, entry.tries) = (Some(earliest.max(now)), 0);
                     }
@@ -100,7 +100,7 @@ impl Ledger {
     /// notified less often.
     fn replied(&mut self, server: usize, zone: &Name, serial: u32, accepted: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&(server, zone.clone())) else { return };
-        entry.pause = if accepted { SPACING } else { RETRY_MAX };
+        entry.pause = if accepted { NOTIFY_INTERVAL_MIN } else { RETRY_MAX };
         let later = entry.last_sent.map_or(now, |last| last + entry.pause);
         entry.tries = 0;
         // What changed meanwhile is still to be told.
@@ -202,10 +202,10 @@ impl Notifier {
             sent: BTreeMap::new(),
         });
         let telling = NotifyTask { servers: servers.collect(), sockets, reader, counters, ledger: Ledger::default() };
-        let told = Arc::clone(&signal);
+        let stop_signal = Arc::clone(&signal);
         let thread = std::thread::Builder::new()
             .name("notify".to_owned())
-            .spawn(move || runtime.block_on(telling.run(&told)))?;
+            .spawn(move || runtime.block_on(telling.run(&stop_signal)))?;
         Ok(Notifier { signal, thread: Some(thread) })
     }
 
@@ -360,7 +360,6 @@ impl NotifyTask {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::dns::{
         wire::tsig::Algorithm,
@@ -464,7 +463,7 @@ mod tests {
             let (mut publisher, reader) = zone::channel(Snapshot::new(vec![spec]));
             let counters = Arc::<TransferCounters>::default();
             let notifier = Notifier::start(&settings, &[], reader, Arc::clone(&counters)).unwrap();
-            publisher.tell(notifier.hint());
+            publisher.subscribe(notifier.hint());
             publisher.publish(publisher.current().synced());
             let mut buffer = [0; 512];
             let (length, from) = server.recv_from(&mut buffer).unwrap();

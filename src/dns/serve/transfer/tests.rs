@@ -1,11 +1,10 @@
 //! Transfers over real sockets: who gets what, over which transport, in how many messages.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::{
     serve::{
         Permission, Serving, Sockets,
-        testing::{fast_limits, frame, tcp_client, udp_client},
+        testing::{frame, limits, tcp_client, udp_client},
     },
     wire::{rdata, tsig::Algorithm},
     zone::{self, Delta, JournalLimits, Publisher, Rrset, ZoneSpec},
@@ -23,8 +22,6 @@ use std::{
 const AXFR: u16 = 252;
 const IXFR: u16 = 251;
 const SERIAL: u32 = 100;
-/// So that nothing of a slow test times out.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
@@ -70,11 +67,10 @@ struct Here {
 impl Here {
     fn new(snapshot: Snapshot, to: Vec<Permission>, concurrent: usize) -> Here {
         let settings = TransferPolicy { to, keys: vec![own_key()], concurrent, ..TransferPolicy::default() };
-        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &fast_limits()).unwrap().transferring(settings);
+        let sockets = Sockets::bind(&["127.0.0.1:0".parse().unwrap()], &limits()).unwrap().transferring(settings);
         let address = sockets.addresses()[0];
         let (publisher, reader) = zone::channel(snapshot);
-        let limits = crate::dns::serve::ServeLimits { tcp_slow: PATIENCE, tcp_idle: PATIENCE, ..fast_limits() };
-        Here { serving: sockets.serve(reader, limits).unwrap(), address, publisher }
+        Here { serving: sockets.serve(reader, limits()).unwrap(), address, publisher }
     }
 
     fn count(&self, counter: impl Fn(&TransferCounters) -> &AtomicU64) -> u64 {

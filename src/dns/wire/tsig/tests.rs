@@ -1,5 +1,4 @@
 //! Signatures that are accepted, and those that are not.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::wire::query::Query;

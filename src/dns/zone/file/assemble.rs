@@ -28,11 +28,11 @@ pub(super) fn read_with(
     let records = read::records(&mut reader, path, octets, include);
     if reader.is_full() {
         // Nothing that a check says would be told.
-        return (None, reader.told());
+        return (None, reader.into_diagnostics());
     }
     let zone = check::zone(&mut reader, &records, built_in);
     let zone = zone.filter(|_| !reader.has_errors()).map(|soa| assemble(&records, soa));
-    (zone, reader.told())
+    (zone, reader.into_diagnostics())
 }
 
 fn assemble(records: &[FileRecord], soa: &FileRecord) -> StaticZone {

@@ -98,7 +98,6 @@ fn nibbles(digits: String, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

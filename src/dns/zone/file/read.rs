@@ -120,17 +120,17 @@ impl ZoneFileReader {
     }
 
     /// All that was said, by file and place, and of how much more nothing was said.
-    pub(super) fn told(mut self) -> Vec<Diagnostic> {
+    pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|(source, diagnostic)| (*source, diagnostic.place));
         let first = self.sources.first().map_or(PathBuf::new(), |(path, _)| path.clone());
-        let mut told: Vec<_> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        let mut diagnostics: Vec<_> = self.diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect();
         if let Some(more) = self.errors.checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
-            told.push(Diagnostic::error(&first, format!("and {more} more mistakes")));
+            diagnostics.push(Diagnostic::error(&first, format!("and {more} more mistakes")));
         }
         if let Some(more) = self.warnings.checked_sub(MISTAKES_MAX).filter(|more| *more > 0) {
-            told.push(Diagnostic::warning(&first, format!("and {more} more warnings")));
+            diagnostics.push(Diagnostic::warning(&first, format!("and {more} more warnings")));
         }
-        told
+        diagnostics
     }
 }
 

@@ -1,5 +1,4 @@
 //! Files that are zones, files that are none, and directories under change.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::text::diagnostic::Severity;
@@ -10,11 +9,13 @@ fn name(text: &str) -> Name {
 }
 
 /// Diagnostics as `line:column severity message`.
-fn told(diagnostics: &[Diagnostic]) -> Vec<String> {
+fn shown(diagnostics: &[Diagnostic]) -> Vec<String> {
     let severity = |severity| if severity == Severity::Error { "error" } else { "warning" };
     diagnostics
         .iter()
-        .map(|told| format!("{}:{} {} {}", told.place.line, told.place.column, severity(told.severity), told.message))
+        .map(|shown| {
+            format!("{}:{} {} {}", shown.place.line, shown.place.column, severity(shown.severity), shown.message)
+        })
         .collect()
 }
 
@@ -27,7 +28,7 @@ fn parse(text: &str) -> (Option<StaticZone>, Vec<Diagnostic>) {
 /// The one record below the head, as wire-form rdata.
 fn rdata(record: &str) -> Vec<u8> {
     let (zone, diagnostics) = parse(&format!("{HEAD}x.y {record}\n"));
-    let zone = zone.unwrap_or_else(|| panic!("{record}: {:?}", told(&diagnostics)));
+    let zone = zone.unwrap_or_else(|| panic!("{record}: {:?}", shown(&diagnostics)));
     let (_, set) = zone.records().iter().find(|(owner, _)| *owner == name("x.y.example.org")).unwrap();
     set.rdata().next().unwrap().to_vec()
 }
@@ -77,7 +78,7 @@ fn owners_ttls_and_origins() {
         @ A 192.0.2.2\n\
         www A 192.0.2.3";
     let (zone, diagnostics) = parse(text);
-    assert_eq!(told(&diagnostics), [""; 0]);
+    assert_eq!(shown(&diagnostics), [""; 0]);
     let zone = zone.unwrap();
     let sets: Vec<_> =
         zone.records().iter().map(|(owner, set)| (owner.to_string(), set.rtype().to_string(), set.ttl())).collect();
@@ -166,12 +167,12 @@ fn mistakes_have_their_place() {
     ];
     for (text, expected) in rows {
         let (zone, diagnostics) = parse(&text.replace("HEAD", HEAD));
-        let mut told = told(&diagnostics);
+        let mut shown = shown(&diagnostics);
         let mut expected: Vec<&str> = expected.to_vec();
-        told.sort();
+        shown.sort();
         expected.sort_unstable();
-        assert_eq!(told, expected, "{text}");
-        assert_eq!(zone.is_some(), !told.iter().any(|told| told.contains(" error ")), "{text}");
+        assert_eq!(shown, expected, "{text}");
+        assert_eq!(zone.is_some(), !shown.iter().any(|shown| shown.contains(" error ")), "{text}");
         for diagnostic in &diagnostics {
             let line = text.replace("HEAD", HEAD).lines().nth(diagnostic.place.line - 1).unwrap_or_default().to_owned();
             assert_eq!(diagnostic.source_line, line, "{text}");
@@ -184,7 +185,7 @@ fn mistakes_have_their_place() {
     let warned: String = (0..100).map(|number| format!("a{number} 5 A 192.0.2.1\na{number} 6 A 192.0.2.2\n")).collect();
     let (zone, diagnostics) = parse(&format!("{HEAD}{warned}z CNAME b\nz TXT c\n"));
     assert!(zone.is_none());
-    assert_eq!(told(&diagnostics).iter().filter(|told| told.contains(" error ")).count(), 1);
+    assert_eq!(shown(&diagnostics).iter().filter(|shown| shown.contains(" error ")).count(), 1);
     assert_eq!(diagnostics.last().unwrap().message, "and 80 more warnings");
 }
 
@@ -194,7 +195,7 @@ fn a_built_in_apex_gives_a_warning() {
     let (zone, diagnostics) = read(Path::new("example.org.zone"), text.as_bytes(), &[name("example.org")]);
     assert!(zone.is_some());
     let built_in = "2:1 warning the zone example.org. is built in: the SOA and NS of this file's apex are ignored";
-    assert_eq!(told(&diagnostics), [built_in]);
+    assert_eq!(shown(&diagnostics), [built_in]);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn generated_records() {
     let text =
         "$GENERATE 1-3 host-${0,2} 30 A 192.0.2.$\n$GENERATE 0-4/2 $ PTR h$.example.\n$GENERATE 1-1 t TXT \"\\$ is $\"";
     let (zone, diagnostics) = parse(&format!("{HEAD}{text}"));
-    assert_eq!(told(&diagnostics), [""; 0]);
+    assert_eq!(shown(&diagnostics), [""; 0]);
     let zone = zone.unwrap();
     let names: Vec<String> = zone.records().iter().map(|(owner, _)| owner.to_string()).collect();
     let expected = ["", "0.", "2.", "4.", "host-01.", "host-02.", "host-03.", "ns.", "t."];
@@ -228,7 +229,7 @@ fn included_files() {
         zones.unwrap()[0].records().iter().map(|(owner, set)| format!("{owner}{}", set.len())).collect()
     };
     let (zones, diagnostics) = files.scan();
-    assert_eq!(told(&diagnostics), [""; 0]);
+    assert_eq!(shown(&diagnostics), [""; 0]);
     let expected = ["1", "a.2", "b.1", "ns.1", "e.other.1", "c.sub.1", "d.sub.1"];
     let expected = expected.map(|name| match name.rsplit_once('.') {
         Some((name, count)) => format!("{name}.example.org.{count}"),
@@ -255,7 +256,7 @@ fn included_files() {
         let (zones, diagnostics) = files.scan();
         assert!(zones.is_none(), "{text}");
         let name = diagnostics[0].file.file_name().unwrap().to_str().unwrap();
-        let shown = format!("{name} {}", told(&diagnostics)[0]);
+        let shown = format!("{name} {}", shown(&diagnostics)[0]);
         assert!(shown.starts_with(expected), "{text}: {shown}");
         assert_eq!((&*diagnostics[0].kept, &*diagnostics[0].source_line), (KEPT, text));
     }
@@ -269,7 +270,7 @@ fn included_files() {
         fs::write(at(&format!("parts/deep{number}")), format!("$INCLUDE deep{}\n", number + 1)).unwrap();
     }
     fs::write(at("parts/two"), "$INCLUDE deep0").unwrap();
-    assert!(told(&files.scan().1)[0].contains("more than 8 deep"));
+    assert!(shown(&files.scan().1)[0].contains("more than 8 deep"));
 }
 
 #[test]

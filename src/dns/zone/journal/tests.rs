@@ -1,5 +1,4 @@
 //! Differences lead from any version that is remembered to the present one, whatever the history.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::dns::name::Name;

@@ -100,7 +100,7 @@ impl<'s> Copy<'s> {
 
     fn add(&mut self, rdata: &[u8]) {
         let every = self.old.every as usize;
-        if self.starts.is_none() && encoded::FIXED + rdata.len() != every {
+        if self.starts.is_none() && encoded::FIXED_OCTETS + rdata.len() != every {
             self.starts = Some((0..self.count).map(|index| (index * every) as u32).collect());
         }
         if let Some(starts) = &mut self.starts {

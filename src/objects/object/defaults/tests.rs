@@ -1,5 +1,4 @@
 //! Defaulting against recordings of upstream (`tests/data/upstream/defaults`), and rows beside them.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::objects::object::{

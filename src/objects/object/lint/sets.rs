@@ -7,9 +7,9 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 /// Longest hostname of a pod: it becomes one label of a name (RFC 1035 §2.3.4).
 const LABEL_OCTETS_MAX: usize = 63;
 /// Longest value of a label, which each pod's `controller-revision-hash` is: the set's name, a dash and a hash.
-const LABEL_VALUE: usize = 63;
+const LABEL_VALUE_CHARACTERS_MAX: usize = 63;
 /// Longest hash of a revision: a number of 32 bits, digit by digit.
-const HASH: usize = 10;
+const REVISION_HASH_CHARACTERS_MAX: usize = 10;
 /// Sets whose claims are compared with those of one other.
 const COMPARED_SETS_MAX: usize = 1_000;
 
@@ -74,7 +74,7 @@ pub(super) fn lint(found: &mut Findings<'_>, set: &StatefulSet, declared: &Decla
 /// The highest ordinal's name must still be a label, and no other pod may have one of the names.
 fn pod_names(found: &mut Findings<'_>, namespace: &str, set: &str, ordinals: Ordinals, declared: &DeclaredObjects<'_>) {
     let last = format!("{set}-{}", (ordinals.end - 1).max(0));
-    let longest = LABEL_VALUE - 1 - HASH;
+    let longest = LABEL_VALUE_CHARACTERS_MAX - 1 - REVISION_HASH_CHARACTERS_MAX;
     if last.len() > LABEL_OCTETS_MAX {
         found.push(
             Rule::PodNameTooLong,
@@ -90,8 +90,8 @@ fn pod_names(found: &mut Findings<'_>, namespace: &str, set: &str, ordinals: Ord
             Rule::RevisionLabelTooLong,
             "metadata.name",
             format!(
-                "the set's name has {} characters: with the hash of a revision (up to {HASH} characters) it is the value \
-                 of the pods' label controller-revision-hash, which has {LABEL_VALUE} at most, and no pod is created",
+                "the set's name has {} characters: with the hash of a revision (up to {REVISION_HASH_CHARACTERS_MAX} characters) it is the value \
+                 of the pods' label controller-revision-hash, which has {LABEL_VALUE_CHARACTERS_MAX} at most, and no pod is created",
                 set.len()
             ),
             format!("shorten the set's name to {longest} characters"),

@@ -1,5 +1,4 @@
 //! Each rule in rows: manifests, and what is said to them. What is documented is compared with what exists.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::objects::object::{Kind, set_defaults};

@@ -32,7 +32,7 @@ const MAX_VALUE: usize = 1024;
 /// Errors in the order in which they are found, bounded in number and size.
 #[derive(Debug, Default)]
 pub(crate) struct FieldErrors {
-    told: Vec<FieldError>,
+    kept: Vec<FieldError>,
     found: usize,
 }
 
@@ -43,7 +43,7 @@ impl FieldErrors {
     }
     /// How many were found beyond those that are told.
     fn untold(&self) -> usize {
-        self.found - self.told.len()
+        self.found - self.kept.len()
     }
 
     /// The errors, and at the end how many more there are.
@@ -51,14 +51,14 @@ impl FieldErrors {
         let more = self.untold();
         if more > 0 {
             let message = format!("only the first {MAX_ERRORS} are told");
-            self.told.push(FieldError { field: format!("and {more} more errors"), message });
+            self.kept.push(FieldError { field: format!("and {more} more errors"), message });
         }
-        self.told
+        self.kept
     }
     fn push(&mut self, field: impl Into<String>, message: String) {
         self.found += 1;
-        if self.told.len() < MAX_ERRORS {
-            self.told.push(FieldError { field: shortened(field.into()), message });
+        if self.kept.len() < MAX_ERRORS {
+            self.kept.push(FieldError { field: shortened(field.into()), message });
         }
     }
     /// `Required value[: detail]`.
@@ -201,7 +201,7 @@ pub fn validate_counted(object: &Object) -> (Vec<FieldError>, usize) {
     match errors_of(object) {
         Ok(errors) => {
             let untold = errors.untold();
-            (errors.told, untold)
+            (errors.kept, untold)
         }
         Err(malformed) => (malformed, 0),
     }

@@ -3,7 +3,7 @@
 /// Longest RFC 1123 label.
 const LABEL_OCTETS_MAX: usize = 63;
 /// Longest RFC 1123 subdomain.
-const SUBDOMAIN: usize = 253;
+const SUBDOMAIN_CHARACTERS_MAX: usize = 253;
 
 const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
     and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation \
@@ -72,8 +72,8 @@ pub fn dns_1035_label(text: &str) -> Vec<String> {
 /// An RFC 1123 subdomain: names of most objects.
 pub fn dns_subdomain(text: &str) -> Vec<String> {
     let mut messages = Vec::new();
-    if text.len() > SUBDOMAIN {
-        messages.push(too_long(SUBDOMAIN));
+    if text.len() > SUBDOMAIN_CHARACTERS_MAX {
+        messages.push(too_long(SUBDOMAIN_CHARACTERS_MAX));
     }
     if !is_subdomain_text(text) {
         messages.push(SUBDOMAIN_MESSAGE.into());

@@ -1,5 +1,4 @@
 //! Validation against upstream's recorded refusals (`tests/data/upstream/refusals.md`), and rows beside them.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::objects::object::{Kind, from_request, set_defaults};

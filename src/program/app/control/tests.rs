@@ -1,6 +1,5 @@
 //! What is published of an earlier run: its names first, and the same once everything else is back.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::{runtime::simulated::Delays, state::NAMED},

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// Explanations at one time; the control loop gives each between two of its turns, and has other things to do.
-pub(super) const AT_ONCE: usize = 4;
+pub(super) const CONCURRENT_EXPLANATIONS_MAX: usize = 4;
 
 /// What is asked.
 #[derive(Debug, Deserialize)]

@@ -31,7 +31,7 @@ use std::{io, sync::Arc};
 use tokio::sync::{Semaphore, watch};
 
 /// What pages may take in memory together that their clients have not taken yet, in octets.
-const PAGES: usize = 32 << 20;
+const PAGES_OCTETS_MAX: usize = 32 << 20;
 /// How many diagnostics the reply shows while the server is not ready.
 const DIAGNOSTICS_MAX: usize = 20;
 
@@ -53,7 +53,7 @@ pub(super) struct ObservedServer {
 
 /// Places of those who ask for explanations.
 pub(super) fn explaining() -> Semaphore {
-    Semaphore::new(explain::AT_ONCE)
+    Semaphore::new(explain::CONCURRENT_EXPLANATIONS_MAX)
 }
 
 /// Of so many connections, how many may wait for pods: some are left for health checks and metrics.
@@ -76,7 +76,7 @@ pub(super) fn serve(
         .route("/explain", get(explain::explain))
         .fallback(nothing)
         .with_state(Arc::clone(&observed))
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(PAGES)), bounded));
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(PAGES_OCTETS_MAX)), bounded));
     let serving = listener.serve("http", routes, http::HttpLimits::new(connections))?;
     observed.metrics.set_http(serving.counters());
     Ok(serving)
@@ -88,7 +88,7 @@ async fn bounded(State(pages): State<Arc<Semaphore>>, request: Request, next: Ne
     let response = next.run(request).await;
     let octets = response.body().size_hint().exact().and_then(|octets| usize::try_from(octets).ok()).unwrap_or(0);
     let share = match u32::try_from(octets) {
-        Ok(_) if octets <= http::CHUNK => None,
+        Ok(_) if octets <= http::CHUNK_OCTETS => None,
         Ok(octets) => match pages.try_acquire_many_owned(octets) {
             Ok(share) => Some(share),
             Err(_) => return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY),
@@ -137,7 +137,6 @@ async fn nothing() -> Response {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use axum::body::Body;
     use hyper::service::Service as _;
@@ -145,9 +144,9 @@ mod tests {
 
     #[tokio::test]
     async fn pages_that_nobody_takes_are_bounded() {
-        let pages = Arc::new(Semaphore::new(PAGES));
+        let pages = Arc::new(Semaphore::new(PAGES_OCTETS_MAX));
         let routes = Router::new()
-            .route("/large", get(async || "x".repeat(PAGES / 3)))
+            .route("/large", get(async || "x".repeat(PAGES_OCTETS_MAX / 3)))
             .route("/small", get(async || "ok"))
             .layer(from_fn_with_state(Arc::clone(&pages), bounded));
         let service = TowerToHyperService::new(routes);
@@ -159,7 +158,7 @@ mod tests {
             untaken.push(response);
         }
         drop(untaken);
-        assert_eq!(pages.available_permits(), PAGES);
+        assert_eq!(pages.available_permits(), PAGES_OCTETS_MAX);
         assert_eq!(ask("/large").await.status().as_u16(), 200);
     }
 }

@@ -21,7 +21,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 /// How long is waited where nothing is said.
-const DEFAULT: Duration = Duration::from_secs(30);
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest wait; who wants more asks again.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
@@ -121,7 +121,7 @@ impl WaitCondition {
         let base = base.ok_or_else(|| {
             format!("service: `{}` is no name of a Service; write namespace/name", visible(&asked.service))
         })?;
-        let timeout = asked.timeout.as_deref().map_or(Ok(DEFAULT), parse_duration);
+        let timeout = asked.timeout.as_deref().map_or(Ok(WAIT_DEFAULT), parse_duration);
         let timeout = timeout.map_err(|problem| format!("timeout: {problem}"))?;
         if timeout > WAIT_MAX {
             return Err(format!("timeout: at most {} s; ask again after that", WAIT_MAX.as_secs()));

@@ -1,6 +1,5 @@
 //! Slow, failing and recovering disks; what is acknowledged when, and in which order things reach the disk.
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::{
@@ -30,7 +29,7 @@ use std::{
     time::Instant,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a disk is told to make of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,7 +124,7 @@ impl Bench {
     }
 
     fn expect(&self, call: Call) {
-        assert_eq!(self.calls.recv_timeout(PATIENCE).unwrap(), call);
+        assert_eq!(self.calls.recv_timeout(WAIT_TIMEOUT).unwrap(), call);
     }
 
     fn verdict(&self, verdict: Verdict) {
@@ -176,7 +175,7 @@ fn gone(name: &str) -> Change {
 }
 
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + WAIT_TIMEOUT;
     while !holds() {
         assert!(Instant::now() < end, "{what}: still not");
         std::thread::park_timeout(Duration::from_millis(1));
@@ -197,14 +196,14 @@ fn what_waits_for_a_slow_disk_is_one_transaction() {
     ];
     assert_eq!(first.try_recv(), Err(TryRecvError::Empty), "not acknowledged before it is on disk");
     bench.verdict(Verdict::Well);
-    first.recv_timeout(PATIENCE).unwrap();
+    first.recv_timeout(WAIT_TIMEOUT).unwrap();
     // The one without changes waited for those before it.
     bench.expect(commit([("a", false), ("b", true)], 4));
     assert!(rest.iter().all(|reply| reply.try_recv() == Err(TryRecvError::Empty)));
     bench.verdict(Verdict::Well);
-    rest.iter().for_each(|reply| reply.recv_timeout(PATIENCE).unwrap());
+    rest.iter().for_each(|reply| reply.recv_timeout(WAIT_TIMEOUT).unwrap());
     // Nothing to write is no transaction.
-    bench.record(vec![]).recv_timeout(PATIENCE).unwrap();
+    bench.record(vec![]).recv_timeout(WAIT_TIMEOUT).unwrap();
     assert!(bench.calls.try_recv().is_err() && !bench.health.is_degraded());
     bench.finish();
 }
@@ -215,7 +214,7 @@ fn a_disk_that_fails_keeps_nobody_waiting_and_loses_nothing() {
     let first = bench.record(vec![new("a")]);
     bench.expect(commit([("a", true)], 1));
     bench.verdict(Verdict::Full);
-    first.recv_timeout(PATIENCE).unwrap();
+    first.recv_timeout(WAIT_TIMEOUT).unwrap();
     assert!(bench.health.is_degraded());
     for _ in 0..3 {
         bench.expect(Call::Flush);
@@ -224,7 +223,7 @@ fn a_disk_that_fails_keeps_nobody_waiting_and_loses_nothing() {
     bench.expect(Call::Flush);
     let more = [bench.record(vec![new("b")]), bench.record(vec![gone("a")])];
     bench.verdict(Verdict::Full);
-    more.iter().for_each(|reply| reply.recv_timeout(PATIENCE).unwrap());
+    more.iter().for_each(|reply| reply.recv_timeout(WAIT_TIMEOUT).unwrap());
     bench.expect(Call::Flush);
     assert!(bench.health.is_degraded());
     bench.verdict(Verdict::Well);
@@ -251,7 +250,7 @@ fn the_end_writes_what_waits() {
         verdicts.iter().for_each(|verdict| bench.verdict(*verdict));
         bench.thread.take().unwrap().join().unwrap();
         assert_eq!(bench.calls.try_iter().collect::<Vec<_>>(), expected, "{verdicts:?}");
-        reply.recv_timeout(PATIENCE).unwrap();
+        reply.recv_timeout(WAIT_TIMEOUT).unwrap();
     }
 }
 
@@ -265,7 +264,7 @@ fn when_the_thread_is_lost_nobody_waits_for_it() {
     assert!(bench.thread.take().unwrap().join().is_err());
     let late = bench.record(vec![new("c")]);
     for reply in replies.iter().chain([&waits, &late]) {
-        assert_eq!(reply.recv_timeout(PATIENCE), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+        assert_eq!(reply.recv_timeout(WAIT_TIMEOUT), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
     }
 }
 
@@ -280,7 +279,7 @@ fn serials_alone_are_written_too() {
             bench.expect(commit([], 1));
             bench.verdict(Verdict::Well);
         }
-        replied.recv_timeout(PATIENCE).unwrap();
+        replied.recv_timeout(WAIT_TIMEOUT).unwrap();
     }
     assert!(bench.calls.try_recv().is_err());
     bench.finish();
@@ -344,7 +343,7 @@ fn a_volume_in_trouble_is_told_and_tried_again() {
     let reply = bench.record(vec![change(None, Some(volume("pv-1", "Pending", false)))]);
     bench.expect(commit([("pv-1", true)], 1));
     bench.verdict(Verdict::Well);
-    reply.recv_timeout(PATIENCE).unwrap();
+    reply.recv_timeout(WAIT_TIMEOUT).unwrap();
     assert!(bench.health.is_degraded());
     fs::remove_file(directory(&bench.state, "pv-1")).unwrap();
     eventually("well again", || !bench.health.is_degraded());
@@ -384,22 +383,22 @@ fn a_slow_disk_delays_no_publication() {
     let serial = || reader.load().serials().into_iter().find(|(origin, _)| origin == domain).unwrap().1;
 
     let first = send("a", ReplyDue::Durable);
-    assert!(matches!(bench.calls.recv_timeout(PATIENCE).unwrap(), Call::Commit(..)), "the disk hangs from here on");
+    assert!(matches!(bench.calls.recv_timeout(WAIT_TIMEOUT).unwrap(), Call::Commit(..)), "the disk hangs from here on");
     let published = serial();
-    assert_eq!(send("b", ReplyDue::Published).recv_timeout(PATIENCE).unwrap(), []);
+    assert_eq!(send("b", ReplyDue::Published).recv_timeout(WAIT_TIMEOUT).unwrap(), []);
     assert!(reader.load().is_synced() && serial() > published, "published while the disk hangs");
     let second = send("c", ReplyDue::Durable);
     // The second one in a turn of its own, so that the one before has been handed over.
     assert_eq!([objects(), objects()], [3, 3], "the loop goes on");
     assert!(first.try_recv().is_err() && second.try_recv().is_err(), "nobody was told of what is not on disk");
     bench.verdict(Verdict::Well);
-    assert_eq!(first.recv_timeout(PATIENCE).unwrap(), []);
+    assert_eq!(first.recv_timeout(WAIT_TIMEOUT).unwrap(), []);
     assert!(second.try_recv().is_err());
-    let Call::Commit(names, ..) = bench.calls.recv_timeout(PATIENCE).unwrap() else { panic!("no transaction") };
+    let Call::Commit(names, ..) = bench.calls.recv_timeout(WAIT_TIMEOUT).unwrap() else { panic!("no transaction") };
     let there = |name| names.get(name) == Some(&true);
     assert!(there("b") && there("c"), "{names:?}");
     bench.verdict(Verdict::Well);
-    assert_eq!(second.recv_timeout(PATIENCE).unwrap(), []);
+    assert_eq!(second.recv_timeout(WAIT_TIMEOUT).unwrap(), []);
     requests.send(ControlRequest::Stop).unwrap();
     thread.join().unwrap();
     bench.finish();

@@ -158,8 +158,8 @@ impl<D: Transactions> StoreThread<D> {
     }
 
     fn carry_out(&mut self, plan: DirectoryPlan) {
-        let told = |error: VolumeError| tracing::error!(%error, "volumes");
-        self.volumes.carry_out(plan).into_iter().for_each(told);
+        let log_error = |error: VolumeError| tracing::error!(%error, "volumes");
+        self.volumes.carry_out(plan).into_iter().for_each(log_error);
         tell(self.volumes.take_fallbacks());
         self.show();
     }

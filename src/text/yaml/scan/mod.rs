@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 pub(super) use cursor::{BYTE_ORDER_MARK, Mark};
 
 /// How many characters a key may take when its `:` is to be found.
-const LONGEST_KEY: usize = 1024;
+const KEY_CHARACTERS_MAX: usize = 1024;
 
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,7 +228,7 @@ impl<'t> Scanner<'t> {
     /// Whether the `:` can still come.
     fn is_possible(&self, key: PossibleKey) -> Result<bool, SyntaxError> {
         let mark = self.cursor.mark;
-        if self.json || key.mark.line == mark.line && mark.index <= key.mark.index + LONGEST_KEY {
+        if self.json || key.mark.line == mark.line && mark.index <= key.mark.index + KEY_CHARACTERS_MAX {
             return Ok(true);
         }
         if key.required { Err(self.error_at(SyntaxProblem::MissingColon, key.mark)) } else { Ok(false) }

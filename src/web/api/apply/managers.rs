@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// How many entries of updates an object has at most, as upstream; the oldest are put together beyond that.
-const UPDATERS: usize = 10;
+const UPDATE_ENTRIES_MAX: usize = 10;
 
 /// Who manages what the entries that were put together did.
 const ANCIENT: &str = "ancient-changes";
@@ -148,12 +148,12 @@ impl Managers {
     fn cap(&mut self) {
         let is_update = |entry: &&ManagedFieldsEntry| entry.operation == ManagerOperation::Update;
         let count = self.0.iter().filter(is_update).count();
-        if count <= UPDATERS {
+        if count <= UPDATE_ENTRIES_MAX {
             return;
         }
         self.0.sort_by(|left, right| (left.operation, &left.time).cmp(&(right.operation, &right.time)));
         let first = self.0.iter().filter(|entry| entry.operation == ManagerOperation::Apply).count();
-        let old: Vec<ManagedFieldsEntry> = self.0.drain(first..=first + count - UPDATERS).collect();
+        let old: Vec<ManagedFieldsEntry> = self.0.drain(first..=first + count - UPDATE_ENTRIES_MAX).collect();
         for old in old {
             let ancient = self.entry(ANCIENT, ManagerOperation::Update, &old.api_version, "");
             ancient.fields.join(&old.fields);

@@ -1,5 +1,4 @@
 //! Server-side apply as upstream's documentation and its tests have it.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 

@@ -292,7 +292,6 @@ fn value(of: &SchemaType) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -97,7 +97,6 @@ fn hash(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::web::api::resource::RESOURCES;
 

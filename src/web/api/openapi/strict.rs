@@ -347,7 +347,6 @@ impl<'de> Visitor<'de> for RepeatedFields<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;

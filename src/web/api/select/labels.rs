@@ -134,9 +134,9 @@ fn tokens(text: &str) -> Vec<SelectorToken> {
         } else {
             let ends =
                 |letter: char| letter.is_whitespace() || matches!(letter, '=' | '!' | '(' | ')' | ',' | '>' | '<');
-            let (word, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+            let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
             tokens.push(SelectorToken::Word(word.to_owned()));
-            rest = behind;
+            rest = after;
         }
         rest = rest.trim_start();
     }
@@ -237,7 +237,6 @@ impl SelectorReader {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

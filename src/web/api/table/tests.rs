@@ -1,5 +1,4 @@
 //! Rows as kubectl printed them against upstream, and objects of every shape.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::web::api::resource::RESOURCES;

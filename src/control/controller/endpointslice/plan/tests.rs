@@ -1,6 +1,5 @@
 //! Slices as the recorded traces write them: `[hostname=address:R/r S/s T/t …] ports` (ready, serving, terminating).
 
-#![allow(clippy::unwrap_used)]
 use super::*;
 use k8s_openapi::{
     api::core::v1::{ContainerPort, PodCondition, PodIP, PodSpec, PodStatus, ServiceSpec},

@@ -1,5 +1,4 @@
 //! Mirrors of Endpoints against the recordings of upstream, and rows beside them.
-#![allow(clippy::unwrap_used)]
 
 use super::*;
 use proptest::prelude::*;
@@ -21,7 +20,7 @@ fn service(spec: Value) -> Service {
 }
 
 /// Each slice in one line: its family, its endpoints (`!` before one that is not ready), its ports.
-fn told(slices: &[EndpointSlice]) -> Vec<String> {
+fn shown(slices: &[EndpointSlice]) -> Vec<String> {
     let endpoint = |endpoint: &Endpoint| {
         let conditions = endpoint.conditions.clone().unwrap();
         assert_eq!((conditions.serving, conditions.terminating), (None, None));
@@ -85,7 +84,7 @@ fn what_is_mirrored() {
     ];
     for (what, endpoints, service, expected) in rows {
         let plan = plan(endpoints.as_ref(), service.as_ref(), &[]);
-        assert_eq!(told(&plan.create), expected, "{what}");
+        assert_eq!(shown(&plan.create), expected, "{what}");
     }
 }
 
@@ -142,7 +141,7 @@ proptest! {
             let refs: Vec<&Arc<EndpointSlice>> = slices.iter().collect();
             let plan_of_change = plan(Some(&given), Some(&service), &refs);
             slices = carried_out(&slices, plan_of_change, &mut made);
-            let sorted = |slices: Vec<EndpointSlice>| { let mut all = told(&slices); all.sort(); all };
+            let sorted = |slices: Vec<EndpointSlice>| { let mut all = shown(&slices); all.sort(); all };
             let fresh = plan(Some(&given), Some(&service), &[]);
             prop_assert_eq!(sorted(slices.iter().map(|slice| EndpointSlice::clone(slice)).collect()), sorted(fresh.create));
             let refs: Vec<&Arc<EndpointSlice>> = slices.iter().collect();

@@ -1,6 +1,6 @@
 //! Which declared paths are used, and what is never touched: by what is written, and by where links lead.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used)]
 use super::*;
 use crate::{
     control::{

@@ -36,23 +36,11 @@ fn length(field: RdataField, rdata: &mut [u8], at: usize) -> Option<usize> {
         RdataField::Eui(length) => fixed(length),
         RdataField::GatewayType => rest.first().filter(|form| **form <= 3).map(|_| 1),
         RdataField::Name | RdataField::Target => name(rest),
-        RdataField::Names => {
-            let mut end = 0;
-            while end < rest.len() {
-                end += name(&mut rest[end..])?;
-            }
-            Some(end)
-        }
+        RdataField::Names => names(rest),
         RdataField::Text | RdataField::Digits | RdataField::Substitution | RdataField::Tag => string(field, rest),
         RdataField::OptionalText if rest.is_empty() => Some(0),
         RdataField::OptionalText => string(field, rest),
-        RdataField::Texts => {
-            let mut end = string(field, rest)?;
-            while end < rest.len() {
-                end += string(field, &rest[end..])?;
-            }
-            Some(end)
-        }
+        RdataField::Texts => strings(field, rest),
         RdataField::LongText | RdataField::QuotedText | RdataField::Base64OrNothing => Some(rest.len()),
         RdataField::Hex(least) | RdataField::Base64(least) => (rest.len() >= least).then_some(rest.len()),
         RdataField::Nsap => Some(rest.len()).filter(|length| *length > 0),
@@ -64,22 +52,8 @@ fn length(field: RdataField, rdata: &mut [u8], at: usize) -> Option<usize> {
             Some(rest.len()).filter(|length| *length <= 16 && rest.first().is_none_or(|first| first >> 7 == 0))
         }
         RdataField::Ports => Some(rest.len()).filter(|length| *length <= 8192),
-        RdataField::Atma => match rest {
-            [0, _, ..] => Some(rest.len()),
-            [1, digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => Some(rest.len()),
-            _ => None,
-        },
-        RdataField::Prefixed => {
-            let prefix = usize::from(*rest.first()?);
-            let end = 1 + 16usize.checked_sub(prefix / 8)?;
-            // The bits of the prefix are not in the rest of the address.
-            let clean = prefix % 8 == 0 || rest.get(1)? & !(0xff >> (prefix % 8)) == 0;
-            let named = prefix > 0;
-            if prefix > 128 || rest.len() < end || !clean {
-                return None;
-            }
-            Some(end + if named { name(&mut rest[end..])? } else { 0 })
-        }
+        RdataField::Atma => atm_address(rest).then_some(rest.len()),
+        RdataField::Prefixed => prefix_and_name(rest),
         RdataField::Gateway => match form {
             0 => Some(0),
             1 => fixed(4),
@@ -105,6 +79,35 @@ fn name(rest: &mut [u8]) -> Option<usize> {
     Some(length)
 }
 
+fn names(rest: &mut [u8]) -> Option<usize> {
+    let mut end = 0;
+    while end < rest.len() {
+        end += name(&mut rest[end..])?;
+    }
+    Some(end)
+}
+
+/// An address, or the digits of a number.
+fn atm_address(rest: &[u8]) -> bool {
+    match rest {
+        [0, _, ..] => true,
+        [1, digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// The length of a prefix, the address without it, and the name of the prefix if that is not empty (RFC 2874 §3.1).
+fn prefix_and_name(rest: &mut [u8]) -> Option<usize> {
+    let prefix = usize::from(*rest.first()?);
+    let end = 1 + 16usize.checked_sub(prefix / 8)?;
+    // The bits of the prefix are not in the rest of the address.
+    let clean = prefix % 8 == 0 || rest.get(1)? & !(0xff >> (prefix % 8)) == 0;
+    if prefix > 128 || rest.len() < end || !clean {
+        return None;
+    }
+    Some(end + if prefix > 0 { name(&mut rest[end..])? } else { 0 })
+}
+
 fn counted(rest: &[u8], least: u8) -> Option<usize> {
     let length = *rest.first().filter(|length| **length >= least)?;
     let end = 1 + usize::from(length);
@@ -114,6 +117,15 @@ fn counted(rest: &[u8], least: u8) -> Option<usize> {
 fn string(field: RdataField, rest: &[u8]) -> Option<usize> {
     let end = counted(rest, 0)?;
     field.is_sound(&rest[..end]).ok().map(|()| end)
+}
+
+/// One string and perhaps more.
+fn strings(field: RdataField, rest: &[u8]) -> Option<usize> {
+    let mut end = string(field, rest)?;
+    while end < rest.len() {
+        end += string(field, &rest[end..])?;
+    }
+    Some(end)
 }
 
 /// Windows in order, none empty, without noughts at the end (RFC 4034 §4.1.2).

@@ -5,7 +5,7 @@ use super::{RdataError, input::Input, shown};
 /// Where degrees, minutes and seconds are counted from.
 const EQUATOR: u32 = 1 << 31;
 /// Centimetres of depth that count as 0.
-const DEEPEST: i64 = 10_000_000;
+const DEPTH_CENTIMETRES_MAX: i64 = 10_000_000;
 
 /// Latitude, longitude, altitude, and up to three sizes.
 pub(super) fn read<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> Result<(), RdataError<'r, 't>> {
@@ -13,7 +13,7 @@ pub(super) fn read<'r, 't>(input: &mut Input<'r, 't, '_>, out: &mut Vec<u8>) -> 
     let longitude = angle(input, 180, ["E", "W"])?;
     let altitude = input.parsed("an altitude in metres from -100000 to 42849672.95", |text| {
         let centimetres = centimetres(text)?;
-        u32::try_from(centimetres + DEEPEST).ok()
+        u32::try_from(centimetres + DEPTH_CENTIMETRES_MAX).ok()
     })?;
     // Size, horizontal and vertical precision, unless others are given.
     let mut sizes = [0x12, 0x16, 0x13];
