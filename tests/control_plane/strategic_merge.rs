@@ -332,7 +332,7 @@ impl Draw {
                 self.fresh += 1;
                 json!(self.fresh)
             }
-            SchemaType::String => json!(self.text()),
+            SchemaType::String | SchemaType::Bytes => json!(self.text()),
             SchemaType::Time => json!("2026-01-02T03:04:05Z"),
             SchemaType::MicroTime => json!("2026-01-02T03:04:05.000006Z"),
             SchemaType::Quantity => json!(format!("{}Gi", self.rng.u32(1..90))),
