@@ -38,9 +38,7 @@ impl Object {
                 let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
-            Object::Deployment(deployment) => {
-                self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas))
-            }
+            Object::Deployment(deployment) => self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas)),
             Object::ReplicaSet(set) if !is_owned_by(&set.metadata, &["Deployment"]) => {
                 self.with_pods(set.spec.as_ref().and_then(|spec| spec.replicas))
             }
