@@ -7,10 +7,13 @@
 //! HEADLESS_DNS_SIMULATION_SEED=17         this history alone, told step by step
 //! HEADLESS_DNS_SIMULATION_KEEP=3,8,9      … and of its operations only these
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
+//! HEADLESS_DNS_SIMULATION_HISTORIES=5000  so many histories of Deployments
 //! ```
 
 #[path = "../support/control_plane.rs"]
 mod control_plane;
+
+mod deployments;
 mod history;
 mod lifecycle;
 mod manifests;

@@ -8,13 +8,16 @@
 //! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
-//! Pod                   ──→ missing_names, records, statefulset, endpointslice, pod, volume
+//! Pod                   ──→ missing_names, records, statefulset, replicaset, deployment, endpointslice, pod, volume
 //! PersistentVolumeClaim ──→ pod, statefulset, volume
 //! PersistentVolume      ──→ volume
 //! StorageClass          ──→ volume
 //! StatefulSet           ──→ missing_names, statefulset
 //! ControllerRevision    ──→ statefulset
 //! CustomResourceDefinition ──→ customresourcedefinition
+//! ReplicaSet            ──→ replicaset, deployment
+//! ReplicationController ──→ replicaset
+//! Deployment            ──→ deployment
 //! ```
 
 use super::{
@@ -73,6 +76,12 @@ impl<R: PodRuntime> Controller<R> {
             }
             Kind::CustomResourceDefinition => self.definitions.on_definition_changed(key, after, context),
             Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
+            Kind::ReplicaSet => {
+                self.replica_sets.on_set_changed(key, context);
+                self.deployments.on_replica_set_changed(key, before, after, context);
+            }
+            Kind::ReplicationController => self.replica_sets.on_set_changed(key, context),
+            Kind::Deployment => self.deployments.on_deployment_changed(key, context),
             // What nothing acts on.
             _ => {}
         }
@@ -94,6 +103,8 @@ impl<R: PodRuntime> Controller<R> {
         self.missing_names.touch_pod(&key.namespace, &key.name);
         record_addresses(&mut self.records, &key.namespace, before, after);
         self.stateful_sets.on_pod_changed(key, before, after, context);
+        self.replica_sets.on_pod_changed(key, before, after, context);
+        self.deployments.on_pod_changed(key, before, after, context);
         self.endpoint_slices.on_pod_changed(key, before, after, context);
         self.pods.on_pod_changed(key, before, after, context);
         self.volumes.on_pod_changed(key, before, after, context);

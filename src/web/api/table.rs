@@ -5,6 +5,7 @@
 
 mod age;
 pub mod custom;
+mod deployment;
 mod endpoints;
 mod pod;
 mod service;
@@ -33,6 +34,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
             ("Revision", 0, "the number of the revision; newer ones have larger numbers"),
             AGE,
         ],
+        "Deployment" => deployment::DEPLOYMENT,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
         "Event" => EVENT,
@@ -40,6 +42,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
         "Pod" => pod::COLUMNS,
+        "ReplicaSet" | "ReplicationController" => deployment::REPLICAS,
         "Scale" => &[NAME, ("Desired", 0, "how many replicas are wanted"), ("Available", 0, "how many there are"), AGE],
         "Service" => service::COLUMNS,
         "StatefulSet" => &[
@@ -83,6 +86,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "ControllerRevision" => {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
+        "Deployment" => deployment::cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
         "Event" => event_cells(object, now),
@@ -90,6 +94,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
         "Pod" => pod::cells(object, now),
+        "ReplicaSet" | "ReplicationController" => deployment::replicas_cells(object, now),
         "Scale" => vec![
             name.into(),
             number(object, "/spec/replicas").into(),

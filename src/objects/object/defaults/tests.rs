@@ -68,7 +68,7 @@ fn recording(text: &str) -> Option<(Value, Value)> {
         .lines()
         .skip(1)
         .filter(|line| !line.starts_with("# kubectl said"))
-        .map(|line| format!("{}\n", line.trim_start_matches('#').trim_start_matches(' ')))
+        .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or_default()))
         .collect();
     let stored = stored.split_once('\n')?.1;
     if stored.starts_with("error:") {
@@ -110,6 +110,9 @@ fn made_by_controllers_is_defaulted_already() {
         include_str!("../../../../tests/data/upstream/defaults/made-configmap-kube-root-ca.yaml"),
         include_str!("../../../../tests/data/upstream/defaults/made-node.yaml"),
         include_str!("../../../../tests/data/upstream/defaults/made-serviceaccount-default.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-replicaset-of-deployment.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-pod-of-deployment.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-pod-of-replicationcontroller.yaml"),
     ] {
         let value: Value = serde_yaml::from_str(text).unwrap();
         assert_eq!(comparable(stored(value.clone())), comparable(value));

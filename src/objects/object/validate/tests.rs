@@ -85,6 +85,69 @@ fn recorded_refusals() {
     assert!(compared >= 45, "{compared} refusals");
 }
 
+#[test]
+fn recorded_refusals_of_deployments() {
+    let text = include_str!("../../../../tests/data/upstream/refusals-deployments.md");
+    let mut compared = 0;
+    for section in text.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap();
+        // What a patch makes of it is said by tests of patches.
+        if section.contains("\n$ kubectl patch ") || section.contains("\nexit 0\n") {
+            continue;
+        }
+        let parts: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
+        let (manifests, output) = parts.split_at(parts.len() - 1);
+        let objects: Vec<Object> = manifests
+            .iter()
+            .map(|yaml| object(serde_yaml::from_str(yaml.trim_start_matches("yaml")).unwrap()).unwrap())
+            .collect();
+        let errors = match objects.as_slice() {
+            [one] => validate(one),
+            [first, then] => {
+                assert_eq!(validate(first), [], "{title}");
+                validate_update(first, then)
+            }
+            _ => panic!("{title}: {} objects", objects.len()),
+        };
+        let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        assert_eq!(errors, recorded(output[0]), "{title}");
+        compared += 1;
+    }
+    assert!(compared >= 20, "{compared} refusals");
+}
+
+#[test]
+fn replication_controllers() {
+    const CONTROLLER: &str = "{apiVersion: v1, kind: ReplicationController, metadata: {name: a}, spec: ";
+    let template = |labels: &str| {
+        format!("template: {{metadata: {{labels: {labels}}}, spec: {{containers: [{{name: a, image: x}}]}}}}")
+    };
+    for (spec, expected) in [
+        (format!("{{{}}}", template("{a: b}")), vec![]),
+        ("{selector: {a: b}}".to_owned(), vec!["spec.template: Required value"]),
+        (
+            "{replicas: 100001}".to_owned(),
+            vec![
+                "spec.selector: Required value",
+                "spec.replicas: Invalid value: 100001: must be less than or equal to 100000, the most that this server \
+                 simulates for one object",
+                "spec.template: Required value",
+            ],
+        ),
+        (
+            format!("{{selector: {{a: c}}, {}}}", template("{a: b}")),
+            vec![
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
+            ],
+        ),
+    ] {
+        check(&format!("{CONTROLLER}{spec}}}"), &expected);
+    }
+    // Unlike that of others its selector may change.
+    let [old, new] = ["b", "c"].map(|label| format!("{CONTROLLER}{{{}}}}}", template(&format!("{{a: {label}}}"))));
+    check_update(&old, &new, &[]);
+}
+
 #[track_caller]
 fn check(manifest: &str, expected: &[&str]) {
     let object = object(serde_yaml::from_str(manifest).unwrap()).unwrap();

@@ -33,9 +33,27 @@ fn named(name: &str, rest: Value) -> Value {
 }
 
 #[test]
+fn deployments_and_what_they_make() {
+    let template = json!({"spec": {"containers": [{"name": "a", "image": "nginx:1"}, {"name": "b", "image": "x"}]}});
+    let spec = |selector: Value| json!({"replicas": 2, "selector": selector, "template": template});
+    let labels = spec(json!({"matchLabels": {"app": "d"}}));
+    let status = json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "availableReplicas": 2});
+    let web = named("web", json!({"spec": labels, "status": status}));
+    check("Deployment", &web, "web | 2/2 | 1 | 2 | 13s | a,b | nginx:1,x | app=d");
+    check("Deployment", &named("web", json!({"spec": labels})), "web | 0/2 | 0 | 0 | 13s | a,b | nginx:1,x | app=d");
+    check("ReplicaSet", &web, "web | 2 | 2 | 2 | 13s | a,b | nginx:1,x | app=d");
+    let map = named("old", json!({"spec": spec(json!({"app": "old"})), "status": status}));
+    check("ReplicationController", &map, "old | 2 | 2 | 2 | 13s | a,b | nginx:1,x | app=old");
+    check("ReplicationController", &named("old", json!({})), "old | 0 | 0 | 0 | 13s |  |  | <none>");
+}
+
+#[test]
 fn headers() {
     for (kind, expected) in [
         ("StatefulSet", "NAME READY AGE CONTAINERS* IMAGES*"),
+        ("Deployment", "NAME READY UP-TO-DATE AVAILABLE AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("ReplicaSet", "NAME DESIRED CURRENT READY AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("ReplicationController", "NAME DESIRED CURRENT READY AGE CONTAINERS* IMAGES* SELECTOR*"),
         ("Pod", "NAME READY STATUS RESTARTS AGE IP* NODE* NOMINATED NODE* READINESS GATES*"),
         ("Service", "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE SELECTOR*"),
         (
