@@ -7,20 +7,22 @@ use super::{
     beside::{self, Passed},
     ignored_fields,
     kinds::{self, KindVerdict},
-    nulls,
+    nulls, octets,
     place::{locate, quoted},
+    secrets,
     written::said,
 };
 use crate::{
     objects::object::{
-        Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
-        mark_empty_selector, set_defaults, validate, validate_counted,
+        Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, conversion::OtherVersion,
+        lint::Neighbour, mark_empty_selector, set_defaults, validate, validate_counted,
     },
     text::{
         diagnostic::{Diagnostic, Location, Severity, has_error, not_shown},
         yaml::{self, MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue},
     },
 };
+use k8s_openapi::api::autoscaling::v1;
 use serde::de::DeserializeOwned;
 use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
@@ -145,7 +147,9 @@ pub(super) fn decode(path: &Path, text: &Arc<str>) -> Decoded {
     for message in notes.into_iter().flatten() {
         report.push(Diagnostic::note(path, message));
     }
-    Decoded { objects, neighbours, diagnostics: report.finish(path) }
+    let mut diagnostics = report.finish(path);
+    secrets::hide(text, &mut diagnostics);
+    Decoded { objects, neighbours, diagnostics }
 }
 
 /// A text and its documents.
@@ -179,10 +183,14 @@ pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &DeclaredObject, 
         Some(node) => locate(node, &error.field, quoted(&error.message).as_deref()),
         None => (declared.place, declared.width),
     };
-    Diagnostic::error(path, error.message.clone())
+    let mut diagnostic = Diagnostic::error(path, error.message.clone())
         .at(&declared.text, place, width)
         .field(error.field.clone())
-        .object(declared.key.to_string())
+        .object(declared.key.to_string());
+    if declared.key.kind == Kind::Secret {
+        secrets::hide_one(&mut diagnostic);
+    }
+    diagnostic
 }
 
 impl DocumentReader<'_> {
@@ -241,7 +249,10 @@ impl DocumentReader<'_> {
             return self.error(node, "", format!("the {kind} has no apiVersion"), help);
         }
         match kinds::judge(&api_version, &kind) {
-            KindVerdict::Served(kind) => self.object(node, kind, index),
+            KindVerdict::Served(kind) => {
+                let version = OtherVersion::find(&api_version, kind.name());
+                self.object(node, kind, version, index);
+            }
             KindVerdict::NoPart => {
                 self.passed.count(&kinds::title(&api_version, &kind));
                 // A custom resource is not known to have pods, whatever it calls its fields.
@@ -299,9 +310,9 @@ impl DocumentReader<'_> {
         }
     }
 
-    fn object(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
+    fn object(&mut self, node: &YamlNode, kind: Kind, version: OtherVersionOf, index: Vec<usize>) {
         let before = self.objects.len();
-        self.declare(node, kind, index);
+        self.declare(node, kind, version, index);
         if kind.description().without_effect.is_some() {
             self.without_effect.count(kind.name());
         }
@@ -311,7 +322,7 @@ impl DocumentReader<'_> {
     }
 
     /// Takes a document of a kind that is served, if nothing is wrong with it.
-    fn declare(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
+    fn declare(&mut self, node: &YamlNode, kind: Kind, version: OtherVersionOf, index: Vec<usize>) {
         let named = name_in(node, kind);
         let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
         if !has_name && yaml::find(node, "metadata.generateName").is_some() {
@@ -321,12 +332,25 @@ impl DocumentReader<'_> {
         let stripped = strip(node);
         // An edit has to see that null was written: it removes what a creation stores as the empty text.
         let filled = nulls::filled(kind, &stripped);
-        let (mut object, warnings) = match self.decode(kind, filled.as_ref().unwrap_or(&stripped)) {
+        let filled = filled.as_ref().unwrap_or(&stripped);
+        let read = match octets::canonical(kind, filled) {
+            Ok(read) => read,
+            Err(broken) => {
+                for (field, message) in broken {
+                    self.error(node, &field, message, "write it in base64");
+                }
+                return;
+            }
+        };
+        let (mut object, warnings) = match self.decode_version(kind, version, read.as_ref().unwrap_or(filled)) {
             Ok(decoded) => decoded,
             Err(errors) => return self.take(errors, &named),
         };
         self.take(warnings, &named);
-        let says = said(&stripped, object.to_json());
+        let says = match version {
+            None => said(&stripped, object.to_json()),
+            Some(version) => version.to_stored(said(&stripped, version.to_served(object.to_json()))),
+        };
         if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, YamlValue::Mapping(_))) {
             mark_empty_selector(&mut object);
         }
@@ -387,6 +411,20 @@ impl DocumentReader<'_> {
     fn decode(&self, kind: Kind, node: &YamlNode) -> Typed {
         kind.visit(Decoder { source: self.source, node })
     }
+
+    /// Decodes a document of a version that is not stored, of which there is one that can be declared.
+    fn decode_version(&self, kind: Kind, version: OtherVersionOf, node: &YamlNode) -> Typed {
+        let Some(version) = version else { return self.decode(kind, node) };
+        let (object, warnings) = yaml::decode::<v1::HorizontalPodAutoscaler>(self.source, node, UnknownFields::Warn)?;
+        if has_error(&warnings) {
+            return Err(warnings);
+        }
+        let stored = version.to_stored(serde_json::to_value(&object).unwrap_or_default());
+        match Object::from_json(kind, stored) {
+            Ok(object) => Ok((object, warnings)),
+            Err(error) => Err(vec![Diagnostic::error(self.source.path, error.to_string())]),
+        }
+    }
 }
 
 /// What is said beside of a version that gives no names: here nothing is lost.
@@ -432,6 +470,9 @@ fn strip(node: &YamlNode) -> YamlNode {
     }
     node
 }
+
+/// The version of a document, where it is another one than that which is stored.
+type OtherVersionOf = Option<&'static OtherVersion>;
 
 /// An object and warnings about it, or errors.
 type Typed = Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>>;

@@ -475,8 +475,8 @@ fn what_works_without_change() {
         ),
         (
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{a: b}}\n---\n{}", service("a")),
-            &["a"],
-            &["note x.yaml:0:0 : no part in names: 1 ConfigMap"],
+            &["c", "a"],
+            &[],
         ),
         (
             format!("apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\n---\n{}", service("a")),

@@ -32,7 +32,7 @@ impl ObjectFilter {
         };
         let fields = match query.field_selector.trim() {
             "" => None,
-            text => Some(FieldSelector::parse(place.resource.kind, text).map_err(StatusFailure::bad_request)?),
+            text => Some(FieldSelector::parse(place.resource.structure, text).map_err(StatusFailure::bad_request)?),
         };
         Ok(ObjectFilter { kind, namespace: place.namespace.clone(), labels, fields })
     }

@@ -77,6 +77,11 @@ impl Representation {
         BASE64.encode(list.to_string().as_bytes())
     }
 
+    /// A stored object in the version of the resource. A Scale is in its own already.
+    fn served(&self, object: Value) -> Value {
+        if self.kind == self.resource.kind { self.resource.served(object) } else { object }
+    }
+
     /// One object.
     pub fn object(&self, object: Value) -> Value {
         match self.form {
@@ -85,7 +90,7 @@ impl Representation {
                 self.table(version, &json!({"resourceVersion": metadata}), Some(&object), true)
             }
             MediaForm::Partial => table::partial(&object),
-            MediaForm::Plain | MediaForm::Aggregated => object,
+            MediaForm::Plain | MediaForm::Aggregated => self.served(object),
         }
     }
 
@@ -104,6 +109,9 @@ impl Representation {
     /// [`Representation::end`].
     /// `None` where none does.
     pub fn shared(&self) -> Option<json_cache::TextForm> {
+        if self.resource.other_version.is_some() {
+            return None;
+        }
         match (self.form, self.include) {
             (MediaForm::Plain | MediaForm::Aggregated, _) | (MediaForm::Table(_), Include::Object) => {
                 Some(json_cache::TextForm::Whole)
@@ -187,7 +195,7 @@ impl Representation {
         match self.form {
             MediaForm::Table(_) => self.row(&object),
             MediaForm::Partial => table::partial(&object),
-            _ => object,
+            _ => self.served(object),
         }
     }
 
@@ -195,7 +203,7 @@ impl Representation {
         let cells = table::cells(self.kind, object, self.now);
         match self.include {
             Include::Metadata => json!({"cells": cells, "object": table::partial(object)}),
-            Include::Object => json!({"cells": cells, "object": object}),
+            Include::Object => json!({"cells": cells, "object": self.served(object.clone())}),
             Include::Nothing => json!({"cells": cells}),
         }
     }

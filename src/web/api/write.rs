@@ -108,15 +108,15 @@ pub fn decode(
     // A patch may have made much of little.
     Cost::of_object(&json).check()?;
     check_type(&json, &resource.api_version(), resource.kind)?;
-    nulls::fill(resource.kind, &mut json);
+    nulls::fill(resource.structure, &mut json);
     let unfit = |why: &str| StatusFailure::bad_request(strict::refusal(resource.kind, why));
-    if let Some(mismatch) = strict::mismatch(resource.kind, &json) {
+    if let Some(mismatch) = strict::mismatch(resource.structure, &json) {
         return Err(unfit(&mismatch));
     }
     let mut warnings = Warnings::new();
     if query.field_validation != FieldValidation::Ignore {
         warnings.extend(duplicates);
-        warnings.extend(strict::unknown_fields(resource.kind, &json));
+        warnings.extend(strict::unknown_fields(resource.structure, &json));
         warnings.truncate(strict::MAX_FAULTS);
         if query.field_validation == FieldValidation::Strict && !warnings.is_empty() {
             return Err(unfit(&strict::strict(&warnings)));
@@ -124,9 +124,9 @@ pub fn decode(
     }
     json["apiVersion"] = resource.api_version().into();
     json["kind"] = resource.kind.into();
-    strict::zero_for_null(resource.kind, &mut json);
-    object::octets::canonicalize(resource.kind, &mut json);
-    let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
+    strict::zero_for_null(resource.structure, &mut json);
+    object::octets::canonicalize(resource.structure, &mut json);
+    let mut object = object::from_request(kind, resource.to_stored(json)).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
         (Some(wanted), Some(given)) if !given.is_empty() && given != wanted => {
@@ -254,7 +254,7 @@ impl ObjectChange<'_> {
         let mut attempts = 0;
         loop {
             let standing = stored(api, place, kind).await?;
-            let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
+            let (object, warnings) = decode(place, kind, change(place.resource.served(standing.to_json()))?, query)?;
             let (metadata, before) = (object.metadata(), standing.metadata());
             if metadata.name != before.name {
                 return Err(StatusFailure::bad_request(
@@ -297,7 +297,7 @@ impl ObjectChange<'_> {
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
-        nulls::fill(place.resource.kind, &mut applied);
+        nulls::fill(place.resource.structure, &mut applied);
         if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
             return Err(StatusFailure::bad_request("metadata is no object"));
         }
@@ -314,9 +314,9 @@ impl ObjectChange<'_> {
                 Err(refused) if refused.reason == "NotFound" => None,
                 Err(refused) => return Err(refused),
             };
-            let live = standing.as_ref().map(Object::to_json);
+            let live = standing.as_ref().map(|standing| place.resource.served(standing.to_json()));
             let merged = apply::apply(
-                place.resource.kind,
+                place.resource.structure,
                 live.as_ref(),
                 &applied,
                 &query.field_manager,

@@ -12,6 +12,7 @@ mod resources;
 mod service;
 mod slice;
 mod statefulset;
+mod stored;
 mod volume;
 
 use super::{FieldError, Object, quantity};
@@ -228,7 +229,7 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
         Object::Endpoints(endpoints) => endpoints::validate(errors, endpoints),
-        // Of kinds that are only stored the metadata is all that is looked at.
+        Object::Stored(object) => stored::validate(errors, object),
         _ => {}
     }
 }
@@ -270,6 +271,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
                 errors.invalid("data", data, IMMUTABLE);
             }
         }
+        (Object::Stored(old), Object::Stored(new)) => stored::validate_update(&mut errors, old, new),
         (_, new) => validate_body(&mut errors, new),
     }
     errors.finish()

@@ -86,7 +86,7 @@ pub(super) fn document(group: &str, version: &str) -> Value {
 /// The kinds that a resource's paths give and take.
 fn kinds(resource: &Resource) -> impl Iterator<Item = &'static Schema> {
     let scale = resource.subresources.contains(&Subresource::Scale).then_some("Scale");
-    std::iter::once(resource.kind).chain(scale).filter_map(Schema::of)
+    std::iter::once(resource.structure).chain(scale).filter_map(Schema::of)
 }
 
 fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
@@ -119,7 +119,8 @@ fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 
 /// The operations of one path.
 fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
-    let root = ROOTS.iter().find(|root| root.kind == kind);
+    let structure = if kind == resource.kind { resource.structure } else { kind };
+    let root = ROOTS.iter().find(|root| root.structure == structure);
     let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
