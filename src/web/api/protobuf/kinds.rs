@@ -205,9 +205,9 @@ const DEPLOYMENT: &[Field] = &[
     ),
     (3, "status", Message(COUNTS)),
 ];
-/// Counts of a status, which a new object has none of.
+/// Counts of a status, which a new object has none of; only their numbers are known here.
 const COUNTS: &[Field] =
-    &[(1, "", Int), (2, "", Int), (3, "", Int), (4, "", Int), (5, "", Int), (6, "", Int), (7, "", Text)];
+    &[(1, "", Int), (2, "", Int), (3, "", Int), (4, "", Int), (5, "", Int), (6, "", Int), (7, "", Int)];
 const JOB_SPEC: &[Field] = &[
     (1, "parallelism", Given(&Int)),
     (2, "completions", Given(&Int)),
@@ -221,7 +221,8 @@ const JOB_SPEC: &[Field] = &[
     (10, "suspend", Given(&Bool)),
 ];
 const JOB: &[Field] =
-    &[(1, "metadata", Message(METADATA)), (2, "spec", Message(JOB_SPEC)), (3, "status", Message(COUNTS))];
+    &[(1, "metadata", Message(METADATA)), (2, "spec", Message(JOB_SPEC)), (3, "status", Message(JOB_COUNTS))];
+const JOB_COUNTS: &[Field] = &[(4, "", Int), (5, "", Int), (6, "", Int), (7, "", Text), (9, "", Int)];
 const CRON_JOB: &[Field] = &[
     (1, "metadata", Message(METADATA)),
     (
