@@ -105,8 +105,10 @@ fn a_running_server() {
         fs::create_dir(directory.path().join(folder)).unwrap();
     }
     fs::write(directory.path().join("manifests/good.yaml"), with_marker(FILES[0])).unwrap();
+    let settings = directory.path().join("settings.yaml");
+    fs::write(&settings, "log: {filter: trace}\n").unwrap();
     let mut command = program::command();
-    command.args(["--log", "trace", "--api-listen", "127.0.0.1:0", "--metrics-listen", "none"]);
+    command.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "none", "--config"]).arg(settings);
     let server = Program::spawn(command, "127.0.0.1:0", directory.path()).listening();
     let address = server.address_behind("Kubernetes API at http://");
     const SECRETS: &str = "/api/v1/namespaces/default/secrets";

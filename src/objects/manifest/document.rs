@@ -278,7 +278,8 @@ impl DocumentReader<'_> {
 
     /// What would be said next of a document whose apiVersion was mended.
     fn further(&self, node: &YamlNode, kind: Option<Kind>) -> String {
-        let Some(kind) = kind else { return String::new() };
+        // What is wrong with the others is seen when they are written anew: here nothing is lost.
+        let Some(kind) = kind.filter(|kind| kind.description().in_names) else { return String::new() };
         let mut mended = strip(node);
         if let YamlValue::Mapping(entries) = &mut mended.value {
             entries.retain(|(name, ..)| name != "apiVersion");
