@@ -22,7 +22,7 @@ import re
 import subprocess
 import sys
 
-# Kinds that no object is of.
+# Kinds that no object is of, and versions of kinds that are served and not stored.
 ROOTS = [
     "api.authentication.v1.SelfSubjectReview",
     "api.authentication.v1.TokenReview",
@@ -30,9 +30,11 @@ ROOTS = [
     "api.authorization.v1.SelfSubjectAccessReview",
     "api.authorization.v1.SelfSubjectRulesReview",
     "api.authorization.v1.SubjectAccessReview",
+    "api.autoscaling.v1.HorizontalPodAutoscaler",
     "api.autoscaling.v1.Scale",
     "api.core.v1.Binding",
     "api.core.v1.ComponentStatus",
+    "api.events.v1.Event",
     "apimachinery.pkg.apis.meta.v1.Status",
 ]
 # Types that are not made of fields.

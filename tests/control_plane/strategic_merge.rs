@@ -332,7 +332,8 @@ impl Draw {
                 self.fresh += 1;
                 json!(self.fresh)
             }
-            SchemaType::String | SchemaType::Bytes => json!(self.text()),
+            SchemaType::String => json!(self.text()),
+            SchemaType::Bytes => json!(["", "YQ==", "AAEC"][self.rng.usize(..3)]),
             SchemaType::Time => json!("2026-01-02T03:04:05Z"),
             SchemaType::MicroTime => json!("2026-01-02T03:04:05.000006Z"),
             SchemaType::Quantity => json!(format!("{}Gi", self.rng.u32(1..90))),

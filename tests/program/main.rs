@@ -24,6 +24,7 @@ mod quantities;
 mod readme;
 mod resolver;
 mod secondaries;
+mod secrets;
 mod seeds;
 mod server;
 mod services;

@@ -1,7 +1,10 @@
 //! What the control plane adds to an object that is about to be created: protection, first status, a namespace's label.
 
 use super::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
-use crate::objects::object::{self, FieldError, Object, quantity::same_value};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{self, FieldError, Kind, Object, quantity::same_value},
+};
 use k8s_openapi::{
     api::{
         apps::v1::{DeploymentStatus, ReplicaSetStatus, StatefulSetStatus},
@@ -10,9 +13,9 @@ use k8s_openapi::{
             PodStatus, ReplicationControllerStatus, ServiceStatus,
         },
     },
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 /// Keeps a namespace until its content is gone; it is listed in the namespace's spec.
 pub const NAMESPACE_FINALIZER: &str = "kubernetes";
@@ -35,6 +38,33 @@ pub fn decide_max_unavailable(object: &mut Object, is_on: bool) -> Vec<FieldErro
         rolling_update.max_unavailable = wanted;
     }
     Vec::new()
+}
+
+/// Gives a new Ingress without class the default one, as upstream's admission plugin DefaultIngressClass does: the newest
+/// that says so of itself.
+pub fn give_default_ingress_class(object: &mut Object, cluster: &Cluster) {
+    const IS_DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+    const OLD_CLASS: &str = "kubernetes.io/ingress.class";
+    let Object::Stored(ingress) = object else { return };
+    if ingress.kind() != Kind::Ingress {
+        return;
+    }
+    let annotated = |metadata: &ObjectMeta, name: &str| metadata.annotations.as_ref()?.get(name).cloned();
+    let has_class = ingress.body().get("spec").is_some_and(|spec| !spec["ingressClassName"].is_null());
+    if has_class || annotated(&ingress.metadata, OLD_CLASS).is_some() {
+        return;
+    }
+    let classes = cluster.of_kind(Kind::IngressClass).map(Object::metadata);
+    let default = classes
+        .filter(|class| annotated(class, IS_DEFAULT).as_deref() == Some("true"))
+        .max_by_key(|class| (class.creation_timestamp.as_ref().map(|time| time.0), Reverse(class.name.clone())));
+    if let Some(name) = default.and_then(|class| class.name.clone()) {
+        Arc::make_mut(ingress).edit_body(|fields| {
+            if let Some(spec) = fields.get_mut("spec").and_then(serde_json::Value::as_object_mut) {
+                spec.insert("ingressClassName".to_owned(), name.into());
+            }
+        });
+    }
 }
 
 /// Endpoints are stored in their canonical form.

@@ -32,6 +32,7 @@ impl Registry {
         now: Timestamp,
     ) -> Result<ObjectKey, Vec<FieldError>> {
         admission::admit(&mut declared);
+        admission::give_default_ingress_class(&mut declared, cluster);
         if let Object::Service(service) = &mut declared {
             let key = ObjectKey::new(
                 Kind::Service,

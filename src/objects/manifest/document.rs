@@ -7,21 +7,22 @@ use super::{
     beside::{self, Passed},
     ignored_fields,
     kinds::{self, KindVerdict},
-    nulls,
+    nulls, octets,
     place::{locate, quoted},
+    secrets,
     written::said,
 };
 use crate::{
     objects::object::{
-        CustomKind, Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER, lint::Neighbour,
-        mark_empty_selector, set_defaults, validate, validate_counted,
+        CustomKind, Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER,
+        conversion::OtherVersion, lint::Neighbour, mark_empty_selector, set_defaults, validate, validate_counted,
     },
     text::{
         diagnostic::{Diagnostic, Location, Severity, has_error, not_shown},
         yaml::{self, MAX_DIAGNOSTICS, SourceText, UnknownFields, YamlNode, YamlValue},
     },
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{api::autoscaling::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::de::DeserializeOwned;
 use std::{
     cell::RefCell,
@@ -163,7 +164,9 @@ pub(super) fn decode(path: &Path, text: &Arc<str>, defined: &DefinedKinds) -> De
     for message in notes.into_iter().flatten() {
         report.push(Diagnostic::note(path, message));
     }
-    Decoded { objects, neighbours, custom, diagnostics: report.finish(path) }
+    let mut diagnostics = report.finish(path);
+    secrets::hide(text, &mut diagnostics);
+    Decoded { objects, neighbours, custom, diagnostics }
 }
 
 /// A text and its documents.
@@ -197,10 +200,14 @@ pub(super) fn diagnose(parsed: &Parsed, path: &Path, declared: &DeclaredObject, 
         Some(node) => locate(node, &error.field, quoted(&error.message).as_deref()),
         None => (declared.place, declared.width),
     };
-    Diagnostic::error(path, error.message.clone())
+    let mut diagnostic = Diagnostic::error(path, error.message.clone())
         .at(&declared.text, place, width)
         .field(error.field.clone())
-        .object(declared.key.to_string())
+        .object(declared.key.to_string());
+    if declared.key.kind == Kind::Secret {
+        secrets::hide_one(&mut diagnostic);
+    }
+    diagnostic
 }
 
 impl DocumentReader<'_> {
@@ -259,13 +266,16 @@ impl DocumentReader<'_> {
             return self.error(node, "", format!("the {kind} has no apiVersion"), help);
         }
         match kinds::judge(&api_version, &kind) {
-            KindVerdict::Served(kind) => self.object(node, kind, index),
+            KindVerdict::Served(kind) => {
+                let version = OtherVersion::find(&api_version, kind.name());
+                self.object(node, kind, version, index);
+            }
             KindVerdict::NoPart if !kinds::is_built_in(&api_version) => {
                 let named = (kinds::group_of(&api_version).to_owned(), kind.clone());
                 let defined = self.defined.get(&named).copied();
                 self.custom.insert(named);
                 match defined {
-                    Some(custom) => self.object(node, Kind::Custom(custom), index),
+                    Some(custom) => self.object(node, Kind::Custom(custom), None, index),
                     None => self.passed.count(&kinds::title(&api_version, &kind)),
                 }
             }
@@ -291,7 +301,8 @@ impl DocumentReader<'_> {
 
     /// What would be said next of a document whose apiVersion was mended.
     fn further(&self, node: &YamlNode, kind: Option<Kind>) -> String {
-        let Some(kind) = kind else { return String::new() };
+        // What is wrong with the others is seen when they are written anew: here nothing is lost.
+        let Some(kind) = kind.filter(|kind| kind.description().in_names) else { return String::new() };
         let mut mended = strip(node);
         if let YamlValue::Mapping(entries) = &mut mended.value {
             entries.retain(|(name, ..)| name != "apiVersion");
@@ -323,9 +334,9 @@ impl DocumentReader<'_> {
         }
     }
 
-    fn object(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
+    fn object(&mut self, node: &YamlNode, kind: Kind, version: OtherVersionOf, index: Vec<usize>) {
         let before = self.objects.len();
-        self.declare(node, kind, index);
+        self.declare(node, kind, version, index);
         if kind.description().without_effect.is_some() {
             self.without_effect.count(kind.name());
         }
@@ -335,7 +346,7 @@ impl DocumentReader<'_> {
     }
 
     /// Takes a document of a kind that is served, if nothing is wrong with it.
-    fn declare(&mut self, node: &YamlNode, kind: Kind, index: Vec<usize>) {
+    fn declare(&mut self, node: &YamlNode, kind: Kind, version: OtherVersionOf, index: Vec<usize>) {
         let named = name_in(node, kind);
         let has_name = yaml::find(node, "metadata.name").is_some_and(|name| name.as_str() != Some(""));
         if !has_name && yaml::find(node, "metadata.generateName").is_some() {
@@ -345,12 +356,25 @@ impl DocumentReader<'_> {
         let stripped = strip(node);
         // An edit has to see that null was written: it removes what a creation stores as the empty text.
         let filled = nulls::filled(kind, &stripped);
-        let (mut object, warnings) = match self.decode(kind, filled.as_ref().unwrap_or(&stripped)) {
+        let filled = filled.as_ref().unwrap_or(&stripped);
+        let read = match octets::canonical(kind, filled) {
+            Ok(read) => read,
+            Err(broken) => {
+                for (field, message) in broken {
+                    self.error(node, &field, message, "write it in base64");
+                }
+                return;
+            }
+        };
+        let (mut object, warnings) = match self.decode_version(kind, version, read.as_ref().unwrap_or(filled)) {
             Ok(decoded) => decoded,
             Err(errors) => return self.take(errors, &named),
         };
         self.take(warnings, &named);
-        let says = said(&stripped, object.to_json());
+        let says = match version {
+            None => said(&stripped, object.to_json()),
+            Some(version) => version.to_stored(said(&stripped, version.to_served(object.to_json()))),
+        };
         if yaml::find(node, "spec.selector").is_some_and(|selector| matches!(selector.value, YamlValue::Mapping(_))) {
             mark_empty_selector(&mut object);
         }
@@ -411,6 +435,20 @@ impl DocumentReader<'_> {
     fn decode(&self, kind: Kind, node: &YamlNode) -> Typed {
         kind.visit(Decoder { source: self.source, node })
     }
+
+    /// Decodes a document of a version that is not stored, of which there is one that can be declared.
+    fn decode_version(&self, kind: Kind, version: OtherVersionOf, node: &YamlNode) -> Typed {
+        let Some(version) = version else { return self.decode(kind, node) };
+        let (object, warnings) = yaml::decode::<v1::HorizontalPodAutoscaler>(self.source, node, UnknownFields::Warn)?;
+        if has_error(&warnings) {
+            return Err(warnings);
+        }
+        let stored = version.to_stored(serde_json::to_value(&object).unwrap_or_default());
+        match Object::from_json(kind, stored) {
+            Ok(object) => Ok((object, warnings)),
+            Err(error) => Err(vec![Diagnostic::error(self.source.path, error.to_string())]),
+        }
+    }
 }
 
 /// What is said beside of a version that gives no names: here nothing is lost.
@@ -456,6 +494,9 @@ fn strip(node: &YamlNode) -> YamlNode {
     }
     node
 }
+
+/// The version of a document, where it is another one than that which is stored.
+type OtherVersionOf = Option<&'static OtherVersion>;
 
 /// An object and warnings about it, or errors.
 type Typed = Result<(Object, Vec<Diagnostic>), Vec<Diagnostic>>;

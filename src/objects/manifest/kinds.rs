@@ -1,7 +1,10 @@
 //! Which kinds a manifest may hold: every kind of Kubernetes v1.36 by its exact version, and what is said to others.
 
 use super::removed::{self, Removed};
-use crate::{objects::object::Kind, text::nearest::nearest};
+use crate::{
+    objects::object::{Kind, conversion::OtherVersion},
+    text::nearest::nearest,
+};
 use std::borrow::Cow;
 
 /// What becomes of a document by its apiVersion and kind.
@@ -127,6 +130,9 @@ pub(super) fn judge(api_version: &str, kind: &str) -> KindVerdict {
     if let Some(served) = Kind::declarable().find(|one| one.name() == kind && one.api_version() == api_version) {
         return KindVerdict::Served(served);
     }
+    if let Some(other) = OtherVersion::find(api_version, kind).filter(|other| other.kind.is_declarable()) {
+        return KindVerdict::Served(other.kind);
+    }
     let group = group_of(api_version);
     let mut all = BUILT_IN.iter().chain(&SWITCHED_OFF);
     if all.any(|(version, kinds)| *version == api_version && kinds.contains(&kind)) || !is_built_in(api_version) {
@@ -238,6 +244,7 @@ mod tests {
             ("extensions/v1beta1", "Ingress", "since Kubernetes 1.22"),
             ("apps/v1", "Deployment", "served"),
             ("v1", "ConfigMap", "served"),
+            ("autoscaling/v1", "HorizontalPodAutoscaler", "served"),
             ("v1", "Binding", "no part"),
             ("v1", "Event", "no part"),
             ("events.k8s.io/v1", "Event", "no part"),

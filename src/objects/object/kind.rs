@@ -412,3 +412,33 @@ impl Kind {
         Kind::ALL.iter().copied().filter(|kind| kind.is_declarable())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    /// `docs/kinds.md` has one row for each kind.
+    #[test]
+    fn the_table_of_kinds_is_right() {
+        let documented: Vec<Vec<&str>> = include_str!("../../../docs/kinds.md")
+            .lines()
+            .skip_while(|line| !line.starts_with("|---"))
+            .skip(1)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        for kind in Kind::ALL {
+            let object = Object::from_json(*kind, json!({"metadata": {"name": "a"}})).unwrap();
+            let is_stored = matches!(object, Object::Stored(_));
+            let row = documented.iter().find(|row| row[..2] == [kind.api_version(), kind.name()]);
+            let row = row.unwrap_or_else(|| panic!("{} {} has no row", kind.api_version(), kind.name()));
+            assert_eq!(row[2], if is_stored { "stored" } else { "acted on" }, "{}", kind.name());
+            if is_stored {
+                assert_eq!(row[3], kind.description().without_effect.unwrap_or_default(), "{}", kind.name());
+            }
+        }
+        assert_eq!(documented.len(), Kind::ALL.len());
+    }
+}

@@ -1,6 +1,7 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
 pub mod annotations;
+pub mod conversion;
 mod custom;
 mod declaration;
 mod decode;

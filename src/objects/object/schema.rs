@@ -3,7 +3,7 @@
 //! It drives four things: what `kubectl explain` shows, which fields are unknown, strategic merge patches, and
 //! server-side apply. `tools/openapi-structure.py` writes the text that it is read from, out of the k8s-openapi crate.
 
-use super::Kind;
+use super::{Kind, conversion::OtherVersion};
 use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The fields of one definition, a Go struct upstream.
@@ -105,6 +105,8 @@ pub struct Root {
     pub version: &'static str,
     /// The kind: `StatefulSet`.
     pub kind: &'static str,
+    /// What it is found by: the kind, or for a version that is not stored `autoscaling/v1/HorizontalPodAutoscaler`.
+    pub structure: &'static str,
 }
 
 impl Root {
@@ -116,7 +118,8 @@ impl Root {
             "apiregistration" => "kube_aggregator.pkg.apis",
             _ => "api",
         };
-        Root { definition: format!("{repository}.{package}.{version}.{kind}"), group, version, kind }
+        let definition = format!("{repository}.{package}.{version}.{kind}");
+        Root { definition, group, version, kind, structure: kind }
     }
 }
 
@@ -137,7 +140,10 @@ const OF_NO_OBJECT: [(&str, &str, &str); 9] = [
 pub static ROOTS: LazyLock<Vec<Root>> = LazyLock::new(|| {
     let kinds = Kind::ALL.iter().map(|kind| Root::new(kind.group(), kind.version(), kind.name()));
     let others = OF_NO_OBJECT.iter().map(|(group, version, kind)| Root::new(group, version, kind));
-    let mut roots: Vec<Root> = kinds.chain(others).collect();
+    let versions = OtherVersion::ALL
+        .iter()
+        .map(|other| Root { structure: other.structure, ..Root::new(other.group, other.version, other.kind.name()) });
+    let mut roots: Vec<Root> = kinds.chain(others).chain(versions).collect();
     roots.sort_by(|one, other| one.definition.cmp(&other.definition));
     roots
 });
@@ -160,12 +166,13 @@ const KEY_DEFAULTS: &[(&str, &str, &str)] =
 static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| read(include_str!("structure.txt")));
 
 impl Schema {
-    /// The structure of a kind that is served: `StatefulSet`, `Scale`; of all that definitions define: [`CUSTOM_RESOURCE`].
+    /// The structure of a kind that is served: `StatefulSet`, `Scale`; of a version that is not stored by its
+    /// [`Root::structure`]; of all that definitions define: [`CUSTOM_RESOURCE`].
     pub fn of(kind: &str) -> Option<&'static Schema> {
         if kind == CUSTOM_RESOURCE {
             return Some(&OF_CUSTOM_RESOURCES);
         }
-        let root = ROOTS.iter().find(|root| root.kind == kind)?;
+        let root = ROOTS.iter().find(|root| root.structure == kind)?;
         Schema::named(&root.definition)
     }
 

@@ -102,6 +102,8 @@ fn resources(definition: &Arc<CustomDefinition>) -> Vec<Arc<Resource>> {
             namespaced: definition.kind.is_namespaced(),
             source: ObjectSource::Stored(Kind::Custom(definition.kind)),
             subresources: version.subresources.clone(),
+            structure: Kind::Custom(definition.kind).schema_name(),
+            other_version: None,
             custom: Some(CustomResource { definition: Arc::clone(definition), version: place }),
         })
     };

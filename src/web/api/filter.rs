@@ -40,7 +40,7 @@ impl ObjectFilter {
         let fields = match query.field_selector.trim() {
             "" => None,
             text => Some(
-                FieldSelector::parse(place.resource.schema(), selectable(place), text)
+                FieldSelector::parse(place.resource.structure, selectable(place), text)
                     .map_err(StatusFailure::bad_request)?,
             ),
         };

@@ -31,7 +31,7 @@
 //! apply          apply(kind, live: Option<&Value>, applied: &Value, manager, force: bool, now)
 //!                  -> Result<Value, ApplyError::{Conflicts(Vec<Conflict { manager, field }>), Malformed(String)}>
 //!                track(kind, before: Option<&Value>, after: &mut Value, manager, subresource: Option<&str>, now)
-//! protobuf       decode(body: &[u8]) -> Result<Value, String>                        Namespace and Service
+//! protobuf       decode(body: &[u8]) -> Result<Value, String>                        what commands create
 //! ```
 //!
 //! The structure of the kinds is [`object::schema`](crate::objects::object::schema), patches are [`patch`].
@@ -416,6 +416,7 @@ fn unserved(place: &ResourcePath, beneath: &str) -> StatusFailure {
     let why = match beneath {
         "finalize" => "a namespace goes by itself once it is empty",
         "eviction" => "delete the pod instead",
+        "token" => "there is no authorization, so that nobody needs one",
         "binding" => "pods are started by the control plane itself",
         _ => "this control plane runs no containers",
     };
@@ -570,7 +571,7 @@ async fn change(
                     return scale::change(change, |scale| patched("Scale", scale)).await;
                 }
                 let new_version = |standing: Value| {
-                    let json = patched(place.resource.schema(), &standing)?;
+                    let json = patched(place.resource.structure, &standing)?;
                     Ok(SentObject { json, duplicates: Vec::new() })
                 };
                 change.modify(new_version).await?

@@ -145,6 +145,7 @@ fn beneath_of(resource: &Resource, name: &str, rest: &[&str]) -> Option<Subpath>
         "pods" => OF_PODS.iter().copied().find(|known| *known == name),
         "services" if name == "proxy" => Some("proxy"),
         "namespaces" if name == "finalize" => Some("finalize"),
+        "serviceaccounts" if name == "token" => Some("token"),
         _ => None,
     };
     unserved.map(Subpath::Unserved)

@@ -1,9 +1,12 @@
-//! Bodies in Kubernetes' protobuf: a Namespace and a Service, which `kubectl create` sends in no other form.
+//! Bodies in Kubernetes' protobuf, which some of kubectl's commands send in no other form.
 //!
 //! A table for each message says which field has which number and type. What the table does not know is refused and not
 //! dropped. As in upstream's JSON, what is empty or zero is left out, unless the field is optional in Go (a pointer).
 
+mod kinds;
+
 use super::cost::{OBJECTS_MAX, VALUES_MAX};
+use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -38,6 +41,14 @@ enum WireType {
     List(&'static WireType),
     /// A map of texts, one entry a field.
     Texts,
+    /// A map of octets, one entry a field; in JSON they are base64.
+    Octets,
+    /// A message that holds the text of a quantity.
+    Quantity,
+    /// A map of quantities, one entry a field.
+    Quantities,
+    /// A message whose fields are those of the one around it.
+    Inline(&'static [Field]),
     /// Seconds and nanoseconds.
     Time,
     /// A number or a text, and which of them.
@@ -144,6 +155,7 @@ pub fn decode(body: &[u8]) -> Result<Value, DecodeError> {
     let (version, kind) = (name("apiVersion"), name("kind"));
     let (.., fields) = KINDS
         .iter()
+        .chain(kinds::KINDS)
         .find(|(known, name, _)| (*known, *name) == (version, kind))
         .ok_or_else(|| unsupported(version, kind))?;
     let mut object = Map::from_iter([("apiVersion".to_owned(), json!(version)), ("kind".to_owned(), json!(kind))]);
@@ -163,8 +175,8 @@ fn unsupported(version: &str, kind: &str) -> DecodeError {
                             which sends JSON"
             .to_owned(),
         _ => format!(
-            "creating {kind} ({version}) from protobuf is not supported, only Namespaces and Services are read in that \
-             form; use kubectl apply -f, which sends JSON"
+            "creating {kind} ({version}) from protobuf is not supported: only what kubectl's commands create is read in \
+             that form; use kubectl apply -f, which sends JSON"
         ),
     })
 }
@@ -206,13 +218,18 @@ fn message(bytes: &[u8], fields: &[Field], count: &mut Count) -> Result<Map<Stri
                     list.push(element);
                 }
             }
-            WireType::Texts => {
-                let texts = object.entry(*name).or_insert_with(|| json!({}));
-                let (key, value) = entry(payload, count)?;
-                if let Value::Object(texts) = texts {
-                    texts.insert(key, Value::String(value));
+            WireType::Texts | WireType::Octets | WireType::Quantities => {
+                let (key, value) = entry(payload, of, count)?;
+                if let Value::Object(map) = object.entry(*name).or_insert_with(|| json!({})) {
+                    map.insert(key, Value::String(value));
                 }
             }
+            WireType::Inline(fields) => {
+                let Payload::Bytes(bytes) = payload else { return Err(Malformed("a field is of the wrong type")) };
+                object.extend(message(bytes, fields, count)?);
+            }
+            // What a new object says of its status counts for nothing.
+            _ if name.is_empty() => drop(value(payload, *of, count)?),
             _ => {
                 if let Some(value) = value(payload, *of, count)? {
                     object.insert((*name).to_owned(), value);
@@ -237,6 +254,7 @@ fn value(payload: Payload, of: WireType, count: &mut Count) -> Result<Option<Val
         }),
         (WireType::Message(fields), Payload::Bytes(bytes)) => Some(Value::Object(message(bytes, fields, count)?)),
         (WireType::Time, Payload::Bytes(bytes)) => time(bytes, count)?,
+        (WireType::Quantity, Payload::Bytes(bytes)) => Some(json!(quantity(bytes, count)?)),
         (WireType::IntOrString, Payload::Bytes(bytes)) => {
             let fields = &[(1, "type", WireType::Int), (2, "int", WireType::Int), (3, "text", WireType::Text)];
             let parts = message(bytes, fields, count)?;
@@ -246,14 +264,30 @@ fn value(payload: Payload, of: WireType, count: &mut Count) -> Result<Option<Val
     })
 }
 
-fn entry(payload: Payload, count: &mut Count) -> Result<(String, String), DecodeError> {
+/// The key and the value of an entry of a map of these.
+fn entry(payload: Payload, of: &WireType, count: &mut Count) -> Result<(String, String), DecodeError> {
     let Payload::Bytes(bytes) = payload else { return Err(Malformed("a field is of the wrong type")) };
-    let mut entry = message(bytes, &[(1, "key", WireType::Text), (2, "value", WireType::Text)], count)?;
-    let mut take = |name| match entry.remove(name) {
+    count.object()?;
+    let (mut key, mut value) = (String::new(), String::new());
+    for field in Wire(bytes) {
+        count.value()?;
+        match (field?, of) {
+            ((1, Payload::Bytes(bytes)), _) => text(bytes)?.clone_into(&mut key),
+            ((2, Payload::Bytes(bytes)), WireType::Octets) => value = BASE64.encode(bytes),
+            ((2, Payload::Bytes(bytes)), WireType::Quantities) => value = quantity(bytes, count)?,
+            ((2, Payload::Bytes(bytes)), _) => text(bytes)?.clone_into(&mut value),
+            _ => return Err(Malformed("it has a field that is not known")),
+        }
+    }
+    Ok((key, value))
+}
+
+fn quantity(bytes: &[u8], count: &mut Count) -> Result<String, DecodeError> {
+    let mut fields = message(bytes, &[(1, "text", WireType::Text)], count)?;
+    Ok(match fields.remove("text") {
         Some(Value::String(text)) => text,
-        _ => String::new(),
-    };
-    Ok((take("key"), take("value")))
+        _ => "0".to_owned(),
+    })
 }
 
 fn time(bytes: &[u8], count: &mut Count) -> Result<Option<Value>, DecodeError> {
@@ -417,9 +451,9 @@ mod tests {
                  no containers that could be debugged; use kubectl apply -f to create pods",
             ),
             (
-                "6b3873000a0f0a0276311209436f6e6669674d6170",
-                "creating ConfigMap (v1) from protobuf is not supported, only Namespaces and Services are read in that \
-                 form; use kubectl apply -f, which sends JSON",
+                "6b3873000a0b0a02763112054576656e74",
+                "creating Event (v1) from protobuf is not supported: only what kubectl's commands create is read in \
+                 that form; use kubectl apply -f, which sends JSON",
             ),
             ("6b3873000a0f0a02763112094e616d657370616365", "the body is no protobuf of Kubernetes: it holds no object"),
             (

@@ -78,6 +78,11 @@ impl Representation {
         BASE64.encode(list.to_string().as_bytes())
     }
 
+    /// A stored object in the version of the resource. A Scale is in its own already.
+    fn served(&self, object: Value) -> Value {
+        if self.kind == self.resource.kind { self.resource.served(object) } else { object }
+    }
+
     /// One object.
     pub fn object(&self, object: Value) -> Value {
         match self.form {
@@ -86,7 +91,7 @@ impl Representation {
                 self.table(version, &json!({"resourceVersion": metadata}), Some(&object), true)
             }
             MediaForm::Partial => table::partial(&object),
-            MediaForm::Plain | MediaForm::Aggregated => self.versioned(object),
+            MediaForm::Plain | MediaForm::Aggregated => self.served(object),
         }
     }
 
@@ -105,7 +110,7 @@ impl Representation {
     /// [`Representation::end`].
     /// `None` where none does.
     pub fn shared(&self) -> Option<json_cache::TextForm> {
-        if self.custom().is_some() {
+        if self.resource.other_version.is_some() || self.custom().is_some() {
             return None;
         }
         match (self.form, self.include) {
@@ -191,22 +196,14 @@ impl Representation {
         match self.form {
             MediaForm::Table(_) => self.row(&object),
             MediaForm::Partial => table::partial(&object),
-            _ => self.versioned(object),
+            _ => self.served(object),
         }
     }
 
-    /// The version of a definition that the objects have to be told in, if one defines them.
+    /// The version of a definition that the objects are of, if one defines them.
     fn custom(&self) -> Option<&CustomVersion> {
         let custom = self.resource.custom.as_ref().filter(|_| self.kind == self.resource.kind)?;
         custom.definition.versions.get(custom.version)
-    }
-
-    /// An object in the version that was asked for: those of a definition differ by their name alone.
-    fn versioned(&self, mut object: Value) -> Value {
-        if self.custom().is_some() {
-            object["apiVersion"] = self.resource.api_version().into();
-        }
-        object
     }
 
     fn columns(&self) -> Vec<Value> {
@@ -224,7 +221,7 @@ impl Representation {
         let cells = self.cells(object);
         match self.include {
             Include::Metadata => json!({"cells": cells, "object": table::partial(object)}),
-            Include::Object => json!({"cells": cells, "object": self.versioned(object.clone())}),
+            Include::Object => json!({"cells": cells, "object": self.served(object.clone())}),
             Include::Nothing => json!({"cells": cells}),
         }
     }

@@ -9,6 +9,8 @@ mod deployment;
 mod endpoints;
 mod pod;
 mod service;
+mod stored;
+mod stored_cells;
 #[cfg(test)]
 mod tests;
 mod volume;
@@ -26,8 +28,11 @@ const NAME: Column = ("Name", 0, "the object's name, unique among its kind in it
 const AGE: Column = ("Age", 0, "the time since the object was created");
 
 /// The columns of a kind.
-fn columns_of(kind: &str) -> &'static [Column] {
-    match kind {
+fn columns_of(kind: &str) -> Vec<Column> {
+    if let Some(columns) = stored::columns_of(kind) {
+        return columns.iter().map(|(column, _)| *column).collect();
+    }
+    let columns: &[Column] = match kind {
         "ControllerRevision" => &[
             NAME,
             ("Controller", 0, "the object that this is a revision of"),
@@ -54,7 +59,8 @@ fn columns_of(kind: &str) -> &'static [Column] {
         ],
         "StorageClass" => volume::CLASS,
         _ => &[NAME, AGE],
-    }
+    };
+    columns.to_vec()
 }
 
 const EVENT: &[Column] = &[
@@ -114,7 +120,10 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
             ]
         }
         "StorageClass" => volume::class_cells(object, now),
-        _ => vec![name.into(), age(object, now).into()],
+        kind => match stored::columns_of(kind) {
+            Some(columns) => stored::cells(columns, object, now),
+            None => vec![name.into(), age(object, now).into()],
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     path::ResourcePath,
     query::{FieldValidation, RequestParameters},
     read::stored,
-    resource::{CustomResource, Resource, Subresource, group_version},
+    resource::{Resource, Subresource},
     status::StatusFailure,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl FieldManager {
         if resource.custom.is_some() {
             after["apiVersion"] = resource.api_version().into();
         }
-        apply::track(resource.schema(), standing.as_ref(), &mut after, &self.manager, self.subresource, self.now);
+        apply::track(resource.structure, standing.as_ref(), &mut after, &self.manager, self.subresource, self.now);
         let tracked = after["metadata"]["managedFields"].take();
         object.metadata_mut().managed_fields = serde_json::from_value(tracked).unwrap_or_default();
         object
@@ -114,29 +114,25 @@ pub fn decode(
     // A patch may have made much of little.
     Cost::of_object(&json).check()?;
     check_type(&json, &resource.api_version(), resource.kind)?;
-    nulls::fill(resource.schema(), &mut json);
+    nulls::fill(resource.structure, &mut json);
     let unfit = |why: &str| StatusFailure::bad_request(strict::refusal(resource, why));
-    if let Some(mismatch) = strict::mismatch(resource.schema(), &json) {
+    if let Some(mismatch) = strict::mismatch(resource.structure, &json) {
         return Err(unfit(&mismatch));
     }
     let mut warnings = Warnings::new();
     if query.field_validation != FieldValidation::Ignore {
         warnings.extend(duplicates);
-        warnings.extend(strict::unknown_fields(resource.schema(), &json));
+        warnings.extend(strict::unknown_fields(resource.structure, &json));
         warnings.truncate(strict::MAX_FAULTS);
         if query.field_validation == FieldValidation::Strict && !warnings.is_empty() {
             return Err(unfit(&strict::strict(&warnings)));
         }
     }
-    json["apiVersion"] = match &resource.custom {
-        // Versions of a definition differ by their name alone.
-        Some(CustomResource { definition, .. }) => group_version(resource.group, &definition.storage_version).into(),
-        None => resource.api_version().into(),
-    };
+    json["apiVersion"] = resource.api_version().into();
     json["kind"] = resource.kind.into();
-    strict::zero_for_null(resource.schema(), &mut json);
-    object::octets::canonicalize(resource.schema(), &mut json);
-    let mut object = object::from_request(kind, json).map_err(|error| unfit(&error.to_string()))?;
+    strict::zero_for_null(resource.structure, &mut json);
+    object::octets::canonicalize(resource.structure, &mut json);
+    let mut object = object::from_request(kind, resource.to_stored(json)).map_err(|error| unfit(&error.to_string()))?;
     let metadata = object.metadata_mut();
     match (&place.namespace, &metadata.namespace) {
         (Some(wanted), Some(given)) if !given.is_empty() && given != wanted => {
@@ -264,7 +260,7 @@ impl ObjectChange<'_> {
         let mut attempts = 0;
         loop {
             let standing = stored(api, place, kind).await?;
-            let (object, warnings) = decode(place, kind, change(standing.to_json())?, query)?;
+            let (object, warnings) = decode(place, kind, change(place.resource.served(standing.to_json()))?, query)?;
             let (metadata, before) = (object.metadata(), standing.metadata());
             if metadata.name != before.name {
                 return Err(StatusFailure::bad_request(
@@ -309,7 +305,7 @@ impl ObjectChange<'_> {
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
-        nulls::fill(place.resource.schema(), &mut applied);
+        nulls::fill(place.resource.structure, &mut applied);
         if !applied["metadata"].is_object() && !applied["metadata"].is_null() {
             return Err(StatusFailure::bad_request("metadata is no object"));
         }
@@ -326,9 +322,9 @@ impl ObjectChange<'_> {
                 Err(refused) if refused.reason == "NotFound" => None,
                 Err(refused) => return Err(refused),
             };
-            let live = standing.as_ref().map(Object::to_json);
+            let live = standing.as_ref().map(|standing| place.resource.served(standing.to_json()));
             let merged = apply::apply(
-                place.resource.schema(),
+                place.resource.structure,
                 live.as_ref(),
                 &applied,
                 &query.field_manager,

@@ -14,6 +14,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &Object) {
     let format = match object.kind() {
         // Service names may begin with a digit since v1.34's relaxed check.
         Kind::StatefulSet | Kind::Service | Kind::Namespace => names::dns_label,
+        Kind::ClusterRole | Kind::ClusterRoleBinding | Kind::Role | Kind::RoleBinding => names::path_segment,
         _ => names::dns_subdomain,
     };
     if name.is_empty() {

@@ -15,6 +15,7 @@ mod resources;
 mod service;
 mod slice;
 mod statefulset;
+mod stored;
 mod volume;
 
 use super::{FieldError, Kind, Object, quantity};
@@ -237,7 +238,7 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::Stored(stored) if stored.kind() == Kind::CustomResourceDefinition => {
             definition::validate(errors, stored)
         }
-        // Of kinds that are only stored the metadata is all that is looked at.
+        Object::Stored(object) => stored::validate(errors, object),
         _ => {}
     }
 }
@@ -284,6 +285,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
         (Object::Stored(old), Object::Stored(new)) if new.kind() == Kind::CustomResourceDefinition => {
             definition::validate_update(&mut errors, old, new);
         }
+        (Object::Stored(old), Object::Stored(new)) => stored::validate_update(&mut errors, old, new),
         (_, new) => validate_body(&mut errors, new),
     }
     errors.finish()

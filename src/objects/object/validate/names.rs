@@ -1,5 +1,7 @@
 //! The formats of names, labels and keys in upstream's words (apimachinery `util/validation`).
 
+use std::net::IpAddr;
+
 /// Longest RFC 1123 label.
 const LABEL_OCTETS_MAX: usize = 63;
 /// Longest RFC 1123 subdomain.
@@ -14,6 +16,12 @@ const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of 
 const LABEL_VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', \
     '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', \
     regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const CONFIG_KEY_MESSAGE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
+    'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const WILDCARD_MESSAGE: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, \
+    which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. \
+    '*.example.com', regex used for validation is \
+    '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -79,6 +87,72 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
         messages.push(SUBDOMAIN_MESSAGE.into());
     }
     messages
+}
+
+/// A name that may stand in a path: RBAC's, such as `system:node`.
+pub fn path_segment(text: &str) -> Vec<String> {
+    if matches!(text, "." | "..") {
+        return vec![format!("may not be '{text}'")];
+    }
+    let contained = ['/', '%'].into_iter().filter(|letter| text.contains(*letter));
+    contained.map(|letter| format!("may not contain '{letter}'")).collect()
+}
+
+/// A key of a ConfigMap or a Secret.
+pub fn config_key(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > SUBDOMAIN_CHARACTERS_MAX {
+        messages.push(too_long(SUBDOMAIN_CHARACTERS_MAX));
+    }
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.is_empty() || !text.bytes().all(is_plain) {
+        messages.push(CONFIG_KEY_MESSAGE.into());
+    }
+    match text {
+        "." | ".." => messages.push(format!("must not be '{text}'")),
+        text if text.starts_with("..") => messages.push("must not start with '..'".into()),
+        _ => {}
+    }
+    messages
+}
+
+/// A DNS name whose first label is `*`.
+pub fn wildcard(text: &str) -> Vec<String> {
+    let mut messages = Vec::new();
+    if text.len() > SUBDOMAIN_CHARACTERS_MAX {
+        messages.push(too_long(SUBDOMAIN_CHARACTERS_MAX));
+    }
+    if !text.strip_prefix("*.").is_some_and(is_subdomain_text) {
+        messages.push(WILDCARD_MESSAGE.into());
+    }
+    messages
+}
+
+/// A network: an address and the length of its prefix.
+pub fn cidr(text: &str) -> Vec<String> {
+    match parse_cidr(text) {
+        Some(_) => Vec::new(),
+        None => vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()],
+    }
+}
+
+/// An address and the length of its prefix, if a text is both.
+pub fn parse_cidr(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let is_number = length.bytes().all(|b| b.is_ascii_digit());
+    let length = length.parse().ok().filter(|length| is_number && *length <= most)?;
+    Some((address, length))
+}
+
+/// Whether a network is a part of another one, and not all of it.
+pub fn is_strictly_within((inner, inner_length): (IpAddr, u32), (outer, length): (IpAddr, u32)) -> bool {
+    let prefix = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()).checked_shr(32 - length),
+        IpAddr::V6(v6) => v6.to_bits().checked_shr(128 - length),
+    };
+    inner.is_ipv4() == outer.is_ipv4() && inner_length > length && prefix(inner) == prefix(outer)
 }
 
 /// A label's value.
@@ -174,6 +248,17 @@ mod tests {
             (qualified_name, "/name", false),
             (qualified_name, "a/b/c", false),
             (qualified_name, "a/", false),
+            (path_segment, "system:node", true),
+            (path_segment, "a/b", false),
+            (path_segment, "..", false),
+            (config_key, "a.B_c-1", true),
+            (config_key, "..a", false),
+            (config_key, "a b", false),
+            (wildcard, "*.a.b", true),
+            (wildcard, "a.*", false),
+            (cidr, "10.0.0.0/8", true),
+            (cidr, "fd00::/129", false),
+            (cidr, "10.0.0.0/+8", false),
             (port_name, "http-2", true),
             (port_name, "80", false),
             (port_name, "a--b", false),
@@ -182,6 +267,11 @@ mod tests {
         for (format, text, valid) in rows {
             assert_eq!(format(text).is_empty(), *valid, "{text:?}");
         }
+        let net = |text: &str| parse_cidr(text).unwrap_or((IpAddr::from([0; 4]), 0));
+        assert!(is_strictly_within(net("10.1.0.0/16"), net("10.0.0.0/8")));
+        assert!(is_strictly_within(net("10.1.0.0/16"), net("0.0.0.0/0")));
+        assert!(!is_strictly_within(net("10.0.0.0/8"), net("10.0.0.0/8")));
+        assert!(!is_strictly_within(net("fd00::/16"), net("10.0.0.0/8")));
         assert_eq!(dns_label("a.b"), ["must not contain dots"]);
         assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
     }

@@ -64,8 +64,8 @@ fn recorded_refusals() {
     });
     let running = object(running).unwrap();
     assert_eq!(validate(&running), []);
-    let text = include_str!("../../../../tests/data/upstream/refusals.md");
     let mut compared = 0;
+    let text = REFUSALS.split(OTHER_KINDS).next().unwrap();
     for section in text.split("\n## ").skip(1) {
         let title = section.lines().next().unwrap();
         let parts: Vec<&str> = section.split("```").collect();
@@ -146,6 +146,150 @@ fn replication_controllers() {
     // Unlike that of others its selector may change.
     let [old, new] = ["b", "c"].map(|label| format!("{CONTROLLER}{{{}}}}}", template(&format!("{{a: {label}}}"))));
     check_update(&old, &new, &[]);
+}
+
+const REFUSALS: &str = include_str!("../../../../tests/data/upstream/refusals.md");
+/// What the second part of the recording begins with.
+const OTHER_KINDS: &str = "\n# The other kinds";
+
+/// Kinds whose refusals are compared where their controllers are, and those that this program does not know.
+const OF_CONTROLLERS: [&str; 7] =
+    ["Deployment", "ReplicaSet", "DaemonSet", "Job", "CronJob", "PodDisruptionBudget", "Thing"];
+
+/// What is said by admission and not by validation, and null, which is filled in before an object is decoded.
+const BY_ADMISSION: [&str; 4] = [
+    "ConfigMap data null (apply)",
+    "Pod: unknown PriorityClass (apply)",
+    "a ConfigMap over quota (apply)",
+    "clusterIP that another Service has (apply)",
+];
+
+/// The manifests of a section, and what kubectl printed after the last one.
+fn section_parts(section: &str) -> (Vec<&str>, &str) {
+    let mut manifests = Vec::new();
+    for part in section.split("```yaml\n").skip(1) {
+        manifests.push(part.split("\n```").next().unwrap_or_default());
+    }
+    let rest = section.rsplit("```yaml\n").next().unwrap_or_default();
+    let printed = rest.split("```\n").nth(2).unwrap_or_default();
+    (manifests, printed)
+}
+
+/// The second part: several sections may be about one object, which is then the one of the section before.
+#[test]
+fn recorded_refusals_of_the_other_kinds() {
+    let mut standing: std::collections::HashMap<String, Object> = Default::default();
+    let mut compared = 0;
+    for section in REFUSALS.split_once(OTHER_KINDS).unwrap().1.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap();
+        let (manifests, printed) = section_parts(section);
+        // Texts that are no manifests, and refusals before anything is validated, are kubectl's or the decoder's.
+        if manifests.is_empty() || printed.contains("(BadRequest)") || printed.contains("error: ") {
+            continue;
+        }
+        for (index, manifest) in manifests.iter().enumerate() {
+            let Ok(manifest) = serde_yaml::from_str::<Value>(manifest) else { continue };
+            let kind = manifest["kind"].as_str().unwrap_or_default();
+            if OF_CONTROLLERS.contains(&kind) || kind.is_empty() || BY_ADMISSION.contains(&title) {
+                continue;
+            }
+            let object = object(manifest).unwrap();
+            let key = object.key().to_string();
+            let errors = match standing.get(&key) {
+                Some(before) => validate_update(before, &object),
+                None => validate(&object),
+            };
+            let mut errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+            let mut expected = if index + 1 < manifests.len() { Vec::new() } else { recorded(printed) };
+            // Go's maps have no order.
+            errors.sort();
+            expected.sort();
+            assert_eq!(errors, expected, "{title}");
+            compared += 1;
+            if errors.is_empty() && !key.ends_with("/bad") {
+                standing.insert(key, object);
+            }
+        }
+    }
+    assert!(compared >= 45, "{compared} refusals");
+}
+
+#[test]
+fn other_refusals_of_stored_kinds() {
+    let of = |kind: Kind, rest: &str| {
+        format!("{{apiVersion: {}, kind: {}, metadata: {{name: a}}, {rest}}}", kind.api_version(), kind.name())
+    };
+    let bound = "roleRef: {kind: ClusterRole, name: r}";
+    let backend = "{service: {name: s, port: {number: 80}}}";
+    let path = |path: &str| {
+        let rule = format!("{{http: {{paths: [{{path: {path}, pathType: Exact, backend: {backend}}}]}}}}");
+        of(Kind::Ingress, &format!("spec: {{rules: [{rule}]}}"))
+    };
+    check(&path("/a"), &[]);
+    check(&path("/a//b"), &["spec.rules[0].http.paths[0].path: Invalid value: \"/a//b\": must not contain '//'"]);
+    let host =
+        |host: &str| of(Kind::Ingress, &format!("spec: {{defaultBackend: {backend}, rules: [{{host: '{host}'}}]}}"));
+    check(&host("*.example.com"), &[]);
+    check(
+        &host("10.0.0.1"),
+        &["spec.rules[0].host: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address"],
+    );
+    let wildcard = names::wildcard("a.*").remove(0);
+    check(&host("a.*"), &[&format!("spec.rules[0].host: Invalid value: \"a.*\": {wildcard}")]);
+    check(&of(Kind::ClusterRoleBinding, bound).replace("{name: a}", "{name: 'system:a'}"), &[]);
+    check(
+        &of(Kind::ClusterRoleBinding, &format!("{bound}, subjects: [{{kind: ServiceAccount, name: s}}]")),
+        &["subjects[0].namespace: Required value"],
+    );
+    check(
+        &of(Kind::Role, bound).replace("{name: a}", "{name: 'a%b'}"),
+        &["metadata.name: Invalid value: \"a%b\": may not contain '%'"],
+    );
+    let webhook = "{name: a.b, clientConfig: {url: 'https://a'}, sideEffects: None, admissionReviewVersions: [v1]}";
+    check(
+        &of(Kind::ValidatingWebhookConfiguration, &format!("webhooks: [{webhook}]")),
+        &[
+            "webhooks[0].name: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots",
+        ],
+    );
+    check(
+        &of(Kind::PriorityClass, "value: 1000000001"),
+        &["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"],
+    );
+    let except = "spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16]}}]}]}";
+    check(
+        &of(Kind::NetworkPolicy, except),
+        &[
+            "spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`",
+        ],
+    );
+    let big = "x".repeat(1024 * 1024);
+    check(&of(Kind::ConfigMap, &format!("data: {{a: {big}}}")), &[]);
+    check(&of(Kind::ConfigMap, &format!("data: {{a: {big}y}}")), &["[]: Too long: may not be more than 1048576 bytes"]);
+    check(&of(Kind::Secret, &format!("stringData: {{a: {big}}}")), &[]);
+    check(
+        &of(Kind::Secret, &format!("stringData: {{a: {big}yy}}")),
+        &["data: Too long: may not be more than 1048576 bytes"],
+    );
+    let quota = |hard: &str| of(Kind::ResourceQuota, &format!("spec: {{hard: {{{hard}}}}}"));
+    check(
+        &quota(
+            "count/jobs.batch: 1, requests.cpu: 500m, services.nodeports: 0, gold.storageclass.storage.k8s.io/requests.storage: 1Gi",
+        ),
+        &[],
+    );
+    check(
+        &quota("pods: 1Gb"),
+        &["spec.hard[pods]: Invalid value: \"1Gb\": quantities must match the regular expression \
+         '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"],
+    );
+    check(
+        &of(
+            Kind::HorizontalPodAutoscaler,
+            "spec: {scaleTargetRef: {apiVersion: v1, kind: ReplicationController, name: r}, maxReplicas: 1}",
+        ),
+        &[],
+    );
 }
 
 #[track_caller]

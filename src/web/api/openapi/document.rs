@@ -100,7 +100,7 @@ pub(super) fn common() -> BTreeMap<String, Value> {
 /// The kinds that a resource's paths give and take.
 fn kinds(resource: &Resource) -> impl Iterator<Item = &'static Schema> {
     let scale = resource.subresources.contains(&Subresource::Scale).then_some("Scale");
-    std::iter::once(resource.kind).chain(scale).filter_map(Schema::of)
+    std::iter::once(resource.structure).chain(scale).filter_map(Schema::of)
 }
 
 /// Adds the paths of a resource.
@@ -134,7 +134,8 @@ pub(super) fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
 
 /// The operations of one path.
 fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
-    let root = ROOTS.iter().find(|root| root.kind == kind);
+    let structure = if kind == resource.kind { resource.structure } else { kind };
+    let root = ROOTS.iter().find(|root| root.structure == structure);
     let own = (kind == resource.kind && resource.custom.is_some()).then(|| custom_name(resource));
     let (definition, group) = root.map_or(("", ""), |root| (root.definition.as_str(), root.group));
     let definition = own.as_deref().map_or_else(|| reference(definition), reference_to);

@@ -458,6 +458,33 @@ mod tests {
         })
     }
 
+    /// What upstream's decoder said of bodies that it could not read, and of unknown fields.
+    #[test]
+    fn recorded_refusals_of_the_decoder() {
+        let recorded = include_str!("../../../../tests/data/upstream/refusals.md");
+        let mut compared = 0;
+        for section in recorded.split("\n## ").skip(1) {
+            let Some((_, said)) = section.split_once("\nError from server (BadRequest): ") else { continue };
+            let Some((_, said)) = said.split_once(" cannot be handled as a ") else { continue };
+            let (kind, said) = said.lines().next().unwrap().split_once(": ").unwrap();
+            let Some((_, manifest)) = section.split_once("```yaml\n") else { continue };
+            // A bare `yes` is a boolean to kubectl.
+            let manifest = manifest.split("\n```").next().unwrap().replace(": yes}", ": true}");
+            let Ok(body) = serde_yaml::from_str::<Value>(&manifest) else { continue };
+            if body["kind"] != kind || section.starts_with("api version") {
+                continue;
+            }
+            // A key `y` is a boolean to kubectl, and text to the reader here.
+            if said.contains("unmarshal bool") && mismatch(kind, &body).is_none() {
+                continue;
+            }
+            let found = mismatch(kind, &body).unwrap_or_else(|| strict(&unknown_fields(kind, &body)));
+            assert_eq!(found, said, "{}", section.lines().next().unwrap());
+            compared += 1;
+        }
+        assert!(compared >= 8, "{compared}");
+    }
+
     proptest! {
         #[test]
         fn no_body_is_too_strange(body in any_json()) {

@@ -33,7 +33,9 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
             "source",
             "type",
         ],
+        "CertificateSigningRequest" => &["spec.signerName"],
         "Namespace" => &["name", "status.phase"],
+        "Node" => &["spec.unschedulable"],
         "PersistentVolume" | "PersistentVolumeClaim" => &["name"],
         "Pod" => &[
             "spec.hostNetwork",
@@ -47,6 +49,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
             "status.podIPs",
         ],
         "ReplicaSet" | "ReplicationController" => &["status.replicas"],
+        "Secret" => &["type"],
         "Service" => &["spec.clusterIP", "spec.type"],
         "StatefulSet" => &["status.successful"],
         _ => &[],
@@ -58,23 +61,58 @@ fn unsupported(kind: &str, field: &str) -> String {
     match kind {
         "StatefulSet" => format!("field label not supported for StatefulSet: {field}"),
         "ReplicaSet" => format!("field label not supported for appsv1.ReplicaSet: {field}"),
-        "ReplicationController" => format!("field label not supported: {field}"),
-        "Event" | "Namespace" | "Pod" | "Service" => format!("field label not supported: {field}"),
+        "CertificateSigningRequest"
+        | "Event"
+        | "Namespace"
+        | "Node"
+        | "Pod"
+        | "ReplicationController"
+        | "Secret"
+        | "Service" => format!("field label not supported: {field}"),
         _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
     }
 }
 
+/// Fields of events.k8s.io/v1, with their names in the core, where Events are stored.
+const OF_EVENTS: [(&str, &str); 8] = [
+    ("regarding.apiVersion", "involvedObject.apiVersion"),
+    ("regarding.fieldPath", "involvedObject.fieldPath"),
+    ("regarding.kind", "involvedObject.kind"),
+    ("regarding.name", "involvedObject.name"),
+    ("regarding.namespace", "involvedObject.namespace"),
+    ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+    ("regarding.uid", "involvedObject.uid"),
+    ("reportingController", "reportingComponent"),
+];
+/// What names the structure of those.
+const EVENTS: &str = "events.k8s.io/v1/Event";
+
+/// The field that is looked at for one that a selector names; `None` for one that it may not name.
+fn known(structure: &str, field: &str) -> Option<&'static str> {
+    if structure == EVENTS {
+        let of_both = ["reason", "type"].into_iter().chain(COMMON.iter().copied());
+        return of_both
+            .map(|name| (name, name))
+            .chain(OF_EVENTS)
+            .find(|(name, _)| *name == field)
+            .map(|(_, core)| core);
+    }
+    // Other versions of a kind have the fields of the one that is stored.
+    let kind = structure.rsplit('/').next().unwrap_or(structure);
+    COMMON.iter().chain(fields_of(kind)).copied().find(|known| *known == field)
+}
+
 impl FieldSelector {
-    /// Reads a selector for a kind, which can be selected by these fields as well; an empty one selects everything.
+    /// Reads a selector for a kind (by what its structure is found by), which can be selected by these fields as well; an
+    /// empty one selects everything.
     pub fn parse(kind: &str, others: &[String], text: &str) -> Result<FieldSelector, String> {
         let mut requirements = Vec::new();
         for term in split(text).into_iter().filter(|term| !term.is_empty()) {
             let wrong = || format!("invalid selector: '{text}'; can't understand '{term}'");
             let (field, value, is_equal) = operands(term).ok_or_else(wrong)?;
-            let known = COMMON.iter().chain(fields_of(kind)).find(|known| **known == field);
-            let known = known.map(|known| Cow::Borrowed(*known));
             let other = || others.iter().find(|other| *other == field).map(|other| Cow::Owned(other.clone()));
-            let field = known.or_else(other).ok_or_else(|| unsupported(kind, field))?;
+            let known = known(kind, field).map(Cow::Borrowed).or_else(other);
+            let field = known.ok_or_else(|| unsupported(kind.rsplit('/').next().unwrap_or(kind), field))?;
             requirements.push(FieldRequirement { field, value: unescape(value)?, is_equal });
         }
         Ok(FieldSelector(requirements))
@@ -119,7 +157,9 @@ fn value(object: &Value, field: &str) -> String {
         "source" => {
             Some(at("source.component")).filter(|text| !text.is_empty()).unwrap_or_else(|| at("reportingComponent"))
         }
-        "spec.hostNetwork" => Some(at(field)).filter(|text| !text.is_empty()).unwrap_or_else(|| "false".to_owned()),
+        "spec.hostNetwork" | "spec.unschedulable" => {
+            Some(at(field)).filter(|text| !text.is_empty()).unwrap_or_else(|| "false".to_owned())
+        }
         "status.podIPs" => {
             let addresses = object["status"]["podIPs"].as_array();
             let addresses = addresses.into_iter().flatten().filter_map(|one| one["ip"].as_str());
@@ -218,6 +258,11 @@ mod tests {
             ("Event", &class_event, "involvedObject.namespace=,involvedObject.name=std", true),
             ("Event", &class_event, "source=x,reportingComponent=x", true),
             ("Service", &service, "spec.type=ClusterIP,spec.clusterIP=None", true),
+            (EVENTS, &event, "regarding.kind=StatefulSet,reason=SuccessfulCreate,type!=Warning", true),
+            (EVENTS, &class_event, "reportingController=x", true),
+            ("Secret", &json!({"type": "Opaque"}), "type=Opaque", true),
+            ("Node", &json!({"spec": {}}), "spec.unschedulable=false", true),
+            ("CertificateSigningRequest", &json!({"spec": {"signerName": "a/b"}}), "spec.signerName=a/b", true),
             ("Namespace", &json!({"status": {"phase": "Active"}}), "status.phase=Active", true),
             ("ReplicaSet", &json!({"status": {"replicas": 0}}), "status.replicas=0", true),
             ("ReplicationController", &json!({"status": {"replicas": 2}}), "status.replicas!=0", true),
@@ -235,6 +280,8 @@ mod tests {
     fn what_is_refused() {
         for (kind, selector, expected) in [
             ("Pod", "spec.foo=x", "field label not supported: spec.foo"),
+            ("Secret", "data.a=x", "field label not supported: data.a"),
+            (EVENTS, "involvedObject.name=x", "field label not supported: involvedObject.name"),
             ("StatefulSet", "spec.replicas=1", "field label not supported for StatefulSet: spec.replicas"),
             (
                 "EndpointSlice",

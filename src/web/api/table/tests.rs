@@ -82,6 +82,99 @@ fn headers() {
     }
 }
 
+/// Headings and rows that kubectl printed of a real v1.36 (all columns, those of `-o wide` included).
+#[test]
+fn rows_of_stored_kinds_as_recorded() {
+    let selector = json!({"matchLabels": {"app": "d"}});
+    let subjects = json!([{"kind": "User", "name": "jane"}, {"kind": "Group", "name": "devs"},
+        {"kind": "ServiceAccount", "name": "sa", "namespace": "gold-v"}]);
+    let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 50}}});
+    let info = json!({"kubeletVersion": "v1.36.2", "osImage": "Debian GNU/Linux 12 (bookworm)",
+        "kernelVersion": "6.1.0", "architecture": "amd64", "containerRuntimeVersion": "containerd://2.1.0"});
+    for (kind, headings, object, row) in [
+        ("ConfigMap", "NAME DATA AGE", json!({"data": {"a": "", "b": ""}, "binaryData": {"c": ""}}), "a | 3 | 13s"),
+        ("Secret", "NAME TYPE DATA AGE", json!({"type": "Opaque", "data": {"a": "", "b": ""}}), "a | Opaque | 2 | 13s"),
+        ("ServiceAccount", "NAME AGE", json!({}), "a | 13s"),
+        ("Role", "NAME CREATED AT", json!({}), "a | 2026-11-21T02:07:05Z"),
+        ("ClusterRole", "NAME CREATED AT", json!({}), "a | 2026-11-21T02:07:05Z"),
+        ("LimitRange", "NAME CREATED AT", json!({}), "a | 2026-11-21T02:07:05Z"),
+        (
+            "RoleBinding",
+            "NAME ROLE AGE USERS* GROUPS* SERVICEACCOUNTS*",
+            json!({"roleRef": {"kind": "Role", "name": "reader"}, "subjects": subjects}),
+            "a | Role/reader | 13s | jane | devs | gold-v/sa",
+        ),
+        ("NetworkPolicy", "NAME POD-SELECTOR AGE", json!({"spec": {"podSelector": selector}}), "a | app=d | 13s"),
+        ("NetworkPolicy", "NAME POD-SELECTOR AGE", json!({"spec": {"podSelector": {}}}), "a | <none> | 13s"),
+        (
+            "IngressClass",
+            "NAME CONTROLLER PARAMETERS AGE",
+            json!({"spec": {"controller": "x.io/c", "parameters": {"kind": "ConfigMap", "name": "p"}}}),
+            "a | x.io/c | ConfigMap/p | 13s",
+        ),
+        (
+            "Ingress",
+            "NAME CLASS HOSTS ADDRESS PORTS AGE",
+            json!({"spec": {"ingressClassName": "gold-v-ic", "rules": [{"host": "www.example.com"}], "tls": [{}]}}),
+            "a | gold-v-ic | www.example.com |  | 80, 443 | 13s",
+        ),
+        ("Ingress", "NAME CLASS HOSTS ADDRESS PORTS AGE", json!({}), "a | <none> | * |  | 80 | 13s"),
+        (
+            "HorizontalPodAutoscaler",
+            "NAME REFERENCE TARGETS MINPODS MAXPODS REPLICAS AGE",
+            json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 2,
+                "maxReplicas": 5, "metrics": [cpu]}, "status": {"currentReplicas": 2}}),
+            "a | Deployment/web | cpu: <unknown>/50% | 2 | 5 | 2 | 13s",
+        ),
+        (
+            "ResourceQuota",
+            "NAME REQUEST LIMIT AGE",
+            json!({"status": {"hard": {"pods": "100", "requests.cpu": "10", "limits.cpu": "1"},
+                "used": {"pods": "7", "requests.cpu": "500m"}}}),
+            "a | pods: 7/100, requests.cpu: 500m/10 | limits.cpu: 0/1 | 13s",
+        ),
+        (
+            "PriorityClass",
+            "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY",
+            json!({"value": 100, "preemptionPolicy": "PreemptLowerPriority"}),
+            "a | 100 | false | 13s | PreemptLowerPriority",
+        ),
+        ("Lease", "NAME HOLDER AGE", json!({"spec": {"holderIdentity": "me-1"}}), "a | me-1 | 13s"),
+        (
+            "Node",
+            "NAME STATUS ROLES AGE VERSION INTERNAL-IP* EXTERNAL-IP* OS-IMAGE* KERNEL-VERSION* CONTAINER-RUNTIME*",
+            json!({"status": {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": info,
+                "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}]}}),
+            "a | Ready | <none> | 13s | v1.36.2 | 192.168.0.1 | <none> | Debian GNU/Linux 12 (bookworm) | \
+             6.1.0 (amd64) | containerd://2.1.0",
+        ),
+        (
+            "Node",
+            "NAME STATUS ROLES AGE VERSION INTERNAL-IP* EXTERNAL-IP* OS-IMAGE* KERNEL-VERSION* CONTAINER-RUNTIME*",
+            json!({"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}, "spec": {"unschedulable": true}}),
+            "a | Unknown,SchedulingDisabled | worker | 13s |  | <none> | <none> | <unknown> | <unknown> | <unknown>",
+        ),
+        (
+            "CertificateSigningRequest",
+            "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION",
+            json!({"spec": {"signerName": "a.b/c", "username": "jane"}, "status": {"conditions": [{"type": "Approved"}]}}),
+            "a | 13s | a.b/c | jane | <none> | Approved",
+        ),
+        (
+            "StorageClass",
+            "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE",
+            json!({"provisioner": "x"}),
+            "a | x | Delete | Immediate | false | 13s",
+        ),
+    ] {
+        let header =
+            |(name, priority, _): &Column| format!("{}{}", name.to_uppercase(), if *priority == 1 { "*" } else { "" });
+        let columns: Vec<String> = columns_of(kind).iter().map(header).collect();
+        assert_eq!(columns.join(" "), headings, "{kind}");
+        check(kind, &named("a", object), row);
+    }
+}
+
 #[test]
 fn sets_pods_and_revisions() {
     let template =

@@ -107,6 +107,7 @@ pub(super) fn set_pod_template(fields: &mut Fields) {
 
 pub(super) fn set_priority_class(fields: &mut Fields) {
     default(fields, "preemptionPolicy", "PreemptLowerPriority");
+    default(fields, "value", 0);
     if fields.get("globalDefault") == Some(&Value::Bool(false)) {
         fields.shift_remove("globalDefault");
     }
