@@ -159,8 +159,9 @@ impl World {
         pods.filter_map(|object| if let Object::Pod(pod) = object { Some(&**pod) } else { None }).collect()
     }
 
-    fn available(&self, deployment: &Deployment, set: &ReplicaSet) -> i32 {
-        let min_ready = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+    /// How many pods are available; an old ReplicaSet keeps the minReadySeconds that it was made with.
+    fn available(&self, set: &ReplicaSet) -> i32 {
+        let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
         let is_available = |pod: &&&Pod| {
             pod::is_active(pod) && pod::until_available(pod, min_ready, self.now).is_some_and(|left| left.is_zero())
         };
@@ -222,8 +223,8 @@ impl World {
         {
             return Ok(());
         }
-        let available: i32 = sets.iter().map(|set| self.available(deployment, set)).sum();
-        let of_set = self.available(deployment, after);
+        let available: i32 = sets.iter().map(|set| self.available(set)).sum();
+        let of_set = self.available(after);
         let loses = (of_set - to).max(0);
         require(loses == 0 || available - loses >= wanted - unavailable, || {
             format!("{name} {from} → {to}: {available} are available of {wanted}, {unavailable} may be missing")

@@ -1,7 +1,7 @@
 //! Deployments by the pure plan: upstream's named scenarios as rows, and invariants of any state.
 
 #![allow(clippy::unwrap_used)]
-use super::plan::{Action, Observed, Plan, plan};
+use super::plan::{DeploymentAction, DeploymentPlan, ObservedDeployment, plan};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::apps::v1::{Deployment, ReplicaSet},
@@ -61,20 +61,20 @@ fn set(image: u8, size: i32, available: i32, desired: i32, max: i32) -> Arc<Repl
     Arc::new(set)
 }
 
-fn planned(deployment: &Deployment, sets: &[Arc<ReplicaSet>], second: i64) -> Plan {
-    plan(&Observed { deployment, sets: sets.to_vec(), running: BTreeSet::new(), now: at(second) })
+fn planned(deployment: &Deployment, sets: &[Arc<ReplicaSet>], second: i64) -> DeploymentPlan {
+    plan(&ObservedDeployment { deployment, sets: sets.to_vec(), running: BTreeSet::new(), now: at(second) })
 }
 
 /// What a plan does, `web-h1 3→2`, `+web 2` for a new ReplicaSet, `-web-h1` for one that goes.
-fn steps(plan: &Plan) -> Vec<String> {
+fn steps(plan: &DeploymentPlan) -> Vec<String> {
     plan.actions
         .iter()
         .filter_map(|action| match action {
-            Action::Create(set) => Some(format!("+web {}", set.spec.as_ref()?.replicas?)),
-            Action::Update { set, scaled } => {
+            DeploymentAction::Create(set) => Some(format!("+web {}", set.spec.as_ref()?.replicas?)),
+            DeploymentAction::Update { set, scaled } => {
                 scaled.map(|(from, to)| format!("{} {from}→{to}", set.metadata.name.clone().unwrap_or_default()))
             }
-            Action::Delete { name } => Some(format!("-{name}")),
+            DeploymentAction::Delete { name } => Some(format!("-{name}")),
         })
         .collect()
 }
@@ -135,7 +135,7 @@ fn proportional_scaling() {
         let plan = planned(&deployment, &sets, 20);
         let mut after = sizes;
         for action in &plan.actions {
-            if let Action::Update { set, scaled: Some((_, to)) } = action {
+            if let DeploymentAction::Update { set, scaled: Some((_, to)) } = action {
                 let at =
                     ["web-h7", "web-h8", "web-h9"].iter().position(|name| set.metadata.name.as_deref() == Some(name));
                 after[at.unwrap()] = *to;
@@ -169,7 +169,7 @@ fn old_replica_sets_are_cleaned_up() {
 fn a_rollout_without_progress_fails_once() {
     let mut deployment = deployment(2, json!(1), json!(0));
     let sets = [set(1, 2, 2, 2, 3), set(9, 1, 0, 2, 3)];
-    let reason = |plan: &Plan| {
+    let reason = |plan: &DeploymentPlan| {
         let conditions = plan.status.conditions.iter().flatten();
         let progressing = conditions.filter(|condition| condition.type_ == "Progressing");
         progressing.map(|condition| condition.reason.clone().unwrap_or_default()).next().unwrap_or_default()
@@ -210,7 +210,7 @@ fn a_deployment_that_recreates_waits_for_the_last_old_pod() {
     let check = |size: i32, runs: bool, expected: &str| {
         let running = if runs { BTreeSet::from(["s1".to_owned()]) } else { BTreeSet::new() };
         let sets = vec![set(1, size, size, 2, 2)];
-        let plan = plan(&Observed { deployment: &deployment, sets, running, now: at(10) });
+        let plan = plan(&ObservedDeployment { deployment: &deployment, sets, running, now: at(10) });
         assert_eq!(steps(&plan).join(", "), expected, "{size}, {runs}");
     };
     check(2, true, "web-h1 2→0");
@@ -242,10 +242,10 @@ proptest! {
         let mut makes = false;
         for action in &plan.actions {
             let (name, size) = match action {
-                Action::Create(set) | Action::Update { set, .. } => {
+                DeploymentAction::Create(set) | DeploymentAction::Update { set, .. } => {
                     (set.metadata.name.clone().unwrap(), set.spec.as_ref().unwrap().replicas.unwrap())
                 }
-                Action::Delete { name } => (name.clone(), 0),
+                DeploymentAction::Delete { name } => (name.clone(), 0),
             };
             prop_assert!(size >= 0);
             makes |= size > sizes.get(&name).copied().unwrap_or(0);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::{
-    plan::{Observed, plan},
+    plan::{ObservedPods, plan},
     status::{self, Counts},
     wanted::Wanted,
 };
@@ -76,7 +76,8 @@ fn how_many_are_made_and_which_go() {
         for kind in [Kind::ReplicaSet, Kind::ReplicationController] {
             let (object, pods) = (object(kind, replicas, 0), pods(letters));
             let wanted = Wanted::of(&object).unwrap();
-            let plan = plan(&Observed { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted, now: now() });
+            let plan =
+                plan(&ObservedPods { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted, now: now() });
             let gone: Vec<&str> = plan.delete.iter().map(|pod| pod.metadata.uid.as_deref().unwrap()).collect();
             assert_eq!((plan.create, gone.join(" ").as_str()), (create, delete), "{replicas} of {letters}");
         }
@@ -96,7 +97,7 @@ fn what_the_status_says() {
             let (mut object, pods) = (object(kind, 3, min_ready), pods(letters));
             let wanted = Wanted::of(&object).unwrap();
             let observed =
-                Observed { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted: false, now: now() };
+                ObservedPods { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted: false, now: now() };
             assert_eq!(plan(&observed).recheck_after, recheck.map(Duration::from_secs), "{letters}");
             let counts = Counts::of(&wanted, &pods, now());
             status::write(&mut object, counts, Some("no room"), now());
@@ -121,7 +122,7 @@ proptest! {
     fn a_pass_leads_to_what_is_wanted(replicas in 0..6_i32, letters in "[pnrltf]{0,8}") {
         let (object, pods) = (object(Kind::ReplicaSet, replicas, 0), pods(&letters));
         let wanted = Wanted::of(&object).unwrap();
-        let plan = plan(&Observed { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted: false, now: now() });
+        let plan = plan(&ObservedPods { wanted, pods: &pods, related_on_node: HashMap::new(), is_deleted: false, now: now() });
         let active = letters.chars().filter(|letter| !"tf".contains(*letter)).count();
         prop_assert_eq!(active + plan.create - plan.delete.len(), usize::try_from(replicas).unwrap());
         prop_assert!(plan.create == 0 || plan.delete.is_empty());
