@@ -1,6 +1,7 @@
 //! Tests in this process: names, objects, histories, the API, and the oracles that they are compared with.
 #![expect(clippy::unwrap_used)]
 
+mod deployment_names;
 mod dname;
 mod hostile_manifests;
 mod names;

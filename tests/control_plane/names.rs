@@ -28,7 +28,8 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-fn empty() -> Snapshot {
+/// Zones without any name of a Service.
+pub fn empty() -> Snapshot {
     let spec = |origin: &str, empty_names: Vec<Name>| ZoneSpec {
         origin: name(origin),
         name_server: name("ns.dns.cluster.local"),
@@ -78,7 +79,8 @@ fn snapshot_with(settings: RecordSettings, yaml: &str) -> Snapshot {
     empty().apply(&records.take())
 }
 
-fn ask(snapshot: &Snapshot, asked: &str, rtype: RecordType) -> Message {
+/// Asks in every way, and sees that all answers are the same.
+pub fn ask(snapshot: &Snapshot, asked: &str, rtype: RecordType) -> Message {
     let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     packet.extend_from_slice(name(asked).as_wire());
     packet.extend_from_slice(&rtype.0.to_be_bytes());

@@ -159,8 +159,9 @@ impl World {
         pods.filter_map(|object| if let Object::Pod(pod) = object { Some(&**pod) } else { None }).collect()
     }
 
-    fn available(&self, deployment: &Deployment, set: &ReplicaSet) -> i32 {
-        let min_ready = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+    /// How many pods are available; an old ReplicaSet keeps the minReadySeconds that it was made with.
+    fn available(&self, set: &ReplicaSet) -> i32 {
+        let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
         let is_available = |pod: &&&Pod| {
             pod::is_active(pod) && pod::until_available(pod, min_ready, self.now).is_some_and(|left| left.is_zero())
         };
@@ -215,13 +216,15 @@ impl World {
         if to > from {
             return require(all <= wanted + surge, || format!("{name} {from} → {to}: {all} of {wanted}+{surge}"));
         }
-        // A Deployment that is scaled takes pods where they are; one that is rolled out keeps enough of them.
+        // A Deployment that is scaled, or paused, takes pods where they are; one that is rolled out keeps enough of them.
+        let is_paused = deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true);
         let is_scaled = sets.iter().any(|set| size(set) > 0 && desired(set) != Some(wanted));
-        if !self.is_healthy || is_scaled || desired(after) != Some(wanted) || limits(deployment).is_none() {
+        if !self.is_healthy || is_paused || is_scaled || desired(after) != Some(wanted) || limits(deployment).is_none()
+        {
             return Ok(());
         }
-        let available: i32 = sets.iter().map(|set| self.available(deployment, set)).sum();
-        let of_set = self.available(deployment, after);
+        let available: i32 = sets.iter().map(|set| self.available(set)).sum();
+        let of_set = self.available(after);
         let loses = (of_set - to).max(0);
         require(loses == 0 || available - loses >= wanted - unavailable, || {
             format!("{name} {from} → {to}: {available} are available of {wanted}, {unavailable} may be missing")
@@ -231,6 +234,12 @@ impl World {
     fn turn(&mut self) -> Checked {
         let turn = self.controller.turn(self.now);
         for change in turn.changes {
+            if std::env::var_os("HEADLESS_DNS_SIMULATION_CHANGES").is_some() {
+                let after = change.after.as_ref().map(Object::to_json).unwrap_or_default();
+                let (annotations, status) = (&after["metadata"]["annotations"], &after["status"]);
+                let replicas = &after["spec"]["replicas"];
+                println!("  {} {replicas} {annotations} {status}", change.key);
+            }
             self.check(&change)?;
             self.version = change.resource_version;
             match change.after {

@@ -2,14 +2,18 @@
 
 use super::Controller;
 use crate::{
-    control::runtime::{PodRuntime, SetBack},
+    control::{
+        cluster::whole_second,
+        runtime::{PodRuntime, SetBack},
+    },
     objects::object::{Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
 
 impl<R: PodRuntime> Controller<R> {
     /// The clock was set back by `by`, and it is `now`. Whatever was due is due after the same real time as before, and
-    /// times that decide something and now lie in the future follow: those of pods' statuses and of deletions. All other
+    /// times that decide something and now lie in the future follow: those of pods' statuses, of the progress of Deployments and
+    /// of deletions. All other
     /// times in objects stay as they were written. Call it before anything else that has the new time, and
     /// [`Controller::turn`] afterwards.
     pub fn clock_set_back(&mut self, by: SignedDuration, now: Timestamp) {
@@ -19,7 +23,7 @@ impl<R: PodRuntime> Controller<R> {
         self.context.recorder.clock_set_back(&set_back);
         self.volumes.clock_set_back(&set_back);
         self.pods.clock_set_back(&set_back);
-        let kinds = [Kind::Pod, Kind::Namespace];
+        let kinds = [Kind::Pod, Kind::Namespace, Kind::Deployment];
         let keys: Vec<_> =
             kinds.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind)).map(Object::key).collect();
         self.move_times(&keys, &set_back, now);
@@ -43,6 +47,18 @@ impl<R: PodRuntime> Controller<R> {
                     }
                 }
                 Some(Object::Namespace(_)) => {}
+                Some(Object::Deployment(deployment)) => {
+                    let mut status = deployment.status.clone();
+                    // What progressDeadlineSeconds is counted from.
+                    let conditions = status.iter_mut().flat_map(|status| status.conditions.iter_mut().flatten());
+                    for time in conditions.filter_map(|condition| condition.last_update_time.as_mut()) {
+                        if time.0 > now {
+                            *time = whole_second(set_back.happened(time.0));
+                        }
+                    }
+                    self.context.cluster.edit_deployment(&key.namespace, &key.name, |stored| stored.status = status);
+                    continue;
+                }
                 _ => continue,
             }
             let Some(metadata) = self.context.cluster.get(key).map(Object::metadata) else { continue };

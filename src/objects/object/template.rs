@@ -19,7 +19,7 @@ impl Object {
         }
     }
 
-    /// The same, to be changed in a copy of its own.
+    /// The template of the object's pods, to be changed in a copy of its own.
     pub fn pod_template_mut(&mut self) -> Option<&mut PodTemplateSpec> {
         match self {
             Object::StatefulSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.template),

@@ -14,7 +14,7 @@ use k8s_openapi::{
 const HISTORY: &str = "deployment.kubernetes.io/revision-history";
 /// How many pods the Deployment wanted when it scaled the ReplicaSet last.
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
-/// The same, and as many as it might have too many.
+/// How many pods it might have at most then.
 const MAX: &str = "deployment.kubernetes.io/max-replicas";
 /// What a Deployment of version extensions/v1beta1 was rolled back to.
 const ROLLBACK_TO: &str = "deprecated.deployment.rollback.to";
@@ -47,7 +47,7 @@ pub fn desired_replicas(set: &ReplicaSet) -> Option<i32> {
     number(set, DESIRED)
 }
 
-/// The same, and as many as it might have too many.
+/// How many pods the Deployment might have at most when it scaled the ReplicaSet last.
 pub fn max_replicas(set: &ReplicaSet) -> Option<i32> {
     number(set, MAX)
 }

@@ -1,6 +1,6 @@
 //! One step of a plan is carried out, and reported in an event where upstream reports it.
 
-use super::{condition, plan::Action, strategy, template::equal_ignoring_hash};
+use super::{condition, plan::DeploymentAction, strategy, template::equal_ignoring_hash};
 use crate::{
     control::{
         cluster::StoreError,
@@ -24,11 +24,11 @@ const COMPONENT: &str = "deployment-controller";
 pub struct Failed;
 
 /// Carries out one step of the plan of a Deployment.
-pub fn carry_out(deployment: &Arc<Deployment>, action: Action, context: &mut Context) -> Result<(), Failed> {
+pub fn carry_out(deployment: &Arc<Deployment>, action: DeploymentAction, context: &mut Context) -> Result<(), Failed> {
     let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
     match action {
-        Action::Create(set) => create_set(deployment, set, context),
-        Action::Update { set, scaled } => {
+        DeploymentAction::Create(set) => create_set(deployment, set, context),
+        DeploymentAction::Update { set, scaled } => {
             let name = set.metadata.name.clone().unwrap_or_default();
             context.cluster.update(Object::ReplicaSet(Arc::from(set))).map_err(|_| Failed)?;
             if let Some((from, to)) = scaled {
@@ -36,7 +36,7 @@ pub fn carry_out(deployment: &Arc<Deployment>, action: Action, context: &mut Con
             }
             Ok(())
         }
-        Action::Delete { name } => {
+        DeploymentAction::Delete { name } => {
             let key = ObjectKey::new(Kind::ReplicaSet, namespace, name);
             // One that is gone already is as good.
             let _ = deletion::delete(&mut context.cluster, &key, Deletion::default(), context.now);

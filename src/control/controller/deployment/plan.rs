@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything that a plan depends on.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub struct ObservedDeployment<'a> {
     /// The Deployment, defaulted.
     pub deployment: &'a Deployment,
     /// The ReplicaSets that it controls (adoption and release are done before), in any order.
@@ -28,9 +28,9 @@ pub struct Observed<'a> {
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
+pub struct DeploymentPlan {
     /// The steps.
-    pub actions: Vec<Action>,
+    pub actions: Vec<DeploymentAction>,
     /// The revision that the Deployment is at; `None` while it has no ReplicaSet for its template.
     pub revision: Option<String>,
     /// The status to write when it differs from the stored one.
@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// One step. Objects are complete but for what the store allocates.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum DeploymentAction {
     /// Store a ReplicaSet for the present template.
     Create(Box<ReplicaSet>),
     /// Replace a ReplicaSet.
@@ -67,14 +67,14 @@ pub(super) struct Rollout<'a> {
     pub(super) sets: Vec<Arc<ReplicaSet>>,
     /// Which of them is of the present template.
     pub(super) new: Option<usize>,
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Vec<DeploymentAction>,
     /// The status so far, with the conditions that steps have set.
     pub(super) status: DeploymentStatus,
     revision: Option<String>,
 }
 
 /// What is to be done now.
-pub fn plan(observed: &Observed<'_>) -> Plan {
+pub fn plan(observed: &ObservedDeployment<'_>) -> DeploymentPlan {
     let mut rollout = Rollout::new(observed);
     let metadata = &observed.deployment.metadata;
     if metadata.deletion_timestamp.is_some() {
@@ -119,7 +119,7 @@ pub(super) fn name(metadata: &ObjectMeta) -> &str {
 }
 
 impl<'a> Rollout<'a> {
-    fn new(observed: &'a Observed<'a>) -> Rollout<'a> {
+    fn new(observed: &'a ObservedDeployment<'a>) -> Rollout<'a> {
         let mut sets = observed.sets.clone();
         sets.sort_by(|one, other| {
             let key = |set: &ReplicaSet| set.metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -240,7 +240,7 @@ impl<'a> Rollout<'a> {
         }
         annotations::set_of_new(&mut set, self.deployment, self.next_revision());
         annotations::set_replicas(&mut set, self.deployment);
-        self.actions.push(Action::Create(Box::new(set.clone())));
+        self.actions.push(DeploymentAction::Create(Box::new(set.clone())));
         let message = format!("Created new replica set {:?}", name(&set.metadata));
         self.sets.push(Arc::new(set));
         let at = self.sets.len() - 1;
@@ -306,7 +306,7 @@ impl<'a> Rollout<'a> {
     }
 
     fn replace(&mut self, at: usize, set: ReplicaSet, scaled: Option<(i32, i32)>) {
-        self.actions.push(Action::Update { set: Box::new(set.clone()), scaled });
+        self.actions.push(DeploymentAction::Update { set: Box::new(set.clone()), scaled });
         self.sets[at] = Arc::new(set);
     }
 
@@ -323,7 +323,7 @@ impl<'a> Rollout<'a> {
             let set = &self.sets[at];
             let observed = set.status.as_ref().and_then(|status| status.observed_generation).unwrap_or(0);
             if actual(set) == 0 && size(set) == 0 && set.metadata.generation.unwrap_or(0) <= observed {
-                self.actions.push(Action::Delete { name: name(&set.metadata).to_owned() });
+                self.actions.push(DeploymentAction::Delete { name: name(&set.metadata).to_owned() });
             }
         }
     }
@@ -336,9 +336,9 @@ impl<'a> Rollout<'a> {
         })
     }
 
-    fn finish(mut self, of_rollout: bool) -> Plan {
+    fn finish(mut self, of_rollout: bool) -> DeploymentPlan {
         let status = if of_rollout { self.rollout_status() } else { self.counted_status() };
         let recheck_at = if of_rollout { self.recheck_at(&status) } else { None };
-        Plan { actions: std::mem::take(&mut self.actions), revision: self.revision, status, recheck_at }
+        DeploymentPlan { actions: std::mem::take(&mut self.actions), revision: self.revision, status, recheck_at }
     }
 }

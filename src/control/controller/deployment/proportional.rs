@@ -79,7 +79,9 @@ impl Rollout<'_> {
             return 0;
         }
         let fraction = self.fraction(set);
-        if to_add > 0 { fraction.min(left) } else { fraction.max(left) }
+        // Annotations that somebody changed may ask for the contrary of what is to be done; upstream does both then, and for a
+        // while there are more pods than there may be.
+        if to_add > 0 { fraction.clamp(0, left) } else { fraction.clamp(left, 0) }
     }
 
     fn fraction(&self, set: &ReplicaSet) -> i32 {

@@ -3,7 +3,7 @@
 use super::{
     DeploymentController,
     carry_out::{Failed, carry_out},
-    plan::{Observed, plan},
+    plan::{ObservedDeployment, plan},
     strategy,
 };
 use crate::{
@@ -38,7 +38,7 @@ impl DeploymentController {
         };
         let sets = claim_sets(&deployment, context);
         let running = running(&context.cluster, &deployment, &sets);
-        let plan = plan(&Observed { deployment: &deployment, sets, running, now });
+        let plan = plan(&ObservedDeployment { deployment: &deployment, sets, running, now });
         let mut result = Ok(());
         for action in plan.actions {
             result = carry_out(&deployment, action, context);

@@ -73,7 +73,9 @@ impl Rollout<'_> {
             return false;
         }
         let unhealthy = self.scale_down_unhealthy(&active, most);
-        let surplus = self.sum(&all, available).saturating_sub(fewest);
+        // A ReplicaSet that was made smaller just now may still count pods that are about to go. Upstream takes it at its
+        // word, and then may take away more than it should.
+        let surplus = self.sum(&all, |set| available(set).min(size(set))).saturating_sub(fewest);
         let healthy = self.scale_down_by(&active, surplus, size);
         unhealthy || healthy
     }

@@ -59,7 +59,7 @@ impl Rollout<'_> {
         looked_at.try_fold(0, |sum: i32, status| Some(sum.saturating_add(status.terminating_replicas?)))
     }
 
-    /// The same, and how the rollout goes on (upstream's `syncRolloutStatus`).
+    /// What is counted, and how the rollout goes on (upstream's `syncRolloutStatus`).
     pub(super) fn rollout_status(&self) -> DeploymentStatus {
         let mut status = self.counted_status();
         if strategy::progress_deadline(self.deployment).is_none() {

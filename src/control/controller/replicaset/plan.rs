@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Everything that a plan depends on.
 #[derive(Debug)]
-pub struct Observed<'a> {
+pub struct ObservedPods<'a> {
     /// What is asked for.
     pub wanted: Wanted<'a>,
     /// The pods that it controls (adoption and release are done before).
@@ -27,7 +27,7 @@ pub struct Observed<'a> {
 
 /// What is to be done.
 #[derive(Debug, Default, PartialEq)]
-pub struct Plan {
+pub struct PodPlan {
     /// How many pods to make.
     pub create: usize,
     /// Which pods to delete, in this order.
@@ -37,13 +37,13 @@ pub struct Plan {
 }
 
 /// What is to be done now.
-pub fn plan(observed: &Observed<'_>) -> Plan {
-    let Observed { wanted, pods, now, .. } = observed;
+pub fn plan(observed: &ObservedPods<'_>) -> PodPlan {
+    let ObservedPods { wanted, pods, now, .. } = observed;
     let mut active: Vec<Arc<Pod>> = pods.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
     let until = active.iter().filter_map(|pod| pod::until_available(pod, wanted.min_ready_seconds, *now));
     let recheck_after = until.filter(|left| !left.is_zero()).min();
     let replicas = usize::try_from(wanted.replicas).unwrap_or(0);
-    let mut plan = Plan { recheck_after, ..Plan::default() };
+    let mut plan = PodPlan { recheck_after, ..PodPlan::default() };
     if observed.is_deleted {
         return plan;
     }

@@ -2,7 +2,7 @@
 
 use super::{
     ReplicaSetController,
-    plan::{Observed, node, plan},
+    plan::{ObservedPods, node, plan},
     status::{self, Counts},
     wanted::Wanted,
 };
@@ -32,7 +32,7 @@ impl ReplicaSetController {
         let none = Labels::new();
         let selects = |metadata: &ObjectMeta| wanted.selects(metadata.labels.as_ref().unwrap_or(&none));
         let pods = Claim { owner: &object, selects: &selects, finalizer: None }.pods(&mut context.cluster);
-        let observed = Observed {
+        let observed = ObservedPods {
             wanted,
             pods: &pods,
             related_on_node: if pods.len() > usize::try_from(wanted.replicas).unwrap_or(0) {
