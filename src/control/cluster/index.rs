@@ -130,7 +130,7 @@ impl ClusterIndex {
         for reference in references {
             put(&mut self.dependents, reference.uid.clone(), key.clone(), add);
         }
-        if matches!(key.kind, Kind::Pod | Kind::ControllerRevision) {
+        if matches!(key.kind, Kind::Pod | Kind::ControllerRevision | Kind::ReplicaSet) {
             let controlled = references.iter().any(|reference| reference.controller == Some(true));
             if add && !controlled {
                 self.orphans.insert(key.clone());

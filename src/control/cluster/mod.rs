@@ -313,10 +313,7 @@ impl Cluster {
     /// Stores a new object: gives it its name (where only generateName is set), uid, version, generation and
     /// creationTimestamp. What was in those fields is overwritten.
     pub fn create(&mut self, mut object: Object, now: Timestamp) -> Result<ObjectKey, StoreError> {
-        if object.metadata().name.as_deref().unwrap_or_default().is_empty() {
-            let name = self.generate_name(&object)?;
-            object.metadata_mut().name = Some(name);
-        }
+        self.assign_name(&mut object)?;
         let key = object.key();
         if self.objects.contains_key(&key) {
             return Err(StoreError::AlreadyExists(key));
@@ -332,6 +329,18 @@ impl Cluster {
         object.metadata_mut().generation = generation::initial(&object);
         self.store(&key, Some(object));
         Ok(key)
+    }
+
+    /// Gives an object without a name one that is generated, where it says what it begins with.
+    ///
+    /// # Errors
+    /// It says neither a name nor what one begins with, or no name is free.
+    pub fn assign_name(&mut self, object: &mut Object) -> Result<(), StoreError> {
+        if object.metadata().name.as_deref().unwrap_or_default().is_empty() {
+            let name = self.generate_name(object)?;
+            object.metadata_mut().name = Some(name);
+        }
+        Ok(())
     }
 
     /// A name from `metadata.generateName` that no object of the kind has.

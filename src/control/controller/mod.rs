@@ -18,6 +18,7 @@ mod deletion;
 mod dispatch;
 mod manifests;
 mod owner_reference;
+mod pod_control;
 mod queue;
 mod recorder;
 mod registry;

@@ -5,14 +5,13 @@ use crate::{
     control::{
         cluster::{Cluster, StoreError},
         controller::{
-            admission,
             deletion::{self, Deletion},
+            pod_control::{self, NotStored},
             recorder::EventSpec,
             shared::Context,
-            write::WriteError,
         },
     },
-    objects::object::{self, FieldError, Kind, Object, ObjectKey},
+    objects::object::{Kind, Object, ObjectKey},
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::{
@@ -65,7 +64,7 @@ pub fn carry_out(set: &Arc<StatefulSet>, action: Action, context: &mut Context) 
         Action::CreatePod(pod) => create_pod(set, pod, context)?,
         Action::UpdatePod(pod) => {
             let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
-            match update_for_set(&mut context.cluster, Object::Pod(Arc::from(pod))) {
+            match pod_control::replace(Object::Pod(Arc::from(pod)), context) {
                 Ok(()) => succeed(set, "Update", what, "successful", context),
                 Err(error) => {
                     fail(set, "Update", what, &error.message(), context);
@@ -99,8 +98,8 @@ fn create_claim(
     let mut object = Object::PersistentVolumeClaim(Arc::from(claim));
     object.metadata_mut().namespace = set.metadata.namespace.clone();
     let what = format!("Claim {name}");
-    match create_for_set(object, context) {
-        Ok(()) => succeed(set, "Create", format!("{what} Pod {pod}"), "success", context),
+    match pod_control::create(object, context) {
+        Ok(_) => succeed(set, "Create", format!("{what} Pod {pod}"), "success", context),
         Err(error) => {
             let error = error.message();
             fail(set, "Create", format!("{what} for Pod {pod}"), &error, context);
@@ -116,8 +115,8 @@ fn create_pod(set: &Arc<StatefulSet>, pod: Box<Pod>, context: &mut Context) -> R
     let what = format!("Pod {}", pod.metadata.name.as_deref().unwrap_or_default());
     let mut object = Object::Pod(Arc::from(pod));
     object.metadata_mut().namespace = set.metadata.namespace.clone();
-    match create_for_set(object, context) {
-        Ok(()) => succeed(set, "Create", what, "successful", context),
+    match pod_control::create(object, context) {
+        Ok(_) => succeed(set, "Create", what, "successful", context),
         // Another owner's pod has the name: upstream says nothing and tries again.
         Err(NotStored::Store(StoreError::AlreadyExists(_))) => return Err(Carried::Stop),
         Err(error) => {
@@ -134,27 +133,6 @@ fn has_revision(cluster: &Cluster, wanted: &Object) -> bool {
         (Some(Object::ControllerRevision(stored)), Object::ControllerRevision(wanted)) => stored.data == wanted.data,
         _ => false,
     }
-}
-
-/// Creates a pod or a claim as the API server would take it from a controller: defaulted, validated, completed.
-fn create_for_set(mut object: Object, context: &mut Context) -> Result<(), NotStored> {
-    object::set_defaults(&mut object);
-    let key = object.key();
-    if context.cluster.is_terminating(&key.namespace) {
-        return Err(NotStored::Refused(WriteError::Terminating(key).to_string()));
-    }
-    valid(&key, &object::validate(&object))?;
-    admission::admit(&mut object);
-    context.cluster.create(object, context.now).map(|_| ()).map_err(NotStored::Store)
-}
-
-/// Replaces a pod as the API server would take it from a controller: the labels of one that runs may change, its
-/// volumes may not.
-fn update_for_set(cluster: &mut Cluster, object: Object) -> Result<(), NotStored> {
-    let key = object.key();
-    let stored = cluster.get(&key).ok_or_else(|| NotStored::Store(StoreError::NotFound(key.clone())))?;
-    valid(&key, &object::validate_update(stored, &object))?;
-    cluster.update(object).map(|_| ()).map_err(NotStored::Store)
 }
 
 /// Deletes a pod; whether it was there.
@@ -184,32 +162,4 @@ fn fail(set: &Arc<StatefulSet>, verb: &str, what: String, error: &str, context: 
     let name = set.metadata.name.as_deref().unwrap_or_default();
     let message = format!("{verb} {what} in StatefulSet {name} failed error: {error}");
     warn(set, &format!("Failed{verb}"), message, context);
-}
-
-/// Whether the API server would take it.
-fn valid(key: &ObjectKey, errors: &[FieldError]) -> Result<(), NotStored> {
-    let list: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    let list = match list.as_slice() {
-        [] => return Ok(()),
-        [one] => one.clone(),
-        several => format!("[{}]", several.join(", ")),
-    };
-    Err(NotStored::Refused(format!("{} \"{}\" is invalid: {list}", key.kind.name(), key.name)))
-}
-
-/// Why something was not created or replaced for a set.
-#[derive(Debug)]
-enum NotStored {
-    /// What admission or validation says.
-    Refused(String),
-    Store(StoreError),
-}
-
-impl NotStored {
-    fn message(&self) -> String {
-        match self {
-            NotStored::Refused(message) => message.clone(),
-            NotStored::Store(error) => error.to_string(),
-        }
-    }
 }

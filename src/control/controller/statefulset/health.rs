@@ -2,16 +2,12 @@
 
 use crate::objects::object::pod;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::Pod;
 use std::time::Duration;
 
 fn phase(pod: &Pod) -> &str {
     // The API server stores every pod with a phase; one without is new.
     pod::phase(pod).filter(|phase| !phase.is_empty()).unwrap_or("Pending")
-}
-
-fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
-    pod::condition(pod, "Ready").filter(|condition| condition.status == "True")
 }
 
 /// Not started yet.
@@ -32,16 +28,12 @@ pub fn is_terminating(pod: &Pod) -> bool {
 
 /// Running with its Ready condition true.
 pub fn is_ready(pod: &Pod) -> bool {
-    phase(pod) == "Running" && ready_condition(pod).is_some()
+    phase(pod) == "Running" && pod::is_ready(pod)
 }
 
 /// How long the pod must still stay ready before it counts as available; zero if it does, `None` if it is not ready.
 pub fn until_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> Option<Duration> {
-    let condition = ready_condition(pod).filter(|_| is_ready(pod))?;
-    let Ok(wanted @ 1..) = u64::try_from(min_ready_seconds) else { return Some(Duration::ZERO) };
-    let since = condition.last_transition_time.as_ref()?.0;
-    let ready_for = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    Some(Duration::from_secs(wanted).saturating_sub(ready_for))
+    pod::until_available(pod, min_ready_seconds, now).filter(|_| is_ready(pod))
 }
 
 /// Ready for as long as the set asks for.
