@@ -1,7 +1,8 @@
 //! Which kinds count their generations, and what makes one grow: the spec, never the status or the metadata, and not the
 //! way in which an equal quantity is written.
 
-use crate::objects::object::{self, Object};
+use crate::objects::object::{self, Object, labels::DEPLOYMENT_REVISION_ANNOTATION};
+use k8s_openapi::api::apps::v1::Deployment;
 
 /// A new object's generation; `None` for kinds that have none.
 pub fn initial(object: &Object) -> Option<i64> {
@@ -12,6 +13,12 @@ pub fn initial(object: &Object) -> Option<i64> {
 pub fn grows(before: &Object, after: &Object) -> bool {
     // The second look is dear, and seldom needed.
     differs(before, after) && object::written_as(before, after).is_none_or(|rewritten| differs(&rewritten, after))
+}
+
+/// The annotations of a Deployment whose change is a new generation.
+fn counted(deployment: &Deployment) -> impl Iterator<Item = (&String, &String)> {
+    let annotations = deployment.metadata.annotations.iter().flatten();
+    annotations.filter(|(name, _)| *name != DEPLOYMENT_REVISION_ANNOTATION)
 }
 
 fn differs(before: &Object, after: &Object) -> bool {
@@ -27,8 +34,9 @@ fn differs(before: &Object, after: &Object) -> bool {
         },
         (Object::StatefulSet(before), Object::StatefulSet(after)) => before.spec != after.spec,
         (Object::Deployment(before), Object::Deployment(after)) => {
-            // Upstream's strategy counts annotations as well: they are copied to ReplicaSets.
-            before.spec != after.spec || before.metadata.annotations != after.metadata.annotations
+            // Upstream's strategy counts annotations as well: they are copied to ReplicaSets. Its controller writes the
+            // revision together with the status, where nothing counts.
+            before.spec != after.spec || !counted(before).eq(counted(after))
         }
         (Object::ReplicaSet(before), Object::ReplicaSet(after)) => before.spec != after.spec,
         (Object::DaemonSet(before), Object::DaemonSet(after)) => before.spec != after.spec,

@@ -17,7 +17,7 @@ use index::ClusterIndex;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        apps::v1::{ControllerRevision, StatefulSet},
+        apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet},
         core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
         storage::v1::StorageClass,
@@ -149,6 +149,10 @@ impl Cluster {
         claim, claims, edit_claim, PersistentVolumeClaim;
         /// A set.
         stateful_set, stateful_sets, edit_stateful_set, StatefulSet;
+        /// A Deployment.
+        deployment, deployments, edit_deployment, Deployment;
+        /// A ReplicaSet.
+        replica_set, replica_sets, edit_replica_set, ReplicaSet;
         /// A revision.
         revision, revisions, edit_revision, ControllerRevision;
         /// A class; the first argument is empty.

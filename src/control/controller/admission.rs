@@ -4,10 +4,10 @@ use super::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use crate::objects::object::{self, FieldError, Object, quantity::same_value};
 use k8s_openapi::{
     api::{
-        apps::v1::StatefulSetStatus,
+        apps::v1::{DeploymentStatus, ReplicaSetStatus, StatefulSetStatus},
         core::v1::{
             LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec,
-            PodStatus, ServiceStatus,
+            PodStatus, ReplicationControllerStatus, ServiceStatus,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
@@ -91,6 +91,11 @@ pub fn admit(object: &mut Object) {
         Object::StatefulSet(set) => {
             let status = StatefulSetStatus { available_replicas: Some(0), ..Default::default() };
             Arc::make_mut(set).status = Some(status);
+        }
+        Object::Deployment(deployment) => Arc::make_mut(deployment).status = Some(DeploymentStatus::default()),
+        Object::ReplicaSet(set) => Arc::make_mut(set).status = Some(ReplicaSetStatus::default()),
+        Object::ReplicationController(controller) => {
+            Arc::make_mut(controller).status = Some(ReplicationControllerStatus::default());
         }
         _ => {}
     }

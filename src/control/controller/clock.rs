@@ -55,12 +55,16 @@ impl<R: PodRuntime> Controller<R> {
         }
     }
 
-    /// The longest `minReadySeconds` of any StatefulSet.
+    /// The longest `minReadySeconds` of anything that waits for it.
     fn longest_min_ready(&self) -> SignedDuration {
-        let sets = self.context.cluster.of_kind(Kind::StatefulSet).filter_map(|object| match object {
+        const KINDS: [Kind; 3] = [Kind::StatefulSet, Kind::ReplicaSet, Kind::ReplicationController];
+        let objects = KINDS.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind));
+        let seconds = objects.filter_map(|object| match object {
             Object::StatefulSet(set) => set.spec.as_ref()?.min_ready_seconds,
+            Object::ReplicaSet(set) => set.spec.as_ref()?.min_ready_seconds,
+            Object::ReplicationController(controller) => controller.spec.as_ref()?.min_ready_seconds,
             _ => None,
         });
-        SignedDuration::from_secs(sets.max().unwrap_or(0).max(0).into())
+        SignedDuration::from_secs(seconds.max().unwrap_or(0).max(0).into())
     }
 }

@@ -8,12 +8,15 @@
 //! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
-//! Pod                   ──→ missing_names, records, statefulset, endpointslice, pod, volume
+//! Pod                   ──→ missing_names, records, statefulset, replicaset, deployment, endpointslice, pod, volume
 //! PersistentVolumeClaim ──→ pod, statefulset, volume
 //! PersistentVolume      ──→ volume
 //! StorageClass          ──→ volume
 //! StatefulSet           ──→ missing_names, statefulset
 //! ControllerRevision    ──→ statefulset
+//! ReplicaSet            ──→ replicaset, deployment
+//! ReplicationController ──→ replicaset
+//! Deployment            ──→ deployment
 //! ```
 
 use super::{
@@ -70,6 +73,12 @@ impl<R: PodRuntime> Controller<R> {
                 self.stateful_sets.on_set_changed(key, before, after, context);
             }
             Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
+            Kind::ReplicaSet => {
+                self.replica_sets.on_set_changed(key, context);
+                self.deployments.on_replica_set_changed(key, before, after, context);
+            }
+            Kind::ReplicationController => self.replica_sets.on_set_changed(key, context),
+            Kind::Deployment => self.deployments.on_deployment_changed(key, context),
             // What nothing acts on.
             _ => {}
         }
@@ -91,6 +100,8 @@ impl<R: PodRuntime> Controller<R> {
         self.missing_names.touch_pod(&key.namespace, &key.name);
         record_addresses(&mut self.records, &key.namespace, before, after);
         self.stateful_sets.on_pod_changed(key, before, after, context);
+        self.replica_sets.on_pod_changed(key, before, after, context);
+        self.deployments.on_pod_changed(key, before, after, context);
         self.endpoint_slices.on_pod_changed(key, before, after, context);
         self.pods.on_pod_changed(key, before, after, context);
         self.volumes.on_pod_changed(key, before, after, context);

@@ -1,6 +1,7 @@
 //! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
 //! randomness are arguments.
 
+mod deployment;
 pub mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
@@ -8,6 +9,7 @@ mod garbage;
 mod missing_names;
 mod namespace;
 mod pod;
+mod replicaset;
 mod service;
 pub mod statefulset;
 pub mod volume;
@@ -43,6 +45,7 @@ use crate::{
     dns::zone::Delta,
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
+use deployment::DeploymentController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;
@@ -56,6 +59,7 @@ use namespace::{NamespaceController, create_system_namespaces};
 use pod::PodController;
 use queue::{Reconciler, Work};
 use registry::Registry;
+use replicaset::ReplicaSetController;
 use service::ServiceAddresses;
 use shared::Context;
 use statefulset::StatefulSetController;
@@ -174,6 +178,8 @@ pub struct Controller<R> {
     garbage: GarbageCollector,
     namespaces: NamespaceController,
     stateful_sets: StatefulSetController,
+    replica_sets: ReplicaSetController,
+    deployments: DeploymentController,
     pods: PodController<R>,
     volumes: VolumeController,
     endpoints: EndpointsController,
@@ -203,6 +209,8 @@ impl<R: PodRuntime> Controller<R> {
             garbage: GarbageCollector,
             namespaces: NamespaceController,
             stateful_sets: StatefulSetController::default(),
+            replica_sets: ReplicaSetController,
+            deployments: DeploymentController,
             pods: PodController::new(runtime),
             volumes: VolumeController::new(settings.provision_undeclared),
             endpoints: EndpointsController,
@@ -359,6 +367,8 @@ impl<R: PodRuntime> Controller<R> {
         let (key, context) = (&work.key, &mut self.context);
         match work.reconciler {
             Reconciler::StatefulSet => self.stateful_sets.reconcile(key, context),
+            Reconciler::ReplicaSet => self.replica_sets.reconcile(key, context),
+            Reconciler::Deployment => self.deployments.reconcile(key, context),
             Reconciler::Pod => self.pods.reconcile(key, context),
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),

@@ -17,6 +17,10 @@ const LAST_RETRY: Duration = Duration::from_secs(1000);
 pub enum Reconciler {
     /// A set: its pods, claims, revisions and status.
     StatefulSet,
+    /// A ReplicaSet or ReplicationController: its pods and status.
+    ReplicaSet,
+    /// A Deployment: its ReplicaSets, conditions and status.
+    Deployment,
     /// A pod: starting and stopping.
     Pod,
     /// An object whose owners or dependents are going.

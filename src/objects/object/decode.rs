@@ -15,13 +15,18 @@ pub fn from_request(kind: Kind, json: Value) -> Result<Object, serde_json::Error
     Ok(object)
 }
 
-/// Tells validation that the StatefulSet's selector was given, though it may be empty: `matchLabels` becomes an empty
-/// map.
+/// Tells validation that the selector of a StatefulSet, Deployment or ReplicaSet was given, though it may be empty:
+/// `matchLabels` becomes an empty map.
 pub fn mark_empty_selector(object: &mut Object) {
-    if let Object::StatefulSet(set) = object
-        && let Some(spec) = &mut Arc::make_mut(set).spec
-        && spec.selector.match_expressions.is_none()
+    let selector = match object {
+        Object::StatefulSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.selector),
+        Object::Deployment(deployment) => Arc::make_mut(deployment).spec.as_mut().map(|spec| &mut spec.selector),
+        Object::ReplicaSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.selector),
+        _ => None,
+    };
+    if let Some(selector) = selector
+        && selector.match_expressions.is_none()
     {
-        spec.selector.match_labels.get_or_insert_default();
+        selector.match_labels.get_or_insert_default();
     }
 }

@@ -17,6 +17,11 @@ pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 /// Of a StatefulSet's pod: the name of the revision that it was made from.
 pub const REVISION_LABEL: &str = "controller-revision-hash";
 
+/// Of a Deployment's ReplicaSet and its pods: the hash of the template that they were made from.
+pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+/// Annotation of a Deployment and its ReplicaSets: which of the Deployment's templates it is, counted from 1.
+pub const DEPLOYMENT_REVISION_ANNOTATION: &str = "deployment.kubernetes.io/revision";
+
 /// The value of a label.
 pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(key).map(String::as_str)

@@ -17,6 +17,7 @@ mod size;
 pub mod statefulset;
 mod stored;
 pub mod subset;
+mod template;
 pub mod validate;
 
 pub use annotations::{APPLIED, ORIGIN};

@@ -1,6 +1,7 @@
 //! What an object takes in memory, roughly: a walk over what is serialized, without writing it anywhere.
 
 use super::Object;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use std::io;
@@ -26,7 +27,8 @@ const POD: u64 = 4096;
 
 impl Object {
     /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
-    /// pods and claims, whether they are there yet or not. The pods themselves weigh nothing then.
+    /// pods and claims, for a Deployment, ReplicaSet or ReplicationController with all its pods, whether they are there yet
+    /// or not. The pods themselves weigh nothing then; neither does what a Deployment's ReplicaSets ask for.
     pub fn weight(&self) -> u64 {
         match self {
             Object::StatefulSet(set) => {
@@ -36,14 +38,32 @@ impl Object {
                 let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
-            Object::Pod(pod) => {
-                let owners = pod.metadata.owner_references.iter().flatten();
-                let of_set = |kind: &str| kind == "StatefulSet";
-                if owners.into_iter().any(|owner| of_set(&owner.kind)) { 0 } else { self.octets() as u64 }
+            Object::Deployment(deployment) => {
+                self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas))
             }
+            Object::ReplicaSet(set) if !is_owned_by(&set.metadata, &["Deployment"]) => {
+                self.with_pods(set.spec.as_ref().and_then(|spec| spec.replicas))
+            }
+            Object::ReplicationController(controller) => {
+                self.with_pods(controller.spec.as_ref().and_then(|spec| spec.replicas))
+            }
+            Object::Pod(pod) if is_owned_by(&pod.metadata, &WEIGHING_OWNERS) => 0,
             _ => self.octets() as u64,
         }
     }
+
+    /// The object and so many pods of its template.
+    fn with_pods(&self, replicas: Option<i32>) -> u64 {
+        let pod = self.pod_template().map_or(0, estimate) as u64 + POD;
+        self.octets() as u64 + u64::try_from(replicas.unwrap_or(1)).unwrap_or(0).saturating_mul(pod)
+    }
+}
+
+/// Kinds of owners that weigh their pods.
+const WEIGHING_OWNERS: [&str; 3] = ["StatefulSet", "ReplicaSet", "ReplicationController"];
+
+fn is_owned_by(metadata: &ObjectMeta, kinds: &[&str]) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| kinds.contains(&owner.kind.as_str()))
 }
 
 /// Counts what is written.

@@ -17,6 +17,9 @@ const GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// How often what remains is counted; that nothing remains is seen at once.
 const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
+/// Kinds that make objects of other kinds.
+const MAKERS: [Kind; 4] = [Kind::StatefulSet, Kind::Deployment, Kind::ReplicaSet, Kind::ReplicationController];
+
 /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
 /// it is empty.
 pub fn reconcile(key: &ObjectKey, context: &mut Context) {
@@ -33,9 +36,9 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) {
     delete_content(&pods, context);
     if context.cluster.named(Kind::Pod, &key.name, "").next().is_none() {
         let content: Vec<ObjectKey> = context.cluster.in_namespace(&key.name).map(Object::key).collect();
-        // Sets before what they would make anew.
-        let (sets, others): (Vec<_>, Vec<_>) = content.into_iter().partition(|key| key.kind == Kind::StatefulSet);
-        delete_content(&sets, context);
+        // What makes objects goes before what it would make anew.
+        let (makers, others): (Vec<_>, Vec<_>) = content.into_iter().partition(|key| MAKERS.contains(&key.kind));
+        delete_content(&makers, context);
         delete_content(&others, context);
     }
     let remaining = Remaining::of(&context.cluster, &key.name);

@@ -4,6 +4,7 @@
 //! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, a Service's addresses,
 //! families and node ports. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
+mod deployment;
 mod pod;
 mod quantities;
 mod service;
@@ -13,7 +14,7 @@ use super::{Object, selector::Labels};
 use k8s_openapi::{
     api::{
         apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
-        core::v1::{Endpoints, Namespace, NamespaceSpec, NamespaceStatus},
+        core::v1::{Endpoints, Namespace, NamespaceSpec, NamespaceStatus, PodTemplateSpec},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -33,6 +34,11 @@ pub fn set_defaults(object: &mut Object) {
         Object::PersistentVolume(object) => volume::set_volume(Arc::make_mut(object)),
         Object::PersistentVolumeClaim(claim) => volume::set_claim(Arc::make_mut(claim)),
         Object::StatefulSet(set) => set_stateful_set(Arc::make_mut(set)),
+        Object::Deployment(deployment) => deployment::set(Arc::make_mut(deployment)),
+        Object::ReplicaSet(set) => deployment::set_replica_set(Arc::make_mut(set)),
+        Object::ReplicationController(controller) => {
+            deployment::set_replication_controller(Arc::make_mut(controller));
+        }
         Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
         Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
@@ -117,16 +123,21 @@ fn set_stateful_set(set: &mut StatefulSet) {
     if spec.service_name.as_deref() == Some("") {
         spec.service_name = None;
     }
-    if let Some(metadata) = &mut spec.template.metadata {
-        tidy(metadata);
-    }
-    pod::set_spec(spec.template.spec.get_or_insert_default());
+    set_template(&mut spec.template);
     for claim in spec.volume_claim_templates.iter_mut().flatten() {
         volume::set_claim_fields(claim);
     }
     if spec.volume_claim_templates.as_ref().is_some_and(Vec::is_empty) {
         spec.volume_claim_templates = None;
     }
+}
+
+/// The template that pods are made of.
+fn set_template(template: &mut PodTemplateSpec) {
+    if let Some(metadata) = &mut template.metadata {
+        tidy(metadata);
+    }
+    pod::set_spec(template.spec.get_or_insert_default());
 }
 
 fn set_slice(slice: &mut EndpointSlice) {

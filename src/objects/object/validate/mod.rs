@@ -4,10 +4,12 @@
 //! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
+mod deployment;
 mod endpoints;
 pub mod metadata;
 pub mod names;
 mod pod;
+mod replicaset;
 mod resources;
 mod service;
 mod slice;
@@ -225,6 +227,9 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::PersistentVolume(volume) => volume::validate_volume(errors, volume),
         Object::PersistentVolumeClaim(claim) => volume::validate_claim(errors, claim),
         Object::StatefulSet(set) => statefulset::validate(errors, set),
+        Object::Deployment(deployment) => deployment::validate(errors, deployment),
+        Object::ReplicaSet(set) => replicaset::validate(errors, set),
+        Object::ReplicationController(controller) => replicaset::validate_controller(errors, controller),
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
         Object::Endpoints(endpoints) => endpoints::validate(errors, endpoints),
@@ -262,6 +267,8 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
             volume::update_claim(&mut errors, old, new);
         }
         (Object::StatefulSet(old), Object::StatefulSet(new)) => statefulset::validate_update(&mut errors, old, new),
+        (Object::Deployment(old), Object::Deployment(new)) => deployment::validate_update(&mut errors, old, new),
+        (Object::ReplicaSet(old), Object::ReplicaSet(new)) => replicaset::validate_update(&mut errors, old, new),
         (Object::StorageClass(old), Object::StorageClass(new)) => volume::update_class(&mut errors, old, new),
         (Object::EndpointSlice(old), Object::EndpointSlice(new)) => slice::validate_update(&mut errors, old, new),
         (Object::ControllerRevision(old), Object::ControllerRevision(new)) => {

@@ -248,6 +248,15 @@ fn skeleton(object: &Value) -> Value {
             "metadata": {}, "status": {},
             "spec": { "template": { "metadata": {}, "spec": {} }, "updateStrategy": {} },
         }),
+        "Deployment" => json!({
+            "metadata": {}, "status": {},
+            "spec": { "template": { "metadata": {}, "spec": {} }, "strategy": {} },
+        }),
+        "ReplicaSet" => json!({
+            "metadata": {}, "status": {}, "spec": { "template": { "metadata": {}, "spec": {} } },
+        }),
+        // Its template is a pointer in Go.
+        "ReplicationController" => json!({ "metadata": {}, "spec": {}, "status": {} }),
         "PersistentVolumeClaim" => json!({ "metadata": {}, "spec": { "resources": {} }, "status": {} }),
         "Service" => json!({ "metadata": {}, "spec": {}, "status": { "loadBalancer": {} } }),
         "Event" => json!({ "metadata": {}, "involvedObject": {}, "source": {} }),

@@ -1,0 +1,1 @@
+//! Deployments by the pure plan.

@@ -1,0 +1,1 @@
+//! ReplicaSets and ReplicationControllers by the pure plan.
