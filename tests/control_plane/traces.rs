@@ -81,6 +81,7 @@ impl World {
                 start_after: Duration::from_millis(20),
                 ready_after: Duration::from_millis(300),
                 stop_after: Duration::from_millis(300),
+                ..Delays::default()
             },
         });
         let now = "2026-11-21T02:00:00Z".parse().unwrap();

@@ -66,6 +66,7 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(50),
             stop_after: Duration::from_millis(100),
+            ..Delays::default()
         },
     });
     Controller::new(settings, runtime)

@@ -1,9 +1,11 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
 pub mod annotations;
+pub mod cron;
 mod declaration;
 mod decode;
 pub mod defaults;
+pub mod job;
 mod kind;
 pub mod labels;
 pub mod lint;

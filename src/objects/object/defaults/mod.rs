@@ -5,6 +5,7 @@
 //! families and node ports. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
 mod deployment;
+mod job;
 mod pod;
 mod quantities;
 mod service;
@@ -42,6 +43,8 @@ pub fn set_defaults(object: &mut Object) {
         Object::StorageClass(class) => volume::set_class(Arc::make_mut(class)),
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
         Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
+        Object::Job(object) => job::set_job(Arc::make_mut(object)),
+        Object::CronJob(object) => job::set_cron_job(Arc::make_mut(object)),
         // Kinds that are only stored have no more defaults than their quantities.
         _ => {}
     }

@@ -4,8 +4,10 @@
 //! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
+mod cronjob;
 mod deployment;
 mod endpoints;
+mod job;
 pub mod metadata;
 pub mod names;
 mod pod;
@@ -233,6 +235,8 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::StorageClass(class) => volume::validate_class(errors, class),
         Object::EndpointSlice(slice) => slice::validate(errors, slice),
         Object::Endpoints(endpoints) => endpoints::validate(errors, endpoints),
+        Object::Job(job) => job::validate(errors, job),
+        Object::CronJob(cron_job) => cronjob::validate(errors, cron_job),
         // Of kinds that are only stored the metadata is all that is looked at.
         _ => {}
     }
@@ -271,6 +275,8 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
         (Object::ReplicaSet(old), Object::ReplicaSet(new)) => replicaset::validate_update(&mut errors, old, new),
         (Object::StorageClass(old), Object::StorageClass(new)) => volume::update_class(&mut errors, old, new),
         (Object::EndpointSlice(old), Object::EndpointSlice(new)) => slice::validate_update(&mut errors, old, new),
+        (Object::Job(old), Object::Job(new)) => job::validate_update(&mut errors, old, new),
+        (Object::CronJob(old), Object::CronJob(new)) => cronjob::validate_update(&mut errors, old, new),
         (Object::ControllerRevision(old), Object::ControllerRevision(new)) => {
             if old.data != new.data {
                 let data = new.data.as_ref().map(|data| data.0.clone()).unwrap_or_default();

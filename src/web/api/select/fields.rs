@@ -46,7 +46,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
             "status.podIPs",
         ],
         "Service" => &["spec.clusterIP", "spec.type"],
-        "StatefulSet" => &["status.successful"],
+        "Job" | "StatefulSet" => &["status.successful"],
         _ => &[],
     }
 }
@@ -54,6 +54,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
 /// Upstream's refusal of another field.
 fn unsupported(kind: &str, field: &str) -> String {
     match kind {
+        "Job" => format!("field label {field:?} not supported for Job"),
         "StatefulSet" => format!("field label not supported for StatefulSet: {field}"),
         "Event" | "Namespace" | "Pod" | "Service" => format!("field label not supported: {field}"),
         _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
@@ -118,6 +119,9 @@ fn value(object: &Value, field: &str) -> String {
             let addresses = object["status"]["podIPs"].as_array();
             let addresses = addresses.into_iter().flatten().filter_map(|one| one["ip"].as_str());
             addresses.collect::<Vec<_>>().join(",")
+        }
+        "status.successful" if object["kind"] == "Job" => {
+            Some(at("status.succeeded")).filter(|text| !text.is_empty()).unwrap_or_else(|| "0".to_owned())
         }
         // Nothing that a set has; upstream has it for historical reasons.
         "status.successful" => String::new(),
@@ -214,6 +218,8 @@ mod tests {
             ("Event", &class_event, "source=x,reportingComponent=x", true),
             ("Service", &service, "spec.type=ClusterIP,spec.clusterIP=None", true),
             ("Namespace", &json!({"status": {"phase": "Active"}}), "status.phase=Active", true),
+            ("Job", &json!({"kind": "Job", "status": {"succeeded": 2}}), "status.successful=2", true),
+            ("Job", &json!({"kind": "Job", "status": {}}), "status.successful=0", true),
             ("PersistentVolume", &json!({"metadata": {"name": "a=b"}}), "name=a\\=b", true),
         ] {
             let parsed = FieldSelector::parse(kind, selector).unwrap_or_else(|why| panic!("{selector}: {why}"));
@@ -228,6 +234,7 @@ mod tests {
     fn what_is_refused() {
         for (kind, selector, expected) in [
             ("Pod", "spec.foo=x", "field label not supported: spec.foo"),
+            ("Job", "status.active=1", "field label \"status.active\" not supported for Job"),
             ("StatefulSet", "spec.replicas=1", "field label not supported for StatefulSet: spec.replicas"),
             (
                 "EndpointSlice",
