@@ -2,10 +2,12 @@
 //! randomness are arguments.
 
 mod deployment;
+mod cronjob;
 pub mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
 mod garbage;
+mod job;
 mod missing_names;
 mod namespace;
 mod pod;
@@ -46,12 +48,14 @@ use crate::{
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
 use deployment::DeploymentController;
+use cronjob::CronJobController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;
 use garbage::GarbageCollector;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use job::JobController;
 use k8s_openapi::api::core::v1::PodStatus;
 use manifests::{LoadReport, ManifestController};
 use missing_names::MissingNames;
@@ -180,6 +184,8 @@ pub struct Controller<R> {
     stateful_sets: StatefulSetController,
     replica_sets: ReplicaSetController,
     deployments: DeploymentController,
+    jobs: JobController,
+    cron_jobs: CronJobController,
     pods: PodController<R>,
     volumes: VolumeController,
     endpoints: EndpointsController,
@@ -211,6 +217,8 @@ impl<R: PodRuntime> Controller<R> {
             stateful_sets: StatefulSetController::default(),
             replica_sets: ReplicaSetController,
             deployments: DeploymentController,
+            jobs: JobController::default(),
+            cron_jobs: CronJobController,
             pods: PodController::new(runtime),
             volumes: VolumeController::new(settings.provision_undeclared),
             endpoints: EndpointsController,
@@ -369,6 +377,8 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::StatefulSet => self.stateful_sets.reconcile(key, context),
             Reconciler::ReplicaSet => self.replica_sets.reconcile(key, context),
             Reconciler::Deployment => self.deployments.reconcile(key, context),
+            Reconciler::Job => self.jobs.reconcile(key, context),
+            Reconciler::CronJob => self.cron_jobs.reconcile(key, context),
             Reconciler::Pod => self.pods.reconcile(key, context),
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),

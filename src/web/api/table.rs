@@ -5,6 +5,7 @@
 
 mod age;
 mod endpoints;
+mod job;
 mod pod;
 mod service;
 #[cfg(test)]
@@ -32,9 +33,11 @@ fn columns_of(kind: &str) -> &'static [Column] {
             ("Revision", 0, "the number of the revision; newer ones have larger numbers"),
             AGE,
         ],
+        "CronJob" => job::CRON_JOB,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
         "Event" => EVENT,
+        "Job" => job::JOB,
         "Namespace" => &[NAME, ("Status", 0, "Active, or Terminating while its content is removed"), AGE],
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
@@ -82,9 +85,11 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "ControllerRevision" => {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
+        "CronJob" => job::cron_job_cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
         "Event" => event_cells(object, now),
+        "Job" => job::job_cells(object, now),
         "Namespace" => vec![name.into(), text(object, "/status/phase").into(), age(object, now).into()],
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
