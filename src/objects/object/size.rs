@@ -38,15 +38,12 @@ impl Object {
                 let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
-            Object::Deployment(deployment) => {
-                self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas))
-            }
+            Object::Deployment(deployment) => self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas)),
             Object::Job(job) => {
-                let Some(spec) = &job.spec else { return self.octets() as u64 };
                 // Those that have ended stay, and so do those that run beside the last of them.
-                let pods = u64::try_from(spec.completions.unwrap_or(0)).unwrap_or(0)
-                    + u64::try_from(spec.parallelism.unwrap_or(1)).unwrap_or(0);
-                self.octets() as u64 + pods.saturating_mul(estimate(&spec.template) as u64 + POD)
+                let spec = job.spec.as_ref();
+                let parallelism = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
+                self.with_pods(spec.map(|spec| spec.completions.unwrap_or(0).saturating_add(parallelism)))
             }
             Object::ReplicaSet(set) if !is_owned_by(&set.metadata, &["Deployment"]) => {
                 self.with_pods(set.spec.as_ref().and_then(|spec| spec.replicas))

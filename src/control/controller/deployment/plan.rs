@@ -191,10 +191,7 @@ impl<'a> Rollout<'a> {
     }
 
     pub(super) fn progress(&mut self, status: &str, reason: &str, message: String) {
-        condition::set(
-            &mut self.status,
-            condition::new(condition::PROGRESSING, status, reason, message, self.now),
-        );
+        condition::set(&mut self.status, condition::new(condition::PROGRESSING, status, reason, message, self.now));
     }
 
     /// Brings revision, annotations and minReadySeconds of the ReplicaSet of the present template up to date, if there is

@@ -69,10 +69,10 @@ impl DeploymentController {
 fn claim_sets(deployment: &Arc<Deployment>, context: &mut Context) -> Vec<Arc<ReplicaSet>> {
     let none = Labels::new();
     let wanted = &strategy::spec(deployment).selector;
-    let selects =
-        |metadata: &ObjectMeta| selector::matches(wanted, metadata.labels.as_ref().unwrap_or(&none));
+    let selects = |metadata: &ObjectMeta| selector::matches(wanted, metadata.labels.as_ref().unwrap_or(&none));
     let owner = Object::Deployment(deployment.clone());
-    let sets = Claim { owner: &owner, selects: &selects, finalizer: None }.objects(Kind::ReplicaSet, &mut context.cluster);
+    let sets =
+        Claim { owner: &owner, selects: &selects, finalizer: None }.objects(Kind::ReplicaSet, &mut context.cluster);
     sets.into_iter()
         .filter_map(|object| match object {
             Object::ReplicaSet(set) => Some(set),

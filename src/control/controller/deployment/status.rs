@@ -6,9 +6,7 @@ use super::{
     strategy,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet, ReplicaSetCondition,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet, ReplicaSetCondition};
 
 /// Whether all pods that are wanted are there, available, and of the present template, and no others.
 pub fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {

@@ -91,7 +91,11 @@ mod tests {
             (json!({"metadata": {"annotations": {}}}), json!({}), true),
             (json!({"spec": {"containers": []}}), json!({"spec": {"containers": [], "volumes": []}}), true),
         ] {
-            assert_eq!(equal_ignoring_hash(&template(one.clone()), &template(other.clone())), expected, "{one} {other}");
+            assert_eq!(
+                equal_ignoring_hash(&template(one.clone()), &template(other.clone())),
+                expected,
+                "{one} {other}"
+            );
         }
     }
 

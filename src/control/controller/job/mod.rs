@@ -9,9 +9,6 @@ mod reconcile;
 mod removal;
 mod status;
 
-#[cfg(test)]
-mod scenarios;
-
 use super::{
     owner_reference::kind_of,
     queue::{Reconciler, Work},

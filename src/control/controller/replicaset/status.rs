@@ -43,8 +43,7 @@ impl Counts {
                 continue;
             }
             counts.active += 1;
-            counts.fully_labeled +=
-                i32::from(wanted.is_fully_labeled(one.metadata.labels.as_ref().unwrap_or(&none)));
+            counts.fully_labeled += i32::from(wanted.is_fully_labeled(one.metadata.labels.as_ref().unwrap_or(&none)));
             counts.ready += i32::from(pod::is_ready(one));
             let left = pod::until_available(one, wanted.min_ready_seconds, now);
             counts.available += i32::from(left.is_some_and(|left| left.is_zero()));
