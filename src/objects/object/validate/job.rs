@@ -27,8 +27,8 @@ const INDEXES_OCTETS_MAX: usize = 64 * 1024;
 const MANY_COMPLETIONS: i32 = 100_000;
 /// Parallelism and failed indexes beside so many completions.
 const BESIDE_MANY_COMPLETIONS_MAX: i32 = 10_000;
-/// Stands for the uid of a Job that has none since it is refused.
-const NO_UID: &str = "<uid>";
+/// Stands for the uid that a Job gets when it is stored.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A new Job. Its selector is generated when it is stored and has its uid; it is looked at as it would be then.
 pub(super) fn validate(errors: &mut FieldErrors, job: &Job) {
