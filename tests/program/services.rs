@@ -322,7 +322,12 @@ fn controller(ranges: &[&str]) -> Controller<Simulated> {
     };
     let simulation = SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO, ..Delays::default() },
+        delays: Delays {
+            start_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+            stop_after: Duration::ZERO,
+            ..Delays::default()
+        },
     };
     Controller::new(settings, Simulated::new(simulation))
 }

@@ -7,11 +7,14 @@
 //! HEADLESS_DNS_SIMULATION_SEED=17         this history alone, told step by step
 //! HEADLESS_DNS_SIMULATION_KEEP=3,8,9      … and of its operations only these
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
+//! HEADLESS_DNS_SIMULATION_HISTORIES=5000  so many histories of Deployments
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deployments;
 mod history;
+mod jobs;
 mod lifecycle;
 mod manifests;
 mod mirror;

@@ -1,8 +1,8 @@
 //! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
 //! randomness are arguments.
 
-mod deployment;
 mod cronjob;
+mod deployment;
 pub mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
@@ -47,8 +47,8 @@ use crate::{
     dns::zone::Delta,
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
-use deployment::DeploymentController;
 use cronjob::CronJobController;
+use deployment::DeploymentController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;

@@ -9,7 +9,7 @@ mod deletion_order;
 mod tests;
 
 pub use claim::Claim;
-pub use deletion_order::{DELETION_COST_ANNOTATION, sort_for_deletion};
+pub use deletion_order::sort_for_deletion;
 
 use super::{
     admission,

@@ -121,8 +121,10 @@ impl Behaviour {
             None => delay("crash-loop"),
         };
         let mut crash_code = failure;
-        let ends = [("fail-after", End::Failed(failure)), ("evict-after", End::Evicted), ("succeed-after", End::Succeeded)];
-        let mut end = ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after);
+        let ends =
+            [("fail-after", End::Failed(failure)), ("evict-after", End::Evicted), ("succeed-after", End::Succeeded)];
+        let mut end =
+            ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after);
         let of_job = || is_of_job(pod) && crash_after.is_none() && end.is_none();
         let run_for = delay("run-for").or_else(|| of_job().then_some(delays.finish_after));
         if let Some(run_for) = run_for.filter(|_| crash_after.is_none()) {
@@ -165,12 +167,13 @@ pub fn check_annotations(annotations: &BTreeMap<String, String>) -> Vec<(String,
             Some((_, AnnotationValue::Switch)) => {
                 parse_switch(value).is_none().then(|| format!("{value:?} is neither \"true\" nor \"false\""))
             }
-            Some((_, AnnotationValue::ExitCode)) => {
-                parse_exit_code(value).is_none().then(|| format!("{value:?} is no exit code; write a number from 0 to 255"))
-            }
-            Some((_, AnnotationValue::ExitCodesByIndex)) => value.split(',').find(|one| parse_by_index(one).is_none()).map(
-                |one| format!("{one:?} is no exit code of an index; write 2=1, or 0-3=0, 4=137"),
-            ),
+            Some((_, AnnotationValue::ExitCode)) => parse_exit_code(value)
+                .is_none()
+                .then(|| format!("{value:?} is no exit code; write a number from 0 to 255")),
+            Some((_, AnnotationValue::ExitCodesByIndex)) => value
+                .split(',')
+                .find(|one| parse_by_index(one).is_none())
+                .map(|one| format!("{one:?} is no exit code of an index; write 2=1, or 0-3=0, 4=137")),
             Some((_, AnnotationValue::SwitchOrDelay)) => match (parse_switch(value), parse_delay(value)) {
                 (None, Err(problem)) => Some(format!("{problem}; \"true\" and \"false\" are possible too")),
                 _ => None,

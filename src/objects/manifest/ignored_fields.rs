@@ -68,7 +68,9 @@ const CLASS: [&str; 4] = ["allowVolumeExpansion", "allowedTopologies", "mountOpt
 /// Paths of the fields that a document has and that nothing acts on.
 pub(super) fn fields(kind: Kind, node: &YamlNode) -> Vec<String> {
     let (prefix, paths): (&str, &[&str]) = match kind {
-        Kind::StatefulSet => ("spec.template.spec.", &POD),
+        Kind::StatefulSet | Kind::Deployment | Kind::ReplicaSet | Kind::ReplicationController => {
+            ("spec.template.spec.", &POD)
+        }
         Kind::Pod => ("spec.", &POD),
         Kind::Service => ("", &SERVICE),
         Kind::PersistentVolume => ("", &VOLUME),

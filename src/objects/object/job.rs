@@ -142,7 +142,11 @@ impl IndexIntervals {
             if from <= to {
                 sum = sum.saturating_add((to - from).saturating_add(1));
             }
-            if last <= other_last { mine.next() } else { others.next() };
+            if last <= other_last {
+                mine.next()
+            } else {
+                others.next()
+            };
         }
         sum
     }

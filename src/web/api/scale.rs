@@ -1,4 +1,5 @@
-//! autoscaling/v1 Scale: how many replicas a StatefulSet has, as an object of its own.
+//! autoscaling/v1 Scale: how many replicas a StatefulSet, Deployment, ReplicaSet or ReplicationController has, as an object of
+//! its own.
 
 use super::{
     Api,
@@ -7,6 +8,7 @@ use super::{
     query::RequestParameters,
     read::{reply, stored},
     representation::Representation,
+    select::selector_text,
     status::StatusFailure,
     write::{ObjectChange, ObjectReply, check_type},
 };
@@ -17,7 +19,7 @@ use crate::{
 use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-/// The Scale of a StatefulSet.
+/// The Scale of an object that has replicas.
 pub fn of(set: &Value) -> Value {
     let metadata = &set["metadata"];
     let mut kept = json!({});
@@ -31,31 +33,9 @@ pub fn of(set: &Value) -> Value {
         "spec": {"replicas": set["spec"]["replicas"]},
         "status": {
             "replicas": set["status"]["replicas"].as_i64().unwrap_or(0),
-            "selector": selector(&set["spec"]["selector"]),
+            "selector": selector_text(&set["spec"]["selector"]),
         },
     })
-}
-
-/// A label selector as text, as upstream writes it.
-fn selector(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let labels = labels.map(|(key, value)| (key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
-    let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(|expression| {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let mut values: Vec<&str> =
-            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        values.sort_unstable();
-        let text = match expression["operator"].as_str().unwrap_or_default() {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "DoesNotExist" => format!("!{key}"),
-            _ => key.to_owned(),
-        };
-        (key.to_owned(), text)
-    });
-    let mut all: Vec<(String, String)> = labels.chain(expressions).collect();
-    all.sort();
-    all.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 /// `GET …/scale`.
@@ -133,5 +113,8 @@ mod tests {
         assert_eq!(scale["spec"]["replicas"], 3);
         assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=nginx,tier in (a,b)"}));
         assert_eq!(scale["metadata"].get("labels"), None);
+        // A ReplicationController's selector is a plain map.
+        let controller = json!({"spec": {"replicas": 1, "selector": {"b": "c", "a": "b"}}});
+        assert_eq!(of(&controller)["status"]["selector"], "a=b,b=c");
     }
 }

@@ -4,6 +4,8 @@
 
 mod fields;
 mod labels;
+mod text;
 
 pub use fields::FieldSelector;
 pub use labels::LabelRequirements;
+pub use text::selector_text;

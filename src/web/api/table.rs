@@ -4,6 +4,7 @@
 //! upstream's word for it, never a failure.
 
 mod age;
+mod deployment;
 mod endpoints;
 mod job;
 mod pod;
@@ -34,6 +35,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
             AGE,
         ],
         "CronJob" => job::CRON_JOB,
+        "Deployment" => deployment::DEPLOYMENT,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
         "Event" => EVENT,
@@ -42,6 +44,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
         "Pod" => pod::COLUMNS,
+        "ReplicaSet" | "ReplicationController" => deployment::REPLICAS,
         "Scale" => &[NAME, ("Desired", 0, "how many replicas are wanted"), ("Available", 0, "how many there are"), AGE],
         "Service" => service::COLUMNS,
         "StatefulSet" => &[
@@ -86,6 +89,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
         "CronJob" => job::cron_job_cells(object, now),
+        "Deployment" => deployment::cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
         "Event" => event_cells(object, now),
@@ -94,6 +98,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
         "Pod" => pod::cells(object, now),
+        "ReplicaSet" | "ReplicationController" => deployment::replicas_cells(object, now),
         "Scale" => vec![
             name.into(),
             number(object, "/spec/replicas").into(),

@@ -154,7 +154,14 @@ impl World {
                     (None, Object::Pod(_) | Object::PersistentVolumeClaim(_)) => {
                         format!("{} gone", line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
                     }
-                    (None, Object::StatefulSet(_) | Object::Deployment(_) | Object::ReplicaSet(_) | Object::Job(_) | Object::CronJob(_)) => {
+                    (
+                        None,
+                        Object::StatefulSet(_)
+                        | Object::Deployment(_)
+                        | Object::ReplicaSet(_)
+                        | Object::Job(_)
+                        | Object::CronJob(_),
+                    ) => {
                         format!("{} gone", line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
                     }
                     (None, _) => format!("{line} gone"),

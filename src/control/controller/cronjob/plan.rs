@@ -116,8 +116,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 /// Finished Jobs beyond the limits, the oldest ones.
 fn old_jobs<'a>(spec: &CronJobSpec, jobs: &'a [Arc<Job>]) -> Vec<&'a Arc<Job>> {
     let mut old = Vec::new();
-    for (kind, limit) in
-        [("Failed", spec.failed_jobs_history_limit), ("Complete", spec.successful_jobs_history_limit)]
+    for (kind, limit) in [("Failed", spec.failed_jobs_history_limit), ("Complete", spec.successful_jobs_history_limit)]
     {
         let Some(limit) = limit else { continue };
         let ended = |job: &&Arc<Job>| {
@@ -145,10 +144,9 @@ fn see_jobs(jobs: &[Arc<Job>], plan: &mut Plan) {
         let uid = job.metadata.uid.clone().unwrap_or_default();
         let (is_listed, ended) = (listed.contains(&uid), finished(job));
         match ended {
-            None if !is_listed => plan.warn(
-                "UnexpectedJob",
-                format!("Saw a job that the controller did not create or forgot: {name}"),
-            ),
+            None if !is_listed => {
+                plan.warn("UnexpectedJob", format!("Saw a job that the controller did not create or forgot: {name}"))
+            }
             Some(condition) if is_listed => {
                 let message = format!("Saw completed job: {name}, condition: {}", condition.type_);
                 plan.note("SawCompletedJob", message);
@@ -182,13 +180,7 @@ fn see_jobs(jobs: &[Arc<Job>], plan: &mut Plan) {
 }
 
 /// The latest time at which a Job was due since the last one, if there was any.
-fn due(
-    cron_job: &CronJob,
-    schedule: &Schedule,
-    zone: &TimeZone,
-    now: Timestamp,
-    plan: &mut Plan,
-) -> Option<Timestamp> {
+fn due(cron_job: &CronJob, schedule: &Schedule, zone: &TimeZone, now: Timestamp, plan: &mut Plan) -> Option<Timestamp> {
     let created = cron_job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     let mut earliest = plan.status.last_schedule_time.as_ref().map_or(created, |time| time.0);
     if let Some(seconds) = cron_job.spec.starting_deadline_seconds {
@@ -248,7 +240,8 @@ fn new_job(cron_job: &CronJob, name: String, due: Timestamp, zone: &TimeZone) ->
     let mut annotations = metadata.annotations.unwrap_or_default();
     let local = due.to_zoned(zone.clone());
     let offset = if local.offset().is_zero() { "Z" } else { "%:z" };
-    annotations.insert(SCHEDULED_TIMESTAMP.to_owned(), local.strftime(&format!("%Y-%m-%dT%H:%M:%S{offset}")).to_string());
+    annotations
+        .insert(SCHEDULED_TIMESTAMP.to_owned(), local.strftime(&format!("%Y-%m-%dT%H:%M:%S{offset}")).to_string());
     Job {
         metadata: ObjectMeta {
             name: Some(name),

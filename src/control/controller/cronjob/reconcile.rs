@@ -93,9 +93,8 @@ fn create(owner: &Object, job: Job, context: &mut Context) -> Result<Option<Arc<
         }
         Err(NotStored::Store(StoreError::AlreadyExists(key))) => {
             let uid = owner.metadata().uid.as_deref().unwrap_or_default();
-            let runs = |job: &Arc<Job>| {
-                controls(uid, &job.metadata) && crate::objects::object::job::finished(job).is_none()
-            };
+            let runs =
+                |job: &Arc<Job>| controls(uid, &job.metadata) && crate::objects::object::job::finished(job).is_none();
             Ok(stored(&key, context).filter(runs))
         }
         Err(NotStored::NamespaceTerminating(_)) => Ok(None),

@@ -78,7 +78,8 @@ mod tests {
             (&[(99, true), (98, false)], None),
         ];
         for (ended, expected) in rows {
-            let record = BackoffRecord::default().with(ended.iter().map(|(second, well)| (at(*second), *well)).collect());
+            let record =
+                BackoffRecord::default().with(ended.iter().map(|(second, well)| (at(*second), *well)).collect());
             assert_eq!(record.remaining(at(100)).map(|left| left.as_secs()), *expected, "{ended:?}");
         }
         for (failures, expected) in [(6, 320), (7, 600), (31, 600), (u32::MAX, 600)] {

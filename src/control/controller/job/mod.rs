@@ -9,6 +9,9 @@ mod reconcile;
 mod removal;
 mod status;
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     owner_reference::kind_of,
     queue::{Reconciler, Work},
@@ -83,8 +86,7 @@ impl JobController {
         // The controller's own writes of the status concern nobody at once.
         let metadata = before.map(Object::metadata);
         let is_wish = metadata.is_none_or(|before| {
-            before.generation != job.metadata.generation
-                || before.deletion_timestamp != job.metadata.deletion_timestamp
+            before.generation != job.metadata.generation || before.deletion_timestamp != job.metadata.deletion_timestamp
         });
         if is_wish {
             context.queue.add(work);

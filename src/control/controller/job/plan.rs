@@ -248,7 +248,8 @@ impl<'a> Planning<'a> {
 
     /// Uids whose pods have lost the finalizer, or are gone: an earlier pass was cut short, and they count now.
     fn settle_uncounted(&mut self, base: &mut JobStatus) {
-        let tracked: HashSet<&str> = self.observed.pods.iter().filter(|pod| is_tracked(pod)).map(|pod| uid(pod)).collect();
+        let tracked: HashSet<&str> =
+            self.observed.pods.iter().filter(|pod| is_tracked(pod)).map(|pod| uid(pod)).collect();
         let lost = |uids: &HashSet<&str>| count(uids.iter().filter(|uid| !tracked.contains(**uid)));
         let (succeeded, failed) = (lost(&self.uncounted.0), lost(&self.uncounted.1));
         if !self.indexed {
@@ -380,9 +381,9 @@ impl<'a> Planning<'a> {
         }
         let restarts = |pod: &Arc<Pod>| {
             let status = pod.status.as_ref();
-            let containers = status.into_iter().flat_map(|status| {
-                status.container_statuses.iter().chain(&status.init_container_statuses).flatten()
-            });
+            let containers = status
+                .into_iter()
+                .flat_map(|status| status.container_statuses.iter().chain(&status.init_container_statuses).flatten());
             containers.fold(0_i32, |sum, container| sum.saturating_add(container.restart_count))
         };
         let running = self.observed.pods.iter().filter(|pod| !has_ended(pod));
@@ -417,8 +418,7 @@ impl<'a> Planning<'a> {
             }
         };
         let completions = self.indexed.then_some(self.completions);
-        let mut surplus =
-            pods_for_removal(&self.active, active.saturating_sub(wanted), completions, self.observed.now);
+        let mut surplus = pods_for_removal(&self.active, active.saturating_sub(wanted), completions, self.observed.now);
         if !is_suspended && surplus.len() > BURST_REPLICAS {
             surplus.truncate(BURST_REPLICAS);
             plan.again = true;

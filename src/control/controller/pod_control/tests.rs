@@ -1,7 +1,7 @@
 //! Pods of a template, whose they are, and which of them goes first.
 
 #![allow(clippy::unwrap_used)]
-use super::*;
+use super::{deletion_order::DELETION_COST_ANNOTATION, *};
 use crate::{control::controller::shared::Context, objects::object::selector};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;

@@ -14,7 +14,10 @@ fn refusals() {
         ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
         ("5-3 * * * *", "beginning of range (5) beyond end of range (3): 5-3"),
         ("a b c d e", "failed to parse int from a: strconv.Atoi: parsing \"a\": invalid syntax"),
-        ("99999999999999999999 * * * *", "failed to parse int from 99999999999999999999: strconv.Atoi: parsing \"99999999999999999999\": value out of range"),
+        (
+            "99999999999999999999 * * * *",
+            "failed to parse int from 99999999999999999999: strconv.Atoi: parsing \"99999999999999999999\": value out of range",
+        ),
         ("-1 * * * *", "failed to parse int from : strconv.Atoi: parsing \"\": invalid syntax"),
         ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
         ("1/2/3 * * * *", "too many slashes: 1/2/3"),

@@ -264,12 +264,11 @@ pub fn lint_simulation<'a>(
     let mut lints = Vec::new();
     for object in objects {
         let (field, metadata) = match object {
-            Object::Pod(pod) => ("metadata.annotations", Some(&pod.metadata)),
-            Object::StatefulSet(set) => {
-                let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
-                ("spec.template.metadata.annotations", template)
+            Object::Pod(pod) => ("metadata.annotations".to_owned(), Some(&pod.metadata)),
+            object => {
+                let template = object.pod_template().and_then(|template| template.metadata.as_ref());
+                (format!("{}.metadata.annotations", object.pod_template_path()), template)
             }
-            _ => continue,
         };
         let Some(annotations) = metadata.and_then(|metadata| metadata.annotations.as_ref()) else { continue };
         let mut found = Findings { key: object.key(), lints: &mut lints };

@@ -295,7 +295,9 @@ fn validate_failure_rules(errors: &mut FieldErrors, field: &str, spec: &JobSpec,
     for (index, rule) in rules.iter().enumerate() {
         let field = format!("{field}[{index}]");
         match rule.action.as_str() {
-            "" => errors.required(format!("{field}.action"), r#"valid values: ["Count" "FailIndex" "FailJob" "Ignore"]"#),
+            "" => {
+                errors.required(format!("{field}.action"), r#"valid values: ["Count" "FailIndex" "FailJob" "Ignore"]"#)
+            }
             "FailIndex" if spec.backoff_limit_per_index.is_none() => {
                 let detail = "requires the backoffLimitPerIndex to be set";
                 errors.invalid(format!("{field}.action"), "FailIndex", detail);
@@ -437,7 +439,11 @@ fn read_indexes(text: &str, completions: i32) -> Result<u32, String> {
         let (first, last) = match parts[..] {
             [only] => (number(only)?, number(only)?),
             [first, last] => (number(first)?, number(last)?),
-            _ => return Err(format!("the fragment {interval:?} violates the requirement that an index interval can have at most two parts separated by '-'")),
+            _ => {
+                return Err(format!(
+                    "the fragment {interval:?} violates the requirement that an index interval can have at most two parts separated by '-'"
+                ));
+            }
         };
         if before.is_some_and(|before| before >= first) {
             return Err(format!("non-increasing order, previous: {}, current: {first}", before.unwrap_or(0)));

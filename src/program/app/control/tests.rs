@@ -32,8 +32,12 @@ fn settings() -> Settings {
     let mut settings = Settings::defaults();
     settings.cluster_domain.further = vec![Name::parse("k8s.test").unwrap()];
     settings.reverse_zones = vec![Name::parse("in-addr.arpa").unwrap()];
-    settings.simulation =
-        Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::from_secs(20), ..Delays::default() };
+    settings.simulation = Delays {
+        start_after: Duration::ZERO,
+        ready_after: Duration::ZERO,
+        stop_after: Duration::from_secs(20),
+        ..Delays::default()
+    };
     settings
 }
 

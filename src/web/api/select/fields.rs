@@ -45,6 +45,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
             "status.podIP",
             "status.podIPs",
         ],
+        "ReplicaSet" | "ReplicationController" => &["status.replicas"],
         "Service" => &["spec.clusterIP", "spec.type"],
         "Job" | "StatefulSet" => &["status.successful"],
         _ => &[],
@@ -56,6 +57,8 @@ fn unsupported(kind: &str, field: &str) -> String {
     match kind {
         "Job" => format!("field label {field:?} not supported for Job"),
         "StatefulSet" => format!("field label not supported for StatefulSet: {field}"),
+        "ReplicaSet" => format!("field label not supported for appsv1.ReplicaSet: {field}"),
+        "ReplicationController" => format!("field label not supported: {field}"),
         "Event" | "Namespace" | "Pod" | "Service" => format!("field label not supported: {field}"),
         _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
     }
@@ -220,6 +223,8 @@ mod tests {
             ("Namespace", &json!({"status": {"phase": "Active"}}), "status.phase=Active", true),
             ("Job", &json!({"kind": "Job", "status": {"succeeded": 2}}), "status.successful=2", true),
             ("Job", &json!({"kind": "Job", "status": {}}), "status.successful=0", true),
+            ("ReplicaSet", &json!({"status": {"replicas": 0}}), "status.replicas=0", true),
+            ("ReplicationController", &json!({"status": {"replicas": 2}}), "status.replicas!=0", true),
             ("PersistentVolume", &json!({"metadata": {"name": "a=b"}}), "name=a\\=b", true),
         ] {
             let parsed = FieldSelector::parse(kind, selector).unwrap_or_else(|why| panic!("{selector}: {why}"));

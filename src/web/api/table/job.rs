@@ -3,7 +3,8 @@
 use super::{
     AGE, Column, NAME, NONE, UNSET,
     age::{age, human_duration, since},
-    joined, list, number, or, text,
+    deployment::wide,
+    list, number, or, text,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +41,7 @@ pub(super) fn job_cells(job: &Value, now: Timestamp) -> Vec<Value> {
         duration(job, now).into(),
         age(job, now).into(),
     ];
-    row.extend(template_cells(&job["spec"]));
+    row.extend(wide(job));
     row
 }
 
@@ -63,34 +64,8 @@ pub(super) fn cron_job_cells(cron_job: &Value, now: Timestamp) -> Vec<Value> {
         last.into(),
         age(cron_job, now).into(),
     ];
-    row.extend(template_cells(&cron_job["spec"]["jobTemplate"]["spec"]));
+    row.extend(wide(&cron_job["spec"]["jobTemplate"]));
     row
-}
-
-fn template_cells(spec: &Value) -> [Value; 3] {
-    let containers = list(spec, "/template/spec/containers");
-    let column = |pointer| joined(containers.iter().map(|container| text(container, pointer)));
-    [column("/name").into(), column("/image").into(), selector(&spec["selector"]).into()]
-}
-
-/// A label selector in one line, as the API's query has it (upstream's `FormatLabelSelector`).
-fn selector(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object();
-    let labels = labels.into_iter().flatten();
-    let mut parts: Vec<String> =
-        labels.map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default())).collect();
-    for requirement in list(selector, "/matchExpressions") {
-        let key = text(requirement, "/key");
-        let values = joined(list(requirement, "/values").iter().filter_map(Value::as_str));
-        parts.push(match text(requirement, "/operator") {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "DoesNotExist" => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    parts.sort_unstable();
-    if parts.is_empty() { NONE.to_owned() } else { parts.join(",") }
 }
 
 /// What has become of a Job, in one word.

@@ -34,9 +34,27 @@ fn named(name: &str, rest: Value) -> Value {
 }
 
 #[test]
+fn deployments_and_what_they_make() {
+    let template = json!({"spec": {"containers": [{"name": "a", "image": "nginx:1"}, {"name": "b", "image": "x"}]}});
+    let spec = |selector: Value| json!({"replicas": 2, "selector": selector, "template": template});
+    let labels = spec(json!({"matchLabels": {"app": "d"}}));
+    let status = json!({"replicas": 2, "readyReplicas": 2, "updatedReplicas": 1, "availableReplicas": 2});
+    let web = named("web", json!({"spec": labels, "status": status}));
+    check("Deployment", &web, "web | 2/2 | 1 | 2 | 13s | a,b | nginx:1,x | app=d");
+    check("Deployment", &named("web", json!({"spec": labels})), "web | 0/2 | 0 | 0 | 13s | a,b | nginx:1,x | app=d");
+    check("ReplicaSet", &web, "web | 2 | 2 | 2 | 13s | a,b | nginx:1,x | app=d");
+    let map = named("old", json!({"spec": spec(json!({"app": "old"})), "status": status}));
+    check("ReplicationController", &map, "old | 2 | 2 | 2 | 13s | a,b | nginx:1,x | app=old");
+    check("ReplicationController", &named("old", json!({})), "old | 0 | 0 | 0 | 13s |  |  | <none>");
+}
+
+#[test]
 fn headers() {
     for (kind, expected) in [
         ("StatefulSet", "NAME READY AGE CONTAINERS* IMAGES*"),
+        ("Deployment", "NAME READY UP-TO-DATE AVAILABLE AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("ReplicaSet", "NAME DESIRED CURRENT READY AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("ReplicationController", "NAME DESIRED CURRENT READY AGE CONTAINERS* IMAGES* SELECTOR*"),
         ("Pod", "NAME READY STATUS RESTARTS AGE IP* NODE* NOMINATED NODE* READINESS GATES*"),
         ("Service", "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE SELECTOR*"),
         (
@@ -53,6 +71,8 @@ fn headers() {
         ("Endpoints", "NAME ENDPOINTS AGE"),
         ("ControllerRevision", "NAME CONTROLLER REVISION AGE"),
         ("Event", "LAST SEEN TYPE REASON OBJECT SUBOBJECT* SOURCE* MESSAGE FIRST SEEN* COUNT* NAME*"),
+        ("Job", "NAME STATUS COMPLETIONS DURATION AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("CronJob", "NAME SCHEDULE TIMEZONE SUSPEND ACTIVE LAST SCHEDULE AGE CONTAINERS* IMAGES* SELECTOR*"),
         ("Namespace", "NAME STATUS AGE"),
         ("Scale", "NAME DESIRED AVAILABLE AGE"),
     ] {
@@ -63,6 +83,41 @@ fn headers() {
         let headers: Vec<String> = columns(kind).iter().map(header).collect();
         assert_eq!(headers.join(" "), expected);
     }
+}
+
+#[test]
+fn jobs_and_cron_jobs() {
+    let template = json!({"spec": {"containers": [{"name": "a", "image": "nginx:1"}]}});
+    let selector = json!({"matchLabels": {"u": "1"}});
+    let job = |spec: Value, status: Value| {
+        let mut job = named("j", json!({"spec": {"template": template, "selector": selector}, "status": status}));
+        job["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        job
+    };
+    let condition = |kind: &str| json!({"conditions": [{"type": kind, "status": "True"}]});
+    let started = json!({"startTime": "2026-11-21T02:07:06Z"});
+    let ended = json!({"startTime": "2026-11-21T02:07:06Z", "completionTime": "2026-11-21T02:07:10Z", "succeeded": 2});
+    for (spec, status, expected) in [
+        (json!({"completions": 3}), started, "j | Running | 0/3 | 12s | 13s | a | nginx:1 | u=1"),
+        (json!({"completions": 2}), ended, "j | Running | 2/2 | 4s | 13s | a | nginx:1 | u=1"),
+        (json!({"completions": 2}), condition("Complete"), "j | Complete | 0/2 |  | 13s | a | nginx:1 | u=1"),
+        (json!({"parallelism": 2}), condition("Suspended"), "j | Suspended | 0/1 of 2 |  | 13s | a | nginx:1 | u=1"),
+        (json!({"parallelism": 1}), condition("FailureTarget"), "j | FailureTarget | 0/1 |  | 13s | a | nginx:1 | u=1"),
+    ] {
+        check("Job", &job(spec, status), expected);
+    }
+    let cron_job = |rest: Value| {
+        let mut spec =
+            json!({"schedule": "0 3 * * *", "suspend": false, "jobTemplate": {"spec": {"template": template}}});
+        spec.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        spec
+    };
+    let spec = cron_job(json!({"timeZone": "Etc/UTC"}));
+    let expected = "c | 0 3 * * * | Etc/UTC | False | 0 | <none> | 13s | a | nginx:1 | <none>";
+    check("CronJob", &named("c", json!({"spec": spec, "status": {}})), expected);
+    let status = json!({"active": [{}], "lastScheduleTime": "2026-11-21T02:07:06Z"});
+    let expected = "c | 0 3 * * * | <none> | True | 1 | 12s | 13s | a | nginx:1 | <none>";
+    check("CronJob", &named("c", json!({"spec": cron_job(json!({"suspend": true})), "status": status})), expected);
 }
 
 #[test]
