@@ -343,7 +343,9 @@ mod tests {
         let (none, crashes) = ((None, None), |after: u64, code: u8| (None, Some((Duration::from_secs(after), code))));
         let ends = |after: u64, end: End| (Some((Duration::from_secs(after), end)), None);
         // Whether a Job made the pod, its restart policy, its annotations; how it ends, and after what it crashes.
-        let rows: &[(bool, &str, &[(&str, &str)], _)] = &[
+        type Annotations = &'static [(&'static str, &'static str)];
+        type Ends = (Option<(Duration, End)>, Option<(Duration, u8)>);
+        let rows: &[(bool, &str, Annotations, Ends)] = &[
             (true, "Never", &[], ends(1, End::Succeeded)),
             (true, "OnFailure", &[], ends(1, End::Succeeded)),
             (false, "Never", &[], none),

@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn intervals() {
         // A list, more indexes, the list with them, its total, the first two gaps below 10.
-        let rows: &[(&str, &[u32], &str, u32, &[u32])] = &[
+        type Row = (&'static str, &'static [u32], &'static str, u32, &'static [u32]);
+        let rows: &[Row] = &[
             ("", &[], "", 0, &[0, 1]),
             ("", &[3, 1, 2], "1-3", 3, &[0, 4]),
             ("0-2,5", &[4, 3], "0-5", 6, &[6, 7]),

@@ -67,7 +67,8 @@ mod tests {
     fn waits() {
         let at = |second| Timestamp::from_second(second).unwrap();
         // What ended when, and how long is waited at second 100.
-        let rows: &[(&[(i64, bool)], Option<i64>)] = &[
+        type Row = (&'static [(i64, bool)], Option<i64>);
+        let rows: &[Row] = &[
             (&[], None),
             (&[(95, true)], None),
             (&[(95, false)], Some(5)),
