@@ -67,7 +67,7 @@ fn a_headless_service_gives_the_addresses_of_all_pods() {
         seed: 1,
     };
     let [start_after, ready_after, stop_after] = [20, 300, 300].map(Duration::from_millis);
-    let delays = Delays { start_after, ready_after, stop_after };
+    let delays = Delays { start_after, ready_after, stop_after, ..Delays::default() };
     let runtime = SimulationSettings { pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()], delays };
     let mut controller = Controller::new(settings, Simulated::new(runtime));
     let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();

@@ -90,7 +90,7 @@ fn controller(seed: u64, delays: [u64; 3]) -> Controller<Simulated> {
         seed,
     };
     let [start_after, ready_after, stop_after] = delays.map(Duration::from_millis);
-    let delays = Delays { start_after, ready_after, stop_after };
+    let delays = Delays { start_after, ready_after, stop_after, ..Delays::default() };
     Controller::new(
         settings,
         Simulated::new(SimulationSettings { pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()], delays }),

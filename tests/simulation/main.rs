@@ -15,6 +15,7 @@ mod control_plane;
 
 mod deployments;
 mod history;
+mod jobs;
 mod lifecycle;
 mod manifests;
 mod mirror;

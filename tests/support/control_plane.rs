@@ -29,7 +29,12 @@ impl Default for ControlPlane {
             max_unavailable: false,
             seed: 1,
         };
-        let delays = Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO };
+        let delays = Delays {
+            start_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+            stop_after: Duration::ZERO,
+            ..Delays::default()
+        };
         let simulation = SimulationSettings { pod_cidrs: Vec::new(), delays };
         ControlPlane { settings, simulation }.with_ranges(&["10.96.0.0/16"], &["10.244.0.0/16"])
     }
@@ -46,7 +51,7 @@ impl ControlPlane {
     /// Milliseconds until a pod runs, from then until it is ready, and from its deletion until it is gone.
     pub fn with_delays(mut self, milliseconds: [u64; 3]) -> ControlPlane {
         let [start_after, ready_after, stop_after] = milliseconds.map(Duration::from_millis);
-        self.simulation.delays = Delays { start_after, ready_after, stop_after };
+        self.simulation.delays = Delays { start_after, ready_after, stop_after, ..Delays::default() };
         self
     }
 

@@ -11,13 +11,16 @@ mod tests;
 pub use index::claims_of;
 pub use store_error::StoreError;
 
-use crate::objects::object::{CustomDefinition, Kind, Object, ObjectKey, pod::has_ended, selector};
+use crate::objects::object::{
+    CustomDefinition, Kind, Object, ObjectKey, job::generate_selector, pod::has_ended, selector,
+};
 use identity::Identities;
 use index::ClusterIndex;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet},
+        batch::v1::{CronJob, Job},
         core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
         discovery::v1::EndpointSlice,
         storage::v1::StorageClass,
@@ -153,6 +156,10 @@ impl Cluster {
         deployment, deployments, edit_deployment, Deployment;
         /// A ReplicaSet.
         replica_set, replica_sets, edit_replica_set, ReplicaSet;
+        /// A Job.
+        job, jobs, edit_job, Job;
+        /// A CronJob.
+        cron_job, cron_jobs, edit_cron_job, CronJob;
         /// A revision.
         revision, revisions, edit_revision, ControllerRevision;
         /// A class; the first argument is empty.
@@ -359,6 +366,10 @@ impl Cluster {
         metadata.self_link = None;
         metadata.generation = None;
         object.metadata_mut().generation = generation::initial(&object);
+        if let Object::Job(job) = &mut object {
+            // It selects by its uid.
+            generate_selector(Arc::make_mut(job));
+        }
         self.store(&key, Some(object));
         Ok(key)
     }

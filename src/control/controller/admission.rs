@@ -8,6 +8,7 @@ use crate::{
 use k8s_openapi::{
     api::{
         apps::v1::{DeploymentStatus, ReplicaSetStatus, StatefulSetStatus},
+        batch::v1::{CronJobStatus, JobStatus},
         core::v1::{
             LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec,
             PodStatus, ReplicationControllerStatus, ServiceStatus,
@@ -123,6 +124,8 @@ pub fn admit(object: &mut Object) {
             let phase = Some("Pending".to_owned());
             claim.status = Some(PersistentVolumeClaimStatus { phase, ..Default::default() });
         }
+        Object::Job(job) => Arc::make_mut(job).status = Some(JobStatus::default()),
+        Object::CronJob(cron_job) => Arc::make_mut(cron_job).status = Some(CronJobStatus::default()),
         Object::StatefulSet(set) => {
             let status = StatefulSetStatus { available_replicas: Some(0), ..Default::default() };
             Arc::make_mut(set).status = Some(status);

@@ -9,6 +9,7 @@ use crate::{
     objects::object::{Kind, Object, ObjectKey},
 };
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{CronJob, JobStatus};
 
 impl<R: PodRuntime> Controller<R> {
     /// The clock was set back by `by`, and it is `now`. Whatever was due is due after the same real time as before, and
@@ -23,7 +24,8 @@ impl<R: PodRuntime> Controller<R> {
         self.context.recorder.clock_set_back(&set_back);
         self.volumes.clock_set_back(&set_back);
         self.pods.clock_set_back(&set_back);
-        let kinds = [Kind::Pod, Kind::Namespace, Kind::Deployment];
+        self.jobs.clock_set_back(&set_back);
+        let kinds = [Kind::Pod, Kind::Namespace, Kind::Deployment, Kind::Job, Kind::CronJob];
         let keys: Vec<_> =
             kinds.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind)).map(Object::key).collect();
         self.move_times(&keys, &set_back, now);
@@ -59,6 +61,21 @@ impl<R: PodRuntime> Controller<R> {
                     self.context.cluster.edit_deployment(&key.namespace, &key.name, |stored| stored.status = status);
                     continue;
                 }
+                Some(Object::Job(job)) => {
+                    let mut status = job.status.clone();
+                    if let Some(status) = &mut status {
+                        set_back_job(status, set_back);
+                    }
+                    self.context.cluster.edit_job(&key.namespace, &key.name, |job| job.status = status);
+                }
+                Some(Object::CronJob(cron_job)) => {
+                    let mut status = cron_job.status.clone();
+                    let times = status.iter_mut();
+                    let times = times.flat_map(|s| [&mut s.last_schedule_time, &mut s.last_successful_time]);
+                    times.flatten().for_each(|time| time.0 = set_back.happened(time.0));
+                    let edit = |cron_job: &mut CronJob| cron_job.status = status;
+                    self.context.cluster.edit_cron_job(&key.namespace, &key.name, edit);
+                }
                 _ => continue,
             }
             let Some(metadata) = self.context.cluster.get(key).map(Object::metadata) else { continue };
@@ -82,5 +99,14 @@ impl<R: PodRuntime> Controller<R> {
             _ => None,
         });
         SignedDuration::from_secs(seconds.max().unwrap_or(0).max(0).into())
+    }
+}
+
+/// The times by which a Job has its deadline, and its end.
+fn set_back_job(status: &mut JobStatus, set_back: &SetBack) {
+    let conditions = status.conditions.iter_mut().flatten();
+    let conditions = conditions.flat_map(|one| [&mut one.last_probe_time, &mut one.last_transition_time]);
+    for time in conditions.chain([&mut status.start_time, &mut status.completion_time]).flatten() {
+        time.0 = set_back.happened(time.0);
     }
 }

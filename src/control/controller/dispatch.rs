@@ -8,7 +8,7 @@
 //! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
-//! Pod                   ──→ missing_names, records, statefulset, replicaset, deployment, endpointslice, pod, volume
+//! Pod                   ──→ missing_names, records, statefulset, replicaset, deployment, job, endpointslice, pod, volume
 //! PersistentVolumeClaim ──→ pod, statefulset, volume
 //! PersistentVolume      ──→ volume
 //! StorageClass          ──→ volume
@@ -18,6 +18,8 @@
 //! ReplicaSet            ──→ replicaset, deployment
 //! ReplicationController ──→ replicaset
 //! Deployment            ──→ deployment
+//! Job                   ──→ job, cronjob
+//! CronJob               ──→ cronjob
 //! ```
 
 use super::{
@@ -70,6 +72,11 @@ impl<R: PodRuntime> Controller<R> {
             }
             Kind::PersistentVolume => self.volumes.on_volume_changed(key, before, after),
             Kind::StorageClass => self.volumes.on_class_changed(),
+            Kind::Job => {
+                self.jobs.on_job_changed(key, before, after, context);
+                self.cron_jobs.on_job_changed(key, before, after, context);
+            }
+            Kind::CronJob => self.cron_jobs.on_cron_job_changed(key, after, context),
             Kind::StatefulSet => {
                 self.missing_names.touch_set(&key.namespace, &key.name);
                 self.stateful_sets.on_set_changed(key, before, after, context);
@@ -103,6 +110,7 @@ impl<R: PodRuntime> Controller<R> {
         self.missing_names.touch_pod(&key.namespace, &key.name);
         record_addresses(&mut self.records, &key.namespace, before, after);
         self.stateful_sets.on_pod_changed(key, before, after, context);
+        self.jobs.on_pod_changed(key, before, after, context);
         self.replica_sets.on_pod_changed(key, before, after, context);
         self.deployments.on_pod_changed(key, before, after, context);
         self.endpoint_slices.on_pod_changed(key, before, after, context);

@@ -1,11 +1,13 @@
 //! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
 //! randomness are arguments.
 
+mod cronjob;
 mod deployment;
 pub mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
 mod garbage;
+mod job;
 mod missing_names;
 mod namespace;
 mod pod;
@@ -46,6 +48,7 @@ use crate::{
     dns::zone::Delta,
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
+use cronjob::CronJobController;
 use customresourcedefinition::CustomResourceDefinitionController;
 use deployment::DeploymentController;
 use endpoints::EndpointsController;
@@ -54,6 +57,7 @@ use endpointslicemirroring::EndpointSliceMirroringController;
 use garbage::GarbageCollector;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use job::JobController;
 use k8s_openapi::api::core::v1::PodStatus;
 use manifests::{LoadReport, ManifestController};
 use missing_names::MissingNames;
@@ -182,6 +186,8 @@ pub struct Controller<R> {
     stateful_sets: StatefulSetController,
     replica_sets: ReplicaSetController,
     deployments: DeploymentController,
+    jobs: JobController,
+    cron_jobs: CronJobController,
     pods: PodController<R>,
     volumes: VolumeController,
     endpoints: EndpointsController,
@@ -214,6 +220,8 @@ impl<R: PodRuntime> Controller<R> {
             stateful_sets: StatefulSetController::default(),
             replica_sets: ReplicaSetController,
             deployments: DeploymentController,
+            jobs: JobController::default(),
+            cron_jobs: CronJobController,
             pods: PodController::new(runtime),
             volumes: VolumeController::new(settings.provision_undeclared),
             endpoints: EndpointsController,
@@ -373,6 +381,8 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::StatefulSet => self.stateful_sets.reconcile(key, context),
             Reconciler::ReplicaSet => self.replica_sets.reconcile(key, context),
             Reconciler::Deployment => self.deployments.reconcile(key, context),
+            Reconciler::Job => self.jobs.reconcile(key, context),
+            Reconciler::CronJob => self.cron_jobs.reconcile(key, context),
             Reconciler::Pod => self.pods.reconcile(key, context),
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),

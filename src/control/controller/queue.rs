@@ -21,6 +21,10 @@ pub enum Reconciler {
     ReplicaSet,
     /// A Deployment: its ReplicaSets, conditions and status.
     Deployment,
+    /// A Job: its pods and its status.
+    Job,
+    /// A CronJob: its Jobs.
+    CronJob,
     /// A pod: starting and stopping.
     Pod,
     /// An object whose owners or dependents are going.

@@ -1,11 +1,12 @@
 //! How one simulated pod behaves: settings, the image's name, and the annotations under `simulation.headless-dns/`.
 
 use crate::{
+    objects::object::{Kind, job::completion_index},
     text::options::{self, options},
     text::{duration::parse_duration, nearest::nearest},
 };
 use k8s_openapi::api::core::v1::Pod;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 pub use crate::objects::object::annotations::SIMULATION_PREFIX as PREFIX;
 
@@ -31,14 +32,17 @@ options! {
         /// From deletion to being gone, unless the grace period is shorter.
         #[serde(deserialize_with = "options::text")]
         pub stop_after: Duration = Duration::from_millis(100), Duration::ZERO..=DELAY_MAX;
+        /// How long the container of a Job's pod runs before it exits, well unless an annotation says otherwise.
+        #[serde(deserialize_with = "options::text")]
+        pub finish_after: Duration = Duration::from_secs(1), Duration::ZERO..=DELAY_MAX;
     }
 }
 
 /// How a pod ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Phase Failed.
-    Failed,
+    /// Phase Failed, with this exit code of its containers, which is not zero.
+    Failed(u8),
     /// Phase Failed, reason Evicted.
     Evicted,
     /// Phase Succeeded.
@@ -58,8 +62,10 @@ pub struct Behaviour {
     pub ready_after: Duration,
     /// From deletion to being gone.
     pub stop_after: Duration,
-    /// How long its container runs before it crashes, each time.
+    /// How long its container runs before it exits and is restarted, each time.
     pub crash_after: Option<Duration>,
+    /// The exit code then.
+    pub crash_code: u8,
     /// From Running to its end.
     pub end: Option<(Duration, End)>,
     /// From Ready to not ready.
@@ -74,6 +80,8 @@ enum AnnotationValue {
     Delay,
     Switch,
     SwitchOrDelay,
+    ExitCode,
+    ExitCodesByIndex,
 }
 
 /// Every annotation there is, without the prefix.
@@ -87,6 +95,9 @@ const KNOWN: &[(&str, AnnotationValue)] = &[
     ("fail-after", AnnotationValue::Delay),
     ("evict-after", AnnotationValue::Delay),
     ("succeed-after", AnnotationValue::Delay),
+    ("run-for", AnnotationValue::Delay),
+    ("exit-code", AnnotationValue::ExitCode),
+    ("exit-code-by-index", AnnotationValue::ExitCodesByIndex),
     ("unready-after", AnnotationValue::Delay),
     ("unready-for", AnnotationValue::Delay),
 ];
@@ -100,13 +111,36 @@ impl Behaviour {
         let switch = |key| text(key).and_then(parse_switch);
 
         let ready_after = delay("ready-after").unwrap_or(delays.ready_after);
-        let crash_after = match switch("crash-loop") {
+        let exit_code = exit_code(pod, text("exit-code"), text("exit-code-by-index"));
+        // What is said to fail does not do so with success.
+        let failure = exit_code.filter(|code| *code != 0).unwrap_or(1);
+        let mut crash_after = match switch("crash-loop") {
             // As soon as it would have become ready.
             Some(true) => Some(ready_after),
             Some(false) => None,
             None => delay("crash-loop"),
         };
-        let ends = [("fail-after", End::Failed), ("evict-after", End::Evicted), ("succeed-after", End::Succeeded)];
+        let mut crash_code = failure;
+        let ends =
+            [("fail-after", End::Failed(failure)), ("evict-after", End::Evicted), ("succeed-after", End::Succeeded)];
+        let mut end =
+            ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after);
+        let of_job = || is_of_job(pod) && crash_after.is_none() && end.is_none();
+        let run_for = delay("run-for").or_else(|| of_job().then_some(delays.finish_after));
+        if let Some(run_for) = run_for.filter(|_| crash_after.is_none()) {
+            let code = exit_code.unwrap_or(0);
+            let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+            let is_restarted = match policy {
+                Some("Never") => false,
+                Some("OnFailure") => code != 0,
+                _ => true,
+            };
+            if is_restarted {
+                (crash_after, crash_code) = (Some(run_for), code);
+            } else if end.is_none_or(|(after, _)| run_for < after) {
+                end = Some((run_for, if code == 0 { End::Succeeded } else { End::Failed(code) }));
+            }
+        }
         Behaviour {
             starts: switch("start").unwrap_or(true),
             start_after: delay("start-after").unwrap_or(delays.start_after),
@@ -114,7 +148,8 @@ impl Behaviour {
             ready_after,
             stop_after: delay("stop-after").unwrap_or(delays.stop_after),
             crash_after,
-            end: ends.into_iter().filter_map(|(key, end)| Some((delay(key)?, end))).min_by_key(|(after, _)| *after),
+            crash_code,
+            end,
             unready_after: delay("unready-after").map(|after| after.max(CYCLE_MIN)),
             unready_for: delay("unready-for").map(|duration| duration.max(CYCLE_MIN)),
         }
@@ -132,6 +167,13 @@ pub fn check_annotations(annotations: &BTreeMap<String, String>) -> Vec<(String,
             Some((_, AnnotationValue::Switch)) => {
                 parse_switch(value).is_none().then(|| format!("{value:?} is neither \"true\" nor \"false\""))
             }
+            Some((_, AnnotationValue::ExitCode)) => parse_exit_code(value)
+                .is_none()
+                .then(|| format!("{value:?} is no exit code; write a number from 0 to 255")),
+            Some((_, AnnotationValue::ExitCodesByIndex)) => value
+                .split(',')
+                .find(|one| parse_by_index(one).is_none())
+                .map(|one| format!("{one:?} is no exit code of an index; write 2=1, or 0-3=0, 4=137")),
             Some((_, AnnotationValue::SwitchOrDelay)) => match (parse_switch(value), parse_delay(value)) {
                 (None, Err(problem)) => Some(format!("{problem}; \"true\" and \"false\" are possible too")),
                 _ => None,
@@ -163,6 +205,33 @@ fn parse_switch(text: &str) -> Option<bool> {
         "false" => Some(false),
         _ => None,
     }
+}
+
+/// The exit code of a pod: that of its completion index, else the one for all; `None` if neither says any.
+fn exit_code(pod: &Pod, for_all: Option<&str>, by_index: Option<&str>) -> Option<u8> {
+    let index = completion_index(pod);
+    let of_index = |one: &str| {
+        let (indexes, code) = parse_by_index(one)?;
+        indexes.contains(&index?).then_some(code)
+    };
+    by_index.and_then(|all| all.split(',').find_map(of_index)).or_else(|| for_all.and_then(parse_exit_code))
+}
+
+fn parse_exit_code(text: &str) -> Option<u8> {
+    text.trim().parse().ok()
+}
+
+/// `2=1` or `0-3=137`: indexes and their exit code.
+fn parse_by_index(text: &str) -> Option<(RangeInclusive<u32>, u8)> {
+    let (indexes, code) = text.split_once('=')?;
+    let (first, last) = indexes.split_once('-').unwrap_or((indexes, indexes));
+    Some((first.trim().parse().ok()?..=last.trim().parse().ok()?, parse_exit_code(code)?))
+}
+
+/// Whether a Job made the pod.
+fn is_of_job(pod: &Pod) -> bool {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.controller == Some(true) && owner.kind == Kind::Job.name())
 }
 
 /// A delay as people write it: `3s`, `250ms`, `1m30s`, `1.5s`, or a plain number of seconds; at most a year.
@@ -202,6 +271,7 @@ mod tests {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(60),
             stop_after: Duration::from_millis(100),
+            finish_after: Duration::from_secs(1),
         }
     }
 
@@ -267,6 +337,44 @@ mod tests {
     }
 
     #[test]
+    fn containers_that_exit() {
+        use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+        let (none, crashes) = ((None, None), |after: u64, code: u8| (None, Some((Duration::from_secs(after), code))));
+        let ends = |after: u64, end: End| (Some((Duration::from_secs(after), end)), None);
+        // Whether a Job made the pod, its restart policy, its annotations; how it ends, and after what it crashes.
+        type Annotations = &'static [(&'static str, &'static str)];
+        type Ends = (Option<(Duration, End)>, Option<(Duration, u8)>);
+        let rows: &[(bool, &str, Annotations, Ends)] = &[
+            (true, "Never", &[], ends(1, End::Succeeded)),
+            (true, "OnFailure", &[], ends(1, End::Succeeded)),
+            (false, "Never", &[], none),
+            (false, "Never", &[("exit-code", "3")], none),
+            (false, "Never", &[("run-for", "4s"), ("exit-code", "3")], ends(4, End::Failed(3))),
+            (false, "Always", &[("run-for", "4s")], crashes(4, 0)),
+            (true, "Never", &[("exit-code", "3")], ends(1, End::Failed(3))),
+            (true, "OnFailure", &[("exit-code", "3")], crashes(1, 3)),
+            (true, "OnFailure", &[("exit-code", "0")], ends(1, End::Succeeded)),
+            (true, "Never", &[("exit-code-by-index", "0=1, 4-7=42")], ends(1, End::Failed(42))),
+            (true, "Never", &[("exit-code-by-index", "0=1"), ("exit-code", "7")], ends(1, End::Failed(7))),
+            (true, "Never", &[("fail-after", "2s")], ends(2, End::Failed(1))),
+            (true, "Never", &[("succeed-after", "9s"), ("run-for", "2s"), ("exit-code", "2")], ends(2, End::Failed(2))),
+            (true, "OnFailure", &[("crash-loop", "3s"), ("exit-code", "9")], crashes(3, 9)),
+        ];
+        for (of_job, policy, rows, expected) in rows {
+            let mut pod = Pod::default();
+            let mut all = annotations(rows);
+            all.insert("batch.kubernetes.io/job-completion-index".to_owned(), "5".to_owned());
+            pod.metadata.annotations = Some(all);
+            let owner = OwnerReference { kind: "Job".to_owned(), controller: Some(true), ..OwnerReference::default() };
+            pod.metadata.owner_references = of_job.then(|| vec![owner]);
+            pod.spec = Some(PodSpec { restart_policy: Some((*policy).to_owned()), ..PodSpec::default() });
+            let found = Behaviour::of(&pod, &defaults());
+            let crash = found.crash_after.map(|after| (after, found.crash_code));
+            assert_eq!((found.end, crash), *expected, "{of_job} {policy} {rows:?}");
+        }
+    }
+
+    #[test]
     fn broken_images() {
         let rows = [
             ("broken:1", false),
@@ -287,6 +395,10 @@ mod tests {
             ("start-after", "3s", None),
             ("crash-loop", "true", None),
             ("crash-loop", "3s", None),
+            ("exit-code", "3", None),
+            ("exit-code", "256", Some("is no exit code")),
+            ("exit-code-by-index", "0=1, 2-5=137", None),
+            ("exit-code-by-index", "1", Some("is no exit code of an index")),
             ("ready", "\"no\"", Some("neither \"true\" nor \"false\"")),
             ("start-after", "soon", Some("is no duration")),
             ("crash-loop", "often", Some("\"true\" and \"false\" are possible too")),

@@ -8,7 +8,7 @@
 //! start ─→ ContainerCreating ─→ Running, not ready ─→ Ready ⇄ not ready
 //!              (start-after)  ╲     (ready-after)       │ (unready-after, unready-for)
 //!                              ╲                        ├─→ crashed ─→ restarted ─→ …   (crash-loop)
-//!            ImagePullBackOff ←─╯ (start: "false")      ╰─→ Failed, Evicted, Succeeded  (fail-after, …)
+//!            ImagePullBackOff ←─╯ (start: "false")      ╰─→ Failed, Evicted, Succeeded  (fail-after, run-for, …)
 //! ```
 
 pub use super::behaviour::{Delays, check_annotations};
@@ -65,7 +65,7 @@ struct SimulatedPod {
     crashes: u32,
     /// Whether it has waited for an address.
     starved: bool,
-    /// Whether a crash ends it (restartPolicy Never).
+    /// Whether its container is restarted after a crash (restartPolicy is not Never).
     restarts: bool,
     timers: BTreeMap<PodStep, Due>,
 }
@@ -264,12 +264,12 @@ impl Simulated {
         self.cancel(pod, PodStep::Unready);
         if !pod.restarts {
             self.cancel_all(pod);
-            return status::end(&mut pod.status, End::Failed, at);
+            return status::end(&mut pod.status, End::Failed(pod.behaviour.crash_code), at);
         }
         let ran_long = pod.behaviour.crash_after.is_some_and(|after| after >= CRASHES_FORGOTTEN_AFTER);
         pod.crashes = if ran_long { 1 } else { pod.crashes.saturating_add(1) };
         let delay = back_off(pod.crashes);
-        status::crash(&mut pod.status, &pod.pod.to_string(), delay, at);
+        status::crash(&mut pod.status, &pod.pod.to_string(), pod.behaviour.crash_code, delay, at);
         self.schedule(pod, PodStep::Restart, cycle(at, delay, now));
     }
 

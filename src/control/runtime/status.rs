@@ -95,10 +95,10 @@ pub fn set_ready(status: &mut PodStatus, ready: bool, now: Timestamp) {
     set_condition(status, "Ready", all, problem, now);
 }
 
-/// The first container has ended with an error. It stays so (`back_off` is zero: it is restarted at once), or waits.
-pub fn crash(status: &mut PodStatus, pod: &str, back_off: Duration, now: Timestamp) {
+/// The first container has exited with this code. It stays so (`back_off` is zero: it is restarted at once), or waits.
+pub fn crash(status: &mut PodStatus, pod: &str, exit_code: u8, back_off: Duration, now: Timestamp) {
     if let Some(container) = status.container_statuses.iter_mut().flatten().next() {
-        let terminated = terminated_state(container, 1, "Error", now);
+        let terminated = terminated_state(container, exit_code.into(), reason_of(exit_code), now);
         if back_off.is_zero() {
             container.state = Some(terminated);
         } else {
@@ -128,13 +128,16 @@ pub fn restart(status: &mut PodStatus, uid: &str, now: Timestamp) {
 pub fn end(status: &mut PodStatus, end: End, now: Timestamp) {
     let (phase, exit_code, reason, condition) = match end {
         End::Succeeded => ("Succeeded", 0, "Completed", "PodCompleted"),
-        End::Failed => ("Failed", 1, "Error", "PodFailed"),
+        End::Failed(code) => ("Failed", i32::from(code), reason_of(code), "PodFailed"),
         End::Evicted => ("Failed", 137, "Error", "PodFailed"),
     };
     status.phase = Some(phase.to_owned());
     if end == End::Evicted {
         status.reason = Some("Evicted".to_owned());
-        status.message = Some("The node was low on resource: memory.".to_owned());
+        let message = "The node was low on resource: memory.";
+        status.message = Some(message.to_owned());
+        // By it a Job's podFailurePolicy knows that it was not the pod's fault.
+        set_condition(status, "DisruptionTarget", true, Some(("TerminationByKubelet", message.to_owned())), now);
     }
     for container in status.container_statuses.iter_mut().flatten() {
         container.state = Some(terminated_state(container, exit_code, reason, now));
@@ -144,6 +147,11 @@ pub fn end(status: &mut PodStatus, end: End, now: Timestamp) {
     for kind in ["ContainersReady", "Ready"] {
         set_condition(status, kind, false, Some((condition, String::new())), now);
     }
+}
+
+/// Why a container has ended with this code, in one word.
+fn reason_of(exit_code: u8) -> &'static str {
+    if exit_code == 0 { "Completed" } else { "Error" }
 }
 
 /// When a condition took its present value, and whether it is true.

@@ -2,10 +2,12 @@
 
 pub mod annotations;
 pub mod conversion;
+pub mod cron;
 mod custom;
 mod declaration;
 mod decode;
 pub mod defaults;
+pub mod job;
 mod kind;
 pub mod labels;
 pub mod lint;

@@ -27,8 +27,8 @@ const POD_STATUS_OCTETS: u64 = 4096;
 
 impl Object {
     /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
-    /// pods and claims, for a Deployment, ReplicaSet or ReplicationController with all its pods, whether they are there yet
-    /// or not. The pods themselves weigh nothing then; neither does what a Deployment's ReplicaSets ask for.
+    /// pods and claims, for a Deployment, ReplicaSet or ReplicationController with all its pods, for a Job with all
+    /// those that are there at its end, whether they are there yet or not. The pods themselves weigh nothing then; neither does what a Deployment's ReplicaSets ask for.
     pub fn weight(&self) -> u64 {
         match self {
             Object::StatefulSet(set) => {
@@ -39,6 +39,12 @@ impl Object {
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
             Object::Deployment(deployment) => self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas)),
+            Object::Job(job) => {
+                // Those that have ended stay, and so do those that run beside the last of them.
+                let spec = job.spec.as_ref();
+                let parallelism = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
+                self.with_pods(spec.map(|spec| spec.completions.unwrap_or(0).saturating_add(parallelism)))
+            }
             Object::ReplicaSet(set) if !is_owned_by(&set.metadata, &["Deployment"]) => {
                 self.with_pods(set.spec.as_ref().and_then(|spec| spec.replicas))
             }
@@ -58,7 +64,7 @@ impl Object {
 }
 
 /// Kinds of owners that weigh their pods.
-const WEIGHING_OWNERS: [&str; 3] = ["StatefulSet", "ReplicaSet", "ReplicationController"];
+const WEIGHING_OWNERS: [&str; 4] = ["StatefulSet", "Job", "ReplicaSet", "ReplicationController"];
 
 fn is_owned_by(metadata: &ObjectMeta, kinds: &[&str]) -> bool {
     metadata.owner_references.iter().flatten().any(|owner| kinds.contains(&owner.kind.as_str()))

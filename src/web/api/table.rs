@@ -7,6 +7,7 @@ mod age;
 pub mod custom;
 mod deployment;
 mod endpoints;
+mod job;
 mod pod;
 mod service;
 mod stored;
@@ -39,10 +40,12 @@ fn columns_of(kind: &str) -> Vec<Column> {
             ("Revision", 0, "the number of the revision; newer ones have larger numbers"),
             AGE,
         ],
+        "CronJob" => job::CRON_JOB,
         "Deployment" => deployment::DEPLOYMENT,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
         "Event" => EVENT,
+        "Job" => job::JOB,
         "Namespace" => &[NAME, ("Status", 0, "Active, or Terminating while its content is removed"), AGE],
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
@@ -92,10 +95,12 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "ControllerRevision" => {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
+        "CronJob" => job::cron_job_cells(object, now),
         "Deployment" => deployment::cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
         "Event" => event_cells(object, now),
+        "Job" => job::job_cells(object, now),
         "Namespace" => vec![name.into(), text(object, "/status/phase").into(), age(object, now).into()],
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),

@@ -1,6 +1,6 @@
 //! The commands of the recordings, as kubectl carries them out.
 
-use super::{Step, world::World};
+use super::{Step, batch, world::World};
 use headless_dns::{
     control::controller::{Cascade, Event, Write},
     objects::object::{self, Kind, LAST_APPLIED, Object},
@@ -60,7 +60,8 @@ impl World {
                 object::set_defaults(&mut object);
                 self.controller.write(Write::Create { object, with_namespace: false }, false, self.now).unwrap();
             }
-            ["rollout", "history" | "status", ..] | ["get", ..] => {}
+            ["rollout", "history" | "status", ..] | ["get" | "wait", ..] => {}
+            ["create", "job", name, from] => self.create_job(name, from.strip_prefix("--from=cronjob/").unwrap()),
             ["rollout", verb @ ("pause" | "resume"), target] => {
                 let ((of, name), is_paused) = (target.split_once('/').unwrap(), *verb == "pause");
                 self.edit(kind(of), name, |object| object["spec"]["paused"] = json!(is_paused));
@@ -152,7 +153,8 @@ impl World {
         let yaml = yaml.replace("sim/stop: \"4\"", "simulation.headless-dns/stop-after: 4s");
         let yaml = yaml.replace("sim/stop: \"1.5\"", "simulation.headless-dns/stop-after: 1500ms");
         for document in yaml.split("\n---\n") {
-            let json: Value = serde_yaml::from_str(document).unwrap();
+            let mut json: Value = serde_yaml::from_str(document).unwrap();
+            batch::say_how_pods_end(&mut json);
             let name = json["kind"].as_str().unwrap();
             let kind = *Kind::ALL.iter().find(|kind| kind.name() == name).unwrap();
             let mut object = Object::from_json(kind, json).unwrap();

@@ -1,5 +1,6 @@
 //! Objects in the form of the recordings, one line each.
 
+use super::batch;
 use headless_dns::objects::object::{Object, labels::label};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -81,6 +82,8 @@ pub fn line(object: &Object) -> Option<String> {
             metadata.generation.unwrap_or(0),
             if terminating { " terminating" } else { "" },
         ),
+        Object::Job(_) => batch::job_line(&json, name, &dash(Some(&conditions(&json)))),
+        Object::CronJob(_) => batch::cron_job_line(&json, name),
         Object::EndpointSlice(slice) => {
             let service = &metadata.labels.as_ref().unwrap()["kubernetes.io/service-name"];
             let mut endpoints: Vec<String> = Vec::new();

@@ -58,6 +58,9 @@ impl Names {
                 ("pod" | "pvc", Some(("uid", uid))) => format!("uid={}", self.name(uid, &format!("{owner} uid"))),
                 // The stand-in kubelet tells nothing of a pod before it runs.
                 ("pod", Some(("ready", _))) if pending => "ready=-".to_owned(),
+                ("cronjob", Some((field @ ("lastSchedule" | "lastSuccessful"), time))) => {
+                    format!("{field}={}", self.name(time, field))
+                }
                 ("pod", Some(("ip", ip))) => format!("ip={}", self.name(ip, &format!("{owner} ip"))),
                 ("pod", Some(("rev", revision))) => format!("rev={}", self.revision(revision)),
                 ("sts", Some((field @ ("currentRevision" | "updateRevision"), revision))) => {

@@ -52,7 +52,7 @@ pub fn story(lines: &[String], names: &mut Names) -> Story {
         pods.entry(object.clone()).or_default().push(grouped(&line));
         let state = match line.as_str() {
             line if line.ends_with(" gone") => "gone",
-            line if line.ends_with("terminating=yes") => "terminating",
+            line if line.contains("terminating=yes") => "terminating",
             line if line.contains("phase=Pending") => "created",
             line if line.contains("phase=Failed") => "failed",
             line if line.contains("ready=True") => "ready",

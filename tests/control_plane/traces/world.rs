@@ -69,7 +69,10 @@ impl World {
         }
         let owner = metadata.owner_references.iter().flatten().next();
         let is_of = |kind: &str| owner.is_some_and(|owner| owner.kind == kind);
-        if is_of("Deployment") {
+        if is_of("CronJob") && name != "once" {
+            let count = self.made.values().filter(|known| is_numbered(known, "cj-T")).count();
+            self.made.insert(name, format!("cj-T{}", count + 1));
+        } else if is_of("Deployment") {
             let hash = label(metadata, "pod-template-hash").unwrap_or_default().to_owned();
             let at = self.hashes.iter().position(|known| *known == hash).unwrap_or_else(|| {
                 self.hashes.push(hash.clone());
@@ -107,6 +110,18 @@ impl World {
 
     /// Turns until nothing is due for ten seconds (`quiet`), or only once; gives the visible changes.
     pub fn run(&mut self, quiet: bool) -> Vec<String> {
+        self.run_while(|now, due| quiet && due.duration_since(now) < SignedDuration::from_secs(10))
+    }
+
+    /// Turns for so long; gives the visible changes.
+    pub fn run_for(&mut self, time: SignedDuration) -> Vec<String> {
+        let end = self.now + time;
+        let lines = self.run_while(|_, due| due <= end);
+        self.now = end;
+        lines
+    }
+
+    fn run_while(&mut self, goes_on: impl Fn(Timestamp, Timestamp) -> bool) -> Vec<String> {
         let mut lines = Vec::new();
         for _ in 0..10_000 {
             let turn = self.controller.turn(self.now);
@@ -121,7 +136,14 @@ impl World {
                     (None, Object::Pod(_) | Object::PersistentVolumeClaim(_)) => {
                         format!("{} gone", line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
                     }
-                    (None, Object::StatefulSet(_) | Object::Deployment(_) | Object::ReplicaSet(_)) => {
+                    (
+                        None,
+                        Object::StatefulSet(_)
+                        | Object::Deployment(_)
+                        | Object::ReplicaSet(_)
+                        | Object::Job(_)
+                        | Object::CronJob(_),
+                    ) => {
                         format!("{} gone", line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
                     }
                     (None, _) => format!("{line} gone"),
@@ -134,7 +156,7 @@ impl World {
                 }
             }
             match turn.wake_at {
-                Some(at) if quiet && at.duration_since(self.now) < SignedDuration::from_secs(10) => {
+                Some(at) if goes_on(self.now, at) => {
                     self.now = at.max(self.now);
                 }
                 _ => return lines,

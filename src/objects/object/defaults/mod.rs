@@ -5,6 +5,7 @@
 //! families and node ports. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
 mod deployment;
+mod job;
 mod pod;
 mod quantities;
 mod service;
@@ -45,6 +46,8 @@ pub fn set_defaults(object: &mut Object) {
         Object::EndpointSlice(slice) => set_slice(Arc::make_mut(slice)),
         Object::Endpoints(endpoints) => set_endpoints(Arc::make_mut(endpoints)),
         Object::Stored(object) => stored::set(Arc::make_mut(object)),
+        Object::Job(object) => job::set_job(Arc::make_mut(object)),
+        Object::CronJob(object) => job::set_cron_job(Arc::make_mut(object)),
         _ => {}
     }
     quantities::canonicalize(object);

@@ -4,9 +4,11 @@
 //! claims, volumes, update strategies), and of a pod's specification what decides whether the pod could exist. What
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
+mod cronjob;
 mod definition;
 mod deployment;
 mod endpoints;
+mod job;
 pub mod metadata;
 pub mod names;
 mod pod;
@@ -239,6 +241,8 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
             definition::validate(errors, stored)
         }
         Object::Stored(object) => stored::validate(errors, object),
+        Object::Job(job) => job::validate(errors, job),
+        Object::CronJob(cron_job) => cronjob::validate(errors, cron_job),
         _ => {}
     }
 }
@@ -276,6 +280,8 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
         (Object::ReplicaSet(old), Object::ReplicaSet(new)) => replicaset::validate_update(&mut errors, old, new),
         (Object::StorageClass(old), Object::StorageClass(new)) => volume::update_class(&mut errors, old, new),
         (Object::EndpointSlice(old), Object::EndpointSlice(new)) => slice::validate_update(&mut errors, old, new),
+        (Object::Job(old), Object::Job(new)) => job::validate_update(&mut errors, old, new),
+        (Object::CronJob(old), Object::CronJob(new)) => cronjob::validate_update(&mut errors, old, new),
         (Object::ControllerRevision(old), Object::ControllerRevision(new)) => {
             if old.data != new.data {
                 let data = new.data.as_ref().map(|data| data.0.clone()).unwrap_or_default();

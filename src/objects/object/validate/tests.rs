@@ -117,6 +117,160 @@ fn recorded_refusals_of_deployments() {
 }
 
 #[test]
+fn recorded_refusals_of_jobs() {
+    let text = include_str!("../../../../tests/data/upstream/refusals-jobs.md");
+    let (mut compared, mut standing) = (0, None);
+    for section in text.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap();
+        let parts: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
+        let (manifests, output) = parts.split_at(parts.len() - 1);
+        let objects: Vec<Object> = manifests
+            .iter()
+            .map(|yaml| object(serde_yaml::from_str(yaml.trim_start_matches("yaml")).unwrap()).unwrap())
+            .collect();
+        let errors = match objects.as_slice() {
+            // Changes of the Job of an earlier section.
+            [changed] if title.contains("change") => {
+                let mut changed = as_stored(changed);
+                // kubectl's patch leaves alone what the manifest does not say.
+                if let (Object::Job(job), false) = (&mut changed, section.contains("completions:")) {
+                    std::sync::Arc::make_mut(job).spec.as_mut().unwrap().completions = Some(1);
+                }
+                validate_update(standing.as_ref().unwrap(), &changed)
+            }
+            [one] => validate(one),
+            [first, then] => {
+                assert_eq!(validate(first), [], "{title}");
+                let stored = as_stored(first);
+                let errors = validate_update(&stored, &as_stored(then));
+                standing = Some(stored);
+                errors
+            }
+            _ => panic!("{title}: {} objects", objects.len()),
+        };
+        let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
+        let expected: Vec<String> = recorded(output[0])
+            .iter()
+            .map(|error| error.replace("<uid>", "00000000-0000-0000-0000-000000000000"))
+            .collect();
+        // Upstream prints its own form of a template.
+        if title.contains("template changed") {
+            assert!(errors[0].starts_with("spec.template: Invalid value: ") && errors.len() == 1, "{errors:?}");
+        } else {
+            assert_eq!(errors, expected, "{title}");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 30, "{compared} refusals");
+}
+
+/// A Job with the selector that it gets when it is stored.
+fn as_stored(object: &Object) -> Object {
+    let Object::Job(job) = object else { return object.clone() };
+    let mut job = (**job).clone();
+    job.metadata.uid = Some("00000000-0000-0000-0000-000000000000".to_owned());
+    crate::objects::object::job::generate_selector(&mut job);
+    job.into()
+}
+
+#[test]
+fn jobs() {
+    let job = |spec: &str| {
+        format!(
+            "{{apiVersion: batch/v1, kind: Job, metadata: {{name: a}}, spec: {{{spec}, template: {{spec: \
+             {{restartPolicy: Never, containers: [{{name: c, image: x}}]}}}}}}}}"
+        )
+    };
+    let rules = |rules: &str| job(&format!("podFailurePolicy: {{rules: [{rules}]}}"));
+    let success =
+        |rule: &str| job(&format!("completions: 5, completionMode: Indexed, successPolicy: {{rules: [{rule}]}}"));
+    let rows: [(String, &[&str]); 16] = [
+        (job("suspend: true"), &[]),
+        (
+            job("parallelism: 100001"),
+            &[
+                "spec.parallelism: Invalid value: 100001: must be less than or equal to 100000, the most that this server \
+               simulates for one Job",
+            ],
+        ),
+        (
+            job("completions: 3, maxFailedIndexes: 4, backoffLimitPerIndex: 1, completionMode: Indexed"),
+            &["spec.maxFailedIndexes: Invalid value: 4: must be less than or equal to completions"],
+        ),
+        (
+            job("completions: 3, maxFailedIndexes: 1, completionMode: Indexed"),
+            &["spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified"],
+        ),
+        (
+            job("successPolicy: {rules: []}"),
+            &["spec.successPolicy: Invalid value: {\"rules\":[]}: requires indexed completion mode"],
+        ),
+        (
+            rules("{action: FailIndex, onExitCodes: {operator: In, values: [1]}}"),
+            &[
+                "spec.podFailurePolicy.rules[0].action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be set",
+            ],
+        ),
+        (
+            rules("{action: Ignore}"),
+            &[
+                "spec.podFailurePolicy.rules[0]: Invalid value: specifying one of OnExitCodes and OnPodConditions is required",
+            ],
+        ),
+        (
+            rules("{action: Count, onExitCodes: {operator: In, values: [3, 0, 3], containerName: d}}"),
+            &[
+                "spec.podFailurePolicy.rules[0].onExitCodes.containerName: Invalid value: \"d\": must be one of the container \
+                 or initContainer names in the pod template",
+                "spec.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator",
+                "spec.podFailurePolicy.rules[0].onExitCodes.values[2]: Duplicate value: 3",
+                "spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: [3,0,3]: must be ordered",
+            ],
+        ),
+        (rules("{action: Ignore, onPodConditions: [{type: DisruptionTarget}]}"), &[]),
+        (
+            rules("{action: Ignore, onPodConditions: [{type: A, status: Maybe}]}"),
+            &[
+                "spec.podFailurePolicy.rules[0].onPodConditions[0].status: Unsupported value: \"Maybe\": supported values: \
+               \"False\", \"True\", \"Unknown\"",
+            ],
+        ),
+        (success("{succeededIndexes: \"0-2,4\", succeededCount: 3}"), &[]),
+        (
+            success("{succeededIndexes: \"0,2\", succeededCount: 3}"),
+            &[
+                "spec.successPolicy.rules[0].succeededCount: Invalid value: 3: must be less than or equal to 2 (the number of \
+               indexes in the specified succeededIndexes field)",
+            ],
+        ),
+        (
+            success("{succeededIndexes: \"2,1\"}"),
+            &["spec.successPolicy.rules[0].succeededIndexes: Invalid value: \"2,1\": error parsing succeededIndexes: \
+               non-increasing order, previous: 2, current: 1"],
+        ),
+        (
+            success("{}"),
+            &[
+                "spec.successPolicy.rules[0]: Required value: at least one of succeededCount or succeededIndexes must be \
+               specified",
+            ],
+        ),
+        (
+            job("managedBy: me"),
+            &["spec.managedBy: Invalid value: \"me\": must be a domain-prefixed path (such as \"acme.io/foo\")"],
+        ),
+        (
+            job("podReplacementPolicy: Never"),
+            &["spec.podReplacementPolicy: Unsupported value: \"Never\": supported values: \"Failed\", \
+               \"TerminatingOrFailed\""],
+        ),
+    ];
+    for (manifest, expected) in rows {
+        check(&manifest, expected);
+    }
+}
+
+#[test]
 fn replication_controllers() {
     const CONTROLLER: &str = "{apiVersion: v1, kind: ReplicationController, metadata: {name: a}, spec: ";
     let template = |labels: &str| {

@@ -51,7 +51,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
         "ReplicaSet" | "ReplicationController" => &["status.replicas"],
         "Secret" => &["type"],
         "Service" => &["spec.clusterIP", "spec.type"],
-        "StatefulSet" => &["status.successful"],
+        "Job" | "StatefulSet" => &["status.successful"],
         _ => &[],
     }
 }
@@ -59,6 +59,7 @@ fn fields_of(kind: &str) -> &'static [&'static str] {
 /// Upstream's refusal of another field.
 fn unsupported(kind: &str, field: &str) -> String {
     match kind {
+        "Job" => format!("field label {field:?} not supported for Job"),
         "StatefulSet" => format!("field label not supported for StatefulSet: {field}"),
         "ReplicaSet" => format!("field label not supported for appsv1.ReplicaSet: {field}"),
         "CertificateSigningRequest"
@@ -165,6 +166,9 @@ fn value(object: &Value, field: &str) -> String {
             let addresses = addresses.into_iter().flatten().filter_map(|one| one["ip"].as_str());
             addresses.collect::<Vec<_>>().join(",")
         }
+        "status.successful" if object["kind"] == "Job" => {
+            Some(at("status.succeeded")).filter(|text| !text.is_empty()).unwrap_or_else(|| "0".to_owned())
+        }
         // Nothing that a set has; upstream has it for historical reasons.
         "status.successful" => String::new(),
         _ => at(field),
@@ -264,6 +268,8 @@ mod tests {
             ("Node", &json!({"spec": {}}), "spec.unschedulable=false", true),
             ("CertificateSigningRequest", &json!({"spec": {"signerName": "a/b"}}), "spec.signerName=a/b", true),
             ("Namespace", &json!({"status": {"phase": "Active"}}), "status.phase=Active", true),
+            ("Job", &json!({"kind": "Job", "status": {"succeeded": 2}}), "status.successful=2", true),
+            ("Job", &json!({"kind": "Job", "status": {}}), "status.successful=0", true),
             ("ReplicaSet", &json!({"status": {"replicas": 0}}), "status.replicas=0", true),
             ("ReplicationController", &json!({"status": {"replicas": 2}}), "status.replicas!=0", true),
             ("PersistentVolume", &json!({"metadata": {"name": "a=b"}}), "name=a\\=b", true),
@@ -282,6 +288,7 @@ mod tests {
             ("Pod", "spec.foo=x", "field label not supported: spec.foo"),
             ("Secret", "data.a=x", "field label not supported: data.a"),
             (EVENTS, "involvedObject.name=x", "field label not supported: involvedObject.name"),
+            ("Job", "status.active=1", "field label \"status.active\" not supported for Job"),
             ("StatefulSet", "spec.replicas=1", "field label not supported for StatefulSet: spec.replicas"),
             (
                 "EndpointSlice",

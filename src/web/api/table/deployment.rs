@@ -58,7 +58,7 @@ pub(super) fn replicas_cells(object: &Value, now: Timestamp) -> Vec<Value> {
     cells
 }
 
-fn wide(object: &Value) -> [Value; 3] {
+pub(super) fn wide(object: &Value) -> [Value; 3] {
     let containers = list(object, "/spec/template/spec/containers");
     [
         joined(containers.iter().map(|container| text(container, "/name"))).into(),

@@ -70,6 +70,8 @@ fn headers() {
         ("Endpoints", "NAME ENDPOINTS AGE"),
         ("ControllerRevision", "NAME CONTROLLER REVISION AGE"),
         ("Event", "LAST SEEN TYPE REASON OBJECT SUBOBJECT* SOURCE* MESSAGE FIRST SEEN* COUNT* NAME*"),
+        ("Job", "NAME STATUS COMPLETIONS DURATION AGE CONTAINERS* IMAGES* SELECTOR*"),
+        ("CronJob", "NAME SCHEDULE TIMEZONE SUSPEND ACTIVE LAST SCHEDULE AGE CONTAINERS* IMAGES* SELECTOR*"),
         ("Namespace", "NAME STATUS AGE"),
         ("Scale", "NAME DESIRED AVAILABLE AGE"),
     ] {
@@ -173,6 +175,41 @@ fn rows_of_stored_kinds_as_recorded() {
         assert_eq!(columns.join(" "), headings, "{kind}");
         check(kind, &named("a", object), row);
     }
+}
+
+#[test]
+fn jobs_and_cron_jobs() {
+    let template = json!({"spec": {"containers": [{"name": "a", "image": "nginx:1"}]}});
+    let selector = json!({"matchLabels": {"u": "1"}});
+    let job = |spec: Value, status: Value| {
+        let mut job = named("j", json!({"spec": {"template": template, "selector": selector}, "status": status}));
+        job["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        job
+    };
+    let condition = |kind: &str| json!({"conditions": [{"type": kind, "status": "True"}]});
+    let started = json!({"startTime": "2026-11-21T02:07:06Z"});
+    let ended = json!({"startTime": "2026-11-21T02:07:06Z", "completionTime": "2026-11-21T02:07:10Z", "succeeded": 2});
+    for (spec, status, expected) in [
+        (json!({"completions": 3}), started, "j | Running | 0/3 | 12s | 13s | a | nginx:1 | u=1"),
+        (json!({"completions": 2}), ended, "j | Running | 2/2 | 4s | 13s | a | nginx:1 | u=1"),
+        (json!({"completions": 2}), condition("Complete"), "j | Complete | 0/2 |  | 13s | a | nginx:1 | u=1"),
+        (json!({"parallelism": 2}), condition("Suspended"), "j | Suspended | 0/1 of 2 |  | 13s | a | nginx:1 | u=1"),
+        (json!({"parallelism": 1}), condition("FailureTarget"), "j | FailureTarget | 0/1 |  | 13s | a | nginx:1 | u=1"),
+    ] {
+        check("Job", &job(spec, status), expected);
+    }
+    let cron_job = |rest: Value| {
+        let mut spec =
+            json!({"schedule": "0 3 * * *", "suspend": false, "jobTemplate": {"spec": {"template": template}}});
+        spec.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        spec
+    };
+    let spec = cron_job(json!({"timeZone": "Etc/UTC"}));
+    let expected = "c | 0 3 * * * | Etc/UTC | False | 0 | <none> | 13s | a | nginx:1 | <none>";
+    check("CronJob", &named("c", json!({"spec": spec, "status": {}})), expected);
+    let status = json!({"active": [{}], "lastScheduleTime": "2026-11-21T02:07:06Z"});
+    let expected = "c | 0 3 * * * | <none> | True | 1 | 12s | 13s | a | nginx:1 | <none>";
+    check("CronJob", &named("c", json!({"spec": cron_job(json!({"suspend": true})), "status": status})), expected);
 }
 
 #[test]
