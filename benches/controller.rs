@@ -92,7 +92,12 @@ impl Plane {
         };
         let runtime = Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-            delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
+            delays: Delays {
+                start_after: Duration::ZERO,
+                ready_after: Duration::ZERO,
+                stop_after: Duration::ZERO,
+                ..Delays::default()
+            },
         });
         let zone = |origin: &Name| ZoneSpec {
             origin: origin.clone(),

@@ -75,7 +75,7 @@ fn controller() -> Controller<Simulated> {
         settings,
         Simulated::new(SimulationSettings {
             pod_cidrs: vec!["10.244.0.0/22".parse().expect("a range")],
-            delays: Delays { start_after: time, ready_after: time, stop_after: time },
+            delays: Delays { start_after: time, ready_after: time, stop_after: time, ..Delays::default() },
         }),
     )
 }

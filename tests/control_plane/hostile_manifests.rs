@@ -59,6 +59,7 @@ impl World {
                 start_after: Duration::from_millis(50),
                 ready_after: Duration::from_millis(50),
                 stop_after: Duration::from_millis(50),
+                ..Delays::default()
             },
         });
         let directory = tempfile::tempdir().unwrap();

@@ -25,7 +25,12 @@ fn controller() -> Controller<Simulated> {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.128.0.0/9".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
+        delays: Delays {
+            start_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+            stop_after: Duration::ZERO,
+            ..Delays::default()
+        },
     });
     Controller::new(settings, runtime)
 }

@@ -88,11 +88,16 @@ impl Watch {
         }
     }
 
-    /// Type and name of the next event.
+    /// Type and name of the next event that is not about what the API itself makes.
     fn seen(&mut self) -> (String, String) {
-        let event = self.next().unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+        loop {
+            let event = self.next().unwrap();
+            let seen = (text(&event["type"]), text(&event["object"]["metadata"]["name"]));
+            if seen.1 != "kubernetes" {
+                return seen;
+            }
+        }
     }
 }
 
@@ -160,7 +165,7 @@ fn what_is_refused_and_how() {
     let cluster = Cluster::start();
     let rows: &[Row] = &[
         ("GET", "/api/v1/namespaces/default/pods/x", &[], "", 404, "pods \"x\" not found"),
-        ("GET", "/api/v1/nodes", &[], "", 404, "the server could not find the requested resource"),
+        ("GET", "/api/v1/minions", &[], "", 404, "the server could not find the requested resource"),
         ("GET", PODS, &[("Host", "evil.example")], "", 403, "Host"),
         ("GET", PODS, &[("Origin", "http://localhost")], "", 403, "Origin"),
         ("GET", PODS, &[("Accept", "text/html")], "", 406, "only the following media types"),

@@ -306,7 +306,12 @@ fn edit(kept: &Kept, resource: &str, (from, to): (&str, &str)) -> Outcome {
     };
     let runtime = Simulated::new(SimulationSettings {
         pod_cidrs: vec!["10.244.0.0/16".parse().unwrap()],
-        delays: Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::ZERO },
+        delays: Delays {
+            start_after: Duration::ZERO,
+            ready_after: Duration::ZERO,
+            stop_after: Duration::ZERO,
+            ..Delays::default()
+        },
     });
     let mut controller = Controller::new(settings, runtime);
     let now = "2026-11-30T16:00:00Z".parse().unwrap();

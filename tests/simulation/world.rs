@@ -78,7 +78,10 @@ fn controller(setting: &Setting, seed: u64) -> Controller<Simulated> {
     let pod_cidrs = ranges("10.244.0.0/26", "fd44::/112");
     Controller::new(
         settings,
-        Simulated::new(SimulationSettings { pod_cidrs, delays: Delays { start_after, ready_after, stop_after } }),
+        Simulated::new(SimulationSettings {
+            pod_cidrs,
+            delays: Delays { start_after, ready_after, stop_after, ..Delays::default() },
+        }),
     )
 }
 

@@ -71,6 +71,7 @@ fn controller(seed: u64, max_unavailable: bool) -> Controller<Simulated> {
             start_after: Duration::from_millis(20),
             ready_after: Duration::from_millis(300),
             stop_after: Duration::from_millis(300),
+            ..Delays::default()
         },
     });
     Controller::new(settings, runtime)

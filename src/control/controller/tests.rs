@@ -9,6 +9,7 @@ mod edits;
 mod forms;
 mod missing_names;
 mod namespaces;
+mod references;
 
 use super::*;
 use crate::{
@@ -66,6 +67,7 @@ fn controller(seed: u64, built_in_class: bool) -> Controller<Simulated> {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(50),
             stop_after: Duration::from_millis(100),
+            ..Delays::default()
         },
     });
     Controller::new(settings, runtime)
@@ -171,7 +173,7 @@ impl World {
     fn write(&mut self, write: Write) {
         let key = match &write {
             Write::Create { object, .. } | Write::Update { object, .. } => object.key(),
-            Write::Delete { key, .. } => key.clone(),
+            Write::Delete { key, .. } | Write::Evict { key, .. } => key.clone(),
         };
         if let Err(error) = self.controller.write(write, false, self.now) {
             self.refusals

@@ -67,6 +67,7 @@ impl World {
                 start_after: Duration::from_millis(50),
                 ready_after: Duration::from_millis(50),
                 stop_after: Duration::from_secs(100),
+                ..Delays::default()
             },
         });
         let mut world = World {

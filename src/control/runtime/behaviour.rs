@@ -31,6 +31,8 @@ options! {
         /// From deletion to being gone, unless the grace period is shorter.
         #[serde(deserialize_with = "options::text")]
         pub stop_after: Duration = Duration::from_millis(100), Duration::ZERO..=DELAY_MAX;
+        /// Whether pods need the ConfigMaps, Secrets and ServiceAccounts that they name, as upstream's do.
+        pub require_references: bool = false;
     }
 }
 
@@ -203,6 +205,7 @@ mod tests {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(60),
             stop_after: Duration::from_millis(100),
+            ..Delays::default()
         }
     }
 

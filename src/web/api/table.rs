@@ -4,9 +4,11 @@
 //! upstream's word for it, never a failure.
 
 mod age;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod pod;
+mod poddisruptionbudget;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
             ("Revision", 0, "the number of the revision; newer ones have larger numbers"),
             AGE,
         ],
+        "DaemonSet" => daemonset::COLUMNS,
         "Deployment" => deployment::DEPLOYMENT,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
@@ -41,6 +44,7 @@ fn columns_of(kind: &str) -> &'static [Column] {
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
         "Pod" => pod::COLUMNS,
+        "PodDisruptionBudget" => poddisruptionbudget::COLUMNS,
         "ReplicaSet" | "ReplicationController" => deployment::REPLICAS,
         "Scale" => &[NAME, ("Desired", 0, "how many replicas are wanted"), ("Available", 0, "how many there are"), AGE],
         "Service" => service::COLUMNS,
@@ -85,6 +89,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "ControllerRevision" => {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
+        "DaemonSet" => daemonset::cells(object, now),
         "Deployment" => deployment::cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
@@ -93,6 +98,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
         "Pod" => pod::cells(object, now),
+        "PodDisruptionBudget" => poddisruptionbudget::cells(object, now),
         "ReplicaSet" | "ReplicationController" => deployment::replicas_cells(object, now),
         "Scale" => vec![
             name.into(),

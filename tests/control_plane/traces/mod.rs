@@ -146,6 +146,10 @@ replay! {
     deploy_surge_0_unavailable_2 "deploy-surge-0-unavailable-2";
     deploy_surge_2_unavailable_1 "deploy-surge-2-unavailable-1";
     deploy_undo "deploy-undo";
+    ds_create_update "ds-create-update";
+    ds_delete "ds-delete";
+    ds_on_delete "ds-on-delete";
+    ds_surge "ds-surge";
     failed_pod "failed-pod";
     force_delete "force-delete";
     not_ready_blocks_scale_down "not-ready-blocks-scale-down";

@@ -43,6 +43,7 @@ impl World {
                 start_after: Duration::from_millis(20),
                 ready_after: Duration::from_millis(300),
                 stop_after: Duration::from_millis(300),
+                ..Delays::default()
             },
         });
         let now = "2026-11-21T02:00:00Z".parse().unwrap();
@@ -138,7 +139,10 @@ impl World {
                     (None, Object::Pod(_) | Object::PersistentVolumeClaim(_)) => {
                         format!("{} gone", line.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
                     }
-                    (None, Object::StatefulSet(_) | Object::Deployment(_) | Object::ReplicaSet(_)) => {
+                    (
+                        None,
+                        Object::StatefulSet(_) | Object::DaemonSet(_) | Object::Deployment(_) | Object::ReplicaSet(_),
+                    ) => {
                         format!("{} gone", line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
                     }
                     (None, _) => format!("{line} gone"),

@@ -18,7 +18,8 @@ const GRACE: SignedDuration = SignedDuration::from_secs(5);
 const COUNTED_EVERY: SignedDuration = SignedDuration::from_secs(1);
 
 /// Kinds that make objects of other kinds.
-const MAKERS: [Kind; 4] = [Kind::StatefulSet, Kind::Deployment, Kind::ReplicaSet, Kind::ReplicationController];
+const MAKERS: [Kind; 5] =
+    [Kind::StatefulSet, Kind::DaemonSet, Kind::Deployment, Kind::ReplicaSet, Kind::ReplicationController];
 
 /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
 /// it is empty.

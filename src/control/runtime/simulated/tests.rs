@@ -19,6 +19,7 @@ fn simulated(ranges: &[&str]) -> Simulated {
             start_after: Duration::from_millis(50),
             ready_after: Duration::from_millis(50),
             stop_after: Duration::from_millis(100),
+            ..Delays::default()
         },
     })
 }

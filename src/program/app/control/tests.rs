@@ -32,8 +32,12 @@ fn settings() -> Settings {
     let mut settings = Settings::defaults();
     settings.cluster_domain.further = vec![Name::parse("k8s.test").unwrap()];
     settings.reverse_zones = vec![Name::parse("in-addr.arpa").unwrap()];
-    settings.simulation =
-        Delays { start_after: Duration::ZERO, ready_after: Duration::ZERO, stop_after: Duration::from_secs(20) };
+    settings.simulation = Delays {
+        start_after: Duration::ZERO,
+        ready_after: Duration::ZERO,
+        stop_after: Duration::from_secs(20),
+        ..Delays::default()
+    };
     settings
 }
 
@@ -153,6 +157,7 @@ fn a_clock_that_was_ahead_delays_nothing() {
         start_after: Duration::from_millis(300),
         ready_after: Duration::ZERO,
         stop_after: Duration::ZERO,
+        ..Delays::default()
     });
     let is_ahead = Arc::new(AtomicBool::new(true));
     let wall = |begun: Instant| "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + begun.elapsed();
