@@ -6,7 +6,6 @@
 //! the whole scenario the events.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod commands;
 mod lines;
