@@ -12,7 +12,8 @@ fields are required, its merge functions give the types of lists. Descriptions a
 
 `!` marks a required field. A type is a definition, a format, `[element]` or `{value}`. `atomic` is one value to
 server-side apply, `set` and `map=KEYS` its types of lists, `granular` an object that is not atomic though its definition
-is; `merge[=KEY]` merges a list in a strategic merge patch, where `retain` allows for `$retainKeys`.
+is; `merge[=KEY]` merges a list in a strategic merge patch, where `retain` allows for `$retainKeys`, and `replaced`
+replaces an object.
 """
 import difflib
 import glob
@@ -151,6 +152,8 @@ def merging(definition, field, how):
         text += " retain"
     if short == "ObjectMeta.finalizers":
         text += " merge"
+    if short == "PodDisruptionBudgetSpec.selector":
+        text += " replaced"
     return text
 
 

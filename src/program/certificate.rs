@@ -120,6 +120,17 @@ impl Certificate {
         spki.unwrap_or_default()
     }
 
+    /// The certificates that are shown, in PEM: what clients that know no other authority can trust.
+    pub fn pem(&self) -> String {
+        const LINE: usize = 64;
+        let one = |certificate: &CertificateDer<'_>| {
+            let text = BASE64.encode(certificate);
+            let lines = text.as_bytes().chunks(LINE).map(|line| String::from_utf8_lossy(line) + "\n");
+            format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
+        };
+        self.shown.get().cert.iter().map(one).collect()
+    }
+
     /// Looks at the files again. If they have changed and are good, new handshakes get the new certificate; if not, the
     /// one in use stays. What is wrong is returned once, and by [`Certificate::wrong`] as long as it is.
     pub fn refresh(&mut self) -> Option<Diagnostic> {

@@ -88,11 +88,16 @@ impl Watch {
         }
     }
 
-    /// Type and name of the next event.
+    /// Type and name of the next event that is not about what the API itself makes.
     fn seen(&mut self) -> (String, String) {
-        let event = self.next().unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+        loop {
+            let event = self.next().unwrap();
+            let seen = (text(&event["type"]), text(&event["object"]["metadata"]["name"]));
+            if seen.1 != "kubernetes" {
+                return seen;
+            }
+        }
     }
 }
 

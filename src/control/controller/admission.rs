@@ -3,16 +3,20 @@
 use super::deletion::{CLAIM_PROTECTION, VOLUME_PROTECTION};
 use crate::{
     control::cluster::Cluster,
-    objects::object::{self, FieldError, Kind, Object, quantity::same_value},
+    objects::object::{
+        self, FieldError, Kind, Object, labels::TEMPLATE_GENERATION_ANNOTATION, namespace::DEFAULT_ACCOUNT,
+        quantity::same_value,
+    },
 };
 use k8s_openapi::{
     api::{
-        apps::v1::{DeploymentStatus, ReplicaSetStatus, StatefulSetStatus},
+        apps::v1::{DaemonSet, DaemonSetStatus, DeploymentStatus, ReplicaSetStatus, StatefulSetStatus},
         batch::v1::{CronJobStatus, JobStatus},
         core::v1::{
             LoadBalancerStatus, NamespaceStatus, PersistentVolumeClaimStatus, PersistentVolumeStatus, PodSpec,
             PodStatus, ReplicationControllerStatus, ServiceStatus,
         },
+        policy::v1::PodDisruptionBudgetStatus,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
@@ -102,6 +106,7 @@ pub fn admit(object: &mut Object) {
             // There is one node, and only a started pod is on it.
             if let Some(spec) = &mut pod.spec {
                 spec.node_name = None;
+                name_account(spec);
             }
         }
         Object::Stored(stored) => {
@@ -130,6 +135,20 @@ pub fn admit(object: &mut Object) {
             let status = StatefulSetStatus { available_replicas: Some(0), ..Default::default() };
             Arc::make_mut(set).status = Some(status);
         }
+        Object::DaemonSet(set) => {
+            let set = Arc::make_mut(set);
+            set.status = Some(DaemonSetStatus::default());
+            set_template_generation(set, 1);
+        }
+        Object::PodDisruptionBudget(budget) => {
+            Arc::make_mut(budget).status = Some(PodDisruptionBudgetStatus {
+                current_healthy: Some(0),
+                desired_healthy: Some(0),
+                disruptions_allowed: Some(0),
+                expected_pods: Some(0),
+                ..Default::default()
+            });
+        }
         Object::Deployment(deployment) => Arc::make_mut(deployment).status = Some(DeploymentStatus::default()),
         Object::ReplicaSet(set) => Arc::make_mut(set).status = Some(ReplicaSetStatus::default()),
         Object::ReplicationController(controller) => {
@@ -137,6 +156,30 @@ pub fn admit(object: &mut Object) {
         }
         _ => {}
     }
+}
+
+/// A pod that names no ServiceAccount has that of its namespace.
+fn name_account(spec: &mut PodSpec) {
+    if spec.service_account_name.as_deref().unwrap_or_default().is_empty() {
+        spec.service_account_name = Some(DEFAULT_ACCOUNT.to_owned());
+    }
+    spec.service_account.clone_from(&spec.service_account_name);
+}
+
+/// What a DaemonSet's template was when it was set, counted: its pods bear the number. It is nobody's but the API server's.
+pub fn count_templates(stored: &Object, merged: &mut Object) {
+    if let (Object::DaemonSet(before), Object::DaemonSet(after)) = (stored, merged) {
+        let template = |set: &DaemonSet| set.spec.as_ref().map(|spec| spec.template.clone());
+        let standing = before.metadata.annotations.as_ref().and_then(|all| all.get(TEMPLATE_GENERATION_ANNOTATION));
+        let generation: i64 = standing.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let grows = i64::from(template(before) != template(after));
+        set_template_generation(Arc::make_mut(after), generation.saturating_add(grows));
+    }
+}
+
+fn set_template_generation(set: &mut DaemonSet, generation: i64) {
+    let annotations = set.metadata.annotations.get_or_insert_default();
+    annotations.insert(TEMPLATE_GENERATION_ANNOTATION.to_owned(), generation.to_string());
 }
 
 /// Every namespace bears its name as a label.

@@ -25,6 +25,7 @@ impl<R: PodRuntime> Controller<R> {
         self.volumes.clock_set_back(&set_back);
         self.pods.clock_set_back(&set_back);
         self.jobs.clock_set_back(&set_back);
+        self.daemon_sets.forget_back_offs();
         let kinds = [Kind::Pod, Kind::Namespace, Kind::Deployment, Kind::Job, Kind::CronJob];
         let keys: Vec<_> =
             kinds.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind)).map(Object::key).collect();
@@ -90,10 +91,11 @@ impl<R: PodRuntime> Controller<R> {
 
     /// The longest `minReadySeconds` of anything that waits for it.
     fn longest_min_ready(&self) -> SignedDuration {
-        const KINDS: [Kind; 3] = [Kind::StatefulSet, Kind::ReplicaSet, Kind::ReplicationController];
+        const KINDS: [Kind; 4] = [Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicaSet, Kind::ReplicationController];
         let objects = KINDS.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind));
         let seconds = objects.filter_map(|object| match object {
             Object::StatefulSet(set) => set.spec.as_ref()?.min_ready_seconds,
+            Object::DaemonSet(set) => set.spec.as_ref()?.min_ready_seconds,
             Object::ReplicaSet(set) => set.spec.as_ref()?.min_ready_seconds,
             Object::ReplicationController(controller) => controller.spec.as_ref()?.min_ready_seconds,
             _ => None,

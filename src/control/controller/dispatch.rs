@@ -3,23 +3,31 @@
 //!
 //! ```text
 //! what changed              who looks at it
-//! any object            ──→ garbage, namespace (when it goes), customresourcedefinition (when it goes), manifests (when it goes)
-//! Namespace             ──→ namespace
+//! any object            ──→ garbage, namespace (when it goes), customresourcedefinition (when it goes), manifests (when it
+//!                           goes)
+//! Namespace             ──→ namespace, namespace_objects
+//! ServiceAccount        ──→ namespace_objects
+//! ConfigMap             ──→ namespace_objects, pod
+//! Secret                ──→ pod
+//! Node                  ──→ node, daemonset, pod
 //! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
-//! Pod                   ──→ missing_names, records, statefulset, replicaset, deployment, job, endpointslice, pod, volume
+//! Pod                   ──→ missing_names, records, statefulset, daemonset, replicaset, deployment, job, endpointslice, pod,
+//!                           volume, disruption
 //! PersistentVolumeClaim ──→ pod, statefulset, volume
 //! PersistentVolume      ──→ volume
 //! StorageClass          ──→ volume
-//! StatefulSet           ──→ missing_names, statefulset
-//! ControllerRevision    ──→ statefulset
-//! CustomResourceDefinition ──→ customresourcedefinition
-//! ReplicaSet            ──→ replicaset, deployment
-//! ReplicationController ──→ replicaset
-//! Deployment            ──→ deployment
+//! StatefulSet           ──→ missing_names, statefulset, disruption
+//! DaemonSet             ──→ daemonset
+//! ControllerRevision    ──→ statefulset, daemonset
+//! ReplicaSet            ──→ replicaset, deployment, disruption
+//! ReplicationController ──→ replicaset, disruption
+//! Deployment            ──→ deployment, disruption
 //! Job                   ──→ job, cronjob
 //! CronJob               ──→ cronjob
+//! PodDisruptionBudget   ──→ disruption
+//! CustomResourceDefinition ──→ customresourcedefinition
 //! ```
 
 use super::{
@@ -54,7 +62,22 @@ impl<R: PodRuntime> Controller<R> {
             self.manifests.on_gone(key, context);
         }
         match key.kind {
-            Kind::Namespace => self.namespaces.on_namespace_changed(key, after, context),
+            Kind::Namespace => {
+                self.namespaces.on_namespace_changed(key, after, context);
+                self.namespace_objects.on_changed(key, context);
+            }
+            Kind::ServiceAccount => self.namespace_objects.on_changed(key, context),
+            Kind::ConfigMap | Kind::Secret => {
+                self.namespace_objects.on_changed(key, context);
+                self.pods.on_reference_changed(key, context);
+            }
+            Kind::Node => {
+                let is_another = self.nodes.on_node_changed(key, after, context);
+                if is_another {
+                    self.daemon_sets.on_node_changed(context);
+                    self.pods.on_node_changed(context);
+                }
+            }
             Kind::Service => self.on_service_changed(key, service(before), service(after)),
             Kind::Endpoints => self.mirroring.on_name_changed(key),
             Kind::EndpointSlice => {
@@ -80,15 +103,28 @@ impl<R: PodRuntime> Controller<R> {
             Kind::StatefulSet => {
                 self.missing_names.touch_set(&key.namespace, &key.name);
                 self.stateful_sets.on_set_changed(key, before, after, context);
+                self.disruption.on_scale_changed(key, context);
+            }
+            Kind::DaemonSet => self.daemon_sets.on_set_changed(key, before, after, context),
+            Kind::PodDisruptionBudget => self.disruption.on_budget_changed(key),
+            Kind::ControllerRevision => {
+                self.stateful_sets.on_revision_changed(key, before, after, context);
+                self.daemon_sets.on_revision_changed(key, before, after, context);
             }
             Kind::CustomResourceDefinition => self.definitions.on_definition_changed(key, after, context),
-            Kind::ControllerRevision => self.stateful_sets.on_revision_changed(key, before, after, context),
             Kind::ReplicaSet => {
                 self.replica_sets.on_set_changed(key, context);
                 self.deployments.on_replica_set_changed(key, before, after, context);
+                self.disruption.on_scale_changed(key, context);
             }
-            Kind::ReplicationController => self.replica_sets.on_set_changed(key, context),
-            Kind::Deployment => self.deployments.on_deployment_changed(key, context),
+            Kind::ReplicationController => {
+                self.replica_sets.on_set_changed(key, context);
+                self.disruption.on_scale_changed(key, context);
+            }
+            Kind::Deployment => {
+                self.deployments.on_deployment_changed(key, context);
+                self.disruption.on_scale_changed(key, context);
+            }
             // What nothing acts on.
             _ => {}
         }
@@ -111,11 +147,13 @@ impl<R: PodRuntime> Controller<R> {
         record_addresses(&mut self.records, &key.namespace, before, after);
         self.stateful_sets.on_pod_changed(key, before, after, context);
         self.jobs.on_pod_changed(key, before, after, context);
+        self.daemon_sets.on_pod_changed(key, before, after, context);
         self.replica_sets.on_pod_changed(key, before, after, context);
         self.deployments.on_pod_changed(key, before, after, context);
         self.endpoint_slices.on_pod_changed(key, before, after, context);
         self.pods.on_pod_changed(key, before, after, context);
         self.volumes.on_pod_changed(key, before, after, context);
+        self.disruption.on_pod_changed(key, before, after, context);
     }
 }
 

@@ -2,7 +2,9 @@
 //! randomness are arguments.
 
 mod cronjob;
+mod daemonset;
 mod deployment;
+mod disruption;
 pub mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
@@ -10,6 +12,8 @@ mod garbage;
 mod job;
 mod missing_names;
 mod namespace;
+mod namespace_objects;
+mod node;
 mod pod;
 mod replicaset;
 mod service;
@@ -21,7 +25,10 @@ mod clock;
 mod customresourcedefinition;
 mod deletion;
 mod dispatch;
+mod history;
+mod kubernetes_service;
 mod manifests;
+mod one_node;
 mod owner_reference;
 mod pod_control;
 mod queue;
@@ -34,8 +41,9 @@ mod write;
 mod tests;
 
 pub use crate::objects::object::ORIGIN;
+pub use disruption::BudgetRefusal;
 pub use manifests::CASCADE;
-pub use pod::NODE;
+pub use one_node::{NODE, VERSION};
 pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
 
@@ -50,7 +58,9 @@ use crate::{
 };
 use cronjob::CronJobController;
 use customresourcedefinition::CustomResourceDefinitionController;
+use daemonset::DaemonSetController;
 use deployment::DeploymentController;
+use disruption::DisruptionController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::EndpointSliceMirroringController;
@@ -62,6 +72,8 @@ use k8s_openapi::api::core::v1::PodStatus;
 use manifests::{LoadReport, ManifestController};
 use missing_names::MissingNames;
 use namespace::{NamespaceController, create_system_namespaces};
+use namespace_objects::NamespaceObjects;
+use node::NodeController;
 use pod::PodController;
 use queue::{Reconciler, Work};
 use registry::Registry;
@@ -69,7 +81,7 @@ use replicaset::ReplicaSetController;
 use service::ServiceAddresses;
 use shared::Context;
 use statefulset::StatefulSetController;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 use volume::VolumeController;
 
 /// How many pieces of work one turn does at most, each counted as often as it changed an object; the rest is done in the
@@ -183,7 +195,11 @@ pub struct Controller<R> {
     // The controllers: what each remembers is its own.
     garbage: GarbageCollector,
     namespaces: NamespaceController,
+    namespace_objects: NamespaceObjects,
+    nodes: NodeController,
     stateful_sets: StatefulSetController,
+    daemon_sets: DaemonSetController,
+    disruption: DisruptionController,
     replica_sets: ReplicaSetController,
     deployments: DeploymentController,
     jobs: JobController,
@@ -199,6 +215,8 @@ pub struct Controller<R> {
     /// Set while slices are written, so that this does not have them planned again.
     writes_slices: bool,
     built_in_class: bool,
+    /// Where the API is served; `None` where it is not.
+    api: Option<SocketAddr>,
     loaded: bool,
     refusals: Vec<Refusal>,
 }
@@ -211,13 +229,18 @@ impl<R: PodRuntime> Controller<R> {
             registry: Registry {
                 addresses: ServiceAddresses::new(&settings.service_cidrs),
                 max_unavailable: settings.max_unavailable,
+                require_references: false,
             },
             manifests: ManifestController::default(),
             records: Records::new(settings.records),
             missing_names: MissingNames::default(),
             garbage: GarbageCollector,
             namespaces: NamespaceController,
+            namespace_objects: NamespaceObjects::default(),
+            nodes: NodeController::default(),
             stateful_sets: StatefulSetController::default(),
+            daemon_sets: DaemonSetController::default(),
+            disruption: DisruptionController::default(),
             replica_sets: ReplicaSetController,
             deployments: DeploymentController,
             jobs: JobController::default(),
@@ -231,9 +254,27 @@ impl<R: PodRuntime> Controller<R> {
             distributed: 0,
             writes_slices: false,
             built_in_class: settings.built_in_class,
+            api: None,
             loaded: false,
             refusals: Vec::new(),
         }
+    }
+
+    /// With the objects that upstream's clients expect of a cluster whose API is served at this address: the one Node and
+    /// its Lease, the Service `kubernetes`, in every namespace the ServiceAccount `default` and the ConfigMap
+    /// `kube-root-ca.crt` with this content. Without an API nobody would look for them, and they are not made.
+    pub fn with_api(mut self, address: SocketAddr, certificate: Arc<str>) -> Controller<R> {
+        self.api = Some(address);
+        self.namespace_objects = NamespaceObjects::new(certificate);
+        self
+    }
+
+    /// From now on pods wait for the ConfigMaps and Secrets that they name, and are refused where their ServiceAccount is
+    /// missing, as upstream's are; or they no longer do, and those that wait start.
+    pub fn require_references(&mut self, required: bool) {
+        self.context.require_references = required;
+        self.registry.require_references = required;
+        self.pods.on_node_changed(&mut self.context);
     }
 
     /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called
@@ -288,6 +329,14 @@ impl<R: PodRuntime> Controller<R> {
             let _ = cluster.create(class, now);
             self.distribute();
         }
+        match self.api {
+            Some(address) => {
+                self.nodes.register(&mut self.context);
+                kubernetes_service::keep(address, &self.registry, &mut self.context);
+            }
+            None => kubernetes_service::remove(&mut self.context),
+        }
+        self.distribute();
     }
 
     /// Takes an event; nothing is visible outside before [`Controller::turn`].
@@ -316,6 +365,8 @@ impl<R: PodRuntime> Controller<R> {
         let quiet = self.work();
         self.context.queue.pods_first(!quiet);
         self.update_slices();
+        self.disruption.reconcile(&mut self.context);
+        self.distribute();
         self.context.recorder.expire(&mut self.context.cluster, now);
         self.distribute();
         let Context { cluster, counters, queue, recorder, .. } = &mut self.context;
@@ -379,6 +430,8 @@ impl<R: PodRuntime> Controller<R> {
         let (key, context) = (&work.key, &mut self.context);
         match work.reconciler {
             Reconciler::StatefulSet => self.stateful_sets.reconcile(key, context),
+            Reconciler::DaemonSet => self.daemon_sets.reconcile(key, context),
+            Reconciler::Disruption => self.disruption.on_budget_changed(key),
             Reconciler::ReplicaSet => self.replica_sets.reconcile(key, context),
             Reconciler::Deployment => self.deployments.reconcile(key, context),
             Reconciler::Job => self.jobs.reconcile(key, context),
@@ -386,6 +439,8 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::Pod => self.pods.reconcile(key, context),
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),
+            Reconciler::NamespaceObjects => self.namespace_objects.reconcile(key, context),
+            Reconciler::Node => self.nodes.reconcile(context),
             Reconciler::Protection => self.volumes.release_claim(key, context),
             Reconciler::CustomResourceDefinition => self.definitions.reconcile(key, context),
         }

@@ -14,6 +14,7 @@ pub use deletion_order::sort_for_deletion;
 use super::{
     admission,
     deletion::{self, Deletion},
+    pod::missing_account,
     recorder::EventSpec,
     shared::Context,
     write::WriteError,
@@ -65,6 +66,11 @@ pub fn create(mut object: Object, context: &mut Context) -> Result<ObjectKey, No
         return Err(NotStored::NamespaceTerminating(WriteError::Terminating(key).to_string()));
     }
     valid(&key, &object::validate(&object))?;
+    if context.require_references
+        && let Some(refusal) = missing_account(&context.cluster, &object)
+    {
+        return Err(NotStored::Refused(refusal));
+    }
     admission::admit(&mut object);
     context.cluster.create(object, context.now).map_err(NotStored::Store)
 }

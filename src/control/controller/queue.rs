@@ -17,6 +17,10 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(1000);
 pub enum Reconciler {
     /// A set: its pods, claims, revisions and status.
     StatefulSet,
+    /// A DaemonSet: its pod, revisions and status.
+    DaemonSet,
+    /// A PodDisruptionBudget: its status.
+    Disruption,
     /// A ReplicaSet or ReplicationController: its pods and status.
     ReplicaSet,
     /// A Deployment: its ReplicaSets, conditions and status.
@@ -31,6 +35,10 @@ pub enum Reconciler {
     Garbage,
     /// A namespace that is being deleted.
     Namespace,
+    /// A namespace: what every one has.
+    NamespaceObjects,
+    /// The one node: its taint.
+    Node,
     /// A claim that is being deleted: whether it is still in use.
     Protection,
     /// A definition: its names, or its deletion.

@@ -1,7 +1,7 @@
 //! How an object becomes a stored one, as upstream's registry does it: completed, allocated, merged with what is the
 //! server's, validated.
 
-use super::{admission, service::ServiceAddresses};
+use super::{admission, pod::missing_account, service::ServiceAddresses};
 use crate::{
     control::cluster::Cluster,
     objects::object::{self, FieldError, Kind, Object, ObjectKey},
@@ -16,6 +16,8 @@ pub struct Registry {
     pub addresses: ServiceAddresses,
     /// Whether `maxUnavailable` of StatefulSets counts: upstream's feature gate `MaxUnavailableStatefulSet`.
     pub max_unavailable: bool,
+    /// Whether a pod needs the ServiceAccount that it names.
+    pub require_references: bool,
 }
 
 impl Registry {
@@ -31,6 +33,11 @@ impl Registry {
         mut declared: Object,
         now: Timestamp,
     ) -> Result<ObjectKey, Vec<FieldError>> {
+        if self.require_references
+            && let Some(refusal) = missing_account(cluster, &declared)
+        {
+            return Err(vec![FieldError::of_object(refusal)]);
+        }
         admission::admit(&mut declared);
         admission::give_default_ingress_class(&mut declared, cluster);
         if let Object::Service(service) = &mut declared {
@@ -84,6 +91,7 @@ fn merge(stored: &Object, declared: Object, has_status: bool) -> Object {
     }
     keep_what_is_allocated(stored, &mut merged);
     admission::label_namespace(&mut merged);
+    admission::count_templates(stored, &mut merged);
     merged
 }
 

@@ -1,14 +1,16 @@
 //! What a controller works with.
 
 use super::{
+    one_node,
     queue::Queue,
     recorder::{EventSpec, Recorder},
 };
 use crate::{
     control::cluster::Cluster,
-    objects::object::{Object, ObjectKey},
+    objects::object::{Object, ObjectKey, scheduling::SchedulingNode},
 };
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What all controllers share; everything else that a controller needs is its own.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub struct Context {
     pub recorder: Recorder,
     /// How much was done.
     pub counters: WorkCounters,
+    /// What of the one node decides which pods may be on it.
+    pub node: Arc<SchedulingNode>,
+    /// Whether pods need the ConfigMaps, Secrets and ServiceAccounts that they name.
+    pub require_references: bool,
     /// The time of everything that is done now.
     pub now: Timestamp,
 }
@@ -33,6 +39,8 @@ impl Context {
             queue: Queue::default(),
             recorder: Recorder::default(),
             counters: WorkCounters::default(),
+            node: Arc::new(one_node::untouched()),
+            require_references: false,
             now: Timestamp::UNIX_EPOCH,
         }
     }

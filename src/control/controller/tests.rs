@@ -7,6 +7,7 @@ mod edits;
 mod forms;
 mod missing_names;
 mod namespaces;
+mod references;
 
 use super::*;
 use crate::{
@@ -154,7 +155,7 @@ impl World {
     fn write(&mut self, write: Write) {
         let key = match &write {
             Write::Create { object, .. } | Write::Update { object, .. } => object.key(),
-            Write::Delete { key, .. } => key.clone(),
+            Write::Delete { key, .. } | Write::Evict { key, .. } => key.clone(),
         };
         if let Err(error) = self.controller.write(write, false, self.now) {
             self.refusals

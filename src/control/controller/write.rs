@@ -3,8 +3,10 @@
 use super::{
     Cascade, Controller,
     deletion::{self, Deletion, indelible},
+    disruption::{self, BudgetRefusal, Eviction},
     endpoints::derived,
     namespace::create_namespace,
+    pod::missing_account,
 };
 use crate::{
     control::{
@@ -42,6 +44,15 @@ pub enum Write {
         grace_seconds: Option<i64>,
         /// What becomes of what it owns.
         cascade: Cascade,
+        /// What must hold of the stored one.
+        expected: Preconditions,
+    },
+    /// Deletes a pod if the budget that selects it allows that, as `kubectl drain` asks for.
+    Evict {
+        /// Which.
+        key: ObjectKey,
+        /// Seconds of grace; `None` takes the pod's own.
+        grace_seconds: Option<i64>,
         /// What must hold of the stored one.
         expected: Preconditions,
     },
@@ -101,6 +112,8 @@ pub enum WriteError {
     Forbidden(ObjectKey, String),
     /// Its namespace is on its way out.
     Terminating(ObjectKey),
+    /// A PodDisruptionBudget keeps the pod.
+    Disruption(ObjectKey, BudgetRefusal),
     /// What upstream's validation says to it.
     Invalid(ObjectKey, Vec<FieldError>),
 }
@@ -182,6 +195,11 @@ impl<R: PodRuntime> Controller<R> {
                 debug_assert!(deleted != Deleted::Gone || self.context.cluster.get(&key).is_none());
                 (key, Some(stored))
             }
+            Write::Evict { key, grace_seconds, expected } => {
+                let stored = self.expect(&key, &expected)?;
+                self.evict(&stored, grace_seconds)?;
+                (key, Some(stored))
+            }
         };
         match (self.context.cluster.get(&key), gone) {
             (Some(object), _) => Ok(WriteResult { object: object.clone(), gone: false }),
@@ -192,6 +210,20 @@ impl<R: PodRuntime> Controller<R> {
             }
             (None, None) => Err(WriteError::NotFound(key)),
         }
+    }
+
+    /// Deletes a pod, if its budget allows that.
+    fn evict(&mut self, stored: &Object, grace_seconds: Option<i64>) -> Result<(), WriteError> {
+        let (key, now) = (stored.key(), self.context.now);
+        let Object::Pod(pod) = stored else { return Err(WriteError::NotFound(key)) };
+        match disruption::decide(&self.context.cluster, pod, now) {
+            Eviction::Free => {}
+            Eviction::Granted(budget) => drop(self.context.cluster.update(Object::PodDisruptionBudget(budget))?),
+            Eviction::Refused(refusal) => return Err(WriteError::Disruption(key, refusal)),
+        }
+        let deletion = Deletion { grace_seconds, ..Deletion::default() };
+        deletion::delete(&mut self.context.cluster, &key, deletion, now)?;
+        Ok(())
     }
 
     /// Endpoints that are made of a Service's slices are stored when a client writes them: with an identity of their
@@ -255,6 +287,11 @@ impl<R: PodRuntime> Controller<R> {
             }
         }
         self.own(&mut object, None)?;
+        if self.context.require_references
+            && let Some(refusal) = missing_account(&self.context.cluster, &object)
+        {
+            return Err(WriteError::Forbidden(key, refusal));
+        }
         self.registry
             .create(&mut self.context.cluster, object, self.context.now)
             .map_err(|errors| WriteError::Invalid(key, errors))
@@ -323,6 +360,7 @@ impl std::fmt::Display for WriteError {
                 write!(f, "Operation cannot be fulfilled on {}: {message}", name(key))
             }
             WriteError::Forbidden(_, message) => f.write_str(message),
+            WriteError::Disruption(_, refusal) => f.write_str(refusal.message()),
             WriteError::Terminating(key) => write!(
                 f,
                 "{} is forbidden: unable to create new content in namespace {} because it is being terminated",

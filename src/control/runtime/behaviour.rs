@@ -35,6 +35,8 @@ options! {
         /// How long the container of a Job's pod runs before it exits, well unless an annotation says otherwise.
         #[serde(deserialize_with = "options::text")]
         pub finish_after: Duration = Duration::from_secs(1), Duration::ZERO..=DELAY_MAX;
+        /// Whether pods need the ConfigMaps, Secrets and ServiceAccounts that they name, as upstream's do.
+        pub require_references: bool = false;
     }
 }
 
@@ -272,6 +274,7 @@ mod tests {
             ready_after: Duration::from_millis(60),
             stop_after: Duration::from_millis(100),
             finish_after: Duration::from_secs(1),
+            ..Delays::default()
         }
     }
 

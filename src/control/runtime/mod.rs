@@ -7,6 +7,7 @@ pub mod simulated;
 mod status;
 
 pub use set_back::SetBack;
+pub use status::{NODE_ADDRESS, creating, wait};
 
 use jiff::Timestamp;
 use k8s_openapi::{

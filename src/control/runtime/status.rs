@@ -12,7 +12,7 @@ use k8s_openapi::{
 use std::{net::IpAddr, time::Duration};
 
 /// The address of the one node that all simulated pods run on.
-const NODE_ADDRESS: &str = "192.168.0.1";
+pub const NODE_ADDRESS: &str = "192.168.0.1";
 
 /// The reason that a kubelet gives while a container is not ready.
 const NOT_READY: &str = "ContainersNotReady";

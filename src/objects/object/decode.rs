@@ -15,11 +15,12 @@ pub fn from_request(kind: Kind, json: Value) -> Result<Object, serde_json::Error
     Ok(object)
 }
 
-/// Tells validation that the selector of a StatefulSet, Deployment or ReplicaSet was given, though it may be empty:
-/// `matchLabels` becomes an empty map.
+/// Tells validation that the selector of a StatefulSet, DaemonSet, Deployment or ReplicaSet was given, though it may be
+/// empty: `matchLabels` becomes an empty map.
 pub fn mark_empty_selector(object: &mut Object) {
     let selector = match object {
         Object::StatefulSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.selector),
+        Object::DaemonSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.selector),
         Object::Deployment(deployment) => Arc::make_mut(deployment).spec.as_mut().map(|spec| &mut spec.selector),
         Object::ReplicaSet(set) => Arc::make_mut(set).spec.as_mut().map(|spec| &mut spec.selector),
         _ => None,

@@ -62,6 +62,8 @@ pub enum Subresource {
     Status,
     /// autoscaling/v1 Scale.
     Scale,
+    /// policy/v1 Eviction: it can only be created.
+    Eviction,
 }
 
 /// What is known of a kind beside its type; most kinds differ from [`KindDescription::PLAIN`] in one or two points.
@@ -97,6 +99,7 @@ impl KindDescription {
 }
 
 const STATUS: &[Subresource] = &[Subresource::Status];
+const EVICTION: &[Subresource] = &[Subresource::Eviction, Subresource::Status];
 const SCALE: &[Subresource] = &[Subresource::Scale, Subresource::Status];
 
 /// Every kind, each in one row: what k8s-openapi says of its type (group, version, plural, scope) is not repeated here.
@@ -280,7 +283,7 @@ kinds! {
 typed {
     Namespace { short: &["ns"], subresources: STATUS, in_names: true }
     Service { short: &["svc"], categories: &["all"], subresources: STATUS, in_names: true }
-    Pod { short: &["po"], categories: &["all"], subresources: STATUS, has_generation: true, in_names: true }
+    Pod { short: &["po"], categories: &["all"], subresources: EVICTION, has_generation: true, in_names: true }
     PersistentVolume { short: &["pv"], subresources: STATUS, in_names: true }
     PersistentVolumeClaim { short: &["pvc"], subresources: STATUS, in_names: true }
     StatefulSet { short: &["sts"], categories: &["all"], subresources: SCALE, has_generation: true, in_names: true }

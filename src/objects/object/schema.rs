@@ -83,7 +83,7 @@ pub enum Merge {
     Map(Vec<&'static str>),
 }
 
-/// How a strategic merge patch merges a list.
+/// How a strategic merge patch merges a list or an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Patch {
     /// Whether elements are merged rather than the list replaced.
@@ -92,6 +92,8 @@ pub struct Patch {
     pub key: Option<&'static str>,
     /// Whether `$retainKeys` is understood in the elements.
     pub retains_keys: bool,
+    /// Whether an object is replaced rather than merged.
+    pub replaces: bool,
 }
 
 /// A kind at the root of documents.
@@ -271,6 +273,7 @@ fn field(name: &'static str, mut words: impl Iterator<Item = &'static str>) -> S
             "map" => merge = Merge::Map(keys.split(',').collect()),
             "merge" => patch = Patch { merges: true, key: Some(keys).filter(|key| !key.is_empty()), ..patch },
             "retain" => patch.retains_keys = true,
+            "replaced" => patch.replaces = true,
             _ => {}
         }
     }
@@ -308,7 +311,7 @@ mod tests {
 
     #[test]
     fn fields_are_merged_as_upstream_declares_them() {
-        let merges = |key| Patch { merges: true, key, retains_keys: false };
+        let merges = |key| Patch { merges: true, key, ..Patch::default() };
         for (schema, name, merge, patch) in [
             ("api.core.v1.PodSpec", "containers", Merge::Map(vec!["name"]), merges(Some("name"))),
             (
@@ -330,6 +333,12 @@ mod tests {
             ("apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", Merge::Set, merges(None)),
             ("api.discovery.v1.Endpoint", "addresses", Merge::Set, Patch::default()),
             ("api.core.v1.PersistentVolumeSpec", "claimRef", Merge::Granular, Patch::default()),
+            (
+                "api.policy.v1.PodDisruptionBudgetSpec",
+                "selector",
+                Merge::Usual,
+                Patch { replaces: true, ..Patch::default() },
+            ),
             ("api.core.v1.PodStatus", "hostIPs", Merge::Usual, merges(Some("ip"))),
         ] {
             let field = Schema::named(schema).unwrap().field(name).unwrap();

@@ -27,8 +27,9 @@ const POD_STATUS_OCTETS: u64 = 4096;
 
 impl Object {
     /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
-    /// pods and claims, for a Deployment, ReplicaSet or ReplicationController with all its pods, for a Job with all
-    /// those that are there at its end, whether they are there yet or not. The pods themselves weigh nothing then; neither does what a Deployment's ReplicaSets ask for.
+    /// pods and claims, for a DaemonSet, Deployment, ReplicaSet or ReplicationController with all its pods, for a Job with
+    /// all those that are there at its end, whether they are there yet or not. The pods themselves weigh nothing then; neither
+    /// does what a Deployment's ReplicaSets ask for.
     pub fn weight(&self) -> u64 {
         match self {
             Object::StatefulSet(set) => {
@@ -38,6 +39,8 @@ impl Object {
                 let pods = u64::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);
                 self.octets() as u64 + pods.saturating_mul(pod)
             }
+            // With a surge there are two pods for a moment.
+            Object::DaemonSet(_) => self.with_pods(Some(2)),
             Object::Deployment(deployment) => self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas)),
             Object::Job(job) => {
                 // Those that have ended stay, and so do those that run beside the last of them.
@@ -64,7 +67,7 @@ impl Object {
 }
 
 /// Kinds of owners that weigh their pods.
-const WEIGHING_OWNERS: [&str; 4] = ["StatefulSet", "Job", "ReplicaSet", "ReplicationController"];
+const WEIGHING_OWNERS: [&str; 5] = ["StatefulSet", "DaemonSet", "Job", "ReplicaSet", "ReplicationController"];
 
 fn is_owned_by(metadata: &ObjectMeta, kinds: &[&str]) -> bool {
     metadata.owner_references.iter().flatten().any(|owner| kinds.contains(&owner.kind.as_str()))

@@ -91,7 +91,12 @@ fn merge_field(
             original.remove(&name);
         }
         (Some(Value::Object(live)), Value::Object(patch)) => {
-            merge_object(live, std::mem::take(patch), field(schema, &name)?.of.schema())?;
+            let field = field(schema, &name)?;
+            if field.patch.replaces {
+                *live = std::mem::take(patch);
+            } else {
+                merge_object(live, std::mem::take(patch), field.of.schema())?;
+            }
         }
         (Some(Value::Array(live)), Value::Array(patch)) => {
             let field = field(schema, &name)?;

@@ -189,6 +189,7 @@ impl Loop {
                 Some(ReplyTo::Zones(reply))
             }
             ControlRequest::Simulation(delays) => {
+                self.controller.require_references(delays.require_references);
                 self.controller.runtime_mut().set_delays(delays);
                 None
             }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     control::{
         controller::Controller,
+        runtime::simulated::Simulated,
         state::{LoadedState, StateError, Store, volumes::HostRoot},
     },
     dns::{
@@ -130,6 +131,18 @@ impl BoundApi {
     }
 }
 
+/// The control plane; where the API is served, with what clients look for in a cluster.
+fn controller(bound: &BoundServer) -> Controller<Simulated> {
+    let settings = &bound.settings;
+    let mut controller = Controller::new(controller_settings(settings), simulated(settings));
+    controller.require_references(settings.simulation.require_references);
+    let Some(api) = &bound.api else { return controller };
+    let shown = api.tls.as_ref().and(bound.certificate.as_ref()).map(Certificate::pem);
+    // Nobody can parse it as a certificate, and people read why.
+    let without = || "# the API of headless-dns is served over plain HTTP: there is no certificate\n".to_owned();
+    controller.with_api(api.listener.address(), shown.unwrap_or_else(without).into())
+}
+
 fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::BoundListener, ListenError> {
     http::BoundListener::bind(address).map_err(|source| ListenError { address, transport, source })
 }
@@ -185,7 +198,7 @@ impl Restored {
         };
         let (requests, scans) = (messages::requests(), messages::scans());
         let figures = Arc::new(ControlFigures::default());
-        let controller = Controller::new(controller_settings(settings), simulated(settings));
+        let controller = controller(bound);
         let (scans_in, surroundings) = (scans.0.clone(), surroundings(settings));
         let mut control_loop = control::Loop::new(controller, publisher, scans_in, surroundings, Arc::clone(&figures));
         let mut clock = Clock::new();

@@ -142,7 +142,9 @@ fn banner(server: &Server) -> String {
         .unwrap_or_default();
     }
     let objects = |kind| server.control().objects(kind).unwrap_or_default();
-    let (services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
+    let (mut services, sets) = (objects(Kind::Service), objects(Kind::StatefulSet));
+    // The API's own Service is nobody's.
+    services.retain(|service| service.key().namespace != "default" || service.key().name != "kubernetes");
     let many = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let directories: Vec<String> = settings.manifests.iter().map(|path| visible(&path.display().to_string())).collect();
     let domains: Vec<String> = settings.cluster_domains().map(|domain| bare(&domain.to_string())).collect();

@@ -22,14 +22,22 @@ use serde_json::{Value, json};
 
 /// What the body and the query of a DELETE say together.
 #[derive(Debug, Default)]
-struct DeleteParameters {
-    grace_seconds: Option<i64>,
-    cascade: Cascade,
-    expected: Preconditions,
-    dry_run: bool,
+pub struct DeleteParameters {
+    /// Seconds of grace for a pod.
+    pub grace_seconds: Option<i64>,
+    /// What becomes of dependents.
+    pub cascade: Cascade,
+    /// What must hold of the stored object.
+    pub expected: Preconditions,
+    /// Whether nothing is to happen.
+    pub dry_run: bool,
 }
 
-fn options(query: &RequestParameters, body: Option<&Value>) -> Result<DeleteParameters, StatusFailure> {
+/// Reads DeleteOptions.
+///
+/// # Errors
+/// What is wrong with them (400, 422).
+pub fn options(query: &RequestParameters, body: Option<&Value>) -> Result<DeleteParameters, StatusFailure> {
     let mut options = DeleteParameters {
         grace_seconds: query.grace_seconds,
         cascade: cascade(&query.propagation, None)?,

@@ -2,6 +2,7 @@
 
 use super::custom::CustomResources;
 use super::resource::{GROUPS, ObjectSource, RESOURCES, Resource, Subresource, group_version, versions_of};
+use crate::control::controller::VERSION;
 use crate::objects::object::by_priority;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,13 +29,25 @@ fn verbs(resource: &Resource) -> &'static [&'static str] {
     }
 }
 
+fn verbs_beneath(beneath: Subresource) -> &'static [&'static str] {
+    if beneath == Subresource::Eviction { ASKED } else { BENEATH }
+}
+
+/// Group, version and kind of what is beneath an object, where that is not the object itself.
+fn kind_beneath(beneath: Subresource) -> Option<(&'static str, &'static str, &'static str)> {
+    match beneath {
+        Subresource::Status => None,
+        Subresource::Scale => Some(("autoscaling", "v1", "Scale")),
+        Subresource::Eviction => Some(("policy", "v1", "Eviction")),
+    }
+}
+
 /// The version of Kubernetes whose API this is; clients compare theirs with it.
 pub fn version() -> Value {
-    let ours = concat!("v1.33.0+headless-dns.", env!("CARGO_PKG_VERSION"));
     json!({
         "major": "1",
         "minor": "33",
-        "gitVersion": ours,
+        "gitVersion": VERSION,
         "gitCommit": "",
         "gitTreeState": "",
         "buildDate": "",
@@ -115,12 +128,12 @@ pub fn resources(group: &str, version: &str, custom: &CustomResources) -> Value 
                 "singularName": "",
                 "namespaced": resource.namespaced,
                 "kind": resource.kind,
-                "verbs": BENEATH,
+                "verbs": verbs_beneath(*beneath),
             });
-            if *beneath == Subresource::Scale {
-                entry["group"] = "autoscaling".into();
-                entry["version"] = "v1".into();
-                entry["kind"] = "Scale".into();
+            if let Some((group, version, kind)) = kind_beneath(*beneath) {
+                entry["group"] = group.into();
+                entry["version"] = version.into();
+                entry["kind"] = kind.into();
             }
             listed.push(entry);
         }
@@ -163,11 +176,8 @@ fn aggregated_resource(resource: &Resource) -> Value {
         .subresources
         .iter()
         .map(|beneath| {
-            let response = match beneath {
-                Subresource::Status => own(),
-                Subresource::Scale => kind("autoscaling", "v1", "Scale"),
-            };
-            json!({"subresource": beneath.name(), "responseKind": response, "verbs": BENEATH})
+            let response = kind_beneath(*beneath).map_or_else(own, |(group, version, name)| kind(group, version, name));
+            json!({"subresource": beneath.name(), "responseKind": response, "verbs": verbs_beneath(*beneath)})
         })
         .collect();
     if !beneath.is_empty() {

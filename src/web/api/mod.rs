@@ -47,6 +47,7 @@ pub mod custom;
 mod delete;
 mod derived;
 mod discovery;
+mod eviction;
 mod filter;
 pub mod guard;
 mod handle;
@@ -415,7 +416,6 @@ fn unserved(place: &ResourcePath, beneath: &str) -> StatusFailure {
     let plural = place.resource.plural;
     let why = match beneath {
         "finalize" => "a namespace goes by itself once it is empty",
-        "eviction" => "delete the pod instead",
         "token" => "there is no authorization, so that nobody needs one",
         "binding" => "pods are started by the control plane itself",
         _ => "this control plane runs no containers",
@@ -518,6 +518,7 @@ async fn look(
         (ObjectSource::Stored(kind), _, Some(Subpath::Served(Subresource::Scale))) => {
             scale::get(api, place, kind, shape).await
         }
+        (_, _, Some(Subpath::Served(Subresource::Eviction))) => Err(not_allowed()),
         (ObjectSource::Stored(kind), Some(_), _) => read::get(api, place, kind, &query, shape).await,
         (ObjectSource::Stored(kind), None, _) => read::list(api, place, kind, &query, shape).await,
         (ObjectSource::Endpoints, Some(_), _) => derived::get(api, place, &query, shape).await,
@@ -553,6 +554,10 @@ async fn change(
     let narrow = place.namespace.is_some() || !place.resource.namespaced;
     let changed = match (method, &place.name, beneath) {
         (&Method::POST, None, None) if narrow => change.create(sending.object()?).await?,
+        (&Method::POST, Some(_), Some(Subresource::Eviction)) => {
+            return eviction::evict(change, sending.object()?).await;
+        }
+        (&Method::PUT | &Method::PATCH, _, Some(Subresource::Eviction)) => return Err(not_allowed()),
         (&Method::PUT, Some(_), Some(Subresource::Scale)) => {
             let wanted = sending.object()?.json;
             return scale::change(change, |_| Ok(wanted.clone())).await;

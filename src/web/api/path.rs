@@ -57,8 +57,7 @@ pub enum Subpath {
 }
 
 /// Subresources of pods that need what this program does not have: running containers.
-const OF_PODS: &[&str] =
-    &["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "resize"];
+const OF_PODS: &[&str] = &["attach", "binding", "ephemeralcontainers", "exec", "log", "portforward", "proxy", "resize"];
 
 /// Longest path that is looked at, in octets; namespaces and names have at most 253 each.
 const PATH_OCTETS_MAX: usize = 2048;
@@ -135,6 +134,7 @@ fn beneath_of(resource: &Resource, name: &str, rest: &[&str]) -> Option<Subpath>
     let served = match name {
         "status" => Some(Subresource::Status),
         "scale" => Some(Subresource::Scale),
+        "eviction" => Some(Subresource::Eviction),
         _ => None,
     };
     if let Some(served) = served.filter(|served| rest.is_empty() && resource.subresources.contains(served)) {
@@ -178,6 +178,7 @@ mod tests {
             ("/api/v1/namespaces/x/finalize", "namespaces - x Unserved(\"finalize\")"),
             ("/api/v1/namespaces/x/pods", "pods x -"),
             ("/api/v1/namespaces/x/pods/web-0", "pods x web-0"),
+            ("/api/v1/namespaces/x/pods/web-0/eviction", "pods x web-0 Served(Eviction)"),
             ("/api/v1/namespaces/x/pods/web%2D0/log", "pods x web-0 Unserved(\"log\")"),
             ("/api/v1/namespaces/x/pods/web-0/proxy/a/b", "pods x web-0 Unserved(\"proxy\")"),
             ("/apis/apps/v1/namespaces/x/statefulsets/web/scale", "statefulsets x web Served(Scale)"),

@@ -27,6 +27,7 @@ impl Subresource {
         match self {
             Subresource::Status => "status",
             Subresource::Scale => "scale",
+            Subresource::Eviction => "eviction",
         }
     }
 }

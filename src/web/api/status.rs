@@ -6,7 +6,7 @@ use super::{
     resource::Resource,
 };
 use crate::{
-    control::controller::WriteError,
+    control::controller::{BudgetRefusal, WriteError},
     objects::{
         object::{FieldError, ObjectKey},
         patch::PatchError,
@@ -220,6 +220,7 @@ impl StatusFailure {
             }
             WriteError::Conflict(key, _) => details(StatusFailure::new(409, "Conflict", message), key),
             WriteError::Forbidden(key, _) => details(StatusFailure::new(403, "Forbidden", message), key),
+            WriteError::Disruption(key, refusal) => StatusFailure::of_budget(key, refusal),
             WriteError::Terminating(key) => {
                 let mut refused = details(StatusFailure::new(403, "Forbidden", message), key);
                 refused.details["causes"] = json!([{
@@ -230,6 +231,26 @@ impl StatusFailure {
                 refused
             }
             WriteError::Invalid(key, errors) => StatusFailure::invalid(&Resource::of(key.kind), &key.name, errors),
+        }
+    }
+
+    /// Why a pod is not evicted.
+    fn of_budget(pod: &ObjectKey, refusal: &BudgetRefusal) -> StatusFailure {
+        let message = refusal.message();
+        match refusal {
+            BudgetRefusal::NotNow(cause, after) => {
+                let mut refused = StatusFailure::new(429, "TooManyRequests", message);
+                *refused.details = json!({"causes": [{"reason": "DisruptionBudget", "message": cause}]});
+                if let Some(seconds) = after {
+                    refused.details["retryAfterSeconds"] = (*seconds).into();
+                }
+                refused
+            }
+            BudgetRefusal::SeveralBudgets => StatusFailure::new(500, "InternalError", message),
+            BudgetRefusal::Forbidden(_) => StatusFailure::forbidden(format!(
+                "poddisruptionbudgets.policy \"{}\" is forbidden: {message}",
+                pod.name
+            )),
         }
     }
 

@@ -5,10 +5,12 @@
 
 mod age;
 pub mod custom;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod job;
 mod pod;
+mod poddisruptionbudget;
 mod service;
 mod stored;
 mod stored_cells;
@@ -41,6 +43,7 @@ fn columns_of(kind: &str) -> Vec<Column> {
             AGE,
         ],
         "CronJob" => job::CRON_JOB,
+        "DaemonSet" => daemonset::COLUMNS,
         "Deployment" => deployment::DEPLOYMENT,
         "EndpointSlice" => endpoints::SLICE,
         "Endpoints" => endpoints::ENDPOINTS,
@@ -50,6 +53,7 @@ fn columns_of(kind: &str) -> Vec<Column> {
         "PersistentVolume" => volume::VOLUME,
         "PersistentVolumeClaim" => volume::CLAIM,
         "Pod" => pod::COLUMNS,
+        "PodDisruptionBudget" => poddisruptionbudget::COLUMNS,
         "ReplicaSet" | "ReplicationController" => deployment::REPLICAS,
         "Scale" => &[NAME, ("Desired", 0, "how many replicas are wanted"), ("Available", 0, "how many there are"), AGE],
         "Service" => service::COLUMNS,
@@ -96,6 +100,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
             vec![name.into(), controller(object).into(), object["revision"].clone(), age(object, now).into()]
         }
         "CronJob" => job::cron_job_cells(object, now),
+        "DaemonSet" => daemonset::cells(object, now),
         "Deployment" => deployment::cells(object, now),
         "EndpointSlice" => endpoints::slice_cells(object, now),
         "Endpoints" => endpoints::cells(object, now),
@@ -105,6 +110,7 @@ pub fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
         "PersistentVolume" => volume::volume_cells(object, now),
         "PersistentVolumeClaim" => volume::claim_cells(object, now),
         "Pod" => pod::cells(object, now),
+        "PodDisruptionBudget" => poddisruptionbudget::cells(object, now),
         "ReplicaSet" | "ReplicationController" => deployment::replicas_cells(object, now),
         "Scale" => vec![
             name.into(),

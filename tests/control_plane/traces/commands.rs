@@ -77,7 +77,7 @@ impl World {
                 let revision = rest.first().and_then(|flag| flag.strip_prefix("--to-revision="));
                 match target.split_once('/').unwrap() {
                     ("deploy", name) => self.undo(name, revision.map(|revision| revision.parse().unwrap())),
-                    (_, name) => self.undo_set(name),
+                    (of, name) => self.undo_set(kind(of), name),
                 }
             }
             other => panic!("no such command here: {other:?}"),
@@ -120,14 +120,14 @@ impl World {
         });
     }
 
-    /// Puts the template of an earlier revision of a StatefulSet back.
-    fn undo_set(&mut self, name: &str) {
+    /// Puts the template of an earlier revision of a StatefulSet or DaemonSet back.
+    fn undo_set(&mut self, of: Kind, name: &str) {
         let mut revisions = self.controller.objects(Kind::ControllerRevision);
         revisions.sort_by_key(|revision| revision.to_json()["revision"].as_i64());
         let data = revisions[revisions.len() - 2].to_json()["data"].clone();
         let mut template = data["spec"]["template"].clone();
         template.as_object_mut().unwrap().shift_remove("$patch");
-        self.edit(Kind::StatefulSet, name, |set| set["spec"]["template"] = template);
+        self.edit(of, name, |set| set["spec"]["template"] = template);
     }
 
     /// Puts the template and annotations of an earlier revision of a Deployment back, as kubectl does; nothing where there

@@ -108,7 +108,25 @@ pub fn line(object: &Object) -> Option<String> {
             let ports: Vec<String> = ports.collect();
             format!("slice of {service} [{}] ports={}", endpoints.join(" "), dash(Some(&ports.join(","))))
         }
-        Object::ControllerRevision(revision) => format!("revision {name} number={}", revision.revision),
+        Object::DaemonSet(_) => format!(
+            "ds {name} desired={} current={} ready={} available={} unavailable={} updated={} misscheduled={} \
+                 observed={}/{}{}",
+            number("desiredNumberScheduled"),
+            number("currentNumberScheduled"),
+            number("numberReady"),
+            number("numberAvailable"),
+            number("numberUnavailable"),
+            number("updatedNumberScheduled"),
+            number("numberMisscheduled"),
+            number("observedGeneration"),
+            metadata.generation.unwrap_or(0),
+            if terminating { " terminating" } else { "" },
+        ),
+        // Pods of a DaemonSet bear the hash of their revision, not its name.
+        Object::ControllerRevision(revision) => {
+            let name = label(metadata, "controller-revision-hash").unwrap_or(name);
+            format!("revision {name} number={}", revision.revision)
+        }
         Object::PersistentVolumeClaim(claim) => {
             let owners = metadata.owner_references.iter().flatten();
             let owners: Vec<String> = owners.map(|owner| format!("{}/{}", owner.kind, owner.name)).collect();

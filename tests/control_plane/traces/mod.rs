@@ -154,6 +154,10 @@ replay! {
     deploy_surge_0_unavailable_2 "deploy-surge-0-unavailable-2";
     deploy_surge_2_unavailable_1 "deploy-surge-2-unavailable-1";
     deploy_undo "deploy-undo";
+    ds_create_update "ds-create-update";
+    ds_delete "ds-delete";
+    ds_on_delete "ds-on-delete";
+    ds_surge "ds-surge";
     failed_pod "failed-pod";
     force_delete "force-delete";
     job_backoff "job-backoff";

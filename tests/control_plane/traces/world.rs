@@ -139,6 +139,7 @@ impl World {
                     (
                         None,
                         Object::StatefulSet(_)
+                        | Object::DaemonSet(_)
                         | Object::Deployment(_)
                         | Object::ReplicaSet(_)
                         | Object::Job(_)

@@ -18,8 +18,15 @@ const DELETION_DELAY: SignedDuration = SignedDuration::from_secs(5);
 const COUNT_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
 
 /// Kinds that make objects of other kinds.
-const MAKERS: [Kind; 6] =
-    [Kind::StatefulSet, Kind::Deployment, Kind::ReplicaSet, Kind::ReplicationController, Kind::CronJob, Kind::Job];
+const MAKERS: [Kind; 7] = [
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::Deployment,
+    Kind::ReplicaSet,
+    Kind::ReplicationController,
+    Kind::CronJob,
+    Kind::Job,
+];
 
 /// Deletes the content of a namespace that is being deleted, pods before everything else; the namespace goes when
 /// it is empty.

@@ -2,8 +2,10 @@
 //! are deleted, and their status is what the runtime reports.
 
 mod reconcile;
+mod references;
 mod status;
 
+pub use references::missing_account;
 pub use status::{has_ended, phase};
 
 use super::{
@@ -16,10 +18,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use std::{collections::HashSet, time::Duration};
-
-/// The name of the one node that every started pod is on.
-pub const NODE: &str = "headless-dns";
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 /// Starts and stops pods.
 #[derive(Debug)]
@@ -27,12 +29,14 @@ pub struct PodController<R> {
     runtime: R,
     /// Uids of the pods that the runtime has.
     running: HashSet<String>,
+    /// The pods that are on the node and wait for a ConfigMap or Secret.
+    waiting: BTreeSet<ObjectKey>,
 }
 
 impl<R: PodRuntime> PodController<R> {
     /// Nothing runs yet.
     pub fn new(runtime: R) -> PodController<R> {
-        PodController { runtime, running: HashSet::new() }
+        PodController { runtime, running: HashSet::new(), waiting: BTreeSet::new() }
     }
 
     /// What runs the pods.
@@ -80,9 +84,30 @@ impl<R: PodRuntime> PodController<R> {
         }
     }
 
+    /// A ConfigMap or Secret came, changed or went: pods of its namespace may wait for it.
+    pub fn on_reference_changed(&mut self, key: &ObjectKey, context: &mut Context) {
+        let first = ObjectKey::new(Kind::Pod, &key.namespace, "");
+        for pod in self.waiting.range(first..).take_while(|pod| pod.namespace == key.namespace) {
+            context.queue.add(Work::new(Reconciler::Pod, pod.clone()));
+        }
+    }
+
+    /// The one node changed: pods that it did not take may be taken now.
+    pub fn on_node_changed(&mut self, context: &mut Context) {
+        let unstarted = context.cluster.pods().filter(|pod| !self.runs(pod) && !has_ended(pod));
+        let name = |field: &Option<String>| field.clone().unwrap_or_default();
+        let keys: Vec<ObjectKey> = unstarted
+            .map(|pod| ObjectKey::new(Kind::Pod, name(&pod.metadata.namespace), name(&pod.metadata.name)))
+            .collect();
+        for pod in keys {
+            context.queue.add(Work::new(Reconciler::Pod, pod));
+        }
+    }
+
     /// Takes over a pod that an earlier run had started.
     pub fn resume(&mut self, pod: &Pod, now: Timestamp) {
-        if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) {
+        let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        if is_bound && !status::waits_for_references(pod) {
             self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
             self.runtime.resume(pod, now);
         }

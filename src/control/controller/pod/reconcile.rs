@@ -1,18 +1,19 @@
 //! One pod: started, or removed if it never was; and what the runtime reports of it.
 
 use super::{
-    NODE, PodController,
+    PodController, references,
     status::{
-        end, hand_status_to_runtime, has_ended, merge_conditions, overwrite, take_status, take_status_from_runtime,
+        end, hand_status_to_runtime, has_ended, merge_conditions, overwrite, start_containers, take_status,
+        take_status_from_runtime, wait_for_references,
     },
 };
 use crate::{
     control::{
-        cluster::{Cluster, claims_of},
-        controller::{recorder::EventSpec, shared::Context},
+        cluster::claims_of,
+        controller::{one_node::NODE, recorder::EventSpec, shared::Context},
         runtime::{PodReport, PodRuntime, What},
     },
-    objects::object::{FieldError, Kind, ObjectKey},
+    objects::object::{FieldError, Kind, ObjectKey, scheduling::UNSCHEDULABLE_TAINT},
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
@@ -21,6 +22,7 @@ impl<R: PodRuntime> PodController<R> {
     /// Starts a pod when all its claims are bound; removes a deleted one that was never started.
     pub fn reconcile(&mut self, key: &ObjectKey, context: &mut Context) {
         let now = context.now;
+        self.waiting.remove(key);
         let Some(pod) = context.cluster.pod(&key.namespace, &key.name).cloned() else { return };
         if self.runs(&pod) {
             return;
@@ -33,7 +35,7 @@ impl<R: PodRuntime> PodController<R> {
         if has_ended(&pod) {
             return;
         }
-        match why_not_scheduled(&context.cluster, &pod) {
+        match why_not_scheduled(context, &pod) {
             Some(message) => {
                 let reason = Some("Unschedulable".to_owned());
                 let scheduled = PodCondition {
@@ -64,7 +66,13 @@ impl<R: PodRuntime> PodController<R> {
                     status: "True".to_owned(),
                     ..PodCondition::default()
                 };
+                if context.require_references
+                    && let Some(missing) = references::missing(&context.cluster, &pod)
+                {
+                    return self.wait(key, &missing, context);
+                }
                 context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+                    start_containers(pod.status.get_or_insert_default());
                     merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
                     pod.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
                     hand_status_to_runtime(&mut pod.metadata);
@@ -74,6 +82,22 @@ impl<R: PodRuntime> PodController<R> {
                     self.runtime.start(pod, now);
                 }
             }
+        }
+    }
+
+    /// Puts a pod on the node whose containers cannot be made yet, and notes that it waits.
+    fn wait(&mut self, key: &ObjectKey, missing: &references::MissingReference, context: &mut Context) {
+        let now = context.now;
+        let is_new = context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
+            pod.spec.get_or_insert_default().node_name = Some(NODE.to_owned());
+            wait_for_references(pod, missing.waiting, &missing.what, now);
+        });
+        self.waiting.insert(key.clone());
+        if is_new {
+            let (reason, message) = (missing.reason, missing.told.clone());
+            let at_most_every = SignedDuration::ZERO;
+            let event = EventSpec { component: "kubelet", warning: true, reason, message, at_most_every };
+            context.record_about(key, event);
         }
     }
 
@@ -133,8 +157,20 @@ impl<R: PodRuntime> PodController<R> {
     }
 }
 
-/// What a pod still waits for, as upstream's scheduler words it; `None` when it can start.
-fn why_not_scheduled(cluster: &Cluster, pod: &Pod) -> Option<String> {
+/// What a pod still waits for, as upstream's scheduler words it; `None` when it can start. Taints of the node keep a pod
+/// away that is not on it yet; node selectors and affinity do not, but for DaemonSets, which look at them themselves.
+fn why_not_scheduled(context: &Context, pod: &Pod) -> Option<String> {
+    let cluster = &context.cluster;
+    let spec = pod.spec.as_ref();
+    let is_bound = spec.is_some_and(|spec| spec.node_name.is_some());
+    let tolerations = spec.and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+    if let Some(taint) = context.node.untolerated(tolerations, &["NoSchedule", "NoExecute"]).filter(|_| !is_bound) {
+        let why = match taint.key.as_str() {
+            UNSCHEDULABLE_TAINT => "were unschedulable".to_owned(),
+            key => format!("had untolerated taint {{{key}: {}}}", taint.value.as_deref().unwrap_or_default()),
+        };
+        return Some(format!("0/1 nodes are available: 1 node(s) {why}."));
+    }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut unbound = false;
     for name in claims_of(pod) {

@@ -1,6 +1,9 @@
 //! A pod's status: by the runtime, by people who play a fault, and at its end.
 
-use crate::control::{cluster::whole_second, runtime};
+use crate::{
+    control::{cluster::whole_second, runtime},
+    objects::object::pod::condition,
+};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{ContainerStateTerminated, Pod, PodCondition, PodStatus},
@@ -48,6 +51,33 @@ pub fn end(status: &mut PodStatus, now: Timestamp) {
             ..ContainerStateTerminated::default()
         });
     }
+}
+
+/// The condition that is false while the containers of a pod cannot be made.
+const READY_TO_START: &str = "PodReadyToStartContainers";
+
+/// The status of a pod that is on the node and whose containers wait with `reason` for something that is missing.
+pub fn wait_for_references(pod: &mut Pod, reason: &str, missing: &str, now: Timestamp) {
+    let started = pod.status.as_ref().and_then(|status| status.start_time.clone());
+    let mut status = runtime::creating(pod, started.map_or(now, |time| time.0));
+    // What is not mounted is told by an event alone.
+    if reason != "ContainerCreating" {
+        runtime::wait(&mut status, reason, missing);
+    }
+    let waits =
+        PodCondition { type_: READY_TO_START.to_owned(), status: "False".to_owned(), ..PodCondition::default() };
+    merge_conditions(&mut status, vec![waits], now);
+    pod.status = Some(status);
+}
+
+/// Whether a pod is on the node but was not started, because something that it names was missing.
+pub fn waits_for_references(pod: &Pod) -> bool {
+    condition(pod, READY_TO_START).is_some_and(|condition| condition.status == "False")
+}
+
+/// Nothing is missing any more.
+pub fn start_containers(status: &mut PodStatus) {
+    status.conditions.iter_mut().for_each(|all| all.retain(|one| one.type_ != READY_TO_START));
 }
 
 /// Overwrites the fields of a status that are set in `patch`.

@@ -129,6 +129,11 @@ impl ServiceAddresses {
         errors
     }
 
+    /// The first address of the first range, which the API's own Service has.
+    pub fn first(&self) -> Option<IpAddr> {
+        self.ranges.first().map(|range| nth(range, 1))
+    }
+
     /// The cluster's families, the first one first.
     fn families(&self) -> Vec<&'static str> {
         self.ranges.iter().map(|range| family(range.network())).collect()

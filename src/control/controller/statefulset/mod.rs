@@ -3,7 +3,6 @@
 //! A plan never assumes that a step succeeds: it is made again from what is there, every time something changes.
 
 mod adopt;
-mod canonical;
 mod carry_out;
 mod claims;
 mod dirty_pods;

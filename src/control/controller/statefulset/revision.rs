@@ -1,7 +1,7 @@
 //! Revisions of a set's template: which one is current, which one is wanted, which ones are past.
 
-use super::{canonical, identity, plan::Action};
-use crate::objects::object::{APPLIED, ORIGIN};
+use super::{identity, plan::Action};
+use crate::control::controller::history::{self, canonical};
 use k8s_openapi::{
     api::{
         apps::v1::{ControllerRevision, StatefulSet},
@@ -9,12 +9,8 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, runtime::RawExtension},
 };
-use serde_json::{Value, json};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use serde_json::Value;
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 /// The label that holds a revision's hash.
 pub const HASH_LABEL: &str = "controller.kubernetes.io/hash";
@@ -47,19 +43,20 @@ pub struct Revisions<'a> {
 /// Finds the revision of the set's present template among `existing` (or plans it), and the one that its status calls
 /// current.
 pub fn revisions<'a>(set: &'a StatefulSet, existing: &[&Arc<ControllerRevision>]) -> Revisions<'a> {
-    let sorted = sorted(existing);
+    let sorted = history::sorted(existing);
     if let Some(known) = known(set, &sorted) {
         return known;
     }
-    let data = data(&identity::spec(set).template);
+    let data = history::data(&identity::spec(set).template);
     let wanted = canonical::bytes(&data);
     let next = sorted.last().map_or(1, |last| last.revision.saturating_add(1));
     let mut collision_count = status_collision_count(set);
     let mut actions = Vec::new();
 
-    let holding = |wanted: &[u8]| sorted.iter().rposition(|revision| stored_bytes(revision) == wanted);
+    let holding = |wanted: &[u8]| sorted.iter().rposition(|revision| history::stored_bytes(revision) == wanted);
     // Before divisors had their default, revisions were kept without it, and pods run that were made from them.
-    let older = || Some(canonical::bytes(&without_zero_divisors(data.clone()))).filter(|older| *older != wanted);
+    let older =
+        || Some(canonical::bytes(&history::without_zero_divisors(data.clone()))).filter(|older| *older != wanted);
     let name = match holding(&wanted).or_else(|| holding(&older()?)) {
         Some(index) => {
             let equal = sorted[index];
@@ -135,7 +132,7 @@ impl<'a> Revisions<'a> {
             .and_then(|revision| {
                 Some(Revision {
                     name: object_name(revision).to_owned(),
-                    template: Cow::Owned(stored_template(revision)?),
+                    template: Cow::Owned(history::stored_template(revision)?),
                 })
             })
             .unwrap_or_else(|| update.clone());
@@ -151,21 +148,14 @@ pub fn truncate<'a>(
     live: impl Iterator<Item = &'a str>,
 ) -> Vec<Action> {
     let live: HashSet<&str> = live.collect();
-    let past: Vec<_> = sorted(existing).into_iter().filter(|revision| !live.contains(object_name(revision))).collect();
+    let past: Vec<_> =
+        history::sorted(existing).into_iter().filter(|revision| !live.contains(object_name(revision))).collect();
     // A negative limit keeps everything.
     let Ok(limit) = usize::try_from(identity::spec(set).revision_history_limit.unwrap_or(HISTORY_LIMIT)) else {
         return Vec::new();
     };
     let excess = past.len().saturating_sub(limit);
     past[..excess].iter().map(|revision| Action::DeleteRevision { name: object_name(revision).to_owned() }).collect()
-}
-
-fn sorted<'a>(existing: &[&'a Arc<ControllerRevision>]) -> Vec<&'a ControllerRevision> {
-    let mut sorted: Vec<&ControllerRevision> = existing.iter().map(|&revision| &**revision).collect();
-    sorted.sort_by_key(|revision| {
-        (revision.revision, revision.metadata.creation_timestamp.clone(), revision.metadata.name.clone())
-    });
-    sorted
 }
 
 fn status_collision_count(set: &StatefulSet) -> i32 {
@@ -176,48 +166,10 @@ fn object_name(revision: &ControllerRevision) -> &str {
     revision.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// A revision's data: a strategic merge patch that replaces the template and nothing else.
-fn data(template: &PodTemplateSpec) -> Value {
-    let mut template = canonical::normalize(serde_json::to_value(template).unwrap_or_default());
-    if let Value::Object(fields) = &mut template {
-        // First in the order of bytes, so that the keys stay sorted as they stand in the object.
-        fields.shift_insert(0, "$patch".to_owned(), json!("replace"));
-        // Go writes metadata and spec even when nothing is in them.
-        fields.entry("metadata").or_insert_with(|| json!({}));
-        fields.entry("spec").or_insert_with(|| json!({}));
-    }
-    json!({"spec": {"template": template}})
-}
-
-/// The data without the divisors of `resourceFieldRef` that are the default.
-fn without_zero_divisors(mut data: Value) -> Value {
-    match &mut data {
-        Value::Object(fields) => {
-            if fields.contains_key("resource") && fields.get("divisor").is_some_and(|divisor| divisor == "0") {
-                fields.shift_remove("divisor");
-            }
-            fields.values_mut().for_each(|value| *value = without_zero_divisors(value.take()));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|value| *value = without_zero_divisors(value.take())),
-        _ => {}
-    }
-    data
-}
-
-fn stored_bytes(revision: &ControllerRevision) -> Vec<u8> {
-    revision.data.as_ref().map(|data| canonical::bytes(&data.0)).unwrap_or_default()
-}
-
-fn stored_template(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
-    let mut template = revision.data.as_ref()?.0.get("spec")?.get("template")?.clone();
-    template.as_object_mut()?.shift_remove("$patch");
-    serde_json::from_value(template).ok()
-}
-
 fn revision_name(set: &StatefulSet, data: &[u8], collision_count: i32) -> String {
     let name = identity::set_name(set);
     let prefix = name.get(..NAME_PREFIX_CHARACTERS_MAX).unwrap_or(name);
-    format!("{prefix}-{}", hash(data, collision_count))
+    format!("{prefix}-{}", history::hash(data, collision_count))
 }
 
 fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> ControllerRevision {
@@ -230,7 +182,7 @@ fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> 
             name: Some(name),
             namespace: set.metadata.namespace.clone(),
             labels: Some(labels),
-            annotations: annotations(set),
+            annotations: history::annotations(&set.metadata),
             owner_references: Some(vec![identity::set_reference(set)]),
             ..ObjectMeta::default()
         },
@@ -239,29 +191,11 @@ fn new_revision(set: &StatefulSet, name: String, data: Value, revision: i64) -> 
     }
 }
 
-/// The set's annotations, but not those that say which manifest it comes from: no manifest declares the revision, and
-/// it would be taken for one whose file is gone.
-fn annotations(set: &StatefulSet) -> Option<BTreeMap<String, String>> {
-    let mut annotations = set.metadata.annotations.clone().unwrap_or_default();
-    annotations.retain(|name, _| ![ORIGIN, APPLIED].contains(&name.as_str()));
-    Some(annotations).filter(|annotations| !annotations.is_empty())
-}
-
-/// 32-bit FNV-1 over the data and the decimal collision count, its decimal digits replaced by letters that spell no
-/// words (apimachinery `util/rand`).
-fn hash(data: &[u8], collision_count: i32) -> String {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    let sum = data
-        .iter()
-        .copied()
-        .chain(collision_count.to_string().bytes())
-        .fold(0x811c_9dc5_u32, |sum, byte| sum.wrapping_mul(0x0100_0193) ^ u32::from(byte));
-    sum.to_string().bytes().map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::controller::history::{data, stored_template};
+    use serde_json::json;
 
     /// A set with a template as the API server stores it.
     fn stored_set(name: &str, template: &str) -> StatefulSet {

@@ -4,6 +4,7 @@
 //! Left to the cluster: uid, resourceVersion, generation, creationTimestamp, a Service's addresses,
 //! families and node ports. `maxUnavailable` of a StatefulSet is left to the controller, which knows whether its feature gate is on.
 
+mod daemonset;
 mod deployment;
 mod job;
 mod pod;
@@ -37,6 +38,7 @@ pub fn set_defaults(object: &mut Object) {
         Object::PersistentVolume(object) => volume::set_volume(Arc::make_mut(object)),
         Object::PersistentVolumeClaim(claim) => volume::set_claim(Arc::make_mut(claim)),
         Object::StatefulSet(set) => set_stateful_set(Arc::make_mut(set)),
+        Object::DaemonSet(set) => daemonset::set(Arc::make_mut(set)),
         Object::Deployment(deployment) => deployment::set(Arc::make_mut(deployment)),
         Object::ReplicaSet(set) => deployment::set_replica_set(Arc::make_mut(set)),
         Object::ReplicationController(controller) => {

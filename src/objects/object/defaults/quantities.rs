@@ -79,7 +79,7 @@ pub(crate) fn for_each_quantity(object: &mut Object, visit: &mut Visit<'_>) {
             let capacity = Arc::make_mut(volume).spec.as_mut().and_then(|spec| spec.capacity.as_mut());
             visit_map(capacity, "spec.capacity", visit);
         }
-        Object::Deployment(_) | Object::ReplicaSet(_) | Object::ReplicationController(_) => {
+        Object::DaemonSet(_) | Object::Deployment(_) | Object::ReplicaSet(_) | Object::ReplicationController(_) => {
             let field = format!("{}.spec", object.pod_template_path());
             let template = object.pod_template_mut();
             visit_pod(template.and_then(|template| template.spec.as_mut()), &field, visit);

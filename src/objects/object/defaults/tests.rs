@@ -122,6 +122,7 @@ fn made_by_controllers_is_defaulted_already() {
         include_str!("../../../../tests/data/upstream/defaults/made-job-from-cronjob.yaml"),
         include_str!("../../../../tests/data/upstream/defaults/made-pod-of-job.yaml"),
         include_str!("../../../../tests/data/upstream/defaults/made-pod-of-indexed-job.yaml"),
+        include_str!("../../../../tests/data/upstream/defaults/made-pod-of-daemonset.yaml"),
     ] {
         let value: Value = serde_yaml::from_str(text).unwrap();
         assert_eq!(comparable(stored(value.clone())), comparable(value));

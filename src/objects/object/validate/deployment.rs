@@ -1,7 +1,7 @@
 //! Deployments (upstream's `ValidateDeployment`, `ValidateDeploymentUpdate`).
 
 use super::{
-    FieldErrors,
+    FieldErrors, count_or_percent,
     replicaset::{immutable_selector, label_selector, replicas, template_of_selector},
     text,
 };
@@ -79,26 +79,5 @@ fn rolling_update(errors: &mut FieldErrors, rolling: &RollingUpdateDeployment) {
     }
     if matches!(rolling.max_unavailable, Some(IntOrString::String(_))) && unavailable > 100 {
         errors.invalid(field, printed(&rolling.max_unavailable), "must not be greater than 100%");
-    }
-}
-
-/// A number that is not negative, or one with a percent sign; gives the number, 0 for what is neither.
-fn count_or_percent(errors: &mut FieldErrors, field: &str, value: &IntOrString) -> i64 {
-    match value {
-        IntOrString::Int(count) => {
-            errors.nonnegative(field, (*count).into());
-            (*count).into()
-        }
-        IntOrString::String(percent) => {
-            let digits = percent.strip_suffix('%').unwrap_or_default();
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                let rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
-                            '93%', regex used for validation is '[0-9]+%')";
-                errors.invalid(field, percent.as_str(), rule);
-                return 0;
-            }
-            // Digits only, so what does not fit is too much.
-            digits.parse().unwrap_or(i64::MAX)
-        }
     }
 }

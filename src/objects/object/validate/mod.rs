@@ -5,6 +5,7 @@
 //! only a kubelet or a scheduler would act on (affinity, security contexts, sidecar rules) passes as it is.
 
 mod cronjob;
+mod daemonset;
 mod definition;
 mod deployment;
 mod endpoints;
@@ -12,6 +13,7 @@ mod job;
 pub mod metadata;
 pub mod names;
 mod pod;
+mod poddisruptionbudget;
 mod replicaset;
 mod resources;
 mod service;
@@ -181,6 +183,35 @@ pub(crate) fn ordinary_ip(errors: &mut FieldErrors, field: &str, address: std::n
     }
 }
 
+/// A number that is not negative, or a percentage; gives the number, 0 for what is neither.
+fn count_or_percent(errors: &mut FieldErrors, field: &str, value: &IntOrString) -> i64 {
+    match value {
+        IntOrString::Int(count) => {
+            errors.nonnegative(field, (*count).into());
+            (*count).into()
+        }
+        IntOrString::String(percent) => {
+            let digits = percent.strip_suffix('%').unwrap_or_default();
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                let rule = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
+                            '93%', regex used for validation is '[0-9]+%')";
+                errors.invalid(field, percent.as_str(), rule);
+                return 0;
+            }
+            // Digits only, so what does not fit is too much.
+            digits.parse().unwrap_or(i64::MAX)
+        }
+    }
+}
+
+/// A number or percentage as upstream prints it.
+fn printed_count(value: &IntOrString) -> Value {
+    match value {
+        IntOrString::Int(number) => Value::from(*number),
+        IntOrString::String(text) => Value::from(text.as_str()),
+    }
+}
+
 /// Quantities that cannot be read. Upstream refuses these while decoding (a BadRequest), before it validates.
 pub fn malformed_quantities(object: &Object) -> Vec<FieldError> {
     let mut errors = FieldErrors::default();
@@ -231,6 +262,8 @@ fn validate_body(errors: &mut FieldErrors, object: &Object) {
         Object::PersistentVolume(volume) => volume::validate_volume(errors, volume),
         Object::PersistentVolumeClaim(claim) => volume::validate_claim(errors, claim),
         Object::StatefulSet(set) => statefulset::validate(errors, set),
+        Object::DaemonSet(set) => daemonset::validate(errors, set),
+        Object::PodDisruptionBudget(budget) => poddisruptionbudget::validate(errors, budget),
         Object::Deployment(deployment) => deployment::validate(errors, deployment),
         Object::ReplicaSet(set) => replicaset::validate(errors, set),
         Object::ReplicationController(controller) => replicaset::validate_controller(errors, controller),
@@ -276,6 +309,7 @@ pub fn validate_update(old: &Object, new: &Object) -> Vec<FieldError> {
             volume::update_claim(&mut errors, old, new);
         }
         (Object::StatefulSet(old), Object::StatefulSet(new)) => statefulset::validate_update(&mut errors, old, new),
+        (Object::DaemonSet(old), Object::DaemonSet(new)) => daemonset::validate_update(&mut errors, old, new),
         (Object::Deployment(old), Object::Deployment(new)) => deployment::validate_update(&mut errors, old, new),
         (Object::ReplicaSet(old), Object::ReplicaSet(new)) => replicaset::validate_update(&mut errors, old, new),
         (Object::StorageClass(old), Object::StorageClass(new)) => volume::update_class(&mut errors, old, new),

@@ -127,6 +127,8 @@ pub(super) fn add_paths(resource: &Resource, paths: &mut Map<String, Value>) {
         let (name, kind) = match subresource {
             Subresource::Status => ("status", resource.kind),
             Subresource::Scale => ("scale", "Scale"),
+            // Clients that explain or validate never ask for it, and no object has its structure.
+            Subresource::Eviction => continue,
         };
         paths.insert(format!("{item}/{name}"), methods(resource, kind, &["get", "put", "patch"]));
     }
@@ -258,6 +260,9 @@ fn property(schema: &Schema, field: &SchemaField) -> Value {
     }
     if field.patch.merges {
         set("x-kubernetes-patch-strategy", if field.patch.retains_keys { "merge,retainKeys" } else { "merge" }.into());
+    }
+    if field.patch.replaces {
+        set("x-kubernetes-patch-strategy", "replace".into());
     }
     if let Some(key) = field.patch.key {
         set("x-kubernetes-patch-merge-key", key.into());
