@@ -28,7 +28,8 @@ const POD: u64 = 4096;
 impl Object {
     /// What it makes the cluster take in memory, in octets, roughly: [`Object::octets`], for a StatefulSet with all its
     /// pods and claims, for a Deployment, ReplicaSet or ReplicationController with all its pods, for a Job with all
-    /// those that are there at its end, whether they are there yet or not. The pods themselves weigh nothing then; neither does what a Deployment's ReplicaSets ask for.
+    /// those that are there at its end, whether they are there yet or not. The pods themselves weigh nothing then; neither
+    /// does what a Deployment's ReplicaSets ask for.
     pub fn weight(&self) -> u64 {
         match self {
             Object::StatefulSet(set) => {
