@@ -50,7 +50,7 @@ const SHORT: [(&str, &str); 14] = [
     ("upstream", "tests/control_plane/upstream_statefulset.rs"),
     ("volumes", "tests/control_plane/upstream_volumes.rs"),
     ("rules", "tests/control_plane/statefulset_rules.rs"),
-    ("traces", "tests/control_plane/traces.rs"),
+    ("traces", "tests/control_plane/traces/mod.rs"),
     ("plan", "src/control/controller/statefulset/scenarios.rs"),
 ];
 

@@ -51,7 +51,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fnv1a", &[]),
     // Options are declared once, with default and range, in the room that obeys them.
     ("options", &["duration"]),
-    ("object", &[]),
+    // A CronJob's schedule may be a duration.
+    ("object", &["duration"]),
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
     ("manifest", &["diagnostic", "fnv1a", "nearest", "object", "options", "regular_file", "yaml"]),

@@ -1,7 +1,7 @@
 //! How one simulated pod behaves: settings, the image's name, and the annotations under `simulation.headless-dns/`.
 
 use crate::{
-    objects::object::{Kind, job::completion_index},
+    objects::object::annotations::COMPLETION_INDEX,
     text::options::{self, options},
     text::{duration::parse_duration, nearest::nearest},
 };
@@ -211,10 +211,10 @@ fn parse_switch(text: &str) -> Option<bool> {
 
 /// The exit code of a pod: that of its completion index, else the one for all; `None` if neither says any.
 fn exit_code(pod: &Pod, for_all: Option<&str>, by_index: Option<&str>) -> Option<u8> {
-    let index = completion_index(pod);
+    let index = pod.metadata.annotations.as_ref().and_then(|all| all.get(COMPLETION_INDEX)?.parse().ok());
     let of_index = |one: &str| {
-        let (indexes, code) = parse_by_index(one)?;
-        indexes.contains(&index?).then_some(code)
+        let ((indexes, code), index): (_, u32) = (parse_by_index(one)?, index?);
+        indexes.contains(&index).then_some(code)
     };
     by_index.and_then(|all| all.split(',').find_map(of_index)).or_else(|| for_all.and_then(parse_exit_code))
 }
@@ -233,7 +233,7 @@ fn parse_by_index(text: &str) -> Option<(RangeInclusive<u32>, u8)> {
 /// Whether a Job made the pod.
 fn is_of_job(pod: &Pod) -> bool {
     let owners = pod.metadata.owner_references.iter().flatten();
-    owners.into_iter().any(|owner| owner.controller == Some(true) && owner.kind == Kind::Job.name())
+    owners.into_iter().any(|owner| owner.controller == Some(true) && owner.kind == "Job")
 }
 
 /// A delay as people write it: `3s`, `250ms`, `1m30s`, `1.5s`, or a plain number of seconds; at most a year.

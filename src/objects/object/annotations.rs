@@ -20,6 +20,9 @@ pub const TTL_ANNOTATION: &str = "headless-dns/ttl";
 /// Most that a TTL may be, in seconds; CoreDNS has the same limit.
 pub const LONGEST_TTL: u32 = 3600;
 
+/// Annotation (and label) of a pod of an indexed Job: its index.
+pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
 /// Reads the value of [`TTL_ANNOTATION`].
 ///
 /// # Errors

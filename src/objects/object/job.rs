@@ -1,5 +1,6 @@
 //! Jobs: the names of labels and annotations, the selector that is generated, what its status says, lists of indexes.
 
+pub use super::annotations::COMPLETION_INDEX;
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition, JobSpec},
     core::v1::Pod,
@@ -16,8 +17,10 @@ pub const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 pub const LEGACY_CONTROLLER_UID_LABEL: &str = "controller-uid";
 /// What [`JOB_NAME_LABEL`] was called before; both are set.
 pub const LEGACY_JOB_NAME_LABEL: &str = "job-name";
-/// Label and annotation of a pod of an indexed Job: its index.
-pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Annotation of a pod of an indexed Job: how often pods of its index failed before it.
+pub const INDEX_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Annotation of a pod of an indexed Job: how many failures of its index did not count.
+pub const INDEX_IGNORED_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 /// The controller that [`JobSpec::managed_by`] names when it is this one.
 pub const CONTROLLER_NAME: &str = "kubernetes.io/job-controller";
 

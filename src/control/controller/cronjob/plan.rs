@@ -35,7 +35,7 @@ const RFC1123Z: &str = "%a, %d %b %Y %H:%M:%S +0000";
 
 /// Everything a plan depends on.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub struct ObservedCronJob<'a> {
     /// The CronJob, defaulted.
     pub cron_job: &'a CronJob,
     /// The Jobs that it controls.
@@ -46,7 +46,7 @@ pub struct Observed<'a> {
 
 /// What is to be done, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
+pub struct CronJobPlan {
     /// Jobs that are old, or replaced.
     pub delete: Vec<Arc<Job>>,
     /// The Job that is due, and when it was.
@@ -70,7 +70,7 @@ pub struct CronJobEvent {
     pub message: String,
 }
 
-impl Plan {
+impl CronJobPlan {
     fn note(&mut self, reason: &'static str, message: String) {
         self.events.push(CronJobEvent { warning: false, reason, message });
     }
@@ -81,10 +81,10 @@ impl Plan {
 }
 
 /// What a CronJob wants next.
-pub fn plan(observed: &Observed<'_>) -> Plan {
-    let Observed { cron_job, jobs, now } = *observed;
+pub fn plan(observed: &ObservedCronJob<'_>) -> CronJobPlan {
+    let ObservedCronJob { cron_job, jobs, now } = *observed;
     let spec = &cron_job.spec;
-    let mut plan = Plan { status: cron_job.status.clone().unwrap_or_default(), ..Plan::default() };
+    let mut plan = CronJobPlan { status: cron_job.status.clone().unwrap_or_default(), ..CronJobPlan::default() };
     let old = old_jobs(spec, jobs);
     plan.delete.extend(old.into_iter().cloned());
     see_jobs(jobs, &mut plan);
@@ -134,7 +134,7 @@ fn old_jobs<'a>(spec: &CronJobSpec, jobs: &'a [Arc<Job>]) -> Vec<&'a Arc<Job>> {
 }
 
 /// Which Jobs run, and when one succeeded last.
-fn see_jobs(jobs: &[Arc<Job>], plan: &mut Plan) {
+fn see_jobs(jobs: &[Arc<Job>], plan: &mut CronJobPlan) {
     let mut active = plan.status.active.take().unwrap_or_default();
     let listed: BTreeSet<String> = active.iter().filter_map(|reference| reference.uid.clone()).collect();
     let deleted: BTreeSet<String> = plan.delete.iter().filter_map(|job| job.metadata.uid.clone()).collect();
@@ -180,7 +180,13 @@ fn see_jobs(jobs: &[Arc<Job>], plan: &mut Plan) {
 }
 
 /// The latest time at which a Job was due since the last one, if there was any.
-fn due(cron_job: &CronJob, schedule: &Schedule, zone: &TimeZone, now: Timestamp, plan: &mut Plan) -> Option<Timestamp> {
+fn due(
+    cron_job: &CronJob,
+    schedule: &Schedule,
+    zone: &TimeZone,
+    now: Timestamp,
+    plan: &mut CronJobPlan,
+) -> Option<Timestamp> {
     let created = cron_job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     let mut earliest = plan.status.last_schedule_time.as_ref().map_or(created, |time| time.0);
     if let Some(seconds) = cron_job.spec.starting_deadline_seconds {
@@ -199,7 +205,14 @@ fn due(cron_job: &CronJob, schedule: &Schedule, zone: &TimeZone, now: Timestamp,
 }
 
 /// Starts the Job that was due, unless something stands against it.
-fn start(cron_job: &CronJob, jobs: &[Arc<Job>], due: Timestamp, zone: &TimeZone, now: Timestamp, plan: &mut Plan) {
+fn start(
+    cron_job: &CronJob,
+    jobs: &[Arc<Job>],
+    due: Timestamp,
+    zone: &TimeZone,
+    now: Timestamp,
+    plan: &mut CronJobPlan,
+) {
     let spec = &cron_job.spec;
     if let Some(seconds) = spec.starting_deadline_seconds
         && due.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(due) < now

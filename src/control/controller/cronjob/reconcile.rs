@@ -2,7 +2,7 @@
 
 use super::{
     CronJobController,
-    plan::{CronJobEvent, Observed, Plan, plan, reference},
+    plan::{CronJobEvent, CronJobPlan, ObservedCronJob, plan, reference},
 };
 use crate::{
     control::{
@@ -36,7 +36,7 @@ impl CronJobController {
             _ => None,
         });
         let jobs: Vec<Arc<Job>> = jobs.collect();
-        let plan = plan(&Observed { cron_job: &cron_job, jobs: &jobs, now: context.now });
+        let plan = plan(&ObservedCronJob { cron_job: &cron_job, jobs: &jobs, now: context.now });
         let recheck_at = plan.recheck_at;
         if carry_out(&cron_job, plan, context) {
             context.queue.forget(&work);
@@ -50,7 +50,7 @@ impl CronJobController {
 }
 
 /// Carries out a plan; whether the Job that was due could be made, if there was one.
-fn carry_out(cron_job: &Arc<CronJob>, plan: Plan, context: &mut Context) -> bool {
+fn carry_out(cron_job: &Arc<CronJob>, plan: CronJobPlan, context: &mut Context) -> bool {
     let owner = Object::CronJob(cron_job.clone());
     for job in &plan.delete {
         let name = job.metadata.name.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::{
     control::controller::pod_control,
     objects::object::{
         Object,
-        job::{COMPLETION_INDEX, TRACKING_FINALIZER},
+        job::{COMPLETION_INDEX, INDEX_FAILURE_COUNT, INDEX_IGNORED_FAILURE_COUNT, TRACKING_FINALIZER},
     },
 };
 use k8s_openapi::api::{
@@ -14,10 +14,6 @@ use k8s_openapi::api::{
 };
 use std::sync::Arc;
 
-/// How often pods of an index failed, in an annotation of its next pod.
-pub const FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure-count";
-/// How many failures of an index did not count.
-pub const IGNORED_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 /// The variable by which a container knows the index of its pod.
 const INDEX_VARIABLE: &str = "JOB_COMPLETION_INDEX";
 /// The longest name to which the five characters of a generated name are added.
@@ -39,9 +35,9 @@ pub fn new_pod(job: &Arc<Job>, wanted: &NewPod) -> Pod {
     let annotations = pod.metadata.annotations.get_or_insert_default();
     annotations.insert(COMPLETION_INDEX.to_owned(), index.to_string());
     if let Some(Replaced { failures, ignored }) = wanted.replaced {
-        annotations.insert(FAILURE_COUNT.to_owned(), failures.to_string());
+        annotations.insert(INDEX_FAILURE_COUNT.to_owned(), failures.to_string());
         if ignored > 0 {
-            annotations.insert(IGNORED_FAILURE_COUNT.to_owned(), ignored.to_string());
+            annotations.insert(INDEX_IGNORED_FAILURE_COUNT.to_owned(), ignored.to_string());
         }
     }
     let spec = pod.spec.get_or_insert_default();

@@ -6,15 +6,17 @@
 
 use super::{
     backoff::{self, BackoffRecord, finished_at},
-    new_pod::{FAILURE_COUNT, IGNORED_FAILURE_COUNT},
     policies::{FailureAction, failure_action, success_rule},
     removal::pods_for_removal,
-    status::{self, Outcome},
+    status::{self, JobEvent, Outcome},
 };
 use crate::{
     control::{cluster::whole_second, controller::pod_control::BURST_REPLICAS},
     objects::object::{
-        job::{IndexIntervals, TRACKING_FINALIZER, completion_index, has_condition, is_indexed},
+        job::{
+            INDEX_FAILURE_COUNT, INDEX_IGNORED_FAILURE_COUNT, IndexIntervals, TRACKING_FINALIZER, completion_index,
+            has_condition, is_indexed,
+        },
         pod::{has_ended, is_active, is_ready, is_terminating, phase},
     },
 };
@@ -33,7 +35,7 @@ const UNCOUNTED_PODS_MAX: usize = 500;
 
 /// Everything a plan depends on.
 #[derive(Debug, Clone)]
-pub struct Observed<'a> {
+pub struct ObservedJob<'a> {
     /// The Job, defaulted and not finished.
     pub job: &'a Job,
     /// The pods that it controls; those that have ended and were counted may be left out.
@@ -46,7 +48,7 @@ pub struct Observed<'a> {
 
 /// What is to be done, in the order of the fields.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
+pub struct JobPlan {
     /// Pods that are too many. They lose the finalizer first: they do not count.
     pub remove: Vec<Arc<Pod>>,
     /// Pods that still run though the Job has failed or succeeded.
@@ -89,19 +91,8 @@ pub struct Replaced {
     pub ignored: u32,
 }
 
-/// Something that is reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobEvent {
-    /// Warning rather than Normal.
-    pub warning: bool,
-    /// One word.
-    pub reason: String,
-    /// The sentence.
-    pub message: String,
-}
-
 /// What a Job wants next.
-pub fn plan(observed: &Observed<'_>) -> Plan {
+pub fn plan(observed: &ObservedJob<'_>) -> JobPlan {
     let default = JobSpec::default();
     let spec = observed.job.spec.as_ref().unwrap_or(&default);
     Planning::new(observed, spec).plan()
@@ -109,7 +100,7 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 
 /// What is known of a Job while it is planned.
 struct Planning<'a> {
-    observed: &'a Observed<'a>,
+    observed: &'a ObservedJob<'a>,
     spec: &'a JobSpec,
     indexed: bool,
     completions: u32,
@@ -161,11 +152,14 @@ fn replaces_only_failed(spec: &JobSpec) -> bool {
 /// How often the index of a pod failed before it.
 fn replaced(pod: &Pod) -> Replaced {
     let number = |name| pod.metadata.annotations.as_ref()?.get(name)?.parse().ok();
-    Replaced { failures: number(FAILURE_COUNT).unwrap_or(0), ignored: number(IGNORED_FAILURE_COUNT).unwrap_or(0) }
+    Replaced {
+        failures: number(INDEX_FAILURE_COUNT).unwrap_or(0),
+        ignored: number(INDEX_IGNORED_FAILURE_COUNT).unwrap_or(0),
+    }
 }
 
 impl<'a> Planning<'a> {
-    fn new(observed: &'a Observed<'a>, spec: &'a JobSpec) -> Planning<'a> {
+    fn new(observed: &'a ObservedJob<'a>, spec: &'a JobSpec) -> Planning<'a> {
         let status = observed.job.status.as_ref();
         let uncounted = status.and_then(|status| status.uncounted_terminated_pods.as_ref());
         let uids = |list: Option<&'a Vec<String>>| list.into_iter().flatten().map(String::as_str).collect();
@@ -210,7 +204,7 @@ impl<'a> Planning<'a> {
         self.recheck = Some(self.recheck.map_or(wait, |standing| standing.min(wait)));
     }
 
-    fn plan(mut self) -> Plan {
+    fn plan(mut self) -> JobPlan {
         let (job, now) = (self.observed.job, self.observed.now);
         let mut base = job.status.clone().unwrap_or_default();
         let is_suspended = self.spec.suspend == Some(true);
@@ -222,7 +216,7 @@ impl<'a> Planning<'a> {
         let backoff = self.observed.backoff.with(finished);
         self.count_what_there_is(&base);
         let mut outcome = self.outcome(&base);
-        let mut plan = Plan::default();
+        let mut plan = JobPlan::default();
         if outcome.is_some() {
             plan.stop = self.active.iter().map(|pod| Arc::clone(pod)).collect();
         } else if job.metadata.deletion_timestamp.is_none() {
@@ -402,7 +396,7 @@ impl<'a> Planning<'a> {
     }
 
     /// Which pods are too many, or too few.
-    fn manage(&mut self, backoff: BackoffRecord, is_suspended: bool, plan: &mut Plan) {
+    fn manage(&mut self, backoff: BackoffRecord, is_suspended: bool, plan: &mut JobPlan) {
         let active = self.active.len();
         let parallelism = usize::try_from(self.spec.parallelism.unwrap_or(1)).unwrap_or(0);
         let wanted = if is_suspended {
@@ -482,7 +476,7 @@ impl<'a> Planning<'a> {
     }
 
     /// Counts what can be counted, and ends the Job when nothing is left to wait for.
-    fn conclude(&self, base: JobStatus, outcome: Option<Outcome>, plan: &mut Plan) {
+    fn conclude(&self, base: JobStatus, outcome: Option<Outcome>, plan: &mut JobPlan) {
         let now = self.observed.now;
         let mut interim = base;
         let (mut succeeded, mut failed, mut new_indexes) = (Vec::new(), Vec::new(), Vec::new());

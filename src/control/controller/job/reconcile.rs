@@ -3,8 +3,8 @@
 use super::{
     JobController, is_tracked,
     new_pod::new_pod,
-    plan::{JobEvent, Observed, Plan, plan},
-    status::nonzero,
+    plan::{JobPlan, ObservedJob, plan},
+    status::{JobEvent, nonzero},
 };
 use crate::{
     control::controller::{
@@ -51,7 +51,7 @@ impl JobController {
             return delete_when_due(key, &job, context);
         }
         let known = self.known.entry(job.metadata.uid.clone().unwrap_or_default()).or_default();
-        let plan = plan(&Observed { job: &job, pods: &pods, backoff: known.backoff, now: context.now });
+        let plan = plan(&ObservedJob { job: &job, pods: &pods, backoff: known.backoff, now: context.now });
         known.backoff = plan.backoff;
         let (recheck, again) = (plan.recheck_after, plan.again);
         let is_done = carry_out(&job, plan, context);
@@ -150,7 +150,7 @@ fn key_of(pod: &Pod) -> ObjectKey {
 }
 
 /// Carries out a plan; whether all of it was done.
-fn carry_out(job: &Arc<Job>, mut plan: Plan, context: &mut Context) -> bool {
+fn carry_out(job: &Arc<Job>, mut plan: JobPlan, context: &mut Context) -> bool {
     let owner = Object::Job(job.clone());
     for pod in &plan.remove {
         remove_finalizer(&mut context.cluster, &key_of(pod), TRACKING_FINALIZER);

@@ -1,9 +1,19 @@
 //! Conditions of a Job's status, and what they say of its end.
 
-use super::plan::JobEvent;
 use crate::control::cluster::whole_second;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
+
+/// Something that is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEvent {
+    /// Warning rather than Normal.
+    pub warning: bool,
+    /// One word.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+}
 
 /// How a Job ends.
 #[derive(Debug, Clone, PartialEq, Eq)]

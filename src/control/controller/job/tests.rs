@@ -4,7 +4,7 @@
 use super::{
     backoff::BackoffRecord,
     is_tracked,
-    plan::{Observed, Plan, plan},
+    plan::{JobPlan, ObservedJob, plan},
 };
 use crate::objects::object::{
     Kind, Object,
@@ -84,7 +84,7 @@ fn pod(number: usize, text: &str) -> Arc<Pod> {
 }
 
 /// A plan in one line: what is made, and so on; the status at its end.
-fn told(plan: &Plan) -> String {
+fn told(plan: &JobPlan) -> String {
     let names = |pods: &[Arc<Pod>]| -> String {
         let mut names: Vec<_> = pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect();
         names.sort();
@@ -127,9 +127,9 @@ fn told(plan: &Plan) -> String {
     parts.join(" ")
 }
 
-fn planned(job: &Job, pods: &[&str]) -> Plan {
+fn planned(job: &Job, pods: &[&str]) -> JobPlan {
     let pods: Vec<Arc<Pod>> = pods.iter().enumerate().map(|(number, text)| pod(number, text)).collect();
-    plan(&Observed { job, pods: &pods, backoff: BackoffRecord::default(), now: NOW })
+    plan(&ObservedJob { job, pods: &pods, backoff: BackoffRecord::default(), now: NOW })
 }
 
 #[test]
@@ -244,7 +244,7 @@ proptest! {
         };
         let job = job(spec, status);
         let pods: Vec<Arc<Pod>> = pods.iter().enumerate().map(|(number, text)| pod(number, text)).collect();
-        let plan = plan(&Observed { job: &job, pods: &pods, backoff: BackoffRecord::default(), now: NOW });
+        let plan = plan(&ObservedJob { job: &job, pods: &pods, backoff: BackoffRecord::default(), now: NOW });
 
         let active: Vec<_> = pods.iter().filter(|pod| is_active(pod)).collect();
         let gone: BTreeSet<_> = plan.remove.iter().chain(&plan.stop).map(|pod| pod.metadata.name.clone()).collect();
