@@ -1,8 +1,8 @@
 //! Why a name gets the answer it gets: the whole way from the search list to the pod's claims, in plain words.
 //!
 //! A pure function of the objects and the snapshot. What it says at the end is what [`crate::dns::answer`] says, octet by
-//! octet; everything before that is the reason. Its work is bounded ([`SEARCHED_OBJECTS_MAX`], [`SEARCHED_SLICES_MAX`]), since the control loop
-//! carries it out between two turns.
+//! octet; everything before that is the reason. Its work is bounded ([`SEARCHED_OBJECTS_MAX`], [`SEARCHED_SLICES_MAX`]),
+//! since the control loop carries it out between two turns.
 
 mod answered;
 mod endpoint;

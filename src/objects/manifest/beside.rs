@@ -6,7 +6,7 @@ use crate::{
     text::fnv1a::Fnv1a,
     text::yaml::{self, YamlNode, YamlValue},
 };
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::{api::core::v1::PodTemplateSpec, apimachinery::pkg::apis::meta::v1::LabelSelector};
 use std::{
     collections::HashMap,
     hash::{Hash, Hasher},
@@ -104,14 +104,31 @@ fn labels(node: &YamlNode, path: &str) -> Option<Labels> {
     entries.iter().map(|(name, _, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// Gives a set of an old version the selector that it had by default: its template's labels.
+/// Gives a workload of an old version the selector that it had by default: its template's labels.
 pub(super) fn complete_selector(object: &mut Object) {
-    let Object::StatefulSet(set) = object else { return };
-    if let Some(spec) = &mut Arc::make_mut(set).spec
-        && spec.selector.match_labels.is_none()
-        && spec.selector.match_expressions.is_none()
-    {
-        spec.selector.match_labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone());
+    macro_rules! complete {
+        ($($kind:ident)*) => {
+            match object {
+                $(Object::$kind(workload) => {
+                    let Some(spec) = &mut Arc::make_mut(workload).spec else { return };
+                    let template = spec.template.metadata.as_ref();
+                    complete_from(&mut spec.selector, template.and_then(|metadata| metadata.labels.as_ref()));
+                })*
+                Object::ReplicaSet(set) => {
+                    let Some(spec) = &mut Arc::make_mut(set).spec else { return };
+                    let template = spec.template.as_ref().and_then(|template| template.metadata.as_ref());
+                    complete_from(&mut spec.selector, template.and_then(|metadata| metadata.labels.as_ref()));
+                }
+                _ => {}
+            }
+        };
+    }
+    complete!(StatefulSet Deployment DaemonSet);
+}
+
+fn complete_from(selector: &mut LabelSelector, labels: Option<&Labels>) {
+    if selector.match_labels.is_none() && selector.match_expressions.is_none() {
+        selector.match_labels = labels.cloned();
     }
 }
 

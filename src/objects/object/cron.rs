@@ -15,14 +15,14 @@ const YEARS_SEARCHED: i16 = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
     /// At the minutes that all five fields allow.
-    Fields(Fields),
+    Fields(ScheduleFields),
     /// Again and again after this time, in whole seconds, at least one.
     Every(Duration),
 }
 
 /// The five fields, each a set of numbers as bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fields {
+pub struct ScheduleFields {
     minute: u64,
     hour: u64,
     day: u64,
@@ -72,7 +72,7 @@ impl Schedule {
         let (month, _) = parse_field(month, &MONTHS)?;
         let (weekday, any_weekday) = parse_field(weekday, &WEEKDAYS)?;
         let any_day = any_day_of_month || any_weekday;
-        Ok(Schedule::Fields(Fields { minute, hour, day, month, weekday, any_day }))
+        Ok(Schedule::Fields(ScheduleFields { minute, hour, day, month, weekday, any_day }))
     }
 
     /// The first time after `after`; `None` if there is none within five years. The work is bounded by the days of these.
@@ -114,7 +114,7 @@ impl Schedule {
     }
 }
 
-impl Fields {
+impl ScheduleFields {
     fn allows_day(&self, date: Date) -> bool {
         let day = has(self.day, date.day().into());
         let weekday = has(self.weekday, date.weekday().to_sunday_zero_offset().into());
