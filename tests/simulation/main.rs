@@ -10,6 +10,8 @@
 //! HEADLESS_DNS_SIMULATION_HISTORIES=5000  so many histories of Deployments
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+
 #[path = "../support/control_plane.rs"]
 mod control_plane;
 

@@ -53,6 +53,7 @@ impl<R: PodRuntime> Controller<R> {
     }
 
     /// An object came, changed, went, or was put back by a restart.
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each kind")]
     pub(super) fn on_changed(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
         let context = &mut self.context;
         self.garbage.on_changed(key, before, after, context);

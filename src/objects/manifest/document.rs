@@ -396,19 +396,8 @@ impl DocumentReader<'_> {
         }
         let (place, width) = (node.place, node.width.max(1));
         let written = beside::digest(&stripped);
-        if let Some((first, digest)) = self.seen.get(&key) {
-            let (line, same) = (first.line, *digest == written);
-            let (place, width) = locate(node, "metadata.name", None);
-            if same {
-                let message = format!("{key} is declared in line {line} word for word the same");
-                return self.report.push(Diagnostic { place, ..Diagnostic::note(self.source.path, message) });
-            }
-            let message = format!("{key} is declared twice in this file, first in line {line}");
-            let diagnostic = Diagnostic::error(self.source.path, message)
-                .at(self.source.text, place, width)
-                .object(key.to_string())
-                .help("remove one of the two, or give it another name");
-            return self.report.push(diagnostic);
+        if self.is_declared_already(node, &key, written) {
+            return;
         }
         self.seen.insert(key.clone(), (place, written));
         let inert = ignored_fields::fields(kind, node);
@@ -423,6 +412,24 @@ impl DocumentReader<'_> {
             written,
             index,
         });
+    }
+
+    /// Whether an object stands in the file before; what there is to say of it is said.
+    fn is_declared_already(&mut self, node: &YamlNode, key: &ObjectKey, written: u64) -> bool {
+        let Some((first, digest)) = self.seen.get(key) else { return false };
+        let (line, same) = (first.line, *digest == written);
+        let (place, width) = locate(node, "metadata.name", None);
+        self.report.push(if same {
+            let message = format!("{key} is declared in line {line} word for word the same");
+            Diagnostic { place, ..Diagnostic::note(self.source.path, message) }
+        } else {
+            let message = format!("{key} is declared twice in this file, first in line {line}");
+            Diagnostic::error(self.source.path, message)
+                .at(self.source.text, place, width)
+                .object(key.to_string())
+                .help("remove one of the two, or give it another name")
+        });
+        true
     }
 
     /// Diagnostics of decoding, which know no object.

@@ -91,7 +91,8 @@ fn pod_names(found: &mut Findings<'_>, namespace: &str, set: &str, ordinals: Ord
             "metadata.name",
             format!(
                 "the set's name has {} characters: with the hash of a revision (up to {REVISION_HASH_CHARACTERS_MAX} \
-                 characters) it is the value of the pods' label controller-revision-hash, which has {LABEL_VALUE_CHARACTERS_MAX} at most, and no pod is created",
+                 characters) it is the value of the pods' label controller-revision-hash, which has \
+                 {LABEL_VALUE_CHARACTERS_MAX} at most, and no pod is created",
                 set.len()
             ),
             format!("shorten the set's name to {longest} characters"),

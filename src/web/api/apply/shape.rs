@@ -63,9 +63,8 @@ impl ValueShape {
         if !matches!(self, ValueShape::Free) {
             return self;
         }
-        let is_object = |value: &&Value| value.is_object();
         let mut there = values.iter().flatten().filter(|value| !value.is_null()).peekable();
-        if there.peek().is_some() && there.all(|value| is_object(value)) { FREE_OBJECT } else { ValueShape::Leaf }
+        if there.peek().is_some() && there.all(|value| value.is_object()) { FREE_OBJECT } else { ValueShape::Leaf }
     }
 
     /// What an element of a list is.

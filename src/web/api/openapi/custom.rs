@@ -5,9 +5,12 @@ use crate::web::api::{custom::CustomResources, resource::Resource};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
+/// A group and a version, and the resources in it.
+type Group = ((&'static str, String), Vec<Arc<Resource>>);
+
 /// The documents of all groups and versions that definitions define.
 pub fn documents(custom: &CustomResources) -> Vec<Document> {
-    let mut groups: Vec<((&str, String), Vec<Arc<Resource>>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for resource in custom.all() {
         let of = (resource.group, resource.version.to_string());
         match groups.iter_mut().rev().find(|(known, _)| *known == of) {
@@ -15,7 +18,7 @@ pub fn documents(custom: &CustomResources) -> Vec<Document> {
             None => groups.push((of, vec![resource])),
         }
     }
-    let made = |((group, version), resources): ((&str, String), Vec<Arc<Resource>>)| {
+    let made = |((group, version), resources): Group| {
         let json = json(&resources).to_string();
         Document { path: path(group, &version), hash: hash(&json), json }
     };
