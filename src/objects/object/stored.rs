@@ -1,4 +1,4 @@
-//! Objects of kinds that nothing acts on: their metadata, and everything else as text.
+//! Objects whose fields no controller works with: their metadata, and everything else as text.
 //!
 //! A ConfigMap of a kilobyte takes little more than a kilobyte so; held as its Rust type it would take several.
 
