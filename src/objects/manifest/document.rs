@@ -16,6 +16,7 @@ use crate::{
     objects::object::{
         CustomKind, Declaration, FieldError, Kind, KindVisitor, Object, ObjectKey, SET_BY_SERVER,
         conversion::OtherVersion, lint::Neighbour, mark_empty_selector, set_defaults, validate, validate_counted,
+        with_stack_for,
     },
     text::{
         diagnostic::{Diagnostic, Location, Severity, has_error, not_shown},
@@ -440,7 +441,9 @@ impl DocumentReader<'_> {
     }
 
     fn decode(&self, kind: Kind, node: &YamlNode) -> Typed {
-        kind.visit(Decoder { source: self.source, node })
+        let decoder = Decoder { source: self.source, node };
+        with_stack_for(kind, || kind.visit(decoder))
+            .unwrap_or_else(|error| Err(vec![Diagnostic::error(self.source.path, error.to_string())]))
     }
 
     /// Decodes a document of a version that is not stored, of which there is one that can be declared.

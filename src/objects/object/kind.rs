@@ -32,7 +32,7 @@ use k8s_openapi::{
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::{io, sync::Arc, thread};
 
 /// Whether objects of a scope live in a namespace.
 trait ScopeExt {
@@ -241,7 +241,9 @@ macro_rules! kinds {
             pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Object, serde_json::Error> {
                 Ok(match kind {
                     $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_value(json)?)),)*
-                    $(Kind::$stored => serde_json::from_value::<$stored>(json)?.into(),)*
+                    $(Kind::$stored => with_stack_for(kind, || {
+                        serde_json::from_value::<$stored>(json).map(Object::from)
+                    }).map_err(serde_json::Error::io)??,)*
                     Kind::Custom(_) => Object::Stored(Arc::new(StoredObject::untyped(kind, json)?)),
                 })
             }
@@ -250,7 +252,9 @@ macro_rules! kinds {
             pub fn from_text(kind: Kind, json: &[u8]) -> Result<Object, serde_json::Error> {
                 Ok(match kind {
                     $(Kind::$kind => Object::$kind(Arc::new(serde_json::from_slice(json)?)),)*
-                    $(Kind::$stored => serde_json::from_slice::<$stored>(json)?.into(),)*
+                    $(Kind::$stored => with_stack_for(kind, || {
+                        serde_json::from_slice::<$stored>(json).map(Object::from)
+                    }).map_err(serde_json::Error::io)??,)*
                     Kind::Custom(_) => Object::from_json(kind, serde_json::from_slice(json)?)?,
                 })
             }
@@ -266,6 +270,26 @@ macro_rules! kinds {
             fn from(object: $stored) -> Object { Object::Stored(Arc::new(StoredObject::new(Kind::$stored, object))) }
         })*
     };
+}
+
+/// Octets of stack for an object that is decoded by recursion over a large structure.
+const DEEP_STACK_OCTETS: usize = 32 << 20;
+
+/// Decodes an object of a kind where there is enough stack for it. The schema of a definition is a structure of some fifty
+/// fields within itself, as deep as somebody wrote it: a hundred levels, which the readers of JSON and YAML allow, take
+/// more than a thread has.
+///
+/// # Errors
+/// The system has no thread to spare.
+pub(crate) fn with_stack_for<T: Send>(kind: Kind, decode: impl FnOnce() -> T + Send) -> io::Result<T> {
+    if kind != Kind::CustomResourceDefinition {
+        return Ok(decode());
+    }
+    thread::scope(|scope| {
+        let deep = thread::Builder::new().stack_size(DEEP_STACK_OCTETS).spawn_scoped(scope, decode)?;
+        // A panic goes on in whoever asked, who knows what it means.
+        Ok(deep.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Copies the status between two objects of one kind.

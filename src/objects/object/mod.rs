@@ -34,6 +34,7 @@ pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
 pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, initial_status, set_defaults};
+pub(crate) use kind::with_stack_for;
 pub use kind::{Kind, KindDescription, KindVisitor, Object, Subresource};
 pub use owner::controller_reference;
 pub use stored::StoredObject;

@@ -158,3 +158,95 @@ pub(super) fn validate_update(errors: &mut FieldErrors, old: &StoredObject, new:
     }
     validate(errors, new);
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test ends with the first surprise")]
+    use super::*;
+    use crate::objects::object::{Kind, Object, validate as all};
+
+    fn definition(change: impl FnOnce(&mut Value)) -> Object {
+        let mut json = json!({
+            "metadata": {"name": "bads.example.com"},
+            "spec": {
+                "group": "example.com", "scope": "Namespaced", "names": {"plural": "bads", "kind": "Bad"},
+                "versions": [version("v1", true)],
+            },
+        });
+        change(&mut json);
+        Object::from_json(Kind::CustomResourceDefinition, json).unwrap()
+    }
+
+    fn version(name: &str, storage: bool) -> Value {
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": {"type": "object"}}})
+    }
+
+    /// A schema with so many properties within each other.
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(json!({"type": "object"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}))
+    }
+
+    #[test]
+    fn bad_definitions() {
+        type Change = fn(&mut Value);
+        let rows: [(Change, &[&str]); 12] = [
+            (|_| {}, &[]),
+            (
+                |json| json["metadata"]["name"] = "x.example.com".into(),
+                &["metadata.name: Invalid value: \"x.example.com\": must be spec.names.plural+\".\"+spec.group"],
+            ),
+            (|json| json["spec"]["scope"] = "World".into(), &["spec.scope: Unsupported value: \"World\": supported"]),
+            (|json| json["spec"]["versions"] = json!([]), &["spec.versions: Invalid value: []: must have exactly one"]),
+            (
+                |json| json["spec"]["versions"] = json!([version("v1", true), version("v1", true)]),
+                &["spec.versions[1].name: Duplicate value", "spec.versions: Invalid value: [\"v1\",\"v1\"]: must have"],
+            ),
+            (
+                |json| json["spec"]["versions"][0]["schema"] = Value::Null,
+                &["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"],
+            ),
+            (
+                |json| json["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"] = "string".into(),
+                &[
+                    "spec.versions[0].schema.openAPIV3Schema.type: Invalid value: \"string\": must be object at the root",
+                ],
+            ),
+            (
+                |json| json["spec"]["names"]["kind"] = "bad one".into(),
+                &[
+                    "spec.names.kind: Invalid value: \"bad one\": may have mixed case, but should otherwise match: a DNS-1035",
+                ],
+            ),
+            (
+                |json| json["spec"]["names"]["listKind"] = "Bad".into(),
+                &["spec.names.listKind: Invalid value: \"Bad\": kind and listKind may not be the same"],
+            ),
+            (
+                |json| {
+                    json["spec"]["group"] = "x.k8s.io".into();
+                    json["metadata"]["name"] = "bads.x.k8s.io".into();
+                },
+                &["metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have"],
+            ),
+            (
+                |json| json["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = nested(SCHEMA_LEVELS_MAX / 2 + 5),
+                &["spec.versions[0].schema.openAPIV3Schema: Invalid value: null: it is nested deeper than 100 levels"],
+            ),
+            (
+                |json| {
+                    let many = (0..=VERSIONS_MAX).map(|number| version(&format!("v{number}"), number == 0));
+                    json["spec"]["versions"] = many.collect();
+                },
+                &["spec.versions: Too many: 101: must have at most 100 items"],
+            ),
+        ];
+        for (change, expected) in rows {
+            let object = definition(change);
+            let errors: Vec<String> = all(&object).iter().map(ToString::to_string).collect();
+            assert_eq!(errors.len(), expected.len(), "{errors:#?} instead of {expected:#?}");
+            for (error, expected) in errors.iter().zip(expected) {
+                assert!(error.starts_with(expected), "{error} instead of {expected}");
+            }
+        }
+    }
+}

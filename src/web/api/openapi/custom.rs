@@ -1,28 +1,34 @@
 //! OpenAPI documents of the groups that definitions define: paths as of any kind, and the schemas as they were written.
 
-use super::{Document, document, hash, path};
+use super::{document as documents, hash, path};
 use crate::web::api::{custom::CustomResources, resource::Resource};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// A group and a version, and the resources in it.
-type Group = ((&'static str, String), Vec<Arc<Resource>>);
-
-/// The documents of all groups and versions that definitions define.
-pub fn documents(custom: &CustomResources) -> Vec<Document> {
-    let mut groups: Vec<Group> = Vec::new();
+/// The path and the hash of the document of each group and version that definitions define. What a document says follows
+/// from what the hash is made of.
+pub fn hashes(custom: &CustomResources) -> BTreeMap<String, String> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
     for resource in custom.all() {
-        let of = (resource.group, resource.version.to_string());
-        match groups.iter_mut().rev().find(|(known, _)| *known == of) {
-            Some((_, resources)) => resources.push(resource),
-            None => groups.push((of, vec![resource])),
+        let text = parts.entry(path(resource.group, &resource.version)).or_default();
+        text.push_str(&format!(
+            "{}/{}/{}/{:?}",
+            resource.plural, resource.kind, resource.namespaced, resource.subresources
+        ));
+        if let Some((_, schema)) = schema(&resource) {
+            text.push_str(&schema.to_string());
         }
+        *text = hash(text);
     }
-    let made = |((group, version), resources): Group| {
-        let json = json(&resources).to_string();
-        Document { path: path(group, &version), hash: hash(&json), json }
-    };
-    groups.into_iter().map(made).collect()
+    parts
+}
+
+/// The document of a path; `None` if nothing is there any more.
+pub fn document(path: &str, custom: &CustomResources) -> Option<String> {
+    let (group, version) = path.strip_prefix("apis/")?.rsplit_once('/')?;
+    let resources = custom.of_group(group).into_iter().filter(|resource| resource.version == version);
+    let resources: Vec<Arc<Resource>> = resources.collect();
+    (!resources.is_empty()).then(|| json(&resources).to_string())
 }
 
 /// What is added to `/openapi/v2`; messages of protobuf are one after the other what they are together.
@@ -35,12 +41,12 @@ pub fn v2(custom: &CustomResources) -> Vec<u8> {
 fn json(resources: &[Arc<Resource>]) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for resource in resources {
-        document::add_paths(resource, &mut paths);
+        documents::add_paths(resource, &mut paths);
         if let Some((name, schema)) = schema(resource) {
             schemas.insert(name, schema);
         }
     }
-    let mut json = document::of(paths, document::common());
+    let mut json = documents::of(paths, documents::common());
     if let Some(known) = json["components"]["schemas"].as_object_mut() {
         known.extend(schemas);
     }
@@ -56,7 +62,7 @@ fn schema(resource: &Resource) -> Option<(String, Value)> {
         schema = json!({"type": "object"});
     }
     published(&mut schema, 0);
-    let metadata = document::reference("apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    let metadata = documents::reference("apimachinery.pkg.apis.meta.v1.ObjectMeta");
     let properties = schema.as_object_mut()?.entry("properties").or_insert_with(|| json!({}));
     for (name, value) in [
         ("apiVersion", json!({"type": "string"})),
@@ -67,7 +73,7 @@ fn schema(resource: &Resource) -> Option<(String, Value)> {
     }
     schema["x-kubernetes-group-version-kind"] =
         json!([{"group": resource.group, "version": resource.version, "kind": resource.kind}]);
-    Some((document::custom_name(resource), schema))
+    Some((documents::custom_name(resource), schema))
 }
 
 /// Deepest level that is published; definitions may nest without bound.

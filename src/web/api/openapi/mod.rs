@@ -9,7 +9,10 @@ mod v2;
 use super::{custom::CustomResources, resource::GROUP_VERSIONS};
 use ring::digest;
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 /// The content type of [`v2()`]; with an `@`, as clients ask for it, they could not read it.
 pub const V2_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -39,7 +42,9 @@ static DOCUMENTS: LazyLock<Vec<Arc<Document>>> = LazyLock::new(|| {
 });
 
 static INDEX: LazyLock<Value> = LazyLock::new(|| {
-    let entry = |document: &Arc<Document>| (document.path.clone(), json!({"serverRelativeURL": document.address()}));
+    let entry = |document: &Arc<Document>| {
+        (document.path.clone(), json!({"serverRelativeURL": address(&document.path, &document.hash)}))
+    };
     json!({"paths": DOCUMENTS.iter().map(entry).collect::<serde_json::Map<_, _>>()})
 });
 
@@ -57,8 +62,8 @@ pub fn v2(custom: &CustomResources) -> Vec<u8> {
 /// `/openapi/v3`: which documents there are, each with its hash.
 pub fn index(documents: &CustomDocuments, custom: &CustomResources) -> Value {
     let mut index = INDEX.clone();
-    for document in documents.of(custom).iter() {
-        index["paths"][&document.path] = json!({"serverRelativeURL": document.address()});
+    for (path, hash) in documents.hashes(custom).iter() {
+        index["paths"][path] = json!({"serverRelativeURL": address(path, hash)});
     }
     index
 }
@@ -66,29 +71,34 @@ pub fn index(documents: &CustomDocuments, custom: &CustomResources) -> Value {
 /// The document of a path below `/openapi/v3/`: `api/v1`, `apis/apps/v1`.
 pub fn document(path: &str, documents: &CustomDocuments, custom: &CustomResources) -> Option<Arc<Document>> {
     let known = DOCUMENTS.iter().find(|document| document.path == path).cloned();
-    known.or_else(|| documents.of(custom).iter().find(|document| document.path == path).cloned())
+    known.or_else(|| {
+        let hash = documents.hashes(custom).get(path)?.clone();
+        Some(Arc::new(Document { path: path.to_owned(), hash, json: custom::document(path, custom)? }))
+    })
 }
 
-/// The documents of what definitions define, made anew when the definitions have changed.
+/// Path and hash of each document.
+type Hashes = BTreeMap<String, String>;
+
+/// The hashes of the documents of what definitions define, made anew when the definitions have changed. The documents
+/// themselves are made for who asks for one: there may be thousands.
 #[derive(Debug, Default)]
-pub struct CustomDocuments(Mutex<(u64, Arc<[Arc<Document>]>)>);
+pub struct CustomDocuments(Mutex<(u64, Arc<Hashes>)>);
 
 impl CustomDocuments {
-    fn of(&self, custom: &CustomResources) -> Arc<[Arc<Document>]> {
+    fn hashes(&self, custom: &CustomResources) -> Arc<Hashes> {
         let revision = custom.revision();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 != revision {
-            *kept = (revision, custom::documents(custom).into_iter().map(Arc::new).collect());
+            *kept = (revision, Arc::new(custom::hashes(custom)));
         }
         Arc::clone(&kept.1)
     }
 }
 
-impl Document {
-    /// Where it is, with its hash.
-    fn address(&self) -> String {
-        format!("/openapi/v3/{}?hash={}", self.path, self.hash)
-    }
+/// Where the document of a path is, with its hash.
+fn address(path: &str, hash: &str) -> String {
+    format!("/openapi/v3/{path}?hash={hash}")
 }
 
 fn hash(text: &str) -> String {
