@@ -161,7 +161,6 @@ pub(super) fn validate_update(errors: &mut FieldErrors, old: &StoredObject, new:
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test ends with the first surprise")]
     use super::*;
     use crate::objects::object::{Kind, Object, validate as all};
 
