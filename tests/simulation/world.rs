@@ -358,7 +358,7 @@ impl World {
     fn apply(&mut self, object: Object) -> Checked {
         let key = object.key();
         let stored = self.mirror.objects.get(&key).filter(|stored| stored.metadata().deletion_timestamp.is_none());
-        let must_be_refused = stored.is_some_and(|stored| is_forbidden(stored, &object));
+        let must_be_refused = stored.is_some_and(|stored| is_forbidden(stored, &object, self.setting.is_dual_stack));
         let spec = stored.map(|stored| stored.to_json()["spec"].clone());
         let noted = stored.map(notes);
         self.refused.clear();
@@ -678,7 +678,7 @@ fn differences(path: &str, before: &Value, after: &Value) -> String {
 }
 
 /// What upstream does not let anybody change.
-fn is_forbidden(stored: &Object, declared: &Object) -> bool {
+fn is_forbidden(stored: &Object, declared: &Object, is_dual_stack: bool) -> bool {
     match (stored, declared) {
         (Object::StatefulSet(stored), Object::StatefulSet(declared)) => {
             let fixed = |set: &k8s_openapi::api::apps::v1::StatefulSet| {
@@ -690,9 +690,17 @@ fn is_forbidden(stored: &Object, declared: &Object) -> bool {
         }
         (Object::Service(stored), Object::Service(declared)) => {
             let form = |service: &k8s_openapi::api::core::v1::Service| service.spec.as_ref().map(Form::of);
+            let has_selector = |service: &k8s_openapi::api::core::v1::Service| {
+                let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+                selector.is_some_and(|selector| !selector.is_empty())
+            };
+            // One without selector that is headless has both families, whatever the cluster has; with a selector it cannot.
+            let policy = stored.spec.as_ref().and_then(|spec| spec.ip_family_policy.as_deref());
+            let lacks_family = !is_dual_stack && policy == Some("RequireDualStack") && has_selector(declared);
             match (form(stored), form(declared)) {
                 // An alias lets go of everything, so every other form is reached by way of it.
                 (Some(Form::ExternalName), _) | (_, Some(Form::ExternalName)) => false,
+                _ if lacks_family => true,
                 (Some(Form::Headless), Some(Form::NodePort)) => true,
                 // The other way round the service just keeps its `None`.
                 (before, Some(Form::Headless)) => before != Some(Form::Headless),
