@@ -46,10 +46,10 @@ LEAVES = {
     "apimachinery.pkg.apis.meta.v1.MicroTime": "micro-time",
     "apimachinery.pkg.apis.meta.v1.FieldsV1": "any",
     "apimachinery.pkg.runtime.RawExtension": "any",
-    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSON": "any",
-    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "any",
-    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "any",
-    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "any",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSON": "free",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray": "free",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool": "free",
+    "apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray": "free",
 }
 
 # What the crate's merge functions do not say, from upstream's types.go: keys of more than one field (there, the crate

@@ -39,7 +39,7 @@ pub struct SchemaField {
 pub enum SchemaType {
     /// JSON of any shape, which is one value.
     Any,
-    /// JSON of any shape, of which objects are merged: what is within custom resources.
+    /// JSON of any shape, of which objects are merged: what is within custom resources, and values that schemas name.
     Free,
     /// `true` or `false`.
     Boolean,
@@ -236,6 +236,7 @@ impl SchemaType {
             "micro-time" => SchemaType::MicroTime,
             "quantity" => SchemaType::Quantity,
             "int-or-string" => SchemaType::IntOrString,
+            "free" => SchemaType::Free,
             name if name.contains('.') => SchemaType::Object(name),
             _ => SchemaType::Any,
         }

@@ -18,7 +18,10 @@ use serde_json::json;
 pub async fn evict(change: ObjectChange<'_>, sent: SentObject) -> Result<ObjectReply, StatusFailure> {
     let ObjectChange { api, place, kind, query, .. } = change;
     let body = sent.json;
-    check_type(&body, "policy/v1", "Eviction")?;
+    // Upstream still takes the version in which older clients send it.
+    if body["apiVersion"] != "policy/v1beta1" {
+        check_type(&body, "policy/v1", "Eviction")?;
+    }
     let (namespace, name) = (place.namespace.clone().unwrap_or_default(), place.name.clone().unwrap_or_default());
     let given = body["metadata"]["name"].as_str().unwrap_or_default();
     if !given.is_empty() && given != name {

@@ -284,13 +284,10 @@ fn value(of: &SchemaType) -> Value {
         SchemaType::List(inner) => json!({"type": "array", "items": value(inner)}),
         SchemaType::Map(inner) => json!({"type": "object", "additionalProperties": value(inner)}),
         SchemaType::Object(name) => json!({"allOf": [reference(name)]}),
-        // JSON of any shape; the leaves have been named above.
-        SchemaType::Any
-        | SchemaType::Free
-        | SchemaType::Time
-        | SchemaType::MicroTime
-        | SchemaType::Quantity
-        | SchemaType::IntOrString => {
+        // A text and a number are JSON as well.
+        SchemaType::Free => json!({}),
+        // An object of any shape; the leaves have been named above.
+        SchemaType::Any | SchemaType::Time | SchemaType::MicroTime | SchemaType::Quantity | SchemaType::IntOrString => {
             json!({"type": "object"})
         }
     }
