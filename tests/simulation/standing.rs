@@ -198,7 +198,8 @@ fn is_kept(mirror: &Mirror, object: &Object) -> bool {
     }
 }
 
-/// Something that the set cannot mend: one of its pods is not healthy, or somebody else holds one of its names.
+/// Something that the set cannot mend: one of its pods is not healthy, or was adopted without the claims that the set has
+/// by now (no update of a pod adds a volume, so upstream tries it for ever), or somebody else holds one of its names.
 fn is_held_up(mirror: &Mirror, set: &StatefulSet, now: Timestamp) -> bool {
     let pods = mirror.pods_of(set);
     let is_foreign = |ordinal: i64| {
@@ -206,7 +207,14 @@ fn is_held_up(mirror: &Mirror, set: &StatefulSet, now: Timestamp) -> bool {
         let pod = mirror.pod(namespace(&set.metadata), &pod_name);
         pod.is_some_and(|_| !pods.contains_key(&ordinal))
     };
-    pods.values().any(|pod| !is_healthy(set, Some(pod), now)) || range_of(set).any(is_foreign)
+    let lacks_claim = |(ordinal, pod): (&i64, &&Arc<Pod>)| {
+        let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+        let mut wanted = templates.map(|claim| format!("{}-{}-{ordinal}", name(&claim.metadata), name(&set.metadata)));
+        wanted.any(|wanted| !claims_of(pod).any(|used| used == wanted))
+    };
+    pods.values().any(|pod| !is_healthy(set, Some(pod), now))
+        || pods.iter().any(lacks_claim)
+        || range_of(set).any(is_foreign)
 }
 
 /// The wanted state: exactly the pods of the range, each as new as it should be.
