@@ -1,12 +1,13 @@
 //! Deployments under the simulated clock: a seed makes a history of edits, deletions, faults and restarts, and with every
 //! change it is checked what must hold of ReplicaSets and pods; at rest, that what is wanted is there.
 
+use crate::control_plane::ControlPlane;
 use fastrand::Rng;
 use headless_dns::{
     control::{
         cluster::Change,
-        controller::{Cascade, Controller, ControllerSettings, Event, Write},
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Event, Write},
+        runtime::simulated::Simulated,
     },
     objects::object::{self, Kind, Object, ObjectKey, pod},
 };
@@ -16,7 +17,7 @@ use k8s_openapi::api::{
     core::v1::{Pod, PodCondition, PodStatus},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 type Checked = Result<(), String>;
 
@@ -81,20 +82,9 @@ struct World {
 }
 
 fn controller(seed: u64, delays: [u64; 3]) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/24".parse().unwrap()],
-        records: crate::names::settings(),
-        built_in_class: false,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed,
-    };
-    let [start_after, ready_after, stop_after] = delays.map(Duration::from_millis);
-    let delays = Delays { start_after, ready_after, stop_after, ..Delays::default() };
-    Controller::new(
-        settings,
-        Simulated::new(SimulationSettings { pod_cidrs: vec!["10.244.0.0/24".parse().unwrap()], delays }),
-    )
+    let mut plane = ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/24"]).with_delays(delays);
+    (plane.settings.records, plane.settings.seed) = (crate::names::settings(), seed);
+    plane.controller()
 }
 
 fn key() -> ObjectKey {

@@ -1,11 +1,12 @@
 //! Jobs under the simulated clock: a seed makes a history of edits, deletions, faults, restarts and steps of the clock, and
 //! with every change it is checked what must hold of a Job and its pods; at rest, that it has ended.
 
+use crate::control_plane::ControlPlane;
 use fastrand::Rng;
 use headless_dns::{
     control::{
-        controller::{Cascade, Controller, ControllerSettings, Write},
-        runtime::simulated::{Delays, Simulated, SimulationSettings},
+        controller::{Cascade, Controller, Write},
+        runtime::simulated::{Delays, Simulated},
     },
     objects::object::{
         self, Kind, Object, ObjectKey,
@@ -26,17 +27,10 @@ const HISTORIES: u64 = 80;
 const TURNS_MAX: u32 = 5_000;
 
 fn controller(seed: u64) -> Controller<Simulated> {
-    let settings = ControllerSettings {
-        service_cidrs: vec!["10.96.0.0/24".parse().unwrap()],
-        records: crate::names::settings(),
-        built_in_class: false,
-        provision_undeclared: false,
-        max_unavailable: false,
-        seed,
-    };
-    let delays = Delays { finish_after: Duration::from_millis(700), ..Delays::default() };
-    let pod_cidrs = vec!["10.244.0.0/24".parse().unwrap()];
-    Controller::new(settings, Simulated::new(SimulationSettings { pod_cidrs, delays }))
+    let mut plane = ControlPlane::default().with_ranges(&["10.96.0.0/24"], &["10.244.0.0/24"]);
+    (plane.settings.records, plane.settings.seed) = (crate::names::settings(), seed);
+    plane.simulation.delays = Delays { finish_after: Duration::from_millis(700), ..Delays::default() };
+    plane.controller()
 }
 
 struct World {

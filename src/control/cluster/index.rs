@@ -2,7 +2,7 @@
 //! slices of a service, pods of a claim. Each change touches only the entries of the object that changed.
 
 use crate::objects::object::{
-    CustomDefinition, CustomKind, Kind, Object, ObjectKey,
+    CustomDefinition, Kind, Object, ObjectKey, controller_of,
     labels::{SERVICE_NAME_LABEL, label},
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -35,9 +35,9 @@ pub struct ClusterIndex {
     slices_by_pod: HashMap<(String, String), Vec<Box<str>>>,
 }
 
-/// Where the definition of a kind stands among all.
-fn place_of(kind: CustomKind) -> String {
-    format!("{}/{}", kind.group(), kind.plural())
+/// Where the definition of a resource stands among all.
+fn place_of(group: &str, plural: &str) -> String {
+    format!("{group}/{plural}")
 }
 
 /// Adds to or takes from the set under `at`; no set is left empty.
@@ -66,7 +66,7 @@ impl ClusterIndex {
         };
         match key.kind {
             Kind::EndpointSlice => self.endpoints(key, before, after),
-            Kind::CustomResourceDefinition => self.define(before, after),
+            Kind::CustomResourceDefinition => self.define(key, after),
             Kind::Custom(_) => self.count_custom(key.kind, before, after),
             _ => {}
         }
@@ -109,18 +109,16 @@ impl ClusterIndex {
         }
     }
 
-    /// A definition changed, came or went.
-    fn define(&mut self, before: Option<&Object>, after: Option<&Object>) {
-        let of = |object: Option<&Object>| match object {
+    /// A definition changed, came or went. Its name is `plural.group`, which never changes.
+    fn define(&mut self, key: &ObjectKey, after: Option<&Object>) {
+        let Some((plural, group)) = key.name.split_once('.') else { return };
+        let definition = match after {
             Some(Object::Stored(stored)) => CustomDefinition::of(stored),
             _ => None,
         };
-        let place = |definition: &CustomDefinition| place_of(definition.kind);
-        if let Some(before) = of(before) {
-            self.definitions.remove(&place(&before));
-        }
-        if let Some(after) = of(after) {
-            self.definitions.insert(place(&after), Arc::new(after));
+        match definition {
+            Some(definition) => drop(self.definitions.insert(place_of(group, plural), Arc::new(definition))),
+            None => drop(self.definitions.remove(&place_of(group, plural))),
         }
     }
 
@@ -138,8 +136,8 @@ impl ClusterIndex {
     }
 
     /// What a definition says.
-    pub fn definition(&self, kind: CustomKind) -> Option<&Arc<CustomDefinition>> {
-        self.definitions.get(&place_of(kind))
+    pub fn definition(&self, group: &str, plural: &str) -> Option<&Arc<CustomDefinition>> {
+        self.definitions.get(&place_of(group, plural))
     }
 
     /// The definitions of a group.
@@ -150,11 +148,6 @@ impl ClusterIndex {
         let group = format!("{group}/");
         let from = self.definitions.range::<str, _>((Bound::Included(group.as_str()), Bound::Unbounded));
         from.take_while(move |(place, _)| place.starts_with(&group)).map(|(_, definition)| definition)
-    }
-
-    /// All definitions.
-    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
-        self.definitions.values()
     }
 
     /// Which pods are in a slice; what both versions have in common at their beginnings and ends is passed over.
@@ -192,8 +185,7 @@ impl ClusterIndex {
             put(&mut self.dependents, reference.uid.clone(), key.clone(), add);
         }
         if matches!(key.kind, Kind::Pod | Kind::ControllerRevision | Kind::ReplicaSet) {
-            let controlled = references.iter().any(|reference| reference.controller == Some(true));
-            if add && !controlled {
+            if add && controller_of(object.metadata()).is_none() {
                 self.orphans.insert(key.clone());
             } else {
                 self.orphans.remove(key);

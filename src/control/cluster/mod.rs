@@ -232,7 +232,13 @@ impl Cluster {
     /// What the definition of a kind says; `None` for kinds that none defines, or none any more.
     pub fn definition(&self, kind: Kind) -> Option<&Arc<CustomDefinition>> {
         let custom = kind.custom()?;
-        self.index.definition(custom).filter(|definition| definition.kind == custom)
+        self.index.definition(custom.group(), custom.plural()).filter(|definition| definition.kind == custom)
+    }
+
+    /// What the definition of this name (`plural.group`) says.
+    pub fn definition_named(&self, name: &str) -> Option<&Arc<CustomDefinition>> {
+        let (plural, group) = name.split_once('.')?;
+        self.index.definition(group, plural)
     }
 
     /// The definitions of a group, in order of their plurals.
@@ -241,11 +247,6 @@ impl Cluster {
         group: &str,
     ) -> impl Iterator<Item = &'a Arc<CustomDefinition>> + use<'a> {
         self.index.definitions_of_group(group)
-    }
-
-    /// All definitions, in order of groups and plurals.
-    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
-        self.index.definitions()
     }
 
     /// Whether objects of a kind have a status that is written apart from everything else.

@@ -1,12 +1,14 @@
 //! References of objects to their owners.
 
-use crate::{control::cluster::Cluster, objects::object::Kind};
+use crate::{
+    control::cluster::Cluster,
+    objects::object::{Kind, controller_of, is_reference_to},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 /// The kind a reference names, if it exists here.
 pub fn kind_of(reference: &OwnerReference) -> Option<Kind> {
-    let found = |kind: &&Kind| kind.name() == reference.kind && kind.api_version() == reference.api_version;
-    Kind::ALL.iter().find(found).copied()
+    Kind::ALL.iter().copied().find(|kind| is_reference_to(reference, *kind))
 }
 
 /// Whether a definition defines the kind that a reference names.
@@ -27,6 +29,5 @@ pub fn remove_references(metadata: &mut ObjectMeta, which: impl Fn(&OwnerReferen
 
 /// Whether the object's controller has this uid.
 pub fn controls(uid: &str, metadata: &ObjectMeta) -> bool {
-    let mut references = metadata.owner_references.iter().flatten();
-    references.any(|reference| reference.controller == Some(true) && reference.uid == uid)
+    controller_of(metadata).is_some_and(|controller| controller.uid == uid)
 }

@@ -36,7 +36,7 @@ pub(crate) use defaults::written_as;
 pub use defaults::{fractional_bytes, initial_status, set_defaults};
 pub(crate) use kind::with_stack_for;
 pub use kind::{Kind, KindDescription, KindVisitor, Object, Subresource};
-pub use owner::controller_reference;
+pub use owner::{controller_of, controller_reference, is_reference_to};
 pub use stored::StoredObject;
 pub use validate::{validate, validate_counted, validate_max_unavailable, validate_update};
 

@@ -14,3 +14,14 @@ pub fn controller_reference(kind: Kind, owner: &ObjectMeta) -> OwnerReference {
         block_owner_deletion: Some(true),
     }
 }
+
+/// The reference to the controller of what bears this metadata; a valid object has at most one (upstream's
+/// `GetControllerOf`).
+pub fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|reference| reference.controller == Some(true))
+}
+
+/// Whether a reference names an owner of this kind.
+pub fn is_reference_to(reference: &OwnerReference, kind: Kind) -> bool {
+    reference.kind == kind.name() && reference.api_version == kind.api_version()
+}

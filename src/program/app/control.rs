@@ -93,7 +93,7 @@ impl Loop {
         self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
         let log = Arc::new(ChangeLog::keeping(capacity, self.controller.cluster().resource_version()));
         for definition in self.controller.cluster().of_kind(Kind::CustomResourceDefinition) {
-            log.custom().update(None, Some(definition));
+            log.custom().update(&definition.key().name, Some(definition));
         }
         self.log = Some(Arc::clone(&log));
         (log, Arc::clone(&self.stored))

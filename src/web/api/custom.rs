@@ -22,27 +22,24 @@ struct ServedDefinitions {
 }
 
 impl CustomResources {
-    /// A definition changed, came or went; other objects change nothing.
-    pub fn update(&self, before: Option<&Object>, after: Option<&Object>) {
-        let of = |object: Option<&Object>| match object {
-            Some(Object::Stored(stored)) if stored.kind() == Kind::CustomResourceDefinition => {
-                CustomDefinition::of(stored).filter(|definition| definition.is_established)
-            }
+    /// The definition of this name (`plural.group`) changed, came or went.
+    pub fn update(&self, name: &str, after: Option<&Object>) {
+        let Some((plural, group)) = name.split_once('.') else { return };
+        // A group of Kubernetes itself has its own resources.
+        let definition = match after {
+            Some(Object::Stored(stored)) if !GROUPS.contains(&group) => CustomDefinition::of(stored),
             _ => None,
         };
-        let (before, after) = (of(before), of(after));
-        if before == after {
+        let new = definition.filter(|definition| definition.is_established).map(|one| resources(&Arc::new(one)));
+        let place = format!("{group}/{plural}");
+        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        if served.resources.get(&place) == new.as_ref() {
             return;
         }
-        let place = |definition: &CustomDefinition| format!("{}/{}", definition.kind.group(), definition.kind.plural());
-        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
         served.revision += 1;
-        if let Some(before) = before {
-            served.resources.remove(&place(&before));
-        }
-        // A group of Kubernetes itself has its own resources.
-        if let Some(after) = after.filter(|after| !GROUPS.contains(&after.kind.group())) {
-            served.resources.insert(place(&after), resources(&Arc::new(after)));
+        match new {
+            Some(new) => drop(served.resources.insert(place, new)),
+            None => drop(served.resources.remove(&place)),
         }
     }
 
@@ -79,13 +76,6 @@ impl CustomResources {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         let versions = served.resources.get(&format!("{group}/{plural}"))?;
         versions.iter().find(|resource| resource.version == version).cloned()
-    }
-
-    /// The preferred version of the resource of a kind.
-    pub fn of_kind(&self, kind: Kind) -> Option<Arc<Resource>> {
-        let custom = kind.custom()?;
-        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
-        served.resources.get(&format!("{}/{}", custom.group(), custom.plural()))?.first().cloned()
     }
 }
 
@@ -133,21 +123,22 @@ mod tests {
     #[test]
     fn what_is_served() {
         let served = CustomResources::default();
+        let update = |definition: &Object| served.update(&definition.key().name, Some(definition));
         let (one, other) =
             (definition("b.io", "ones", &["v1beta1", "v1"], true), definition("a.io", "others", &["v1"], true));
-        served.update(None, Some(&one));
-        served.update(None, Some(&other));
-        served.update(None, Some(&definition("a.io", "waiting", &["v1"], false)));
-        served.update(None, Some(&definition("apps", "deployments", &["v1"], true)));
+        update(&one);
+        update(&other);
+        update(&definition("a.io", "waiting", &["v1"], false));
+        update(&definition("apps", "deployments", &["v1"], true));
         assert_eq!(served.groups(), ["a.io", "b.io"]);
         let versions: Vec<String> =
             served.of_group("b.io").iter().map(|resource| resource.version.to_string()).collect();
         assert_eq!(versions, ["v1", "v1beta1"]);
         assert!(served.find("b.io", "v1beta1", "ones").is_some() && served.find("b.io", "v2", "ones").is_none());
         let revision = served.revision();
-        served.update(Some(&one), Some(&one));
+        update(&one);
         assert_eq!(served.revision(), revision);
-        served.update(Some(&one), None);
+        served.update("ones.b.io", None);
         assert_eq!(served.groups(), ["a.io"]);
         assert!(served.revision() > revision);
     }

@@ -94,7 +94,7 @@ impl ChangeLog {
     /// Takes what a turn changed, and wakes those who watch. The store may be at a later version than the last change.
     pub fn append(&self, changes: &[Change], newest: u64) {
         for change in changes.iter().filter(|change| change.key.kind == Kind::CustomResourceDefinition) {
-            self.custom.update(change.before.as_ref(), change.after.as_ref());
+            self.custom.update(&change.key.name, change.after.as_ref());
         }
         if let Some(first) = changes.first() {
             let kept: Vec<LoggedChange> = changes.iter().map(LoggedChange::new).collect();

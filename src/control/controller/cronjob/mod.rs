@@ -5,11 +5,10 @@ mod plan;
 mod reconcile;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::objects::object::{Kind, Object, ObjectKey};
+use crate::objects::object::{Kind, Object, ObjectKey, is_reference_to};
 
 /// Makes the Jobs of CronJobs, and removes old ones.
 #[derive(Debug, Default)]
@@ -32,7 +31,7 @@ impl CronJobController {
         context: &mut Context,
     ) {
         let owners = [before, after].into_iter().flatten().flat_map(|job| job.metadata().owner_references.iter());
-        for owner in owners.flatten().filter(|owner| kind_of(owner) == Some(Kind::CronJob)) {
+        for owner in owners.flatten().filter(|owner| is_reference_to(owner, Kind::CronJob)) {
             let cron_job = ObjectKey::new(Kind::CronJob, &key.namespace, &owner.name);
             context.queue.add(Work::new(Reconciler::CronJob, cron_job));
         }

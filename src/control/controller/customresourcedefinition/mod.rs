@@ -49,8 +49,7 @@ impl CustomResourceDefinitionController {
     /// Accepts the names of a definition, or goes on with its deletion.
     pub fn reconcile(&mut self, key: &ObjectKey, context: &mut Context) {
         let Some(object) = context.cluster.get(key).cloned() else { return };
-        let Object::Stored(stored) = &object else { return };
-        let Some(definition) = CustomDefinition::of(stored) else { return };
+        let Some(definition) = context.cluster.definition_named(&key.name).cloned() else { return };
         if definition.is_terminating {
             return delete_instances(&object, &definition, context);
         }

@@ -13,11 +13,10 @@ mod update;
 mod tests;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::objects::object::{Kind, Object, ObjectKey, selector};
+use crate::objects::object::{Kind, Object, ObjectKey, controller_of, is_reference_to, selector};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use std::{
@@ -76,13 +75,10 @@ impl DaemonSetController {
         after: Option<&Pod>,
         context: &mut Context,
     ) {
-        let references = [before, after].into_iter().flatten().flat_map(|pod| pod.metadata.owner_references.iter());
-        for owner in references.flatten().filter(|owner| owner.controller == Some(true)) {
+        for owner in [before, after].into_iter().flatten().filter_map(|pod| controller_of(&pod.metadata)) {
             queue_owner(&key.namespace, owner, context);
         }
-        let has_controller =
-            |pod: &Pod| pod.metadata.owner_references.iter().flatten().any(|r| r.controller == Some(true));
-        if let Some(pod) = after.filter(|pod| !has_controller(pod)) {
+        if let Some(pod) = after.filter(|pod| controller_of(&pod.metadata).is_none()) {
             let none = BTreeMap::new();
             let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
             let sets = context.cluster.named(Kind::DaemonSet, &key.namespace, "");
@@ -113,7 +109,7 @@ impl DaemonSetController {
 }
 
 fn queue_owner(namespace: &str, owner: &OwnerReference, context: &mut Context) {
-    if kind_of(owner) == Some(Kind::DaemonSet) {
+    if is_reference_to(owner, Kind::DaemonSet) {
         let set = ObjectKey::new(Kind::DaemonSet, namespace, &owner.name);
         context.queue.add(Work::new(Reconciler::DaemonSet, set));
     }

@@ -16,12 +16,11 @@ mod template;
 mod tests;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
 use crate::objects::object::{
-    Kind, Object, ObjectKey, pod,
+    Kind, Object, ObjectKey, controller_of, is_reference_to, pod,
     selector::{self, Labels},
 };
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -49,10 +48,7 @@ impl DeploymentController {
             owners.extend(deployment_of(&key.namespace, set.metadata()));
         }
         owners.dedup();
-        let orphan = after.map(Object::metadata).filter(|metadata| {
-            let references = metadata.owner_references.iter().flatten();
-            !references.into_iter().any(|reference| reference.controller == Some(true))
-        });
+        let orphan = after.map(Object::metadata).filter(|metadata| controller_of(metadata).is_none());
         if let Some(metadata) = orphan {
             let none = Labels::new();
             let labels = metadata.labels.as_ref().unwrap_or(&none);
@@ -74,7 +70,7 @@ impl DeploymentController {
     ) {
         let Some(before) = before.filter(|_| after.is_none_or(pod::has_ended)) else { return };
         let references = before.metadata.owner_references.iter().flatten();
-        for reference in references.filter(|reference| kind_of(reference) == Some(Kind::ReplicaSet)) {
+        for reference in references.filter(|reference| is_reference_to(reference, Kind::ReplicaSet)) {
             let set = context.cluster.replica_set(&key.namespace, &reference.name);
             let Some(owner) = set.and_then(|set| deployment_of(&key.namespace, &set.metadata)) else { continue };
             let deployment = context.cluster.deployment(&owner.namespace, &owner.name);
@@ -87,9 +83,8 @@ impl DeploymentController {
 
 /// The Deployment that controls a ReplicaSet.
 fn deployment_of(namespace: &str, metadata: &ObjectMeta) -> Option<ObjectKey> {
-    let mut references = metadata.owner_references.iter().flatten();
-    let reference = references.find(|reference| reference.controller == Some(true))?;
-    (kind_of(reference) == Some(Kind::Deployment)).then(|| ObjectKey::new(Kind::Deployment, namespace, &reference.name))
+    let reference = controller_of(metadata).filter(|reference| is_reference_to(reference, Kind::Deployment))?;
+    Some(ObjectKey::new(Kind::Deployment, namespace, &reference.name))
 }
 
 fn selects(deployment: &Object, labels: &Labels) -> bool {

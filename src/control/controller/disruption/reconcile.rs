@@ -10,7 +10,7 @@ use crate::{
         cluster::Cluster,
         controller::{recorder::EventSpec, shared::Context},
     },
-    objects::object::{Kind, Object, ObjectKey},
+    objects::object::{Kind, Object, ObjectKey, controller_of},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -52,7 +52,7 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) -> Option<Timestamp> {
 fn scales(cluster: &Cluster, pods: &[Arc<Pod>]) -> Scales {
     let (mut counted, mut scales) = (BTreeMap::new(), Scales::default());
     for pod in pods {
-        let Some(controller) = controller_of(pod.metadata.owner_references.as_deref()) else {
+        let Some(controller) = controller_of(&pod.metadata) else {
             scales.without_controller += 1;
             continue;
         };
@@ -86,7 +86,7 @@ fn scale_of(cluster: &Cluster, controller: &OwnerReference) -> Result<(String, i
         Object::StatefulSet(set) => scale(set.spec.as_ref().and_then(|spec| spec.replicas)),
         Object::ReplicationController(one) => scale(one.spec.as_ref().and_then(|spec| spec.replicas)),
         Object::ReplicaSet(set) => {
-            let owner = controller_of(set.metadata.owner_references.as_deref());
+            let owner = controller_of(&set.metadata);
             match owner.and_then(|owner| cluster.by_uid(&owner.uid)) {
                 Some(Object::Deployment(owner)) => {
                     let uid = owner.metadata.uid.clone().unwrap_or_default();
@@ -97,8 +97,4 @@ fn scale_of(cluster: &Cluster, controller: &OwnerReference) -> Result<(String, i
         }
         other => Err(Some(format!("{} does not implement the scale subresource", other.kind().group_resource()))),
     }
-}
-
-fn controller_of(references: Option<&[OwnerReference]>) -> Option<&OwnerReference> {
-    references.unwrap_or_default().iter().find(|reference| reference.controller == Some(true))
 }

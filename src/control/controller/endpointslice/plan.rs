@@ -7,6 +7,7 @@
 mod changed;
 
 pub use crate::objects::object::{
+    controller_of,
     labels::{HEADLESS_LABEL, MANAGED_BY, MANAGED_BY_LABEL, SERVICE_NAME_LABEL},
     pod::is_ready,
 };
@@ -318,8 +319,7 @@ fn is_same_but_for_name(slice: &EndpointSlice, placeholder: &EndpointSlice) -> b
 }
 
 fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
-    let controller = slice.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    controller.is_some_and(|owner| Some(&owner.uid) == service.metadata.uid.as_ref())
+    controller_of(&slice.metadata).is_some_and(|owner| Some(&owner.uid) == service.metadata.uid.as_ref())
 }
 
 fn new_slice(service: &Service, family: &str, ports: &[EndpointPort]) -> EndpointSlice {

@@ -8,7 +8,7 @@ use crate::{
         endpointslice::{self, SlicePlan},
         service::family,
     },
-    objects::object::{APPLIED, Kind, ORIGIN, Object, controller_reference, labels::SERVICE_NAME_LABEL},
+    objects::object::{APPLIED, Kind, ORIGIN, Object, controller_of, controller_reference, labels::SERVICE_NAME_LABEL},
 };
 use k8s_openapi::{
     api::{
@@ -75,10 +75,8 @@ pub fn plan(endpoints: Option<&Endpoints>, service: Option<&Service>, existing: 
     let mut wanted = wanted(endpoints);
     let mut left: BTreeMap<&str, Vec<&EndpointSlice>> = BTreeMap::new();
     for slice in existing {
-        let owners = slice.metadata.owner_references.iter().flatten();
-        let is_ours = owners
-            .into_iter()
-            .any(|owner| owner.controller == Some(true) && Some(&owner.uid) == endpoints.metadata.uid.as_ref());
+        let owner = controller_of(&slice.metadata);
+        let is_ours = owner.is_some_and(|owner| Some(&owner.uid) == endpoints.metadata.uid.as_ref());
         let fitting = if is_ours { wanted.remove(&key_of(slice)) } else { None };
         match fitting {
             Some((_, new)) => change(slice, new, &mut plan),

@@ -13,14 +13,13 @@ mod status;
 mod tests;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
 use crate::{
     control::runtime::SetBack,
     objects::object::{
-        Kind, Object, ObjectKey,
+        Kind, Object, ObjectKey, controller_of, is_reference_to,
         job::{CONTROLLER_UID_LABEL, TRACKING_FINALIZER},
         pod::has_ended,
         selector,
@@ -186,8 +185,7 @@ fn work_of(pod: &ObjectKey, owner: &OwnerReference) -> Work {
 
 /// The Job that controls a pod.
 fn job_of(pod: &Pod) -> Option<&OwnerReference> {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.find(|owner| owner.controller == Some(true) && kind_of(owner) == Some(Kind::Job))
+    controller_of(&pod.metadata).filter(|owner| is_reference_to(owner, Kind::Job))
 }
 
 fn is_tracked(pod: &Pod) -> bool {

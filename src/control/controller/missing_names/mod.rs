@@ -12,7 +12,7 @@ use crate::{
         controller::{endpointslice, shared::WorkCounters},
         records::{Expectation, Records},
     },
-    objects::object::{Kind, statefulset::parent_and_ordinal},
+    objects::object::{Kind, controller_of, statefulset::parent_and_ordinal},
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -243,9 +243,8 @@ impl MissingNames {
     /// Whether its set will delete the pod: a rollout comes to it, or the set is to have fewer pods.
     fn is_about_to_be_replaced(&self, pod: &Pod) -> bool {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let owners = pod.metadata.owner_references.iter().flatten();
-        let mut owners = owners.filter(|owner| owner.controller == Some(true));
-        let Some(owner) = owners.find(|owner| owner.kind == Kind::StatefulSet.name()) else { return false };
+        let owner = controller_of(&pod.metadata).filter(|owner| owner.kind == Kind::StatefulSet.name());
+        let Some(owner) = owner else { return false };
         let set = self.known_sets.get(&(namespace.to_owned(), owner.name.clone()));
         set.is_some_and(|set| set.uid == owner.uid && set.will_replace(pod))
     }

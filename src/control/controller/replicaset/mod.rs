@@ -10,11 +10,10 @@ mod wanted;
 mod tests;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::objects::object::{Kind, Object, ObjectKey};
+use crate::objects::object::{Kind, Object, ObjectKey, controller_of, is_reference_to};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use std::collections::BTreeMap;
 use wanted::Wanted;
@@ -41,12 +40,9 @@ impl ReplicaSetController {
         context: &mut Context,
     ) {
         let mut owners = Vec::new();
-        for pod in [before, after].into_iter().flatten() {
-            let references = pod.metadata.owner_references.iter().flatten();
-            for reference in references.filter(|reference| reference.controller == Some(true)) {
-                let kind = kind_of(reference).filter(|kind| KINDS.contains(kind));
-                owners.extend(kind.map(|kind| ObjectKey::new(kind, &key.namespace, &reference.name)));
-            }
+        for reference in [before, after].into_iter().flatten().filter_map(|pod| controller_of(&pod.metadata)) {
+            let kind = KINDS.into_iter().find(|kind| is_reference_to(reference, *kind));
+            owners.extend(kind.map(|kind| ObjectKey::new(kind, &key.namespace, &reference.name)));
         }
         owners.dedup();
         for owner in owners {
@@ -61,8 +57,7 @@ impl ReplicaSetController {
 }
 
 fn is_orphan(metadata: &ObjectMeta) -> bool {
-    metadata.deletion_timestamp.is_none()
-        && !metadata.owner_references.iter().flatten().any(|reference| reference.controller == Some(true))
+    metadata.deletion_timestamp.is_none() && controller_of(metadata).is_none()
 }
 
 fn may_match_anew(before: &ObjectMeta, after: &ObjectMeta) -> bool {

@@ -15,7 +15,7 @@ use crate::{
             shared::Context,
         },
     },
-    objects::object::{Kind, Object, ObjectKey, pod, selector::Labels},
+    objects::object::{Kind, Object, ObjectKey, controller_of, pod, selector::Labels},
 };
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use std::{collections::HashMap, sync::Arc};
@@ -90,9 +90,7 @@ fn related_on_node(cluster: &Cluster, object: &Object, pods: &[Arc<Pod>]) -> Has
             *counts.entry(node(pod).to_owned()).or_insert(0) += 1;
         }
     };
-    let references = object.metadata().owner_references.iter().flatten();
-    let controller = references.into_iter().find(|reference| reference.controller == Some(true));
-    match controller.filter(|_| object.kind() == Kind::ReplicaSet) {
+    match controller_of(object.metadata()).filter(|_| object.kind() == Kind::ReplicaSet) {
         None => pods.iter().for_each(|pod| count(pod)),
         Some(controller) => {
             for set in cluster.dependents_of_kind(&controller.uid, Kind::ReplicaSet) {

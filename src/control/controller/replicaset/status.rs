@@ -55,53 +55,37 @@ impl Counts {
 /// Writes what was counted into the status. `failure` is why a pod could not be made.
 pub fn write(object: &mut Object, counts: Counts, failure: Option<&str>, now: Timestamp) {
     let nonzero = |count: i32| (count != 0).then_some(count);
+    // Two types with fields of the same names.
+    macro_rules! write_into {
+        ($object:expr, $condition:ident) => {{
+            let object = Arc::make_mut($object);
+            let status = object.status.get_or_insert_default();
+            status.replicas = counts.active;
+            status.fully_labeled_replicas = nonzero(counts.fully_labeled);
+            status.ready_replicas = nonzero(counts.ready);
+            status.available_replicas = nonzero(counts.available);
+            status.observed_generation = object.metadata.generation;
+            let standing = status.conditions.iter().flatten().any(|condition| condition.type_ == REPLICA_FAILURE);
+            match failure {
+                Some(message) if !standing => status.conditions.get_or_insert_default().push($condition {
+                    type_: REPLICA_FAILURE.to_owned(),
+                    status: "True".to_owned(),
+                    reason: Some("FailedCreate".to_owned()),
+                    message: Some(message.to_owned()),
+                    last_transition_time: Some(whole_second(now)),
+                }),
+                None if standing => remove(&mut status.conditions, |condition| condition.type_ == REPLICA_FAILURE),
+                _ => {}
+            }
+            status
+        }};
+    }
     match object {
         Object::ReplicaSet(set) => {
-            let set = Arc::make_mut(set);
-            let status = set.status.get_or_insert_default();
-            status.replicas = counts.active;
-            status.fully_labeled_replicas = nonzero(counts.fully_labeled);
-            status.ready_replicas = nonzero(counts.ready);
-            status.available_replicas = nonzero(counts.available);
-            status.terminating_replicas = Some(counts.terminating);
-            status.observed_generation = set.metadata.generation;
-            let standing = status.conditions.iter().flatten().any(|condition| condition.type_ == REPLICA_FAILURE);
-            match failure {
-                Some(message) if !standing => {
-                    status.conditions.get_or_insert_default().push(ReplicaSetCondition {
-                        type_: REPLICA_FAILURE.to_owned(),
-                        status: "True".to_owned(),
-                        reason: Some("FailedCreate".to_owned()),
-                        message: Some(message.to_owned()),
-                        last_transition_time: Some(whole_second(now)),
-                    });
-                }
-                None if standing => remove(&mut status.conditions, |condition| condition.type_ == REPLICA_FAILURE),
-                _ => {}
-            }
+            write_into!(set, ReplicaSetCondition).terminating_replicas = Some(counts.terminating);
         }
         Object::ReplicationController(controller) => {
-            let controller = Arc::make_mut(controller);
-            let status = controller.status.get_or_insert_default();
-            status.replicas = counts.active;
-            status.fully_labeled_replicas = nonzero(counts.fully_labeled);
-            status.ready_replicas = nonzero(counts.ready);
-            status.available_replicas = nonzero(counts.available);
-            status.observed_generation = controller.metadata.generation;
-            let standing = status.conditions.iter().flatten().any(|condition| condition.type_ == REPLICA_FAILURE);
-            match failure {
-                Some(message) if !standing => {
-                    status.conditions.get_or_insert_default().push(ReplicationControllerCondition {
-                        type_: REPLICA_FAILURE.to_owned(),
-                        status: "True".to_owned(),
-                        reason: Some("FailedCreate".to_owned()),
-                        message: Some(message.to_owned()),
-                        last_transition_time: Some(whole_second(now)),
-                    });
-                }
-                None if standing => remove(&mut status.conditions, |condition| condition.type_ == REPLICA_FAILURE),
-                _ => {}
-            }
+            write_into!(controller, ReplicationControllerCondition);
         }
         _ => {}
     }

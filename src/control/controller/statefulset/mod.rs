@@ -29,11 +29,12 @@ pub use revision::HASH_LABEL;
 pub use update::plan;
 
 use super::{
-    owner_reference::kind_of,
     queue::{Reconciler, Work},
     shared::Context,
 };
-use crate::objects::object::{Kind, Object, ObjectKey, statefulset::parent_and_ordinal};
+use crate::objects::object::{
+    Kind, Object, ObjectKey, controller_of, is_reference_to, statefulset::parent_and_ordinal,
+};
 use dirty_pods::DirtyPods;
 use k8s_openapi::api::core::v1::Pod;
 use std::collections::HashMap;
@@ -69,7 +70,7 @@ impl StatefulSetController {
         context: &mut Context,
     ) {
         let owners = [before, after].into_iter().flatten().flat_map(|o| o.metadata().owner_references.iter());
-        for owner in owners.flatten().filter(|owner| kind_of(owner) == Some(Kind::StatefulSet)) {
+        for owner in owners.flatten().filter(|owner| is_reference_to(owner, Kind::StatefulSet)) {
             let set = ObjectKey::new(Kind::StatefulSet, &key.namespace, &owner.name);
             context.queue.add(Work::new(Reconciler::StatefulSet, set));
         }
@@ -98,9 +99,9 @@ impl StatefulSetController {
 
     /// The sets that a change of a pod concerns: its controller, and the set whose name its own name holds.
     fn queue_sets_of_pod(&mut self, key: &ObjectKey, pods: [Option<&Pod>; 2], context: &mut Context) {
-        let owners = pods.into_iter().flatten().flat_map(|pod| pod.metadata.owner_references.iter().flatten());
+        let owners = pods.into_iter().flatten().filter_map(|pod| controller_of(&pod.metadata));
         let mut names: Vec<String> = owners
-            .filter(|reference| reference.controller == Some(true) && reference.kind == Kind::StatefulSet.name())
+            .filter(|reference| reference.kind == Kind::StatefulSet.name())
             .map(|reference| reference.name.clone())
             .collect();
         if let Some((parent, _)) = parent_and_ordinal(&key.name) {

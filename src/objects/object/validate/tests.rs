@@ -87,20 +87,14 @@ fn recorded_refusals() {
 
 #[test]
 fn recorded_refusals_of_deployments() {
-    let text = include_str!("../../../../tests/data/upstream/refusals-deployments.md");
     let mut compared = 0;
-    for section in text.split("\n## ").skip(1) {
+    for section in sections_of(&["Deployment", "ReplicaSet", "ReplicationController"]) {
         let title = section.lines().next().unwrap();
         // What a patch makes of it is said by tests of patches.
         if section.contains("\n$ kubectl patch ") || section.contains("\nexit 0\n") {
             continue;
         }
-        let parts: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
-        let (manifests, output) = parts.split_at(parts.len() - 1);
-        let objects: Vec<Object> = manifests
-            .iter()
-            .map(|yaml| object(serde_yaml::from_str(yaml.trim_start_matches("yaml")).unwrap()).unwrap())
-            .collect();
+        let (objects, printed) = recorded_objects(section);
         let errors = match objects.as_slice() {
             [one] => validate(one),
             [first, then] => {
@@ -110,7 +104,7 @@ fn recorded_refusals_of_deployments() {
             _ => panic!("{title}: {} objects", objects.len()),
         };
         let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
-        assert_eq!(errors, recorded(output[0]), "{title}");
+        assert_eq!(errors, recorded(printed), "{title}");
         compared += 1;
     }
     assert!(compared >= 20, "{compared} refusals");
@@ -118,16 +112,10 @@ fn recorded_refusals_of_deployments() {
 
 #[test]
 fn recorded_refusals_of_jobs() {
-    let text = include_str!("../../../../tests/data/upstream/refusals-jobs.md");
     let (mut compared, mut standing) = (0, None);
-    for section in text.split("\n## ").skip(1) {
+    for section in sections_of(&["Job", "CronJob"]) {
         let title = section.lines().next().unwrap();
-        let parts: Vec<&str> = section.split("```").skip(1).step_by(2).collect();
-        let (manifests, output) = parts.split_at(parts.len() - 1);
-        let objects: Vec<Object> = manifests
-            .iter()
-            .map(|yaml| object(serde_yaml::from_str(yaml.trim_start_matches("yaml")).unwrap()).unwrap())
-            .collect();
+        let (objects, printed) = recorded_objects(section);
         let errors = match objects.as_slice() {
             // Changes of the Job of an earlier section.
             [changed] if title.contains("change") => {
@@ -149,7 +137,7 @@ fn recorded_refusals_of_jobs() {
             _ => panic!("{title}: {} objects", objects.len()),
         };
         let errors: Vec<String> = errors.iter().map(FieldError::to_string).collect();
-        let expected: Vec<String> = recorded(output[0])
+        let expected: Vec<String> = recorded(printed)
             .iter()
             .map(|error| error.replace("<uid>", "00000000-0000-0000-0000-000000000000"))
             .collect();
@@ -307,8 +295,7 @@ const REFUSALS: &str = include_str!("../../../../tests/data/upstream/refusals.md
 const OTHER_KINDS: &str = "\n# The other kinds";
 
 /// Kinds whose refusals are compared where their controllers are, and those that this program does not know.
-const OF_CONTROLLERS: [&str; 7] =
-    ["Deployment", "ReplicaSet", "DaemonSet", "Job", "CronJob", "PodDisruptionBudget", "Thing"];
+const OF_CONTROLLERS: [&str; 5] = ["Deployment", "ReplicaSet", "Job", "CronJob", "Thing"];
 
 /// What is said by admission and not by validation, and null, which is filled in before an object is decoded.
 const BY_ADMISSION: [&str; 4] = [
@@ -327,6 +314,23 @@ fn section_parts(section: &str) -> (Vec<&str>, &str) {
     let rest = section.rsplit("```yaml\n").next().unwrap_or_default();
     let printed = rest.split("```\n").nth(2).unwrap_or_default();
     (manifests, printed)
+}
+
+/// The sections of the second part whose first manifest is of one of these kinds.
+fn sections_of(kinds: &[&str]) -> impl Iterator<Item = &'static str> {
+    let is_of = |section: &str| {
+        let (manifests, _) = section_parts(section);
+        let first = manifests.first().and_then(|manifest| serde_yaml::from_str::<Value>(manifest).ok());
+        first.is_some_and(|first| kinds.contains(&first["kind"].as_str().unwrap_or_default()))
+    };
+    REFUSALS.split_once(OTHER_KINDS).unwrap().1.split("\n## ").skip(1).filter(move |section| is_of(section))
+}
+
+/// The objects of a section, and what kubectl printed after the last one.
+fn recorded_objects(section: &str) -> (Vec<Object>, &str) {
+    let (manifests, printed) = section_parts(section);
+    let read = |manifest: &&str| object(serde_yaml::from_str(manifest).unwrap()).unwrap();
+    (manifests.iter().map(read).collect(), printed)
 }
 
 /// The second part: several sections may be about one object, which is then the one of the section before.

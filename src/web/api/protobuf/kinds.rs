@@ -114,6 +114,7 @@ const INGRESS: &[Field] = &[
 ];
 
 const AUTOSCALER_TARGET: &[Field] = &[(1, "kind", Text), (2, "name", Text), (3, "apiVersion", Text)];
+const AUTOSCALER_STATUS: &[Field] = &[(3, "currentReplicas", Int), (4, "desiredReplicas", Int)];
 const AUTOSCALER_V1: &[Field] = &[
     (1, "metadata", Message(METADATA)),
     (
@@ -126,7 +127,7 @@ const AUTOSCALER_V1: &[Field] = &[
             (4, "targetCPUUtilizationPercentage", Given(&Int)),
         ]),
     ),
-    (3, "status", Message(&[(3, "currentReplicas", Int), (4, "desiredReplicas", Int)])),
+    (3, "status", Message(AUTOSCALER_STATUS)),
 ];
 const METRIC_TARGET: &[Field] =
     &[(1, "type", Text), (2, "value", Quantity), (3, "averageValue", Quantity), (4, "averageUtilization", Given(&Int))];
@@ -144,7 +145,7 @@ const AUTOSCALER_V2: &[Field] = &[
             (4, "metrics", List(&Message(METRIC))),
         ]),
     ),
-    (3, "status", Message(&[(3, "currentReplicas", Int), (4, "desiredReplicas", Int)])),
+    (3, "status", Message(AUTOSCALER_STATUS)),
 ];
 
 const CONTAINER_PORT: &[Field] =
