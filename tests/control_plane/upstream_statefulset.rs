@@ -376,7 +376,7 @@ stories! {
     "
     min_ready_seconds_delay_the_update "MinReadySeconds should be honored when enabled (update)" "
         apply web 2 min-ready=5 => C0:1 R0 C1:1 R1
-        image nginx:2; run 5s => T1 G1 C1:2 R1
+        image nginx:2; run 4s => T1 G1 C1:2 R1
         ? updated=1 ready=2 available=1
         run 2s => T0 G0 C0:2 R0
         ? rolled=true available=1

@@ -12,27 +12,35 @@ use std::{
     sync::Arc,
 };
 
-/// Namespace, label, value.
-type LabelPair = (String, String, String);
+/// The key of an object, which the map and all indexes share.
+pub type SharedKey = Arc<ObjectKey>;
+
+/// Namespace, label and value, or namespace and name, in one text: [`joined`].
+type Joined = Box<str>;
 
 /// All indexes, kept by [`ClusterIndex::update`].
 #[derive(Debug, Default)]
 pub struct ClusterIndex {
-    uids: HashMap<String, ObjectKey>,
-    dependents: HashMap<String, BTreeSet<ObjectKey>>,
-    orphans: BTreeSet<ObjectKey>,
-    pods_by_label: HashMap<LabelPair, BTreeSet<String>>,
+    uids: HashMap<Box<str>, SharedKey>,
+    dependents: HashMap<Box<str>, BTreeSet<SharedKey>>,
+    orphans: BTreeSet<SharedKey>,
+    pods_by_label: HashMap<Joined, BTreeSet<SharedKey>>,
     /// Each service is listed under one pair of its selector only, the one with the fewest others.
-    services_by_pair: HashMap<LabelPair, BTreeSet<String>>,
-    pair_of_service: HashMap<(String, String), LabelPair>,
-    slices_by_service: HashMap<(String, String), BTreeSet<String>>,
-    pods_by_claim: HashMap<(String, String), BTreeSet<String>>,
+    services_by_pair: HashMap<Joined, BTreeSet<SharedKey>>,
+    pair_of_service: HashMap<SharedKey, Joined>,
+    slices_by_service: HashMap<Joined, BTreeSet<SharedKey>>,
+    pods_by_claim: HashMap<Joined, BTreeSet<SharedKey>>,
     /// What definitions say, by `group/plural`.
     definitions: BTreeMap<String, Arc<CustomDefinition>>,
     /// How many objects there are of each kind that a definition defines.
     custom: BTreeMap<Kind, usize>,
     /// Most pods are in one slice.
-    slices_by_pod: HashMap<(String, String), Vec<Box<str>>>,
+    slices_by_pod: HashMap<Joined, Vec<SharedKey>>,
+}
+
+/// Parts of a key of an index as one text; neither names nor labels have the octet that separates them.
+fn joined<const N: usize>(parts: [&str; N]) -> Joined {
+    parts.join("\0").into()
 }
 
 /// Where the definition of a resource stands among all.
@@ -54,7 +62,7 @@ fn put<K: std::hash::Hash + Eq, V: Ord>(sets: &mut HashMap<K, BTreeSet<V>>, at: 
 
 impl ClusterIndex {
     /// An object changed, came (`before` is `None`) or went (`after` is `None`).
-    pub fn update(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
+    pub fn update(&mut self, key: &SharedKey, before: Option<&Object>, after: Option<&Object>) {
         let metadata = (before.map(Object::metadata), after.map(Object::metadata));
         let owners = metadata.0.map(|m| &m.owner_references) != metadata.1.map(|m| &m.owner_references);
         let labels = metadata.0.map(|m| &m.labels) != metadata.1.map(|m| &m.labels);
@@ -74,9 +82,9 @@ impl ClusterIndex {
             let Some(object) = object else { continue };
             if uid && let Some(uid) = object.metadata().uid.clone() {
                 if add {
-                    self.uids.insert(uid, key.clone());
+                    self.uids.insert(uid.into(), Arc::clone(key));
                 } else {
-                    self.uids.remove(&uid);
+                    self.uids.remove(uid.as_str());
                 }
             }
             if owners || uid {
@@ -89,8 +97,7 @@ impl ClusterIndex {
                     }
                     if claims {
                         for claim in claims_of(pod) {
-                            let at = (key.namespace.clone(), claim.to_owned());
-                            put(&mut self.pods_by_claim, at, key.name.clone(), add);
+                            put(&mut self.pods_by_claim, joined([&key.namespace, claim]), Arc::clone(key), add);
                         }
                     }
                 }
@@ -100,8 +107,7 @@ impl ClusterIndex {
                 }
                 Object::EndpointSlice(slice) if labels => {
                     if let Some(service) = label(&slice.metadata, SERVICE_NAME_LABEL) {
-                        let at = (key.namespace.clone(), service.to_owned());
-                        put(&mut self.slices_by_service, at, key.name.clone(), add);
+                        put(&mut self.slices_by_service, joined([&key.namespace, service]), Arc::clone(key), add);
                     }
                 }
                 _ => {}
@@ -151,7 +157,7 @@ impl ClusterIndex {
     }
 
     /// Which pods are in a slice; what both versions have in common at their beginnings and ends is passed over.
-    fn endpoints(&mut self, key: &ObjectKey, before: Option<&Object>, after: Option<&Object>) {
+    fn endpoints(&mut self, key: &SharedKey, before: Option<&Object>, after: Option<&Object>) {
         let (mut old, mut new) = (pods_of(before), pods_of(after));
         while let (Some(one), Some(other)) = (old.last(), new.last())
             && one == other
@@ -163,79 +169,76 @@ impl ClusterIndex {
         let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
             (old[same..].iter().copied().collect(), new[same..].iter().copied().collect());
         for pod in old.difference(&new) {
-            let at = (key.namespace.clone(), (*pod).to_owned());
+            let at = joined([&key.namespace, pod]);
             if let Some(slices) = self.slices_by_pod.get_mut(&at) {
-                slices.retain(|slice| **slice != *key.name);
+                slices.retain(|slice| slice != key);
                 if slices.is_empty() {
                     self.slices_by_pod.remove(&at);
                 }
             }
         }
         for pod in new.difference(&old) {
-            let slices = self.slices_by_pod.entry((key.namespace.clone(), (*pod).to_owned())).or_default();
-            if slices.iter().all(|slice| **slice != *key.name) {
-                slices.push(key.name.as_str().into());
+            let slices = self.slices_by_pod.entry(joined([&key.namespace, pod])).or_default();
+            if !slices.contains(key) {
+                slices.push(Arc::clone(key));
             }
         }
     }
 
-    fn owners(&mut self, key: &ObjectKey, object: &Object, add: bool) {
+    fn owners(&mut self, key: &SharedKey, object: &Object, add: bool) {
         let references = object.metadata().owner_references.as_deref().unwrap_or_default();
         for reference in references {
-            put(&mut self.dependents, reference.uid.clone(), key.clone(), add);
+            put(&mut self.dependents, reference.uid.as_str().into(), Arc::clone(key), add);
         }
         if matches!(key.kind, Kind::Pod | Kind::ControllerRevision | Kind::ReplicaSet) {
             if add && controller_of(object.metadata()).is_none() {
-                self.orphans.insert(key.clone());
+                self.orphans.insert(Arc::clone(key));
             } else {
                 self.orphans.remove(key);
             }
         }
     }
 
-    fn pod_labels(&mut self, key: &ObjectKey, pod: &Pod, add: bool) {
+    fn pod_labels(&mut self, key: &SharedKey, pod: &Pod, add: bool) {
         for (label, value) in pod.metadata.labels.iter().flatten() {
-            let at = (key.namespace.clone(), label.clone(), value.clone());
-            put(&mut self.pods_by_label, at, key.name.clone(), add);
+            put(&mut self.pods_by_label, joined([&key.namespace, label, value]), Arc::clone(key), add);
         }
     }
 
     /// Puts a service under the pair of its selector with the fewest services: a thousand services with one
     /// pair in common and one of their own each are listed alone.
-    fn service(&mut self, key: &ObjectKey, selector: Option<&BTreeMap<String, String>>) {
-        let at = (key.namespace.clone(), key.name.clone());
-        let stands = self.pair_of_service.get(&at);
-        if let (Some(pair), Some(selector)) = (stands, selector)
-            && selector.get(&pair.1) == Some(&pair.2)
-        {
+    fn service(&mut self, key: &SharedKey, selector: Option<&BTreeMap<String, String>>) {
+        let pairs = selector.into_iter().flatten();
+        let pairs: Vec<Joined> = pairs.map(|(label, value)| joined([&key.namespace, label, value])).collect();
+        if self.pair_of_service.get(key).is_some_and(|pair| pairs.contains(pair)) {
             return;
         }
-        if let Some(pair) = self.pair_of_service.remove(&at) {
-            put(&mut self.services_by_pair, pair, key.name.clone(), false);
+        if let Some(pair) = self.pair_of_service.remove(key) {
+            put(&mut self.services_by_pair, pair, Arc::clone(key), false);
         }
-        let pairs = selector.into_iter().flatten();
-        let pairs = pairs.map(|(label, value)| (key.namespace.clone(), label.clone(), value.clone()));
+        let pairs = pairs.into_iter();
         if let Some(pair) = pairs.min_by_key(|pair| self.services_by_pair.get(pair).map_or(0, BTreeSet::len)) {
-            put(&mut self.services_by_pair, pair.clone(), key.name.clone(), true);
-            self.pair_of_service.insert(at, pair);
+            put(&mut self.services_by_pair, pair.clone(), Arc::clone(key), true);
+            self.pair_of_service.insert(Arc::clone(key), pair);
         }
     }
 
     /// The key of the object of a uid.
     pub fn by_uid(&self, uid: &str) -> Option<&ObjectKey> {
-        self.uids.get(uid)
+        self.uids.get(uid).map(AsRef::as_ref)
     }
 
     /// The keys of those that name an owner.
     pub fn dependents(&self, uid: &str) -> impl Iterator<Item = &ObjectKey> {
-        self.dependents.get(uid).into_iter().flatten()
+        self.dependents.get(uid).into_iter().flatten().map(AsRef::as_ref)
     }
 
     /// Those of one kind.
     pub fn dependents_of_kind(&self, uid: &str, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
         let from = ObjectKey::new(kind, "", "");
         self.dependents.get(uid).into_iter().flat_map(move |keys| {
-            keys.range((Bound::Included(&from), Bound::Unbounded)).take_while(move |key| key.kind == kind)
+            let from = keys.range::<ObjectKey, _>((Bound::Included(&from), Bound::Unbounded));
+            from.take_while(move |key| key.kind == kind).map(AsRef::as_ref)
         })
     }
 
@@ -248,8 +251,9 @@ impl ClusterIndex {
     ) -> impl Iterator<Item = &'a ObjectKey> + use<'a, 'b> {
         let from = ObjectKey::new(kind, namespace, prefix);
         self.orphans
-            .range((Bound::Included(from), Bound::Unbounded))
+            .range::<ObjectKey, _>((Bound::Included(&from), Bound::Unbounded))
             .take_while(move |key| key.kind == kind && key.namespace == namespace && key.name.starts_with(prefix))
+            .map(AsRef::as_ref)
     }
 
     /// Names of pods that bear the rarest pair of the selector; the others are still to be compared.
@@ -258,9 +262,9 @@ impl ClusterIndex {
         namespace: &str,
         selector: &BTreeMap<String, String>,
     ) -> impl Iterator<Item = &str> + use<'_> {
-        let mut fewest: Option<&BTreeSet<String>> = None;
+        let mut fewest: Option<&BTreeSet<SharedKey>> = None;
         for (label, value) in selector {
-            match self.pods_by_label.get(&(namespace.to_owned(), label.clone(), value.clone())) {
+            match self.pods_by_label.get(&joined([namespace, label, value])) {
                 None => {
                     fewest = None;
                     break;
@@ -269,7 +273,7 @@ impl ClusterIndex {
                 Some(_) => {}
             }
         }
-        fewest.into_iter().flatten().map(String::as_str)
+        names(fewest)
     }
 
     /// Names of services that are listed under one of the labels; the rest of their selectors is still to be compared.
@@ -280,30 +284,30 @@ impl ClusterIndex {
     ) -> impl Iterator<Item = &str> {
         labels
             .iter()
-            .filter_map(|(label, value)| {
-                self.services_by_pair.get(&(namespace.to_owned(), label.clone(), value.clone()))
-            })
-            .flatten()
-            .map(String::as_str)
+            .filter_map(|(label, value)| self.services_by_pair.get(&joined([namespace, label, value])))
+            .flat_map(|keys| names(Some(keys)))
     }
 
     /// Names of the slices of a service.
     pub fn slices_of_service(&self, namespace: &str, service: &str) -> impl Iterator<Item = &str> {
-        let at = (namespace.to_owned(), service.to_owned());
-        self.slices_by_service.get(&at).into_iter().flatten().map(String::as_str)
+        names(self.slices_by_service.get(&joined([namespace, service])))
     }
 
     /// Names of the slices that have a pod among their endpoints.
     pub fn slices_of_pod(&self, namespace: &str, pod: &str) -> impl Iterator<Item = &str> {
-        let at = (namespace.to_owned(), pod.to_owned());
-        self.slices_by_pod.get(&at).into_iter().flatten().map(|slice| &**slice)
+        let slices = self.slices_by_pod.get(&joined([namespace, pod]));
+        slices.into_iter().flatten().map(|slice| slice.name.as_str())
     }
 
     /// Names of the pods that use a claim.
     pub fn pods_of_claim(&self, namespace: &str, claim: &str) -> impl Iterator<Item = &str> {
-        let at = (namespace.to_owned(), claim.to_owned());
-        self.pods_by_claim.get(&at).into_iter().flatten().map(String::as_str)
+        names(self.pods_by_claim.get(&joined([namespace, claim])))
     }
+}
+
+/// The names of objects, in order.
+fn names(keys: Option<&BTreeSet<SharedKey>>) -> impl Iterator<Item = &str> {
+    keys.into_iter().flatten().map(|key| key.name.as_str())
 }
 
 /// Names of the pods among a slice's endpoints, in their order.

@@ -3,12 +3,15 @@
 mod generation;
 mod identity;
 mod index;
+mod object_map;
 mod store_error;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::objects::object::whole_second;
 pub use index::claims_of;
+pub use object_map::HeldObject;
 pub use store_error::StoreError;
 
 use crate::objects::object::{
@@ -17,21 +20,15 @@ use crate::objects::object::{
 use identity::Identities;
 use index::ClusterIndex;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{
-    api::{
-        apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet},
-        batch::v1::{CronJob, Job},
-        core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
-        discovery::v1::EndpointSlice,
-        storage::v1::StorageClass,
-    },
-    apimachinery::pkg::apis::meta::v1::Time,
+use k8s_openapi::api::{
+    apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::{CronJob, Job},
+    core::v1::{Endpoints, Event, Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    discovery::v1::EndpointSlice,
+    storage::v1::StorageClass,
 };
-use std::{
-    collections::{BTreeMap, btree_map},
-    ops::Bound,
-    sync::Arc,
-};
+use object_map::ObjectMap;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// One change of one object, in order of [`Change::resource_version`].
 #[derive(Debug, Clone)]
@@ -64,7 +61,7 @@ pub enum Deleted {
 /// changes.
 #[derive(Debug)]
 pub struct Cluster {
-    objects: BTreeMap<ObjectKey, Object>,
+    objects: ObjectMap,
     index: ClusterIndex,
     log: Vec<Change>,
     resource_version: u64,
@@ -107,7 +104,7 @@ impl Cluster {
     /// An empty cluster; the seed decides uids and generated names.
     pub fn new(seed: u64) -> Cluster {
         Cluster {
-            objects: BTreeMap::new(),
+            objects: ObjectMap::default(),
             index: ClusterIndex::default(),
             log: Vec::new(),
             resource_version: 0,
@@ -121,10 +118,10 @@ impl Cluster {
         for object in objects {
             let version = object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok());
             self.resource_version = self.resource_version.max(version.unwrap_or(0));
-            let key = object.key();
-            let before = self.objects.get(&key).cloned();
+            let key = self.objects.shared(&object.key());
+            let before = self.objects.insert(Arc::clone(&key), object.clone());
             self.index.update(&key, before.as_ref(), Some(&object));
-            self.objects.insert(key, object);
+            self.objects.compact();
         }
         self.advance_to(resource_version);
     }
@@ -184,12 +181,17 @@ impl Cluster {
 
     /// Whether there is no object.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.objects.len() == 0
     }
 
     /// All objects, by kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.objects.values()
+        self.objects.range(..).map(|(_, object)| object)
+    }
+
+    /// All objects as they are held, by kind, namespace and name: for who looks at all of them.
+    pub fn held(&self) -> impl Iterator<Item = HeldObject> {
+        self.objects.held(..).map(|(_, held)| held)
     }
 
     /// The objects of one kind, by namespace and name.
@@ -200,14 +202,23 @@ impl Cluster {
             .map(|(_, object)| object)
     }
 
-    /// The objects from a key on, in the order of keys.
-    pub fn from(&self, first: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
-        self.objects.range(first..)
+    /// The objects from a key on, in the order of keys, as they are held.
+    pub fn held_from(&self, first: Bound<ObjectKey>) -> impl Iterator<Item = (&ObjectKey, HeldObject)> {
+        self.objects.held((first, Bound::Unbounded))
     }
 
-    /// The objects after `last`, in the order of keys.
-    pub fn after(&self, last: &ObjectKey) -> btree_map::Range<'_, ObjectKey, Object> {
-        self.objects.range((Bound::Excluded(last), Bound::Unbounded))
+    /// The keys of one kind, by namespace and name.
+    pub fn keys_of_kind(&self, kind: Kind) -> impl Iterator<Item = &ObjectKey> {
+        self.objects.keys(ObjectKey::new(kind, "", "")..).take_while(move |key| key.kind == kind)
+    }
+
+    /// The keys of everything in a namespace.
+    pub fn keys_in_namespace<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a ObjectKey> {
+        let kinds = Kind::ALL.iter().copied().chain(self.index.custom_kinds());
+        kinds.filter(|kind| kind.is_namespaced()).flat_map(move |kind| {
+            let keys = self.objects.keys(ObjectKey::new(kind, namespace, "")..);
+            keys.take_while(move |key| key.kind == kind && key.namespace == namespace)
+        })
     }
 
     /// The objects of one kind in one namespace whose names begin with `prefix`, by name.
@@ -355,7 +366,7 @@ impl Cluster {
     pub fn create(&mut self, mut object: Object, now: Timestamp) -> Result<ObjectKey, StoreError> {
         self.assign_name(&mut object)?;
         let key = object.key();
-        if self.objects.contains_key(&key) {
+        if self.objects.contains(&key) {
             return Err(StoreError::AlreadyExists(key));
         }
         let uid = self.identities.uid();
@@ -397,7 +408,7 @@ impl Cluster {
         // Five characters of 27 make 14 million names; the bound only keeps a full namespace from looping for ever.
         for _ in 0..64 {
             key.name = self.identities.name(&base);
-            if !self.objects.contains_key(&key) {
+            if !self.objects.contains(&key) {
                 return Ok(key.name);
             }
         }
@@ -501,22 +512,24 @@ impl Cluster {
             object.metadata_mut().resource_version = Some(self.resource_version.to_string());
             object
         });
+        let shared = self.objects.shared(key);
         let before = match &after {
-            Some(object) => self.objects.insert(key.clone(), object.clone()),
+            Some(object) => self.objects.insert(Arc::clone(&shared), object.clone()),
             None => self.objects.remove(key),
         };
-        self.index.update(key, before.as_ref(), after.as_ref());
+        self.index.update(&shared, before.as_ref(), after.as_ref());
         self.log.push(Change { key: key.clone(), before, after, resource_version: self.resource_version });
     }
 
     /// Takes back every change since `resource_version`, as if it had never been. No reader may have seen any of them.
     pub fn roll_back(&mut self, resource_version: u64) {
         while let Some(change) = self.log.pop_if(|change| change.resource_version > resource_version) {
+            let key = self.objects.shared(&change.key);
             let standing = match &change.before {
-                Some(object) => self.objects.insert(change.key.clone(), object.clone()),
-                None => self.objects.remove(&change.key),
+                Some(object) => self.objects.insert(Arc::clone(&key), object.clone()),
+                None => self.objects.remove(&key),
             };
-            self.index.update(&change.key, standing.as_ref(), change.before.as_ref());
+            self.index.update(&key, standing.as_ref(), change.before.as_ref());
         }
         self.resource_version = resource_version;
     }
@@ -526,8 +539,10 @@ impl Cluster {
         &self.log
     }
 
-    /// Takes the changes out of the log.
+    /// Takes the changes out of the log, at the end of a turn: objects that were not used of late take less memory from
+    /// now on.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.objects.compact();
         std::mem::take(&mut self.log)
     }
 }
@@ -557,9 +572,4 @@ fn may_go(object: &Object) -> bool {
     metadata.deletion_timestamp.is_some()
         && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
         && has_no_finalizers(object)
-}
-
-/// Kubernetes' timestamps have whole seconds.
-pub fn whole_second(now: Timestamp) -> Time {
-    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }

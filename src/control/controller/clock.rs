@@ -28,7 +28,7 @@ impl<R: PodRuntime> Controller<R> {
         self.daemon_sets.forget_back_offs();
         let kinds = [Kind::Pod, Kind::Namespace, Kind::Deployment, Kind::Job, Kind::CronJob];
         let keys: Vec<_> =
-            kinds.into_iter().flat_map(|kind| self.context.cluster.of_kind(kind)).map(Object::key).collect();
+            kinds.into_iter().flat_map(|kind| self.context.cluster.keys_of_kind(kind)).cloned().collect();
         self.move_times(&keys, &set_back, now);
         self.distribute();
     }

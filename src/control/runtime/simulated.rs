@@ -12,12 +12,15 @@
 //! ```
 
 pub use super::behaviour::{Delays, check_annotations};
+mod held_status;
+
 use super::{
     PodReport, PodRuntime, SetBack, What,
     address::{AddressPool, AddressesExhausted},
     behaviour::{Behaviour, End},
     is_overwritten, status,
 };
+use held_status::HeldStatus;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
@@ -42,7 +45,7 @@ pub struct Simulated {
     settings: SimulationSettings,
     /// One pool of each family, in order of the settings; a pod's first address comes from the first.
     pools: Vec<AddressPool>,
-    pods: HashMap<String, SimulatedPod>,
+    pods: HashMap<String, Box<SimulatedPod>>,
     /// What is due when; the number keeps things that are due at one instant in the order in which they were asked for.
     timers: BTreeMap<Due, (String, PodStep)>,
     asked: u64,
@@ -58,7 +61,7 @@ type Due = (Timestamp, u64);
 struct SimulatedPod {
     pod: PodIdentity,
     behaviour: Behaviour,
-    status: PodStatus,
+    status: HeldStatus,
     /// What is to be freed when it has stopped.
     addresses: Vec<IpAddr>,
     /// How often in a row its container crashed after too short a time.
@@ -137,17 +140,25 @@ impl Simulated {
         self.pods.is_empty()
     }
 
-    fn take_over(&self, pod: &Pod, status: PodStatus) -> SimulatedPod {
-        SimulatedPod {
+    fn take_over(&self, pod: &Pod, status: PodStatus) -> Box<SimulatedPod> {
+        Box::new(SimulatedPod {
             pod: PodIdentity::of(pod),
             behaviour: Behaviour::of(pod, &self.settings.delays),
-            status,
+            status: status.into(),
             addresses: Vec::new(),
             crashes: 0,
             starved: false,
             restarts: pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) != Some("Never"),
             timers: BTreeMap::new(),
+        })
+    }
+
+    /// Puts a pod in its place. While nothing is due for it, it takes little memory.
+    fn put(&mut self, mut pod: Box<SimulatedPod>) {
+        if pod.timers.is_empty() {
+            pod.status.compact();
         }
+        self.pods.insert(pod.pod.uid.clone(), pod);
     }
 
     fn schedule(&mut self, pod: &mut SimulatedPod, step: PodStep, due: Timestamp) {
@@ -187,46 +198,47 @@ impl Simulated {
 
     /// Carries out one step that was due at `at`; returns what is to be reported.
     fn step(&mut self, pod: &mut SimulatedPod, step: PodStep, at: Timestamp, now: Timestamp) -> Option<What> {
-        let before = pod.status.clone();
+        let before = pod.status.to_status();
         match step {
             PodStep::Create => {}
             PodStep::Start => self.start_containers(pod, at, now),
             PodStep::Ready => {
-                status::set_ready(&mut pod.status, true, at);
+                status::set_ready(pod.status.edit(), true, at);
                 if let Some(after) = pod.behaviour.unready_after {
                     self.schedule(pod, PodStep::Unready, cycle(at, after, now));
                 }
             }
             PodStep::Unready => {
-                status::set_ready(&mut pod.status, false, at);
+                status::set_ready(pod.status.edit(), false, at);
                 if let Some(duration) = pod.behaviour.unready_for {
                     self.schedule(pod, PodStep::Ready, cycle(at, duration, now));
                 }
             }
             PodStep::Crash => self.crash(pod, at, now),
             PodStep::Restart => {
-                status::restart(&mut pod.status, &pod.pod.uid, at);
+                status::restart(pod.status.edit(), &pod.pod.uid, at);
                 self.begin_run(pod, at, now);
             }
             PodStep::End => {
                 self.cancel_all(pod);
                 if let Some((_, end)) = pod.behaviour.end {
-                    status::end(&mut pod.status, end, at);
+                    status::end(pod.status.edit(), end, at);
                 }
             }
             PodStep::Stopped => return Some(What::Stopped),
         }
-        (step == PodStep::Create || before != pod.status).then(|| What::Status(Box::new(pod.status.clone())))
+        let after = pod.status.edit();
+        (step == PodStep::Create || before != *after).then(|| What::Status(Box::new(after.clone())))
     }
 
     fn start_containers(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
         match self.allocate() {
             Ok(addresses) => {
-                status::set_addresses(&mut pod.status, &addresses);
+                status::set_addresses(pod.status.edit(), &addresses);
                 pod.addresses = addresses;
             }
             Err(exhausted) => {
-                status::wait(&mut pod.status, "ContainerCreating", &format!("{exhausted}; waiting for one"));
+                status::wait(pod.status.edit(), "ContainerCreating", &format!("{exhausted}; waiting for one"));
                 match std::mem::replace(&mut pod.starved, true) {
                     false => self.starved.push_back(pod.pod.uid.clone()),
                     // It was the first in the queue and keeps its place.
@@ -238,10 +250,10 @@ impl Simulated {
         if !pod.behaviour.starts {
             // A node has set up the pod's network by the time it pulls images, so the address is there.
             let message = "back-off pulling image: the pod is annotated with simulation.headless-dns/start: \"false\"";
-            status::wait(&mut pod.status, "ImagePullBackOff", message);
+            status::wait(pod.status.edit(), "ImagePullBackOff", message);
             return;
         }
-        status::run(&mut pod.status, &pod.pod.uid, at);
+        status::run(pod.status.edit(), &pod.pod.uid, at);
         if let Some((after, _)) = pod.behaviour.end {
             self.schedule(pod, PodStep::End, later(at, after));
         }
@@ -264,23 +276,23 @@ impl Simulated {
         self.cancel(pod, PodStep::Unready);
         if !pod.restarts {
             self.cancel_all(pod);
-            return status::end(&mut pod.status, End::Failed(pod.behaviour.crash_code), at);
+            return status::end(pod.status.edit(), End::Failed(pod.behaviour.crash_code), at);
         }
         let ran_long = pod.behaviour.crash_after.is_some_and(|after| after >= CRASHES_FORGOTTEN_AFTER);
         pod.crashes = if ran_long { 1 } else { pod.crashes.saturating_add(1) };
         let delay = back_off(pod.crashes);
-        status::crash(&mut pod.status, &pod.pod.to_string(), pod.behaviour.crash_code, delay, at);
+        status::crash(pod.status.edit(), &pod.pod.to_string(), pod.behaviour.crash_code, delay, at);
         self.schedule(pod, PodStep::Restart, cycle(at, delay, now));
     }
 
     /// A pod has gone: its addresses are free, and the first pod that waits for some tries again.
-    fn forget(&mut self, mut pod: SimulatedPod, at: Timestamp) {
+    fn forget(&mut self, mut pod: Box<SimulatedPod>, at: Timestamp) {
         self.cancel_all(&mut pod);
         self.release(&pod.addresses);
         while let Some(uid) = self.starved.pop_front() {
             if let Some(mut next) = self.pods.remove(&uid) {
                 self.schedule(&mut next, PodStep::Start, at);
-                self.pods.insert(uid, next);
+                self.put(next);
                 break;
             }
         }
@@ -288,14 +300,14 @@ impl Simulated {
 
     /// The timers that a pod with this status would still have, each not before now.
     fn resume_timers(&mut self, pod: &mut SimulatedPod, now: Timestamp) {
-        let status = pod.status.clone();
+        let status = pod.status.to_status();
         let first = status.container_statuses.iter().flatten().next();
         let started = status.start_time.as_ref().map_or(now, |time| time.0);
         match status.phase.as_deref() {
             Some("Failed" | "Succeeded") => {}
             Some("Running") => self.resume_running(pod, first, started, now),
             _ if first.is_none() => {
-                pod.status = PodStatus::default();
+                pod.status = PodStatus::default().into();
                 self.schedule(pod, PodStep::Create, now);
             }
             // It had everything but its image.
@@ -315,7 +327,7 @@ impl Simulated {
         now: Timestamp,
     ) {
         let behaviour = pod.behaviour.clone();
-        let ready = status::condition(&pod.status, "Ready").cloned();
+        let ready = status::condition(pod.status.edit(), "Ready").cloned();
         let is_ready = ready.as_ref().is_some_and(|ready| ready.status == "True");
         let turned = ready.and_then(|ready| ready.last_transition_time).map_or(now, |time| time.0);
         if let Some((after, _)) = behaviour.end {
@@ -362,7 +374,7 @@ impl PodRuntime for Simulated {
         self.schedule(&mut simulated, PodStep::Create, now);
         let due = later(now, simulated.behaviour.start_after);
         self.schedule(&mut simulated, PodStep::Start, due);
-        self.pods.insert(uid, simulated);
+        self.put(simulated);
     }
 
     fn resume(&mut self, pod: &Pod, now: Timestamp) {
@@ -381,7 +393,7 @@ impl PodRuntime for Simulated {
             return self.start(pod, now);
         }
         let mut simulated = self.take_over(pod, status);
-        for address in status::addresses(&simulated.status) {
+        for address in status::addresses(simulated.status.edit()) {
             for pool in &mut self.pools {
                 pool.continue_after(address);
                 if pool.reserve(address) {
@@ -392,7 +404,7 @@ impl PodRuntime for Simulated {
         if !overwritten {
             self.resume_timers(&mut simulated, now);
         }
-        self.pods.insert(uid, simulated);
+        self.put(simulated);
     }
 
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp) {
@@ -409,7 +421,7 @@ impl PodRuntime for Simulated {
                 self.schedule(&mut simulated, PodStep::Stopped, due);
             }
         }
-        self.pods.insert(identity.uid, simulated);
+        self.put(simulated);
     }
 
     fn overwritten(&mut self, pod: &Pod, _now: Timestamp) {
@@ -419,8 +431,8 @@ impl PodRuntime for Simulated {
                 self.cancel_all(&mut simulated);
                 self.starved.retain(|starved| *starved != uid);
             }
-            simulated.status = pod.status.clone().unwrap_or_default();
-            self.pods.insert(uid, simulated);
+            simulated.status = pod.status.clone().unwrap_or_default().into();
+            self.put(simulated);
         }
     }
 
@@ -442,7 +454,7 @@ impl PodRuntime for Simulated {
             reports.extend(what.map(|what| pod.pod.report(what)));
             match gone {
                 true => self.forget(pod, due.0),
-                false => drop(self.pods.insert(uid, pod)),
+                false => self.put(pod),
             }
         }
         reports
@@ -459,7 +471,7 @@ impl PodRuntime for Simulated {
         self.timers = timers.map(|((at, asked), step)| ((set_back.due(at), asked), step)).collect();
         for pod in self.pods.values_mut() {
             pod.timers.values_mut().for_each(|(at, _)| *at = set_back.due(*at));
-            set_back.status(&mut pod.status);
+            set_back.status(pod.status.edit());
         }
         self.strangers.iter_mut().for_each(|(at, _)| *at = set_back.due(*at));
     }

@@ -1,13 +1,11 @@
 //! The statuses that a simulated pod goes through, as a kubelet would write them.
 
 use super::behaviour::End;
+use crate::objects::object::whole_second;
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{
-        Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
-    },
-    apimachinery::pkg::apis::meta::v1::Time,
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
+    HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use std::{net::IpAddr, time::Duration};
 
@@ -22,7 +20,7 @@ const NOT_READY: &str = "ContainersNotReady";
 pub fn creating(pod: &Pod, now: Timestamp) -> PodStatus {
     let mut status = pod.status.clone().unwrap_or_default();
     status.phase = Some("Pending".to_owned());
-    status.start_time = Some(Time(now));
+    status.start_time = Some(whole_second(now));
     status.host_ip = Some(NODE_ADDRESS.to_owned());
     status.host_ips = Some(vec![HostIP { ip: NODE_ADDRESS.to_owned() }]);
     status.qos_class.get_or_insert_with(|| quality_of_service(pod).to_owned());
@@ -169,7 +167,7 @@ fn set_condition(status: &mut PodStatus, kind: &str, holds: bool, problem: Optio
     let value = if holds { "True" } else { "False" };
     if condition.status != value {
         condition.status = value.to_owned();
-        condition.last_transition_time = Some(Time(now));
+        condition.last_transition_time = Some(whole_second(now));
     }
     (condition.reason, condition.message) = match problem {
         Some((reason, message)) => (Some(reason.to_owned()), (!message.is_empty()).then_some(message)),
@@ -207,7 +205,10 @@ fn initial_container(container: &Container, now: Timestamp) -> ContainerStatus {
 }
 
 fn running_state(now: Timestamp) -> ContainerState {
-    ContainerState { running: Some(ContainerStateRunning { started_at: Some(Time(now)) }), ..ContainerState::default() }
+    ContainerState {
+        running: Some(ContainerStateRunning { started_at: Some(whole_second(now)) }),
+        ..ContainerState::default()
+    }
 }
 
 fn run_container(container: &mut ContainerStatus, uid: &str, now: Timestamp) {
@@ -223,8 +224,8 @@ fn terminated_state(container: &ContainerStatus, exit_code: i32, reason: &str, n
     let terminated = ContainerStateTerminated {
         exit_code,
         reason: Some(reason.to_owned()),
-        started_at: running.and_then(|running| running.started_at.clone()).or(Some(Time(now))),
-        finished_at: Some(Time(now)),
+        started_at: running.and_then(|running| running.started_at.clone()).or(Some(whole_second(now))),
+        finished_at: Some(whole_second(now)),
         container_id: container.container_id.clone(),
         ..ContainerStateTerminated::default()
     };

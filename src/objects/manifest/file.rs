@@ -15,6 +15,7 @@ use crate::{
 use std::{
     collections::{BTreeSet, HashSet},
     path::Path,
+    sync::Arc,
     time::Instant,
 };
 
@@ -29,13 +30,13 @@ pub(super) enum Presence {
 #[derive(Debug, Default)]
 pub(super) struct ManifestFile {
     /// What was read last; `None` before the first time.
-    bytes: Option<Vec<u8>>,
+    contents: Option<Contents>,
     /// What is wrong with that.
     diagnostics: Vec<Diagnostic>,
     /// Why it could not be read the last time.
     unreadable: Option<Diagnostic>,
     /// The objects in use.
-    objects: Vec<DeclaredObject>,
+    objects: Vec<Arc<DeclaredObject>>,
     /// What stands beside objects in the contents as last read.
     neighbours: Vec<Neighbour>,
     /// Kinds of documents in the contents as last read that definitions define, or could define.
@@ -46,9 +47,32 @@ pub(super) struct ManifestFile {
     empty_since: Option<Instant>,
 }
 
+/// What a file holds; where objects have it as their text, only once.
+#[derive(Debug)]
+enum Contents {
+    Text(Arc<str>),
+    Octets(Vec<u8>),
+}
+
+impl Contents {
+    fn new(octets: Vec<u8>, objects: &[Arc<DeclaredObject>]) -> Contents {
+        match objects.first() {
+            Some(first) if first.text.as_bytes() == octets => Contents::Text(Arc::clone(&first.text)),
+            _ => Contents::Octets(octets),
+        }
+    }
+
+    fn octets(&self) -> &[u8] {
+        match self {
+            Contents::Text(text) => text.as_bytes(),
+            Contents::Octets(octets) => octets,
+        }
+    }
+}
+
 impl ManifestFile {
     /// The objects in use.
-    pub fn objects(&self) -> &[DeclaredObject] {
+    pub fn objects(&self) -> &[Arc<DeclaredObject>] {
         &self.objects
     }
 
@@ -85,11 +109,11 @@ impl ManifestFile {
             }
         };
         self.unreadable = None;
-        if self.bytes.as_ref() == Some(&bytes) && self.empty_since.is_none() {
+        if self.contents.as_ref().map(Contents::octets) == Some(&*bytes) && self.empty_since.is_none() {
             return Presence::Here;
         }
         // One that is seen first may have declared something to an earlier run.
-        let first = self.bytes.is_none() || self.empty_since.is_some();
+        let first = self.contents.is_none() || self.empty_since.is_some();
         if yaml::is_blank(&bytes) && (first || !self.objects.is_empty()) {
             let since = *self.empty_since.get_or_insert(now);
             if now.duration_since(since) < EMPTY_FILE_GRACE {
@@ -98,34 +122,35 @@ impl ManifestFile {
                     let kept = "what it declared keeps running for a moment, then it is withdrawn";
                     self.diagnostics = vec![Diagnostic::warning(path, message).kept(kept)];
                 }
-                self.bytes = Some(bytes);
+                self.contents = Some(Contents::Octets(bytes));
                 return Presence::Here;
             }
         }
         self.empty_since = None;
         self.take(path, &bytes, defined);
-        self.bytes = Some(bytes);
+        self.contents = Some(Contents::new(bytes, &self.objects));
         Presence::Here
     }
 
     /// The definitions of other files have changed: contents that one of these kinds is in are decoded again.
     pub fn redefine(&mut self, path: &Path, changed: &BTreeSet<GroupKind>, defined: &DefinedKinds) {
         if !self.custom.is_disjoint(changed)
-            && let Some(bytes) = self.bytes.take()
+            && let Some(contents) = self.contents.take()
         {
-            self.take(path, &bytes, defined);
-            self.bytes = Some(bytes);
+            self.take(path, contents.octets(), defined);
+            self.contents = Some(contents);
         }
     }
 
     /// Decodes new contents, and puts them into use as far as they are good.
     fn take(&mut self, path: &Path, bytes: &[u8], defined: &DefinedKinds) {
-        let Decoded { mut objects, mut diagnostics, neighbours, custom } = match yaml::text(path, bytes) {
+        let Decoded { objects, mut diagnostics, neighbours, custom } = match yaml::text(path, bytes) {
             Ok(text) => document::decode(path, &text, defined),
             Err(diagnostic) => {
                 Decoded { diagnostics: vec![*diagnostic], neighbours: vec![Neighbour::Unknown], ..Decoded::default() }
             }
         };
+        let mut objects: Vec<Arc<DeclaredObject>> = objects.into_iter().map(Arc::new).collect();
         (self.neighbours, self.custom) = (neighbours, custom);
         if !has_error(&diagnostics) {
             (self.objects, self.whole) = (objects, true);

@@ -91,7 +91,7 @@ pub enum Completeness {
 #[derive(Debug)]
 struct Origin {
     path: PathBuf,
-    declared: DeclaredObject,
+    declared: Arc<DeclaredObject>,
 }
 
 /// The manifests of some directories: remembers the last good version of every file.
@@ -303,7 +303,7 @@ impl Manifests {
 
     /// Puts the files' objects together: who declares what, and what differs from before.
     fn merge(&mut self) -> Changes {
-        let mut claims: BTreeMap<&ObjectKey, Vec<(&Path, &DeclaredObject)>> = BTreeMap::new();
+        let mut claims: BTreeMap<&ObjectKey, Vec<(&Path, &Arc<DeclaredObject>)>> = BTreeMap::new();
         let mut order = Vec::new();
         for (path, file) in &self.files {
             for declared in file.objects() {
@@ -324,7 +324,7 @@ impl Manifests {
                 self.between.push(declared_twice(key, (winner, declared), (loser, other)));
             }
             self.between.extend(declared_alike(key, (winner, declared), &same));
-            owners.insert(key.clone(), Origin { path: winner.to_owned(), declared: declared.clone() });
+            owners.insert(key.clone(), Origin { path: winner.to_owned(), declared: Arc::clone(declared) });
         }
         let mut changes = Changes::default();
         for (path, key) in order {
@@ -385,7 +385,11 @@ impl Manifests {
 }
 
 /// The error at the second of two declarations of one object.
-fn declared_twice(key: &ObjectKey, winner: (&Path, &DeclaredObject), loser: (&Path, &DeclaredObject)) -> Diagnostic {
+fn declared_twice(
+    key: &ObjectKey,
+    winner: (&Path, &Arc<DeclaredObject>),
+    loser: (&Path, &Arc<DeclaredObject>),
+) -> Diagnostic {
     let (path, declared) = loser;
     let message = format!("{key} is declared in {}:{} too", winner.0.display(), winner.1.place.line);
     Diagnostic::error(path, message)
@@ -399,8 +403,8 @@ fn declared_twice(key: &ObjectKey, winner: (&Path, &DeclaredObject), loser: (&Pa
 /// The note about files that declare an object as it is declared already.
 fn declared_alike(
     key: &ObjectKey,
-    winner: (&Path, &DeclaredObject),
-    same: &[(&Path, &DeclaredObject)],
+    winner: (&Path, &Arc<DeclaredObject>),
+    same: &[(&Path, &Arc<DeclaredObject>)],
 ) -> Option<Diagnostic> {
     let ((path, declared), others) = same.split_first()?;
     let elsewhere = match others.len() {

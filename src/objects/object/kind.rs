@@ -66,6 +66,9 @@ pub enum Subresource {
     Eviction,
 }
 
+/// Room that an object's text begins with: most need no more.
+const TEXT_OCTETS: usize = 2560;
+
 /// What is known of a kind beside its type; most kinds differ from [`KindDescription::PLAIN`] in one or two points.
 #[derive(Debug)]
 pub struct KindDescription {
@@ -223,6 +226,16 @@ macro_rules! kinds {
                     $(Object::$kind(object) => serde_json::to_value(&**object).unwrap_or_default(),)*
                     Object::Stored(object) => object.to_json(),
                 }
+            }
+            /// The object as JSON in text form.
+            pub(super) fn to_text(&self) -> Vec<u8> {
+                let mut text = Vec::with_capacity(TEXT_OCTETS);
+                // Writing to memory does not fail, and no object has a map whose keys are no texts.
+                let _ = match self {
+                    $(Object::$kind(object) => serde_json::to_writer(&mut text, &**object),)*
+                    Object::Stored(object) => serde_json::to_writer(&mut text, &object.to_json()),
+                };
+                text
             }
             /// What it takes in memory, roughly.
             pub fn octets(&self) -> usize {

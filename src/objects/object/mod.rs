@@ -1,6 +1,7 @@
 //! Kubernetes objects as this program knows them: one enum over the k8s-openapi types, and the key that names one.
 
 pub mod annotations;
+mod compact;
 pub mod conversion;
 pub mod cron;
 mod custom;
@@ -26,9 +27,11 @@ pub mod statefulset;
 mod stored;
 pub mod subset;
 mod template;
+mod time;
 pub mod validate;
 
 pub use annotations::{APPLIED, ORIGIN};
+pub use compact::CompactObject;
 pub use custom::{CustomColumn, CustomDefinition, CustomKind, CustomVersion, ScalePaths, by_priority};
 pub use declaration::{Declaration, LAST_APPLIED, LastApplied, SET_BY_SERVER};
 pub use decode::{from_request, mark_empty_selector};
@@ -38,6 +41,7 @@ pub(crate) use kind::with_stack_for;
 pub use kind::{Kind, KindDescription, KindVisitor, Object, Subresource};
 pub use owner::{controller_of, controller_reference, is_reference_to};
 pub use stored::StoredObject;
+pub use time::whole_second;
 pub use validate::{validate, validate_counted, validate_max_unavailable, validate_update};
 
 use std::fmt;

@@ -9,7 +9,7 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// An object of a kind that is only stored.
 #[derive(Clone, PartialEq)]
@@ -19,7 +19,7 @@ pub struct StoredObject {
     pub metadata: ObjectMeta,
     /// All other fields as JSON with sorted keys, so that what is equal is written alike. Of a kind that a definition
     /// defines the apiVersion is among them, as it was written last.
-    body: Box<str>,
+    body: Arc<str>,
 }
 
 /// Fields that are not in the text.
@@ -44,7 +44,7 @@ impl StoredObject {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
         };
-        let mut stored = StoredObject { kind, metadata, body: Box::default() };
+        let mut stored = StoredObject { kind, metadata, body: Arc::default() };
         stored.set_body(fields);
         stored
     }
@@ -57,7 +57,7 @@ impl StoredObject {
         let Value::Object(mut fields) = json else { return Err(serde_json::Error::custom("it is no object")) };
         let metadata = fields.shift_remove("metadata").filter(|metadata| !metadata.is_null());
         let metadata = serde_json::from_value(metadata.unwrap_or_else(|| Map::new().into()))?;
-        let mut stored = StoredObject { kind, metadata, body: Box::default() };
+        let mut stored = StoredObject { kind, metadata, body: Arc::default() };
         stored.set_body(fields);
         Ok(stored)
     }
@@ -96,6 +96,20 @@ impl StoredObject {
         let head = head.into_iter().map(|(name, value)| (name.to_owned(), value));
         // The one of the body holds, if there is one.
         Value::Object(head.chain(self.body()).collect())
+    }
+
+    /// Its metadata as text, and all other fields as the text that they are.
+    pub(super) fn to_compact(&self) -> (Vec<u8>, Arc<str>) {
+        (serde_json::to_vec(&self.metadata).unwrap_or_default(), Arc::clone(&self.body))
+    }
+
+    /// The object of what [`StoredObject::to_compact`] gave.
+    pub(super) fn from_compact(
+        kind: Kind,
+        metadata: &[u8],
+        body: &Arc<str>,
+    ) -> Result<StoredObject, serde_json::Error> {
+        Ok(StoredObject { kind, metadata: serde_json::from_slice(metadata)?, body: Arc::clone(body) })
     }
 
     /// The object as its Rust type; `None` if `T` is the type of another kind.

@@ -90,7 +90,10 @@ impl Loop {
 
     /// Keeps a log of changes from now on, for watches, and count of what all objects weigh.
     pub(super) fn keep_log(&mut self, capacity: api::Capacity) -> (Arc<ChangeLog>, Arc<AtomicU64>) {
-        self.stored.store(self.controller.cluster().objects().map(Object::weight).sum(), Ordering::Relaxed);
+        self.stored.store(
+            self.controller.cluster().held().filter_map(|held| held.object()).map(|object| object.weight()).sum(),
+            Ordering::Relaxed,
+        );
         let log = Arc::new(ChangeLog::keeping(capacity, self.controller.cluster().resource_version()));
         for definition in self.controller.cluster().of_kind(Kind::CustomResourceDefinition) {
             log.custom().update(&definition.key().name, Some(definition));

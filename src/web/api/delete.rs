@@ -11,6 +11,7 @@ use super::{
     write::{ObjectChange, ObjectReply, Warnings, carry_out, check_type},
 };
 use crate::{
+    control::cluster::HeldObject,
     control::controller::{Cascade, ORIGIN, Preconditions, Write, WriteResult},
     objects::object::{Kind, Object, ObjectKey},
 };
@@ -142,7 +143,7 @@ pub async fn delete_all(
     let options = options(query, body)?;
     let page = page(api, &selection, None, None).await?;
     let share = holding(api, page.objects.len())?;
-    for object in &page.objects {
+    for object in page.objects.iter().filter_map(HeldObject::object) {
         let write = Write::Delete {
             key: object.key(),
             grace_seconds: options.grace_seconds,

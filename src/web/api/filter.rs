@@ -7,10 +7,11 @@ use super::{
     status::StatusFailure,
 };
 use crate::{
-    control::cluster::{Change, Cluster},
+    control::cluster::{Change, Cluster, HeldObject},
     objects::object::{Kind, Object, ObjectKey},
 };
 use serde_json::Value;
+use std::ops::Bound;
 
 /// A kind, a namespace, labels, fields.
 #[derive(Debug, Clone)]
@@ -90,12 +91,12 @@ impl ObjectFilter {
         &self,
         cluster: &'a Cluster,
         after: Option<&ObjectKey>,
-    ) -> Box<dyn Iterator<Item = &'a Object> + 'a> {
+    ) -> Box<dyn Iterator<Item = HeldObject> + 'a> {
         let name = self.fields.as_ref().and_then(FieldSelector::name);
         if let (Some(namespace), Some(name)) = (&self.namespace, name) {
             let key = ObjectKey::new(self.kind, namespace, name);
             let found = cluster.get(&key).filter(|_| after.is_none_or(|after| key > *after));
-            return Box::new(found.into_iter());
+            return Box::new(found.cloned().map(HeldObject::from).into_iter());
         }
         let first = ObjectKey::new(self.kind, self.namespace.as_deref().unwrap_or_default(), "");
         let kind = self.kind;
@@ -103,11 +104,11 @@ impl ObjectFilter {
         let here = move |key: &ObjectKey| {
             key.kind == kind && namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
         };
-        let candidates = match after {
+        let from = match after {
             // A token of another namespace's list leads nowhere else.
-            Some(after) if *after >= first => cluster.after(after),
-            _ => cluster.from(&first),
+            Some(after) if *after >= first => Bound::Excluded(after.clone()),
+            _ => Bound::Included(first),
         };
-        Box::new(candidates.take_while(move |(key, _)| here(key)).map(|(_, object)| object))
+        Box::new(cluster.held_from(from).take_while(move |(key, _)| here(key)).map(|(_, held)| held))
     }
 }

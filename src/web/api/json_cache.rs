@@ -1,7 +1,7 @@
 //! Objects as text for watches: written once for all watches, and kept while they fetch it.
 
 use super::budget::{Budget, BudgetExhausted, Share};
-use crate::{objects::object::Object, web::api::table};
+use crate::{control::cluster::HeldObject, web::api::table};
 use serde_json::Value;
 use std::{
     collections::{HashMap, VecDeque},
@@ -58,9 +58,8 @@ struct CachedTexts {
     made: Option<(Version, Arc<Value>)>,
 }
 
-fn version(object: &Object, is_deletion: bool) -> Option<Version> {
-    let version = object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok());
-    version.map(|version| (version, is_deletion))
+fn version(object: &HeldObject, is_deletion: bool) -> Option<Version> {
+    object.resource_version().map(|version| (version, is_deletion))
 }
 
 impl JsonCache {
@@ -70,7 +69,12 @@ impl JsonCache {
     }
 
     /// An object as JSON; its version is that of the change.
-    pub fn of(&self, object: &Object, is_deletion: bool, form: TextForm) -> Result<Arc<SharedText>, BudgetExhausted> {
+    pub fn of(
+        &self,
+        object: &HeldObject,
+        is_deletion: bool,
+        form: TextForm,
+    ) -> Result<Arc<SharedText>, BudgetExhausted> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let key = version(object, is_deletion).map(|version| (version, form));
         if let Some(text) = key.and_then(|key| kept.texts.get(&key)).and_then(Weak::upgrade) {
@@ -89,13 +93,13 @@ impl JsonCache {
     }
 
     /// An object as a value.
-    pub fn made(&self, object: &Object, is_deletion: bool) -> Arc<Value> {
+    pub fn made(&self, object: &HeldObject, is_deletion: bool) -> Arc<Value> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).made(object, is_deletion)
     }
 }
 
 impl CachedTexts {
-    fn made(&mut self, object: &Object, is_deletion: bool) -> Arc<Value> {
+    fn made(&mut self, object: &HeldObject, is_deletion: bool) -> Arc<Value> {
         let version = version(object, is_deletion);
         match (&self.made, version) {
             (Some((made, value)), Some(version)) if *made == version => Arc::clone(value),
@@ -128,13 +132,13 @@ impl CachedTexts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::object::Kind;
+    use crate::objects::object::{Kind, Object};
     use serde_json::json;
 
-    fn service(version: usize, filling: usize) -> Object {
+    fn service(version: usize, filling: usize) -> HeldObject {
         let metadata =
             json!({"name": "a", "resourceVersion": version.to_string(), "labels": {"x": "y".repeat(filling)}});
-        Object::from_json(Kind::Service, json!({"metadata": metadata})).unwrap()
+        Object::from_json(Kind::Service, json!({"metadata": metadata})).unwrap().into()
     }
 
     #[test]

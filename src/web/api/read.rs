@@ -13,7 +13,10 @@ use super::{
     watch_source::WatchObject,
 };
 use crate::{
-    control::{cluster::Cluster, controller::endpoints},
+    control::{
+        cluster::{Cluster, HeldObject},
+        controller::endpoints,
+    },
     objects::object::{Kind, Object, ObjectKey},
 };
 use axum::{
@@ -73,7 +76,7 @@ pub fn not_newer(api: &Api, query: &RequestParameters) -> Result<(), StatusFailu
 #[derive(Debug, Default)]
 pub struct ListPage {
     /// What is selected.
-    pub objects: Vec<Object>,
+    pub objects: Vec<HeldObject>,
     /// The version of the whole list.
     pub resource_version: u64,
     /// Whether there may be more.
@@ -96,7 +99,7 @@ pub async fn page(
         .handle
         .read(move |cluster| {
             let mut candidates = looked.candidates(cluster, after.as_ref());
-            let objects: Vec<Object> = candidates.by_ref().take(early.unwrap_or(usize::MAX)).cloned().collect();
+            let objects: Vec<HeldObject> = candidates.by_ref().take(early.unwrap_or(usize::MAX)).collect();
             let remaining = candidates.count();
             ListPage {
                 objects,
@@ -108,7 +111,8 @@ pub async fn page(
         .await?;
     if early.is_none() && !selection.is_everything() {
         let most = limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
-        page.objects = page.objects.into_iter().filter(|object| selection.takes(object)).take(most).collect();
+        let taken = |held: &HeldObject| held.object().is_some_and(|object| selection.takes(&object));
+        page.objects = page.objects.into_iter().filter(taken).take(most).collect();
         if let Some(limit) = limit.filter(|limit| page.objects.len() > *limit) {
             page.objects.truncate(limit);
             page.more = true;
@@ -136,7 +140,7 @@ pub async fn list(
     let page = page(api, &selection, after, query.limit).await?;
     // What changed since the first page is told to who watches from the first page's version on.
     let resource_version = version.unwrap_or(page.resource_version);
-    let continue_from = match page.objects.last() {
+    let continue_from = match page.objects.last().and_then(HeldObject::object) {
         Some(last) if page.more => Continue { resource_version, after: last.key() }.to_string(),
         _ => String::new(),
     };

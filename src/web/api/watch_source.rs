@@ -1,13 +1,13 @@
 //! What a watch is about, of stored objects and of derived ones.
 
-use crate::{control::cluster::Change, objects::object::Object};
+use crate::control::cluster::{Change, HeldObject};
 use serde_json::Value;
 
 /// An object of a list or of a watch's event.
 #[derive(Debug)]
 pub enum WatchObject {
     /// One of the store, as it is since a change.
-    Stored(Object),
+    Stored(HeldObject),
     /// One that is derived for the watch.
     Made(Value),
 }

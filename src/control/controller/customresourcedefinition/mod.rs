@@ -40,7 +40,7 @@ impl CustomResourceDefinitionController {
     /// An object went: a definition that is being deleted waits for the last that it defined.
     pub fn on_gone(&mut self, key: &ObjectKey, context: &mut Context) {
         let Some(definition) = context.cluster.definition(key.kind) else { return };
-        if definition.is_terminating && context.cluster.of_kind(key.kind).next().is_none() {
+        if definition.is_terminating && context.cluster.keys_of_kind(key.kind).next().is_none() {
             let key = key_of(definition);
             context.queue.add(Work::new(Reconciler::CustomResourceDefinition, key));
         }
@@ -82,7 +82,7 @@ fn delete_instances(object: &Object, definition: &CustomDefinition, context: &mu
             Arc::make_mut(stored).edit_body(|body| set_condition(body, terminating(), now));
         }
     });
-    let instances: Vec<ObjectKey> = context.cluster.of_kind(kind).map(Object::key).collect();
+    let instances: Vec<ObjectKey> = context.cluster.keys_of_kind(kind).cloned().collect();
     for instance in &instances {
         let standing = context.cluster.get(instance);
         if standing.is_some_and(|object| object.metadata().deletion_timestamp.is_none()) {
@@ -90,7 +90,7 @@ fn delete_instances(object: &Object, definition: &CustomDefinition, context: &mu
             let _ = deletion::delete(&mut context.cluster, instance, Deletion::default(), now);
         }
     }
-    if context.cluster.of_kind(kind).next().is_none() {
+    if context.cluster.keys_of_kind(kind).next().is_none() {
         remove_finalizer(&mut context.cluster, &key, CLEANUP);
     }
 }

@@ -101,7 +101,7 @@ impl DaemonSetController {
 
     /// The one node changed: its labels and taints decide which sets have a pod.
     pub fn on_node_changed(&mut self, context: &mut Context) {
-        let sets: Vec<ObjectKey> = context.cluster.of_kind(Kind::DaemonSet).map(Object::key).collect();
+        let sets: Vec<ObjectKey> = context.cluster.keys_of_kind(Kind::DaemonSet).cloned().collect();
         for set in sets {
             context.queue.add(Work::new(Reconciler::DaemonSet, set));
         }

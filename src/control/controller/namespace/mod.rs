@@ -45,7 +45,7 @@ impl NamespaceController {
             && cluster.is_terminating(&key.namespace)
             && match key.kind {
                 Kind::Pod => cluster.named(Kind::Pod, &key.namespace, "").next().is_none(),
-                _ => cluster.in_namespace(&key.namespace).next().is_none(),
+                _ => cluster.keys_in_namespace(&key.namespace).next().is_none(),
             }
         {
             let namespace = ObjectKey::new(Kind::Namespace, "", &key.namespace);

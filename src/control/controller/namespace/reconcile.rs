@@ -43,7 +43,7 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) {
     let pods: Vec<ObjectKey> = context.cluster.named(Kind::Pod, &key.name, "").map(Object::key).collect();
     delete_content(&pods, context);
     if context.cluster.named(Kind::Pod, &key.name, "").next().is_none() {
-        let content: Vec<ObjectKey> = context.cluster.in_namespace(&key.name).map(Object::key).collect();
+        let content: Vec<ObjectKey> = context.cluster.keys_in_namespace(&key.name).cloned().collect();
         // What makes objects goes before what it would make anew.
         let (makers, others): (Vec<_>, Vec<_>) = content.into_iter().partition(|key| MAKERS.contains(&key.kind));
         delete_content(&makers, context);

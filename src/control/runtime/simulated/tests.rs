@@ -233,8 +233,8 @@ fn both_families() {
 #[test]
 fn the_conditions_of_upstream() {
     let mut simulated = simulated(&["10.244.0.0/16"]);
-    simulated.start(&pod("web-0", &[]), START);
-    let reports = simulated.poll(at(100));
+    simulated.start(&pod("web-0", &[("ready-after", "2s")]), START);
+    let reports = simulated.poll(at(2999));
     let What::Status(status) = &reports.last().unwrap().what else { panic!("{reports:?}") };
     let conditions: Vec<(&str, &str, Timestamp)> = status
         .conditions
@@ -245,8 +245,9 @@ fn the_conditions_of_upstream() {
     let expected = [
         ("PodScheduled", "True", START),
         ("Initialized", "True", START),
-        ("ContainersReady", "True", at(100)),
-        ("Ready", "True", at(100)),
+        // Whole seconds, as they are stored.
+        ("ContainersReady", "True", at(2000)),
+        ("Ready", "True", at(2000)),
     ];
     assert_eq!(conditions, expected);
     assert_eq!(status.start_time, Some(Time(START)));
@@ -300,7 +301,7 @@ fn without_addresses_pods_wait_in_order() {
             "50 e Pending ready=- ip=- ContainerCreating restarts=0",
         ]
     );
-    let container = simulated.pods["uid-of-c"].status.container_statuses.as_ref().unwrap()[0].clone();
+    let container = simulated.pods["uid-of-c"].status.to_status().container_statuses.as_ref().unwrap()[0].clone();
     let message = container.state.unwrap().waiting.unwrap().message.unwrap();
     assert_eq!(message, "no address is free in fd00::/127; waiting for one");
     // c is first in the queue, but is stopped itself: d gets what a had.
@@ -340,7 +341,7 @@ fn resumed(annotations: &[(&str, &str)], until: i64, back: i64, then_until: i64)
     let mut web = pod("p", annotations);
     before.start(&web, START);
     history(&mut before, until);
-    web.status = Some(before.pods["uid-of-p"].status.clone());
+    web.status = Some(before.pods["uid-of-p"].status.to_status());
     let stored = serde_json::to_value(&web).unwrap();
     let mut after = simulated(&["10.0.0.0/24"]);
     after.resume(&serde_json::from_value(stored).unwrap(), at(back));
@@ -435,7 +436,7 @@ fn a_status_overwritten_with_what_the_simulation_would_say_stays_over_a_restart(
     let mut web = pod("p", &[("evict-after", "5s")]);
     simulated.start(&web, START);
     simulated.poll(at(4_000));
-    web.status = Some(simulated.pods["uid-of-p"].status.clone());
+    web.status = Some(simulated.pods["uid-of-p"].status.to_status());
     overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
     restarted.resume(&web, at(4_500));
@@ -448,7 +449,7 @@ fn an_overwritten_status_stays() {
     let mut web = pod("p", &[("ready-after", "10s"), ("unready-after", "3s")]);
     simulated.start(&web, START);
     simulated.poll(at(60));
-    let mut status = simulated.pods["uid-of-p"].status.clone();
+    let mut status = simulated.pods["uid-of-p"].status.to_status();
     let ready = status.conditions.iter_mut().flatten().find(|condition| condition.type_ == "Ready").unwrap();
     (ready.status, ready.reason) = ("False".to_owned(), Some("PlayedByHand".to_owned()));
     web.status = Some(status);
@@ -475,7 +476,7 @@ fn a_status_overwritten_before_a_container_runs_stays_over_a_restart() {
     web.status = Some(PodStatus { conditions: Some(vec![ready.clone()]), ..PodStatus::default() });
     simulated.start(&web, START);
     simulated.poll(START);
-    let mut status = simulated.pods["uid-of-p"].status.clone();
+    let mut status = simulated.pods["uid-of-p"].status.to_status();
     assert!(status::condition(&status, "Ready").is_none());
     status.conditions.get_or_insert_default().push(ready);
     web.status = Some(status);

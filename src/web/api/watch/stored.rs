@@ -1,7 +1,7 @@
 //! Watches of stored objects, and of kinds without objects.
 
 use crate::{
-    control::cluster::Change,
+    control::cluster::{Change, HeldObject},
     objects::object::Object,
     web::api::{
         filter::ObjectFilter,
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub struct StoreSource {
     /// Objects to begin with.
-    pub initial: Vec<Object>,
+    pub initial: Vec<HeldObject>,
     /// Which objects the watch is about.
     pub selection: ObjectFilter,
 }
@@ -29,7 +29,7 @@ impl WatchSource for StoreSource {
 
     async fn events(&mut self, changes: &[Change]) -> Option<Vec<(&'static str, WatchObject)>> {
         let events = changes.iter().filter_map(|change| event(&self.selection, change));
-        Some(events.map(|(kind, object)| (kind, WatchObject::Stored(object))).collect())
+        Some(events.map(|(kind, object)| (kind, WatchObject::Stored(object.into()))).collect())
     }
 }
 
