@@ -129,7 +129,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "answer",
             "app",
             "certificate",
             "demo",
@@ -155,7 +154,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["annotations", "labels", "service"]),
-    ("runtime", "object", &["annotations"]),
+    ("runtime", "object", &["annotations", "whole_second"]),
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
@@ -175,7 +174,6 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("settings", "wire", &["cookie", "tsig"]),
     ("settings", "zone", &["IDENTITY_MAX"]),
     ("app", "answer", &["Transport"]),
-    ("cli", "answer", &["Transport"]),
     ("explain", "records", &["name_schema", "reverse_name"]),
 ];
 

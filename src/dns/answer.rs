@@ -5,6 +5,7 @@ mod ede;
 pub mod forwarded;
 mod limited;
 mod prefetch;
+mod transport;
 
 use crate::dns::{
     name::NAME_MAX,
@@ -22,51 +23,7 @@ use crate::dns::{
 use ede::{BoundedText, Reason};
 pub use limited::slipped;
 pub use prefetch::look_ahead;
-
-/// What a packet came over; it decides the size of the reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Datagrams: 512 octets or what EDNS allows, TC beyond.
-    Udp,
-    /// A plain stream (RFC 7766): up to 65,535 octets, like all that follow.
-    Tcp,
-    /// TLS (RFC 7858).
-    Tls,
-    /// HTTPS (RFC 8484).
-    Https,
-    /// QUIC (RFC 9250).
-    Quic,
-    /// HTTP/3 (RFC 8484 over RFC 9114).
-    Http3,
-}
-
-impl Transport {
-    /// All of them.
-    pub const ALL: [Transport; 6] =
-        [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https, Transport::Quic, Transport::Http3];
-
-    /// Whether a reply may have 65,535 octets and need never be truncated.
-    pub fn is_stream(self) -> bool {
-        self != Transport::Udp
-    }
-
-    /// Whether nobody on the way can read along, so that padding makes sense (RFC 7830).
-    pub fn is_encrypted(self) -> bool {
-        matches!(self, Transport::Tls | Transport::Https | Transport::Quic | Transport::Http3)
-    }
-
-    /// `udp`, `tcp`, `tls`, `https`, `quic`, `http3`: for logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-            Transport::Tls => "tls",
-            Transport::Https => "https",
-            Transport::Quic => "quic",
-            Transport::Http3 => "http3",
-        }
-    }
-}
+pub use transport::Transport;
 
 /// What an answer depends on besides the packet and the records.
 #[derive(Debug, Clone, Copy)]

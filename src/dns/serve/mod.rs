@@ -71,7 +71,6 @@ use std::{
     thread::JoinHandle,
 };
 use tcp::Speaks;
-use tls::Handshakes;
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinSet};
 use transfer::Transfers;
 pub use transfer::{Notifier, TransferCounters};
@@ -322,7 +321,6 @@ impl Sockets {
         // Whatever fails from here on, dropping `serving` ends the threads that run already.
         let mut serving =
             Serving { shared: Arc::clone(&shared), stop_tcp, threads: Vec::new(), query_log: Some(query_log_thread) };
-        let handshakes = self.certificate.as_ref().map(Handshakes::new).transpose()?;
         let mut listeners = Vec::new();
         for bound in self.bound {
             for (index, udp) in bound.udp.into_iter().enumerate() {
@@ -331,8 +329,8 @@ impl Sockets {
             }
             listeners.push(ListeningSocket::Tcp(bound.tcp, Speaks::Plain));
         }
-        for bound in self.encrypted {
-            listeners.extend(handshakes.as_ref().map(|handshakes| ListeningSocket::of(bound, handshakes)));
+        for (bound, certificate) in self.encrypted.into_iter().zip(self.certificate.iter().cycle()) {
+            listeners.push(ListeningSocket::of(bound, certificate)?);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(shared.limits.udp_threads.max(1))
@@ -348,22 +346,19 @@ impl Sockets {
 /// What connections come from.
 enum ListeningSocket {
     Tcp(std::net::TcpListener, Speaks),
-    Quic(std::net::UdpSocket, Arc<rustls::ServerConfig>),
-    Http3(std::net::UdpSocket, Arc<rustls::ServerConfig>),
+    Quic(std::net::UdpSocket, Arc<rustls::ServerConfig>, Transport),
 }
 
 impl ListeningSocket {
-    fn of(bound: BoundEncrypted, handshakes: &Handshakes) -> ListeningSocket {
-        match bound.socket {
-            socket::EncryptedSocket::Tcp(tcp) if bound.transport == Transport::Https => {
-                ListeningSocket::Tcp(tcp, Speaks::Https(handshakes.https.clone()))
+    fn of(bound: BoundEncrypted, certificate: &Arc<dyn ResolvesServerCert>) -> io::Result<ListeningSocket> {
+        let handshake = tls::config(bound.transport, certificate)?;
+        Ok(match bound.socket {
+            socket::EncryptedSocket::Tcp(tcp) if bound.transport.path().is_some() => {
+                ListeningSocket::Tcp(tcp, Speaks::Https(handshake.into()))
             }
-            socket::EncryptedSocket::Tcp(tcp) => ListeningSocket::Tcp(tcp, Speaks::Tls(handshakes.tls.clone())),
-            socket::EncryptedSocket::Udp(udp) if bound.transport == Transport::Http3 => {
-                ListeningSocket::Http3(udp, Arc::clone(&handshakes.http3))
-            }
-            socket::EncryptedSocket::Udp(udp) => ListeningSocket::Quic(udp, Arc::clone(&handshakes.quic)),
-        }
+            socket::EncryptedSocket::Tcp(tcp) => ListeningSocket::Tcp(tcp, Speaks::Tls(handshake.into())),
+            socket::EncryptedSocket::Udp(udp) => ListeningSocket::Quic(udp, handshake, bound.transport),
+        })
     }
 }
 
@@ -388,14 +383,14 @@ fn listen(
                     let tcp = TcpListener::from_std(tcp)?;
                     accepting.spawn(tcp::accept(tcp, speaks, shared, Arc::clone(&over_tcp), stopped));
                 }
-                ListeningSocket::Quic(udp, crypto) => {
-                    let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS_MAX, &shared)?;
-                    let listening = quic::Listening { endpoint, transport: Transport::Quic, serve: quic::serve };
-                    accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
-                }
-                ListeningSocket::Http3(udp, crypto) => {
+                ListeningSocket::Quic(udp, crypto, Transport::Http3) => {
                     let endpoint = quic::endpoint(udp, crypto, http3::UNI_STREAMS_MAX, &shared)?;
                     let listening = quic::Listening { endpoint, transport: Transport::Http3, serve: http3::serve };
+                    accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
+                }
+                ListeningSocket::Quic(udp, crypto, transport) => {
+                    let endpoint = quic::endpoint(udp, crypto, quic::UNI_STREAMS_MAX, &shared)?;
+                    let listening = quic::Listening { endpoint, transport, serve: quic::serve };
                     accepting.spawn(quic::accept(listening, shared, Arc::clone(&over_quic), stopped));
                 }
             }

@@ -85,6 +85,17 @@ impl Encrypted {
         ]
     }
 
+    /// The addresses of one transport; `None` if it is not encrypted.
+    pub fn list_mut(&mut self, transport: Transport) -> Option<&mut Vec<SocketAddr>> {
+        match transport {
+            Transport::Udp | Transport::Tcp => None,
+            Transport::Tls => Some(&mut self.listen_tls),
+            Transport::Https => Some(&mut self.listen_https),
+            Transport::Quic => Some(&mut self.listen_quic),
+            Transport::Http3 => Some(&mut self.listen_http3),
+        }
+    }
+
     /// Whether there is nothing to be served.
     pub fn is_empty(&self) -> bool {
         self.lists().iter().all(|(.., addresses)| addresses.is_empty())

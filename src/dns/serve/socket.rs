@@ -50,15 +50,12 @@ pub(super) enum EncryptedSocket {
 impl BoundEncrypted {
     pub(super) fn new(transport: Transport, address: SocketAddr) -> Result<BoundEncrypted, ListenError> {
         let refused = |source| ListenError { address, transport: transport.name(), source };
-        let (socket, port) = match transport {
-            Transport::Quic | Transport::Http3 => {
-                let (udp, port) = quic_socket(address).map_err(refused)?;
-                (EncryptedSocket::Udp(udp), port)
-            }
-            _ => {
-                let (tcp, port) = listener(address).map_err(refused)?;
-                (EncryptedSocket::Tcp(tcp), port)
-            }
+        let (socket, port) = if transport.is_over_udp() {
+            let (udp, port) = quic_socket(address).map_err(refused)?;
+            (EncryptedSocket::Udp(udp), port)
+        } else {
+            let (tcp, port) = listener(address).map_err(refused)?;
+            (EncryptedSocket::Tcp(tcp), port)
         };
         Ok(BoundEncrypted { transport, address: SocketAddr::new(address.ip(), port), socket })
     }

@@ -94,13 +94,9 @@ pub(super) fn serve_encrypted_behind(
     proxies: ProxyProtocol,
 ) -> (Serving, SocketAddr) {
     let mut sockets = Sockets::bind(&[], &limits).unwrap().behind(proxies);
-    let any = vec!["127.0.0.1:0".parse().unwrap()];
-    let listen = match transport {
-        Transport::Tls => Encrypted { listen_tls: any, ..Encrypted::default() },
-        Transport::Https => Encrypted { listen_https: any, ..Encrypted::default() },
-        Transport::Http3 => Encrypted { listen_http3: any, ..Encrypted::default() },
-        _ => Encrypted { listen_quic: any, ..Encrypted::default() },
-    };
+    let any: Option<SocketAddr> = "127.0.0.1:0".parse().ok();
+    let mut listen = Encrypted::default();
+    listen.list_mut(transport).unwrap().extend(any);
     let certificate = Certificate::open(&CertificateSource::SelfSigned(vec!["localhost".to_owned()])).unwrap();
     sockets.bind_encrypted(&listen, certificate.resolver()).unwrap();
     let address = sockets.encrypted_addresses()[0].1;

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::{
-    dns::{answer::Transport, name::Name},
+    dns::name::Name,
     objects::object::{
         Kind, Object,
         statefulset::{self, Ordinals},
@@ -124,7 +124,7 @@ fn banner(server: &Server) -> String {
         let _ = writeln!(out, "listening on udp+tcp {address}");
     }
     for (transport, address) in server.encrypted_addresses() {
-        let path = if matches!(transport, Transport::Https | Transport::Http3) { " at /dns-query" } else { "" };
+        let path = transport.path().map(|path| format!(" at {path}")).unwrap_or_default();
         let _ = writeln!(out, "listening on {} {address}{path}", transport.name());
     }
     if let Some(pin) = server.self_signed() {

@@ -117,12 +117,13 @@ impl Transfers {
     fn decide(&self, asked: &TransferQuery<'_>, query: &Query<'_>, snapshot: &Snapshot) -> Option<Decision> {
         let question = query.question?;
         let incremental = question.qtype == RecordType::IXFR;
-        let possible = match asked.client.transport {
-            Transport::Udp => incremental,
-            Transport::Tcp | Transport::Quic => true,
-            Transport::Tls => asked.client.agreed,
-            Transport::Https | Transport::Http3 => false,
-        };
+        let transport = asked.client.transport;
+        let possible = transport.carries_transfers()
+            && match transport {
+                Transport::Udp => incremental,
+                Transport::Tls => asked.client.agreed,
+                _ => true,
+            };
         if !possible || !self.allows(asked.client.source.ip(), asked.signer.map(Signer::key)) {
             return None;
         }
