@@ -73,7 +73,7 @@ impl<R: PodRuntime> Controller<R> {
                     let mut status = cron_job.status.clone();
                     let times = status.iter_mut();
                     let times = times.flat_map(|s| [&mut s.last_schedule_time, &mut s.last_successful_time]);
-                    times.flatten().for_each(|time| time.0 = set_back.happened(time.0));
+                    times.flatten().for_each(|time| *time = whole_second(set_back.happened(time.0)));
                     let edit = |cron_job: &mut CronJob| cron_job.status = status;
                     self.context.cluster.edit_cron_job(&key.namespace, &key.name, edit);
                 }
@@ -109,6 +109,6 @@ fn set_back_job(status: &mut JobStatus, set_back: &SetBack) {
     let conditions = status.conditions.iter_mut().flatten();
     let conditions = conditions.flat_map(|one| [&mut one.last_probe_time, &mut one.last_transition_time]);
     for time in conditions.chain([&mut status.start_time, &mut status.completion_time]).flatten() {
-        time.0 = set_back.happened(time.0);
+        *time = whole_second(set_back.happened(time.0));
     }
 }

@@ -3,6 +3,7 @@
 //! What is due keeps its distance from now. What happened while the clock was ahead moves back as far as the clock did, so
 //! that its age stays what it was; what happened before that keeps its time.
 
+use crate::objects::object::whole_second;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{ContainerState, PodStatus},
@@ -50,7 +51,7 @@ impl SetBack {
         let mut changed = false;
         let mut put = |time: &mut Option<Time>, to: &dyn Fn(Timestamp) -> Timestamp| {
             if let Some(Time(at)) = time {
-                let before = std::mem::replace(at, to(*at));
+                let before = std::mem::replace(at, whole_second(to(*at)).0);
                 changed |= before != *at;
             }
         };
