@@ -7,7 +7,7 @@
 //! HEADLESS_DNS_SIMULATION_SEED=17         this history alone, told step by step
 //! HEADLESS_DNS_SIMULATION_KEEP=3,8,9      … and of its operations only these
 //! HEADLESS_DNS_SIMULATION_CHANGES=1       … with every change of every object
-//! HEADLESS_DNS_SIMULATION_HISTORIES=5000  so many histories of Deployments
+//! HEADLESS_DNS_SIMULATION_HISTORIES=5000  so many histories of each other kind that makes pods, and of CronJobs
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "a test ends with the first surprise")]
@@ -15,6 +15,8 @@
 #[path = "../support/control_plane.rs"]
 mod control_plane;
 
+mod cronjobs;
+mod daemonsets;
 mod deployments;
 mod history;
 mod jobs;
@@ -22,8 +24,10 @@ mod lifecycle;
 mod manifests;
 mod mirror;
 mod names;
+mod replicasets;
 mod shrink;
 mod standing;
+mod workload;
 mod world;
 
 use history::History;
