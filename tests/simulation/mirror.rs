@@ -16,7 +16,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -26,6 +26,8 @@ pub struct Mirror {
     pub objects: BTreeMap<ObjectKey, Object>,
     uids: HashMap<String, ObjectKey>,
     pub version: u64,
+    /// Revisions that went while another set owned them than the one that they are named after, and that are not back.
+    gone_with_another_owner: BTreeSet<ObjectKey>,
 }
 
 macro_rules! kinds {
@@ -91,9 +93,13 @@ impl Mirror {
         };
         if let Some(before) = before {
             self.uids.remove(&uid(&before));
+            if object.is_none() && is_owned_by_another(&before) {
+                self.gone_with_another_owner.insert(key.clone());
+            }
         }
         if let Some(object) = object {
             self.uids.insert(uid(object), key.clone());
+            self.gone_with_another_owner.remove(key);
         }
     }
 
@@ -148,6 +154,26 @@ impl Mirror {
         });
         equal.max_by_key(|revision| (is_own(revision), revision.revision))
     }
+
+    /// The name of a set's update revision. Where selectors overlap, another set may have taken the revision over as an
+    /// orphan and may take it along when it goes; upstream's controller does not watch revisions, so the set makes it
+    /// anew with its next pass and until then only its status tells the name.
+    pub fn update_revision_name<'a>(&'a self, set: &'a StatefulSet) -> Option<&'a str> {
+        let told = || {
+            let told = set.status.as_ref()?.update_revision.as_deref()?;
+            let key = ObjectKey::new(Kind::ControllerRevision, namespace(&set.metadata), told);
+            self.gone_with_another_owner.contains(&key).then_some(told)
+        };
+        self.update_revision(set).map(|revision| name(&revision.metadata)).or_else(told)
+    }
+}
+
+/// Whether an object is a revision of another set than the one that it is named after.
+fn is_owned_by_another(object: &Object) -> bool {
+    let metadata = object.metadata();
+    let named_after = name(metadata).rsplit_once('-').map(|(set, _)| set);
+    object.kind() == Kind::ControllerRevision
+        && controller_of(metadata).is_some_and(|owner| Some(owner.name.as_str()) != named_after)
 }
 
 /// The image in a revision's template.

@@ -207,14 +207,16 @@ fn is_held_up(mirror: &Mirror, set: &StatefulSet, now: Timestamp) -> bool {
         let pod = mirror.pod(namespace(&set.metadata), &pod_name);
         pod.is_some_and(|_| !pods.contains_key(&ordinal))
     };
-    let lacks_claim = |(ordinal, pod): (&i64, &&Arc<Pod>)| {
-        let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
-        let mut wanted = templates.map(|claim| format!("{}-{}-{ordinal}", name(&claim.metadata), name(&set.metadata)));
-        wanted.any(|wanted| !claims_of(pod).any(|used| used == wanted))
-    };
-    pods.values().any(|pod| !is_healthy(set, Some(pod), now))
-        || pods.iter().any(lacks_claim)
-        || range_of(set).any(is_foreign)
+    pods.values().any(|pod| !is_healthy(set, Some(pod), now) || lacks_claim(set, pod)) || range_of(set).any(is_foreign)
+}
+
+/// Whether a pod is without one of its set's claims.
+fn lacks_claim(set: &StatefulSet, pod: &Pod) -> bool {
+    let mut templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+    templates.any(|claim| {
+        let wanted = format!("{}-{}", name(&claim.metadata), name(&pod.metadata));
+        !claims_of(pod).any(|used| used == wanted)
+    })
 }
 
 /// The wanted state: exactly the pods of the range, each as new as it should be.
@@ -225,7 +227,7 @@ pub fn is_as_wanted(mirror: &Mirror, set: &StatefulSet, now: Timestamp) -> Check
     if !has.iter().copied().eq(range.clone()) {
         return Err(format!("[convergence] {set_name} rests with ordinals {has:?} in place of {range:?}"));
     }
-    let update = mirror.update_revision(set).map(|revision| name(&revision.metadata));
+    let update = mirror.update_revision_name(set);
     for (ordinal, pod) in &pods {
         let pod_name = name(&pod.metadata);
         if !is_healthy(set, Some(pod), now) {
@@ -270,13 +272,13 @@ fn history_is_short(mirror: &Mirror, set: &StatefulSet) -> Checked {
 }
 
 /// The pods that somebody has to delete by hand: those of sets that are not ready, or come and go, though their
-/// template is good now (F23), and those that hold a name without belonging to anybody.
+/// template is good now (F23), or that lack a claim, and those that hold a name without belonging to anybody.
 pub fn to_be_deleted_by_hand(mirror: &Mirror, has_been_broken: bool) -> Vec<ObjectKey> {
     let is_stuck = |pod: &&Arc<Pod>| {
         let set = mirror.controlling_set(&pod.metadata);
         let update = set.and_then(|set| mirror.update_revision(set)).map(|revision| name(&revision.metadata));
         let may_flap = has_been_broken && Some(revision_of(pod)) != update;
-        !is_terminating(pod) && (!is_ready(pod) || set.is_none() || may_flap)
+        !is_terminating(pod) && (!is_ready(pod) || set.is_none_or(|set| lacks_claim(set, pod)) || may_flap)
     };
     let key = |pod: &Arc<Pod>| ObjectKey::new(Kind::Pod, namespace(&pod.metadata), name(&pod.metadata));
     mirror.pods().filter(is_stuck).map(key).collect()

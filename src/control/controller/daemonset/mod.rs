@@ -36,6 +36,8 @@ pub struct DaemonSetController {
 struct BackOff {
     wait: Duration,
     until: Timestamp,
+    /// The generation of the set that its status told then: an edited set waits for nothing.
+    generation: Option<i64>,
 }
 
 impl DaemonSetController {

@@ -40,10 +40,14 @@ impl DaemonSetController {
             context.queue.forget(&work);
             return;
         };
-        let uid = set.metadata.uid.clone().unwrap_or_default();
+        // One that is being deleted keeps its status (upstream's `syncDaemonSet`): what it owns goes, or is an orphan soon.
+        if set.metadata.deletion_timestamp.is_some() {
+            context.queue.forget(&work);
+            return;
+        }
         let plan = self.plan_set(&set, context);
         if plan.removes_failed {
-            self.back_off(uid, now);
+            self.back_off(&set, now);
         }
         let result = carry_out(&set, plan.actions, context);
         // A status that was written for another generation meanwhile is not overwritten: the set is queued again.
@@ -84,7 +88,7 @@ impl DaemonSetController {
             })
             .collect();
         let pods = claim.pods(&mut context.cluster);
-        let back_off = self.back_offs.get(set.metadata.uid.as_deref().unwrap_or_default());
+        let back_off = self.back_off_of(set);
         plan(&ObservedDaemonSet {
             set,
             pods: &pods,
@@ -95,14 +99,25 @@ impl DaemonSetController {
         })
     }
 
+    /// What holds of the set's failed pods as it is now.
+    fn back_off_of(&self, set: &DaemonSet) -> Option<&BackOff> {
+        let back_off = self.back_offs.get(set.metadata.uid.as_deref().unwrap_or_default());
+        back_off.filter(|back_off| back_off.generation == observed_generation(set))
+    }
+
     /// A failed pod was removed: the next one stays longer, unless none failed for long.
-    fn back_off(&mut self, uid: String, now: Timestamp) {
+    fn back_off(&mut self, set: &DaemonSet, now: Timestamp) {
         let forgotten = |back_off: &BackOff| now.duration_since(back_off.until).unsigned_abs() > 2 * LAST_BACK_OFF;
-        let standing = self.back_offs.get(&uid).filter(|back_off| !forgotten(back_off));
+        let standing = self.back_off_of(set).filter(|back_off| !forgotten(back_off));
         let wait = standing.map_or(FIRST_BACK_OFF, |back_off| back_off.wait.saturating_mul(2).min(LAST_BACK_OFF));
         let until = now.saturating_add(wait).unwrap_or(now);
-        self.back_offs.insert(uid, BackOff { wait, until });
+        let back_off = BackOff { wait, until, generation: observed_generation(set) };
+        self.back_offs.insert(set.metadata.uid.clone().unwrap_or_default(), back_off);
     }
+}
+
+fn observed_generation(set: &DaemonSet) -> Option<i64> {
+    set.status.as_ref().and_then(|status| status.observed_generation)
 }
 
 fn carry_out(set: &Arc<DaemonSet>, actions: Vec<DaemonSetAction>, context: &mut Context) -> Result<(), Failed> {

@@ -32,8 +32,9 @@ pub fn steps(observed: &ObservedDaemonSet<'_>, placement: Placement, hash: &str,
         (None, Some(old)) if max_surge == 0 && (!is_available(old) || max_unavailable > 0) => {
             steps.deletes.push(old.clone());
         }
-        // Where the node gets no new pod, the old one waits for its taint to go.
-        (None, Some(_)) if max_surge > 0 => steps.creates = placement.runs,
+        (None, Some(_)) if max_surge > 0 && placement.runs => steps.creates = true,
+        // Where the node gets no new pod, the old one has nothing to wait for.
+        (None, Some(old)) if max_surge > 0 => steps.deletes.push(old.clone()),
         (Some(new), Some(old)) if max_surge > 0 && is_available(new) => steps.deletes.push(old.clone()),
         _ => {}
     }
@@ -46,7 +47,7 @@ pub fn surplus(observed: &ObservedDaemonSet<'_>, hash: &str, running: &[&Arc<Pod
     if running.len() <= 1 {
         return Vec::new();
     }
-    if surge_of(observed.set, 1) == 0 {
+    if !allows_surge(observed.set) {
         return running.iter().skip(1).map(|&pod| pod.clone()).collect();
     }
     let (mut oldest_new, mut oldest_old, mut surplus) = (None, None, Vec::new());
@@ -89,6 +90,11 @@ fn limits(set: &DaemonSet, desired: i64) -> (i64, i64) {
     let unavailable = rolling.max_unavailable.unwrap_or(IntOrString::Int(1));
     let (surge, unavailable) = (surge_of(set, desired), rounded_up(&unavailable, desired));
     if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+}
+
+/// Whether a new pod is made beside the old one (upstream's `AllowsSurge`).
+pub fn allows_surge(set: &DaemonSet) -> bool {
+    surge_of(set, 1) > 0
 }
 
 fn surge_of(set: &DaemonSet, desired: i64) -> i64 {

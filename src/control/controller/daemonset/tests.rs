@@ -73,9 +73,6 @@ fn node(taints: &str) -> SchedulingNode {
 
 /// The hash of the set's own template.
 fn hash_of(set: &DaemonSet) -> (String, ControllerRevision) {
-    let mut set = set.clone();
-    set.metadata.deletion_timestamp = None;
-    let set = &set;
     let empty =
         ObservedDaemonSet { set, pods: &[], revisions: &[], node: &node("[]"), failed_stay_until: None, now: at(NOW) };
     let created = plan(&empty).actions.into_iter().find_map(|action| match action {
@@ -131,7 +128,10 @@ fn what_is_done() {
         (ROLLING, "{}", "[]", &["new ready going"], ""),
         (ROLLING, "{}", "[]", &["new failed"], "FailedDaemonPod -p0"),
         (ROLLING, "{}", "[]", &["new done"], "SucceededDaemonPod -p0"),
-        (ROLLING, "{}", "[]", &["new failed going"], ""),
+        // One that has ended and is still there, because of a finalizer, stands in nobody's way.
+        (ROLLING, "{}", "[]", &["new failed going"], "+"),
+        (ROLLING, "{}", "[]", &["new done going", "new ready"], ""),
+        (ON_DELETE, "{}", "[]", &["old done going"], "+"),
         // Too many: the oldest stays.
         (ROLLING, "{}", "[]", &["new ready", "new ready", "new"], "-p1 -p2"),
         // Node selector, node name, taints.
@@ -159,7 +159,14 @@ fn what_is_done() {
         (SURGE, "{}", "[]", &["old", "new"], "-p0"),
         (SURGE, "{}", "[]", &["old ready going", "new"], ""),
         (SURGE, "{}", "[]", &["old ready", "old ready", "new"], "-p1"),
-        (SURGE, "{}", no_schedule, &["old ready"], ""),
+        // A surge does not wait until a pod is gone, and on a node that gets none no old one waits for a new one.
+        (SURGE, "{}", "[]", &["old ready going"], "+"),
+        (SURGE, "{}", "[]", &["new ready going"], "+"),
+        (SURGE, "{}", "[]", &["new failed"], "FailedDaemonPod + -p0"),
+        (SURGE, "{}", no_schedule, &["old ready"], "-p0"),
+        (SURGE, "{}", no_schedule, &["old"], "-p0"),
+        (SURGE, "{}", no_schedule, &["new ready"], ""),
+        (SURGE, "{}", no_schedule, &["new ready going"], ""),
     ];
     for (strategy, template, taints, pods, expected) in rows {
         let set = set(strategy, template);
@@ -177,6 +184,8 @@ fn what_the_status_says() {
         ("{}", &["new pending"], [1, 1, 0, 0, 1, 0]),
         ("{}", &["old ready"], [1, 1, 1, 1, 0, 0]),
         ("{}", &["old ready going"], [1, 1, 1, 1, 0, 0]),
+        ("{}", &["old failed going"], [1, 0, 0, 0, 0, 0]),
+        ("{nodeSelector: {disk: hdd}}", &["old failed going"], [0, 0, 0, 0, 0, 0]),
         // The oldest speaks for the node.
         ("{}", &["old ready", "new ready"], [1, 1, 1, 1, 0, 0]),
         ("{nodeSelector: {disk: hdd}}", &["new ready"], [0, 0, 0, 0, 0, 1]),
@@ -206,11 +215,10 @@ fn waits_for_readiness_and_after_failures() {
     assert_eq!((words(&plan).as_str(), plan.recheck_after.map(|wait| wait.as_secs())), ("", Some(9)));
     let failed = planned(&set(ROLLING, "{}"), &node("[]"), &["new failed"], Some(at(NOW + 5)));
     assert_eq!((words(&failed).as_str(), failed.recheck_after.map(|wait| wait.as_secs())), ("", Some(5)));
+    let failed = planned(&set(SURGE, "{}"), &node("[]"), &["new failed"], Some(at(NOW + 5)));
+    assert_eq!(words(&failed), "");
     let over = planned(&set(ROLLING, "{}"), &node("[]"), &["new failed"], Some(at(NOW)));
     assert!(over.removes_failed);
-    let mut deleted = set(ROLLING, "{}");
-    deleted.metadata.deletion_timestamp = Some(crate::control::cluster::whole_second(at(NOW)));
-    assert_eq!(words(&planned(&deleted, &node("[]"), &[], None)), "");
 }
 
 #[test]
@@ -277,9 +285,11 @@ proptest! {
         let made = plan.actions.iter().filter(|action| matches!(action, DaemonSetAction::CreatePod(_))).count();
         prop_assert!(made <= 1);
         if made == 1 {
-            let stand_beside: Vec<&&str> = words_of.iter().filter(|pod| !pod.contains("going")).collect();
-            prop_assert!(stand_beside.iter().all(|pod| !pod.contains("new")), "{pods:?}");
-            prop_assert!(strategy == SURGE || words_of.is_empty(), "{pods:?}");
+            let has_ended = |pod: &str| pod.contains("failed") || pod.contains("done");
+            let mut stand_beside = words_of.iter().filter(|pod| !pod.contains("going") && !has_ended(pod));
+            prop_assert!(stand_beside.all(|pod| !pod.contains("new")), "{pods:?}");
+            let mut count = words_of.iter().filter(|pod| !(pod.contains("going") && has_ended(pod)));
+            prop_assert!(strategy == SURGE || count.next().is_none(), "{pods:?}");
         }
         let gone: Vec<usize> = plan.actions.iter().filter_map(|action| match action {
             DaemonSetAction::DeletePod(pod) => pod.metadata.name.as_deref()?[1..].parse().ok(),

@@ -24,19 +24,18 @@ pub fn placement(set: &DaemonSet, node: &SchedulingNode) -> Placement {
     Placement { runs: is_tolerated(&["NoSchedule", "NoExecute"]), stays: is_tolerated(&["NoExecute"]) }
 }
 
-/// Plans a pass over a set.
+/// Plans a pass over a set that is not being deleted. A pod that has ended and is being deleted is left to whoever holds
+/// it: it neither counts nor keeps a new one from being made (upstream's `getNodesToDaemonPods`).
 pub fn plan(observed: &ObservedDaemonSet<'_>) -> DaemonSetPlan {
     let placement = placement(observed.set, observed.node);
     let revisions = revision::revisions(observed.set, observed.revisions);
-    let pods = by_age(observed.pods);
+    let is_left = |pod: &&Arc<Pod>| pod::has_ended(pod) && pod.metadata.deletion_timestamp.is_some();
+    let pods = by_age(observed.pods.iter().filter(|pod| !is_left(pod)));
     let mut plan = DaemonSetPlan {
         status: status::status(observed, placement, &revisions, &pods),
         recheck_after: status::next_availability(observed, &pods),
         ..DaemonSetPlan::default()
     };
-    if observed.set.metadata.deletion_timestamp.is_some() {
-        return plan;
-    }
     plan.actions.extend(revisions.actions.iter().cloned());
     let hash = revisions.hash.as_str();
     let before = plan.actions.len();
@@ -67,12 +66,13 @@ fn manage(
     if placement.runs && pods.is_empty() {
         plan.actions.push(DaemonSetAction::CreatePod(Box::new(new_pod(observed.set, observed.node, hash))));
     } else if placement.stays {
-        let mut running = Vec::new();
+        let (mut running, mut waits) = (Vec::new(), false);
         for &one in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             match pod::phase(one) {
                 Some("Failed") => {
                     if let Some(left) = observed.failed_stay_until.and_then(|until| left(until, observed.now)) {
                         plan.recheck_after = Some(plan.recheck_after.map_or(left, |standing| standing.min(left)));
+                        waits = true;
                         continue;
                     }
                     plan.actions.push(ended(observed, one, true));
@@ -85,6 +85,11 @@ fn manage(
                 }
                 _ => running.push(one),
             }
+        }
+        // A surge does not wait until the pod before is gone. (Upstream makes one beside a failed pod that waits, too, and
+        // another one when that fails, without end.)
+        if placement.runs && running.is_empty() && !waits && rolling_update::allows_surge(observed.set) {
+            plan.actions.push(DaemonSetAction::CreatePod(Box::new(new_pod(observed.set, observed.node, hash))));
         }
         deletes.extend(rolling_update::surplus(observed, hash, &running));
     } else {
@@ -111,8 +116,8 @@ fn left(until: Timestamp, now: Timestamp) -> Option<Duration> {
 }
 
 /// The pods that are on the node first, then the older ones (upstream's `podByCreationTimestampAndPhase`).
-fn by_age(pods: &[Arc<Pod>]) -> Vec<&Arc<Pod>> {
-    let mut sorted: Vec<&Arc<Pod>> = pods.iter().collect();
+fn by_age<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<&'a Arc<Pod>> {
+    let mut sorted: Vec<&Arc<Pod>> = pods.collect();
     sorted.sort_by_key(|pod| {
         let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         (Reverse(is_bound), pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone())

@@ -36,6 +36,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// The status to write when it differs from the stored one.
     pub status: StatefulSetStatus,
+    /// How many pods of the current revision the rollout deletes, last of all; `status` counts them no longer.
+    pub taken: i32,
     /// When to look again though nothing happens (minReadySeconds).
     pub recheck_after: Option<Duration>,
 }

@@ -7,7 +7,7 @@ use super::{
     dirty_pods::DirtyPods,
     observe::{foreign_pods, observe},
     plan::Plan,
-    update,
+    status, update,
 };
 use crate::{
     control::controller::{
@@ -38,13 +38,16 @@ impl StatefulSetController {
         if set.metadata.deletion_timestamp.is_none() {
             adopt_revisions(&mut context.cluster, &set);
         }
-        let plan = self.plan_set(&set, context);
+        let mut plan = self.plan_set(&set, context);
         let mut result = Ok(());
         for action in plan.actions {
             match carry_out(&set, action, context) {
                 Ok(()) => {}
                 Err(Carried::AndGoOn) => result = Err(Failed),
                 Err(Carried::Stop) => {
+                    // The rollout, which comes last, has taken nothing.
+                    let current = plan.status.current_replicas.unwrap_or(0) + plan.taken;
+                    plan.status.current_replicas = status::nonzero(current);
                     result = Err(Failed);
                     break;
                 }

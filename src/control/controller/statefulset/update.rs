@@ -70,12 +70,10 @@ pub fn plan(observed: &Observed<'_>) -> Plan {
 fn run(observed: &Observed<'_>, revisions: &Revisions<'_>) -> Plan {
     let mut pass = Pass::new(observed, revisions);
     let mut status = status::status(observed, revisions);
-    if pass.tend_pods() {
-        let taken = pass.update();
-        status.current_replicas = status::nonzero(status.current_replicas.unwrap_or(0) - taken);
-    }
+    let taken = if pass.tend_pods() { pass.update() } else { 0 };
+    status.current_replicas = status::nonzero(status.current_replicas.unwrap_or(0) - taken);
     status::complete_update(observed, &mut status);
-    Plan { actions: pass.actions, status, recheck_after: status::next_availability(observed) }
+    Plan { actions: pass.actions, status, taken, recheck_after: status::next_availability(observed) }
 }
 
 impl<'a> Pass<'a> {
