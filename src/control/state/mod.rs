@@ -59,7 +59,7 @@ pub const FILE: &str = "cluster.redb";
 const NEW_FILE: &str = "cluster.redb.new";
 
 /// Octets of the file that the store's library keeps in memory. All is read once, at the start, and the objects stay here.
-const CACHE_OCTETS: usize = 64 << 20;
+const CACHE_OCTETS: usize = 16 << 20;
 
 /// The kinds that names are made of. They are read first, and answered while the others are read.
 pub const NAMED: [Kind; 2] = [Kind::EndpointSlice, Kind::Service];
