@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Histories in one run of the tests.
-const HISTORIES: u64 = 25;
+const HISTORIES: u64 = 15;
 /// So long after its time upstream looks at a schedule.
 const DELTA: SignedDuration = SignedDuration::from_millis(100);
 
@@ -25,6 +25,10 @@ impl Workload for CronJobs {
     const RESTS: bool = false;
     const REST: SignedDuration = SignedDuration::from_mins(7);
     const WAIT_MAX: u64 = 100_000;
+
+    fn new(_: &mut Rng) -> Self {
+        CronJobs
+    }
 
     fn spec(rng: &mut Rng) -> Value {
         json!({

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::cmp::Reverse;
 
 /// Histories in one run of the tests.
-const HISTORIES: u64 = 60;
+const HISTORIES: u64 = 40;
 
 struct DaemonSets;
 
@@ -29,6 +29,10 @@ impl Workload for DaemonSets {
     const NAME: &'static str = "agent";
     /// Longer than failed pods are ever left where they are.
     const REST: SignedDuration = SignedDuration::from_mins(20);
+
+    fn new(_: &mut Rng) -> Self {
+        DaemonSets
+    }
 
     fn spec(_: &mut Rng) -> Value {
         json!({

@@ -11,13 +11,17 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 /// Histories of each kind in one run of the tests.
-const HISTORIES: u64 = 40;
+const HISTORIES: u64 = 20;
 
 struct Replicas<const IS_SET: bool>;
 
 impl<const IS_SET: bool> Workload for Replicas<IS_SET> {
     const KIND: Kind = if IS_SET { Kind::ReplicaSet } else { Kind::ReplicationController };
     const NAME: &'static str = "web";
+
+    fn new(_: &mut Rng) -> Self {
+        Replicas
+    }
 
     fn spec(_: &mut Rng) -> Value {
         let labels = json!({"app": "web"});

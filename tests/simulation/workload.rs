@@ -40,6 +40,12 @@ pub trait Workload: Sized {
     /// The longest wait of a history, in milliseconds.
     const WAIT_MAX: u64 = 3000;
 
+    /// What the rules of a history depend on.
+    fn new(rng: &mut Rng) -> Self;
+    /// Whether nothing goes wrong in this history: it has only edits and time.
+    fn is_healthy(&self) -> bool {
+        false
+    }
     /// The spec that a history begins with.
     fn spec(rng: &mut Rng) -> Value;
     /// A field of the spec, as a JSON pointer, and what somebody writes into it.
@@ -74,9 +80,9 @@ enum Operation {
     Rest,
 }
 
-fn operation<W: Workload>(rng: &mut Rng) -> Operation {
+fn operation<W: Workload>(rng: &mut Rng, is_healthy: bool) -> Operation {
     let pod = rng.usize(..6);
-    match rng.u8(..28) {
+    match rng.u8(..if is_healthy { 16 } else { 28 }) {
         0..=8 => {
             let (field, value) = W::edit(rng);
             Operation::Edit(field, value)
@@ -106,7 +112,7 @@ pub struct World<W> {
     spec: Value,
     delays: [u64; 3],
     seed: u64,
-    kind: std::marker::PhantomData<W>,
+    pub rules: W,
 }
 
 pub fn require(holds: bool, what: impl FnOnce() -> String) -> Checked {
@@ -129,7 +135,7 @@ impl<W: Workload> World<W> {
         self.objects.get(&Self::key())
     }
 
-    /// The same, if it is not being deleted.
+    /// The object that the history is about, if it is not being deleted.
     pub fn standing(&self) -> Option<&Object> {
         self.object().filter(|object| object.metadata().deletion_timestamp.is_none())
     }
@@ -389,13 +395,13 @@ fn play<W: Workload>(seed: u64, is_told: bool) -> Checked {
         spec: W::spec(&mut rng),
         delays,
         seed,
-        kind: std::marker::PhantomData,
+        rules: W::new(&mut rng),
     };
     world.controller.handle(Event::Loaded, world.now);
     let (field, value) = W::edit(&mut rng);
     world.carry_out(Operation::Edit(field, value))?;
     for number in 0..rng.usize(10..40) {
-        let operation = operation::<W>(&mut rng);
+        let operation = operation::<W>(&mut rng, world.rules.is_healthy());
         if is_told {
             println!("{number} {} {operation:?}", world.now);
         }
