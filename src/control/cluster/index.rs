@@ -146,6 +146,11 @@ impl ClusterIndex {
         self.definitions.get(&place_of(group, plural))
     }
 
+    /// All definitions.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
+        self.definitions.values()
+    }
+
     /// The definitions of a group.
     pub fn definitions_of_group<'a>(
         &'a self,

@@ -252,6 +252,11 @@ impl Cluster {
         self.index.definition(group, plural)
     }
 
+    /// All definitions, in order of their groups and plurals.
+    pub fn definitions(&self) -> impl Iterator<Item = &Arc<CustomDefinition>> {
+        self.index.definitions()
+    }
+
     /// The definitions of a group, in order of their plurals.
     pub fn definitions_of_group<'a>(
         &'a self,

@@ -14,7 +14,7 @@
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
 //! Pod                   ──→ missing_names, records, statefulset, daemonset, replicaset, deployment, job, endpointslice, pod,
-//!                           volume, disruption
+//!                           volume, disruption, podgc
 //! PersistentVolumeClaim ──→ pod, statefulset, volume
 //! PersistentVolume      ──→ volume
 //! StorageClass          ──→ volume
@@ -27,6 +27,7 @@
 //! Job                   ──→ job, cronjob
 //! CronJob               ──→ cronjob
 //! PodDisruptionBudget   ──→ disruption
+//! ClusterRole           ──→ clusterroleaggregation
 //! CustomResourceDefinition ──→ customresourcedefinition
 //! ```
 
@@ -112,6 +113,7 @@ impl<R: PodRuntime> Controller<R> {
                 self.stateful_sets.on_revision_changed(key, before, after, context);
                 self.daemon_sets.on_revision_changed(key, before, after, context);
             }
+            Kind::ClusterRole => self.aggregated_roles.on_role_changed(key, before, after, context),
             Kind::CustomResourceDefinition => self.definitions.on_definition_changed(key, after, context),
             Kind::ReplicaSet => {
                 self.replica_sets.on_set_changed(key, context);
@@ -155,6 +157,7 @@ impl<R: PodRuntime> Controller<R> {
         self.pods.on_pod_changed(key, before, after, context);
         self.volumes.on_pod_changed(key, before, after, context);
         self.disruption.on_pod_changed(key, before, after, context);
+        self.ended_pods.on_pod_changed(before, after, context);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The control loop: events in, one turn of all reconcilers, effects out. A state machine without I/O: time and
 //! randomness are arguments.
 
+mod clusterroleaggregation;
 mod cronjob;
 mod daemonset;
 mod deployment;
@@ -15,6 +16,7 @@ mod namespace;
 mod namespace_objects;
 mod node;
 mod pod;
+mod podgc;
 mod replicaset;
 mod service;
 pub mod statefulset;
@@ -56,6 +58,7 @@ use crate::{
     dns::zone::Delta,
     objects::object::{Declaration, FieldError, Kind, LastApplied, Object, ObjectKey},
 };
+use clusterroleaggregation::ClusterRoleAggregationController;
 use cronjob::CronJobController;
 use customresourcedefinition::CustomResourceDefinitionController;
 use daemonset::DaemonSetController;
@@ -75,6 +78,7 @@ use namespace::{NamespaceController, create_system_namespaces};
 use namespace_objects::NamespaceObjects;
 use node::NodeController;
 use pod::PodController;
+use podgc::PodGarbageCollector;
 use queue::{Reconciler, Work};
 use registry::Registry;
 use replicaset::ReplicaSetController;
@@ -206,6 +210,8 @@ pub struct Controller<R> {
     jobs: JobController,
     cron_jobs: CronJobController,
     pods: PodController<R>,
+    ended_pods: PodGarbageCollector,
+    aggregated_roles: ClusterRoleAggregationController,
     volumes: VolumeController,
     endpoints: EndpointsController,
     definitions: CustomResourceDefinitionController,
@@ -247,6 +253,8 @@ impl<R: PodRuntime> Controller<R> {
             jobs: JobController::default(),
             cron_jobs: CronJobController,
             pods: PodController::new(runtime),
+            ended_pods: PodGarbageCollector::default(),
+            aggregated_roles: ClusterRoleAggregationController::default(),
             volumes: VolumeController::new(settings.provision_undeclared),
             endpoints: EndpointsController,
             definitions: CustomResourceDefinitionController,
@@ -268,6 +276,12 @@ impl<R: PodRuntime> Controller<R> {
         self.api = Some(address);
         self.namespace_objects = NamespaceObjects::new(certificate);
         self
+    }
+
+    /// From now on the API shows another certificate: `kube-root-ca.crt` has it in every namespace. Nothing where the API is
+    /// not served.
+    pub fn show_certificate(&mut self, certificate: Arc<str>) {
+        self.namespace_objects.show_certificate(certificate, &mut self.context);
     }
 
     /// From now on pods wait for the ConfigMaps and Secrets that they name, and are refused where their ServiceAccount is
@@ -438,11 +452,13 @@ impl<R: PodRuntime> Controller<R> {
             Reconciler::Job => self.jobs.reconcile(key, context),
             Reconciler::CronJob => self.cron_jobs.reconcile(key, context),
             Reconciler::Pod => self.pods.reconcile(key, context),
+            Reconciler::PodGarbage => self.ended_pods.reconcile(context),
             Reconciler::Garbage => self.garbage.reconcile(key, context),
             Reconciler::Namespace => self.namespaces.reconcile(key, context),
             Reconciler::NamespaceObjects => self.namespace_objects.reconcile(key, context),
             Reconciler::Node => self.nodes.reconcile(context),
             Reconciler::Protection => self.volumes.release_claim(key, context),
+            Reconciler::ClusterRoleAggregation => self.aggregated_roles.reconcile(key, context),
             Reconciler::CustomResourceDefinition => self.definitions.reconcile(key, context),
         }
     }

@@ -38,6 +38,18 @@ impl NamespaceObjects {
         NamespaceObjects { certificate: Some(certificate) }
     }
 
+    /// The API shows another certificate from now on.
+    pub fn show_certificate(&mut self, certificate: Arc<str>, context: &mut Context) {
+        if self.certificate.is_none() || self.certificate.as_ref() == Some(&certificate) {
+            return;
+        }
+        self.certificate = Some(certificate);
+        let namespaces: Vec<ObjectKey> = context.cluster.of_kind(Kind::Namespace).map(Object::key).collect();
+        for namespace in namespaces {
+            context.queue.add(Work::new(Reconciler::NamespaceObjects, namespace));
+        }
+    }
+
     /// A namespace, or one of these objects, came, changed or went.
     pub fn on_changed(&mut self, key: &ObjectKey, context: &mut Context) {
         let namespace = match key.kind {

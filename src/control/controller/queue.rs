@@ -31,6 +31,8 @@ pub enum Reconciler {
     CronJob,
     /// A pod: starting and stopping.
     Pod,
+    /// Pods that have ended: whether there are too many.
+    PodGarbage,
     /// An object whose owners or dependents are going.
     Garbage,
     /// A namespace that is being deleted.
@@ -41,6 +43,8 @@ pub enum Reconciler {
     Node,
     /// A claim that is being deleted: whether it is still in use.
     Protection,
+    /// An aggregated ClusterRole: its rules.
+    ClusterRoleAggregation,
     /// A definition: its names, or its deletion.
     CustomResourceDefinition,
 }

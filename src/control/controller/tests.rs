@@ -3,11 +3,14 @@
 
 mod classes;
 mod clock;
+mod definitions;
 mod edits;
+mod ended_pods;
 mod forms;
 mod missing_names;
 mod namespaces;
 mod references;
+mod roles;
 
 use super::*;
 use crate::{

@@ -17,6 +17,7 @@ mod suggestions;
 mod tests;
 mod text;
 mod walk;
+mod workload;
 
 pub use answered::{DnsAnswer, ReceivedExtendedError};
 pub use search::NDOTS;

@@ -1,6 +1,6 @@
 //! Pods: phase, readiness, deletion; their claims and volumes.
 
-use super::{Stage, walk::Walk};
+use super::{Stage, walk::Walk, workload::made_by};
 use crate::{
     control::cluster::claims_of,
     objects::object::{
@@ -77,7 +77,10 @@ fn described(pod: &Pod) -> String {
 impl Walk<'_> {
     /// Tells about a pod. Whether it is answered for is its endpoint's affair.
     pub(super) fn pod(&mut self, pod: &Pod) {
-        let text = described(pod);
+        let mut text = described(pod);
+        if let Some(made_by) = made_by(self.cluster, pod) {
+            text.push_str(&format!("; {made_by}"));
+        }
         if pod.metadata.deletion_timestamp.is_none() && is_ready(pod) && phase(pod) == Some("Running") {
             return self.ok(Stage::Pod, text);
         }

@@ -199,7 +199,10 @@ impl Walk<'_> {
         let pods = self.cluster.pods_of_service(service);
         if pods.is_empty() {
             self.fail(Stage::Pod, "no pod has the labels that the Service selects");
-            return self.selector_advice(service, place);
+            if !self.makers_without_pods(service) {
+                self.selector_advice(service, place);
+            }
+            return;
         }
         let count = pods.len();
         let pods: Vec<_> = pods.into_iter().take(PODS_LISTED_MAX).map(Arc::clone).collect();

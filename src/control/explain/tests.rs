@@ -383,6 +383,31 @@ fn services_that_do_not_fit() {
         ],
     );
 
+    let workload = |kind: &str, replicas: u32, annotations: &str| {
+        let service = "{kind: Service, metadata: {name: front}, spec: {clusterIP: None, selector: {app: front}}}";
+        let template = format!(
+            "{{metadata: {{labels: {{app: front}}, annotations: {{{annotations}}}}}, spec: {{containers: [{{name: a, image: a}}]}}}}"
+        );
+        let spec = format!("{{replicas: {replicas}, selector: {{matchLabels: {{app: front}}}}, template: {template}}}");
+        vec![service.to_owned(), format!("{{kind: {kind}, metadata: {{name: front}}, spec: {spec}}}")]
+    };
+    check(
+        &World::new(&workload("Deployment", 0, "")),
+        &[(
+            "front",
+            &[
+                "FAIL pod no pod has the labels that the Service selects",
+                "Deployment default/front makes pods with these labels, and has none now",
+            ],
+        )],
+    );
+    let never = "simulation.headless-dns/ready: 'false'";
+    check(
+        &World::new(&workload("Deployment", 1, never)),
+        &[("front", &["warn pod", "; made by ReplicaSet front-", " of Deployment front"])],
+    );
+    check(&World::new(&workload("ReplicaSet", 1, never)), &[("front", &["; made by ReplicaSet front"])]);
+
     let other = web(&[("serviceName: nginx", "serviceName: peers")]);
     check(
         &World::new(&other),

@@ -42,7 +42,7 @@ mod tests;
 pub use crate::text::yaml::MAX_DIAGNOSTICS;
 use crate::{
     objects::object::{
-        CustomDefinition, Declaration, FieldError, Kind, Object, ObjectKey,
+        CustomDefinition, CustomKind, Declaration, FieldError, Kind, Object, ObjectKey,
         lint::{self, Lint},
     },
     text::diagnostic::{self, Diagnostic, Location, Severity, not_shown},
@@ -104,8 +104,10 @@ pub struct Manifests {
     /// Since when a directory is missing, for those that are.
     missing: BTreeMap<PathBuf, Instant>,
     objects: BTreeMap<ObjectKey, Origin>,
-    /// What the definitions in all files define.
+    /// What the definitions in all files define, and those that clients made.
     defined: DefinedKinds,
+    /// The kinds that the definitions of clients define.
+    served: Vec<CustomKind>,
     /// Messages about directories and about objects declared twice.
     between: Vec<Diagnostic>,
     /// Doubts with the text that their place was found in.
@@ -133,6 +135,7 @@ impl Manifests {
             missing: BTreeMap::new(),
             objects: BTreeMap::new(),
             defined: DefinedKinds::new(),
+            served: Vec::new(),
             between: Vec::new(),
             lints: BTreeMap::new(),
             uncounted: Vec::new(),
@@ -151,6 +154,11 @@ impl Manifests {
     /// Says whether claims of undeclared StorageClasses get simulated volumes, as they do unless this is called.
     pub fn provisioning_undeclared(self, provision_undeclared: bool) -> Manifests {
         Manifests { provision_undeclared, ..self }
+    }
+
+    /// From the next [`Manifests::scan`] on, takes resources of these kinds, too, whose definitions no file needs to declare.
+    pub fn set_served(&mut self, kinds: Vec<CustomKind>) {
+        self.served = kinds;
     }
 
     /// Reads other directories from the next [`Manifests::scan`] on. What only the old ones declare is withdrawn then.
@@ -189,13 +197,14 @@ impl Manifests {
 
     /// Reads what belongs to definitions again that came, changed or went.
     fn redefine(&mut self) {
-        let mut defined = DefinedKinds::new();
+        let named = |kind: CustomKind| ((kind.group().to_owned(), kind.name().to_owned()), kind);
+        let mut defined: DefinedKinds = self.served.iter().copied().map(named).collect();
         for declared in self.files.values().flat_map(ManifestFile::objects) {
             if let Object::Stored(stored) = &declared.declaration.object
                 && stored.kind() == Kind::CustomResourceDefinition
                 && let Some(CustomDefinition { kind, .. }) = CustomDefinition::of(stored)
             {
-                defined.insert((kind.group().to_owned(), kind.name().to_owned()), kind);
+                defined.extend([named(kind)]);
             }
         }
         let kinds: BTreeSet<_> = defined.keys().chain(self.defined.keys()).cloned().collect();

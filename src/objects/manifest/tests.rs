@@ -448,6 +448,13 @@ fn resources_of_a_definition() {
     scene.write("b.yaml", resource);
     scene.expect(&[], &["widgets.example.com", "one"]);
     assert_eq!(scene.said(Severity::Note), ["b.yaml:0:0 : no part in names: 1 Widget"]);
+    // A client makes the definition, and deletes it.
+    let served = CustomKind::new("example.com", "widgets", "Widget", true).unwrap();
+    scene.manifests.set_served(vec![served]);
+    scene.expect(&["one"], &[]);
+    assert_eq!(scene.said(Severity::Note), Vec::<String>::new());
+    scene.manifests.set_served(Vec::new());
+    scene.expect(&[], &["one"]);
 }
 
 #[test]

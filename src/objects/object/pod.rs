@@ -4,6 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use std::time::Duration;
 
+/// How many pods that have ended are kept in the whole cluster (`--terminated-pod-gc-threshold` of upstream's controller
+/// manager); fewer in tests, so that they meet the limit.
+pub const ENDED_PODS_MAX: usize = if cfg!(test) { 40 } else { 12_500 };
+
 /// The pod's phase: `Pending`, `Running`, `Succeeded`, `Failed`; `None` of one without status.
 pub fn phase(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.phase.as_deref()

@@ -1,6 +1,6 @@
 //! What an object takes in memory, roughly: a walk over what is serialized, without writing it anywhere.
 
-use super::Object;
+use super::{Object, pod::ENDED_PODS_MAX};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
@@ -43,10 +43,11 @@ impl Object {
             Object::DaemonSet(_) => self.with_pods(Some(2)),
             Object::Deployment(deployment) => self.with_pods(deployment.spec.as_ref().and_then(|spec| spec.replicas)),
             Object::Job(job) => {
-                // Those that have ended stay, and so do those that run beside the last of them.
+                // Of those that have ended not all stay, and others run beside the last of them.
                 let spec = job.spec.as_ref();
                 let parallelism = spec.and_then(|spec| spec.parallelism).unwrap_or(1);
-                self.with_pods(spec.map(|spec| spec.completions.unwrap_or(0).saturating_add(parallelism)))
+                let kept = i32::try_from(ENDED_PODS_MAX).unwrap_or(i32::MAX);
+                self.with_pods(spec.map(|spec| spec.completions.unwrap_or(0).min(kept).saturating_add(parallelism)))
             }
             Object::ReplicaSet(set) if !is_owned_by(&set.metadata, &["Deployment"]) => {
                 self.with_pods(set.spec.as_ref().and_then(|spec| spec.replicas))

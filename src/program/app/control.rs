@@ -16,7 +16,7 @@ use crate::{
         runtime::simulated::Simulated,
     },
     dns::zone::{Publisher, Snapshot},
-    objects::object::{Kind, Object, ObjectKey},
+    objects::object::{CustomKind, Kind, Object, ObjectKey},
     web::{
         api::{self, Ask, ChangeLog},
         metrics::ControlFigures,
@@ -198,6 +198,11 @@ impl Loop {
             }
             ControlRequest::Objects(kind, reply) => Some(ReplyTo::Objects(kind, reply)),
             ControlRequest::Object(key, reply) => Some(ReplyTo::Object(key, reply)),
+            ControlRequest::CustomKinds(reply) => Some(ReplyTo::CustomKinds(reply)),
+            ControlRequest::Certificate(pem) => {
+                self.controller.show_certificate(pem);
+                None
+            }
             ControlRequest::Explain(question, reply) => Some(ReplyTo::Explain(question, reply)),
             ControlRequest::Api(Ask::Read(look)) => Some(ReplyTo::Read(look)),
             ControlRequest::Api(Ask::Write(write, dry_run, reply)) => {
@@ -228,6 +233,9 @@ impl Loop {
             self.synced |= loaded;
         }
         self.count(&changes);
+        if changes.iter().any(|change| change.key.kind == Kind::CustomResourceDefinition) {
+            self.scans.definitions_changed();
+        }
         // Before the replies: who has one and watches on from its version finds it there.
         if let Some(log) = &self.log {
             log.append(&changes, self.controller.cluster().resource_version());
@@ -306,6 +314,11 @@ impl Loop {
                 ReplyTo::Zones(reply) => drop(reply.send(())),
                 ReplyTo::Objects(kind, reply) => drop(reply.send(self.controller.objects(kind))),
                 ReplyTo::Object(key, reply) => drop(reply.send(self.controller.object(&key))),
+                ReplyTo::CustomKinds(reply) => {
+                    let definitions = self.controller.cluster().definitions();
+                    let served = definitions.filter(|one| one.is_established && !one.is_terminating);
+                    drop(reply.send(served.map(|one| one.kind).collect()));
+                }
                 ReplyTo::Read(look) => look(self.controller.cluster()),
                 ReplyTo::Write(outcome, dry_run, reply) => match outcome.is_ok() && !dry_run {
                     true => durable.push(Box::new(move || drop(reply.send(*outcome)))),
@@ -331,6 +344,7 @@ enum ReplyTo {
     Zones(SyncSender<()>),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
+    CustomKinds(SyncSender<Vec<CustomKind>>),
     Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
     Read(Box<dyn FnOnce(&Cluster) + Send>),
     Write(Box<Result<WriteResult, WriteError>>, bool, oneshot::Sender<Result<WriteResult, WriteError>>),

@@ -7,7 +7,7 @@ use crate::{
         runtime::simulated::Delays,
     },
     dns::zone::file::StaticZone,
-    objects::object::{Kind, Object, ObjectKey},
+    objects::object::{CustomKind, Kind, Object, ObjectKey},
     web::api::Ask,
 };
 use std::{
@@ -49,6 +49,10 @@ pub(super) enum ControlRequest {
     Simulation(Delays),
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
+    /// The kinds whose resources are served: their definitions are established, and not being deleted.
+    CustomKinds(SyncSender<Vec<CustomKind>>),
+    /// The API shows another certificate from now on, in PEM.
+    Certificate(Arc<str>),
     Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
     /// What clients of the API ask.
     Api(Ask),
@@ -89,24 +93,38 @@ pub(super) enum Scan {
 
 /// The way to the thread.
 #[derive(Debug, Clone)]
-pub(super) struct ScanSender(SyncSender<Scan>);
+pub(super) struct ScanSender {
+    scans: SyncSender<Scan>,
+    /// Whether the thread is yet to look because of definitions.
+    definitions: Arc<AtomicBool>,
+}
 
 /// The way to the thread and its end.
 pub(super) fn scans() -> (ScanSender, Receiver<Scan>) {
     let (sender, receiver) = sync_channel(WAITING_SCANS_MAX);
-    (ScanSender(sender), receiver)
+    (ScanSender { scans: sender, definitions: Arc::default() }, receiver)
 }
 
 impl ScanSender {
     /// Waits for room.
     pub(super) fn send(&self, scan: Scan) -> Result<(), SendError<Scan>> {
-        self.0.send(scan)
+        self.scans.send(scan)
     }
 
     /// Never waits: the control loop calls this, and the thread may be waiting for the control loop.
     pub(super) fn refused(&self, refusals: Vec<Refusal>) {
-        if let Err(error) = self.0.try_send(Scan::Refused(refusals)) {
+        if let Err(error) = self.scans.try_send(Scan::Refused(refusals)) {
             tracing::warn!(%error, "a refusal could not be shown at its place");
+        }
+    }
+
+    /// Files may hold resources of a definition that came or went. Never waits, either: where there is no room, a look is due
+    /// anyway. While one is still to come, the next says nothing new.
+    pub(super) fn definitions_changed(&self) {
+        if !self.definitions.swap(true, Ordering::AcqRel)
+            && self.scans.try_send(Scan::Hint(Arc::clone(&self.definitions))).is_err()
+        {
+            self.definitions.store(false, Ordering::Release);
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct ScanThread {
     zone_diagnostics: Vec<Diagnostic>,
     /// Of the encrypted transports, where there are any.
     certificate: Option<Certificate>,
+    /// What the API shows of it, in PEM; `None` where it shows none.
+    shown_by_api: Option<Arc<str>>,
     /// What is said of refusals.
     advice: Advice,
     cookies: CookieSecrets,
@@ -78,6 +80,7 @@ impl ScanThread {
             zones: ZoneFiles::new(&settings.zones).beneath(built_in),
             zone_diagnostics: Vec::new(),
             certificate,
+            shown_by_api: None,
             advice: Advice::new(settings),
             cookies,
             refused: BTreeMap::new(),
@@ -86,6 +89,12 @@ impl ScanThread {
             loaded: Completeness::Nothing,
             figures,
         }
+    }
+
+    /// Says that the API shows the certificate.
+    pub(super) fn shown_by_api(mut self, is_shown: bool) -> ScanThread {
+        self.shown_by_api = self.certificate.as_ref().filter(|_| is_shown).map(|certificate| certificate.pem().into());
+        self
     }
 
     /// Where all diagnostics that hold can be read.
@@ -137,12 +146,25 @@ impl ScanThread {
     }
 
     fn scan(&mut self) -> Result<(), ScanEnded> {
-        let wrong = self.certificate.as_mut().and_then(Certificate::refresh);
-        telemetry::report(wrong.as_slice());
+        self.refresh_certificate()?;
         self.cookies.refresh();
         self.scan_zones()?;
         self.scan_manifests()?;
         self.figures.scanned(!has_error(&self.publish_diagnostics()));
+        Ok(())
+    }
+
+    /// What clients are shown is also what pods find in `kube-root-ca.crt`.
+    fn refresh_certificate(&mut self) -> Result<(), ScanEnded> {
+        let Some(certificate) = &mut self.certificate else { return Ok(()) };
+        let wrong = certificate.refresh();
+        let pem = certificate.pem();
+        telemetry::report(wrong.as_slice());
+        if self.shown_by_api.as_deref().is_some_and(|shown| shown != pem) {
+            let pem: Arc<str> = pem.into();
+            self.shown_by_api = Some(Arc::clone(&pem));
+            self.requests.send(ControlRequest::Certificate(pem)).map_err(|_| ScanEnded)?;
+        }
         Ok(())
     }
 
@@ -159,6 +181,7 @@ impl ScanThread {
     fn scan_manifests(&mut self) -> Result<(), ScanEnded> {
         // The clock of what the files say starts when they are read.
         let known = Instant::now();
+        self.manifests.set_served(ask(&self.requests, ControlRequest::CustomKinds).map_err(|_| ScanEnded)?);
         let changes = self.manifests.scan();
         telemetry::report(&changes.diagnostics);
         for key in changes.applied.iter().map(|declared| declared.object.key()).chain(changes.withdrawn.iter().cloned())

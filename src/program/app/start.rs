@@ -279,7 +279,9 @@ impl RunningServer {
         let kept =
             api::Capacity { changes: settings.limits.api.api_changes, octets: settings.limits.api.api_change_octets };
         let log = api.as_ref().map(|_| control_loop.keep_log(kept));
-        let scanner = ScanThread::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures));
+        let shows_certificate = api.as_ref().is_some_and(|api| api.tls.is_some());
+        let scanner = ScanThread::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures))
+            .shown_by_api(shows_certificate);
         let control = Control::new(requests.0, scans.0, scanner.diagnostics(), health);
         let stop = control.clone();
         let control_thread = Thread::spawn(

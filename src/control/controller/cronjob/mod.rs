@@ -4,6 +4,9 @@
 mod plan;
 mod reconcile;
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     queue::{Reconciler, Work},
     shared::Context,

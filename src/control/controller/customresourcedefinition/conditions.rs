@@ -13,6 +13,12 @@ pub fn terminating<'a>() -> Condition<'a> {
     ("Terminating", true, "InstanceDeletionInProgress", "CustomResource deletion is in progress".to_owned())
 }
 
+/// The condition of a definition whose names are too many for this process.
+pub fn no_room<'a>() -> Condition<'a> {
+    let message = "there is no room for more names of kinds in this process: restart it".to_owned();
+    ("NamesAccepted", false, "NoRoom", message)
+}
+
 /// Writes into a definition's body what became of its names.
 pub fn accept_names(
     body: &mut Map<String, Value>,

@@ -49,7 +49,9 @@ impl CustomResourceDefinitionController {
     /// Accepts the names of a definition, or goes on with its deletion.
     pub fn reconcile(&mut self, key: &ObjectKey, context: &mut Context) {
         let Some(object) = context.cluster.get(key).cloned() else { return };
-        let Some(definition) = context.cluster.definition_named(&key.name).cloned() else { return };
+        let Some(definition) = context.cluster.definition_named(&key.name).cloned() else {
+            return refuse(&object, context);
+        };
         if definition.is_terminating {
             return delete_instances(&object, &definition, context);
         }
@@ -69,6 +71,20 @@ impl CustomResourceDefinitionController {
 
 fn key_of(definition: &CustomDefinition) -> ObjectKey {
     ObjectKey::new(Kind::CustomResourceDefinition, "", definition.kind.resource())
+}
+
+/// A definition that defines nothing, because there is no room for its names in this process, says so, and goes when it is
+/// deleted.
+fn refuse(object: &Object, context: &mut Context) {
+    let (key, now) = (object.key(), context.now);
+    if object.metadata().deletion_timestamp.is_some() {
+        return remove_finalizer(&mut context.cluster, &key, CLEANUP);
+    }
+    context.cluster.edit(&key, |object| {
+        if let Object::Stored(stored) = object {
+            Arc::make_mut(stored).edit_body(|body| set_condition(body, conditions::no_room(), now));
+        }
+    });
 }
 
 /// Deletes what a definition defined; the definition goes when nothing of it is left.

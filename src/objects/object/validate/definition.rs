@@ -1,5 +1,6 @@
-//! CustomResourceDefinitions: names, versions, scope, and what does not change (`apiextensions/validation`). The schemas are
-//! not looked at: they serve `kubectl explain` only.
+//! CustomResourceDefinitions: names, versions, scope, schemas, and what does not change (`apiextensions/validation`).
+
+mod schema;
 
 use super::{FieldErrors, IMMUTABLE, names};
 use crate::objects::object::{CustomDefinition, StoredObject};
@@ -55,6 +56,9 @@ fn versions(errors: &mut FieldErrors, spec: &Value) {
     if versions.len() > VERSIONS_MAX {
         return errors.too_many("spec.versions", versions.len(), VERSIONS_MAX);
     }
+    // Upstream looks at a schema that all versions have as one of the whole.
+    let shared = versions.first().map(|version| &version["schema"]);
+    let is_shared = versions.iter().all(|version| Some(&version["schema"]) == shared);
     for (index, version) in versions.iter().enumerate() {
         let field = format!("spec.versions[{index}]");
         let name = text(&version["name"]);
@@ -65,11 +69,11 @@ fn versions(errors: &mut FieldErrors, spec: &Value) {
         let schema = &version["schema"]["openAPIV3Schema"];
         let schema_field = format!("{field}.schema.openAPIV3Schema");
         if !schema.is_object() {
-            errors.required(&schema_field, "schemas are required");
+            errors.required(&schema_field, "");
         } else if levels(schema) > SCHEMA_LEVELS_MAX {
             errors.invalid(&schema_field, json!(null), &format!("it is nested deeper than {SCHEMA_LEVELS_MAX} levels"));
-        } else if schema["type"].as_str().is_some_and(|of| of != "object") {
-            errors.invalid(format!("{schema_field}.type"), schema["type"].clone(), "must be object at the root");
+        } else if !is_shared {
+            schema::validate(errors, &schema_field, schema, has_status(version));
         }
         for (at, column) in version["additionalPrinterColumns"].as_array().into_iter().flatten().enumerate() {
             let field = format!("{field}.additionalPrinterColumns[{at}]");
@@ -93,10 +97,21 @@ fn versions(errors: &mut FieldErrors, spec: &Value) {
             }
         }
     }
+    if is_shared
+        && let Some(schema) = shared.map(|schema| &schema["openAPIV3Schema"])
+        && schema.is_object()
+        && levels(schema) <= SCHEMA_LEVELS_MAX
+    {
+        schema::validate(errors, "spec.validation.openAPIV3Schema", schema, versions.iter().any(has_status));
+    }
     if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
         let names: Vec<&str> = versions.iter().map(|version| text(&version["name"])).collect();
         errors.invalid("spec.versions", json!(names), "must have exactly one version marked as storage version");
     }
+}
+
+fn has_status(version: &Value) -> bool {
+    version["subresources"]["status"].is_object()
 }
 
 /// How deep a schema is nested. No recursion: a body may be as deep as the reader allows.
@@ -202,13 +217,11 @@ mod tests {
             ),
             (
                 |json| json["spec"]["versions"][0]["schema"] = Value::Null,
-                &["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"],
+                &["spec.versions[0].schema.openAPIV3Schema: Required value"],
             ),
             (
                 |json| json["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["type"] = "string".into(),
-                &[
-                    "spec.versions[0].schema.openAPIV3Schema.type: Invalid value: \"string\": must be object at the root",
-                ],
+                &["spec.validation.openAPIV3Schema.type: Invalid value: \"string\": must be object at the root"],
             ),
             (
                 |json| json["spec"]["names"]["kind"] = "bad one".into(),

@@ -4,6 +4,7 @@ mod admission;
 mod autoscaling;
 mod cluster;
 mod configuration;
+mod flowcontrol;
 mod limits;
 mod networking;
 mod rbac;
@@ -19,6 +20,7 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &StoredObject) {
         Kind::ClusterRole => typed(errors, object, rbac::validate_cluster_role),
         Kind::ClusterRoleBinding => typed(errors, object, rbac::validate_cluster_role_binding),
         Kind::ConfigMap => configuration::validate_config_map(errors, &object.body()),
+        Kind::FlowSchema => flowcontrol::validate_flow_schema(errors, object),
         Kind::HorizontalPodAutoscaler => typed(errors, object, autoscaling::validate),
         Kind::Ingress => typed(errors, object, networking::validate_ingress),
         Kind::IngressClass => typed(errors, object, networking::validate_ingress_class),
@@ -31,11 +33,14 @@ pub(super) fn validate(errors: &mut FieldErrors, object: &StoredObject) {
         Kind::Node => typed(errors, object, cluster::validate_node),
         Kind::PodTemplate => typed(errors, object, cluster::validate_pod_template),
         Kind::PriorityClass => typed(errors, object, cluster::validate_priority_class),
+        Kind::PriorityLevelConfiguration => flowcontrol::validate_priority_level(errors, object),
         Kind::ResourceQuota => typed(errors, object, limits::validate_quota),
         Kind::Role => typed(errors, object, rbac::validate_role),
         Kind::RoleBinding => typed(errors, object, rbac::validate_role_binding),
         Kind::RuntimeClass => typed(errors, object, cluster::validate_runtime_class),
         Kind::Secret => configuration::validate_secret(errors, object),
+        Kind::ValidatingAdmissionPolicy => admission::validate_policy(errors, &object.body()),
+        Kind::ValidatingAdmissionPolicyBinding => admission::validate_policy_binding(errors, &object.body()),
         _ => {}
     }
 }

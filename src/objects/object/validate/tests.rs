@@ -450,6 +450,148 @@ fn other_refusals_of_stored_kinds() {
     );
 }
 
+#[test]
+fn refusals_of_autoscalers_and_of_admission() {
+    let of = |kind: Kind, spec: &str| {
+        format!("{{apiVersion: {}, kind: {}, metadata: {{name: a}}, spec: {spec}}}", kind.api_version(), kind.name())
+    };
+    let scaled = |rest: &str| {
+        let target = "scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}";
+        of(Kind::HorizontalPodAutoscaler, &format!("{{{target}, maxReplicas: 2, {rest}}}"))
+    };
+    let metric = |metric: &str| scaled(&format!("metrics: [{metric}]"));
+    let both = "{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 0, averageValue: '0'}}}";
+    let rules = "{stabilizationWindowSeconds: 4000, selectPolicy: Some, policies: [{type: Pods, value: 0, periodSeconds: 2000}]}";
+    let schema = |rest: &str| of(Kind::FlowSchema, &format!("{{priorityLevelConfiguration: {{name: l}}, {rest}}}"));
+    let subject = "{kind: User, group: {name: g}}";
+    let rule = "{verbs: [get, '*'], apiGroups: [], resources: [pods], namespaces: [X]}";
+    let namespace = names::dns_label("X").remove(0);
+    let level = |spec: &str| of(Kind::PriorityLevelConfiguration, spec);
+    let policy = |spec: &str| of(Kind::ValidatingAdmissionPolicy, spec);
+    let binding = |spec: &str| of(Kind::ValidatingAdmissionPolicyBinding, spec);
+    let constraints = "matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}";
+    let rows: Vec<(String, Vec<String>)> = vec![
+        (metric("{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}"), vec![]),
+        (
+            metric("{type: Some}"),
+            vec!["spec.metrics[0].type: Unsupported value: \"Some\": supported values: \"ContainerResource\", \
+                  \"External\", \"Object\", \"Pods\", \"Resource\"".to_owned()],
+        ),
+        (
+            metric("{type: Resource, pods: {metric: {name: m}, target: {type: AverageValue, averageValue: '1'}}}"),
+            vec![
+                "spec.metrics[0].pods: Forbidden: must populate the given metric source only".to_owned(),
+                "spec.metrics[0].resource: Required value: must populate information for the given metric source".to_owned(),
+            ],
+        ),
+        (
+            metric(both),
+            vec![
+                "spec.metrics[0].resource.target.averageValue: Invalid value: \"0\": must be positive".to_owned(),
+                "spec.metrics[0].resource.target.averageUtilization: Invalid value: 0: must be greater than 0".to_owned(),
+                "spec.metrics[0].resource.target.averageValue: Forbidden: may not set both a target raw value and a target \
+                 utilization".to_owned(),
+            ],
+        ),
+        (
+            metric("{type: External, external: {metric: {name: ''}, target: {type: Value}}}"),
+            vec![
+                "spec.metrics[0].external.metric.name: Required value: must specify a metric name".to_owned(),
+                "spec.metrics[0].external.target.averageValue: Required value: must set either a target value for metric or a \
+                 per-pod target".to_owned(),
+            ],
+        ),
+        (
+            scaled(&format!("behavior: {{scaleDown: {rules}}}")),
+            vec![
+                "spec.behavior.scaleDown.stabilizationWindowSeconds: Invalid value: 4000: must be less than or equal to 3600"
+                    .to_owned(),
+                "spec.behavior.scaleDown.selectPolicy: Unsupported value: \"Some\": supported values: \"Disabled\", \"Max\", \
+                 \"Min\"".to_owned(),
+                "spec.behavior.scaleDown.policies[0].value: Invalid value: 0: must be greater than zero".to_owned(),
+                "spec.behavior.scaleDown.policies[0].periodSeconds: Invalid value: 2000: must be less than or equal to 1800"
+                    .to_owned(),
+            ],
+        ),
+        (schema("rules: []"), vec![]),
+        (
+            of(Kind::FlowSchema, "{matchingPrecedence: 1}"),
+            vec![
+                "spec.matchingPrecedence: Invalid value: 1: only the schema named 'exempt' may have matchingPrecedence 1".to_owned(),
+                "spec.priorityLevelConfiguration.name: Required value: must reference a priority level".to_owned(),
+            ],
+        ),
+        (
+            schema(&format!("rules: [{{subjects: [{subject}], resourceRules: [{rule}]}}]")),
+            vec![
+                "spec.rules[0].subjects[0].group: Forbidden: group is forbidden when subject kind is not 'Group'".to_owned(),
+                "spec.rules[0].subjects[0].user: Required value: user is required when subject kind is 'User'".to_owned(),
+                "spec.rules[0].resourceRules[0].verbs: Invalid value: [\"get\",\"*\"]: if '*' is present, must not specify other \
+                 verbs".to_owned(),
+                "spec.rules[0].resourceRules[0].apiGroups: Required value: resource rules must supply at least one api group"
+                    .to_owned(),
+                format!(
+                    "spec.rules[0].resourceRules[0].namespaces[0]: Invalid value: \"X\": each member of this list must be '*' or \
+                     a DNS-1123 label; {namespace}"
+                ),
+            ],
+        ),
+        (
+            schema("rules: [{}]"),
+            vec![
+                "spec.rules[0].subjects: Required value: subjects must contain at least one value".to_owned(),
+                "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty".to_owned(),
+            ],
+        ),
+        (level("{type: Limited, limited: {limitResponse: {type: Queue, queuing: {}}}}"), vec![]),
+        (
+            level("{type: Exempt}"),
+            vec!["spec.type: Invalid value: \"Exempt\": type must be 'Exempt' if and only if name is 'exempt'".to_owned()],
+        ),
+        (level("{type: Limited}"), vec!["spec.limited: Required value: must not be empty when type is Limited".to_owned()]),
+        (
+            level("{type: Limited, limited: {lendablePercent: 101, limitResponse: {type: Queue, queuing: {queues: 4}}}}"),
+            vec![
+                "spec.limited.lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive".to_owned(),
+                "spec.limited.limitResponse.queuing.handSize: Invalid value: 8: should not be greater than queues (4)".to_owned(),
+            ],
+        ),
+        (policy(&format!("{{{constraints}, validations: [{{expression: 'true'}}]}}")), vec![]),
+        (
+            policy("{failurePolicy: Some, validations: [{expression: ' ', reason: No}]}"),
+            vec![
+                "spec.failurePolicy: Unsupported value: \"Some\": supported values: \"Fail\", \"Ignore\"".to_owned(),
+                "spec.matchConstraints: Required value".to_owned(),
+                "spec.validations[0].expression: Required value: expression is not specified".to_owned(),
+                "spec.validations[0].reason: Unsupported value: \"No\": supported values: \"Forbidden\", \"Invalid\", \
+                 \"RequestEntityTooLarge\", \"Unauthorized\"".to_owned(),
+            ],
+        ),
+        (
+            policy(&format!("{{{constraints}}}")),
+            ["validations", "auditAnnotations"]
+                .map(|name| {
+                    format!("spec.{name}: Required value: validations or auditAnnotations must contain at least one item")
+                })
+                .to_vec(),
+        ),
+        (binding("{policyName: p, validationActions: [Deny]}"), vec![]),
+        (
+            binding("{validationActions: [Deny, Warn, Deny]}"),
+            vec![
+                "spec.policyName: Required value".to_owned(),
+                "spec.validationActions[2]: Duplicate value: \"Deny\"".to_owned(),
+                "spec.validationActions: Invalid value: [\"Deny\",\"Warn\",\"Deny\"]: must not contain both Deny and Warn (repeating \
+                 the same validation failure information in the API response and headers serves no purpose)".to_owned(),
+            ],
+        ),
+    ];
+    for (manifest, expected) in rows {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check(&manifest, &expected);
+    }
+}
+
 #[track_caller]
 fn check(manifest: &str, expected: &[&str]) {
     let object = object(serde_yaml::from_str(manifest).unwrap()).unwrap();
