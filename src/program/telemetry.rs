@@ -148,10 +148,15 @@ pub fn set_filter(filter: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Libraries that warn of single frames and datagrams, with which strangers could fill the log.
+const LIBRARIES: [&str; 8] = ["h2", "h3", "hickory_net", "hyper", "hyper_util", "quinn", "quinn_proto", "rustls"];
+
+/// The filter, with which [`LIBRARIES`] tell errors only, unless it names them.
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    // It warns of each forged or stray datagram, with which strangers could fill the log; who wants them names it.
-    let quiet = if filter.contains("hickory_net") { "" } else { ",hickory_net=error" };
-    EnvFilter::try_new(format!("{filter}{quiet}"))
+    let targets: Vec<&str> = filter.split([',', '=', ':', '[']).map(str::trim).collect();
+    let loud = LIBRARIES.iter().filter(|name| filter.trim() != "off" && !targets.contains(name));
+    let quiet = loud.map(|name| format!(",{name}=error"));
+    EnvFilter::try_new(quiet.fold(filter.to_owned(), |all, one| all + &one))
         .map_err(|error| LogError::Filter { filter: filter.to_owned(), reason: error.to_string() })
 }
 
@@ -201,6 +206,22 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(QuerySample::read(text).ok(), expected.map(QuerySample), "{text}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_they_are_named() {
+        for (filter, loud) in [
+            ("info", &[][..]),
+            ("debug,headless_dns::dns::serve=trace", &[]),
+            ("info,h2=warn", &["h2"]),
+            ("h3::server=trace,quinn=debug", &["h3", "quinn"]),
+            ("off", &LIBRARIES),
+        ] {
+            let filter = parse(filter).expect("a filter").to_string();
+            for name in LIBRARIES {
+                assert_eq!(!filter.contains(&format!("{name}=error")), loud.contains(&name), "{name} in {filter}");
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! The handle to the control loop and to the scan thread, for everything outside of them.
+//! The handle to the control loop and to the threads that read files, for everything outside of them.
 
 use super::{
-    messages::{ControlRequest, Ended, Hints, ReplyDue, Scan, ScanSender, ask},
+    messages::{ControlRequest, Ended, Hints, ReplyDue, Scan, Scanners, ask},
+    scan::Findings,
     store_writer::Health,
 };
 use crate::{
@@ -17,9 +18,9 @@ use crate::{
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::AtomicU64,
-        mpsc::{SyncSender, TrySendError, sync_channel},
+        mpsc::{SyncSender, TrySendError},
     },
     time::Instant,
 };
@@ -30,8 +31,8 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub struct Control {
     requests: SyncSender<ControlRequest>,
-    scans: ScanSender,
-    diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
+    scans: Scanners,
+    findings: Findings,
     health: Option<Health>,
 }
 
@@ -49,11 +50,11 @@ pub enum SendError {
 impl Control {
     pub(super) fn new(
         requests: SyncSender<ControlRequest>,
-        scans: ScanSender,
-        diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
+        scans: Scanners,
+        findings: Findings,
         health: Option<Health>,
     ) -> Control {
-        Control { requests, scans, diagnostics, health }
+        Control { requests, scans, findings, health }
     }
 
     /// Carries out an event, publishes what comes of it and puts it on disk before it returns; refusals come back as
@@ -110,19 +111,18 @@ impl Control {
 
     /// All diagnostics that hold now, of manifests and static zones.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.findings.all()
     }
 
     /// Re-scans the manifests (and static zones) now and carries out what differs.
     pub fn rescan(&self) -> Result<(), Ended> {
-        let (reply, replied) = sync_channel(1);
-        self.scans.send(Scan::Now(reply)).map_err(|_| Ended)?;
-        replied.recv().map_err(|_| Ended)
+        self.scans.scan_now()
     }
 
-    /// Has the scan thread read these directories from its next scan on.
+    /// Has these directories read from the next scan on.
     pub(super) fn read_from(&self, manifests: Vec<PathBuf>, zones: PathBuf) -> Result<(), Ended> {
-        self.scans.send(Scan::Directories { manifests, zones }).map_err(|_| Ended)
+        self.scans.manifests.send(Scan::Directories(manifests)).map_err(|_| Ended)?;
+        self.scans.zones.send(Scan::Directories(vec![zones])).map_err(|_| Ended)
     }
 
     /// Has pods that start from now on behave so.
@@ -130,14 +130,9 @@ impl Control {
         self.requests.send(ControlRequest::Simulation(delays)).map_err(|_| Ended)
     }
 
-    /// Hints to the scan thread, for a watch.
+    /// Hints to the threads that read files, for a watch.
     pub(super) fn hints(&self) -> Hints {
-        Hints::new(self.scans.clone())
-    }
-
-    /// Ends the scan thread after what it is at.
-    pub(super) fn stop_scans(&self) {
-        let _ = self.scans.send(Scan::Stop);
+        Hints::new(&self.scans)
     }
 
     /// Ends the loop after what it is at.

@@ -22,7 +22,7 @@ use std::{
 
 /// Requests that wait for the loop; a sender beyond that waits until there is room.
 const WAITING_REQUESTS_MAX: usize = 1024;
-/// Messages that wait for the scan thread.
+/// Messages that wait for one of the threads that read files.
 const WAITING_SCANS_MAX: usize = 64;
 
 /// The control loop has ended.
@@ -74,7 +74,7 @@ pub(super) fn ask<T>(
     replied.recv().map_err(|_| Ended)
 }
 
-/// The messages to the thread.
+/// The messages to a thread that reads files.
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Something may have changed; the flag is cleared before the look.
@@ -82,16 +82,13 @@ pub(super) enum Scan {
     /// Look now and say when all of it has been carried out.
     Now(SyncSender<()>),
     /// From the next look on, these directories instead.
-    Directories {
-        manifests: Vec<PathBuf>,
-        zones: PathBuf,
-    },
+    Directories(Vec<PathBuf>),
     /// Something that a manifest declares was refused later, in a turn of its own.
     Refused(Vec<Refusal>),
     Stop,
 }
 
-/// The way to the thread.
+/// The way to one of the threads.
 #[derive(Debug, Clone)]
 pub(super) struct ScanSender {
     scans: SyncSender<Scan>,
@@ -99,10 +96,33 @@ pub(super) struct ScanSender {
     definitions: Arc<AtomicBool>,
 }
 
-/// The way to the thread and its end.
+/// The way to a thread and its end.
 pub(super) fn scans() -> (ScanSender, Receiver<Scan>) {
     let (sender, receiver) = sync_channel(WAITING_SCANS_MAX);
     (ScanSender { scans: sender, definitions: Arc::default() }, receiver)
+}
+
+/// The ways to all of them.
+#[derive(Debug, Clone)]
+pub(super) struct Scanners {
+    pub(super) zones: ScanSender,
+    pub(super) secrets: ScanSender,
+    pub(super) manifests: ScanSender,
+}
+
+impl Scanners {
+    /// Has everything read now, and waits until all of it has been carried out. None waits for another one to begin.
+    pub(super) fn scan_now(&self) -> Result<(), Ended> {
+        let replies = self.all().map(|sender| {
+            let (reply, replied) = sync_channel(1);
+            sender.send(Scan::Now(reply)).map(|()| replied)
+        });
+        replies.into_iter().try_for_each(|replied| replied.map_err(|_| Ended)?.recv().map_err(|_| Ended))
+    }
+
+    fn all(&self) -> [&ScanSender; 3] {
+        [&self.zones, &self.secrets, &self.manifests]
+    }
 }
 
 impl ScanSender {
@@ -129,22 +149,21 @@ impl ScanSender {
     }
 }
 
-/// Passes hints on, one at a time: while one waits, the next says nothing new.
+/// Passes hints on to all threads, to each one at a time: while one waits, the next says nothing new.
 #[derive(Debug)]
-pub(super) struct Hints {
-    sender: ScanSender,
-    waiting: Arc<AtomicBool>,
-}
+pub(super) struct Hints([(ScanSender, Arc<AtomicBool>); 3]);
 
 impl Hints {
-    pub(super) fn new(sender: ScanSender) -> Hints {
-        Hints { sender, waiting: Arc::default() }
+    pub(super) fn new(senders: &Scanners) -> Hints {
+        Hints(senders.all().map(|sender| (sender.clone(), Arc::default())))
     }
 
     pub(super) fn hint(&self) {
-        if !self.waiting.swap(true, Ordering::AcqRel) {
-            // When the thread has ended, the server says that it failed.
-            let _ = self.sender.send(Scan::Hint(Arc::clone(&self.waiting)));
+        for (sender, waiting) in &self.0 {
+            if !waiting.swap(true, Ordering::AcqRel) {
+                // When the thread has ended, the server says that it failed.
+                let _ = sender.send(Scan::Hint(Arc::clone(waiting)));
+            }
         }
     }
 }

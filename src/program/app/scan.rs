@@ -1,245 +1,189 @@
-//! The scan thread: reads manifests, static zones and the certificate on request, and sends what differs to the
-//! control loop.
+//! The threads that read files on request: manifests, static zones, and secrets, each in a thread of its own, so that
+//! files that are slow to read (a large zone, a file system that does not answer) hold up nothing but their own kind.
 
-use super::{
-    advice::Advice,
-    cookies::CookieSecrets,
-    messages::{ControlRequest, ReplyDue, Scan, ask},
+mod manifests;
+mod secrets;
+mod zones;
+
+pub(super) use self::{
+    manifests::{ManifestFiles, manifests},
+    secrets::Secrets,
+    zones::StaticZones,
 };
-use crate::{
-    control::{
-        controller::{Event, Refusal},
-        runtime::simulated::check_annotations,
-    },
-    dns::zone::file::ZoneFiles,
-    objects::{
-        manifest::{Completeness, Manifests},
-        object::ObjectKey,
-    },
-    program::{
-        certificate::Certificate,
-        settings::{Settings, UndeclaredStorageClasses},
-        telemetry,
-    },
-    text::diagnostic::{Diagnostic, has_error},
-    web::metrics::ControlFigures,
-};
+use super::messages::Scan;
+use crate::{control::controller::Refusal, text::diagnostic::Diagnostic};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Instant,
+    time::{Duration, SystemTime},
 };
 
-/// What the thread owns.
-#[derive(Debug)]
-pub(super) struct ScanThread {
-    manifests: Manifests,
-    zones: ZoneFiles,
-    zone_diagnostics: Vec<Diagnostic>,
-    /// Of the encrypted transports, where there are any.
-    certificate: Option<Certificate>,
-    /// What the API shows of it, in PEM; `None` where it shows none.
-    shown_by_api: Option<Arc<str>>,
-    /// What is said of refusals.
-    advice: Advice,
-    cookies: CookieSecrets,
-    /// What the controller refused, until the object is declared anew or withdrawn.
-    refused: BTreeMap<ObjectKey, Vec<Diagnostic>>,
-    /// All current diagnostics, for readers.
-    diagnostics: Arc<Mutex<Vec<Diagnostic>>>,
-    requests: SyncSender<ControlRequest>,
-    /// How much was read when the controller was last notified.
-    loaded: Completeness,
-    figures: Arc<ControlFigures>,
-}
-
 /// The thread is to end: it was stopped, or the control loop, its only reader, has ended.
-struct ScanEnded;
+pub(super) struct ScanEnded;
 
-/// The manifests that the settings name, looked at as the runtime and the volumes of these settings would take them.
-pub(super) fn manifests(settings: &Settings) -> Manifests {
-    Manifests::new(settings.manifests.clone())
-        .provisioning_undeclared(settings.undeclared_storage_classes == UndeclaredStorageClasses::Provision)
-        .checking_annotations(check_annotations)
+/// What one thread reads, again and again.
+pub(super) trait Files {
+    /// Reads all of it, has what differs carried out, and publishes what is wrong.
+    fn scan(&mut self) -> Result<(), ScanEnded>;
+
+    /// When the next scan is due though nobody asks for one.
+    fn due_within(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Reads these directories from the next scan on.
+    fn set_directories(&mut self, _: Vec<PathBuf>) {}
+
+    /// Shows what was refused of what the files say.
+    fn refused(&mut self, _: Vec<Refusal>) {}
 }
 
-impl ScanThread {
-    pub(super) fn new(
-        settings: &Settings,
-        (certificate, cookies): (Option<Certificate>, CookieSecrets),
-        requests: SyncSender<ControlRequest>,
-        figures: Arc<ControlFigures>,
-    ) -> ScanThread {
-        let built_in = settings.cluster_domains().chain(&settings.reverse_zones).cloned().collect();
-        ScanThread {
-            manifests: manifests(settings),
-            zones: ZoneFiles::new(&settings.zones).beneath(built_in),
-            zone_diagnostics: Vec::new(),
-            certificate,
-            shown_by_api: None,
-            advice: Advice::new(settings),
-            cookies,
-            refused: BTreeMap::new(),
-            diagnostics: Arc::default(),
-            requests,
-            loaded: Completeness::Nothing,
-            figures,
+/// Carries out requests until it is stopped.
+pub(super) fn run(mut files: impl Files, scans: &Receiver<Scan>) {
+    loop {
+        // Some of what a scan found is carried out only when it still holds a little later.
+        let next = match files.due_within() {
+            Some(wait) => scans.recv_timeout(wait),
+            None => scans.recv().map_err(RecvTimeoutError::from),
+        };
+        let outcome = match next {
+            Err(RecvTimeoutError::Timeout) => files.scan(),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(scan) => obey(&mut files, scan),
+        };
+        if outcome.is_err() {
+            return;
+        }
+    }
+}
+
+fn obey(files: &mut impl Files, scan: Scan) -> Result<(), ScanEnded> {
+    match scan {
+        Scan::Hint(waiting) => {
+            waiting.store(false, Ordering::Release);
+            files.scan()
+        }
+        Scan::Now(reply) => files.scan().map(|()| {
+            // Who asked may have gone meanwhile.
+            let _ = reply.send(());
+        }),
+        Scan::Refused(refusals) => {
+            files.refused(refusals);
+            Ok(())
+        }
+        Scan::Directories(directories) => {
+            files.set_directories(directories);
+            Ok(())
+        }
+        Scan::Stop => Err(ScanEnded),
+    }
+}
+
+/// Whose diagnostics they are, in the order in which all are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Manifests,
+    Zones,
+    Secrets,
+}
+
+/// What each thread found at its last look; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings(Arc<Mutex<BTreeMap<Part, Finding>>>);
+
+#[derive(Debug)]
+struct Finding {
+    diagnostics: Vec<Diagnostic>,
+    at: SystemTime,
+}
+
+impl Findings {
+    fn publish(&self, part: Part, diagnostics: Vec<Diagnostic>) {
+        self.lock().insert(part, Finding { diagnostics, at: SystemTime::now() });
+    }
+
+    /// All diagnostics that hold.
+    pub(super) fn all(&self) -> Vec<Diagnostic> {
+        self.lock().values().flat_map(|finding| &finding.diagnostics).cloned().collect()
+    }
+
+    /// When that thread looked which has not looked for longest.
+    fn oldest_look(&self) -> SystemTime {
+        self.lock().values().map(|finding| finding.at).min().unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, Finding>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::app::messages::{self, Hints, Scanners};
+    use std::{
+        path::Path,
+        sync::mpsc::{SyncSender, sync_channel},
+        thread::{JoinHandle, spawn},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Files that say when a look begins, and that can be read only with leave.
+    struct Slow {
+        begun: SyncSender<()>,
+        leave: Receiver<()>,
+    }
+
+    impl Files for Slow {
+        fn scan(&mut self) -> Result<(), ScanEnded> {
+            let _ = self.begun.send(());
+            self.leave.recv().map_err(|_| ScanEnded)
         }
     }
 
-    /// Says that the API shows the certificate.
-    pub(super) fn shown_by_api(mut self, is_shown: bool) -> ScanThread {
-        self.shown_by_api = self.certificate.as_ref().filter(|_| is_shown).map(|certificate| certificate.pem().into());
-        self
+    fn slow(scans: Receiver<Scan>) -> (Receiver<()>, SyncSender<()>, JoinHandle<()>) {
+        let ((begun, begins), (give, leave)) = (sync_channel(9), sync_channel(9));
+        (begins, give, spawn(move || run(Slow { begun, leave }, &scans)))
     }
 
-    /// Where all diagnostics that hold can be read.
-    pub(super) fn diagnostics(&self) -> Arc<Mutex<Vec<Diagnostic>>> {
-        Arc::clone(&self.diagnostics)
-    }
-
-    /// Carries out requests until it is stopped.
-    pub(super) fn run(mut self, scans: &Receiver<Scan>) {
-        loop {
-            // Some of what a scan found is carried out only when it still holds a little later.
-            let next = match self.manifests.rescan_within() {
-                Some(wait) => scans.recv_timeout(wait),
-                None => scans.recv().map_err(RecvTimeoutError::from),
-            };
-            let outcome = match next {
-                Err(RecvTimeoutError::Timeout) => self.scan(),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Ok(scan) => self.obey(scan),
-            };
-            if outcome.is_err() {
-                return;
-            }
+    #[test]
+    fn files_that_cannot_be_read_hold_up_their_own_kind_only() {
+        let [zones, secrets, manifests] = [messages::scans(), messages::scans(), messages::scans()];
+        let senders = Scanners { zones: zones.0, secrets: secrets.0, manifests: manifests.0 };
+        let hints = Hints::new(&senders);
+        let (begins, give, stuck) = slow(zones.1);
+        let (others, leave, other) = slow(manifests.1);
+        let secrets = spawn(move || drop(secrets.1));
+        secrets.join().unwrap();
+        // The first look at the zones never ends; hints still reach the manifests.
+        for round in 0..20 {
+            hints.hint();
+            assert_eq!(others.recv_timeout(PATIENCE), Ok(()), "{round}");
+            leave.send(()).unwrap();
         }
+        assert_eq!((begins.recv_timeout(PATIENCE), begins.try_recv().is_err()), (Ok(()), true));
+        drop((give, leave));
+        stuck.join().unwrap();
+        hints.hint();
+        other.join().unwrap();
     }
 
-    fn obey(&mut self, scan: Scan) -> Result<(), ScanEnded> {
-        match scan {
-            Scan::Hint(waiting) => {
-                waiting.store(false, Ordering::Release);
-                self.scan()
-            }
-            Scan::Now(reply) => self.scan().map(|()| {
-                // Who asked may have gone meanwhile.
-                let _ = reply.send(());
-            }),
-            Scan::Refused(refusals) => {
-                self.refuse(refusals);
-                self.publish_diagnostics();
-                Ok(())
-            }
-            Scan::Directories { manifests, zones } => {
-                self.manifests.set_directories(manifests);
-                self.zones.set_directory(&zones);
-                Ok(())
-            }
-            Scan::Stop => Err(ScanEnded),
-        }
-    }
-
-    fn scan(&mut self) -> Result<(), ScanEnded> {
-        self.refresh_certificate()?;
-        self.cookies.refresh();
-        self.scan_zones()?;
-        self.scan_manifests()?;
-        self.figures.scanned(!has_error(&self.publish_diagnostics()));
-        Ok(())
-    }
-
-    /// What clients are shown is also what pods find in `kube-root-ca.crt`.
-    fn refresh_certificate(&mut self) -> Result<(), ScanEnded> {
-        let Some(certificate) = &mut self.certificate else { return Ok(()) };
-        let wrong = certificate.refresh();
-        let pem = certificate.pem();
-        telemetry::report(wrong.as_slice());
-        if self.shown_by_api.as_deref().is_some_and(|shown| shown != pem) {
-            let pem: Arc<str> = pem.into();
-            self.shown_by_api = Some(Arc::clone(&pem));
-            self.requests.send(ControlRequest::Certificate(pem)).map_err(|_| ScanEnded)?;
-        }
-        Ok(())
-    }
-
-    fn scan_zones(&mut self) -> Result<(), ScanEnded> {
-        let (zones, diagnostics) = self.zones.scan();
-        let new: Vec<_> = diagnostics.iter().filter(|one| !self.zone_diagnostics.contains(one)).cloned().collect();
-        telemetry::report(&new);
-        self.zone_diagnostics = diagnostics;
-        let Some(zones) = zones else { return Ok(()) };
-        tracing::info!(zones = zones.len(), "static zones read");
-        ask(&self.requests, |reply| ControlRequest::Zones(zones, reply)).map_err(|_| ScanEnded)
-    }
-
-    fn scan_manifests(&mut self) -> Result<(), ScanEnded> {
-        // The clock of what the files say starts when they are read.
-        let known = Instant::now();
-        self.manifests.set_served(ask(&self.requests, ControlRequest::CustomKinds).map_err(|_| ScanEnded)?);
-        let changes = self.manifests.scan();
-        telemetry::report(&changes.diagnostics);
-        for key in changes.applied.iter().map(|declared| declared.object.key()).chain(changes.withdrawn.iter().cloned())
-        {
-            self.refused.remove(&key);
-        }
-        let (applied, withdrawn) = (changes.applied.len(), changes.withdrawn.len());
-        let mut events: Vec<Event> = changes.withdrawn.into_iter().map(Event::Withdraw).collect();
-        events.extend(changes.applied.into_iter().map(Event::Apply));
-        events.extend(self.load());
-        if events.is_empty() {
-            return Ok(());
-        }
-        let refusals = ask(&self.requests, |reply| ControlRequest::Events(events, known, ReplyDue::Published, reply))
-            .map_err(|_| ScanEnded)?;
-        let refused = refusals.len();
-        self.refuse(refusals);
-        let (files, objects) = self.manifests.counts();
-        tracing::info!(applied, withdrawn, refused, files, objects, "manifests read");
-        Ok(())
-    }
-
-    /// The event that reports how much has been read, when that is more than before.
-    fn load(&mut self) -> Option<Event> {
-        let completeness = self.manifests.completeness();
-        if completeness <= self.loaded {
-            return None;
-        }
-        self.loaded = completeness;
-        if completeness == Completeness::Whole {
-            return Some(Event::Loaded);
-        }
-        tracing::warn!(
-            "some manifests could not be read: what an earlier run took from manifests stays until all of them have \
-             been read"
-        );
-        Some(Event::LoadedInPart)
-    }
-
-    /// Shows what was refused at its place in the manifest, or plainly when no manifest declares it.
-    fn refuse(&mut self, refusals: Vec<Refusal>) {
-        for refusal in refusals.iter().filter(|refusal| self.manifests.origin(&refusal.key).is_none()) {
-            for error in &refusal.errors {
-                tracing::warn!(object = %refusal.key, %error, "refused; what was there before goes on");
-            }
-        }
-        let placed = self.advice.place(&refusals, &self.manifests);
-        let all: Vec<Diagnostic> = placed.iter().flat_map(|(_, found)| found).cloned().collect();
-        telemetry::report(&all);
-        self.refused.extend(placed.into_iter().filter(|(_, found)| !found.is_empty()));
-    }
-
-    fn publish_diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all = self.manifests.diagnostics();
-        all.extend(self.refused.values().flatten().cloned());
-        all.extend(self.zone_diagnostics.iter().cloned());
-        all.extend(self.certificate.as_ref().and_then(Certificate::wrong).cloned());
-        self.diagnostics.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&all);
-        all
+    #[test]
+    fn the_oldest_look_counts() {
+        let findings = Findings::default();
+        assert_eq!(findings.oldest_look(), SystemTime::UNIX_EPOCH);
+        let error = |text: &str| vec![Diagnostic::error(Path::new(text), String::new())];
+        findings.publish(Part::Secrets, error("c"));
+        let first = findings.oldest_look();
+        findings.publish(Part::Manifests, error("a"));
+        assert_eq!(findings.oldest_look(), first);
+        let paths: Vec<_> = findings.all().into_iter().map(|one| one.file).collect();
+        assert_eq!(paths, [Path::new("a"), Path::new("c")]);
     }
 }

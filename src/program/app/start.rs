@@ -8,10 +8,10 @@ use super::{
     control, controller_settings,
     cookies::CookieSecrets,
     descriptors, journals,
-    messages::{self, ControlRequest, Scan, ScanSender},
+    messages::{self, ControlRequest, Scan, ScanSender, Scanners},
     observe::{self, ObservedServer, Readiness},
     read_token,
-    scan::ScanThread,
+    scan::{self, Findings, ManifestFiles, Secrets, StaticZones},
     simulated, store_writer, surroundings,
     thread::{Thread, system},
     zones,
@@ -43,7 +43,7 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
 };
 use tokio::sync::Semaphore;
@@ -165,6 +165,7 @@ pub(super) struct Restored {
     clock: Clock,
     figures: Arc<ControlFigures>,
     requests: (SyncSender<ControlRequest>, Receiver<ControlRequest>),
+    /// To the thread that reads manifests.
     scans: (ScanSender, Receiver<Scan>),
     /// `None` if no server is to be notified of changes.
     notifier: Option<Notifier>,
@@ -252,7 +253,8 @@ pub(super) struct RunningServer {
     http: Option<http::HttpServer>,
     api: Option<api::ApiServer>,
     pub(super) watch: DirectoryWatch,
-    scan: Thread,
+    /// That of zones first: that of manifests may wait for it.
+    scans: [Thread; 3],
     control: Thread,
     /// `None` without a state directory and `hostPathRoot`.
     pub(super) journal: Option<Thread>,
@@ -279,10 +281,16 @@ impl RunningServer {
         let kept =
             api::Capacity { changes: settings.limits.api.api_changes, octets: settings.limits.api.api_change_octets };
         let log = api.as_ref().map(|_| control_loop.keep_log(kept));
-        let shows_certificate = api.as_ref().is_some_and(|api| api.tls.is_some());
-        let scanner = ScanThread::new(&settings, (certificate, cookies), requests.0.clone(), Arc::clone(&figures))
-            .shown_by_api(shows_certificate);
-        let control = Control::new(requests.0, scans.0, scanner.diagnostics(), health);
+        let findings = Findings::default();
+        let (looked, looked_at) = sync_channel(1);
+        let zones = StaticZones::new(&settings, requests.0.clone(), looked, findings.clone());
+        let shown_by_api = api.as_ref().is_some_and(|api| api.tls.is_some()).then(|| requests.0.clone());
+        let secrets = Secrets::new(certificate, cookies, findings.clone()).shown_by_api(shown_by_api);
+        let told = (findings.clone(), Arc::clone(&figures));
+        let manifests = ManifestFiles::new(&settings, requests.0.clone(), looked_at, told);
+        let (of_zones, of_secrets) = (messages::scans(), messages::scans());
+        let scanners = Scanners { zones: of_zones.0, secrets: of_secrets.0, manifests: scans.0 };
+        let control = Control::new(requests.0, scanners.clone(), findings, health);
         let stop = control.clone();
         let control_thread = Thread::spawn(
             "control",
@@ -291,8 +299,11 @@ impl RunningServer {
                 control_loop.run(&requests.1, move || clock.read());
             },
         )?;
-        let stop = control.clone();
-        let scan = Thread::spawn("scan", move || stop.stop_scans(), move || scanner.run(&scans.1))?;
+        let scans = [
+            reading("zones", scanners.zones, move || scan::run(zones, &of_zones.1))?,
+            reading("secrets", scanners.secrets, move || scan::run(secrets, &of_secrets.1))?,
+            reading("manifests", scanners.manifests, move || scan::run(manifests, &scans.1))?,
+        ];
         let shown = ShownAddresses { reader: &reader, readiness, control: &control, api: Arc::default() };
         let http = http.map(|listener| {
             let connections = settings.limits.program.http_connections;
@@ -302,14 +313,14 @@ impl RunningServer {
         let http = http.transpose()?;
         let api = api.zip(log).map(|(api, log)| shown.serve_api(&settings, api, log)).transpose()?;
         let watch = watch_directories(&settings, &control).map_err(system("starting the watch thread"))?;
-        let running = RunningServer { serving, notifier, http, api, watch, scan, control: control_thread, journal };
+        let running = RunningServer { serving, notifier, http, api, watch, scans, control: control_thread, journal };
         Ok((running, control))
     }
 
     /// Whether a thread has ended by itself.
     pub(super) fn failed(&self) -> bool {
         self.control.has_ended()
-            || self.scan.has_ended()
+            || self.scans.iter().any(Thread::has_ended)
             || self.journal.as_ref().is_some_and(Thread::has_ended)
             || self.watch.has_ended()
             || self.notifier.as_ref().is_some_and(Notifier::has_ended)
@@ -317,6 +328,12 @@ impl RunningServer {
             || self.http.as_ref().is_some_and(http::HttpServer::failed)
             || self.api.as_ref().is_some_and(api::ApiServer::failed)
     }
+}
+
+/// A thread that reads files.
+fn reading(name: &'static str, stop: ScanSender, work: impl FnOnce() + Send + 'static) -> Result<Thread, StartError> {
+    // A thread that has ended by itself needs no stop.
+    Thread::spawn(name, move || drop(stop.send(Scan::Stop)), work)
 }
 
 /// Watches the directories of manifests and zones.

@@ -88,12 +88,13 @@ impl ControlFigures {
         }
     }
 
-    /// All files were read; `is_good` says whether nothing is wrong in them.
-    pub fn scanned(&self, is_good: bool) {
+    /// All manifests were read; `is_good` says whether nothing is wrong in any file, and `oldest` since when no file has
+    /// been looked at, at the worst.
+    pub fn scanned(&self, is_good: bool, oldest: SystemTime) {
         self.scans.fetch_add(1, Ordering::Relaxed);
         if is_good {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.last_good_scan.store(now.as_secs(), Ordering::Relaxed);
+            let oldest = oldest.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.last_good_scan.store(oldest.as_secs(), Ordering::Relaxed);
         } else {
             self.bad_scans.fetch_add(1, Ordering::Relaxed);
         }

@@ -5,7 +5,9 @@ use super::{
     *,
 };
 use crate::dns::serve::ServeLimits;
-use quinn::{ClientConfig, ConnectionError, ReadError, ReadToEndError, crypto::rustls::QuicClientConfig};
+use quinn::{
+    ClientConfig, ConnectionError, ReadError, ReadToEndError, TransportErrorCode, crypto::rustls::QuicClientConfig,
+};
 use rustls::version::TLS13;
 use std::{net::SocketAddr, sync::atomic::Ordering};
 
@@ -193,6 +195,56 @@ fn half_a_query_keeps_nobody_off() {
         assert_eq!(closed_with(&connection.closed().await), Some(4));
     });
     assert_eq!(serving.counters().refused.total(), 0);
+}
+
+/// A way to the server on which nothing of a client arrives once the server has answered.
+async fn one_way(server: SocketAddr) -> SocketAddr {
+    let near = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let far = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    far.connect(server).await.unwrap();
+    let address = near.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut sent, mut received) = ([0; 2048], [0; 2048]);
+        let (mut client, mut has_answered) = (None, false);
+        loop {
+            tokio::select! {
+                Ok((length, from)) = near.recv_from(&mut sent) => {
+                    client = Some(from);
+                    if !has_answered {
+                        far.send(&sent[..length]).await.unwrap();
+                    }
+                }
+                Ok(length) = far.recv(&mut received) => {
+                    // A Retry (RFC 9000 §17.2.5) is no answer yet.
+                    has_answered |= received[0] & 0xf0 != 0xf0;
+                    near.send_to(&received[..length], client.unwrap()).await.unwrap();
+                }
+            }
+        }
+    });
+    address
+}
+
+/// Before the handshake is over an application's own code may not be told: what arrives instead is APPLICATION_ERROR
+/// (RFC 9000 §10.2.3).
+#[test]
+fn who_makes_room_during_the_handshake_is_told() {
+    let limits = ServeLimits { quic_connections: 1, ..limits() };
+    let (serving, address) = testing::serve_encrypted(Transport::Quic, limits);
+    testing::run(async {
+        // On the client's side the handshake is over; the server never hears of that.
+        let (_endpoint, connection) = connect(one_way(address).await).await;
+        let connection = connection.unwrap();
+        let (_other, newcomer) = connect(address).await;
+        assert_eq!(ask(&newcomer.unwrap(), &frame(&QUESTION)).await.unwrap(), frame(&QUESTION));
+        let reason = connection.closed().await;
+        let code = match &reason {
+            ConnectionError::ConnectionClosed(close) => Some(close.error_code),
+            _ => None,
+        };
+        assert_eq!(code, Some(TransportErrorCode::APPLICATION_ERROR), "{reason}");
+    });
+    testing::expect_count(serving.counters().evicted.of(Transport::Quic), 1);
 }
 
 #[test]

@@ -210,6 +210,8 @@ fn generated_records() {
     assert_eq!(names, expected.map(|name| format!("{name}example.org.")));
     let text = zone.records().iter().find(|(_, set)| set.rtype() == crate::dns::wire::rdata::RecordType::TXT).unwrap();
     assert_eq!(text.1.rdata().next().unwrap(), b"\x01$\x02is\x011");
+    let (_, diagnostics) = parse(&format!("{HEAD}$GENERATE 0-65536 a$ A 192.0.2.1"));
+    assert!(shown(&diagnostics)[0].ends_with("65537 records in one line are too many; at most 65536 are made"));
 }
 
 #[test]
@@ -271,6 +273,9 @@ fn included_files() {
     }
     fs::write(at("parts/two"), "$INCLUDE deep0").unwrap();
     assert!(shown(&files.scan().1)[0].contains("more than 8 deep"));
+    // Too many, although it is always the same one.
+    fs::write(at("parts/two"), "$INCLUDE none\n".repeat(65)).unwrap();
+    assert!(shown(&files.scan().1)[0].contains("at most 64 files"));
 }
 
 #[test]
