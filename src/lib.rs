@@ -28,6 +28,7 @@ extern crate self as headless_dns;
 
 pub mod control;
 pub mod dns;
+pub mod engine;
 pub mod net;
 pub mod objects;
 pub mod program;

@@ -17,12 +17,17 @@ const WINGS: &[(&str, &[&str], &[&str])] = &[
     ("net", &["accepting", "connections", "write_timeout"], &[]),
     ("dns", &["name", "wire", "zone", "answer", "forward", "serve"], &["net", "text"]),
     ("objects", &["object", "patch", "manifest"], &["text"]),
-    ("control", &["cluster", "runtime", "records", "controller", "explain", "state"], &["dns", "objects", "text"]),
+    ("engine", &["sandbox"], &["text"]),
+    (
+        "control",
+        &["cluster", "runtime", "records", "controller", "explain", "state"],
+        &["dns", "engine", "objects", "text"],
+    ),
     ("web", &["http", "metrics", "api"], &["control", "dns", "net", "objects", "text"]),
     (
         "program",
         &["exit", "certificate", "telemetry", "settings", "app", "demo", "cli"],
-        &["control", "dns", "net", "objects", "text", "web"],
+        &["control", "dns", "engine", "net", "objects", "text", "web"],
     ),
 ];
 
@@ -56,9 +61,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What patches make of objects: for clients of the API, and for files that were edited.
     ("patch", &["object"]),
     ("manifest", &["diagnostic", "fnv1a", "nearest", "object", "options", "regular_file", "yaml"]),
+    // Containers without Kubernetes.
+    ("sandbox", &[]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &["duration", "nearest", "object", "options"]),
+    ("runtime", &["duration", "nearest", "object", "options", "sandbox"]),
     ("records", &["escape", "name", "object", "options", "wire", "zone"]),
     ("controller", &["cluster", "escape", "fnv1a", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "escape", "name", "nearest", "object", "records", "wire", "zone"]),

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod behaviour;
+pub mod containers;
 mod set_back;
 pub mod simulated;
 mod status;
