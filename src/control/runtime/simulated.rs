@@ -13,7 +13,7 @@
 
 pub use super::behaviour::{Delays, check_annotations};
 use super::{
-    PodReport, PodRuntime, SetBack, What,
+    PodReport, PodRuntime, Referenced, SetBack, What,
     address::{AddressPool, AddressesExhausted},
     behaviour::{Behaviour, End},
     is_overwritten, status,
@@ -353,7 +353,7 @@ impl Simulated {
 }
 
 impl PodRuntime for Simulated {
-    fn start(&mut self, pod: &Pod, now: Timestamp) {
+    fn start(&mut self, pod: &Pod, _referenced: Referenced, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
         if self.pods.contains_key(&uid) {
             return;
@@ -365,7 +365,7 @@ impl PodRuntime for Simulated {
         self.pods.insert(uid, simulated);
     }
 
-    fn resume(&mut self, pod: &Pod, now: Timestamp) {
+    fn resume(&mut self, pod: &Pod, referenced: Referenced, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
         if self.pods.contains_key(&uid) {
             return;
@@ -378,7 +378,7 @@ impl PodRuntime for Simulated {
             && status.phase.as_deref() != Some("Failed")
         {
             // It was never told about, so it had not begun.
-            return self.start(pod, now);
+            return self.start(pod, referenced, now);
         }
         let mut simulated = self.take_over(pod, status);
         for address in status::addresses(&simulated.status) {
@@ -394,6 +394,9 @@ impl PodRuntime for Simulated {
         }
         self.pods.insert(uid, simulated);
     }
+
+    /// What a simulated pod does is decided when it starts.
+    fn refreshed(&mut self, _pod: &Pod, _referenced: Referenced, _now: Timestamp) {}
 
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp) {
         let identity = PodIdentity::of(pod);

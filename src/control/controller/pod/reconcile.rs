@@ -56,6 +56,7 @@ impl<R: PodRuntime> PodController<R> {
                         reason: "FailedScheduling",
                         message,
                         at_most_every: SignedDuration::ZERO,
+                        field_path: None,
                     };
                     context.record_about(key, event);
                 }
@@ -79,7 +80,8 @@ impl<R: PodRuntime> PodController<R> {
                 });
                 if let Some(pod) = context.cluster.pod(&key.namespace, &key.name) {
                     self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
-                    self.runtime.start(pod, now);
+                    let referenced = self.look_up(key, pod, &context.cluster);
+                    self.runtime.start(pod, referenced, now);
                 }
             }
         }
@@ -96,7 +98,8 @@ impl<R: PodRuntime> PodController<R> {
         if is_new {
             let (reason, message) = (missing.reason, missing.told.clone());
             let at_most_every = SignedDuration::ZERO;
-            let event = EventSpec { component: "kubelet", warning: true, reason, message, at_most_every };
+            let event =
+                EventSpec { component: "kubelet", warning: true, reason, message, at_most_every, field_path: None };
             context.record_about(key, event);
         }
     }
@@ -119,6 +122,12 @@ impl<R: PodRuntime> PodController<R> {
                     let _ = context.cluster.delete(&key, Some(0), now);
                     end_held(&key, context);
                 }
+            }
+            What::Event { reason, message, warning, container } => {
+                let (component, at_most_every) = ("kubelet", SignedDuration::ZERO);
+                let reason = reason.as_str();
+                let event = EventSpec { component, warning, reason, message, at_most_every, field_path: container };
+                context.record_about(&key, event);
             }
         }
     }
