@@ -65,7 +65,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     // Control plane: no packets.
     ("cluster", &["object"]),
-    ("runtime", &["duration", "nearest", "object", "options", "sandbox"]),
+    ("runtime", &["duration", "fnv1a", "nearest", "object", "options", "sandbox"]),
     ("records", &["escape", "name", "object", "options", "wire", "zone"]),
     ("controller", &["cluster", "escape", "fnv1a", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "escape", "name", "nearest", "object", "records", "wire", "zone"]),

@@ -1,8 +1,10 @@
 //! What runs pods: the trait, and the simulation that is the default.
 
 pub mod address;
+mod back_off;
 pub mod behaviour;
 pub mod containers;
+mod identity;
 mod set_back;
 pub mod simulated;
 mod status;

@@ -14,8 +14,10 @@
 pub use super::behaviour::{Delays, check_annotations};
 use super::{
     PodReport, PodRuntime, Referenced, SetBack, What,
-    address::{AddressPool, AddressesExhausted},
+    address::AddressPools,
+    back_off::{CRASHES_FORGOTTEN_AFTER, back_off},
     behaviour::{Behaviour, End},
+    identity::PodIdentity,
     is_overwritten, status,
 };
 use ipnet::IpNet;
@@ -40,8 +42,7 @@ pub struct SimulationSettings {
 #[derive(Debug)]
 pub struct Simulated {
     settings: SimulationSettings,
-    /// One pool of each family, in order of the settings; a pod's first address comes from the first.
-    pools: Vec<AddressPool>,
+    pools: AddressPools,
     pods: HashMap<String, SimulatedPod>,
     /// What is due when; the number keeps things that are due at one instant in the order in which they were asked for.
     timers: BTreeMap<Due, (String, PodStep)>,
@@ -70,13 +71,6 @@ struct SimulatedPod {
     timers: BTreeMap<PodStep, Due>,
 }
 
-#[derive(Debug, Clone)]
-struct PodIdentity {
-    namespace: String,
-    name: String,
-    uid: String,
-}
-
 /// One step of a pod. Each is due at most once at a time; asking again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PodStep {
@@ -91,26 +85,10 @@ enum PodStep {
     Stopped,
 }
 
-/// A container that ran for this long starts again without delay (upstream's kubelet: twice the longest back-off).
-const CRASHES_FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-
-/// Upstream's kubelet: at once the first time, then 10 s, doubled up to 5 minutes.
-fn back_off(crashes: u32) -> Duration {
-    match crashes {
-        0 | 1 => Duration::ZERO,
-        more => Duration::from_secs(10u64.saturating_mul(1 << (more - 2).min(6)).min(300)),
-    }
-}
-
 impl Simulated {
     /// No pods yet.
     pub fn new(settings: SimulationSettings) -> Simulated {
-        let mut pools: Vec<AddressPool> = Vec::new();
-        for range in &settings.pod_cidrs {
-            if !pools.iter().any(|pool| pool.range().addr().is_ipv4() == range.addr().is_ipv4()) {
-                pools.push(AddressPool::new(*range));
-            }
-        }
+        let pools = AddressPools::new(&settings.pod_cidrs);
         Simulated {
             settings,
             pools,
@@ -169,22 +147,6 @@ impl Simulated {
         }
     }
 
-    /// One address of each family, or none at all.
-    fn allocate(&mut self) -> Result<Vec<IpAddr>, AddressesExhausted> {
-        if let Some(pool) = self.pools.iter().find(|pool| !pool.has_free()) {
-            return Err(AddressesExhausted(pool.range()));
-        }
-        self.pools.iter_mut().map(AddressPool::allocate).collect()
-    }
-
-    fn release(&mut self, addresses: &[IpAddr]) {
-        for address in addresses {
-            for pool in &mut self.pools {
-                pool.release(*address);
-            }
-        }
-    }
-
     /// Carries out one step that was due at `at`; returns what is to be reported.
     fn step(&mut self, pod: &mut SimulatedPod, step: PodStep, at: Timestamp, now: Timestamp) -> Option<What> {
         let before = pod.status.clone();
@@ -220,7 +182,7 @@ impl Simulated {
     }
 
     fn start_containers(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
-        match self.allocate() {
+        match self.pools.allocate() {
             Ok(addresses) => {
                 status::set_addresses(&mut pod.status, &addresses);
                 pod.addresses = addresses;
@@ -276,7 +238,7 @@ impl Simulated {
     /// A pod has gone: its addresses are free, and the first pod that waits for some tries again.
     fn forget(&mut self, mut pod: SimulatedPod, at: Timestamp) {
         self.cancel_all(&mut pod);
-        self.release(&pod.addresses);
+        self.pools.release(&pod.addresses);
         while let Some(uid) = self.starved.pop_front() {
             if let Some(mut next) = self.pods.remove(&uid) {
                 self.schedule(&mut next, PodStep::Start, at);
@@ -381,14 +343,7 @@ impl PodRuntime for Simulated {
             return self.start(pod, referenced, now);
         }
         let mut simulated = self.take_over(pod, status);
-        for address in status::addresses(&simulated.status) {
-            for pool in &mut self.pools {
-                pool.continue_after(address);
-                if pool.reserve(address) {
-                    simulated.addresses.push(address);
-                }
-            }
-        }
+        simulated.addresses = self.pools.resume(&status::addresses(&simulated.status));
         if !overwritten {
             self.resume_timers(&mut simulated, now);
         }
@@ -465,28 +420,6 @@ impl PodRuntime for Simulated {
             set_back.status(&mut pod.status);
         }
         self.strangers.iter_mut().for_each(|(at, _)| *at = set_back.due(*at));
-    }
-}
-
-impl PodIdentity {
-    fn of(pod: &Pod) -> PodIdentity {
-        let metadata = &pod.metadata;
-        PodIdentity {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-        }
-    }
-
-    fn report(&self, what: What) -> PodReport {
-        PodReport { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone(), what }
-    }
-}
-
-impl std::fmt::Display for PodIdentity {
-    /// As a kubelet writes it in messages: `web-0_default(uid)`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_{}({})", self.name, self.namespace, self.uid)
     }
 }
 

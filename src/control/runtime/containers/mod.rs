@@ -7,10 +7,19 @@
 //! ```
 
 mod command;
+mod container;
+mod image;
 mod observation;
+mod pod;
+mod probes;
 mod referenced;
+mod retry;
+mod runtime;
 pub mod spec;
+mod termination;
+mod turn;
 
 pub use command::{Command, Credentials, Probe, ProbeKind};
 pub use observation::{CommandError, ContainerFound, Listing, Observation, StartStep};
 pub use referenced::{ClaimDirectory, KeyedData, NodeFacts, Referenced, ServiceVariables};
+pub use runtime::Containers;

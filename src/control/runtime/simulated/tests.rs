@@ -266,9 +266,9 @@ fn stopping_frees_the_address_at_the_end() {
     assert_eq!(simulated.next_due(), Some(at(11_000)), "a second stop never lengthens");
     simulated.stop(&web, Duration::from_secs(1), at(3000));
     assert_eq!(simulated.next_due(), Some(at(4000)), "it may shorten");
-    assert_eq!(simulated.pools[0].in_use(), 1);
+    assert_eq!(simulated.pools.in_use(), 1);
     assert_eq!(history(&mut simulated, 60_000), ["4000 web-0 stopped"]);
-    assert_eq!((simulated.pools[0].in_use(), simulated.len()), (0, 0));
+    assert_eq!((simulated.pools.in_use(), simulated.len()), (0, 0));
     simulated.stop(&web, Duration::ZERO, at(5000));
     assert_eq!(history(&mut simulated, 60_000), ["5000 web-0 stopped"], "one that is not known has stopped");
 }
@@ -346,7 +346,7 @@ fn resumed(annotations: &[(&str, &str)], until: i64, back: i64, then_until: i64)
     after.resume(&serde_json::from_value(stored).unwrap(), Referenced::default(), at(back));
     // Its address stays taken.
     if let Some(ip) = web.status.unwrap().pod_ip {
-        assert!(!after.pools[0].reserve(ip.parse().unwrap()));
+        assert!(after.pools.reserve(&[ip.parse().unwrap()]).is_empty());
     }
     history(&mut after, then_until)
 }
@@ -454,13 +454,13 @@ fn an_overwritten_status_stays() {
     web.status = Some(status);
     simulated.overwritten(&web, at(100));
     assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
-    assert_eq!(simulated.pools[0].in_use(), 1);
+    assert_eq!(simulated.pools.in_use(), 1);
 
     overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
     restarted.resume(&web, Referenced::default(), at(61_000));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new(), "over a restart too");
-    assert_eq!(restarted.pools[0].in_use(), 1);
+    assert_eq!(restarted.pools.in_use(), 1);
 
     simulated.stop(&web, Duration::ZERO, at(61_000));
     assert_eq!(history(&mut simulated, 90_000), ["61000 p stopped"]);
