@@ -223,3 +223,6 @@ fn joined(requests: Vec<ControlRequest>) -> Vec<ControlRequest> {
     }
     joined
 }
+
+#[cfg(test)]
+mod tests;
