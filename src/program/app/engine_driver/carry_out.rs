@@ -242,9 +242,9 @@ impl<E: Engine> Carrier<E> {
             Err(error) => Err(error.into()),
         };
         if let Ok(details) = &result
-            && let Some(pid) = details.pid
+            && let (Some(pid), Some(address)) = (details.pid, details.addresses.first())
         {
-            self.dns.ask_from(pid, &self.shared.observations);
+            self.dns.ask_from(pid, *address, &self.shared.observations);
         }
         (Some(id), result)
     }
