@@ -48,8 +48,6 @@ pub struct Containers {
     engine: EngineState,
     clock: Clock,
     list: ListRequest,
-    /// Since when containers were seen of pods that do not exist.
-    orphans: BTreeMap<String, Monotonic>,
 }
 
 /// What is known of the engine.
@@ -115,7 +113,6 @@ impl Containers {
             engine: EngineState::Returning(0),
             clock: Clock::default(),
             list: ListRequest { wanted: true, ..ListRequest::default() },
-            orphans: BTreeMap::new(),
         }
     }
 
@@ -168,7 +165,7 @@ impl Containers {
                 self.tell(&uid, now, |pod, turn| pod.image(&container, pulled, result, turn));
             }
             Observation::SandboxStarted { uid, attempt, id, result } => {
-                self.answer(uid, id.clone(), now, |pod, turn| pod.sandbox_started(attempt, id, result, turn));
+                self.answer(&uid, id.clone().as_ref(), now, |pod, turn| pod.sandbox_started(attempt, id, result, turn));
             }
             Observation::FilesWritten { uid, result } => {
                 self.tell(&uid, now, |pod, turn| pod.files_written(result, turn));
@@ -177,7 +174,7 @@ impl Containers {
                 self.tell(&uid, now, |pod, turn| pod.files_removed(result, turn));
             }
             Observation::ContainerStarted { uid, container, attempt, id, result } => {
-                self.answer(uid, id.clone(), now, |pod, turn| {
+                self.answer(&uid, id.clone().as_ref(), now, |pod, turn| {
                     pod.container_started(&container, attempt, id, result, turn);
                 });
             }
@@ -209,16 +206,15 @@ impl Containers {
     /// An answer that says what was made: if its pod has stopped meanwhile, a list shows what is left.
     fn answer(
         &mut self,
-        uid: String,
-        id: Option<ContainerId>,
+        uid: &str,
+        id: Option<&ContainerId>,
         now: Timestamp,
         tell: impl FnOnce(&mut PodMachine, &mut Turn),
     ) {
-        match self.pods.contains_key(&uid) {
-            true => self.tell(&uid, now, tell),
+        match self.pods.contains_key(uid) {
+            true => self.tell(uid, now, tell),
             false if id.is_some() => {
                 let at = self.clock.at(now);
-                self.orphans.entry(uid).or_insert(at);
                 self.want_list(at);
             }
             false => {}
@@ -337,26 +333,17 @@ impl Containers {
         }
     }
 
-    /// Containers whose pod does not exist are stopped when that has been so for a while.
+    /// Containers whose pod does not exist keep their addresses, and are stopped after a while.
     fn note_orphans(&mut self, found: &BTreeMap<&str, Vec<&ContainerFound>>, at: Monotonic, now: Timestamp) {
-        let pods = &self.pods;
-        self.orphans.retain(|uid, _| found.contains_key(uid.as_str()) && !pods.contains_key(uid));
         for (uid, containers) in found {
             if self.pods.contains_key(*uid) {
                 continue;
             }
-            let addresses: Vec<IpAddr> = containers.iter().flat_map(|one| one.details.addresses.clone()).collect();
-            let since = *self.orphans.entry((*uid).to_owned()).or_insert(at);
-            if at < since + ORPHANS_LEFT_ALONE {
-                self.list.again = Some(since + ORPHANS_LEFT_ALONE);
-                continue;
-            }
-            self.orphans.remove(*uid);
             let label = |label: &str| {
                 containers.iter().find_map(|one| one.details.summary.labels.get(label)).cloned().unwrap_or_default()
             };
-            let mut orphan = PodMachine::orphan(uid, &label(POD_NAME_LABEL), &label(POD_NAMESPACE_LABEL), now);
-            orphan.resume_addresses(|_| addresses);
+            let (name, namespace) = (label(POD_NAME_LABEL), label(POD_NAMESPACE_LABEL));
+            let orphan = PodMachine::orphan(uid, &name, &namespace, at + ORPHANS_LEFT_ALONE, now);
             self.pods.insert((*uid).to_owned(), orphan);
         }
     }
@@ -383,8 +370,11 @@ impl Containers {
 
     fn add(&mut self, pod: &Pod, referenced: Referenced, resumed: bool, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
-        if self.pods.get(&uid).is_some_and(|known| !known.is_orphan()) {
-            return;
+        match self.pods.remove(&uid) {
+            // It is told of only now.
+            Some(mut orphan) if orphan.is_orphan() => self.pools.release(&orphan.take_held_addresses()),
+            Some(known) => return drop(self.pods.insert(uid, known)),
+            None => {}
         }
         let mut machine = PodMachine::new(pod, referenced, resumed, now);
         machine.resume_addresses(|addresses| self.pools.resume(addresses));

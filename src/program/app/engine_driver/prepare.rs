@@ -108,6 +108,7 @@ impl<E: Engine> PreparedEngine<E> {
             host_search: host.search,
             host_options: host.options,
             pods_directory: state_directory.join(PODS),
+            seccomp_profiles: BTreeMap::new(),
             millicores: 1000,
             memory_octets: 0,
             hostname_on_containers: false,

@@ -27,7 +27,7 @@ impl PodMachine {
         }
         self.adoption = None;
         let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        if ended && !self.orphan {
+        if ended && self.orphan.is_none() {
             self.had_finished();
         }
         self.adopt_sandbox(found, turn);
@@ -41,9 +41,6 @@ impl PodMachine {
         }
         for index in 0..self.slots.len() {
             self.adopt_container(index, found, turn);
-        }
-        if self.orphan && self.stop.is_none() {
-            self.stop(Duration::from_secs(10), turn.at);
         }
     }
 

@@ -46,6 +46,9 @@ const LOOKS_A_TURN: usize = 32;
 /// How long it waits for a list that it asked for.
 const LIST_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// What containers have to end whose pod does not exist.
+const ORPHANS_GRACE: Duration = Duration::from_secs(10);
+
 /// One pod and everything that is known of it.
 #[derive(Debug)]
 pub struct PodMachine {
@@ -74,8 +77,8 @@ pub struct PodMachine {
     status: PodStatus,
     /// A client wrote the status; it stays until there is something to report.
     overwritten: bool,
-    /// An engine had containers of it, and no such pod exists.
-    orphan: bool,
+    /// An engine had containers of it, and no such pod exists: it is stopped from then on.
+    orphan: Option<Monotonic>,
     budget: Budget,
     /// Everything of it is gone.
     pub stopped: bool,
@@ -137,7 +140,7 @@ impl PodMachine {
             strays: Removals::default(),
             status,
             overwritten,
-            orphan: false,
+            orphan: None,
             budget: Budget::default(),
             stopped: false,
             due: None,
@@ -145,14 +148,14 @@ impl PodMachine {
         }
     }
 
-    /// Containers that an engine has of a pod that does not exist: they are stopped.
-    pub fn orphan(uid: &str, name: &str, namespace: &str, now: Timestamp) -> PodMachine {
+    /// Containers that an engine has of a pod that does not exist: they are stopped from `then` on.
+    pub fn orphan(uid: &str, name: &str, namespace: &str, then: Monotonic, now: Timestamp) -> PodMachine {
         let mut pod = Pod::default();
         pod.metadata.uid = Some(uid.to_owned());
         pod.metadata.name = Some(name.to_owned());
         pod.metadata.namespace = Some(namespace.to_owned());
         let mut machine = PodMachine::new(&pod, Referenced::default(), true, now);
-        (machine.orphan, machine.adoption) = (true, Some(Adoption { doubted: true, since: 0 }));
+        (machine.orphan, machine.adoption) = (Some(then), Some(Adoption { doubted: true, since: 0 }));
         machine
     }
 
@@ -163,7 +166,7 @@ impl PodMachine {
 
     /// Whether no such pod exists.
     pub fn is_orphan(&self) -> bool {
-        self.orphan
+        self.orphan.is_some()
     }
 
     /// The addresses that it had before this program was started again are its own.
@@ -244,7 +247,7 @@ impl PodMachine {
         if self.adoption.is_none() {
             self.report(turn);
         }
-        if self.stopped && !self.orphan {
+        if self.stopped && self.orphan.is_none() {
             turn.reports.push(crate::control::runtime::What::Stopped);
         }
         self.due = turn.due;
@@ -257,6 +260,14 @@ impl PodMachine {
         self.want_list(turn);
         if self.adoption.is_some() {
             return;
+        }
+        if let Some(then) = self.orphan
+            && self.stop.is_none()
+        {
+            if !turn.is_due(then) {
+                return;
+            }
+            self.stop(ORPHANS_GRACE, turn.at);
         }
         self.expire(turn);
         self.look(turn);
@@ -324,15 +335,15 @@ impl PodMachine {
         let uid = &self.identity.uid;
         self.sandbox.look(uid, turn);
         for slot in &mut self.slots {
-            let Some(Instance { id: Some(id), life, look, .. }) = &mut slot.instance else { continue };
+            let Some(Instance { id: Some(id), life, look, attempt, .. }) = &mut slot.instance else { continue };
             if matches!(life, Life::Starting(_)) {
                 continue;
             }
-            let (container, pod, facts) = (&slot.container, &self.pod, turn.facts);
+            let (container, pod, facts, attempt) = (&slot.container, &self.pod, turn.facts, *attempt);
             let command = || super::Command::Inspect {
                 uid: uid.clone(),
                 id: id.clone(),
-                message: Some(super::spec::termination_message(container, pod, facts)),
+                message: Some(super::spec::termination_message(container, pod, facts, attempt)),
             };
             look.step(command, turn);
         }

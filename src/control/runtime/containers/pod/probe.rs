@@ -98,7 +98,7 @@ impl PodMachine {
     /// A container whose definition has changed is started again.
     fn follow_definition(&mut self, index: usize, stopping: bool, turn: &mut Turn) {
         let grace = self.grace();
-        let Some(slot) = self.slots.get_mut(index).filter(|_| !stopping && !self.orphan) else { return };
+        let Some(slot) = self.slots.get_mut(index).filter(|_| !stopping && self.orphan.is_none()) else { return };
         let Some(instance) = slot.running().filter(|instance| instance.kill.is_none()) else { return };
         if slot.role != Role::Foreign
             && !instance.spec_hash.is_empty()

@@ -269,7 +269,7 @@ impl PodMachine {
 
     /// The sandbox is dead: it is told once.
     pub(super) fn sandbox_died(&mut self, turn: &mut Turn) {
-        if self.stop.is_none() && self.finish.is_none() && !self.orphan {
+        if self.stop.is_none() && self.finish.is_none() && self.orphan.is_none() {
             turn.event(false, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
         }
         turn.again = true;
