@@ -1,0 +1,7 @@
+//! What is asked of a container engine, asked of Docker and of Podman, both as they are in Debian.
+#![expect(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;
