@@ -72,6 +72,16 @@ impl Checks {
     }
 }
 
+/// It is told that a container is being ended: its grace begins.
+pub fn note_killing(world: &mut World, uid: &str, field: &str) {
+    let at = world.runtime_time();
+    let runs = |fake: &&Fake| fake.uid == uid && fake.state == ContainerState::Running;
+    let named = |fake: &&Fake| field.ends_with(&format!("{{{}}}", fake.container));
+    for fake in world.engine.containers.values().filter(runs).filter(named) {
+        world.checks.ending.entry(fake.id.clone()).or_insert(at);
+    }
+}
+
 fn containers(known: &Known) -> Vec<Container> {
     let spec = known.pod.spec.clone().unwrap_or_default();
     spec.init_containers.into_iter().flatten().chain(spec.containers).collect()

@@ -20,8 +20,8 @@ pub type Checked = Result<(), String>;
 const BEGIN: i64 = 1_700_000_000;
 /// So many events mean that a history never comes to an end.
 const EVENTS_MAX: u32 = 100_000;
-/// By then everything has converged: the longest back-off and some more.
-const CALM_MAX: Duration = Duration::from_secs(1500);
+/// By then everything has converged: lost answers have been given up, and the longest back-off is over.
+const CALM_MAX: Duration = Duration::from_secs(2500);
 
 /// A pod as the controller has it.
 #[derive(Debug, Clone)]
@@ -247,7 +247,7 @@ impl World {
     fn happen(&mut self, event: Event) -> Checked {
         match event {
             Event::Deliver(life, observation) if life == self.life => {
-                self.say(|| format!("  <- {observation:.200?}"));
+                self.say(|| format!("  <- {observation:?}"));
                 self.checks.told(&observation);
                 let now = self.now();
                 self.runtime.observe(*observation, now);
@@ -331,7 +331,7 @@ impl World {
         let crash = self.crash_at.iter().any(|at| (before..before + commands.len() as u64).contains(at));
         let kept = !crash || self.rng.bool();
         for report in reports.into_iter().filter(|_| kept) {
-            self.say(|| format!("{} {:.300?}", report.name, report.what));
+            self.say(|| format!("{} {:?}", report.name, report.what));
             match report.what {
                 What::Status(status) => {
                     super::checks::check_status(self, &report.uid, &status)?;
@@ -345,13 +345,16 @@ impl World {
                         self.pods.remove(&report.uid);
                     }
                 }
+                What::Event { reason, container: Some(container), .. } if reason == "Killing" => {
+                    super::checks::note_killing(self, &report.uid, &container);
+                }
                 What::Event { .. } => {}
             }
         }
         for command in commands {
             let crashes = self.crash_at.contains(&self.commands);
             self.commands += 1;
-            self.say(|| format!("-> {command:.160?}"));
+            self.say(|| format!("-> {command:?}"));
             super::checks::check_command(self, &command)?;
             if crashes && self.rng.bool() {
                 return self.crash();
@@ -394,6 +397,7 @@ impl World {
     pub fn restart_engine(&mut self, with_containers: bool) {
         self.say(|| format!("the engine goes; its containers stay: {with_containers}"));
         self.engine_up = false;
+        self.queue.retain(|_, event| !matches!(event, Event::Step(..)));
         let now = self.now();
         if !with_containers {
             let ids: Vec<ContainerId> = self.engine.containers.keys().cloned().collect();

@@ -29,8 +29,8 @@ pub mod limits {
     pub const QUICK: Duration = Duration::from_secs(60);
     /// Making, starting and removing.
     pub const SLOW: Duration = Duration::from_secs(180);
-    /// Pulling an image.
-    pub const PULL: Duration = Duration::from_secs(3600);
+    /// Pulling an image. A pull that takes longer is asked for once more, and its answer counts all the same.
+    pub const PULL: Duration = Duration::from_secs(900);
     /// A probe or a hook, beyond its own timeout.
     pub const PROBE: Duration = Duration::from_secs(10);
 }

@@ -68,10 +68,12 @@ impl PodMachine {
             )
         });
         let Some(best) = all.pop() else {
-            // One that is not there any more: its successor has another number.
-            let had = self.status.pod_ip.is_some() || !found.is_empty();
-            self.sandbox.attempt = u32::from(had);
-            self.sandbox.ever = had;
+            // What joined one that is not there any more must end before the next one is made.
+            self.sandbox.ever = self.status.pod_ip.is_some() || !found.is_empty();
+            if self.sandbox.ever {
+                self.sandbox.state = SandboxState::Dead(None);
+                self.sandbox_died(turn);
+            }
             return;
         };
         for other in all {
@@ -99,7 +101,7 @@ impl PodMachine {
 
     /// Its sandbox's addresses are the pod's, though its status may not have told them yet.
     fn take_addresses(&mut self, found: &[std::net::IpAddr], turn: &mut Turn) {
-        if !self.has_host_network() && !self.holds_addresses && !found.is_empty() && self.finish.is_none() {
+        if !self.has_host_network() && !self.holds_addresses && !found.is_empty() {
             let reserved = turn.pools.resume(found);
             if reserved.len() == found.len() {
                 (self.addresses, self.holds_addresses) = (reserved, true);
@@ -177,7 +179,7 @@ fn adopt_instance(
     let details = &one.details;
     let id = details.summary.id.clone();
     // What was started before the sandbox was had joined another one.
-    let here = details.started_at.is_some() && details.started_at >= sandbox_started;
+    let here = sandbox_started.is_some() && details.started_at >= sandbox_started;
     let joined = if here { sandbox } else { sandbox.wrapping_sub(1) };
     let known = status.filter(|status| status_id(status).as_ref() == Some(&id));
     let told_running = known.is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));
