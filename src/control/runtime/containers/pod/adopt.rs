@@ -45,14 +45,12 @@ impl PodMachine {
     /// Whether the status names something that the list does not have.
     fn lacks_something(&self, found: &[&ContainerFound]) -> bool {
         let statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
-        let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-        let mut ids = statuses.filter(runs).filter_map(status_id);
+        let mut ids = statuses.filter_map(status_id);
         let has = |id: &ContainerId| found.iter().any(|one| one.details.summary.id == *id);
         let sandbox = found.iter().any(|one| one.container == SANDBOX_CONTAINER_NAME);
         let had_sandbox =
             self.status.pod_ip.is_some() || found.iter().any(|one| one.container != SANDBOX_CONTAINER_NAME);
-        let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox && !ended)
+        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox)
     }
 
     fn adopt_sandbox(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
