@@ -43,7 +43,7 @@ mod tests;
 pub use crate::objects::object::ORIGIN;
 pub use disruption::BudgetRefusal;
 pub use manifests::CASCADE;
-pub use one_node::{NODE, VERSION};
+pub use one_node::{NODE, NodeDescription, VERSION};
 pub use pod::VolumeDirectories;
 pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
@@ -482,6 +482,24 @@ impl<R: PodRuntime> Controller<R> {
         self.writes_slices = true;
         self.distribute();
         self.writes_slices = false;
+    }
+
+    /// What runs the pods, as the node tells it from now on.
+    pub fn describe_node(&mut self, described: NodeDescription, now: Timestamp) {
+        self.context.now = now;
+        self.nodes.describe(described, &mut self.context);
+    }
+
+    /// What runs the pods does not answer: the node says so.
+    pub fn node_has_problem(&mut self, problem: String, now: Timestamp) {
+        let described = NodeDescription { problem: Some(problem), ..self.nodes.described().clone() };
+        self.describe_node(described, now);
+    }
+
+    /// Something about the node that people should know.
+    pub fn warn_of_node(&mut self, reason: &str, message: String, now: Timestamp) {
+        self.context.now = now;
+        node::tell(true, reason, message, &mut self.context);
     }
 
     /// The objects of a kind, of all namespaces, in order of namespace and name.

@@ -2,9 +2,12 @@
 
 use crate::{
     control::{
-        controller::{Event, Refusal},
+        controller::{Event, NodeDescription, Refusal},
         explain::{ExplainQuestion, Explanation, QuestionError},
-        runtime::simulated::Delays,
+        runtime::{
+            containers::{NodeFacts, Observation},
+            simulated::Delays,
+        },
     },
     dns::zone::file::StaticZone,
     objects::object::{Kind, Object, ObjectKey},
@@ -50,9 +53,24 @@ pub(super) enum ControlRequest {
     Objects(Kind, SyncSender<Vec<Object>>),
     Object(ObjectKey, SyncSender<Option<Object>>),
     Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
+    /// What was seen of the pods' containers.
+    Observed(Vec<Observation>),
+    /// What is known of the container engine.
+    Engine(EngineState),
     /// What clients of the API ask.
     Api(Ask),
     Stop,
+}
+
+/// What is known of the container engine.
+#[derive(Debug)]
+pub(super) enum EngineState {
+    /// It answers (again): what pods are told of the node, and what the node says of itself.
+    There(Box<NodeFacts>, Box<NodeDescription>),
+    /// It does not answer, in its words or those of the connection.
+    Gone(String),
+    /// Pods get no answer from DNS.
+    DnsUnreachable(String),
 }
 
 /// The way to the loop and its end.

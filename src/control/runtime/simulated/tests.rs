@@ -287,7 +287,7 @@ fn without_addresses_pods_wait_in_order() {
     let mut simulated = simulated(&["10.0.0.0/24", "fd00::/127"]);
     let pods: Vec<Pod> = ["a", "b", "c", "d", "e"].iter().map(|name| pod(name, &[("ready", "false")])).collect();
     for pod in &pods {
-        simulated.start(pod, START);
+        simulated.start(pod, Referenced::default(), START);
     }
     let lines = history(&mut simulated, 100);
     assert_eq!(
