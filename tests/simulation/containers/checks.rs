@@ -22,7 +22,7 @@ const COMMANDS_A_SECOND: usize = 2 * (20 + 4 * 10);
 #[derive(Debug, Default)]
 pub struct Checks {
     /// The runtime was told that these have ended.
-    told_ended: BTreeSet<ContainerId>,
+    told_ended: BTreeMap<ContainerId, String>,
     /// Something failed for which a container is ended.
     failed: BTreeSet<ContainerId>,
     hooked: BTreeSet<ContainerId>,
@@ -45,11 +45,11 @@ impl Checks {
     /// Something is told to the runtime.
     pub fn told(&mut self, observation: &Observation) {
         match observation {
-            Observation::Inspected { id, result: Ok(None), .. } => drop(self.told_ended.insert(id.clone())),
-            Observation::Inspected { id, result: Ok(Some((details, _))), .. }
+            Observation::Inspected { uid, id, result: Ok(None) } => drop(self.told_ended.insert(id.clone(), uid.clone())),
+            Observation::Inspected { uid, id, result: Ok(Some((details, _))) }
                 if details.summary.state == ContainerState::Exited =>
             {
-                self.told_ended.insert(id.clone());
+                self.told_ended.insert(id.clone(), uid.clone());
             }
             _ => {}
         }
@@ -129,7 +129,7 @@ pub fn check_command(world: &mut World, command: &Command) -> Checked {
         }
         Command::StartContainer { uid, container, spec, .. } => check_start(world, uid, container, &spec.sandbox)?,
         Command::Probe { id, kind, attempt, .. } => {
-            if world.checks.told_ended.contains(id) {
+            if world.checks.told_ended.contains_key(id) {
                 return fail("probes only of what runs", command);
             }
             if world.engine.containers.get(id).is_some_and(|fake| fake.attempt != *attempt) {
@@ -185,7 +185,7 @@ fn check_start(world: &mut World, uid: &str, name: &str, sandbox: &ContainerId) 
 }
 
 fn check_kill(world: &mut World, uid: &str, id: &ContainerId, signal: &str) -> Checked {
-    if world.checks.told_ended.contains(id) {
+    if world.checks.told_ended.contains_key(id) {
         return fail("signals only to what runs", (id, signal));
     }
     check_unharmed(world, uid, id)?;
@@ -241,7 +241,8 @@ fn check_unharmed(world: &World, uid: &str, id: &ContainerId) -> Checked {
     if fake.is_sandbox() {
         let policy = known.pod.spec.as_ref().and_then(|spec| spec.restart_policy.clone());
         let over = policy.as_deref() != Some("Always");
-        return if over { Ok(()) } else { fail("a sandbox that is well stays", fake) };
+        let joined = world.engine.containers.values().any(|other| other.sandbox.as_ref() == Some(id));
+        return if over || !joined { Ok(()) } else { fail("a sandbox that is well stays", fake) };
     }
     let hash = container(known, &fake.container).map(|container| spec::spec_hash(&container));
     let made_from = world.engine.details(id).and_then(|details| details.summary.labels.get(SPEC_HASH_LABEL).cloned());
@@ -255,8 +256,13 @@ fn check_unharmed(world: &World, uid: &str, id: &ContainerId) -> Checked {
 }
 
 /// A container or sandbox was started.
-pub fn check_started(world: &World, id: &ContainerId) -> Checked {
+pub fn check_started(world: &mut World, id: &ContainerId) -> Checked {
     let Some(fake) = world.engine.containers.get(id) else { return Ok(()) };
+    // That it has ended since, the runtime learns later.
+    let sidecar = world.pods.get(&fake.uid).and_then(|known| container(known, &fake.container));
+    if let (Some(sandbox), Some(_)) = (&fake.sandbox, sidecar.and_then(|container| container.restart_policy)) {
+        world.checks.succeeded.insert((sandbox.clone(), fake.container.clone()));
+    }
     let alike = |other: &&Fake| {
         other.uid == fake.uid && other.container == fake.container && other.state == ContainerState::Running
     };
@@ -276,6 +282,7 @@ pub fn check_stopped(world: &mut World, uid: &str) -> Checked {
     if let Some(fake) = world.engine.containers.values().find(left) {
         return fail("nothing of a pod that has stopped", fake);
     }
+    world.checks.told_ended.retain(|_, other| other != uid);
     world.checks.stopped.insert(uid.to_owned());
     Ok(())
 }

@@ -48,6 +48,8 @@ pub struct Containers {
     engine: EngineState,
     clock: Clock,
     list: ListRequest,
+    /// Pods that have stopped, and the count of commands by then: an older list still has their containers.
+    gone: BTreeMap<String, u64>,
 }
 
 /// What is known of the engine.
@@ -76,14 +78,21 @@ struct Clock {
     /// How far the wall clock was set back in all.
     set_back: SignedDuration,
     latest: Monotonic,
+    /// As `latest`, but a pause of the whole program or a leap of the clock counts as short.
+    attended: Monotonic,
 }
+
+/// As much of the time between two calls counts for answers that are awaited: in a longer pause none could come.
+const ATTENDED_PAUSE: Duration = Duration::from_secs(10);
 
 impl Clock {
     fn at(&mut self, now: Timestamp) -> Monotonic {
         let origin = *self.origin.get_or_insert(now);
         let passed = now.duration_since(origin).saturating_add(self.set_back);
-        self.latest = self.latest.max(Duration::try_from(passed).unwrap_or(Duration::ZERO));
-        self.latest
+        let at = self.latest.max(Duration::try_from(passed).unwrap_or(Duration::ZERO));
+        self.attended += (at - self.latest).min(ATTENDED_PAUSE);
+        self.latest = at;
+        at
     }
 
     /// The wall clock's time at `at`.
@@ -113,6 +122,7 @@ impl Containers {
             engine: EngineState::Returning(0),
             clock: Clock::default(),
             list: ListRequest { wanted: true, ..ListRequest::default() },
+            gone: BTreeMap::new(),
         }
     }
 
@@ -226,6 +236,7 @@ impl Containers {
         let mut turn = Turn {
             now,
             at,
+            attended: self.clock.attended,
             facts: &self.facts,
             pools: &mut self.pools,
             taken: self.taken,
@@ -265,6 +276,7 @@ impl Containers {
         if pod.stopped {
             let addresses = pod.take_held_addresses();
             self.pools.release(&addresses);
+            self.gone.insert(uid, self.taken + self.commands.len() as u64);
             return self.retry_starved(self.clock.latest);
         }
         if let Some(due) = pod.due {
@@ -318,12 +330,12 @@ impl Containers {
             EngineState::Returning(since) if begun < since => return,
             _ => self.engine = EngineState::Up,
         }
-        (self.list.wanted, self.list.again) = (false, None);
+        self.list.again = None;
         let mut found: BTreeMap<&str, Vec<&ContainerFound>> = BTreeMap::new();
         for one in &listing.containers {
             found.entry(&one.uid).or_default().push(one);
         }
-        self.note_orphans(&found, at, now);
+        self.note_orphans(&found, begun, at, now);
         let mut uids: Vec<String> = self.pods.keys().cloned().collect();
         // Pods that have containers take their addresses before others ask for some.
         uids.sort_by_key(|uid| (!found.contains_key(uid.as_str()), uid.clone()));
@@ -334,9 +346,17 @@ impl Containers {
     }
 
     /// Containers whose pod does not exist keep their addresses, and are stopped after a while.
-    fn note_orphans(&mut self, found: &BTreeMap<&str, Vec<&ContainerFound>>, at: Monotonic, now: Timestamp) {
+    fn note_orphans(
+        &mut self,
+        found: &BTreeMap<&str, Vec<&ContainerFound>>,
+        begun: u64,
+        at: Monotonic,
+        now: Timestamp,
+    ) {
+        let gone = std::mem::take(&mut self.gone);
+        self.gone = gone.into_iter().filter(|(_, since)| begun <= *since).collect();
         for (uid, containers) in found {
-            if self.pods.contains_key(*uid) {
+            if self.pods.contains_key(*uid) || self.gone.contains_key(*uid) {
                 continue;
             }
             let label = |label: &str| {

@@ -95,6 +95,8 @@ struct Adoption {
     doubted: bool,
     /// Only a list that was asked for after so many commands counts.
     since: u64,
+    /// When it is asked for again.
+    again: Monotonic,
 }
 
 /// What was commanded, and not answered, is told by a list.
@@ -155,7 +157,7 @@ impl PodMachine {
         pod.metadata.name = Some(name.to_owned());
         pod.metadata.namespace = Some(namespace.to_owned());
         let mut machine = PodMachine::new(&pod, Referenced::default(), true, now);
-        (machine.orphan, machine.adoption) = (Some(then), Some(Adoption { doubted: true, since: 0 }));
+        (machine.orphan, machine.adoption) = (Some(then), Some(Adoption { doubted: true, ..Adoption::default() }));
         machine
     }
 
@@ -261,6 +263,8 @@ impl PodMachine {
         if self.adoption.is_some() {
             return;
         }
+        self.expire(turn);
+        self.look(turn);
         if let Some(then) = self.orphan
             && self.stop.is_none()
         {
@@ -269,8 +273,6 @@ impl PodMachine {
             }
             self.stop(ORPHANS_GRACE, turn.at);
         }
-        self.expire(turn);
-        self.look(turn);
         self.strays.step(&self.identity.uid, turn);
         for slot in &mut self.slots {
             slot.removals.step(&self.identity.uid, turn);
@@ -291,6 +293,13 @@ impl PodMachine {
         {
             unsure.again = turn.at + LIST_AGAIN_AFTER;
             turn.wake(unsure.again);
+            turn.wants_list = true;
+        }
+        if let Some(adoption) = self.adoption.as_mut().filter(|adoption| adoption.doubted)
+            && turn.is_due(adoption.again)
+        {
+            adoption.again = turn.at + LIST_AGAIN_AFTER;
+            turn.wake(adoption.again);
             turn.wants_list = true;
         }
     }

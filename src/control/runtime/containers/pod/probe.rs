@@ -6,7 +6,7 @@ use crate::control::runtime::containers::{
     container::{Hook, Instance, Life},
     probes::{self, Verdict},
     spec,
-    turn::{InFlight, Turn, limits},
+    turn::{Turn, limits},
 };
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ impl PodMachine {
                 turn.command(command, timeout + limits::PROBE)
             }
             // It counts as neither; the answer that never comes is "lost" at once, and it is tried again in the next period.
-            Err(_) => Some(InFlight { until: turn.at }),
+            Err(_) => Some(turn.unanswered()),
         });
     }
 
