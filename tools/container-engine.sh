@@ -8,7 +8,7 @@
 # `run` needs root. Each line of its input is carried out and answered: start, stop (as an upgrade stops it), kill (the
 # engine alone), reboot (all processes end; start follows). The socket is DIRECTORY/engine.sock, its log
 # DIRECTORY/engine.log; DIRECTORY/pid names a process whose namespaces are the engine's, so that
-# nsenter --net --target "$(cat DIRECTORY/pid)" curl … reaches the containers. In the end the directory is emptied.
+# nsenter --net --target "$(cat DIRECTORY/pid)" curl … reaches the containers. In the end the directory is removed.
 set -euo pipefail
 
 packages=(
@@ -140,7 +140,7 @@ run() {
         id=${id##*/}
         find /sys/fs/cgroup -depth -type d -name "*$id*" -exec rmdir '{}' ';' 2>/dev/null || true
     done
-    find "$directory" -mindepth 1 -delete || true
+    rm -rf "$directory"
 }
 
 case ${1:-} in

@@ -34,7 +34,7 @@ use crate::{
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
     },
-    engine::HttpEngine,
+    engine::docker_api::HttpEngine,
     objects::manifest::watch::{DirectoryWatch, watch},
     program::{certificate::Certificate, settings::Settings},
     text::diagnostic::{Diagnostic, Severity},

@@ -13,7 +13,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Mutex, OnceLock,
-        mpsc::{Receiver, channel},
+        mpsc::{Receiver, sync_channel},
     },
     time::Duration,
 };
@@ -68,7 +68,7 @@ impl ContainerEngine {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let (sender, answers) = channel();
+        let (sender, answers) = sync_channel(16);
         let stdout = run.stdout.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
