@@ -1,11 +1,12 @@
 //! Authoritative DNS for stateful pods: manifests in, names out.
 //!
-//! Seven wings, each a layer; imports go along the arrows only:
+//! Eight wings, each a layer; imports go along the arrows only:
 //!
 //! ```text
 //! text ──→ dns ──────╮
 //!   │       ↑ net ───┼─→ control ──→ web ──→ program
-//!   ╰────→ objects ──╯
+//!   ├────→ objects ──┤
+//!   ╰────→ engine ───╯
 //! ```
 //!
 //! Two flows, each in one direction:
@@ -28,6 +29,7 @@ extern crate self as headless_dns;
 
 pub mod control;
 pub mod dns;
+pub mod engine;
 pub mod net;
 pub mod objects;
 pub mod program;

@@ -10,7 +10,7 @@
 //! ConfigMap             ──→ namespace_objects, pod
 //! Secret                ──→ pod
 //! Node                  ──→ node, daemonset, pod
-//! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice
+//! Service               ──→ addresses, records, missing_names, endpoints, mirroring, endpointslice, pod
 //! Endpoints             ──→ mirroring
 //! EndpointSlice         ──→ records, endpointslice, mirroring
 //! Pod                   ──→ missing_names, records, statefulset, daemonset, replicaset, deployment, job, endpointslice, pod,
@@ -142,6 +142,7 @@ impl<R: PodRuntime> Controller<R> {
         self.endpoints.on_service_changed(key, before, after, context);
         self.mirroring.on_name_changed(key);
         self.endpoint_slices.on_service_changed(key, after);
+        self.pods.on_service_changed(key, before, after);
     }
 
     fn on_pod_changed(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>) {

@@ -45,7 +45,8 @@ mod tests;
 pub use crate::objects::object::ORIGIN;
 pub use disruption::BudgetRefusal;
 pub use manifests::CASCADE;
-pub use one_node::{NODE, VERSION};
+pub use one_node::{NODE, NodeDescription, VERSION};
+pub use pod::VolumeDirectories;
 pub use shared::WorkCounters;
 pub use write::{Part, Preconditions, Write, WriteError, WriteResult};
 
@@ -292,6 +293,13 @@ impl<R: PodRuntime> Controller<R> {
         self.pods.on_node_changed(&mut self.context);
     }
 
+    /// With a runtime that mounts what pods refer to, and puts it into environments: it is looked up for each pod, and
+    /// again when it changes.
+    pub fn with_references(mut self, directories: VolumeDirectories) -> Controller<R> {
+        self.pods.look_up_references(directories);
+        self
+    }
+
     /// Puts back what an earlier run left: no pod is recreated for it; running pods go on in the runtime. To be called
     /// before any event or turn; once for each part, if the objects come in parts. Objects that manifests had declared
     /// and that are not applied before [`Event::Loaded`] are withdrawn then.
@@ -305,7 +313,7 @@ impl<R: PodRuntime> Controller<R> {
             objects.iter().filter_map(|object| self.context.cluster.get(&object.key()).cloned()).collect();
         for object in &objects {
             if let Object::Pod(pod) = object {
-                self.pods.resume(pod, now);
+                self.pods.resume(&object.key(), pod, &self.context.cluster, now);
             }
         }
         for object in &objects {
@@ -409,6 +417,7 @@ impl<R: PodRuntime> Controller<R> {
     fn work(&mut self) -> bool {
         let mut done = 0;
         loop {
+            self.pods.refresh(&self.context);
             self.pods.take_reports(&mut self.context);
             self.distribute();
             self.context.queue.wake(self.context.now);
@@ -424,7 +433,7 @@ impl<R: PodRuntime> Controller<R> {
             let bound = self.bind_volumes();
             let applied = self.manifests.apply_waiting(&self.registry, &mut self.context);
             self.distribute();
-            let due = self.pods.next_due().is_some_and(|due| due <= self.context.now);
+            let due = self.pods.is_stale() || self.pods.next_due().is_some_and(|due| due <= self.context.now);
             if self.context.queue.is_quiet() && !bound && !applied && !due {
                 return true;
             }
@@ -490,6 +499,24 @@ impl<R: PodRuntime> Controller<R> {
         self.writes_slices = true;
         self.distribute();
         self.writes_slices = false;
+    }
+
+    /// What runs the pods, as the node tells it from now on.
+    pub fn describe_node(&mut self, described: NodeDescription, now: Timestamp) {
+        self.context.now = now;
+        self.nodes.describe(described, &mut self.context);
+    }
+
+    /// What runs the pods does not answer: the node says so.
+    pub fn node_has_problem(&mut self, problem: String, now: Timestamp) {
+        let described = NodeDescription { problem: Some(problem), ..self.nodes.described().clone() };
+        self.describe_node(described, now);
+    }
+
+    /// Something about the node that people should know.
+    pub fn warn_of_node(&mut self, reason: &str, message: String, now: Timestamp) {
+        self.context.now = now;
+        node::tell(true, reason, message, &mut self.context);
     }
 
     /// The objects of a kind, of all namespaces, in order of namespace and name.

@@ -5,8 +5,9 @@
 //! them, and a heartbeat would be a write to the store, a version and a message to every watcher, for nothing.
 
 use super::{
-    one_node::{self, LEASE_NAMESPACE, NODE},
+    one_node::{self, LEASE_NAMESPACE, NODE, NodeDescription},
     queue::{Reconciler, Work},
+    recorder::EventSpec,
     shared::Context,
 };
 use crate::{
@@ -16,25 +17,62 @@ use crate::{
         scheduling::{SchedulingNode, UNSCHEDULABLE_TAINT, unschedulable_taint},
     },
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use std::sync::Arc;
 
 /// Keeps the one node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NodeController {
+    described: NodeDescription,
     /// Whether this run has said that the node is there.
     has_registered: bool,
 }
 
+impl Default for NodeController {
+    fn default() -> NodeController {
+        NodeController { described: NodeDescription::simulated(), has_registered: false }
+    }
+}
+
 impl NodeController {
+    /// What runs the pods. Where that differs from what was known, the node says so at once, and an event tells when it no
+    /// longer answers or does again.
+    pub fn describe(&mut self, described: NodeDescription, context: &mut Context) {
+        if self.described == described {
+            return;
+        }
+        let (now, before) = (context.now, std::mem::replace(&mut self.described, described));
+        if !self.has_registered {
+            return;
+        }
+        let status = one_node::status(&self.described, now);
+        edit(context, |node| node.status = Some(renewed(node.status.take(), status)));
+        let (warning, reason, message) = match (&before.problem, &self.described.problem) {
+            (None, Some(problem)) => (
+                true,
+                "NodeNotReady",
+                format!("the container engine does not answer, pods stay as they are: {problem}"),
+            ),
+            (Some(_), None) => (false, "NodeReady", "the container engine answers again".to_owned()),
+            _ => return,
+        };
+        tell(warning, reason, message, context);
+    }
+
+    /// What runs the pods, as it was told last.
+    pub fn described(&self) -> &NodeDescription {
+        &self.described
+    }
+
     /// Registers the node where it is missing, and once in each run.
     pub fn register(&mut self, context: &mut Context) {
         let now = context.now;
         if context.cluster.get(&key()).is_none() {
             // Nobody holds the name: it was looked for just now.
-            let _ = context.cluster.create(one_node::node(now).into(), now);
+            let _ = context.cluster.create(one_node::node(&self.described, now).into(), now);
         } else if !self.has_registered {
-            let status = one_node::status(now);
+            let status = one_node::status(&self.described, now);
             edit(context, |node| node.status = Some(renewed(node.status.take(), status)));
         }
         let lease = ObjectKey::new(Kind::Lease, LEASE_NAMESPACE, NODE);
@@ -89,6 +127,12 @@ impl NodeController {
             }
         });
     }
+}
+
+/// Records an event about the node.
+pub fn tell(warning: bool, reason: &str, message: String, context: &mut Context) {
+    let (component, at_most_every) = ("kubelet", SignedDuration::ZERO);
+    context.record_about(&key(), EventSpec { component, warning, reason, message, at_most_every, field_path: None });
 }
 
 fn key() -> ObjectKey {

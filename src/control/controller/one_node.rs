@@ -41,25 +41,81 @@ const CONDITIONS: [(&str, &str, &str, &str); 4] = [
     ("Ready", "True", "KubeletReady", "pods are simulated by headless-dns; there is no kubelet"),
 ];
 
+/// Conditions of a node whose pods are real: what nobody measures is not lacking.
+const REAL_CONDITIONS: [(&str, &str, &str, &str); 4] = [
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "memory is not watched; the kernel limits containers"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "disks are not watched"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "processes are not counted"),
+    ("Ready", "True", "KubeletReady", "the container engine answers"),
+];
+
+/// What runs the pods, as the node tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeDescription {
+    /// The node's address.
+    pub address: String,
+    /// Whether pods only pretend to run.
+    pub is_simulated: bool,
+    /// What runs them, and its version: `docker://20.10.24`.
+    pub runtime_version: String,
+    /// The operating system's name.
+    pub os_image: String,
+    /// The kernel's version; may be empty.
+    pub kernel_version: String,
+    /// Processors; as many as anybody may ask for if `None`.
+    pub cpus: Option<u32>,
+    /// Octets of memory; as many as anybody may ask for if `None` or 0.
+    pub memory_octets: Option<u64>,
+    /// Why no pod can be started now, if so.
+    pub problem: Option<String>,
+}
+
+impl NodeDescription {
+    /// A node whose pods are simulated.
+    pub fn simulated() -> NodeDescription {
+        NodeDescription {
+            address: NODE_ADDRESS.to_owned(),
+            is_simulated: true,
+            runtime_version: concat!("simulated://", env!("CARGO_PKG_VERSION")).to_owned(),
+            os_image: "headless-dns, simulated".to_owned(),
+            kernel_version: String::new(),
+            cpus: None,
+            memory_octets: None,
+            problem: None,
+        }
+    }
+}
+
 /// What of the node decides which pods may be on it, before anybody changed anything.
 pub fn untouched() -> SchedulingNode {
     SchedulingNode { name: NODE.to_owned(), labels: labels(), taints: Vec::new() }
 }
 
 /// The node as it registers itself.
-pub fn node(now: Timestamp) -> Node {
+pub fn node(described: &NodeDescription, now: Timestamp) -> Node {
     let metadata = ObjectMeta {
         name: Some(NODE.to_owned()),
         labels: Some(labels()),
         annotations: Some(BTreeMap::from([("node.alpha.kubernetes.io/ttl".to_owned(), "0".to_owned())])),
         ..ObjectMeta::default()
     };
-    Node { metadata, spec: Some(NodeSpec::default()), status: Some(status(now)) }
+    Node { metadata, spec: Some(NodeSpec::default()), status: Some(status(described, now)) }
 }
 
-/// What the node says of itself: honestly, that it is none.
-pub fn status(now: Timestamp) -> NodeStatus {
-    let quantities = || CAPACITY.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())));
+/// What the node says of itself: where pods are simulated, honestly, that it is none.
+pub fn status(described: &NodeDescription, now: Timestamp) -> NodeStatus {
+    let quantities = || {
+        CAPACITY.iter().map(|(name, amount)| {
+            let measured = match *name {
+                "cpu" => described.cpus.map(|cpus| cpus.to_string()),
+                "memory" => {
+                    described.memory_octets.filter(|octets| *octets > 0).map(|octets| format!("{}Ki", octets >> 10))
+                }
+                _ => None,
+            };
+            ((*name).to_owned(), Quantity(measured.unwrap_or_else(|| (*amount).to_owned())))
+        })
+    };
     let address = |type_: &str, address: &str| NodeAddress { type_: type_.to_owned(), address: address.to_owned() };
     let condition = |(type_, status, reason, message): &(&str, &str, &str, &str)| NodeCondition {
         type_: (*type_).to_owned(),
@@ -69,18 +125,26 @@ pub fn status(now: Timestamp) -> NodeStatus {
         last_heartbeat_time: Some(whole_second(now)),
         last_transition_time: Some(whole_second(now)),
     };
+    let standing = if described.is_simulated { &CONDITIONS } else { &REAL_CONDITIONS };
+    let mut conditions: Vec<NodeCondition> = standing.iter().map(condition).collect();
+    if let (Some(problem), Some(ready)) = (&described.problem, conditions.last_mut()) {
+        ready.status = "False".to_owned();
+        ready.reason = Some("KubeletNotReady".to_owned());
+        ready.message = Some(format!("container runtime is down: {problem}"));
+    }
     NodeStatus {
-        addresses: Some(vec![address("InternalIP", NODE_ADDRESS), address("Hostname", NODE)]),
+        addresses: Some(vec![address("InternalIP", &described.address), address("Hostname", NODE)]),
         allocatable: Some(quantities().collect()),
         capacity: Some(quantities().collect()),
-        conditions: Some(CONDITIONS.iter().map(condition).collect()),
+        conditions: Some(conditions),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 0 }) }),
         node_info: Some(NodeSystemInfo {
             architecture: architecture().to_owned(),
-            container_runtime_version: concat!("simulated://", env!("CARGO_PKG_VERSION")).to_owned(),
+            container_runtime_version: described.runtime_version.clone(),
+            kernel_version: described.kernel_version.clone(),
             kubelet_version: VERSION.to_owned(),
             operating_system: std::env::consts::OS.to_owned(),
-            os_image: "headless-dns, simulated".to_owned(),
+            os_image: described.os_image.clone(),
             ..NodeSystemInfo::default()
         }),
         ..NodeStatus::default()

@@ -165,13 +165,13 @@ pub fn delete_pod(owner: &Object, pod: &Pod, component: &'static str, context: &
 /// Records a Normal event about an owner.
 pub fn note(owner: &Object, component: &'static str, reason: &str, message: String, context: &mut Context) {
     let at_most_every = SignedDuration::ZERO;
-    context.record(owner, EventSpec { component, warning: false, reason, message, at_most_every });
+    context.record(owner, EventSpec { component, warning: false, reason, message, at_most_every, field_path: None });
 }
 
 /// Records a Warning about an owner.
 pub fn warn(owner: &Object, component: &'static str, reason: &str, message: String, context: &mut Context) {
     let at_most_every = SignedDuration::ZERO;
-    context.record(owner, EventSpec { component, warning: true, reason, message, at_most_every });
+    context.record(owner, EventSpec { component, warning: true, reason, message, at_most_every, field_path: None });
 }
 
 /// Calls `create` up to `count` times, in batches of 1, 2, 4, … (upstream's `slowStartBatch`); a batch in which one

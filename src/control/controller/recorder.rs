@@ -34,10 +34,12 @@ pub struct EventSpec<'a> {
     pub message: String,
     /// The same note within this time changes nothing at all.
     pub at_most_every: SignedDuration,
+    /// The part of the object that it is about: `spec.containers{NAME}`.
+    pub field_path: Option<String>,
 }
 
-/// Involved uid, reason, message.
-type Identity = (String, String, String);
+/// Involved uid and part, reason, message.
+type Identity = (String, Option<String>, String, String);
 
 /// The current events, found by what they say.
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl Recorder {
         let metadata = about.metadata();
         let uid = metadata.uid.clone().unwrap_or_default();
         let message = visible(&note.message);
-        let identity = (uid.clone(), note.reason.to_owned(), message.clone());
+        let identity = (uid.clone(), note.field_path.clone(), note.reason.to_owned(), message.clone());
         if let Some((key, seen)) = self.standing.get(&identity).cloned()
             && cluster.get(&key).is_some()
         {
@@ -100,7 +102,7 @@ impl Recorder {
                 name: Some(name.clone()),
                 uid: Some(uid),
                 resource_version: metadata.resource_version.clone(),
-                field_path: None,
+                field_path: note.field_path,
             },
             type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
             reason: Some(note.reason.to_owned()),
@@ -152,8 +154,9 @@ impl Recorder {
 }
 
 fn identity(event: &Event) -> Identity {
-    let uid = event.involved_object.uid.clone();
-    (uid.unwrap_or_default(), event.reason.clone().unwrap_or_default(), event.message.clone().unwrap_or_default())
+    let involved = &event.involved_object;
+    let (uid, part) = (involved.uid.clone().unwrap_or_default(), involved.field_path.clone());
+    (uid, part, event.reason.clone().unwrap_or_default(), event.message.clone().unwrap_or_default())
 }
 
 fn last_seen(event: &Event) -> Timestamp {
@@ -182,7 +185,14 @@ mod tests {
             for _ in 0..2 {
                 let message = message.to_owned();
                 let at_most_every = SignedDuration::ZERO;
-                let note = EventSpec { component: "test", warning: true, reason: "Test", message, at_most_every };
+                let note = EventSpec {
+                    component: "test",
+                    warning: true,
+                    reason: "Test",
+                    message,
+                    at_most_every,
+                    field_path: None,
+                };
                 recorder.record(&mut cluster, &about, note, now);
             }
             let events: Vec<_> = cluster.of_kind(Kind::Event).map(Object::to_json).collect();

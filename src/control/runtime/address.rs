@@ -160,6 +160,60 @@ impl AddressPool {
     }
 }
 
+/// One pool of each family.
+#[derive(Debug, Clone)]
+pub struct AddressPools(Vec<AddressPool>);
+
+impl AddressPools {
+    /// The first range of each family; a pod's first address comes from the first.
+    pub fn new(ranges: &[IpNet]) -> AddressPools {
+        let mut pools: Vec<AddressPool> = Vec::new();
+        for range in ranges {
+            if !pools.iter().any(|pool| pool.range().addr().is_ipv4() == range.addr().is_ipv4()) {
+                pools.push(AddressPool::new(*range));
+            }
+        }
+        AddressPools(pools)
+    }
+
+    /// One address of each family, or none at all.
+    pub fn allocate(&mut self) -> Result<Vec<IpAddr>, AddressesExhausted> {
+        if let Some(pool) = self.0.iter().find(|pool| !pool.has_free()) {
+            return Err(AddressesExhausted(pool.range()));
+        }
+        self.0.iter_mut().map(AddressPool::allocate).collect()
+    }
+
+    /// Gives addresses back; those that nobody holds are left out.
+    pub fn release(&mut self, addresses: &[IpAddr]) {
+        for address in addresses {
+            for pool in &mut self.0 {
+                pool.release(*address);
+            }
+        }
+    }
+
+    /// Takes these very addresses; returns those that could be had.
+    pub fn reserve(&mut self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let reserved = addresses.iter().filter(|address| self.0.iter_mut().any(|pool| pool.reserve(**address)));
+        reserved.copied().collect()
+    }
+
+    /// How many addresses are given out or reserved.
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        self.0.iter().map(AddressPool::in_use).sum()
+    }
+
+    /// As [`AddressPools::reserve`], for addresses that were given out before a restart: others come after them.
+    pub fn resume(&mut self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        for address in addresses {
+            self.0.iter_mut().for_each(|pool| pool.continue_after(*address));
+        }
+        self.reserve(addresses)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,15 @@
 //! What runs pods: the trait, and the simulation that is the default.
 
 pub mod address;
+mod back_off;
 pub mod behaviour;
+pub mod containers;
+mod identity;
 mod set_back;
 pub mod simulated;
 mod status;
 
+pub use containers::Referenced;
 pub use set_back::SetBack;
 pub use status::{NODE_ADDRESS, creating, wait};
 
@@ -30,11 +34,14 @@ pub fn is_overwritten(metadata: &ObjectMeta) -> bool {
 ///
 /// Calls return at once; their results are reported by [`PodRuntime::poll`]. A pod is known by its uid.
 pub trait PodRuntime {
-    /// Starts a pod whose claims are bound.
-    fn start(&mut self, pod: &Pod, now: Timestamp);
+    /// Starts a pod whose claims are bound, with what it refers to ([`Referenced::default`] for a runtime that was not
+    /// given to a controller which looks that up).
+    fn start(&mut self, pod: &Pod, referenced: Referenced, now: Timestamp);
     /// Takes over a pod that an earlier run of this program had started, with the status it had; its address stays
     /// taken. A status that [`is_overwritten`] is left as it is, as after [`PodRuntime::overwritten`].
-    fn resume(&mut self, pod: &Pod, now: Timestamp);
+    fn resume(&mut self, pod: &Pod, referenced: Referenced, now: Timestamp);
+    /// What a pod says of itself (specification, labels, annotations) or what it refers to has changed.
+    fn refreshed(&mut self, pod: &Pod, referenced: Referenced, now: Timestamp);
     /// Stops a pod within `grace`; a second call may shorten it. A pod that is not known is reported stopped.
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp);
     /// A client overwrote the pod's status (a fault played by hand): the runtime leaves it so until the
@@ -69,4 +76,15 @@ pub enum What {
     Status(Box<PodStatus>),
     /// It has stopped; the object may go. Its address is free again.
     Stopped,
+    /// Something is to be told of it by an event.
+    Event {
+        /// One word: `Pulled`, `BackOff`, ….
+        reason: String,
+        /// The sentence.
+        message: String,
+        /// Warning rather than Normal.
+        warning: bool,
+        /// The part of the pod that it is about: `spec.containers{NAME}`.
+        container: Option<String>,
+    },
 }

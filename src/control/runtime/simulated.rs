@@ -15,9 +15,11 @@ pub use super::behaviour::{Delays, check_annotations};
 mod held_status;
 
 use super::{
-    PodReport, PodRuntime, SetBack, What,
-    address::{AddressPool, AddressesExhausted},
+    PodReport, PodRuntime, Referenced, SetBack, What,
+    address::AddressPools,
+    back_off::{CRASHES_FORGOTTEN_AFTER, back_off},
     behaviour::{Behaviour, End},
+    identity::PodIdentity,
     is_overwritten, status,
 };
 use held_status::HeldStatus;
@@ -43,8 +45,7 @@ pub struct SimulationSettings {
 #[derive(Debug)]
 pub struct Simulated {
     settings: SimulationSettings,
-    /// One pool of each family, in order of the settings; a pod's first address comes from the first.
-    pools: Vec<AddressPool>,
+    pools: AddressPools,
     pods: HashMap<String, Box<SimulatedPod>>,
     /// What is due when; the number keeps things that are due at one instant in the order in which they were asked for.
     timers: BTreeMap<Due, (String, PodStep)>,
@@ -73,13 +74,6 @@ struct SimulatedPod {
     timers: BTreeMap<PodStep, Due>,
 }
 
-#[derive(Debug, Clone)]
-struct PodIdentity {
-    namespace: String,
-    name: String,
-    uid: String,
-}
-
 /// One step of a pod. Each is due at most once at a time; asking again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PodStep {
@@ -94,26 +88,10 @@ enum PodStep {
     Stopped,
 }
 
-/// A container that ran for this long starts again without delay (upstream's kubelet: twice the longest back-off).
-const CRASHES_FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-
-/// Upstream's kubelet: at once the first time, then 10 s, doubled up to 5 minutes.
-fn back_off(crashes: u32) -> Duration {
-    match crashes {
-        0 | 1 => Duration::ZERO,
-        more => Duration::from_secs(10u64.saturating_mul(1 << (more - 2).min(6)).min(300)),
-    }
-}
-
 impl Simulated {
     /// No pods yet.
     pub fn new(settings: SimulationSettings) -> Simulated {
-        let mut pools: Vec<AddressPool> = Vec::new();
-        for range in &settings.pod_cidrs {
-            if !pools.iter().any(|pool| pool.range().addr().is_ipv4() == range.addr().is_ipv4()) {
-                pools.push(AddressPool::new(*range));
-            }
-        }
+        let pools = AddressPools::new(&settings.pod_cidrs);
         Simulated {
             settings,
             pools,
@@ -180,22 +158,6 @@ impl Simulated {
         }
     }
 
-    /// One address of each family, or none at all.
-    fn allocate(&mut self) -> Result<Vec<IpAddr>, AddressesExhausted> {
-        if let Some(pool) = self.pools.iter().find(|pool| !pool.has_free()) {
-            return Err(AddressesExhausted(pool.range()));
-        }
-        self.pools.iter_mut().map(AddressPool::allocate).collect()
-    }
-
-    fn release(&mut self, addresses: &[IpAddr]) {
-        for address in addresses {
-            for pool in &mut self.pools {
-                pool.release(*address);
-            }
-        }
-    }
-
     /// Carries out one step that was due at `at`; returns what is to be reported.
     fn step(&mut self, pod: &mut SimulatedPod, step: PodStep, at: Timestamp, now: Timestamp) -> Option<What> {
         let before = pod.status.to_status();
@@ -232,7 +194,7 @@ impl Simulated {
     }
 
     fn start_containers(&mut self, pod: &mut SimulatedPod, at: Timestamp, now: Timestamp) {
-        match self.allocate() {
+        match self.pools.allocate() {
             Ok(addresses) => {
                 status::set_addresses(pod.status.edit(), &addresses);
                 pod.addresses = addresses;
@@ -288,7 +250,7 @@ impl Simulated {
     /// A pod has gone: its addresses are free, and the first pod that waits for some tries again.
     fn forget(&mut self, mut pod: Box<SimulatedPod>, at: Timestamp) {
         self.cancel_all(&mut pod);
-        self.release(&pod.addresses);
+        self.pools.release(&pod.addresses);
         while let Some(uid) = self.starved.pop_front() {
             if let Some(mut next) = self.pods.remove(&uid) {
                 self.schedule(&mut next, PodStep::Start, at);
@@ -365,7 +327,7 @@ impl Simulated {
 }
 
 impl PodRuntime for Simulated {
-    fn start(&mut self, pod: &Pod, now: Timestamp) {
+    fn start(&mut self, pod: &Pod, _referenced: Referenced, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
         if self.pods.contains_key(&uid) {
             return;
@@ -377,7 +339,7 @@ impl PodRuntime for Simulated {
         self.put(simulated);
     }
 
-    fn resume(&mut self, pod: &Pod, now: Timestamp) {
+    fn resume(&mut self, pod: &Pod, referenced: Referenced, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
         if self.pods.contains_key(&uid) {
             return;
@@ -390,22 +352,18 @@ impl PodRuntime for Simulated {
             && status.phase.as_deref() != Some("Failed")
         {
             // It was never told about, so it had not begun.
-            return self.start(pod, now);
+            return self.start(pod, referenced, now);
         }
         let mut simulated = self.take_over(pod, status);
-        for address in status::addresses(simulated.status.edit()) {
-            for pool in &mut self.pools {
-                pool.continue_after(address);
-                if pool.reserve(address) {
-                    simulated.addresses.push(address);
-                }
-            }
-        }
+        simulated.addresses = self.pools.resume(&status::addresses(simulated.status.edit()));
         if !overwritten {
             self.resume_timers(&mut simulated, now);
         }
         self.put(simulated);
     }
+
+    /// What a simulated pod does is decided when it starts.
+    fn refreshed(&mut self, _pod: &Pod, _referenced: Referenced, _now: Timestamp) {}
 
     fn stop(&mut self, pod: &Pod, grace: Duration, now: Timestamp) {
         let identity = PodIdentity::of(pod);
@@ -474,28 +432,6 @@ impl PodRuntime for Simulated {
             set_back.status(pod.status.edit());
         }
         self.strangers.iter_mut().for_each(|(at, _)| *at = set_back.due(*at));
-    }
-}
-
-impl PodIdentity {
-    fn of(pod: &Pod) -> PodIdentity {
-        let metadata = &pod.metadata;
-        PodIdentity {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-        }
-    }
-
-    fn report(&self, what: What) -> PodReport {
-        PodReport { namespace: self.namespace.clone(), name: self.name.clone(), uid: self.uid.clone(), what }
-    }
-}
-
-impl std::fmt::Display for PodIdentity {
-    /// As a kubelet writes it in messages: `web-0_default(uid)`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}_{}({})", self.name, self.namespace, self.uid)
     }
 }
 

@@ -13,7 +13,7 @@ use std::{net::IpAddr, time::Duration};
 pub const NODE_ADDRESS: &str = "192.168.0.1";
 
 /// The reason that a kubelet gives while a container is not ready.
-const NOT_READY: &str = "ContainersNotReady";
+pub const NOT_READY: &str = "ContainersNotReady";
 
 /// Accepted by the node, nothing runs yet. As upstream's stand-in recorded it, there is no Ready condition before a
 /// container runs.
@@ -157,7 +157,8 @@ pub fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodConditi
     status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
-fn set_condition(status: &mut PodStatus, kind: &str, holds: bool, problem: Option<(&str, String)>, now: Timestamp) {
+/// Puts a condition in; its time of transition is now if its value changes.
+pub fn set_condition(status: &mut PodStatus, kind: &str, holds: bool, problem: Option<(&str, String)>, now: Timestamp) {
     let conditions = status.conditions.get_or_insert_default();
     let index = conditions.iter().position(|condition| condition.type_ == kind).unwrap_or_else(|| {
         conditions.push(PodCondition { type_: kind.to_owned(), ..PodCondition::default() });
@@ -175,7 +176,8 @@ fn set_condition(status: &mut PodStatus, kind: &str, holds: bool, problem: Optio
     };
 }
 
-fn waiting_state(reason: &str, message: Option<String>) -> ContainerState {
+/// A container waits.
+pub fn waiting_state(reason: &str, message: Option<String>) -> ContainerState {
     let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
 }
@@ -237,7 +239,7 @@ fn image_id(image: &str) -> String {
 }
 
 /// The pod's quality of service class, by its containers' requests and limits of cpu and memory (upstream's `qos.go`).
-fn quality_of_service(pod: &Pod) -> &'static str {
+pub fn quality_of_service(pod: &Pod) -> &'static str {
     let spec = pod.spec.as_ref();
     let containers = spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
     let (mut any, mut guaranteed) = (false, true);

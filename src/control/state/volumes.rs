@@ -5,7 +5,8 @@
 //! `volumes/NAME` in the state directory, and nothing outside of it is ever touched, unless the settings name a
 //! [`HostRoot`]: then a hostPath or local volume whose `path` is at or below that root is that very directory. Each
 //! simulated start of a pod's containers appends one line, the pod's name, to the file [`STARTS`] on each volume that
-//! the pod's claims are bound to.
+//! the pod's claims are bound to. Where pods are real containers, which mount these directories, the line goes to a file
+//! of the volume's name in the directory [`RECORDS`] beside them.
 //!
 //! | what happens to the volume                           | what becomes of its directory         |
 //! |------------------------------------------------------|---------------------------------------|
@@ -34,10 +35,12 @@ mod opened;
 #[cfg(not(unix))]
 #[path = "volumes/named.rs"]
 mod opened;
+mod paths;
 mod tracker;
 
 pub use disk::{VolumeError, Volumes};
 pub use host::{Fallback, HostRoot};
+pub use paths::VolumePaths;
 pub use tracker::Tracker;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +50,10 @@ use std::collections::BTreeMap;
 pub const DIRECTORY: &str = "volumes";
 /// The file on each volume that pods' starts are written to.
 pub const STARTS: &str = "starts";
+
+/// The directory of the records of starts, in the state directory, where containers mount the volumes: a file for each
+/// volume.
+pub const RECORDS: &str = "starts";
 
 /// Runs of equal lines that wait for one volume. Beyond that, a line joins an earlier run of its pod and only their
 /// order is lost.

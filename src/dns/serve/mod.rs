@@ -251,6 +251,12 @@ impl Sockets {
         })
     }
 
+    /// Binds one more address, which need not be one of this machine yet: that of a network that is still to be made.
+    pub fn bind_ahead(&mut self, address: SocketAddr, limits: &ServeLimits) -> Result<(), ListenError> {
+        self.bound.push(Bound::ahead(address, limits.udp_threads)?);
+        Ok(())
+    }
+
     /// Binds the addresses of the encrypted transports, too; `certificate` is asked at each handshake.
     pub fn bind_encrypted(
         &mut self,

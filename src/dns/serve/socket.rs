@@ -54,7 +54,7 @@ impl BoundEncrypted {
             let (udp, port) = quic_socket(address).map_err(refused)?;
             (EncryptedSocket::Udp(udp), port)
         } else {
-            let (tcp, port) = listener(address).map_err(refused)?;
+            let (tcp, port) = listener(address, Presence::Now).map_err(refused)?;
             (EncryptedSocket::Tcp(tcp), port)
         };
         Ok(BoundEncrypted { transport, address: SocketAddr::new(address.ip(), port), socket })
@@ -62,15 +62,20 @@ impl BoundEncrypted {
 }
 
 impl Bound {
+    /// Binds one address, which need not be one of this machine yet.
+    pub(super) fn ahead(address: SocketAddr, udp_threads: usize) -> Result<Bound, ListenError> {
+        Bound::attempt(address, udp_threads, Presence::Whenever)
+    }
+
     /// Binds one address; port 0 takes a port that is free for both transports.
     pub(super) fn new(address: SocketAddr, udp_threads: usize) -> Result<Bound, ListenError> {
         let attempts = if address.port() == 0 { PORT_ATTEMPTS } else { 1 };
-        let mut outcome = Bound::attempt(address, udp_threads);
+        let mut outcome = Bound::attempt(address, udp_threads, Presence::Now);
         for _ in 1..attempts {
             match &outcome {
                 // TCP had the port, but somebody else has it for UDP: take another.
                 Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {
-                    outcome = Bound::attempt(address, udp_threads);
+                    outcome = Bound::attempt(address, udp_threads, Presence::Now);
                 }
                 _ => break,
             }
@@ -78,12 +83,36 @@ impl Bound {
         outcome
     }
 
-    fn attempt(address: SocketAddr, udp_threads: usize) -> Result<Bound, ListenError> {
+    fn attempt(address: SocketAddr, udp_threads: usize, presence: Presence) -> Result<Bound, ListenError> {
         let refused = |transport| move |source| ListenError { address, transport, source };
-        let (tcp, port) = listener(address).map_err(refused("tcp"))?;
+        let (tcp, port) = listener(address, presence).map_err(refused("tcp"))?;
         let address = SocketAddr::new(address.ip(), port);
-        let udp = datagram_sockets(address, udp_threads.max(1)).map_err(refused("udp"))?;
+        let udp = datagram_sockets(address, udp_threads.max(1), presence).map_err(refused("udp"))?;
         Ok(Bound { address, udp, tcp })
+    }
+}
+
+/// Whether an address must be one of this machine when it is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// It must.
+    Now,
+    /// It may come later, and go, and come again (Linux only; elsewhere it must be there).
+    Whenever,
+}
+
+impl Presence {
+    /// To be called before the socket is bound.
+    fn prepare(self, socket: &Socket, address: SocketAddr) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self == Presence::Whenever {
+            match address.is_ipv4() {
+                true => socket.set_freebind_v4(true)?,
+                false => socket.set_freebind_v6(true)?,
+            }
+        }
+        let _ = (socket, address);
+        Ok(())
     }
 }
 
@@ -96,11 +125,12 @@ fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result
     Ok(socket)
 }
 
-fn listener(address: SocketAddr) -> io::Result<(TcpListener, u16)> {
+fn listener(address: SocketAddr, presence: Presence) -> io::Result<(TcpListener, u16)> {
     let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for connections that linger in TIME_WAIT; on Windows the option means something else.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    presence.prepare(&socket, address)?;
     socket.bind(&address.into())?;
     // Accepted connections have it from their listener (on Linux; see `tcp`): a call less for each of them.
     let _ = socket.set_tcp_nodelay(true);
@@ -125,15 +155,15 @@ fn quic_socket(address: SocketAddr) -> io::Result<(UdpSocket, u16)> {
 
 /// `count` sockets of one address. On Linux the system spreads clients over sockets that share an address with
 /// SO_REUSEPORT; elsewhere the threads share one socket.
-fn datagram_sockets(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
-    let first = datagram_socket(address, false)?;
+fn datagram_sockets(address: SocketAddr, count: usize, presence: Presence) -> io::Result<Vec<UdpSocket>> {
+    let first = datagram_socket(address, false, presence)?;
     let mut sockets = Vec::with_capacity(count);
     if cfg!(target_os = "linux") {
         // The option comes after the bind of the first socket: with it before, another server that has set it too
         // would share the address without either noticing.
         first.set_reuse_port(true)?;
         for _ in 1..count {
-            sockets.push(datagram_socket(address, true)?.into());
+            sockets.push(datagram_socket(address, true, presence)?.into());
         }
     } else {
         for _ in 1..count {
@@ -144,7 +174,7 @@ fn datagram_sockets(address: SocketAddr, count: usize) -> io::Result<Vec<UdpSock
     Ok(sockets)
 }
 
-fn datagram_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
+fn datagram_socket(address: SocketAddr, reuse_port: bool, presence: Presence) -> io::Result<Socket> {
     let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
     if reuse_port {
         #[cfg(unix)]
@@ -156,6 +186,7 @@ fn datagram_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> 
     socket.set_read_timeout(Some(RECEIVE_WAIT))?;
     socket.set_write_timeout(Some(SEND_WAIT))?;
     batch::prepare(&socket, address)?;
+    presence.prepare(&socket, address)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

@@ -5,7 +5,10 @@
 use super::{
     clock::ClockReading,
     dns_programming,
-    messages::{ControlRequest, ReplyDue, ScanSender},
+    engine_driver::{Batch, Driver},
+    messages::{ControlRequest, EngineState, ReplyDue, ScanSender},
+    observe::EngineHealth,
+    pod_runtime::ChosenRuntime,
     store_writer::{StoreWriter, StoredReply},
 };
 use crate::{
@@ -13,7 +16,6 @@ use crate::{
         cluster::{Change, Cluster},
         controller::{Controller, Event, Refusal, Turn, WriteError, WriteResult},
         explain::{self, ExplainQuestion, Explanation, QuestionError, ServerFacts},
-        runtime::simulated::Simulated,
     },
     dns::zone::{Publisher, Snapshot},
     objects::object::{CustomKind, Kind, Object, ObjectKey},
@@ -43,7 +45,9 @@ const TURN_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Everything mutable of the control plane.
 #[derive(Debug)]
 pub(super) struct Loop {
-    controller: Controller<Simulated>,
+    controller: Controller<ChosenRuntime>,
+    /// What carries out what containers need; `None` where pods are simulated.
+    driver: Option<(Driver, EngineHealth)>,
     publisher: Publisher,
     journal: Option<StoreWriter>,
     scans: ScanSender,
@@ -65,7 +69,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) fn new(
-        controller: Controller<Simulated>,
+        controller: Controller<ChosenRuntime>,
         publisher: Publisher,
         scans: ScanSender,
         surroundings: ServerFacts,
@@ -74,6 +78,7 @@ impl Loop {
         let published = watch::Sender::new(publisher.current().generation());
         Loop {
             controller,
+            driver: None,
             publisher,
             journal: None,
             scans,
@@ -110,6 +115,11 @@ impl Loop {
     /// Hands over to this journal what must survive a restart.
     pub(super) fn record_in(&mut self, journal: StoreWriter) {
         self.journal = Some(journal);
+    }
+
+    /// Hands over to this driver what containers need.
+    pub(super) fn drive(&mut self, driver: Driver, health: EngineHealth) {
+        self.driver = Some((driver, health));
     }
 
     /// Puts back objects that an earlier run left, all or a part of them, and publishes their names. Whether all is as
@@ -192,8 +202,18 @@ impl Loop {
                 Some(ReplyTo::Zones(reply))
             }
             ControlRequest::Simulation(delays) => {
-                self.controller.require_references(delays.require_references);
+                if self.controller.runtime().is_simulated() {
+                    self.controller.require_references(delays.require_references);
+                }
                 self.controller.runtime_mut().set_delays(delays);
+                None
+            }
+            ControlRequest::Observed(observations) => {
+                self.controller.runtime_mut().observe(observations, now);
+                None
+            }
+            ControlRequest::Engine(state) => {
+                self.take_engine_state(state, now);
                 None
             }
             ControlRequest::Objects(kind, reply) => Some(ReplyTo::Objects(kind, reply)),
@@ -213,6 +233,30 @@ impl Loop {
             // The caller has looked for it.
             ControlRequest::Stop => None,
         }
+    }
+
+    fn take_engine_state(&mut self, state: EngineState, now: Timestamp) {
+        match state {
+            EngineState::There(facts, described) => {
+                self.controller.runtime_mut().set_facts(*facts);
+                self.controller.describe_node(*described, now);
+                self.driver.iter().for_each(|(_, health)| health.set(true));
+            }
+            EngineState::Gone(problem) => {
+                self.controller.node_has_problem(problem, now);
+                self.driver.iter().for_each(|(_, health)| health.set(false));
+            }
+            EngineState::DnsUnreachable(message) => self.controller.warn_of_node("DNSUnreachable", message, now),
+        }
+    }
+
+    /// What containers need is carried out when this is called: after the turn was published, so that an address leaves DNS
+    /// before its pod is told to end, and after it is on disk, so that nothing runs of which a restart would not know.
+    fn commands(&mut self) -> Option<StoredReply> {
+        let (driver, _) = self.driver.as_ref()?;
+        let (commands, given) = self.controller.runtime_mut().take_commands();
+        let driver = driver.clone();
+        (!commands.is_empty()).then(|| Box::new(move || driver.send(Batch { commands, given })) as StoredReply)
     }
 
     /// One turn: reconcile, publish, reply to who only wants to know that, and hand the rest to the journal.
@@ -244,7 +288,8 @@ impl Loop {
         if wake_at.is_none_or(|at| at > now) {
             self.since = None;
         }
-        let replies = self.reply(asked, refusals);
+        let mut replies = self.reply(asked, refusals);
+        replies.extend(self.commands());
         match &mut self.journal {
             Some(journal) => {
                 let version = self.controller.cluster().resource_version();

@@ -2,9 +2,12 @@
 
 use crate::{
     control::{
-        controller::{Event, Refusal},
+        controller::{Event, NodeDescription, Refusal},
         explain::{ExplainQuestion, Explanation, QuestionError},
-        runtime::simulated::Delays,
+        runtime::{
+            containers::{NodeFacts, Observation},
+            simulated::Delays,
+        },
     },
     dns::zone::file::StaticZone,
     objects::object::{CustomKind, Kind, Object, ObjectKey},
@@ -54,9 +57,24 @@ pub(super) enum ControlRequest {
     /// The API shows another certificate from now on, in PEM.
     Certificate(Arc<str>),
     Explain(ExplainQuestion, SyncSender<Result<Explanation, QuestionError>>),
+    /// What was seen of the pods' containers.
+    Observed(Vec<Observation>),
+    /// What is known of the container engine.
+    Engine(EngineState),
     /// What clients of the API ask.
     Api(Ask),
     Stop,
+}
+
+/// What is known of the container engine.
+#[derive(Debug)]
+pub(super) enum EngineState {
+    /// It answers (again): what pods are told of the node, and what the node says of itself.
+    There(Box<NodeFacts>, Box<NodeDescription>),
+    /// It does not answer, in its words or those of the connection.
+    Gone(String),
+    /// Pods get no answer from DNS.
+    DnsUnreachable(String),
 }
 
 /// The way to the loop and its end.

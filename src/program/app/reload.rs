@@ -5,7 +5,7 @@
 //!
 //! The settings file is not watched: half-written settings must not take effect, and who changes them says when.
 
-use super::{Server, descriptors};
+use super::{Server, descriptors, engine_driver::keep_ranges};
 use crate::{
     program::{
         settings::{Overrides, Settings},
@@ -65,7 +65,7 @@ impl Server {
 
     /// Changes what can be changed.
     fn take(&mut self, new: Settings) {
-        let (new, _) = descriptors::fit(&new, descriptors::raise());
+        let (new, _) = descriptors::fit(&keep_ranges(&self.settings, new), descriptors::raise());
         let (mut settings, waiting) = merge(&self.settings, &new);
         let file = settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
         for key in waiting {
@@ -191,6 +191,7 @@ mod tests {
             ("cookies: {required: true}\nrateLimit: {responses: 5}\n", &["cookies", "rateLimit"]),
             ("emptyServices: nodata\n", &["emptyServices"]),
             ("ttls: {replaced: 0}\npodNames: disabled\n", &["ttls", "podNames"]),
+            ("runtime: auto\n", &["runtime"]),
             ("podCidrs: [10.1.0.0/16]\nserviceCidrs: [10.2.0.0/16]\n", &["podCidrs", "serviceCidrs"]),
             ("limits: {udpThreads: 77, udpPayload: 1000}\n", &["limits.udpThreads", "limits.udpPayload"]),
             (

@@ -7,9 +7,12 @@ use super::{
     clock::Clock,
     control, controller_settings,
     cookies::CookieSecrets,
-    descriptors, journals,
+    descriptors,
+    engine_driver::{self, Place, PreparedEngine},
+    journals,
     messages::{self, ControlRequest, Scan, ScanSender, Scanners},
     observe::{self, ObservedServer, Readiness},
+    pod_runtime::ChosenRuntime,
     read_token,
     scan::{self, Findings, ManifestFiles, Secrets, StaticZones},
     simulated, store_writer, surroundings,
@@ -18,9 +21,12 @@ use super::{
 };
 use crate::{
     control::{
-        controller::Controller,
-        runtime::simulated::Simulated,
-        state::{LoadedState, StateError, Store, volumes::HostRoot},
+        controller::{Controller, VolumeDirectories},
+        runtime::containers::Containers,
+        state::{
+            LoadedState, StateError, Store,
+            volumes::{HostRoot, VolumePaths},
+        },
     },
     dns::{
         answer::Transport,
@@ -28,8 +34,12 @@ use crate::{
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
     },
+    engine::docker_api::HttpEngine,
     objects::manifest::watch::{DirectoryWatch, watch},
-    program::{certificate::Certificate, settings::Settings},
+    program::{
+        certificate::Certificate,
+        settings::{RuntimeChoice, Settings},
+    },
     text::diagnostic::{Diagnostic, Severity},
     web::{
         api::{self, Guard},
@@ -37,6 +47,7 @@ use crate::{
         metrics::{ApiFigures, ControlFigures, Metrics, Moment, Sources},
     },
 };
+use jiff::Timestamp;
 use std::{
     io,
     net::SocketAddr,
@@ -47,6 +58,9 @@ use std::{
     },
 };
 use tokio::sync::Semaphore;
+
+/// The port that `resolv.conf` means.
+const DNS_PORT: u16 = 53;
 
 /// Everything that is bound or read before anything runs; queries wait in the sockets.
 #[derive(Debug)]
@@ -59,6 +73,8 @@ pub(super) struct BoundServer {
     http: Option<http::BoundListener>,
     api: Option<BoundApi>,
     volumes: Option<HostRoot>,
+    /// What runs the pods; `None` where they are simulated.
+    engine: Option<PreparedEngine<HttpEngine>>,
 }
 
 /// Where a server can be reached.
@@ -84,12 +100,18 @@ impl BoundServer {
     /// Binds all sockets, and reads certificate, token and secrets.
     pub(super) fn bind(settings: Settings) -> Result<BoundServer, StartError> {
         let most = descriptors::raise();
-        let (settings, lowered) = descriptors::fit(&settings, most);
+        let (mut settings, lowered) = descriptors::fit(&settings, most);
         descriptors::tell(&settings, most, &lowered);
+        let volumes = settings.host_path_root.as_deref().map(HostRoot::new).transpose();
+        let volumes = volumes.map_err(system("hostPathRoot"))?;
+        let mut engine = engine(&mut settings, volumes.as_ref())?;
         let mut sockets = Sockets::bind(&settings.listen, &settings.limits.serve)?
             .transferring(settings.transfer.clone())
             .behind(settings.proxy_protocol.clone())
             .limiting(&settings.rate_limit);
+        if let Some(engine) = &mut engine {
+            listen_for_pods(&mut sockets, engine, &settings);
+        }
         let cookies = CookieSecrets::new(&settings.cookies).map_err(system("cookies"))?;
         sockets = sockets.with_cookies(cookies.cookies());
         let certificate = certificate(&settings).map_err(StartError::Certificate)?;
@@ -99,9 +121,7 @@ impl BoundServer {
         let http = settings.metrics_listen.map(|address| bind_http(address, "http")).transpose()?;
         let api = settings.api_listen.map(|address| BoundApi::bind(address, &settings, certificate.as_ref()));
         let api = api.transpose()?;
-        let volumes = settings.host_path_root.as_deref().map(HostRoot::new).transpose();
-        let volumes = volumes.map_err(system("hostPathRoot"))?;
-        Ok(BoundServer { settings, sockets, cookies, certificate, http, api, volumes })
+        Ok(BoundServer { settings, sockets, cookies, certificate, http, api, volumes, engine })
     }
 
     /// Where the server is reached.
@@ -132,15 +152,68 @@ impl BoundApi {
 }
 
 /// The control plane; where the API is served, with what clients look for in a cluster.
-fn controller(bound: &BoundServer) -> Controller<Simulated> {
+fn controller(bound: &BoundServer) -> Controller<ChosenRuntime> {
     let settings = &bound.settings;
-    let mut controller = Controller::new(controller_settings(settings), simulated(settings));
-    controller.require_references(settings.simulation.require_references);
+    let controller = match &bound.engine {
+        None => {
+            let simulated = ChosenRuntime::Simulated(Box::new(simulated(settings)));
+            let mut controller = Controller::new(controller_settings(settings), simulated);
+            controller.require_references(settings.simulation.require_references);
+            controller
+        }
+        Some(engine) => {
+            let containers = Containers::new(engine.facts.clone(), settings.pod_cidrs.clone());
+            let containers = ChosenRuntime::Containers(Box::new(containers));
+            let claims = Arc::clone(&engine.claims);
+            let directories = VolumeDirectories::new(move |volume| Some(claims.directory(volume)));
+            let mut controller =
+                Controller::new(controller_settings(settings), containers).with_references(directories);
+            controller.describe_node(engine.description(), Timestamp::now());
+            controller
+        }
+    };
     let Some(api) = &bound.api else { return controller };
     let shown = api.tls.as_ref().and(bound.certificate.as_ref()).map(Certificate::pem);
     // Nobody can parse it as a certificate, and people read why.
     let without = || "# the API of headless-dns is served over plain HTTP: there is no certificate\n".to_owned();
     controller.with_api(api.listener.address(), shown.unwrap_or_else(without).into())
+}
+
+/// The engine that is to run the pods, asked for its network; `None` where pods are simulated. The ranges of pods'
+/// addresses in the settings may change.
+fn engine(settings: &mut Settings, root: Option<&HostRoot>) -> Result<Option<PreparedEngine<HttpEngine>>, StartError> {
+    let socket =
+        engine_driver::find_socket(&settings.runtime).map_err(|error| StartError::NoEngine(error.to_string()))?;
+    let Some(socket) = socket else { return Ok(None) };
+    let Some(state_directory) = settings.state_directory.clone() else { return Err(engine_driver::without_state()) };
+    let claims = VolumePaths::new(&state_directory, root.cloned()).map_err(system("the state directory"))?;
+    let place = Place { socket: &socket, state_directory: &state_directory };
+    let prepared = PreparedEngine::new(HttpEngine::new(&socket), place, settings, claims)?;
+    tracing::info!(engine = %prepared.name(), "pods run as containers");
+    Ok(Some(prepared))
+}
+
+/// Serves DNS where pods ask: at the gateway of their network, which need not be there yet.
+fn listen_for_pods(sockets: &mut Sockets, engine: &mut PreparedEngine<HttpEngine>, settings: &Settings) {
+    for address in engine.dns_addresses().into_iter().map(|address| SocketAddr::new(address, DNS_PORT)) {
+        let covers = |listened: &SocketAddr| {
+            let everywhere = listened.ip().is_unspecified() && listened.is_ipv4() == address.is_ipv4();
+            listened.port() == DNS_PORT && (everywhere || listened.ip() == address.ip())
+        };
+        if settings.listen.iter().any(covers) {
+            engine.serves_dns();
+            continue;
+        }
+        match sockets.bind_ahead(address, &settings.limits.serve) {
+            Ok(()) => engine.serves_dns(),
+            Err(error) => tracing::error!(
+                %error,
+                "pods have no DNS: it cannot be served at the gateway of their network; another program has port 53 there \
+                 (dnsmasq, systemd-resolved, aardvark-dns), or the program needs the right to it (root, or setcap \
+                 cap_net_bind_service=+ep)"
+            ),
+        }
+    }
 }
 
 fn bind_http(address: SocketAddr, transport: &'static str) -> Result<http::BoundListener, ListenError> {
@@ -221,7 +294,7 @@ impl Restored {
     fn journal(
         &mut self,
         settings: &Settings,
-        root: Option<HostRoot>,
+        (root, is_mounted): (Option<HostRoot>, bool),
     ) -> Result<Option<(store_writer::Health, Thread)>, StartError> {
         let started = match (self.state.take(), settings.state_directory.as_deref(), root) {
             (Some((store, named)), Some(directory), root) => {
@@ -229,7 +302,7 @@ impl Restored {
                 let last_applied = store.load_last_applied()?;
                 let objects = named.objects.len() + rest.len();
                 tracing::info!(file = %store.file().display(), objects, "state read");
-                let started = store_writer::start(store, directory, root, &rest, named.owed);
+                let started = store_writer::start(store, directory, (root, is_mounted), &rest, named.owed);
                 self.control_loop.restore(rest, named.resource_version, self.clock.now());
                 self.control_loop.restore_last_applied(last_applied);
                 started
@@ -255,6 +328,8 @@ pub(super) struct RunningServer {
     pub(super) watch: DirectoryWatch,
     /// That of zones first: that of manifests may wait for it.
     scans: [Thread; 3],
+    /// `None` where pods are simulated.
+    engine: Option<Thread>,
     control: Thread,
     /// `None` without a state directory and `hostPathRoot`.
     pub(super) journal: Option<Thread>,
@@ -268,14 +343,20 @@ impl RunningServer {
         mut restored: Restored,
         readiness: &Readiness,
     ) -> Result<(RunningServer, Control), StartError> {
-        let BoundServer { settings, sockets, cookies, certificate, http, api, volumes } = bound;
+        let BoundServer { settings, sockets, cookies, certificate, http, api, volumes, engine } = bound;
         let (reader, addresses) = (restored.reader.clone(), sockets.addresses());
         let serving = sockets
             .with_forwarder(Forwarder::start(&settings.forward, &addresses, reader.clone())?)
             .serve(reader.clone(), settings.limits.serve.clone())
             .map_err(system("starting the threads that answer"))?;
         serving.log_queries(settings.log.queries.0);
-        let (health, journal) = restored.journal(&settings, volumes)?.unzip();
+        let (health, journal) = restored.journal(&settings, (volumes, engine.is_some()))?.unzip();
+        let (driver, batches) = engine_driver::channel();
+        if engine.is_some() {
+            restored.control_loop.drive(driver, readiness.engine());
+        }
+        let engine = engine.map(|engine| engine_driver::start(engine, batches, restored.requests.0.clone()));
+        let engine = engine.transpose()?;
         let Restored { mut control_loop, mut clock, figures, requests, scans, notifier, .. } = restored;
         let published = control_loop.published();
         let kept =
@@ -313,7 +394,8 @@ impl RunningServer {
         let http = http.transpose()?;
         let api = api.zip(log).map(|(api, log)| shown.serve_api(&settings, api, log)).transpose()?;
         let watch = watch_directories(&settings, &control).map_err(system("starting the watch thread"))?;
-        let running = RunningServer { serving, notifier, http, api, watch, scans, control: control_thread, journal };
+        let running =
+            RunningServer { serving, notifier, http, api, watch, scans, engine, control: control_thread, journal };
         Ok((running, control))
     }
 
@@ -321,6 +403,7 @@ impl RunningServer {
     pub(super) fn failed(&self) -> bool {
         self.control.has_ended()
             || self.scans.iter().any(Thread::has_ended)
+            || self.engine.as_ref().is_some_and(Thread::has_ended)
             || self.journal.as_ref().is_some_and(Thread::has_ended)
             || self.watch.has_ended()
             || self.notifier.as_ref().is_some_and(Notifier::has_ended)
@@ -365,12 +448,14 @@ impl ShownAddresses<'_> {
         let waiting = Arc::new(Semaphore::new(places));
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api));
+        let (engine, has_engine) = (readiness.engine(), settings.runtime != RuntimeChoice::Simulated);
         let moment = move || {
             let diagnostics = control.diagnostics();
             let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
                 diagnostics: (count(Severity::Error), count(Severity::Warning)),
                 degraded: control.is_degraded(),
+                engine: has_engine.then(|| engine.answers()),
                 ready: readiness.problem(&reader).is_none(),
                 waiting: places - taken.available_permits(),
                 api: api.get().map(api_figures),

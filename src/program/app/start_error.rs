@@ -3,9 +3,10 @@
 use crate::{
     control::state::StateError,
     dns::{forward::ForwardError, name::NameError, serve::ListenError},
+    engine::sandbox::EngineError,
     text::diagnostic::Diagnostic,
 };
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,17 @@ pub enum StartError {
     /// What an earlier run left could not be read.
     #[error("state: {0}")]
     State(#[from] StateError),
+    /// The container engine refuses what is needed of it.
+    #[error("runtime: the container engine at {socket}: {source}{}", advice(source))]
+    Engine {
+        /// Its socket.
+        socket: PathBuf,
+        /// What it says.
+        source: EngineError,
+    },
+    /// There is no container engine where one is looked for.
+    #[error("{0}")]
+    NoEngine(String),
     /// Names outside our zones cannot be forwarded as set.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -54,7 +66,22 @@ impl StartError {
             | StartError::System { source, .. }
             | StartError::Thread { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             StartError::State(error) => error.is_permission(),
-            StartError::Domain(_) | StartError::Certificate(_) | StartError::Token(_) | StartError::Forward(_) => false,
+            StartError::Engine { source, .. } => matches!(source, EngineError::Denied(_)),
+            StartError::Domain(_) | StartError::Certificate(_) | StartError::Token(_) => false,
+            StartError::Forward(_) | StartError::NoEngine(_) => false,
         }
+    }
+}
+
+/// What to do about what an engine refuses.
+fn advice(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::SubnetTaken(_) => "; name another range in podCidrs",
+        EngineError::Conflict(_) => {
+            "; the network of an earlier run has another range: put podCidrs back, or run `headless-dns down` first"
+        }
+        EngineError::Denied(_) => "; run as root or as a member of the socket's group",
+        EngineError::Version(_) => "; API 1.41 or later is needed (Docker 20.10, Podman 4)",
+        _ => "",
     }
 }

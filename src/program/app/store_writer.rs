@@ -167,11 +167,12 @@ impl Health {
 }
 
 /// A journal that writes into the state directory, beginning with what an earlier run owed. `objects` are those that it
-/// left, as far as volumes are concerned; their declared paths are used below `root`.
+/// left, as far as volumes are concerned; their declared paths are used below `root`; `is_mounted` says
+/// whether containers mount them.
 pub(super) fn start(
     store: Store,
     directory: &Path,
-    root: Option<HostRoot>,
+    (root, is_mounted): (Option<HostRoot>, bool),
     objects: &[Object],
     owed: DirectoryPlan,
 ) -> io::Result<(StoreWriter, JoinHandle<()>)> {
@@ -179,7 +180,9 @@ pub(super) fn start(
     tell(tracker.take_fallbacks());
     let mut first = owed;
     first.extend(missing);
-    StoreWriter::start(store, Volumes::new(Some(directory), root), tracker, first, DISK_RETRY_INTERVAL)
+    let volumes = Volumes::new(Some(directory), root);
+    let volumes = if is_mounted { volumes.mounted_by_containers() } else { volumes };
+    StoreWriter::start(store, volumes, tracker, first, DISK_RETRY_INTERVAL)
 }
 
 /// A journal that keeps nothing, for the volumes below `root` of a server without a state directory.

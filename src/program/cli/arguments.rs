@@ -74,6 +74,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "URL")]
         server: Option<String>,
     },
+    /// Remove the containers and the network that `runtime` made on a container engine, and nothing else
+    ///
+    /// State and volumes stay: a server that is started later makes the same pods again, with their data. The server must not
+    /// run meanwhile.
+    #[command(verbatim_doc_comment)]
+    Down,
     /// Play scenarios against a fresh server in this process
     Demo {
         /// Scenario files, in YAML

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod down;
 mod explain;
 mod kubeconfig;
 mod serve;
@@ -44,6 +45,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             wait::wait(&overrides, server, &wait::WaitArguments { service, ready, timeout })
         }
         Some(Command::Kubeconfig { server }) => kubeconfig::kubeconfig(&overrides, server.as_deref()),
+        Some(Command::Down) => down::down(&overrides),
         Some(Command::Demo { files }) => crate::program::demo::run(&files),
         Some(Command::Version) => {
             say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));

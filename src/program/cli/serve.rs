@@ -89,6 +89,8 @@ pub(super) fn explain(error: &StartError) -> (Diagnostic, Exit) {
         (_, StartError::State(_)) => ("", Exit::Configuration),
         (_, StartError::Domain(_)) => ("shorten it", Exit::Configuration),
         (_, StartError::Forward(_)) => ("", Exit::Configuration),
+        (_, StartError::Engine { .. }) if error.is_permission() => ("", Exit::Permission),
+        (_, StartError::Engine { .. } | StartError::NoEngine(_)) => ("", Exit::Configuration),
         (
             _,
             StartError::Listen(_)

@@ -56,6 +56,7 @@ pub(super) fn load(source: SourceText<'_>, node: &YamlNode) -> Result<Loaded, Ve
     resolve_paths(&checked, &mut settings);
     settings.explicit.manifests = checked.has("manifests");
     settings.explicit.zones = checked.has("zones");
+    settings.explicit.pod_cidrs = checked.has("podCidrs");
     let Raw { tls, reverse_zones, transfer: Joined((transfer, keys)) } = raw;
     settings.tls = encrypted::source(&mut checked, tls);
     settings.transfer = TransferPolicy { keys: checked.transfer_keys(keys), ..transfer };

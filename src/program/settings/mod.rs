@@ -10,6 +10,7 @@ mod limits;
 mod listen;
 mod overrides;
 mod reverse;
+mod runtime;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -19,6 +20,7 @@ pub use domains::ClusterDomains;
 pub use limits::{ProgramLimits, SettingsLimits};
 pub use listen::OptionalAddress;
 pub use overrides::Overrides;
+pub use runtime::RuntimeChoice;
 
 use crate::{
     control::{records::Ttls, runtime::simulated::Delays},
@@ -118,6 +120,9 @@ options! {
         pub undeclared_storage_classes: UndeclaredStorageClasses = UndeclaredStorageClasses::Provision;
         /// Whether `maxUnavailable` of StatefulSets counts.
         pub max_unavailable_stateful_set: bool = false;
+        /// What runs pods.
+        #[serde(deserialize_with = "runtime::choice")]
+        pub runtime: RuntimeChoice = RuntimeChoice::Simulated;
         /// How simulated pods behave.
         pub simulation: Delays = Delays::default();
         /// How manifests are watched.
@@ -147,6 +152,8 @@ pub struct ExplicitPaths {
     pub manifests: bool,
     /// The directory of static zones; the one by default may be missing.
     pub zones: bool,
+    /// The ranges of pods' addresses; those by default may be replaced where they clash with a network of the machine.
+    pub pod_cidrs: bool,
 }
 
 /// Which names addresses of pods have below `pod`: those of live pods, or none.
@@ -245,6 +252,7 @@ impl Settings {
             cluster_domain,
             state_directory,
             forward,
+            runtime,
         } = overrides;
         if !manifests.is_empty() {
             (self.manifests, self.explicit.manifests) = (manifests, true);
@@ -275,11 +283,23 @@ impl Settings {
         if let Some(directory) = state_directory {
             self.state_directory = (directory.as_os_str() != "none").then_some(directory);
         }
+        self.runtime = runtime.unwrap_or_else(|| self.runtime.clone());
         if !forward.is_empty() {
             let upstreams: Vec<String> = forward.into_iter().flat_map(|list| list.0).collect();
             self.forward.to = forward::parse_upstreams(&upstreams).map_err(|message| refused("--forward", message))?;
         }
         Ok(())
+    }
+
+    /// Pods get addresses of other ranges. Reverse zones that were narrowed to the ranges follow.
+    pub fn move_pods(&mut self, ranges: Vec<IpNet>) {
+        let zones = |ranges: &[IpNet]| -> Vec<Name> {
+            ranges.iter().chain(&self.service_cidrs).flat_map(|range| reverse::zones_of_range(*range)).collect()
+        };
+        if self.reverse_zones == zones(&self.pod_cidrs) {
+            self.reverse_zones = zones(&ranges);
+        }
+        self.pod_cidrs = ranges;
     }
 
     /// All domains of the cluster, the first one first.

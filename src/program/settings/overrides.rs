@@ -1,6 +1,6 @@
 //! What the command line and the environment say; it wins over the file.
 
-use super::OptionalAddress;
+use super::{OptionalAddress, RuntimeChoice};
 use crate::{dns::forward::parse_upstream, text::options::CommaSeparated};
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf};
@@ -56,6 +56,9 @@ pub struct Overrides {
     #[arg(long, env = "HEADLESS_DNS_FORWARD", hide_env_values = true, global = true, value_name = "ADDR")]
     #[arg(value_parser = upstreams)]
     pub forward: Vec<CommaSeparated<String>>,
+    /// What runs pods: simulated, docker, podman, auto (the engine that has a socket), or unix:///PATH of a socket
+    #[arg(long, env = "HEADLESS_DNS_RUNTIME", hide_env_values = true, global = true, value_name = "NAME")]
+    pub runtime: Option<RuntimeChoice>,
 }
 
 /// Says at once what is no upstream.

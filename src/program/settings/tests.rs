@@ -35,7 +35,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
     let paths = Settings {
         manifests: vec![PathBuf::from("etc/manifests")],
         zones: PathBuf::from("zones"),
-        explicit: ExplicitPaths { manifests: true, zones: true },
+        explicit: ExplicitPaths { manifests: true, zones: true, pod_cidrs: true },
         state_directory: Some(PathBuf::from("state")),
         metrics_listen: Some("127.0.0.1:9153".parse().unwrap()),
         api_listen: Some("127.0.0.1:8001".parse().unwrap()),
@@ -436,7 +436,7 @@ fn a_flag_wins_over_the_file() {
     let file = directory.path().join("s.yaml");
     fs::write(
         &file,
-        "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n\
+        "listen: [127.0.0.1:1]\ntls: {selfSigned: [a.test]}\nmanifests: [m]\nruntime: docker\nzones: z\nstateDirectory: s\nclusterDomain: a.file\n\
          listenHttps: [127.0.0.1:5]\nforward: {to: [192.0.2.1]}\n",
     )
     .unwrap();
@@ -450,6 +450,7 @@ fn a_flag_wins_over_the_file() {
     let only_file = load(Overrides::default());
     assert_eq!(only_file.file, Some(file.clone()));
     assert_eq!(upstreams(&only_file), "192.0.2.1");
+    assert_eq!(only_file.runtime, RuntimeChoice::Docker);
     assert_eq!(encrypted(&only_file), [vec![], vec![5], vec![], vec![]]);
     assert_eq!(only_file.listen, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(only_file.state_directory, Some(directory.path().join("s")));
@@ -468,7 +469,9 @@ fn a_flag_wins_over_the_file() {
         api_listen: Some(OptionalAddress(Some("127.0.0.1:7".parse().unwrap()))),
         state_directory: Some("fs".into()),
         forward: vec!["none".parse().unwrap()],
+        runtime: Some(RuntimeChoice::Podman),
     });
+    assert_eq!(from_flags.runtime, RuntimeChoice::Podman);
     assert_eq!(from_flags.listen.iter().map(SocketAddr::port).collect::<Vec<_>>(), [3, 4, 4]);
     assert_eq!(encrypted(&from_flags), [vec![8], vec![5], vec![9], vec![11]]);
     assert_eq!(from_flags.manifests, [PathBuf::from("f")]);

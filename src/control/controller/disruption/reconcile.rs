@@ -37,7 +37,10 @@ pub fn reconcile(key: &ObjectKey, context: &mut Context) -> Option<Timestamp> {
         // What is wrong with it is told when it becomes so.
         for (warning, reason, message) in plan.events {
             let at_most_every = SignedDuration::ZERO;
-            context.record(&object, EventSpec { component: COMPONENT, warning, reason, message, at_most_every });
+            context.record(
+                &object,
+                EventSpec { component: COMPONENT, warning, reason, message, at_most_every, field_path: None },
+            );
         }
         context.cluster.edit(key, |object| {
             if let Object::PodDisruptionBudget(budget) = object {

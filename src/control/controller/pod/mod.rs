@@ -2,9 +2,11 @@
 //! are deleted, and their status is what the runtime reports.
 
 mod reconcile;
+mod referenced;
 mod references;
 mod status;
 
+pub use referenced::VolumeDirectories;
 pub use references::missing_account;
 pub use status::{has_ended, phase};
 
@@ -13,11 +15,15 @@ use super::{
     shared::Context,
 };
 use crate::{
-    control::runtime::{PodRuntime, SetBack},
+    control::{
+        cluster::Cluster,
+        runtime::{PodRuntime, Referenced, SetBack},
+    },
     objects::object::{Kind, ObjectKey},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use referenced::References;
 use std::{
     collections::{BTreeSet, HashSet},
     time::Duration,
@@ -31,12 +37,19 @@ pub struct PodController<R> {
     running: HashSet<String>,
     /// The pods that are on the node and wait for a ConfigMap or Secret.
     waiting: BTreeSet<ObjectKey>,
+    /// What pods refer to; `None` if the runtime has no use for it.
+    references: Option<References>,
 }
 
 impl<R: PodRuntime> PodController<R> {
     /// Nothing runs yet.
     pub fn new(runtime: R) -> PodController<R> {
-        PodController { runtime, running: HashSet::new(), waiting: BTreeSet::new() }
+        PodController { runtime, running: HashSet::new(), waiting: BTreeSet::new(), references: None }
+    }
+
+    /// From now on the runtime is told what its pods refer to.
+    pub fn look_up_references(&mut self, directories: VolumeDirectories) {
+        self.references = Some(References::new(directories));
     }
 
     /// What runs the pods.
@@ -67,7 +80,7 @@ impl<R: PodRuntime> PodController<R> {
         after: Option<&Pod>,
         context: &mut Context,
     ) {
-        self.tell_runtime(before, after, context.now);
+        self.tell_runtime(key, before, after, context.now);
         if let Some(after) = after
             && !self.runs(after)
             && !has_ended(after)
@@ -86,9 +99,19 @@ impl<R: PodRuntime> PodController<R> {
 
     /// A ConfigMap or Secret came, changed or went: pods of its namespace may wait for it.
     pub fn on_reference_changed(&mut self, key: &ObjectKey, context: &mut Context) {
+        if let Some(references) = &mut self.references {
+            references.on_data_changed(key);
+        }
         let first = ObjectKey::new(Kind::Pod, &key.namespace, "");
         for pod in self.waiting.range(first..).take_while(|pod| pod.namespace == key.namespace) {
             context.queue.add(Work::new(Reconciler::Pod, pod.clone()));
+        }
+    }
+
+    /// A Service came, changed or went: containers have variables of it.
+    pub fn on_service_changed(&mut self, key: &ObjectKey, before: Option<&Service>, after: Option<&Service>) {
+        if let Some(references) = &mut self.references {
+            references.on_service_changed(key, before, after);
         }
     }
 
@@ -105,11 +128,33 @@ impl<R: PodRuntime> PodController<R> {
     }
 
     /// Takes over a pod that an earlier run had started.
-    pub fn resume(&mut self, pod: &Pod, now: Timestamp) {
+    pub fn resume(&mut self, key: &ObjectKey, pod: &Pod, cluster: &Cluster, now: Timestamp) {
         let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         if is_bound && !status::waits_for_references(pod) {
             self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
-            self.runtime.resume(pod, now);
+            let referenced = self.look_up(key, pod, cluster);
+            self.runtime.resume(pod, referenced, now);
+        }
+    }
+
+    /// What a pod refers to, where the runtime has a use for it.
+    fn look_up(&mut self, key: &ObjectKey, pod: &Pod, cluster: &Cluster) -> Referenced {
+        self.references.as_mut().map(|references| references.look_up(key, pod, cluster)).unwrap_or_default()
+    }
+
+    /// Whether [`PodController::refresh`] has something to do.
+    pub fn is_stale(&self) -> bool {
+        self.references.as_ref().is_some_and(References::is_stale)
+    }
+
+    /// Tells the runtime of each pod that has changed, or that refers to what has.
+    pub fn refresh(&mut self, context: &Context) {
+        let stale = self.references.as_mut().map(References::take_stale).unwrap_or_default();
+        for key in stale {
+            if let Some(pod) = context.cluster.pod(&key.namespace, &key.name).filter(|pod| self.runs(pod)) {
+                let referenced = self.look_up(&key, pod, &context.cluster);
+                self.runtime.refreshed(pod, referenced, context.now);
+            }
         }
     }
 
@@ -119,7 +164,14 @@ impl<R: PodRuntime> PodController<R> {
     }
 
     /// Passes a change of a pod on to the runtime.
-    fn tell_runtime(&mut self, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
+    fn tell_runtime(&mut self, key: &ObjectKey, before: Option<&Pod>, after: Option<&Pod>, now: Timestamp) {
+        if let Some(references) = &mut self.references {
+            match (before, after) {
+                (Some(_), None) => references.forget(key),
+                (Some(before), Some(after)) if differs(before, after) => references.on_pod_changed(key),
+                _ => {}
+            }
+        }
         // A pod of the same name may have taken the place of another one within one turn only by going first.
         match (before, after) {
             (Some(before), None) => {
@@ -145,4 +197,11 @@ impl<R: PodRuntime> PodController<R> {
             _ => {}
         }
     }
+}
+
+/// Whether a pod says something else of itself than before.
+fn differs(before: &Pod, after: &Pod) -> bool {
+    let (one, other) = (&before.metadata, &after.metadata);
+    one.uid == other.uid
+        && (one.labels != other.labels || one.annotations != other.annotations || before.spec != after.spec)
 }

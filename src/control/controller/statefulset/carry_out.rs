@@ -149,12 +149,20 @@ fn succeed(set: &Arc<StatefulSet>, verb: &str, what: String, end: &str, context:
         reason: &format!("Successful{verb}"),
         message: format!("{verb} {what} in StatefulSet {name} {end}"),
         at_most_every: SignedDuration::ZERO,
+        field_path: None,
     };
     context.record(&Object::StatefulSet(set.clone()), event);
 }
 
 fn warn(set: &Arc<StatefulSet>, reason: &str, message: String, context: &mut Context) {
-    let event = EventSpec { component: COMPONENT, warning: true, reason, message, at_most_every: SignedDuration::ZERO };
+    let event = EventSpec {
+        component: COMPONENT,
+        warning: true,
+        reason,
+        message,
+        at_most_every: SignedDuration::ZERO,
+        field_path: None,
+    };
     context.record(&Object::StatefulSet(set.clone()), event);
 }
 

@@ -130,13 +130,16 @@ fn carry_out(action: VolumeAction, context: &mut Context) {
         VolumeAction::VolumeEvent { volume, reason, message, warning } => {
             let key = ObjectKey::new(Kind::PersistentVolume, "", volume);
             let component = "persistentvolume-controller";
-            context
-                .record_about(&key, EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL });
+            context.record_about(
+                &key,
+                EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL, field_path: None },
+            );
         }
         VolumeAction::ClaimEvent { claim: (namespace, name), reason, message, warning } => {
             let key = ObjectKey::new(Kind::PersistentVolumeClaim, namespace, name);
             let component = "persistentvolume-controller";
-            let event = EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL };
+            let event =
+                EventSpec { component, warning, reason, message, at_most_every: EVENT_INTERVAL, field_path: None };
             context.record_about(&key, event);
         }
     }

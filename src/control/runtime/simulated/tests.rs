@@ -197,7 +197,7 @@ fn the_life_of_pods_by_their_annotations() {
     ];
     for (annotations, until, expected) in rows {
         let mut simulated = simulated(&["10.0.0.0/24"]);
-        simulated.start(&pod("p", annotations), START);
+        simulated.start(&pod("p", annotations), Referenced::default(), START);
         assert_eq!(history(&mut simulated, *until), *expected, "{annotations:?}");
     }
 }
@@ -214,7 +214,7 @@ fn a_container_that_may_not_restart_fails_its_pod() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let mut once = pod("p", &[("crash-loop", "1s")]);
     once.spec.as_mut().unwrap().restart_policy = Some("Never".to_owned());
-    simulated.start(&once, START);
+    simulated.start(&once, Referenced::default(), START);
     let history = history(&mut simulated, 60_000);
     assert_eq!(history.last().unwrap(), "1050 p Failed ready=False ip=10.0.0.2 terminated:1 restarts=0");
     assert_eq!(simulated.next_due(), None);
@@ -223,7 +223,7 @@ fn a_container_that_may_not_restart_fails_its_pod() {
 #[test]
 fn both_families() {
     let mut simulated = simulated(&["fd00::/64", "10.0.0.0/24", "10.9.0.0/24"]);
-    simulated.start(&pod("p", &[]), START);
+    simulated.start(&pod("p", &[]), Referenced::default(), START);
     let reports = simulated.poll(at(60));
     let What::Status(status) = &reports.last().unwrap().what else { panic!("{reports:?}") };
     let ips: Vec<&str> = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str()).collect();
@@ -233,7 +233,7 @@ fn both_families() {
 #[test]
 fn the_conditions_of_upstream() {
     let mut simulated = simulated(&["10.244.0.0/16"]);
-    simulated.start(&pod("web-0", &[("ready-after", "2s")]), START);
+    simulated.start(&pod("web-0", &[("ready-after", "2s")]), Referenced::default(), START);
     let reports = simulated.poll(at(2999));
     let What::Status(status) = &reports.last().unwrap().what else { panic!("{reports:?}") };
     let conditions: Vec<(&str, &str, Timestamp)> = status
@@ -259,7 +259,7 @@ fn the_conditions_of_upstream() {
 fn stopping_frees_the_address_at_the_end() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let web = pod("web-0", &[("stop-after", "10s")]);
-    simulated.start(&web, START);
+    simulated.start(&web, Referenced::default(), START);
     simulated.poll(at(100));
     simulated.stop(&web, Duration::from_secs(30), at(1000));
     assert_eq!(simulated.next_due(), Some(at(11_000)));
@@ -267,9 +267,9 @@ fn stopping_frees_the_address_at_the_end() {
     assert_eq!(simulated.next_due(), Some(at(11_000)), "a second stop never lengthens");
     simulated.stop(&web, Duration::from_secs(1), at(3000));
     assert_eq!(simulated.next_due(), Some(at(4000)), "it may shorten");
-    assert_eq!(simulated.pools[0].in_use(), 1);
+    assert_eq!(simulated.pools.in_use(), 1);
     assert_eq!(history(&mut simulated, 60_000), ["4000 web-0 stopped"]);
-    assert_eq!((simulated.pools[0].in_use(), simulated.len()), (0, 0));
+    assert_eq!((simulated.pools.in_use(), simulated.len()), (0, 0));
     simulated.stop(&web, Duration::ZERO, at(5000));
     assert_eq!(history(&mut simulated, 60_000), ["5000 web-0 stopped"], "one that is not known has stopped");
 }
@@ -278,7 +278,7 @@ fn stopping_frees_the_address_at_the_end() {
 fn a_pod_stopped_early_never_starts() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let web = pod("web-0", &[]);
-    simulated.start(&web, START);
+    simulated.start(&web, Referenced::default(), START);
     simulated.stop(&web, Duration::ZERO, at(10));
     assert_eq!(history(&mut simulated, 60_000), ["10 web-0 stopped"]);
 }
@@ -288,7 +288,7 @@ fn without_addresses_pods_wait_in_order() {
     let mut simulated = simulated(&["10.0.0.0/24", "fd00::/127"]);
     let pods: Vec<Pod> = ["a", "b", "c", "d", "e"].iter().map(|name| pod(name, &[("ready", "false")])).collect();
     for pod in &pods {
-        simulated.start(pod, START);
+        simulated.start(pod, Referenced::default(), START);
     }
     let lines = history(&mut simulated, 100);
     assert_eq!(
@@ -325,7 +325,7 @@ fn a_recreated_pod_gets_another_address() {
     for round in 0..20 {
         let mut web = pod("web-0", &[]);
         web.metadata.uid = Some(format!("uid-{round}"));
-        simulated.start(&web, at(round * 1000));
+        simulated.start(&web, Referenced::default(), at(round * 1000));
         simulated.poll(at(round * 1000 + 500));
         seen.push(simulated.pods[&format!("uid-{round}")].addresses[0]);
         simulated.stop(&web, Duration::ZERO, at(round * 1000 + 600));
@@ -339,15 +339,15 @@ fn a_recreated_pod_gets_another_address() {
 fn resumed(annotations: &[(&str, &str)], until: i64, back: i64, then_until: i64) -> Vec<String> {
     let mut before = simulated(&["10.0.0.0/24"]);
     let mut web = pod("p", annotations);
-    before.start(&web, START);
+    before.start(&web, Referenced::default(), START);
     history(&mut before, until);
     web.status = Some(before.pods["uid-of-p"].status.to_status());
     let stored = serde_json::to_value(&web).unwrap();
     let mut after = simulated(&["10.0.0.0/24"]);
-    after.resume(&serde_json::from_value(stored).unwrap(), at(back));
+    after.resume(&serde_json::from_value(stored).unwrap(), Referenced::default(), at(back));
     // Its address stays taken.
     if let Some(ip) = web.status.unwrap().pod_ip {
-        assert!(!after.pools[0].reserve(ip.parse().unwrap()));
+        assert!(after.pools.reserve(&[ip.parse().unwrap()]).is_empty());
     }
     history(&mut after, then_until)
 }
@@ -419,7 +419,7 @@ fn a_pod_that_was_stored_before_it_began_starts_anew() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let mut web = pod("p", &[]);
     web.status = Some(PodStatus { phase: Some("Pending".to_owned()), ..PodStatus::default() });
-    simulated.resume(&web, at(1000));
+    simulated.resume(&web, Referenced::default(), at(1000));
     assert_eq!(history(&mut simulated, 60_000).len(), 3);
 }
 
@@ -434,12 +434,12 @@ fn overwrite(pod: &mut Pod) {
 fn a_status_overwritten_with_what_the_simulation_would_say_stays_over_a_restart() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let mut web = pod("p", &[("evict-after", "5s")]);
-    simulated.start(&web, START);
+    simulated.start(&web, Referenced::default(), START);
     simulated.poll(at(4_000));
     web.status = Some(simulated.pods["uid-of-p"].status.to_status());
     overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
-    restarted.resume(&web, at(4_500));
+    restarted.resume(&web, Referenced::default(), at(4_500));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new());
 }
 
@@ -447,7 +447,7 @@ fn a_status_overwritten_with_what_the_simulation_would_say_stays_over_a_restart(
 fn an_overwritten_status_stays() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
     let mut web = pod("p", &[("ready-after", "10s"), ("unready-after", "3s")]);
-    simulated.start(&web, START);
+    simulated.start(&web, Referenced::default(), START);
     simulated.poll(at(60));
     let mut status = simulated.pods["uid-of-p"].status.to_status();
     let ready = status.conditions.iter_mut().flatten().find(|condition| condition.type_ == "Ready").unwrap();
@@ -455,13 +455,13 @@ fn an_overwritten_status_stays() {
     web.status = Some(status);
     simulated.overwritten(&web, at(100));
     assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
-    assert_eq!(simulated.pools[0].in_use(), 1);
+    assert_eq!(simulated.pools.in_use(), 1);
 
     overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
-    restarted.resume(&web, at(61_000));
+    restarted.resume(&web, Referenced::default(), at(61_000));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new(), "over a restart too");
-    assert_eq!(restarted.pools[0].in_use(), 1);
+    assert_eq!(restarted.pools.in_use(), 1);
 
     simulated.stop(&web, Duration::ZERO, at(61_000));
     assert_eq!(history(&mut simulated, 90_000), ["61000 p stopped"]);
@@ -474,7 +474,7 @@ fn a_status_overwritten_before_a_container_runs_stays_over_a_restart() {
     let ready = PodCondition { type_: "Ready".to_owned(), status: "False".to_owned(), ..PodCondition::default() };
     // What was written before the pod came to its node does not count.
     web.status = Some(PodStatus { conditions: Some(vec![ready.clone()]), ..PodStatus::default() });
-    simulated.start(&web, START);
+    simulated.start(&web, Referenced::default(), START);
     simulated.poll(START);
     let mut status = simulated.pods["uid-of-p"].status.to_status();
     assert!(status::condition(&status, "Ready").is_none());
@@ -484,14 +484,14 @@ fn a_status_overwritten_before_a_container_runs_stays_over_a_restart() {
     assert_eq!(history(&mut simulated, 60_000), Vec::<String>::new());
     overwrite(&mut web);
     let mut restarted = self::simulated(&["10.0.0.0/24"]);
-    restarted.resume(&web, at(61_000));
+    restarted.resume(&web, Referenced::default(), at(61_000));
     assert_eq!(history(&mut restarted, 90_000), Vec::<String>::new());
 }
 
 #[test]
 fn a_long_pause_is_not_made_up_for() {
     let mut simulated = simulated(&["10.0.0.0/24"]);
-    simulated.start(&pod("p", &[("unready-after", "1ms"), ("unready-for", "1ms")]), START);
+    simulated.start(&pod("p", &[("unready-after", "1ms"), ("unready-for", "1ms")]), Referenced::default(), START);
     assert!(simulated.poll(at(24 * 3600 * 1000)).len() < 10);
     assert!(simulated.next_due().unwrap() > at(24 * 3600 * 1000));
 }

@@ -1,8 +1,8 @@
 //! The directories themselves. What pods (or people) put into a volume is not trusted: no link in it is followed.
 
 use super::{
-    DIRECTORY, DeclaredPath, DirectoryPlan, Fallback, HostRoot, STARTS, VolumeDirectory, VolumeWork, host::PathKind,
-    opened::invalid,
+    DIRECTORY, DeclaredPath, DirectoryPlan, Fallback, HostRoot, RECORDS, STARTS, VolumeDirectory, VolumeWork,
+    host::PathKind, opened::invalid,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,8 @@ pub struct Volumes {
     /// Declared paths that are not used because of what is on the disk, and were reported.
     led_out: BTreeSet<VolumeDirectory>,
     fallbacks: Vec<Fallback>,
+    /// Whether containers mount the directories.
+    is_mounted: bool,
 }
 
 impl Volumes {
@@ -51,7 +53,14 @@ impl Volumes {
             stuck: DirectoryPlan::default(),
             led_out: BTreeSet::new(),
             fallbacks: Vec::new(),
+            is_mounted: false,
         }
+    }
+
+    /// The same volumes, which containers mount: a new directory is empty (databases insist on that) and anyone may write to
+    /// it, as provisioners of local volumes make theirs, and starts are recorded beside the volumes, in [`RECORDS`].
+    pub fn mounted_by_containers(self) -> Volumes {
+        Volumes { is_mounted: true, ..self }
     }
 
     /// Carries out a plan. Volumes with work that could not be done wait with all of it for [`Volumes::retry`]; each
@@ -123,6 +132,7 @@ impl Volumes {
             PathKind::Directory(directory) => {
                 self.led_out.remove(place);
                 match work {
+                    _ if self.is_mounted && self.record(&place.volume, work)? => Ok(()),
                     VolumeWork::Append { line, times } => {
                         let appended = directory.append_to(STARTS).and_then(|file| append(&file, line, *times));
                         appended.map_err(failed(&directory.path.join(STARTS)))
@@ -156,18 +166,45 @@ impl Volumes {
             return Err(failed(root)(invalid("the volume's name is no directory's name")));
         }
         let directory = root.join(volume);
+        if self.is_mounted && self.record(volume, work)? {
+            return Ok(());
+        }
         match work {
-            VolumeWork::Make => make(root, &directory).map_err(failed(&directory)),
+            VolumeWork::Make => make(root, &directory, self.is_mounted).map_err(failed(&directory)),
             VolumeWork::Append { line, times } => {
-                make(root, &directory).map_err(failed(&directory))?;
+                make(root, &directory, false).map_err(failed(&directory))?;
                 let file = directory.join(STARTS);
                 let mut options = OpenOptions::new();
                 let opened = open_unlinked(options.append(true).create(true), &file);
                 opened.and_then(|opened| append(&opened, line, *times)).map_err(failed(&file))
             }
-            VolumeWork::Empty => make(root, &directory).and_then(|()| empty(&directory)).map_err(failed(&directory)),
+            VolumeWork::Empty => {
+                make(root, &directory, self.is_mounted).and_then(|()| empty(&directory)).map_err(failed(&directory))
+            }
             VolumeWork::Remove => remove(root, &directory).map_err(failed(&directory)),
         }
+    }
+
+    /// What a piece of work means for the record of starts beside a volume. Whether that is all there is to do.
+    fn record(&self, volume: &str, work: &VolumeWork) -> Result<bool, VolumeError> {
+        let Some(state) = &self.state else { return Ok(matches!(work, VolumeWork::Append { .. })) };
+        let records = state.join(RECORDS);
+        let file = records.join(volume);
+        if !is_plain(volume) {
+            return Ok(false);
+        }
+        let outcome = match work {
+            VolumeWork::Make => return Ok(false),
+            VolumeWork::Append { line, times } => fs::create_dir_all(&records)
+                .and_then(|()| open_unlinked(OpenOptions::new().append(true).create(true), &file))
+                .and_then(|opened| append(&opened, line, *times)),
+            VolumeWork::Empty | VolumeWork::Remove => match fs::remove_file(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            },
+        };
+        outcome.map_err(failed(volume, &file))?;
+        Ok(matches!(work, VolumeWork::Append { .. }))
     }
 }
 
@@ -176,14 +213,19 @@ fn failed(volume: &str, path: &Path) -> impl FnOnce(io::Error) -> VolumeError + 
     move |source| VolumeError { volume, path, source }
 }
 
-/// Makes a volume's own directory in that of all volumes.
-fn make(root: &Path, directory: &Path) -> io::Result<()> {
+/// Makes a volume's own directory in that of all volumes; a new one, if so, with the right of everybody to write there.
+fn make(root: &Path, directory: &Path, for_anyone: bool) -> io::Result<()> {
     match is_own(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(root)?,
         outcome => outcome?,
     }
     match fs::create_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_own(directory),
+        #[cfg(unix)]
+        Ok(()) if for_anyone => {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o777))
+        }
         outcome => outcome,
     }
 }

@@ -153,6 +153,11 @@ impl HostRoot {
         Ok(PathKind::Directory(opened))
     }
 
+    /// Whether an absolute path is at or below the root, as it is written.
+    pub(super) fn is_above(&self, path: &str) -> bool {
+        self.beneath(path).is_some()
+    }
+
     /// What of an absolute path is below the root, as it is written.
     fn beneath(&self, path: &str) -> Option<PathBuf> {
         let path = Path::new(path);

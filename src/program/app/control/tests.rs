@@ -45,7 +45,8 @@ fn beginning(settings: &Settings) -> Loop {
     let serials: Vec<_> = settings.cluster_domains().map(|domain| (domain.to_string(), 7)).collect();
     let specs = zones::specs(settings, &["127.0.0.1:53".parse().unwrap()], &serials).unwrap();
     let (publisher, _reader) = zone::channel(Snapshot::new(specs));
-    let controller = Controller::new(controller_settings(settings), simulated(settings));
+    let simulated = ChosenRuntime::Simulated(Box::new(simulated(settings)));
+    let controller = Controller::new(controller_settings(settings), simulated);
     Loop::new(controller, publisher, messages::scans().0, surroundings(settings), Arc::default())
 }
 

@@ -7,7 +7,7 @@ mod explain;
 mod readiness;
 mod wait;
 
-pub(super) use readiness::Readiness;
+pub(super) use readiness::{EngineHealth, Readiness};
 
 use super::Control;
 use crate::{

@@ -14,6 +14,7 @@ use crate::{
             control::Loop,
             controller_settings,
             messages::{self, ControlRequest, ReplyDue},
+            pod_runtime::ChosenRuntime,
             simulated, surroundings,
             thread::Thread,
             zones,
@@ -359,7 +360,8 @@ fn a_slow_disk_delays_no_publication() {
     let mut bench = Bench::new(DISK_RETRY_INTERVAL);
     let specs = zones::specs(&settings, &["127.0.0.1:53".parse().unwrap()], &[]).unwrap();
     let (publisher, reader) = zone::channel(Snapshot::new(specs));
-    let controller = Controller::new(controller_settings(&settings), simulated(&settings));
+    let simulated = ChosenRuntime::Simulated(Box::new(simulated(&settings)));
+    let controller = Controller::new(controller_settings(&settings), simulated);
     let (scans, _scanned) = messages::scans();
     let (requests, requested) = messages::requests();
     let mut control_loop = Loop::new(controller, publisher, scans, surroundings(&settings), Arc::default());
