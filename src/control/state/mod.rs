@@ -26,6 +26,7 @@
 
 mod held_backend;
 mod objects;
+pub mod pods;
 pub mod volumes;
 
 use crate::{
