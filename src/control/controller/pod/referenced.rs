@@ -216,9 +216,7 @@ fn decoded(object: &Object) -> Option<BTreeMap<String, Vec<u8>>> {
 
 /// The Services whose variables the containers of a namespace have, in order of their names.
 fn services(namespace: &str, cluster: &Cluster) -> Vec<ServiceVariables> {
-    let first = ObjectKey::new(Kind::Service, namespace, "");
-    let own = cluster.from(&first).take_while(|(key, _)| key.kind == Kind::Service && key.namespace == namespace);
-    let own = own.filter_map(|(_, object)| match object {
+    let own = cluster.named(Kind::Service, namespace, "").filter_map(|object| match object {
         Object::Service(service) => variables(service),
         _ => None,
     });
