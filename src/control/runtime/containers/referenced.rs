@@ -75,6 +75,8 @@ pub struct NodeFacts {
     pub host_options: Vec<String>,
     /// The directory of pods' own files: `PODS/UID/…`.
     pub pods_directory: PathBuf,
+    /// Profiles of system calls by their file's name, each as JSON, for `seccompProfile.localhostProfile`.
+    pub seccomp_profiles: BTreeMap<String, String>,
     /// Processors of the node in thousandths.
     pub millicores: u64,
     /// Memory of the node in octets.

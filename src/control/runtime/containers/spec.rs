@@ -8,7 +8,9 @@ use crate::engine::sandbox::{
     POD_NAME_LABEL, POD_NAMESPACE_LABEL, POD_UID_LABEL, PidNamespace, Resources, SANDBOX_CONTAINER_NAME,
     SPEC_HASH_LABEL, SandboxNetwork, SandboxSpec, Seccomp, Security,
 };
-pub use files::{FileEntry, PodFiles, ProjectedVolume};
+pub use files::{
+    CONTAINERS, FileEntry, GroupOwnership, HOSTS, HostPath, PodFiles, ProjectedVolume, RESOLV_CONF, SubPath, VOLUMES,
+};
 use k8s_openapi::api::core::v1::{self, Container, LifecycleHandler, Pod};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -70,7 +72,7 @@ pub fn files(pod: &Pod, _: &[IpAddr], referenced: &Referenced, _: &NodeFacts) ->
             return Err(SpecError { reason: "FailedMount", message });
         };
         let entry =
-            |(key, content): (&String, &Vec<u8>)| (key.clone(), FileEntry { content: content.clone(), mode: 0o644 });
+            |(key, content): (&String, &Vec<u8>)| (key.clone(), FileEntry::new(content, 0o644));
         let projected = ProjectedVolume { files: data.data.iter().map(entry).collect(), group: None };
         files.projected.insert(volume.name.clone(), projected);
     }
@@ -151,9 +153,9 @@ fn tried(exec: Option<Vec<String>>, addresses: &[IpAddr]) -> Result<Probe, SpecE
     }
 }
 
-/// Where a container's termination message is, and whether the end of its log stands in for it.
-pub fn termination_message(container: &Container, pod: &Pod, facts: &NodeFacts) -> (PathBuf, bool) {
+/// Where the termination message of an attempt of a container is, and whether the end of its log stands in for it.
+pub fn termination_message(container: &Container, pod: &Pod, facts: &NodeFacts, attempt: u32) -> (PathBuf, bool) {
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    let file = facts.pods_directory.join(uid).join(format!("termination-{}", container.name));
+    let file = facts.pods_directory.join(uid).join(CONTAINERS).join(&container.name).join(attempt.to_string());
     (file, container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"))
 }

@@ -74,6 +74,9 @@ impl PodMachine {
             Ok(files) => {
                 let command = Command::WriteFiles { uid: self.identity.uid.clone(), files: Box::new(files.clone()) };
                 if let Some(flight) = turn.command(command, limits::SLOW) {
+                    for (reason, message) in &files.warnings {
+                        turn.event(true, reason, message.clone());
+                    }
                     (self.files.writing, self.files.stale) = (Some((files, flight)), false);
                 }
             }

@@ -344,15 +344,15 @@ impl PodMachine {
         let uid = &self.identity.uid;
         self.sandbox.look(uid, turn);
         for slot in &mut self.slots {
-            let Some(Instance { id: Some(id), life, look, .. }) = &mut slot.instance else { continue };
+            let Some(Instance { id: Some(id), life, look, attempt, .. }) = &mut slot.instance else { continue };
             if matches!(life, Life::Starting(_)) {
                 continue;
             }
-            let (container, pod, facts) = (&slot.container, &self.pod, turn.facts);
+            let (container, pod, facts, attempt) = (&slot.container, &self.pod, turn.facts, *attempt);
             let command = || super::Command::Inspect {
                 uid: uid.clone(),
                 id: id.clone(),
-                message: Some(super::spec::termination_message(container, pod, facts)),
+                message: Some(super::spec::termination_message(container, pod, facts, attempt)),
             };
             look.step(command, turn);
         }
