@@ -1,11 +1,12 @@
 //! Authoritative DNS for stateful pods: manifests in, names out.
 //!
-//! Seven wings, each a layer; imports go along the arrows only:
+//! Eight wings, each a layer; imports go along the arrows only:
 //!
 //! ```text
 //! text ──→ dns ──────╮
 //!   │       ↑ net ───┼─→ control ──→ web ──→ program
-//!   ╰────→ objects ──╯
+//!   ├────→ objects ──┤
+//!   ╰────→ engine ───╯
 //! ```
 //!
 //! Two flows, each in one direction:

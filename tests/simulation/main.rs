@@ -15,6 +15,7 @@
 #[path = "../support/control_plane.rs"]
 mod control_plane;
 
+mod containers;
 mod deployments;
 mod history;
 mod jobs;

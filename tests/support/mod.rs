@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod dig;
 pub mod dns;
+pub mod engines;
 pub mod exposition;
 pub mod http;
 pub mod namespace;

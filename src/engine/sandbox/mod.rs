@@ -20,6 +20,8 @@ pub use state::{
 pub const INSTANCE_LABEL: &str = "headless-dns/instance";
 /// Label of the attempt that a container is of its name in its pod, or a sandbox of its pod: 0, 1, ….
 pub const ATTEMPT_LABEL: &str = "headless-dns/attempt";
+/// Label of the sandbox that a container joined: its id.
+pub const SANDBOX_LABEL: &str = "headless-dns/sandbox";
 /// Label of the hash of what a container was made from.
 pub const SPEC_HASH_LABEL: &str = "headless-dns/spec-hash";
 /// Labels by which tools group containers into pods, as cri-dockerd writes them.

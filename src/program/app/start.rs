@@ -34,9 +34,12 @@ use crate::{
         serve::{ListenError, Notifier, Serving, Sockets},
         zone::{self, Reader, Snapshot},
     },
-    engine::HttpEngine,
+    engine::docker_api::HttpEngine,
     objects::manifest::watch::{DirectoryWatch, watch},
-    program::{certificate::Certificate, settings::Settings},
+    program::{
+        certificate::Certificate,
+        settings::{RuntimeChoice, Settings},
+    },
     text::diagnostic::{Diagnostic, Severity},
     web::{
         api::{self, Guard},
@@ -426,12 +429,14 @@ impl ShownAddresses<'_> {
         let waiting = Arc::new(Semaphore::new(places));
         let (control, readiness, reader) = (self.control.clone(), self.readiness.clone(), self.reader.clone());
         let (taken, api) = (Arc::clone(&waiting), Arc::clone(&self.api));
+        let (engine, has_engine) = (readiness.engine(), settings.runtime != RuntimeChoice::Simulated);
         let moment = move || {
             let diagnostics = control.diagnostics();
             let count = |severity| diagnostics.iter().filter(|one| one.severity == severity).count();
             Moment {
                 diagnostics: (count(Severity::Error), count(Severity::Warning)),
                 degraded: control.is_degraded(),
+                engine: has_engine.then(|| engine.answers()),
                 ready: readiness.problem(&reader).is_none(),
                 waiting: places - taken.available_permits(),
                 api: api.get().map(api_figures),

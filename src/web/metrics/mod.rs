@@ -34,6 +34,8 @@ pub struct Moment {
     pub diagnostics: (usize, usize),
     /// Whether something that should be in the state directory is not.
     pub degraded: bool,
+    /// Whether the container engine answers; `None` where pods are simulated.
+    pub engine: Option<bool>,
     /// Whether queries are answered in full and the server is to stay.
     pub ready: bool,
     /// Clients that wait for pods.
@@ -160,7 +162,7 @@ impl All {
     }
 
     fn moment(&self, page: &mut MetricsPage<'_>) -> fmt::Result {
-        let Moment { diagnostics: (errors, warnings), degraded, ready, waiting, api } = (self.sources.moment)();
+        let Moment { diagnostics: (errors, warnings), degraded, engine, ready, waiting, api } = (self.sources.moment)();
         let one = |number: f64| [(MetricLabels::new(), number)];
         page.gauge(
             "headless_dns_diagnostics",
@@ -173,6 +175,13 @@ impl All {
             "1 while something that should be in the state directory is not.",
             one(f64::from(u8::from(degraded))),
         )?;
+        if let Some(answers) = engine {
+            page.gauge(
+                "headless_dns_engine_up",
+                "1 while the container engine answers.",
+                one(f64::from(u8::from(answers))),
+            )?;
+        }
         page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
         if let Some(figures) = api {
             let ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches, .. } = figures;

@@ -72,6 +72,7 @@ impl<R: PodRuntime> PodController<R> {
                 {
                     return self.wait(key, &missing, context);
                 }
+                let was_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
                 context.cluster.edit_pod(&key.namespace, &key.name, |pod| {
                     start_containers(pod.status.get_or_insert_default());
                     merge_conditions(pod.status.get_or_insert_default(), vec![scheduled], now);
@@ -82,6 +83,9 @@ impl<R: PodRuntime> PodController<R> {
                     self.running.insert(pod.metadata.uid.clone().unwrap_or_default());
                     let referenced = self.look_up(key, pod, &context.cluster);
                     self.runtime.start(pod, referenced, now);
+                    if !was_bound && self.references.is_some() {
+                        note_scheduled(key, context);
+                    }
                 }
             }
         }
@@ -164,6 +168,14 @@ impl<R: PodRuntime> PodController<R> {
             self.runtime.overwritten(pod, context.now);
         }
     }
+}
+
+/// The scheduler's event of a pod that has a node: told where what follows is told too.
+fn note_scheduled(key: &ObjectKey, context: &mut Context) {
+    let message = format!("Successfully assigned {}/{} to {NODE}", key.namespace, key.name);
+    let (component, at_most_every) = ("default-scheduler", SignedDuration::ZERO);
+    let event = EventSpec { component, warning: false, reason: "Scheduled", message, at_most_every, field_path: None };
+    context.record_about(key, event);
 }
 
 /// What a pod still waits for, as upstream's scheduler words it; `None` when it can start. Taints of the node keep a pod

@@ -201,6 +201,7 @@ impl Slot {
         let ran = turn.at.saturating_sub(instance.running_since);
         instance.life = Life::Ended(terminated);
         (instance.ready, instance.started, instance.kill) = (false, false, None);
+        instance.look = Look::default();
         (self.waiting, self.not_before) = (None, turn.at);
         turn.again = true;
         if !restarts {
@@ -247,6 +248,7 @@ impl Slot {
         }
         if let Some(instance) = &mut self.instance {
             instance.id = None;
+            instance.look = Look::default();
         }
     }
 

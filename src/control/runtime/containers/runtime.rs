@@ -48,8 +48,8 @@ pub struct Containers {
     engine: EngineState,
     clock: Clock,
     list: ListRequest,
-    /// Since when containers were seen of pods that do not exist.
-    orphans: BTreeMap<String, Monotonic>,
+    /// Pods that have stopped, and the count of commands by then: an older list still has their containers.
+    gone: BTreeMap<String, u64>,
 }
 
 /// What is known of the engine.
@@ -78,14 +78,21 @@ struct Clock {
     /// How far the wall clock was set back in all.
     set_back: SignedDuration,
     latest: Monotonic,
+    /// As `latest`, but a pause of the whole program or a leap of the clock counts as short.
+    attended: Monotonic,
 }
+
+/// As much of the time between two calls counts for answers that are awaited: in a longer pause none could come.
+const ATTENDED_PAUSE: Duration = Duration::from_secs(10);
 
 impl Clock {
     fn at(&mut self, now: Timestamp) -> Monotonic {
         let origin = *self.origin.get_or_insert(now);
         let passed = now.duration_since(origin).saturating_add(self.set_back);
-        self.latest = self.latest.max(Duration::try_from(passed).unwrap_or(Duration::ZERO));
-        self.latest
+        let at = self.latest.max(Duration::try_from(passed).unwrap_or(Duration::ZERO));
+        self.attended += (at - self.latest).min(ATTENDED_PAUSE);
+        self.latest = at;
+        at
     }
 
     /// The wall clock's time at `at`.
@@ -115,7 +122,7 @@ impl Containers {
             engine: EngineState::Returning(0),
             clock: Clock::default(),
             list: ListRequest { wanted: true, ..ListRequest::default() },
-            orphans: BTreeMap::new(),
+            gone: BTreeMap::new(),
         }
     }
 
@@ -168,7 +175,7 @@ impl Containers {
                 self.tell(&uid, now, |pod, turn| pod.image(&container, pulled, result, turn));
             }
             Observation::SandboxStarted { uid, attempt, id, result } => {
-                self.answer(uid, id.clone(), now, |pod, turn| pod.sandbox_started(attempt, id, result, turn));
+                self.answer(&uid, id.clone().as_ref(), now, |pod, turn| pod.sandbox_started(attempt, id, result, turn));
             }
             Observation::FilesWritten { uid, result } => {
                 self.tell(&uid, now, |pod, turn| pod.files_written(result, turn));
@@ -177,7 +184,7 @@ impl Containers {
                 self.tell(&uid, now, |pod, turn| pod.files_removed(result, turn));
             }
             Observation::ContainerStarted { uid, container, attempt, id, result } => {
-                self.answer(uid, id.clone(), now, |pod, turn| {
+                self.answer(&uid, id.clone().as_ref(), now, |pod, turn| {
                     pod.container_started(&container, attempt, id, result, turn);
                 });
             }
@@ -209,16 +216,15 @@ impl Containers {
     /// An answer that says what was made: if its pod has stopped meanwhile, a list shows what is left.
     fn answer(
         &mut self,
-        uid: String,
-        id: Option<ContainerId>,
+        uid: &str,
+        id: Option<&ContainerId>,
         now: Timestamp,
         tell: impl FnOnce(&mut PodMachine, &mut Turn),
     ) {
-        match self.pods.contains_key(&uid) {
-            true => self.tell(&uid, now, tell),
+        match self.pods.contains_key(uid) {
+            true => self.tell(uid, now, tell),
             false if id.is_some() => {
                 let at = self.clock.at(now);
-                self.orphans.entry(uid).or_insert(at);
                 self.want_list(at);
             }
             false => {}
@@ -230,6 +236,7 @@ impl Containers {
         let mut turn = Turn {
             now,
             at,
+            attended: self.clock.attended,
             facts: &self.facts,
             pools: &mut self.pools,
             taken: self.taken,
@@ -269,6 +276,7 @@ impl Containers {
         if pod.stopped {
             let addresses = pod.take_held_addresses();
             self.pools.release(&addresses);
+            self.gone.insert(uid, self.taken + self.commands.len() as u64);
             return self.retry_starved(self.clock.latest);
         }
         if let Some(due) = pod.due {
@@ -322,12 +330,12 @@ impl Containers {
             EngineState::Returning(since) if begun < since => return,
             _ => self.engine = EngineState::Up,
         }
-        (self.list.wanted, self.list.again) = (false, None);
+        self.list.again = None;
         let mut found: BTreeMap<&str, Vec<&ContainerFound>> = BTreeMap::new();
         for one in &listing.containers {
             found.entry(&one.uid).or_default().push(one);
         }
-        self.note_orphans(&found, at, now);
+        self.note_orphans(&found, begun, at, now);
         let mut uids: Vec<String> = self.pods.keys().cloned().collect();
         // Pods that have containers take their addresses before others ask for some.
         uids.sort_by_key(|uid| (!found.contains_key(uid.as_str()), uid.clone()));
@@ -337,26 +345,25 @@ impl Containers {
         }
     }
 
-    /// Containers whose pod does not exist are stopped when that has been so for a while.
-    fn note_orphans(&mut self, found: &BTreeMap<&str, Vec<&ContainerFound>>, at: Monotonic, now: Timestamp) {
-        let pods = &self.pods;
-        self.orphans.retain(|uid, _| found.contains_key(uid.as_str()) && !pods.contains_key(uid));
+    /// Containers whose pod does not exist keep their addresses, and are stopped after a while.
+    fn note_orphans(
+        &mut self,
+        found: &BTreeMap<&str, Vec<&ContainerFound>>,
+        begun: u64,
+        at: Monotonic,
+        now: Timestamp,
+    ) {
+        let gone = std::mem::take(&mut self.gone);
+        self.gone = gone.into_iter().filter(|(_, since)| begun <= *since).collect();
         for (uid, containers) in found {
-            if self.pods.contains_key(*uid) {
+            if self.pods.contains_key(*uid) || self.gone.contains_key(*uid) {
                 continue;
             }
-            let addresses: Vec<IpAddr> = containers.iter().flat_map(|one| one.details.addresses.clone()).collect();
-            let since = *self.orphans.entry((*uid).to_owned()).or_insert(at);
-            if at < since + ORPHANS_LEFT_ALONE {
-                self.list.again = Some(since + ORPHANS_LEFT_ALONE);
-                continue;
-            }
-            self.orphans.remove(*uid);
             let label = |label: &str| {
                 containers.iter().find_map(|one| one.details.summary.labels.get(label)).cloned().unwrap_or_default()
             };
-            let mut orphan = PodMachine::orphan(uid, &label(POD_NAME_LABEL), &label(POD_NAMESPACE_LABEL), now);
-            orphan.resume_addresses(|_| addresses);
+            let (name, namespace) = (label(POD_NAME_LABEL), label(POD_NAMESPACE_LABEL));
+            let orphan = PodMachine::orphan(uid, &name, &namespace, at + ORPHANS_LEFT_ALONE, now);
             self.pods.insert((*uid).to_owned(), orphan);
         }
     }
@@ -383,8 +390,11 @@ impl Containers {
 
     fn add(&mut self, pod: &Pod, referenced: Referenced, resumed: bool, now: Timestamp) {
         let uid = PodIdentity::of(pod).uid;
-        if self.pods.get(&uid).is_some_and(|known| !known.is_orphan()) {
-            return;
+        match self.pods.remove(&uid) {
+            // It is told of only now.
+            Some(mut orphan) if orphan.is_orphan() => self.pools.release(&orphan.take_held_addresses()),
+            Some(known) => return drop(self.pods.insert(uid, known)),
+            None => {}
         }
         let mut machine = PodMachine::new(pod, referenced, resumed, now);
         machine.resume_addresses(|addresses| self.pools.resume(addresses));

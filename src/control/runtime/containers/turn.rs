@@ -16,8 +16,8 @@ const COMMANDS_A_SECOND_OF_A_CONTAINER: u32 = 10;
 /// What was commanded and is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFlight {
-    /// When the answer counts as lost.
-    pub until: Monotonic,
+    /// When the answer counts as lost, by [`Turn::attended`].
+    until: Monotonic,
 }
 
 /// How long the answer to a command may take until it counts as lost. The program's own limits, which end in an answer,
@@ -29,8 +29,8 @@ pub mod limits {
     pub const QUICK: Duration = Duration::from_secs(60);
     /// Making, starting and removing.
     pub const SLOW: Duration = Duration::from_secs(180);
-    /// Pulling an image.
-    pub const PULL: Duration = Duration::from_secs(3600);
+    /// Pulling an image. A pull that takes longer is asked for once more, and its answer counts all the same.
+    pub const PULL: Duration = Duration::from_secs(900);
     /// A probe or a hook, beyond its own timeout.
     pub const PROBE: Duration = Duration::from_secs(10);
 }
@@ -48,6 +48,8 @@ pub struct Turn<'a> {
     pub now: Timestamp,
     /// The time, for everything else.
     pub at: Monotonic,
+    /// The time without pauses of this program and leaps of the clock, in which no answer could come.
+    pub attended: Monotonic,
     /// The node.
     pub facts: &'a NodeFacts,
     /// Where addresses come from.
@@ -98,16 +100,20 @@ impl Turn<'_> {
         }
         self.budget.given += 1;
         self.commands.push(command);
-        let until = self.at + limit;
-        self.wake(until);
-        Some(InFlight { until })
+        self.wake(self.at + limit);
+        Some(InFlight { until: self.attended + limit })
+    }
+
+    /// As if something had been commanded whose answer never comes.
+    pub fn unanswered(&self) -> InFlight {
+        InFlight { until: self.attended }
     }
 
     /// Whether something is under way: commanded, and its answer not lost. What is lost is forgotten.
     pub fn awaits(&mut self, flight: &mut Option<InFlight>) -> bool {
         match *flight {
-            Some(InFlight { until }) if until > self.at => {
-                self.wake(until);
+            Some(InFlight { until }) if until > self.attended => {
+                self.wake(self.at + (until - self.attended));
                 true
             }
             _ => {

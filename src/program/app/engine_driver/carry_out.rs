@@ -242,9 +242,9 @@ impl<E: Engine> Carrier<E> {
             Err(error) => Err(error.into()),
         };
         if let Ok(details) = &result
-            && let Some(pid) = details.pid
+            && let (Some(pid), Some(address)) = (details.pid, details.addresses.first())
         {
-            self.dns.ask_from(pid, &self.shared.observations);
+            self.dns.ask_from(pid, *address, &self.shared.observations);
         }
         (Some(id), result)
     }
@@ -260,11 +260,7 @@ impl<E: Engine> Carrier<E> {
     ) -> (Option<ContainerId>, Result<ContainerDetails, (StartStep, Failed)>) {
         let engine = &self.shared.engine;
         let create = |error| (StartStep::Create, error);
-        let (directories, wanted) = (Arc::clone(&self.directories), spec.clone());
-        if let Err(error) = self.on_disk(move || directories.before_start(&wanted)).await {
-            return (None, Err(create(Failed::Refused(error))));
-        }
-        if let Err(message) = self.look_at_mounts(spec).await {
+        if let Err(message) = self.prepare_mounts(spec).await {
             return (None, Err(create(Failed::Refused(CommandError::Files(message)))));
         }
         let made = engine.create_container(spec).await;
@@ -280,17 +276,20 @@ impl<E: Engine> Carrier<E> {
         (Some(id), result.map_err(|error| (StartStep::Start, error)))
     }
 
-    /// Directories below `hostPathRoot` are looked at once more: what leads out of it by now is not mounted. Podman takes
-    /// sources that are not there, so that is looked at, too.
-    async fn look_at_mounts(&self, spec: &ContainerSpec) -> Result<(), String> {
+    /// Makes what is made in the moment of a start. Then directories below `hostPathRoot` are looked at once more: what leads
+    /// out of it by now is not mounted. Podman takes sources that are not there, so that is looked at, too.
+    async fn prepare_mounts(&self, spec: &ContainerSpec) -> Result<(), String> {
         let bind = |mount: &Mount| match mount {
             Mount::Bind { source, .. } => Some(source.clone()),
             Mount::Tmpfs { .. } => None,
         };
         let sources: Vec<PathBuf> = spec.mounts.iter().filter_map(bind).collect();
-        let claims = Arc::clone(&self.claims);
-        let look = move || sources.iter().try_for_each(|source| claims.look(source));
-        match tokio::task::spawn_blocking(look).await {
+        let (directories, claims, spec) = (Arc::clone(&self.directories), Arc::clone(&self.claims), spec.clone());
+        let prepare = move || {
+            directories.before_start(&spec)?;
+            sources.iter().try_for_each(|source| claims.look(source))
+        };
+        match tokio::task::spawn_blocking(prepare).await {
             Ok(looked) => looked,
             Err(error) => Err(format!("the mounts could not be looked at: {error}")),
         }

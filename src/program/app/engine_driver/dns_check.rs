@@ -33,16 +33,16 @@ impl DnsCheck {
         DnsCheck { network, server, is_done: AtomicBool::new(false) }
     }
 
-    /// Asks from the network namespace of this process, in a thread of its own; says so if no reply comes.
-    pub(super) fn ask_from(&self, pid: u32, observations: &mpsc::UnboundedSender<ControlRequest>) {
+    /// Asks from this address in the network namespace of this process, in a thread of its own; says so if no reply comes.
+    pub(super) fn ask_from(&self, pid: u32, address: IpAddr, observations: &mpsc::UnboundedSender<ControlRequest>) {
         let Some(server) = self.server.filter(|_| !self.is_done.swap(true, Ordering::AcqRel)) else { return };
         let observations = observations.clone();
-        let work = move || match ask(pid, SocketAddr::new(server, 53)) {
+        let work = move || match ask(pid, address, SocketAddr::new(server, 53)) {
             Ok(()) => tracing::debug!(%server, "DNS answers inside the pods' network"),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(NoReply::Untried(error)) => {
                 tracing::debug!(%error, "whether pods reach DNS could not be tried");
             }
-            Err(error) => {
+            Err(NoReply::After(error)) => {
                 let message = format!(
                     "pods get no answer from DNS at {server}:53 ({error}); permit UDP and TCP port 53 from the pods' network \
                      to this machine in its firewall (ufw, firewalld, nftables)"
@@ -56,13 +56,23 @@ impl DnsCheck {
     }
 }
 
+/// Why there is no reply.
+enum NoReply {
+    /// Nothing was asked: a right is missing, or the engine is not on this machine and its processes are not ours.
+    Untried(io::Error),
+    /// It was asked.
+    After(io::Error),
+}
+
 /// Moves this thread into the network namespace of a process, and asks.
-fn ask(pid: u32, server: SocketAddr) -> io::Result<()> {
-    enter(pid)?;
-    let socket = UdpSocket::bind(SocketAddr::new(
-        if server.is_ipv4() { std::net::Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() },
-        0,
-    ))?;
+fn ask(pid: u32, address: IpAddr, server: SocketAddr) -> Result<(), NoReply> {
+    enter(pid).map_err(NoReply::Untried)?;
+    // In any other namespace than the pod's the address is not to be had.
+    let socket = UdpSocket::bind(SocketAddr::new(address, 0)).map_err(NoReply::Untried)?;
+    exchange(&socket, server).map_err(NoReply::After)
+}
+
+fn exchange(socket: &UdpSocket, server: SocketAddr) -> io::Result<()> {
     socket.connect(server)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut outcome = Err(io::ErrorKind::TimedOut.into());

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     control::runtime::containers::{Command, Observation},
-    engine::{HttpEngine, sandbox::Engine},
+    engine::{docker_api::HttpEngine, sandbox::Engine},
 };
 use carry_out::Carrier;
 use connection::Connection;

@@ -9,6 +9,7 @@ use crate::{
     },
     engine::sandbox::{Engine, EngineError, EngineInfo, EngineKind, INSTANCE_LABEL, NetworkSpec},
     program::{app::StartError, settings::Settings},
+    text::regular_file,
 };
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
@@ -25,6 +26,10 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The directory of pods' own files in the state directory.
 pub(super) const PODS: &str = "pods";
+/// The directory of profiles of system calls in the state directory, how many are read, and octets of each.
+const SECCOMP: &str = "seccomp";
+const SECCOMP_MAX: usize = 64;
+const SECCOMP_OCTETS_MAX: u64 = 1 << 20;
 /// What the ranges begin with that are tried one after another where the settings name none.
 const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 244..=254;
 /// The routes of this machine.
@@ -108,7 +113,7 @@ impl<E: Engine> PreparedEngine<E> {
             host_search: host.search,
             host_options: host.options,
             pods_directory: state_directory.join(PODS),
-            seccomp_profiles: BTreeMap::new(),
+            seccomp_profiles: seccomp_profiles(&state_directory.join(SECCOMP)),
             millicores: 1000,
             memory_octets: 0,
             hostname_on_containers: false,
@@ -241,6 +246,27 @@ fn routes(table: &str) -> Vec<IpNet> {
         (network.prefix_len() > 0).then(|| IpNet::from(network))
     };
     table.lines().skip(1).filter_map(route).collect()
+}
+
+/// Profiles of system calls that containers may name: the files of this directory, each as text. What cannot be read is
+/// told of, and missing then.
+fn seccomp_profiles(directory: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().map_while(Result::ok);
+    let read = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        match regular_file::read(&entry.path(), SECCOMP_OCTETS_MAX).map(String::from_utf8) {
+            Ok(Ok(text)) => Some((name, text)),
+            Ok(Err(_)) => {
+                tracing::warn!(file = %entry.path().display(), "this seccomp profile is not UTF-8, and not used");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, file = %entry.path().display(), "this seccomp profile cannot be read");
+                None
+            }
+        }
+    };
+    entries.filter_map(read).take(SECCOMP_MAX).collect()
 }
 
 /// The network in the first range that the engine takes.

@@ -21,6 +21,11 @@ enum Phase {
 pub(in crate::program::app) struct EngineHealth(Arc<AtomicBool>);
 
 impl EngineHealth {
+    /// Whether it does.
+    pub(in crate::program::app) fn answers(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
     /// From now on it does, or does not.
     pub(in crate::program::app) fn set(&self, answers: bool) {
         self.0.store(answers, Ordering::Release);
@@ -59,8 +64,7 @@ impl Readiness {
         if !synced {
             return Some("not ready: manifests have not been read completely yet; what is unknown gets SERVFAIL");
         }
-        let answers = self.engine.0.load(Ordering::Acquire);
-        (!answers).then_some(
+        (!self.engine.answers()).then_some(
             "not ready: the container engine does not answer; pods and their names stay as they are (see the log)",
         )
     }

@@ -9,10 +9,9 @@ use crate::{
         termination::{terminated, vanished},
         turn::Turn,
     },
-    engine::sandbox::{ContainerId, ContainerState, SANDBOX_CONTAINER_NAME},
+    engine::sandbox::{ContainerId, ContainerState, SANDBOX_CONTAINER_NAME, SANDBOX_LABEL},
     text::fnv1a::fnv1a,
 };
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus};
 use std::time::Duration;
 
@@ -21,13 +20,12 @@ impl PodMachine {
     pub(super) fn adopt(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
         if self.lacks_something(found) && !self.adoption.is_some_and(|adoption| adoption.doubted) {
             // Nothing is taken for gone that one list alone lacks.
-            self.adoption = Some(Adoption { doubted: true, since: turn.taken + 1 });
-            turn.wants_list = true;
+            self.adoption = Some(Adoption { doubted: true, since: turn.taken + 1, again: turn.at });
             return;
         }
         self.adoption = None;
         let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        if ended && !self.orphan {
+        if ended && self.orphan.is_none() {
             self.had_finished();
         }
         self.adopt_sandbox(found, turn);
@@ -42,22 +40,17 @@ impl PodMachine {
         for index in 0..self.slots.len() {
             self.adopt_container(index, found, turn);
         }
-        if self.orphan && self.stop.is_none() {
-            self.stop(Duration::from_secs(10), turn.at);
-        }
     }
 
     /// Whether the status names something that the list does not have.
     fn lacks_something(&self, found: &[&ContainerFound]) -> bool {
         let statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
-        let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-        let mut ids = statuses.filter(runs).filter_map(status_id);
+        let mut ids = statuses.filter_map(status_id);
         let has = |id: &ContainerId| found.iter().any(|one| one.details.summary.id == *id);
         let sandbox = found.iter().any(|one| one.container == SANDBOX_CONTAINER_NAME);
         let had_sandbox =
             self.status.pod_ip.is_some() || found.iter().any(|one| one.container != SANDBOX_CONTAINER_NAME);
-        let ended = matches!(self.status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox && !ended)
+        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox)
     }
 
     fn adopt_sandbox(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
@@ -71,10 +64,12 @@ impl PodMachine {
             )
         });
         let Some(best) = all.pop() else {
-            // One that is not there any more: its successor has another number.
-            let had = self.status.pod_ip.is_some() || !found.is_empty();
-            self.sandbox.attempt = u32::from(had);
-            self.sandbox.ever = had;
+            // What joined one that is not there any more must end before the next one is made.
+            self.sandbox.ever = self.status.pod_ip.is_some() || !found.is_empty();
+            if self.sandbox.ever {
+                self.sandbox.state = SandboxState::Dead(None);
+                self.sandbox_died(turn);
+            }
             return;
         };
         for other in all {
@@ -102,7 +97,7 @@ impl PodMachine {
 
     /// Its sandbox's addresses are the pod's, though its status may not have told them yet.
     fn take_addresses(&mut self, found: &[std::net::IpAddr], turn: &mut Turn) {
-        if !self.has_host_network() && !self.holds_addresses && !found.is_empty() && self.finish.is_none() {
+        if !self.has_host_network() && !self.holds_addresses && !found.is_empty() {
             let reserved = turn.pools.resume(found);
             if reserved.len() == found.len() {
                 (self.addresses, self.holds_addresses) = (reserved, true);
@@ -113,7 +108,7 @@ impl PodMachine {
     }
 
     fn adopt_container(&mut self, index: usize, found: &[&ContainerFound], turn: &mut Turn) {
-        let sandbox = (self.sandbox.attempt, self.sandbox.started_at);
+        let sandbox = (self.sandbox.attempt, self.sandbox.id().cloned());
         let uid = self.identity.uid.clone();
         let Some(slot) = self.slots.get_mut(index) else { return };
         let statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses).flatten();
@@ -129,8 +124,8 @@ impl PodMachine {
         let mut begun = begun.into_iter();
         slot.next_attempt = status.as_ref().map_or(0, next_attempt);
         match begun.next() {
-            Some(one) => adopt_instance(slot, one, status.as_ref(), sandbox, &uid, turn),
             None => note_missing(slot, status.as_ref(), sandbox.0),
+            Some(one) => adopt_instance(slot, one, status.as_ref(), sandbox, &uid, turn),
         }
         if let Some(one) = begun.next() {
             let id = one.details.summary.id.clone();
@@ -173,14 +168,14 @@ fn adopt_instance(
     slot: &mut Slot,
     one: &ContainerFound,
     status: Option<&ContainerStatus>,
-    (sandbox, sandbox_started): (u32, Option<Timestamp>),
+    (sandbox, sandbox_id): (u32, Option<ContainerId>),
     uid: &str,
     turn: &mut Turn,
 ) {
     let details = &one.details;
     let id = details.summary.id.clone();
-    // What was started before the sandbox was had joined another one.
-    let here = details.started_at.is_some() && details.started_at >= sandbox_started;
+    let joined_id = details.summary.labels.get(SANDBOX_LABEL);
+    let here = sandbox_id.is_some_and(|id| joined_id.is_some_and(|joined| *joined == id.0));
     let joined = if here { sandbox } else { sandbox.wrapping_sub(1) };
     let known = status.filter(|status| status_id(status).as_ref() == Some(&id));
     let told_running = known.is_some_and(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()));

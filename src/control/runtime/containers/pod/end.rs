@@ -18,7 +18,6 @@ pub(super) struct Stop {
 pub(super) struct Finish {
     /// Why, if not by itself: reason and message.
     pub why: Option<(&'static str, &'static str)>,
-    end: Monotonic,
     /// Nothing of it runs any more.
     pub over: bool,
 }
@@ -37,19 +36,19 @@ impl PodMachine {
 
     /// It has ended, or must.
     pub(super) fn finish_with(&mut self, why: Option<(&'static str, &'static str)>, turn: &mut Turn) {
-        self.finish = Some(Finish { why, end: turn.at + self.grace(), over: false });
+        self.finish = Some(Finish { why, over: false });
         turn.again = true;
     }
 
     /// An earlier run of this program had told that it has ended.
     pub(super) fn had_finished(&mut self) {
-        self.finish = Some(Finish { why: None, end: Monotonic::ZERO, over: true });
+        self.finish = Some(Finish { why: None, over: true });
     }
 
     /// Ends what still runs of a pod that has ended, and removes its sandbox; its containers stay for their logs.
     pub(super) fn wind_up(&mut self, turn: &mut Turn) {
-        let Some(Finish { end, over, .. }) = self.finish else { return };
-        self.halt(self.grace(), end.max(turn.at), turn);
+        let Some(Finish { over, .. }) = self.finish else { return };
+        self.halt(self.grace(), turn.at + self.grace(), turn);
         if self.is_starting_something() || !self.slots.iter().all(Slot::is_quiet) {
             return;
         }

@@ -6,7 +6,7 @@ use crate::control::runtime::containers::{
     container::{Hook, Life},
     spec,
     termination::Kill,
-    turn::{InFlight, Monotonic, Turn, limits},
+    turn::{Monotonic, Turn, limits},
 };
 use std::time::Duration;
 
@@ -94,8 +94,8 @@ impl PodMachine {
                             probe,
                             timeout,
                         };
-                        if let Some(InFlight { until }) = turn.command(command, timeout + limits::PROBE) {
-                            instance.pre_stop = Hook::Running(InFlight { until });
+                        if let Some(flight) = turn.command(command, timeout + limits::PROBE) {
+                            instance.pre_stop = Hook::Running(flight);
                         }
                     }
                     Err(_) => {

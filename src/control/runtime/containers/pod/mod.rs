@@ -46,6 +46,9 @@ const LOOKS_A_TURN: usize = 32;
 /// How long it waits for a list that it asked for.
 const LIST_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// What containers have to end whose pod does not exist.
+const ORPHANS_GRACE: Duration = Duration::from_secs(10);
+
 /// One pod and everything that is known of it.
 #[derive(Debug)]
 pub struct PodMachine {
@@ -74,8 +77,8 @@ pub struct PodMachine {
     status: PodStatus,
     /// A client wrote the status; it stays until there is something to report.
     overwritten: bool,
-    /// An engine had containers of it, and no such pod exists.
-    orphan: bool,
+    /// An engine had containers of it, and no such pod exists: it is stopped from then on.
+    orphan: Option<Monotonic>,
     budget: Budget,
     /// Everything of it is gone.
     pub stopped: bool,
@@ -92,6 +95,8 @@ struct Adoption {
     doubted: bool,
     /// Only a list that was asked for after so many commands counts.
     since: u64,
+    /// When it is asked for again.
+    again: Monotonic,
 }
 
 /// What was commanded, and not answered, is told by a list.
@@ -137,7 +142,7 @@ impl PodMachine {
             strays: Removals::default(),
             status,
             overwritten,
-            orphan: false,
+            orphan: None,
             budget: Budget::default(),
             stopped: false,
             due: None,
@@ -145,14 +150,14 @@ impl PodMachine {
         }
     }
 
-    /// Containers that an engine has of a pod that does not exist: they are stopped.
-    pub fn orphan(uid: &str, name: &str, namespace: &str, now: Timestamp) -> PodMachine {
+    /// Containers that an engine has of a pod that does not exist: they are stopped from `then` on.
+    pub fn orphan(uid: &str, name: &str, namespace: &str, then: Monotonic, now: Timestamp) -> PodMachine {
         let mut pod = Pod::default();
         pod.metadata.uid = Some(uid.to_owned());
         pod.metadata.name = Some(name.to_owned());
         pod.metadata.namespace = Some(namespace.to_owned());
         let mut machine = PodMachine::new(&pod, Referenced::default(), true, now);
-        (machine.orphan, machine.adoption) = (true, Some(Adoption { doubted: true, since: 0 }));
+        (machine.orphan, machine.adoption) = (Some(then), Some(Adoption { doubted: true, ..Adoption::default() }));
         machine
     }
 
@@ -163,7 +168,7 @@ impl PodMachine {
 
     /// Whether no such pod exists.
     pub fn is_orphan(&self) -> bool {
-        self.orphan
+        self.orphan.is_some()
     }
 
     /// The addresses that it had before this program was started again are its own.
@@ -244,7 +249,7 @@ impl PodMachine {
         if self.adoption.is_none() {
             self.report(turn);
         }
-        if self.stopped && !self.orphan {
+        if self.stopped && self.orphan.is_none() {
             turn.reports.push(crate::control::runtime::What::Stopped);
         }
         self.due = turn.due;
@@ -260,6 +265,14 @@ impl PodMachine {
         }
         self.expire(turn);
         self.look(turn);
+        if let Some(then) = self.orphan
+            && self.stop.is_none()
+        {
+            if !turn.is_due(then) {
+                return;
+            }
+            self.stop(ORPHANS_GRACE, turn.at);
+        }
         self.strays.step(&self.identity.uid, turn);
         for slot in &mut self.slots {
             slot.removals.step(&self.identity.uid, turn);
@@ -280,6 +293,13 @@ impl PodMachine {
         {
             unsure.again = turn.at + LIST_AGAIN_AFTER;
             turn.wake(unsure.again);
+            turn.wants_list = true;
+        }
+        if let Some(adoption) = self.adoption.as_mut().filter(|adoption| adoption.doubted)
+            && turn.is_due(adoption.again)
+        {
+            adoption.again = turn.at + LIST_AGAIN_AFTER;
+            turn.wake(adoption.again);
             turn.wants_list = true;
         }
     }

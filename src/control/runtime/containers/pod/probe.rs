@@ -6,7 +6,7 @@ use crate::control::runtime::containers::{
     container::{Hook, Instance, Life},
     probes::{self, Verdict},
     spec,
-    turn::{InFlight, Turn, limits},
+    turn::{Turn, limits},
 };
 use std::time::Duration;
 
@@ -91,14 +91,14 @@ impl PodMachine {
                 turn.command(command, timeout + limits::PROBE)
             }
             // It counts as neither; the answer that never comes is "lost" at once, and it is tried again in the next period.
-            Err(_) => Some(InFlight { until: turn.at }),
+            Err(_) => Some(turn.unanswered()),
         });
     }
 
     /// A container whose definition has changed is started again.
     fn follow_definition(&mut self, index: usize, stopping: bool, turn: &mut Turn) {
         let grace = self.grace();
-        let Some(slot) = self.slots.get_mut(index).filter(|_| !stopping && !self.orphan) else { return };
+        let Some(slot) = self.slots.get_mut(index).filter(|_| !stopping && self.orphan.is_none()) else { return };
         let Some(instance) = slot.running().filter(|instance| instance.kill.is_none()) else { return };
         if slot.role != Role::Foreign
             && !instance.spec_hash.is_empty()

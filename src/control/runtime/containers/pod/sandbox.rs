@@ -19,8 +19,6 @@ pub(super) struct Sandbox {
     /// The number of the present one, or of the next if there is none.
     pub attempt: u32,
     pub state: SandboxState,
-    /// When it was started, by the engine's clock.
-    pub started_at: Option<jiff::Timestamp>,
     look: Look,
     retry: Retry,
     /// Whether the pod has ever had one: its addresses are told from then on.
@@ -101,7 +99,6 @@ impl Sandbox {
     /// It is alive.
     pub fn found(&mut self, details: &ContainerDetails) {
         self.state = SandboxState::Ready(details.summary.id.clone());
-        self.started_at = details.started_at;
         self.ever = true;
         self.look = Look::default();
         self.retry.reset();
@@ -234,6 +231,8 @@ impl PodMachine {
             return self.doubt(turn.taken, turn.at);
         }
         self.sandbox.state = SandboxState::Absent;
+        // Each try has a number of its own: an answer that comes twice is not taken for the next one's.
+        self.sandbox.attempt = attempt.saturating_add(1);
         self.stray(id, attempt);
         if matches!(error, CommandError::Engine(EngineError::AddressTaken(_))) && self.holds_addresses {
             let message = format!("Failed to create pod sandbox: {}; the next address is tried", words(&error));
@@ -269,7 +268,7 @@ impl PodMachine {
 
     /// The sandbox is dead: it is told once.
     pub(super) fn sandbox_died(&mut self, turn: &mut Turn) {
-        if self.stop.is_none() && self.finish.is_none() && !self.orphan {
+        if self.stop.is_none() && self.finish.is_none() && self.orphan.is_none() {
             turn.event(false, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
         }
         turn.again = true;

@@ -12,7 +12,7 @@ use crate::{
         termination::start_failed,
         turn::{Turn, limits},
     },
-    engine::sandbox::{ContainerDetails, ContainerId, ContainerState, EngineError, ImageDetails},
+    engine::sandbox::{ContainerDetails, ContainerId, ContainerState, EngineError, ImageDetails, SANDBOX_LABEL},
 };
 use std::time::Duration;
 
@@ -86,7 +86,11 @@ impl PodMachine {
             attempt,
         );
         let spec = match made {
-            Ok(spec) => Box::new(spec),
+            Ok(mut spec) => {
+                // A new sandbox makes everything anew: what was made for the one before must be known after a restart.
+                spec.labels.insert(SANDBOX_LABEL.to_owned(), sandbox.to_string());
+                Box::new(spec)
+            }
             Err(error) => {
                 slot.retry.next = turn.at + CONFIG_ERROR_PAUSE;
                 turn.wake(slot.retry.next);

@@ -19,7 +19,7 @@ const CONDITIONS: [&str; 4] = [READY_TO_START, "Initialized", "Ready", "Containe
 impl PodMachine {
     /// Reports the status if it has changed.
     pub(super) fn report(&mut self, turn: &mut Turn) {
-        if self.orphan || (self.overwritten && turn.reports.is_empty() && turn.commands.is_empty()) {
+        if self.orphan.is_some() || (self.overwritten && turn.reports.is_empty() && turn.commands.is_empty()) {
             return;
         }
         let status = self.status(turn);

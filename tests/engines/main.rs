@@ -1,0 +1,9 @@
+//! What is asked of a container engine, asked of Docker and of Podman, both as they are in Debian.
+#![expect(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;
+mod machine_image;
+mod tutorial;
