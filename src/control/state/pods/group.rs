@@ -87,6 +87,11 @@ fn give_file(file: &OwnedFd, group: u32) -> io::Result<()> {
     }
 }
 
+/// The rights, and those of the group for everybody.
+pub fn for_everybody(rights: u32) -> u32 {
+    rights | (rights & 0o070) >> 3
+}
+
 /// Gives one file or directory to a group, and rights to it.
 ///
 /// # Errors
@@ -94,8 +99,7 @@ fn give_file(file: &OwnedFd, group: u32) -> io::Result<()> {
 pub fn give_one(file: impl AsFd, group: u32, rights: u32) -> io::Result<()> {
     let rights = match fchown(&file, None, Some(Gid::from_raw(group))) {
         Ok(()) => rights,
-        // The rights of the group for everybody.
-        Err(Errno::PERM) => rights | (rights & 0o070) >> 3,
+        Err(Errno::PERM) => for_everybody(rights),
         Err(error) => return Err(error.into()),
     };
     let mode = u32::from(fstat(&file)?.st_mode) & MODE;

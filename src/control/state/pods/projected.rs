@@ -133,8 +133,12 @@ fn is_same_file(directory: &Opened, name: &str, entry: &FileEntry, group: Option
         outcome => File::from(outcome?),
     };
     let metadata = file.metadata()?;
-    let wanted = entry.mode | group.map_or(0, |_| group::READ);
-    let same_owner = group.is_none_or(|group| i64::from(metadata.gid()) == group) && metadata.mode() & 0o777 == wanted;
+    let mode = metadata.mode() & 0o777;
+    let same_owner = match group {
+        None => mode == entry.mode,
+        Some(group) if i64::from(metadata.gid()) == group => mode == entry.mode | group::READ,
+        Some(_) => mode == entry.mode | group::for_everybody(group::READ),
+    };
     if !metadata.is_file() || !same_owner || metadata.len() != entry.content.len() as u64 {
         return Ok(false);
     }
@@ -219,6 +223,10 @@ fn check(path: &str) -> io::Result<()> {
 
 /// Makes a link, in the place of whatever has that name.
 fn link(directory: &Opened, target: &str, name: &str) -> io::Result<()> {
+    match symlinkat(target, directory, name) {
+        Err(Errno::EXIST) => {}
+        outcome => return Ok(outcome?),
+    }
     match unlinkat(directory, NEW_LINK, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),

@@ -167,7 +167,7 @@ fn a_reader_sees_one_version() {
             }
             seen
         });
-        for number in 1..150 {
+        for number in 1..60 {
             home.write(&version(number)).unwrap();
         }
         done.store(true, Ordering::Relaxed);
@@ -204,12 +204,12 @@ fn paths_that_lead_out_are_refused() {
 fn many_keys_and_large_values() {
     let home = Home::new();
     let large = "x".repeat(1 << 20);
-    let names: Vec<String> = (0..3000).map(|number| format!("key-{number}")).collect();
+    let names: Vec<String> = (0..800).map(|number| format!("key-{number}")).collect();
     let mut files: Vec<(&str, &str, u32)> = names.iter().map(|name| (name.as_str(), "v", 0o644)).collect();
     files.push(("large", &large, 0o600));
     home.write(&projected(&files, None)).unwrap();
     assert_eq!(fs::read_to_string(home.volume("v/large")).unwrap(), large);
-    assert_eq!(fs::read_dir(home.volume("v")).unwrap().count(), 3003);
+    assert_eq!(fs::read_dir(home.volume("v")).unwrap().count(), 803);
     home.write(&projected(&[("key-7", "w", 0o644)], None)).unwrap();
     assert_eq!(seen(&home.volume("v")), ["key-7 644 w"]);
 }
@@ -344,7 +344,7 @@ fn groups_own_what_is_in_a_volume() {
     // What is right already is compared with rights and group.
     let data = fs::read_link(home.volume("v/..data")).unwrap();
     home.write(&files).unwrap();
-    assert_eq!(fs::read_link(home.volume("v/..data")).unwrap() == data, is_root());
+    assert_eq!(fs::read_link(home.volume("v/..data")).unwrap(), data);
     assert!(group::give(&claim.join("none"), 1, false).is_err());
 }
 
@@ -617,7 +617,7 @@ fn messages_are_short_and_never_waited_for() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     /// Whatever came before, after a write there is what it says and nothing else.
     #[test]
     fn the_last_write_counts(

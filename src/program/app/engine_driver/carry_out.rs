@@ -260,10 +260,6 @@ impl<E: Engine> Carrier<E> {
     ) -> (Option<ContainerId>, Result<ContainerDetails, (StartStep, Failed)>) {
         let engine = &self.shared.engine;
         let create = |error| (StartStep::Create, error);
-        let (directories, wanted) = (Arc::clone(&self.directories), spec.clone());
-        if let Err(error) = self.on_disk(move || directories.before_start(&wanted)).await {
-            return (None, Err(create(Failed::Refused(error))));
-        }
         if let Err(message) = self.prepare_mounts(spec).await {
             return (None, Err(create(Failed::Refused(CommandError::Files(message)))));
         }
