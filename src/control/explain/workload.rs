@@ -1,6 +1,6 @@
 //! What makes pods beside StatefulSets: who made a pod, and who would make pods that a Service selects.
 
-use super::{SEARCHED_OBJECTS_MAX, pod::place, walk::Walk};
+use super::{SEARCHED_OBJECTS_MAX, walk::Walk};
 use crate::{
     control::cluster::Cluster,
     objects::object::{Kind, Object, controller_of, is_reference_to, selector::matches_map},
@@ -31,7 +31,7 @@ pub(super) fn made_by(cluster: &Cluster, pod: &Pod) -> Option<String> {
 impl Walk<'_> {
     /// Says which workloads make pods that a Service selects, though none is there. False where there is none.
     pub(super) fn makers_without_pods(&mut self, service: &Service) -> bool {
-        let (namespace, _) = place(&service.metadata);
+        let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
         let Some(selector) = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return false };
         let makes = |object: &&Object| {
             let labels = object.pod_template().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
