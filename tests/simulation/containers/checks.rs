@@ -45,7 +45,9 @@ impl Checks {
     /// Something is told to the runtime.
     pub fn told(&mut self, observation: &Observation) {
         match observation {
-            Observation::Inspected { uid, id, result: Ok(None) } => drop(self.told_ended.insert(id.clone(), uid.clone())),
+            Observation::Inspected { uid, id, result: Ok(None) } => {
+                drop(self.told_ended.insert(id.clone(), uid.clone()))
+            }
             Observation::Inspected { uid, id, result: Ok(Some((details, _))) }
                 if details.summary.state == ContainerState::Exited =>
             {

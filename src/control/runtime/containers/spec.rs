@@ -71,8 +71,7 @@ pub fn files(pod: &Pod, _: &[IpAddr], referenced: &Referenced, _: &NodeFacts) ->
             );
             return Err(SpecError { reason: "FailedMount", message });
         };
-        let entry =
-            |(key, content): (&String, &Vec<u8>)| (key.clone(), FileEntry::new(content, 0o644));
+        let entry = |(key, content): (&String, &Vec<u8>)| (key.clone(), FileEntry::new(content, 0o644));
         let projected = ProjectedVolume { files: data.data.iter().map(entry).collect(), group: None };
         files.projected.insert(volume.name.clone(), projected);
     }
