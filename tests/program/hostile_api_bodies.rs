@@ -30,6 +30,10 @@ const SPACE: u64 = 2 << 20;
 const FAIR: Duration = Duration::from_secs(10);
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const PODS: &str = "/api/v1/namespaces/default/pods";
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const SECRETS: &str = "/api/v1/namespaces/default/secrets";
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
 
 fn is_long() -> bool {
     std::env::var("HEADLESS_DNS_WALL").as_deref() == Ok("1")
@@ -129,6 +133,32 @@ fn repeated(one: &str, count: usize) -> String {
     vec![one; count].join(",")
 }
 
+fn config_map(octets: usize) -> Vec<u8> {
+    format!(r#"{{"metadata": {{"name": "of-{octets}"}}, "data": {{"a": "{}"}}}}"#, "x".repeat(octets)).into_bytes()
+}
+
+/// A definition, with the schema of one property in the specification.
+fn definition(name: &str, property: &str) -> Vec<u8> {
+    let schema = format!(r#"{{"type": "object", "properties": {{"x": {property}}}}}"#);
+    let version =
+        format!(r#"{{"name": "v1", "served": true, "storage": true, "schema": {{"openAPIV3Schema": {schema}}}}}"#);
+    let names = format!(r#"{{"plural": "{name}s", "kind": "{name}"}}"#);
+    let spec = format!(r#""group": "example.com", "scope": "Namespaced", "names": {names}, "versions": [{version}]"#);
+    format!(r#"{{"metadata": {{"name": "{name}s.example.com"}}, "spec": {{{spec}}}}}"#).into_bytes()
+}
+
+/// A schema with so many properties within each other.
+fn tower(levels: usize) -> String {
+    let of = |inner: String| format!(r#"{{"type": "object", "properties": {{"a": {inner}}}}}"#);
+    (0..levels).fold(r#"{"type": "string"}"#.to_owned(), |inner, _| of(inner))
+}
+
+/// A schema with so many properties beside each other.
+fn wide(count: usize) -> String {
+    let properties: Vec<String> = (0..count).map(|index| format!(r#""a{index}": {{"type": "string"}}"#)).collect();
+    format!(r#"{{"type": "object", "properties": {{{}}}}}"#, properties.join(","))
+}
+
 fn labels(count: usize) -> Value {
     let label = |index| (format!("l{index:06}xxxxxxxxxxxxxxxxx"), Value::from("v"));
     Value::Object((0..count).map(label).collect())
@@ -187,6 +217,23 @@ fn no_body_and_no_patch_fills_the_memory_or_keeps_others_waiting() {
         ("empty finalizers", SERVICES, "application/vnd.kubernetes.protobuf", protobuf(1_400_000), 413),
         ("fewer of them", SERVICES, "application/vnd.kubernetes.protobuf", protobuf(90_000), 422),
         ("YAML of many values", SERVICES, "application/yaml", format!("x: [{}]", repeated("a", 1_000_000)).into(), 400),
+        ("a ConfigMap beyond 1 MiB", CONFIG_MAPS, JSON, config_map(1 << 20), 201),
+        ("one octet more", CONFIG_MAPS, JSON, config_map((1 << 20) + 1), 422),
+        ("base64 that is none", SECRETS, JSON, br#"{"metadata": {"name": "a"}, "data": {"a": "%%%"}}"#.to_vec(), 400),
+        ("a definition", DEFINITIONS, JSON, definition("widget", r#"{"type": "string"}"#), 201),
+        ("the same name again", DEFINITIONS, JSON, definition("widget", r#"{"type": "string"}"#), 409),
+        ("a recursive schema", DEFINITIONS, JSON, definition("gadget", r##"{"type": "object", "$ref": "#"}"##), 422),
+        ("a schema of a tower", DEFINITIONS, JSON, definition("gadget", &tower(55)), 422),
+        ("a huge schema", DEFINITIONS, JSON, definition("gadget", &wide(19_000)), 201),
+        ("a larger one", DEFINITIONS, JSON, definition("gizmo", &wide(21_000)), 413),
+        (
+            "a custom resource of 2.9 MB",
+            WIDGETS,
+            JSON,
+            service("a", &format!(r#","x":"{}""#, "x".repeat(2_900_000))),
+            201,
+        ),
+        ("of 3.2 MB", WIDGETS, JSON, service("b", &format!(r#","x":"{}""#, "x".repeat(3_200_000))), 413),
         ("a large list", SERVICES, JSON, service("large", &format!(r#","externalIPs":[{addresses}]"#)), 201),
     ];
     for (name, path, media_type, body, expected) in rows {

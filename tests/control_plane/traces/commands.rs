@@ -3,7 +3,7 @@
 use super::{Step, batch, world::World};
 use headless_dns::{
     control::controller::{Cascade, Event, Write},
-    objects::object::{self, Kind, LAST_APPLIED, Object},
+    objects::object::{self, Declaration, Kind, LAST_APPLIED, Object, labels::label},
 };
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Value, json};
@@ -33,6 +33,16 @@ impl World {
                 self.edit(kind(of), name, |object| {
                     object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
                 });
+            }
+            // Endpoints that are made of slices cannot be written over here.
+            ["patch" | "delete", "endpoints", ..] => {}
+            ["delete", of, "-l", selector] => {
+                let (name, value) = selector.split_once('=').unwrap();
+                let of = kind(of);
+                let selected = self.controller.objects(of);
+                for object in selected.iter().filter(|object| label(object.metadata(), name) == Some(value)) {
+                    self.delete(of, &object.key().name, None, Cascade::Background);
+                }
             }
             ["delete", of, rest @ ..] => self.delete_all(kind(of), rest),
             ["patch", "pod", name, "--subresource=status", ..] => {
@@ -157,10 +167,16 @@ impl World {
             batch::say_how_pods_end(&mut json);
             let name = json["kind"].as_str().unwrap();
             let kind = *Kind::ALL.iter().find(|kind| kind.name() == name).unwrap();
-            let mut object = Object::from_json(kind, json).unwrap();
+            let mut object = Object::from_json(kind, json.clone()).unwrap();
             object.metadata_mut().namespace = Some("default".to_owned());
             object::set_defaults(&mut object);
             assert_eq!(object::validate(&object), [], "{}", object.key());
+            if kind == Kind::Service {
+                // What is taken out of a file is taken out of the object.
+                json["metadata"]["namespace"] = json!("default");
+                self.event(Event::Apply(Declaration::new(object, json)));
+                continue;
+            }
             if kind != Kind::Deployment {
                 self.event(Event::Apply(object.into()));
                 continue;

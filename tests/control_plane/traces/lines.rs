@@ -1,9 +1,52 @@
 //! Objects in the form of the recordings, one line each.
 
 use super::batch;
-use headless_dns::objects::object::{Object, labels::label};
-use k8s_openapi::api::core::v1::Pod;
+use headless_dns::{
+    control::{cluster::Cluster, controller::endpoints},
+    objects::object::{Object, labels::label},
+};
+use k8s_openapi::api::core::v1::{EndpointAddress, Pod};
 use serde_json::Value;
+
+/// What the recordings add to the lines of slices that were made of Endpoints.
+pub fn mirrored(slice: &Object) -> &'static str {
+    match label(slice.metadata(), "endpointslice.kubernetes.io/managed-by") {
+        Some("endpointslicemirroring-controller.k8s.io") => " mirrored",
+        _ => "",
+    }
+}
+
+/// The Endpoints of a Service in the recordings' form, with the number of addresses in the place of each of them; `None` of
+/// a Service that has none.
+pub fn endpoints_line(cluster: &Cluster, service: &str) -> Option<String> {
+    let endpoints = endpoints::find(cluster, "default", service)?;
+    let count = |addresses: &Option<Vec<EndpointAddress>>| addresses.as_ref().map_or(0, Vec::len);
+    let subsets = endpoints.subsets.iter().flatten().map(|subset| {
+        let ports = subset.ports.iter().flatten();
+        let ports = ports.map(|port| format!("{}:{}", port.name.as_deref().unwrap_or(""), port.port));
+        let ports = ports.collect::<Vec<_>>().join(",");
+        format!("{{!{} {} ports={ports}}}", count(&subset.not_ready_addresses), count(&subset.addresses))
+    });
+    let mut subsets: Vec<String> = subsets.collect();
+    subsets.sort();
+    let mark = label(&endpoints.metadata, "service.kubernetes.io/headless").map_or("", |_| " headless-label");
+    Some(subsets.join(" ") + mark)
+}
+
+/// The Endpoints of a recorded line, in the form of [`endpoints_line`].
+pub fn recorded_endpoints(line: &str) -> String {
+    let (subsets, mark) = line.rsplit_once('}').unwrap();
+    let subsets = subsets.split('{').skip(1).map(|subset| subset.trim_end().trim_end_matches('}'));
+    let subsets = subsets.filter(|subset| !subset.is_empty()).map(|subset| {
+        let (addresses, ports) = subset.split_once("ports=").unwrap();
+        let (not_ready, ready): (Vec<&str>, Vec<&str>) =
+            addresses.split_whitespace().partition(|address| address.starts_with('!'));
+        format!("{{!{} {} ports={ports}}}", not_ready.len(), ready.len())
+    });
+    let mut subsets: Vec<String> = subsets.collect();
+    subsets.sort();
+    subsets.join(" ") + mark
+}
 
 /// An object in the recordings' form, with our own uids, addresses and revision names; `None` of what is not shown.
 pub fn line(object: &Object) -> Option<String> {
@@ -106,7 +149,8 @@ pub fn line(object: &Object) -> Option<String> {
             let ports = slice.ports.iter().flatten();
             let ports = ports.map(|port| format!("{}:{}", port.name.as_deref().unwrap_or(""), port.port.unwrap_or(0)));
             let ports: Vec<String> = ports.collect();
-            format!("slice of {service} [{}] ports={}", endpoints.join(" "), dash(Some(&ports.join(","))))
+            let mirrored = mirrored(object);
+            format!("slice of {service} [{}] ports={}{mirrored}", endpoints.join(" "), dash(Some(&ports.join(","))))
         }
         Object::DaemonSet(_) => format!(
             "ds {name} desired={} current={} ready={} available={} unavailable={} updated={} misscheduled={} \

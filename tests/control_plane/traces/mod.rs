@@ -14,8 +14,13 @@ mod names;
 mod story;
 mod world;
 
+use lines::{endpoints_line, recorded_endpoints};
 use names::Names;
-use std::{collections::BTreeSet, fmt::Write as _, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+};
 use story::{events, story};
 use world::World;
 
@@ -33,8 +38,8 @@ fn parse(text: &str) -> Vec<Step> {
     while let Some(line) = lines.next() {
         if let Some(command) = line.strip_prefix("$ ") {
             let mut input = String::new();
-            if command.ends_with("<<EOF") {
-                for line in lines.by_ref().take_while(|line| *line != "EOF") {
+            if let Some((_, end)) = command.split_once("<<") {
+                for line in lines.by_ref().take_while(|line| *line != end) {
                     writeln!(input, "{line}").unwrap();
                 }
             }
@@ -51,13 +56,29 @@ fn parse(text: &str) -> Vec<Step> {
 }
 
 /// Scenarios in which several things happen within milliseconds (pods become ready, pods are deleted one after the other, a
-/// pod is adopted before or after it has started), and what follows depends on which was first: their order is not
-/// compared, nor in how many steps it went.
+/// pod is adopted before or after it has started), and what follows depends on which was first: compared is not the order,
+/// nor in how many steps it went, but how many pods were made, deleted and gone.
 const HAPPEN_AT_ONCE: [&str; 4] =
     ["deploy-delete-pod", "deploy-surge-0-unavailable-2", "deploy-surge-2-unavailable-1", "rs-adopt"];
 
 /// A scenario in which a container is restarted at once; here it is not ready for a moment then, as with a kubelet.
 const RESTARTS: &str = "job-on-failure";
+
+/// Takes down the last that was recorded of the Endpoints of each Service. What a client wrote over Endpoints that are made
+/// of slices is left out: here nobody can.
+fn note_endpoints(step: &Step, endpoints: &mut BTreeMap<String, String>) {
+    if step.command.contains(" patch endpoints ") {
+        return;
+    }
+    for line in step.lines.iter().filter_map(|line| line.strip_prefix("endpoints ")) {
+        let (service, rest) = line.split_once(' ').unwrap();
+        if rest == "gone" {
+            endpoints.remove(service);
+        } else {
+            endpoints.insert(service.to_owned(), recorded_endpoints(rest));
+        }
+    }
+}
 
 /// Replays one scenario.
 fn check(name: &str) {
@@ -69,6 +90,7 @@ fn check(name: &str) {
     let (mut our_names, mut their_names) = (Names::default(), Names::default());
     let (mut our_events, mut their_events) = (BTreeSet::new(), BTreeSet::new());
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut their_endpoints = BTreeMap::new();
     for (number, step) in steps.iter().enumerate() {
         world.command(step);
         ours.extend(match batch::patience(name, step) {
@@ -77,6 +99,7 @@ fn check(name: &str) {
             None => world.run(step.quiet || step.command.starts_with("kubectl run ")),
         });
         theirs.extend(step.lines.iter().cloned());
+        note_endpoints(step, &mut their_endpoints);
         our_events.extend(events(ours.clone()));
         their_events.extend(events(theirs.clone()));
         if !step.quiet && number + 1 < steps.len() {
@@ -90,10 +113,15 @@ fn check(name: &str) {
             assert_eq!(our_story.order, their_story.order, "{name}: order after `{}`\n{text}", step.command);
             assert_eq!(our_story.pods, their_story.pods, "{name}: pods after `{}`\n{text}", step.command);
         } else {
+            assert_eq!(our_story.counts(), their_story.counts(), "{name}: pods after `{}`\n{text}", step.command);
             our_story.forget_steps();
             their_story.forget_steps();
         }
         assert_eq!(our_story.last, their_story.last, "{name}: last lines after `{}`\n{text}", step.command);
+        for (service, expected) in &their_endpoints {
+            let endpoints = endpoints_line(world.controller.cluster(), service);
+            assert_eq!(endpoints.as_ref(), Some(expected), "{name}: Endpoints {service} after `{}`", step.command);
+        }
         ours.clear();
         theirs.clear();
     }
@@ -158,6 +186,7 @@ replay! {
     ds_delete "ds-delete";
     ds_on_delete "ds-on-delete";
     ds_surge "ds-surge";
+    endpoints_overwritten "endpoints-overwritten";
     failed_pod "failed-pod";
     force_delete "force-delete";
     job_backoff "job-backoff";
@@ -194,4 +223,6 @@ replay! {
     stuck_rollout "stuck-rollout";
     svc_port_change "svc-port-change";
     svc_rollout "svc-rollout";
+    svc_selector_removed "svc-selector-removed";
+    svc_to_external "svc-to-external";
 }

@@ -15,6 +15,17 @@ pub struct Story {
 }
 
 impl Story {
+    /// How many pods of which names were made, deleted, gone, and failed, whatever the order.
+    pub fn counts(&self) -> BTreeMap<(&str, &str), usize> {
+        let mut counts = BTreeMap::new();
+        for (state, pods) in self.order.iter().filter(|(state, _)| !["ready", "running"].contains(&state.as_str())) {
+            for pod in pods {
+                *counts.entry((state.as_str(), pod.as_str())).or_default() += 1;
+            }
+        }
+        counts
+    }
+
     /// Leaves out of the last lines the generations, which count the steps.
     pub fn forget_steps(&mut self) {
         for line in self.last.values_mut() {
@@ -40,8 +51,10 @@ pub fn story(lines: &[String], names: &mut Names) -> Story {
         let object = match words[0] {
             "pod" if group(words[1]) != words[1] => words[1].to_owned(),
             "pod" => words[2].to_owned(),
+            // A Service has one slice of its own in the recordings, and one that mirrors its Endpoints.
+            "slice" if line.ends_with(" mirrored") => format!("{} mirrored", words[..3].join(" ")),
             "slice" => words[..3].join(" "),
-            // They are made of the slices when somebody asks for them.
+            // They are made of the slices when somebody asks for them, and compared then.
             "endpoints" => continue,
             _ => words[..2].join(" "),
         };

@@ -1,6 +1,6 @@
 //! Our control plane, and the commands that are given to it.
 
-use super::lines::line;
+use super::lines::{line, mirrored};
 use crate::support::control_plane::ControlPlane;
 use headless_dns::{
     control::{
@@ -146,6 +146,10 @@ impl World {
                         | Object::CronJob(_),
                     ) => {
                         format!("{} gone", line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+                    }
+                    (None, Object::EndpointSlice(_)) => {
+                        let head = line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+                        format!("{head} gone{}", mirrored(object))
                     }
                     (None, _) => format!("{line} gone"),
                 };

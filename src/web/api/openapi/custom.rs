@@ -12,7 +12,7 @@ pub fn hashes(custom: &CustomResources) -> BTreeMap<String, String> {
     for resource in custom.all() {
         let text = parts.entry(path(resource.group, &resource.version)).or_default();
         text.push_str(&format!(
-            "{}/{}/{}/{:?}",
+            "{}/{}/{}/{:?}/without strategic merge patches",
             resource.plural, resource.kind, resource.namespaced, resource.subresources
         ));
         if let Some((_, schema)) = schema(&resource) {

@@ -15,6 +15,7 @@ use std::{
 const VERSION: &str = "v1.36";
 /// What precedes a definition's name.
 const PREFIX: &str = "io.k8s.";
+/// What a patch may be. kubectl sends the last sort wherever it is among these.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -144,11 +145,14 @@ fn methods(resource: &Resource, kind: &str, methods: &[&str]) -> Value {
     // A Scale is of a group of its own, everything else of the resource's.
     let group = if kind == resource.kind { resource.group } else { group };
     let version = if kind == resource.kind { &*resource.version } else { "v1" };
-    let operation = |method: &&str| ((*method).to_owned(), operation(method, &definition, (group, version, kind)));
+    // Custom resources take no strategic merge patches.
+    let patches = if resource.custom.is_some() { &PATCHES[..3] } else { &PATCHES[..] };
+    let operation =
+        |method: &&str| ((*method).to_owned(), operation(method, patches, &definition, (group, version, kind)));
     methods.iter().map(operation).collect::<Map<_, _>>().into()
 }
 
-fn operation(method: &str, definition: &Value, (group, version, kind): (&str, &str, &str)) -> Value {
+fn operation(method: &str, patches: &[&str], definition: &Value, (group, version, kind): (&str, &str, &str)) -> Value {
     let reply = json!({"200": {"description": "OK", "content": {"application/json": {"schema": definition}}}});
     let mut operation = json!({
         "responses": reply,
@@ -157,7 +161,9 @@ fn operation(method: &str, definition: &Value, (group, version, kind): (&str, &s
     if matches!(method, "post" | "put" | "patch") {
         operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).into();
         operation["requestBody"] = json!({"required": true, "content": match method {
-            "patch" => PATCHES.map(|patch| (patch.to_owned(), json!({"schema": {"type": "object"}}))).into_iter().collect(),
+            "patch" => {
+                patches.iter().map(|patch| ((*patch).to_owned(), json!({"schema": {"type": "object"}}))).collect()
+            }
             _ => json!({"application/json": {"schema": definition}}),
         }});
     }
