@@ -27,7 +27,10 @@ const API_SERVICE: (&str, &str) = ("default", "kubernetes");
 
 /// Where the data of a volume are on the host; `None` for a volume that has no directory.
 #[derive(Clone)]
-pub struct VolumeDirectories(Arc<dyn Fn(&PersistentVolume) -> Option<PathBuf> + Send + Sync>);
+pub struct VolumeDirectories(Arc<DirectoryRule>);
+
+/// The directory of a volume's data.
+type DirectoryRule = dyn Fn(&PersistentVolume) -> Option<PathBuf> + Send + Sync;
 
 impl VolumeDirectories {
     /// Directories by this rule, which must not look at the disk: it is asked while everything else waits.

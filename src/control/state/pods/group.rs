@@ -35,7 +35,7 @@ pub fn give(directory: &Path, group: u32, only_if_root_differs: bool) -> io::Res
     let directory = Opened::root(&std::fs::canonicalize(directory)?)?;
     let root = fstat(&directory)?;
     let needed = WRITE | ENTER;
-    if only_if_root_differs && root.st_gid == group && u32::from(root.st_mode) & needed == needed {
+    if only_if_root_differs && root.st_gid == group && root.st_mode & needed == needed {
         return Ok(());
     }
     give_all(&directory, group, NESTING_MAX)?;
@@ -102,7 +102,7 @@ pub fn give_one(file: impl AsFd, group: u32, rights: u32) -> io::Result<()> {
         Err(Errno::PERM) => for_everybody(rights),
         Err(error) => return Err(error.into()),
     };
-    let mode = u32::from(fstat(&file)?.st_mode) & MODE;
+    let mode = fstat(&file)?.st_mode & MODE;
     if mode | rights == mode {
         return Ok(());
     }

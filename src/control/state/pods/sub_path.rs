@@ -32,7 +32,7 @@ pub fn make(volume: &Path, path: &str) -> io::Result<()> {
     // The volume's own path is the manifest's or this program's.
     let volume = Opened::root(&std::fs::canonicalize(volume)?)?;
     let mut above = volume.enter(Path::new("."))?;
-    let mode = Mode::from_raw_mode(u32::from(fstat(&volume)?.st_mode) & MODE);
+    let mode = Mode::from_raw_mode(fstat(&volume)?.st_mode & MODE);
     for end in 1..=parts.len() {
         let part = parts.get(..end).unwrap_or_default();
         let beginning: PathBuf = part.iter().collect();
