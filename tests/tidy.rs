@@ -72,7 +72,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("records", &["escape", "name", "object", "options", "wire", "zone"]),
     ("controller", &["cluster", "escape", "fnv1a", "object", "patch", "records", "runtime", "zone"]),
     ("explain", &["answer", "cluster", "escape", "name", "nearest", "object", "records", "wire", "zone"]),
-    ("state", &["cluster", "fnv1a", "name", "object", "regular_file"]),
+    ("state", &["cluster", "fnv1a", "name", "object", "regular_file", "runtime", "sandbox"]),
     // Seen from outside: nothing here decides anything.
     ("http", &["accepting", "connections", "write_timeout"]),
     ("metrics", &["answer", "escape", "http", "object", "serve", "zone"]),

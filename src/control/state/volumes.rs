@@ -31,7 +31,7 @@
 mod disk;
 mod host;
 #[cfg(unix)]
-mod opened;
+pub(super) mod opened;
 #[cfg(not(unix))]
 #[path = "volumes/named.rs"]
 mod opened;

@@ -103,6 +103,7 @@ fn facts() -> NodeFacts {
         host_search: Vec::new(),
         host_options: Vec::new(),
         pods_directory: "/pods".into(),
+        seccomp_profiles: BTreeMap::new(),
         millicores: 2000,
         memory_octets: 1 << 33,
         hostname_on_containers: false,

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// An error about what was given, and not about the disk.
-pub(super) fn invalid(message: &str) -> io::Error {
+pub(in crate::control::state) fn invalid(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
@@ -17,7 +17,7 @@ type Identity = PathBuf;
 
 /// A directory.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(in crate::control::state) struct Opened {
     /// Where it was found; without links then.
     pub path: PathBuf,
 }
@@ -62,6 +62,6 @@ impl Opened {
 }
 
 /// The identities of a directory and of all above it.
-pub(super) fn lineage(path: &Path) -> Vec<Identity> {
+pub(in crate::control::state) fn lineage(path: &Path) -> Vec<Identity> {
     path.ancestors().map(Path::to_owned).collect()
 }

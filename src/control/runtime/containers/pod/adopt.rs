@@ -2,12 +2,15 @@
 
 use super::{Adoption, Instance, Life, PodMachine, Slot, container_id, sandbox::SandboxState};
 use crate::{
-    control::runtime::containers::{
-        ContainerFound,
-        container::{Dead, Hook, Role},
-        probes::Probes,
-        termination::{terminated, vanished},
-        turn::Turn,
+    control::runtime::{
+        containers::{
+            ContainerFound,
+            container::{Dead, Hook, Role},
+            probes::Probes,
+            termination::{terminated, vanished},
+            turn::Turn,
+        },
+        status as statuses,
     },
     engine::sandbox::{ContainerId, ContainerState, SANDBOX_CONTAINER_NAME, SANDBOX_LABEL},
     text::fnv1a::fnv1a,
@@ -19,7 +22,10 @@ impl PodMachine {
     /// Takes over what a list has of this pod.
     pub(super) fn adopt(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
         if self.lacks_something(found) && !self.adoption.is_some_and(|adoption| adoption.doubted) {
-            // Nothing is taken for gone that one list alone lacks.
+            // Nothing is taken for gone that one list alone lacks; nobody else gets its addresses meanwhile.
+            let sandbox = found.iter().find(|one| one.container == SANDBOX_CONTAINER_NAME);
+            let addresses = sandbox.map(|one| one.details.addresses.clone()).filter(|found| !found.is_empty());
+            self.take_addresses(&addresses.unwrap_or_else(|| statuses::addresses(&self.status)), turn);
             self.adoption = Some(Adoption { doubted: true, since: turn.taken + 1, again: turn.at });
             return;
         }
