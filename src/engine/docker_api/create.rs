@@ -80,7 +80,7 @@ pub(super) fn container(spec: &ContainerSpec, kind: EngineKind) -> Result<Value,
             host.insert("PidMode".to_owned(), "host".into());
         }
     }
-    host.insert("Mounts".to_owned(), spec.mounts.iter().map(self::mount).collect());
+    host.insert("Mounts".to_owned(), spec.mounts.iter().map(mount).collect());
     resources(spec, &mut host);
     security(&spec.security, kind, &mut host)?;
     let mut body = json!({

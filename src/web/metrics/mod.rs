@@ -184,45 +184,7 @@ impl All {
         }
         page.gauge("headless_dns_waiting", "Clients that wait at /wait.", one(waiting as f64))?;
         if let Some(figures) = api {
-            let ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches, .. } = figures;
-            let (open, watching) = ("headless_dns_api_connections", "headless_dns_api_watches");
-            page.gauge(open, "Open connections to apiListen.", one(connections as f64))?;
-            page.counter(
-                "headless_dns_api_connections_refused",
-                "Connections to apiListen turned away because of limits.apiConnections.",
-                one(refused as f64),
-            )?;
-            page.counter(
-                "headless_dns_api_connections_slow",
-                "Connections to apiListen closed because the client took nothing of a reply (limits.apiSlow).",
-                one(slow as f64),
-            )?;
-            page.gauge(watching, "Open watches of the Kubernetes API.", one(watches as f64))?;
-            page.counter(
-                "headless_dns_api_watches_refused",
-                "Watches turned away because of limits.apiConnections.",
-                one(refused_watches as f64),
-            )?;
-            page.counter(
-                "headless_dns_api_watches_overtaken",
-                "Watches ended because they fell behind what is kept of changes (limits.apiChanges, apiChangeOctets).",
-                one(overtaken_watches as f64),
-            )?;
-            page.counter(
-                "headless_dns_api_cut_off",
-                "Lists and watches cut off because their client was slow and others needed the memory.",
-                one(figures.cut as f64),
-            )?;
-            page.gauge(
-                "headless_dns_api_memory_bytes",
-                "What requests and replies take in memory, by an estimate.",
-                one(figures.octets as f64),
-            )?;
-            page.counter(
-                "headless_dns_api_memory_refused",
-                "Requests refused, and replies that had to wait, because of limits.apiOctets.",
-                one(figures.refused_octets as f64),
-            )?;
+            api_figures(page, figures)?;
         }
         let Some(http) = self.sources.http.get() else { return Ok(()) };
         let read = |counter: &std::sync::atomic::AtomicU64| one(counter.load(Ordering::Relaxed) as f64);
@@ -238,4 +200,48 @@ impl All {
             read(&http.slow),
         )
     }
+}
+
+/// What the API counts.
+fn api_figures(page: &mut MetricsPage<'_>, figures: ApiFigures) -> fmt::Result {
+    let one = |number: f64| [(MetricLabels::new(), number)];
+    let ApiFigures { connections, refused, slow, watches, refused_watches, overtaken_watches, .. } = figures;
+    let (open, watching) = ("headless_dns_api_connections", "headless_dns_api_watches");
+    page.gauge(open, "Open connections to apiListen.", one(connections as f64))?;
+    page.counter(
+        "headless_dns_api_connections_refused",
+        "Connections to apiListen turned away because of limits.apiConnections.",
+        one(refused as f64),
+    )?;
+    page.counter(
+        "headless_dns_api_connections_slow",
+        "Connections to apiListen closed because the client took nothing of a reply (limits.apiSlow).",
+        one(slow as f64),
+    )?;
+    page.gauge(watching, "Open watches of the Kubernetes API.", one(watches as f64))?;
+    page.counter(
+        "headless_dns_api_watches_refused",
+        "Watches turned away because of limits.apiConnections.",
+        one(refused_watches as f64),
+    )?;
+    page.counter(
+        "headless_dns_api_watches_overtaken",
+        "Watches ended because they fell behind what is kept of changes (limits.apiChanges, apiChangeOctets).",
+        one(overtaken_watches as f64),
+    )?;
+    page.counter(
+        "headless_dns_api_cut_off",
+        "Lists and watches cut off because their client was slow and others needed the memory.",
+        one(figures.cut as f64),
+    )?;
+    page.gauge(
+        "headless_dns_api_memory_bytes",
+        "What requests and replies take in memory, by an estimate.",
+        one(figures.octets as f64),
+    )?;
+    page.counter(
+        "headless_dns_api_memory_refused",
+        "Requests refused, and replies that had to wait, because of limits.apiOctets.",
+        one(figures.refused_octets as f64),
+    )
 }

@@ -343,7 +343,7 @@ impl Containers {
         };
         uids.sort_by_cached_key(|uid| {
             let of_pod = found.get(uid.as_str());
-            (!of_pod.is_some_and(|all| all.iter().any(|one| runs(one))), of_pod.is_none(), uid.clone())
+            (!of_pod.is_some_and(|all| all.iter().any(&runs)), of_pod.is_none(), uid.clone())
         });
         for uid in uids {
             let of_pod = found.get(uid.as_str()).map(Vec::as_slice).unwrap_or_default();

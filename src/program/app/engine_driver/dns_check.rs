@@ -81,8 +81,8 @@ fn exchange(socket: &UdpSocket, server: SocketAddr) -> io::Result<()> {
         outcome = socket.send(&QUERY).and_then(|_| socket.recv(&mut reply)).map(|_| ());
         match &outcome {
             Ok(()) => return Ok(()),
-            // The next one may find the server there; a refusal comes at once.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::thread::sleep(PATIENCE / 4),
+            // The next one may find the server there. A refusal comes at once, so this waits for the reply that does not.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => drop(socket.recv(&mut reply)),
             Err(_) => {}
         }
     }

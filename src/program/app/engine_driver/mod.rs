@@ -112,6 +112,7 @@ impl Driver {
 }
 
 /// A driver that does not run yet, and its end of the channel.
+#[expect(clippy::disallowed_methods, reason = "the control loop never waits; each pod has a few commands at a time")]
 pub(super) fn channel() -> (Driver, mpsc::UnboundedReceiver<Batch>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Driver(sender), receiver)
@@ -162,6 +163,7 @@ pub(super) fn start<E: Engine>(
 }
 
 /// Drives the engine until it is stopped.
+#[expect(clippy::disallowed_methods, reason = "there is one observation for each command, and commands have a bound")]
 async fn run<E: Engine>(
     prepared: PreparedEngine<E>,
     mut batches: mpsc::UnboundedReceiver<Batch>,

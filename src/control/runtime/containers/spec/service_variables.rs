@@ -55,7 +55,10 @@ fn variable_name(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(services: &[(&str, &str, &[(&str, &str, u16)])], links: bool, expected: &[&str]) {
+    /// A name, an address, ports: name, protocol, number.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str, u16)]);
+
+    fn check(services: &[Row<'_>], links: bool, expected: &[&str]) {
         let services = services.iter().map(|(name, address, ports)| ServiceVariables {
             name: (*name).to_owned(),
             address: address.parse().unwrap(),
