@@ -42,14 +42,8 @@ pub(super) fn validate(errors: &mut FieldErrors, autoscaler: &HorizontalPodAutos
     }
 }
 
-fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
-    let place = format!("{field}.type");
-    if metric.type_.is_empty() {
-        errors.required(place.as_str(), "must specify a metric source type");
-    }
-    if !SOURCES.contains(&metric.type_.as_str()) {
-        return errors.unsupported(place, metric.type_.as_str(), &SOURCES);
-    }
+/// The source of the type is there, and no other one.
+fn validate_sources(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
     let present = [
         ("ContainerResource", "containerResource", metric.container_resource.is_some()),
         ("External", "external", metric.external.is_some()),
@@ -66,6 +60,17 @@ fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
             _ => {}
         }
     }
+}
+
+fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
+    let place = format!("{field}.type");
+    if metric.type_.is_empty() {
+        errors.required(place.as_str(), "must specify a metric source type");
+    }
+    if !SOURCES.contains(&metric.type_.as_str()) {
+        return errors.unsupported(place, metric.type_.as_str(), &SOURCES);
+    }
+    validate_sources(errors, field, metric);
     let named = |errors: &mut FieldErrors, field: &str, metric: &MetricIdentifier| match metric.name.as_str() {
         "" => errors.required(format!("{field}.metric.name"), "must specify a metric name"),
         name => errors.each(&format!("{field}.metric.name"), name, names::path_segment(name)),
