@@ -3,8 +3,7 @@
 use super::super::{FieldErrors, names, text};
 use crate::objects::object::quantity::Amount;
 use k8s_openapi::api::autoscaling::v2::{
-    CrossVersionObjectReference, ExternalMetricSource, HPAScalingRules, HorizontalPodAutoscaler, MetricIdentifier,
-    MetricSpec, MetricTarget,
+    CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, MetricIdentifier, MetricSpec, MetricTarget,
 };
 
 /// Longest time, in seconds, for which recommendations are looked at.
@@ -43,14 +42,8 @@ pub(super) fn validate(errors: &mut FieldErrors, autoscaler: &HorizontalPodAutos
     }
 }
 
-fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
-    let place = format!("{field}.type");
-    if metric.type_.is_empty() {
-        errors.required(place.as_str(), "must specify a metric source type");
-    }
-    if !SOURCES.contains(&metric.type_.as_str()) {
-        return errors.unsupported(place, metric.type_.as_str(), &SOURCES);
-    }
+/// The source of the type is there, and no other one.
+fn validate_sources(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
     let present = [
         ("ContainerResource", "containerResource", metric.container_resource.is_some()),
         ("External", "external", metric.external.is_some()),
@@ -67,6 +60,21 @@ fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
             _ => {}
         }
     }
+}
+
+fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
+    let place = format!("{field}.type");
+    if metric.type_.is_empty() {
+        errors.required(place.as_str(), "must specify a metric source type");
+    }
+    if !SOURCES.contains(&metric.type_.as_str()) {
+        return errors.unsupported(place, metric.type_.as_str(), &SOURCES);
+    }
+    validate_sources(errors, field, metric);
+    let named = |errors: &mut FieldErrors, field: &str, metric: &MetricIdentifier| match metric.name.as_str() {
+        "" => errors.required(format!("{field}.metric.name"), "must specify a metric name"),
+        name => errors.each(&format!("{field}.metric.name"), name, names::path_segment(name)),
+    };
     if let Some(source) = &metric.object {
         let field = format!("{field}.object");
         validate_reference(errors, &format!("{field}.describedObject"), &source.described_object);
@@ -78,7 +86,20 @@ fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
         }
     }
     if let Some(source) = &metric.external {
-        validate_external(errors, &format!("{field}.external"), source);
+        let field = format!("{field}.external");
+        named(errors, &field, &source.metric);
+        validate_metric_target(errors, &field, &source.target);
+        match (&source.target.value, &source.target.average_value) {
+            (None, None) => {
+                let detail = "must set either a target value for metric or a per-pod target";
+                errors.required(format!("{field}.target.averageValue"), detail);
+            }
+            (Some(_), Some(_)) => {
+                let detail = "may not set both a target value for metric and a per-pod target";
+                errors.forbidden(format!("{field}.target.value"), detail);
+            }
+            _ => {}
+        }
     }
     if let Some(source) = &metric.pods {
         let field = format!("{field}.pods");
@@ -98,29 +119,6 @@ fn validate_metric(errors: &mut FieldErrors, field: &str, metric: &MetricSpec) {
             "" => errors.required(format!("{field}.container"), "must specify a container"),
             name => errors.each(&format!("{field}.container"), name, names::dns_label(name)),
         }
-    }
-}
-
-fn named(errors: &mut FieldErrors, field: &str, metric: &MetricIdentifier) {
-    match metric.name.as_str() {
-        "" => errors.required(format!("{field}.metric.name"), "must specify a metric name"),
-        name => errors.each(&format!("{field}.metric.name"), name, names::path_segment(name)),
-    }
-}
-
-fn validate_external(errors: &mut FieldErrors, field: &str, source: &ExternalMetricSource) {
-    named(errors, field, &source.metric);
-    validate_metric_target(errors, field, &source.target);
-    match (&source.target.value, &source.target.average_value) {
-        (None, None) => {
-            let detail = "must set either a target value for metric or a per-pod target";
-            errors.required(format!("{field}.target.averageValue"), detail);
-        }
-        (Some(_), Some(_)) => {
-            let detail = "may not set both a target value for metric and a per-pod target";
-            errors.forbidden(format!("{field}.target.value"), detail);
-        }
-        _ => {}
     }
 }
 
