@@ -10,7 +10,7 @@ pub mod simulated;
 mod status;
 
 pub use containers::Referenced;
-pub use set_back::SetBack;
+pub use set_back::{SetBack, to_whole_seconds};
 pub use status::{NODE_ADDRESS, creating, wait};
 
 use jiff::Timestamp;

@@ -49,35 +49,44 @@ impl SetBack {
     /// Moves the times of a pod's status; whether one of them changed.
     pub fn status(&self, status: &mut PodStatus) -> bool {
         let mut changed = false;
-        let mut put = |time: &mut Option<Time>, to: &dyn Fn(Timestamp) -> Timestamp| {
-            if let Some(Time(at)) = time {
-                let before = std::mem::replace(at, whole_second(to(*at)).0);
-                changed |= before != *at;
-            }
-        };
-        let happened = |at| self.happened(at);
-        put(&mut status.start_time, &happened);
-        for condition in status.conditions.iter_mut().flatten() {
-            match condition.type_.as_str() {
-                "Ready" => put(&mut condition.last_transition_time, &|at| self.became_ready(at)),
-                _ => put(&mut condition.last_transition_time, &happened),
-            }
-            put(&mut condition.last_probe_time, &happened);
-        }
-        let containers = status.container_statuses.iter_mut().chain(&mut status.init_container_statuses);
-        let containers = containers.chain(&mut status.ephemeral_container_statuses).flatten();
-        for ContainerState { running, terminated, .. } in
-            containers.flat_map(|container| [&mut container.state, &mut container.last_state]).flatten()
-        {
-            if let Some(running) = running {
-                put(&mut running.started_at, &happened);
-            }
-            if let Some(terminated) = terminated {
-                put(&mut terminated.started_at, &happened);
-                put(&mut terminated.finished_at, &happened);
-            }
-        }
+        for_each_time(status, |of, Time(at)| {
+            let to = if of == "Ready" { self.became_ready(*at) } else { self.happened(*at) };
+            let before = std::mem::replace(at, whole_second(to).0);
+            changed |= before != *at;
+        });
         changed
+    }
+}
+
+/// Takes what is less than a second off the times of a pod's status, as they are stored.
+pub fn to_whole_seconds(status: &mut PodStatus) {
+    for_each_time(status, |_, time| *time = whole_second(time.0));
+}
+
+/// Visits every time of a pod's status; those of a condition's transition with its type, all others with nothing.
+fn for_each_time(status: &mut PodStatus, mut visit: impl FnMut(&str, &mut Time)) {
+    let mut put = |of: &str, time: &mut Option<Time>| {
+        if let Some(time) = time {
+            visit(of, time);
+        }
+    };
+    put("", &mut status.start_time);
+    for condition in status.conditions.iter_mut().flatten() {
+        put(&condition.type_, &mut condition.last_transition_time);
+        put("", &mut condition.last_probe_time);
+    }
+    let containers = status.container_statuses.iter_mut().chain(&mut status.init_container_statuses);
+    let containers = containers.chain(&mut status.ephemeral_container_statuses).flatten();
+    for ContainerState { running, terminated, .. } in
+        containers.flat_map(|container| [&mut container.state, &mut container.last_state]).flatten()
+    {
+        if let Some(running) = running {
+            put("", &mut running.started_at);
+        }
+        if let Some(terminated) = terminated {
+            put("", &mut terminated.started_at);
+            put("", &mut terminated.finished_at);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub fn take_status(pod: &mut Pod, mut reported: PodStatus) {
             conditions.insert(0, condition);
         }
     }
+    runtime::to_whole_seconds(&mut reported);
     pod.status = Some(reported);
     hand_status_to_runtime(&mut pod.metadata);
 }

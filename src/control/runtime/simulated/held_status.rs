@@ -35,7 +35,7 @@ impl HeldStatus {
     pub fn compact(&mut self) {
         if let Some(status) = self.typed.take() {
             self.text = serde_json::to_vec(&*status).unwrap_or_default().into();
-            debug_assert_eq!(read(&self.text), *status);
+            debug_assert_eq!(serde_json::to_vec(&read(&self.text)).ok().as_deref(), Some(&*self.text));
         }
     }
 }
