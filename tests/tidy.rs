@@ -167,7 +167,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What of a room an import from another may name, where it is less than everything.
 const NARROW: &[(&str, &str, &[&str])] = &[
     ("records", "object", &["annotations", "labels", "service"]),
-    ("runtime", "object", &["annotations", "whole_second"]),
+    ("runtime", "object", &["annotations", "quantity", "whole_second"]),
     ("patch", "object", &["schema"]),
     ("records", "wire", &["rdata"]),
     ("controller", "zone", &["Delta"]),
@@ -203,6 +203,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "api/derived.rs",
             "app/dns_programming.rs",
+            "app/pod_runtime.rs",
             "cluster/",
             "controller/",
             "demo/",
@@ -216,7 +217,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("libc", &["main.rs", "regular_file.rs", "serve/", "state/volumes/"]),
-    ("rustix", &["app/descriptors.rs", "app/engine_driver/", "state/volumes/"]),
+    ("rustix", &["app/descriptors.rs", "app/engine_driver/", "state/pods/", "state/volumes/"]),
     ("h3", &["serve/http3"]),
     ("h3_quinn", &["serve/http3"]),
     ("moka", &["forward/"]),
@@ -230,7 +231,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rcgen", &["certificate.rs"]),
     ("prometheus_client", &["metrics/"]),
     ("redb", &["state/"]),
-    ("ring", &["api/openapi/", "app/cookies.rs", "certificate.rs", "sandbox_image/", "wire/tsig.rs"]),
+    (
+        "ring",
+        &["api/openapi/", "app/cookies.rs", "app/engine_driver/", "certificate.rs", "sandbox_image/", "wire/tsig.rs"],
+    ),
     ("rustls", &["app/engine_driver/", "certificate.rs", "forward/", "http/", "serve/"]),
     ("serde_yaml", &["demo/"]),
     ("socket2", &["serve/"]),
@@ -257,6 +261,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const SEVERAL_MEANINGS: &[(&str, &str)] = &[
     ("Batch", "one type, written for Linux and for everything else"),
     ("Opened", "one type, written for Unix and for everything else"),
+    ("PodDirectories", "one type, written for Unix and for everything else"),
     ("ReplyPath", "one type, written for Linux and for everything else"),
 ];
 

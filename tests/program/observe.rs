@@ -151,6 +151,10 @@ fn the_table_of_metrics_is_true() {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
         let &[name, kind, labels, _] = cells.as_slice() else { continue };
         assert!(told.insert(name.to_owned()), "{name} twice");
+        // One that is there only where an engine runs the pods.
+        if name == "headless_dns_engine_up" {
+            continue;
+        }
         let Some(family) = page.0.get(name) else { panic!("docs/metrics.md tells of {name}, which is not there") };
         assert_eq!(family.kind, kind, "{name}");
         let keys = family.samples.keys().flat_map(|(_, labels)| labels.keys()).filter(|key| *key != "le");

@@ -115,7 +115,7 @@ mod tests {
             ),
             (
                 400,
-                r#"{"message":"client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version"}"#,
+                r#"{"message":"client version 1.41 is too old. Minimum supported API version is 1.44"}"#,
                 "version",
                 "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version",
             ),
@@ -141,9 +141,9 @@ mod tests {
             ),
             (
                 500,
-                r#"{"message":"driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated"}"#,
+                r#"{"message":"endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated"}"#,
                 "port taken",
-                "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated",
+                "endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated",
             ),
             (
                 500,
@@ -159,9 +159,9 @@ mod tests {
             ),
             (
                 500,
-                r#"{"message":"container create: creating container storage: the container name \"x\" is already in use by 1. You have to remove that container to be able to reuse that name: that name is already in use"}"#,
+                r#"{"message":"creating container storage: the container name \"x\" is already in use by 1: that name is already in use"}"#,
                 "conflict",
-                "container create: creating container storage: the container name \"x\" is already in use by 1. You have to remove that container to be able to reuse that name: that name is already in use",
+                "creating container storage: the container name \"x\" is already in use by 1: that name is already in use",
             ),
             (
                 403,

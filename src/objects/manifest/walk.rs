@@ -25,7 +25,7 @@ pub const MAX_DEPTH: usize = 32;
 
 /// What walking a directory found.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct DirectoryListing {
     /// Manifests, as paths under the directory's own, in order.
     pub files: Vec<PathBuf>,
     /// What could not be looked at; what was known below it stays.
@@ -41,8 +41,8 @@ pub(super) struct Listing {
 }
 
 /// Lists one directory, or a single file. `seen` holds the real directories and files that this scan has met.
-pub(super) fn list(root: &Path, seen: &mut BTreeSet<PathBuf>) -> Listing {
-    let mut listing = Listing::default();
+pub(super) fn list(root: &Path, seen: &mut BTreeSet<PathBuf>) -> DirectoryListing {
+    let mut listing = DirectoryListing::default();
     match fs::metadata(root) {
         Ok(metadata) if special(&metadata).is_some() => listing.special = special(&metadata),
         Ok(metadata) if metadata.is_file() => listing.files.push(root.to_owned()),
@@ -68,7 +68,7 @@ fn is_manifest(name: &Path) -> bool {
         .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
-fn walk(directory: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, listing: &mut Listing) {
+fn walk(directory: &Path, depth: usize, seen: &mut BTreeSet<PathBuf>, listing: &mut DirectoryListing) {
     let real = match fs::canonicalize(directory) {
         Ok(real) => real,
         Err(error) if is_gone(&error) => {

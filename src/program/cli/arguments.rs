@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub overrides: Overrides,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 }
 
 const EXIT_CODES: &str =
@@ -34,7 +34,7 @@ waited for did not come in time (wait), 77 a permission is missing,
 78 settings, manifests or zones are wrong, an address is not to be had, or the state cannot be used";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CliCommand {
     /// Serve DNS from manifests and zones until SIGTERM or SIGINT; SIGHUP re-reads everything (the default)
     Serve,
     /// Read settings, manifests and zones, tell everything that is wrong with them, and serve nothing
@@ -182,8 +182,8 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Argu
 }
 
 /// Whether a command reads the settings.
-fn takes_settings(command: &Option<Command>) -> bool {
-    !matches!(command, Some(Command::Demo { .. } | Command::Version))
+fn takes_settings(command: &Option<CliCommand>) -> bool {
+    !matches!(command, Some(CliCommand::Demo { .. } | CliCommand::Version))
 }
 
 fn of_matches(matches: &ArgMatches) -> Result<Arguments, clap::Error> {
@@ -191,7 +191,7 @@ fn of_matches(matches: &ArgMatches) -> Result<Arguments, clap::Error> {
     let overrides = Overrides::augment_args(clap::Command::new(""));
     let is_given = |arg: &Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     if !takes_settings(&arguments.command) && overrides.get_arguments().any(is_given) {
-        let name = if matches!(arguments.command, Some(Command::Version)) { "version" } else { "demo" };
+        let name = if matches!(arguments.command, Some(CliCommand::Version)) { "version" } else { "demo" };
         let message = format!("`{name}` takes no settings such as --listen or --config");
         return Err(Arguments::command().error(ErrorKind::ArgumentConflict, message));
     }

@@ -19,7 +19,7 @@ use crate::{
         regular_file,
     },
 };
-use arguments::{Arguments, Command, Unreadable};
+use arguments::{Arguments, CliCommand, Unreadable};
 use std::{ffi::OsString, io, io::Write as _, process::ExitCode};
 
 /// Runs the program.
@@ -38,16 +38,16 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     match command {
-        None | Some(Command::Serve) => serve::serve(overrides),
-        Some(Command::Check { strict }) => check::check(&overrides, strict),
-        Some(Command::Explain(wanted)) => explain::explain(&overrides, &wanted),
-        Some(Command::Wait { service, ready, timeout, server }) => {
+        None | Some(CliCommand::Serve) => serve::serve(overrides),
+        Some(CliCommand::Check { strict }) => check::check(&overrides, strict),
+        Some(CliCommand::Explain(wanted)) => explain::explain(&overrides, &wanted),
+        Some(CliCommand::Wait { service, ready, timeout, server }) => {
             wait::wait(&overrides, server, &wait::WaitArguments { service, ready, timeout })
         }
-        Some(Command::Kubeconfig { server }) => kubeconfig::kubeconfig(&overrides, server.as_deref()),
-        Some(Command::Down) => down::down(&overrides),
-        Some(Command::Demo { files }) => crate::program::demo::run(&files),
-        Some(Command::Version) => {
+        Some(CliCommand::Kubeconfig { server }) => kubeconfig::kubeconfig(&overrides, server.as_deref()),
+        Some(CliCommand::Down) => down::down(&overrides),
+        Some(CliCommand::Demo { files }) => crate::program::demo::run(&files),
+        Some(CliCommand::Version) => {
             say(&format!("{} {}\n", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
             Exit::Ok
         }

@@ -16,7 +16,7 @@ const COMMANDS_A_SECOND_OF_A_CONTAINER: u32 = 10;
 /// What was commanded and is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFlight {
-    /// When the answer counts as lost, by [`Turn::attended`].
+    /// When the answer counts as lost, by [`PodTurn::attended`].
     until: Monotonic,
 }
 
@@ -37,13 +37,13 @@ pub mod limits {
 
 /// How many commands a pod gave lately.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Budget {
+pub struct CommandBudget {
     second: Monotonic,
     given: u32,
 }
 
 /// One turn of one pod.
-pub struct Turn<'a> {
+pub struct PodTurn<'a> {
     /// The wall clock, for what statuses say.
     pub now: Timestamp,
     /// The time, for everything else.
@@ -70,11 +70,11 @@ pub struct Turn<'a> {
     pub quarantined: Vec<std::net::IpAddr>,
     /// Addresses were given back: who waits for one may have it.
     pub freed: bool,
-    pub budget: Budget,
+    pub budget: CommandBudget,
     pub containers: u32,
 }
 
-impl Turn<'_> {
+impl PodTurn<'_> {
     /// Asks for a turn at `at`.
     pub fn wake(&mut self, at: Monotonic) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
@@ -92,7 +92,7 @@ impl Turn<'_> {
     /// turn when the second is over.
     pub fn command(&mut self, command: Command, limit: Duration) -> Option<InFlight> {
         if self.at >= self.budget.second + Duration::from_secs(1) {
-            self.budget = Budget { second: self.at, given: 0 };
+            self.budget = CommandBudget { second: self.at, given: 0 };
         }
         if self.budget.given >= COMMANDS_A_SECOND + self.containers * COMMANDS_A_SECOND_OF_A_CONTAINER {
             self.wake(self.budget.second + Duration::from_secs(1));

@@ -93,7 +93,7 @@ fn exchange(socket: &UdpSocket, server: SocketAddr) -> io::Result<()> {
 fn enter(pid: u32) -> io::Result<()> {
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd as _;
-    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))?;
+    let namespace = std::fs::OpenOptions::new().read(true).open(format!("/proc/{pid}/ns/net"))?;
     Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 

@@ -17,13 +17,14 @@ mod connection;
 mod dns_check;
 mod down;
 mod identity;
+mod lister;
 mod listing;
 mod prepare;
 mod probe;
 mod resolv_conf;
 mod socket;
 
-pub use down::{DownError, Removed, down};
+pub use down::{DownError, RemovedFromEngine, down};
 pub(super) use prepare::{Place, PreparedEngine, keep_ranges, without_state};
 pub(super) use socket::find_socket;
 
@@ -38,7 +39,7 @@ use crate::{
 };
 use carry_out::Carrier;
 use connection::Connection;
-use listing::Lister;
+use lister::Lister;
 use socket::NoSocket;
 use std::{
     collections::BTreeSet,
