@@ -170,3 +170,26 @@ fn a_namespace_that_no_file_declares_any_more() {
     world.run(Duration::from_secs(10));
     assert_eq!((world.namespaces()[4].as_str(), world.content("team").len()), ("team Active", 0));
 }
+
+#[test]
+fn every_namespace_has_the_certificate_that_the_api_shows() {
+    let mut world = World::new(1);
+    // A program that serves no API has no certificate to show.
+    world.controller.show_certificate("none".into());
+    let shown = |controller: &Controller<Simulated>| {
+        let maps = controller.objects(Kind::ConfigMap);
+        let of =
+            |map: &Object| format!("{} {}", map.key().namespace, map.to_json()["data"]["ca.crt"].as_str().unwrap());
+        maps.iter().map(of).collect::<Vec<_>>()
+    };
+    world.turn();
+    assert_eq!(shown(&world.controller), Vec::<String>::new());
+    let mut controller = controller(1, false).with_api("127.0.0.1:1".parse().unwrap(), "first".into());
+    controller.turn(world.now);
+    for certificate in ["first", "second", "second"] {
+        controller.show_certificate(certificate.into());
+        controller.turn(world.now);
+        let all = ["default", "kube-node-lease", "kube-public", "kube-system"];
+        assert_eq!(shown(&controller), all.map(|namespace| format!("{namespace} {certificate}")));
+    }
+}
