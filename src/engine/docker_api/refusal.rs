@@ -117,7 +117,7 @@ mod tests {
                 400,
                 r#"{"message":"client version 1.41 is too old. Minimum supported API version is 1.44"}"#,
                 "version",
-                "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version",
+                "client version 1.41 is too old. Minimum supported API version is 1.44",
             ),
             (401, r#"{"message":"who are you"}"#, "denied", "who are you"),
             (403, r#"{"message":"Address already in use"}"#, "address taken", "Address already in use"),
