@@ -185,8 +185,10 @@ impl Engine for HttpEngine {
         let (kind, path) = self.container_path(id).await?;
         let path = match kind {
             EngineKind::Docker => format!("{path}?force=true&v=true"),
-            // Its Docker API sends TERM and waits for ten seconds.
-            EngineKind::Podman => format!("{}{path}?force=true&volumes=true&v=true&timeout=0", connection::LIBPOD),
+            // Its Docker API sends TERM and waits for ten seconds; a sandbox is removed only together with what joined it.
+            EngineKind::Podman => {
+                format!("{}{path}?force=true&volumes=true&v=true&depend=true&timeout=0", connection::LIBPOD)
+            }
         };
         gone(self.change(Method::DELETE, &path, None).await)
     }
