@@ -83,9 +83,22 @@ impl Cluster {
             };
             match (of_set.iter().filter(is_ready).count(), of_set.len()) {
                 (ready, all) if ready == replicas && all == replicas => Ok(()),
-                _ => Err(self.kubectl("get pods -o wide")),
+                _ => Err(self.kubectl("get pods -o wide") + "\n" + &self.logs()),
             }
         });
+    }
+
+    /// What the set's containers have written, those that have ended too.
+    fn logs(&self) -> String {
+        let list = self.engine.request("GET", "/v1.41/containers/json?all=true", b"").unwrap().1;
+        let list: Value = serde_json::from_slice(&list).unwrap_or_default();
+        let of_set = |one: &&Value| one["Labels"]["io.kubernetes.container.name"] == "pythonserviceforstateful";
+        let ids = list.as_array().into_iter().flatten().filter(of_set).filter_map(|one| one["Id"].as_str());
+        let log = |id| {
+            let path = format!("/v1.41/containers/{id}/logs?stdout=true&stderr=true&tail=5");
+            self.engine.request("GET", &path, b"").map_or_else(|error| error.to_string().into_bytes(), |reply| reply.1)
+        };
+        ids.map(|id| String::from_utf8_lossy(&log(id)).into_owned() + "\n").collect()
     }
 
     /// The containers of this instance that run: their names and ids.

@@ -93,6 +93,16 @@ impl Image {
         matches!(self.step, Step::Inspecting(_) | Step::Pulling(..))
     }
 
+    /// An answer that is lost is not waited for.
+    pub fn expire(&mut self, turn: &mut Turn) {
+        if let Step::Inspecting(flight) | Step::Pulling(flight, _) = &self.step
+            && !turn.awaits(&mut Some(*flight))
+        {
+            self.step = Step::Unknown;
+            turn.again = true;
+        }
+    }
+
     /// Before the next start it is looked for again.
     pub fn forget(&mut self) {
         if self.is_present() {
@@ -115,12 +125,7 @@ impl Image {
         let image = container.image.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         match &self.step {
-            Step::Inspecting(flight) | Step::Pulling(flight, _) => {
-                if !turn.awaits(&mut Some(*flight)) {
-                    self.step = Step::Unknown;
-                    turn.again = true;
-                }
-            }
+            Step::Inspecting(_) | Step::Pulling(..) => {}
             Step::Failed { told_until, retry_at, error } => {
                 if turn.is_due(*told_until) {
                     let message = format!("Back-off pulling image \"{image}\"");

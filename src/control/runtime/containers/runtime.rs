@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     control::runtime::{PodReport, PodRuntime, SetBack, What, address::AddressPools, identity::PodIdentity},
-    engine::sandbox::{ContainerId, POD_NAME_LABEL, POD_NAMESPACE_LABEL},
+    engine::sandbox::{ContainerId, ContainerState, POD_NAME_LABEL, POD_NAMESPACE_LABEL, SANDBOX_CONTAINER_NAME},
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
@@ -337,8 +337,14 @@ impl Containers {
         }
         self.note_orphans(&found, begun, at, now);
         let mut uids: Vec<String> = self.pods.keys().cloned().collect();
-        // Pods that have containers take their addresses before others ask for some.
-        uids.sort_by_key(|uid| (!found.contains_key(uid.as_str()), uid.clone()));
+        // Pods whose sandbox runs take their addresses first, and those that have none ask for some last.
+        let runs = |one: &&ContainerFound| {
+            one.container == SANDBOX_CONTAINER_NAME && one.details.summary.state == ContainerState::Running
+        };
+        uids.sort_by_cached_key(|uid| {
+            let of_pod = found.get(uid.as_str());
+            (!of_pod.is_some_and(|all| all.iter().any(|one| runs(one))), of_pod.is_none(), uid.clone())
+        });
         for uid in uids {
             let of_pod = found.get(uid.as_str()).map(Vec::as_slice).unwrap_or_default();
             self.tell(&uid, now, |pod, turn| pod.listed(of_pod, begun, turn));

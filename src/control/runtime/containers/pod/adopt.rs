@@ -21,12 +21,14 @@ use std::time::Duration;
 impl PodMachine {
     /// Takes over what a list has of this pod.
     pub(super) fn adopt(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
-        if self.lacks_something(found) && !self.adoption.is_some_and(|adoption| adoption.doubted) {
+        let confirmed = self.adoption.is_some_and(|adoption| adoption.doubted && found.len() >= adoption.had);
+        if self.lacks_something(found) && !confirmed {
             // Nothing is taken for gone that one list alone lacks; nobody else gets its addresses meanwhile.
             let sandbox = found.iter().find(|one| one.container == SANDBOX_CONTAINER_NAME);
             let addresses = sandbox.map(|one| one.details.addresses.clone()).filter(|found| !found.is_empty());
             self.take_addresses(&addresses.unwrap_or_else(|| statuses::addresses(&self.status)), turn);
-            self.adoption = Some(Adoption { doubted: true, since: turn.taken + 1, again: turn.at });
+            let (since, again) = (turn.taken + 1, turn.at);
+            self.adoption = Some(Adoption { doubted: true, had: found.len(), since, again });
             return;
         }
         self.adoption = None;
@@ -56,7 +58,7 @@ impl PodMachine {
         let sandbox = found.iter().any(|one| one.container == SANDBOX_CONTAINER_NAME);
         let had_sandbox =
             self.status.pod_ip.is_some() || found.iter().any(|one| one.container != SANDBOX_CONTAINER_NAME);
-        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox)
+        !ids.all(|id| has(&id)) || (had_sandbox && !sandbox) || (self.resumed && found.is_empty())
     }
 
     fn adopt_sandbox(&mut self, found: &[&ContainerFound], turn: &mut Turn) {

@@ -67,6 +67,8 @@ pub struct PodMachine {
     /// All init containers have done their part in this sandbox.
     initialized: bool,
     adoption: Option<Adoption>,
+    /// It was told to have begun in an earlier run of this program.
+    resumed: bool,
     /// Something was commanded whose outcome is not known.
     unsure: Option<Unsure>,
     stop: Option<Stop>,
@@ -93,6 +95,8 @@ pub struct PodMachine {
 struct Adoption {
     /// A list lacked something that the pod's status names; another one must say the same.
     doubted: bool,
+    /// How much that list had of the pod: one that has less is doubted again.
+    had: usize,
     /// Only a list that was asked for after so many commands counts.
     since: u64,
     /// When it is asked for again.
@@ -136,6 +140,7 @@ impl PodMachine {
             slots: inits.chain(mains).collect(),
             initialized: false,
             adoption: Some(Adoption::default()),
+            resumed,
             unsure: None,
             stop: None,
             finish: None,
@@ -213,7 +218,9 @@ impl PodMachine {
 
     /// A client wrote the status; conditions that are not of the runtime are kept.
     pub fn overwritten(&mut self, pod: &Pod) {
+        let started = self.status.start_time.take();
         self.status = pod.status.clone().unwrap_or_default();
+        self.status.start_time = self.status.start_time.take().or(started);
         self.overwritten = true;
     }
 
@@ -308,6 +315,7 @@ impl PodMachine {
     fn expire(&mut self, turn: &mut Turn) {
         let mut lost = self.sandbox.expire(turn);
         for slot in &mut self.slots {
+            slot.image.expire(turn);
             if let Some(Instance { life: Life::Starting(flight @ Some(_)), .. }) = &mut slot.instance {
                 lost |= !turn.awaits(flight);
             }

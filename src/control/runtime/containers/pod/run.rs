@@ -60,7 +60,7 @@ impl PodMachine {
                 Role::Main => {
                     self.initialized = true;
                     self.start(index, turn);
-                    if self.slots.get(index).is_some_and(super::Slot::is_being_made) {
+                    if self.slots.get(index).is_some_and(|slot| slot.is_being_made(self.policy)) {
                         return;
                     }
                 }

@@ -1,6 +1,6 @@
 //! One container of a pod is started: its image, what it is made from, its making, its postStart hook.
 
-use super::{PodMachine, container_id};
+use super::{PodMachine, RestartPolicy, container_id};
 use crate::{
     control::runtime::containers::{
         Command, CommandError, StartStep,
@@ -12,7 +12,9 @@ use crate::{
         termination::start_failed,
         turn::{Turn, limits},
     },
-    engine::sandbox::{ContainerDetails, ContainerId, ContainerState, EngineError, ImageDetails, SANDBOX_LABEL},
+    engine::sandbox::{
+        ContainerDetails, ContainerId, ContainerState, EngineError, ImageDetails, SANDBOX_LABEL, SPEC_HASH_LABEL,
+    },
 };
 use std::time::Duration;
 
@@ -21,12 +23,12 @@ const CONFIG_ERROR_PAUSE: Duration = Duration::from_secs(10);
 
 impl Slot {
     /// Whether something is being done for it that the next one waits for.
-    pub fn is_being_made(&self) -> bool {
+    pub fn is_being_made(&self, policy: RestartPolicy) -> bool {
         match &self.instance {
             Some(instance) => match instance.life {
                 Life::Starting(_) => true,
                 Life::Running => instance.post_start != Hook::Done && instance.kill.is_none(),
-                Life::Ended(_) => self.image.is_under_way(),
+                Life::Ended(ref end) => self.restarts(policy, end.exit_code) && self.image.is_under_way(),
             },
             None => self.image.is_under_way(),
         }
@@ -125,7 +127,9 @@ impl PodMachine {
                     .as_ref()
                     .is_some_and(|instance| instance.attempt == attempt && matches!(instance.life, Life::Starting(_)))
         };
-        let Some(index) = self.slots.iter().position(starting) else { return self.stray(id, attempt) };
+        let Some(index) = self.slots.iter().position(starting) else {
+            return self.late_start(name, attempt, id, result, turn);
+        };
         turn.again = true;
         let (step, error) = match result {
             Ok(details) => return self.began(index, details, turn),
@@ -167,6 +171,36 @@ impl PodMachine {
                 }
             }
         }
+    }
+
+    /// An answer that nobody waits for any more: what it made is taken if it is what would be made next, else it goes.
+    fn late_start(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        id: Option<ContainerId>,
+        result: Result<ContainerDetails, (StartStep, CommandError)>,
+        turn: &mut Turn,
+    ) {
+        let wanted = self.stop.is_none() && self.finish.is_none() && self.initialized;
+        let sandbox = self.sandbox.ready().map(ToString::to_string);
+        let index = self
+            .slots
+            .iter()
+            .position(|slot| slot.container.name == name && slot.is_quiet() && attempt == slot.next_attempt);
+        let (Some(index), Ok(details), true) = (index, result, wanted) else { return self.stray(id, attempt) };
+        let labels = &details.summary.labels;
+        let known = self.slots.get(index).is_some_and(|slot| slot.knows(&details.summary.id));
+        if known || labels.get(SANDBOX_LABEL) != sandbox.as_ref() {
+            return self.stray(id, attempt);
+        }
+        let spec_hash = labels.get(SPEC_HASH_LABEL).cloned().unwrap_or_default();
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.retire();
+            let life = Life::Starting(None);
+            slot.instance = Some(Instance::new(attempt, self.sandbox.attempt, life, spec_hash));
+        }
+        self.began(index, details, turn);
     }
 
     /// A container runs, or did.
