@@ -117,7 +117,8 @@ fn hidden(volume: &Path) -> Vec<String> {
 fn files_change_together() {
     let home = Home::new();
     let data = || fs::read_link(home.volume("v/..data")).unwrap();
-    let steps: [(&[(&str, &str, u32)], &[&str]); 6] = [
+    type Step = (&'static [(&'static str, &'static str, u32)], &'static [&'static str]);
+    let steps: [Step; 6] = [
         (&[("a", "1", 0o644), ("b/c", "2", 0o400)], &["a 644 1", "b/c 400 2"]),
         (&[("a", "1", 0o644), ("b/c", "3", 0o400)], &["a 644 1", "b/c 400 3"]),
         (&[("b/c", "3", 0o444), ("b/d/e", "4", 0o644)], &["b/c 444 3", "b/d/e 644 4"]),
