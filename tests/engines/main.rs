@@ -6,4 +6,5 @@ mod support;
 
 mod harness;
 mod machine_image;
+mod pod_contents;
 mod tutorial;

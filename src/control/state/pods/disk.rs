@@ -10,7 +10,7 @@ use crate::{
     text::regular_file,
 };
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, renameat, unlinkat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, fchmod, mkdirat, openat, renameat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -159,14 +159,14 @@ impl PodDirectories {
         if let Some(above) = self.root.parent() {
             std::fs::create_dir_all(above)?;
         }
-        match mkdirat(rustix::fs::CWD, &self.root, Mode::from_raw_mode(PRIVATE)) {
+        match mkdirat(rustix::fs::CWD, &self.root, Mode::from_raw_mode(PRIVATE as RawMode)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         let root = Opened::root(&self.root)?;
         self.begun.call_once(|| {
             // It is all that keeps others from what containers' volumes have in them.
-            let private = fchmod(&root, Mode::from_raw_mode(PRIVATE));
+            let private = fchmod(&root, Mode::from_raw_mode(PRIVATE as RawMode));
             let cleared = private.map_err(io::Error::from).and_then(|()| remove_left_overs(&root, GONE));
             if let Err(error) = cleared {
                 tracing::warn!(directory = %self.root.display(), %error, "what is left of pods that are gone was not removed");
@@ -220,7 +220,7 @@ impl PodDirectories {
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&directory, attempt.to_string(), flags, Mode::from_raw_mode(0o600))?;
-        Ok(fchmod(file, Mode::from_raw_mode(MESSAGE_MODE))?)
+        Ok(fchmod(file, Mode::from_raw_mode(MESSAGE_MODE as RawMode))?)
     }
 }
 
@@ -261,8 +261,8 @@ pub(super) fn ensure(parent: &Opened, name: &str, mode: u32) -> io::Result<Opene
     }
     let new = [NEW, name].concat();
     remove_directory(parent, &new)?;
-    mkdirat(parent, new.as_str(), Mode::from_raw_mode(PRIVATE))?;
-    fchmod(parent.enter(Path::new(&new))?, Mode::from_raw_mode(mode))?;
+    mkdirat(parent, new.as_str(), Mode::from_raw_mode(PRIVATE as RawMode))?;
+    fchmod(parent.enter(Path::new(&new))?, Mode::from_raw_mode(mode as RawMode))?;
     renameat(parent, new.as_str(), parent, name)?;
     parent.enter(Path::new(name))
 }
@@ -275,7 +275,7 @@ pub(super) fn write_in_place(directory: &Opened, name: &str, content: &[u8], mod
     if !metadata.is_file() {
         return Err(invalid("this is no ordinary file; remove it"));
     }
-    fchmod(&file, Mode::from_raw_mode(mode))?;
+    fchmod(&file, Mode::from_raw_mode(mode as RawMode))?;
     let mut before = Vec::new();
     if metadata.len() == content.len() as u64 {
         (&mut file).take(metadata.len()).read_to_end(&mut before)?;
