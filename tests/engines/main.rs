@@ -4,4 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
+mod containers;
+mod fixture;
 mod harness;
+mod refusals;

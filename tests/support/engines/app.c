@@ -31,7 +31,7 @@ static const char usage[] =
     "app write FILE TEXT     TEXT and a line feed, appended\n"
     "app test FILE           0 if FILE is there\n"
     "app env NAME            its value\n"
-    "app id                  uid:gid:groups\n"
+    "app id                  uid:gid:other groups\n"
     "app get ADDRESS PORT PATH   the body of a reply over HTTP\n";
 
 static int answer = 200, slow = 0;
@@ -76,9 +76,11 @@ static int copy(int in, int out) {
 
 static void identity(FILE *out) {
     gid_t groups[64];
-    int count = getgroups(64, groups);
+    int count = getgroups(64, groups), written = 0;
     fprintf(out, "%d:%d:", geteuid(), getegid());
-    for (int i = 0; i < count; i++) fprintf(out, i ? ",%d" : "%d", groups[i]);
+    // Docker counts the first group among the others, Podman does not.
+    for (int i = 0; i < count; i++)
+        if (groups[i] != getegid()) fprintf(out, written++ ? ",%d" : "%d", groups[i]);
     fprintf(out, "\n");
 }
 
