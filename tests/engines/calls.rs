@@ -117,8 +117,8 @@ fn commands_in_containers() {
     on_both(async |fixture: &Fixture| {
         let (_, container) = fixture.pod("exec-0").await;
         let rows: &[(&[&str], i32, &str)] = &[
-            (&["say", "0", "hello", "world"], 0, "hello world\nerror\n"),
-            (&["say", "7"], 7, "\nerror\n"),
+            (&["say", "0", "hello", "world"], 0, "hello world\n"),
+            (&["complain", "7", "no"], 7, "no\n"),
             (&["exit", "255"], 255, ""),
             (&["env", "FROM_IMAGE"], 0, "yes\n"),
             (&["cat", "/absent"], 1, "/absent: No such file or directory\n"),

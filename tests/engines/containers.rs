@@ -14,7 +14,7 @@ fn what_a_container_sees() {
     let host = tempfile::tempdir().unwrap();
     // The engine's user may be another one.
     std::fs::set_permissions(host.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let odd = host.path().join("a directory, with: odd characters");
+    let odd = host.path().join("a directory, with odd \"characters\"");
     std::fs::create_dir(&odd).unwrap();
     std::fs::write(odd.join("file"), "from outside\n").unwrap();
     std::fs::write(host.path().join("hosts"), "10.0.0.1\tme.example me\n").unwrap();
@@ -25,7 +25,7 @@ fn what_a_container_sees() {
         read_only,
         propagation: "private",
     };
-    let odd = "a directory, with: odd characters";
+    let odd = "a directory, with odd \"characters\"";
     let rows: &[Row<'_>] = &[
         (
             "env",
