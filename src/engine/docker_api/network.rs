@@ -112,7 +112,13 @@ mod tests {
             mtu: None,
             labels: BTreeMap::from([(INSTANCE_LABEL.to_owned(), "a".to_owned())]),
         };
-        let found = |name: &str, label: &str, subnet: &str, gateway: &str| json!({"Name": name, "Labels": {INSTANCE_LABEL: label}, "IPAM": {"Config": [{"Subnet": subnet, "Gateway": gateway}]}});
+        let found = |name: &str, label: &str, subnet: &str, gateway: &str| {
+            json!({
+                "Name": name,
+                "Labels": {INSTANCE_LABEL: label},
+                "IPAM": {"Config": [{"Subnet": subnet, "Gateway": gateway}]},
+            })
+        };
         let rows = [
             (found("hd", "a", "10.9.0.0/16", "10.9.0.1"), None),
             (found("hd", "a", "10.9.0.0/16", ""), None),
