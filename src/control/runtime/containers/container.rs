@@ -1,7 +1,7 @@
 //! What is known of one container of a pod: its present instance, the one before, and why it does not run.
 
 use super::{
-    image::Image,
+    image::ContainerImage,
     probes::Probes,
     retry::{Look, Removals, Retry},
     termination::Kill,
@@ -61,7 +61,7 @@ pub struct Slot {
     pub removals: Removals,
     /// The number of the next one.
     pub next_attempt: u32,
-    pub image: Image,
+    pub image: ContainerImage,
     /// Why it waits: reason and message.
     pub waiting: Option<(String, Option<String>)>,
     /// Crashes in a row, each too soon after the start.
@@ -128,7 +128,7 @@ impl Slot {
             previous: None,
             removals: Removals::default(),
             next_attempt: 0,
-            image: Image::default(),
+            image: ContainerImage::default(),
             waiting: None,
             crashes: 0,
             not_before: Monotonic::ZERO,

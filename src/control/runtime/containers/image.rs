@@ -19,7 +19,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What is known of a container's image.
 #[derive(Debug, Clone, Default)]
-pub struct Image {
+pub struct ContainerImage {
     step: Step,
     /// Failed pulls in a row.
     failures: u32,
@@ -82,7 +82,7 @@ impl Progress {
     }
 }
 
-impl Image {
+impl ContainerImage {
     /// Whether it is there and may be used for the next start.
     pub fn is_present(&self) -> bool {
         matches!(self.step, Step::Present)

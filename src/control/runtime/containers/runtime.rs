@@ -3,7 +3,7 @@
 use super::{
     Command, ContainerFound, Listing, NodeFacts, Observation, Referenced,
     pod::PodMachine,
-    turn::{Budget, Monotonic, Turn},
+    turn::{CommandBudget, Monotonic, Turn},
 };
 use crate::{
     control::runtime::{PodReport, PodRuntime, SetBack, What, address::AddressPools, identity::PodIdentity},
@@ -247,7 +247,7 @@ impl Containers {
             again: false,
             quarantined: Vec::new(),
             freed: false,
-            budget: Budget::default(),
+            budget: CommandBudget::default(),
             containers: 0,
         };
         act(pod, &mut turn);
@@ -343,7 +343,7 @@ impl Containers {
         };
         uids.sort_by_cached_key(|uid| {
             let of_pod = found.get(uid.as_str());
-            (!of_pod.is_some_and(|all| all.iter().any(|one| runs(one))), of_pod.is_none(), uid.clone())
+            (!of_pod.is_some_and(|all| all.iter().any(runs)), of_pod.is_none(), uid.clone())
         });
         for uid in uids {
             let of_pod = found.get(uid.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -362,7 +362,12 @@ impl Containers {
         let gone = std::mem::take(&mut self.gone);
         self.gone = gone.into_iter().filter(|(_, since)| begun <= *since).collect();
         for (uid, containers) in found {
-            if self.pods.contains_key(*uid) || self.gone.contains_key(*uid) {
+            if self.pods.contains_key(*uid) {
+                continue;
+            }
+            if self.gone.contains_key(*uid) {
+                // Perhaps it was made since by a command of an earlier run: a newer list says.
+                self.want_list(at);
                 continue;
             }
             let label = |label: &str| {

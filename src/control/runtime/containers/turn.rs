@@ -37,7 +37,7 @@ pub mod limits {
 
 /// How many commands a pod gave lately.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Budget {
+pub struct CommandBudget {
     second: Monotonic,
     given: u32,
 }
@@ -70,7 +70,7 @@ pub struct Turn<'a> {
     pub quarantined: Vec<std::net::IpAddr>,
     /// Addresses were given back: who waits for one may have it.
     pub freed: bool,
-    pub budget: Budget,
+    pub budget: CommandBudget,
     pub containers: u32,
 }
 
@@ -92,7 +92,7 @@ impl Turn<'_> {
     /// turn when the second is over.
     pub fn command(&mut self, command: Command, limit: Duration) -> Option<InFlight> {
         if self.at >= self.budget.second + Duration::from_secs(1) {
-            self.budget = Budget { second: self.at, given: 0 };
+            self.budget = CommandBudget { second: self.at, given: 0 };
         }
         if self.budget.given >= COMMANDS_A_SECOND + self.containers * COMMANDS_A_SECOND_OF_A_CONTAINER {
             self.wake(self.budget.second + Duration::from_secs(1));

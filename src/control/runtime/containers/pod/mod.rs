@@ -25,7 +25,7 @@ use super::{
     NodeFacts, Referenced,
     container::{Instance, Life, RestartPolicy, Role, Slot},
     retry::{Removals, Retry},
-    turn::{Budget, Monotonic, Turn},
+    turn::{CommandBudget, Monotonic, Turn},
 };
 use crate::{
     control::runtime::{identity::PodIdentity, is_overwritten, status as statuses},
@@ -81,7 +81,7 @@ pub struct PodMachine {
     overwritten: bool,
     /// An engine had containers of it, and no such pod exists: it is stopped from then on.
     orphan: Option<Monotonic>,
-    budget: Budget,
+    budget: CommandBudget,
     /// Everything of it is gone.
     pub stopped: bool,
     /// When it wants its next turn.
@@ -148,7 +148,7 @@ impl PodMachine {
             status,
             overwritten,
             orphan: None,
-            budget: Budget::default(),
+            budget: CommandBudget::default(),
             stopped: false,
             due: None,
             scheduled: None,

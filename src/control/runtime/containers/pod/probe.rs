@@ -31,11 +31,9 @@ impl PodMachine {
         };
         let handler = slot.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         match (instance.post_start, handler, &instance.id) {
-            (Hook::Running(flight), ..) => {
-                if !turn.awaits(&mut Some(flight)) {
-                    instance.post_start = Hook::Pending;
-                    turn.again = true;
-                }
+            (Hook::Running(flight), ..) if !turn.awaits(&mut Some(flight)) => {
+                instance.post_start = Hook::Pending;
+                turn.again = true;
             }
             (Hook::Pending, None, _) => {
                 instance.post_start = Hook::Done;
