@@ -78,6 +78,8 @@ inside() {
     rm -f /etc/docker/daemon.json
     unset DOCKER_HOST DOCKER_CONTEXT CONTAINER_HOST XDG_RUNTIME_DIR http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
     export HOME=$private/home
+    # Podman leaves a file where it was started when memory was short.
+    cd "$directory"
     while read -r line; do
         case $line in
         start)

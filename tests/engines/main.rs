@@ -4,7 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
+mod containers;
+mod fixture;
 mod harness;
 mod machine_image;
 mod pod_contents;
+mod refusals;
 mod tutorial;

@@ -27,8 +27,7 @@ use world::{Checked, World};
 /// Histories in one run of the tests.
 const HISTORIES: u64 = 300;
 
-fn play(seed: u64, loud: bool) -> (u64, Checked) {
-    let mut world = World::new(seed, loud);
+fn play(mut world: World) -> (u64, Checked) {
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| world.play()));
     let outcome = outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
@@ -41,7 +40,7 @@ fn play(seed: u64, loud: bool) -> (u64, Checked) {
 #[test]
 fn containers_under_simulated_time() {
     if let Some(seed) = crate::number("HEADLESS_DNS_SIMULATION_POD") {
-        if let (_, Err(failure)) = play(seed, true) {
+        if let (_, Err(failure)) = play(World::new(seed, true)) {
             panic!("seed {seed}: {failure}");
         }
         return;
@@ -59,7 +58,7 @@ fn containers_under_simulated_time() {
                     if seed >= first + wanted || failures.lock().unwrap().len() >= 20 {
                         break;
                     }
-                    let (given, outcome) = play(seed, false);
+                    let (given, outcome) = play(World::new(seed, false));
                     commands.fetch_add(given, Ordering::Relaxed);
                     if let Err(failure) = outcome {
                         failures.lock().unwrap().push((seed, failure));
@@ -78,4 +77,20 @@ fn containers_under_simulated_time() {
     );
     let seconds = begun.elapsed().as_secs_f64();
     println!("{wanted} histories with {} commands in {seconds:.1} s", commands.into_inner());
+}
+
+/// Whichever command is the last that this program gives: the next run of it takes over.
+#[test]
+fn killed_at_every_command() {
+    for seed in 0..8 {
+        for command in 0..60 {
+            let mut world = World::new(seed, false);
+            world.kill_at(command);
+            let (given, outcome) = play(world);
+            assert_eq!(outcome, Ok(()), "seed {seed}, command {command}");
+            if given < command {
+                break;
+            }
+        }
+    }
 }

@@ -84,7 +84,7 @@ fn undisturbed(mut command: Command) -> Command {
 
 /// Runs a command that ends by itself, within [`PATIENCE`].
 pub fn run(mut command: Command) -> Ended {
-    let mut child = command.spawn().unwrap();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = Output::collect(child.stdout.take().unwrap());
     let stderr = Output::collect(child.stderr.take().unwrap());
     let status = wait(&mut child);

@@ -80,7 +80,15 @@ pub(super) fn container(spec: &ContainerSpec, kind: EngineKind) -> Result<Value,
             host.insert("PidMode".to_owned(), "host".into());
         }
     }
-    host.insert("Mounts".to_owned(), spec.mounts.iter().map(mount).collect());
+    let (mut mounts, mut binds) = (Vec::new(), Vec::new());
+    for mount in &spec.mounts {
+        match bind_in_one_word(mount, kind) {
+            Some(bind) => binds.push(bind),
+            None => mounts.push(self::mount(mount)),
+        }
+    }
+    host.insert("Mounts".to_owned(), mounts.into());
+    host.insert("Binds".to_owned(), json!(binds));
     resources(spec, &mut host);
     security(&spec.security, kind, &mut host)?;
     let mut body = json!({
@@ -145,6 +153,20 @@ fn port_bindings(ports: &[PortBinding]) -> Value {
         }
     }
     Value::Object(bindings)
+}
+
+/// Podman writes a mount's fields into one line of comma-separated values without quoting them: where a path has a comma or a
+/// quotation mark, the older form `SOURCE:TARGET:OPTIONS` is taken, in which no path may have a colon.
+fn bind_in_one_word(mount: &Mount, kind: EngineKind) -> Option<String> {
+    let Mount::Bind { source, target, read_only, propagation } = mount else { return None };
+    let source = source.to_str()?;
+    let is_odd = |path: &str| path.contains([',', '"']);
+    if kind != EngineKind::Podman || !(is_odd(source) || is_odd(target)) || source.contains(':') || target.contains(':')
+    {
+        return None;
+    }
+    let access = if *read_only { "ro" } else { "rw" };
+    Some(format!("{source}:{target}:{access},{propagation}"))
 }
 
 fn mount(mount: &Mount) -> Value {

@@ -87,18 +87,29 @@ pub(super) fn list(reply: &Value, instance: &str) -> Result<Vec<ContainerSummary
     Ok(found)
 }
 
+/// Docker's code of what ended in a way that nobody saw.
+const LOST_EXIT_CODE: i32 = 255;
+
 pub(super) fn container(reply: &Value) -> Result<ContainerDetails, EngineError> {
     let id = json::text(reply, "/Id");
     if id.is_empty() || json::object(reply, "/State").is_none() {
         return Err(EngineError::Malformed("the engine told of a container without an id or a state".to_owned()));
     }
     let error = json::visible(reply, "/State/Error");
-    let state = state(json::text(reply, "/State/Status"), !error.is_empty());
+    let started_at = time(reply, "/State/StartedAt");
+    // Podman says of what ran when the machine's power failed that it was made, and no more.
+    let (state, is_lost) = match state(json::text(reply, "/State/Status"), !error.is_empty()) {
+        ContainerState::Created if started_at.is_some() => (ContainerState::Exited, true),
+        state => (state, false),
+    };
     let networks = json::object(reply, "/NetworkSettings/Networks").into_iter().flatten().map(|(_, network)| network);
     let addresses =
         networks.flat_map(|network| ["/IPAddress", "/GlobalIPv6Address"].map(|field| json::text(network, field)));
     let pid = u32::try_from(json::count(reply, "/State/Pid")).ok().filter(|pid| *pid > 0);
-    let exit_code = json::integer(reply, "/State/ExitCode").and_then(|code| i32::try_from(code).ok());
+    let exit_code = match is_lost {
+        true => Some(LOST_EXIT_CODE),
+        false => json::integer(reply, "/State/ExitCode").and_then(|code| i32::try_from(code).ok()),
+    };
     Ok(ContainerDetails {
         summary: ContainerSummary {
             id: ContainerId(id.to_owned()),
@@ -109,7 +120,7 @@ pub(super) fn container(reply: &Value) -> Result<ContainerDetails, EngineError> 
         image: json::text(reply, "/Config/Image").to_owned(),
         image_id: with_algorithm(json::text(reply, "/Image")),
         pid: pid.filter(|_| state == ContainerState::Running),
-        started_at: time(reply, "/State/StartedAt"),
+        started_at,
         finished_at: time(reply, "/State/FinishedAt"),
         exit_code: exit_code.filter(|_| state == ContainerState::Exited),
         oom_killed: json::flag(reply, "/State/OOMKilled"),
@@ -166,6 +177,17 @@ mod tests {
                 "{word} {error}"
             );
         }
+    }
+
+    #[test]
+    fn what_ran_when_the_power_failed_has_ended() {
+        let begun = |at: &str| {
+            let state = json!({"Status": "created", "Error": "", "ExitCode": 0, "StartedAt": at});
+            let details = container(&json!({"Id": "a", "State": state})).unwrap();
+            (details.summary.state, details.exit_code)
+        };
+        assert_eq!(begun("0001-01-01T00:00:00Z"), (ContainerState::Created, None));
+        assert_eq!(begun("2026-12-01T06:27:42.984606288Z"), (ContainerState::Exited, Some(255)));
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod log;
 mod network;
 mod pull;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use super::{
@@ -54,12 +56,19 @@ const REPLY_OCTETS_MAX: usize = 64 * 1024 * 1024;
 pub struct HttpEngine {
     http: UnixHttp,
     spoken: Mutex<Option<Arc<Spoken>>>,
+    look_timeout: Duration,
+    change_timeout: Duration,
 }
 
 impl HttpEngine {
     /// The engine behind the socket of this path; nothing is connected yet.
     pub fn new(socket: &Path) -> HttpEngine {
-        HttpEngine { http: UnixHttp::new(socket), spoken: Mutex::new(None) }
+        HttpEngine {
+            http: UnixHttp::new(socket),
+            spoken: Mutex::new(None),
+            look_timeout: LOOK_TIMEOUT,
+            change_timeout: CHANGE_TIMEOUT,
+        }
     }
 
     async fn change(
@@ -68,11 +77,11 @@ impl HttpEngine {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Vec<u8>, EngineError> {
-        within(CHANGE_TIMEOUT, self.call(method, path, body)).await
+        within(self.change_timeout, self.call(method, path, body)).await
     }
 
     async fn look(&self, path: &str) -> Result<serde_json::Value, EngineError> {
-        within(LOOK_TIMEOUT, async { decoded(&self.call(Method::GET, path, None).await?) }).await
+        within(self.look_timeout, async { decoded(&self.call(Method::GET, path, None).await?) }).await
     }
 
     /// Creates a container of this name; its id.
@@ -84,14 +93,14 @@ impl HttpEngine {
 
     /// A path below a container, by which each dialect carries out what the other has no words for.
     async fn container_path(&self, id: &ContainerId) -> Result<(EngineKind, String), EngineError> {
-        let spoken = within(LOOK_TIMEOUT, self.spoken()).await?;
+        let spoken = within(self.look_timeout, self.spoken()).await?;
         Ok((spoken.kind, format!("/containers/{}", percent::encode(&id.0))))
     }
 }
 
 impl Engine for HttpEngine {
     async fn info(&self) -> Result<EngineInfo, EngineError> {
-        let spoken = within(LOOK_TIMEOUT, self.spoken_anew()).await?;
+        let spoken = within(self.look_timeout, self.spoken_anew()).await?;
         Ok(details::info(&spoken, &self.look("/info").await?))
     }
 
@@ -103,7 +112,7 @@ impl Engine for HttpEngine {
                 Err(EngineError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
-            let kind = within(LOOK_TIMEOUT, self.spoken()).await?.kind;
+            let kind = within(self.look_timeout, self.spoken()).await?.kind;
             let (path, body) = network::creation(spec, kind);
             match self.change(Method::POST, path, Some(&body)).await {
                 // Somebody made it meanwhile: it is looked at.
@@ -129,7 +138,7 @@ impl Engine for HttpEngine {
             ..HttpRequest::new(Method::POST, "/images/load?quiet=1")
         };
         // Errors come in the stream.
-        within(CHANGE_TIMEOUT, async { pull::read_to_end(self.open(request).await?).await }).await?;
+        within(self.change_timeout, async { pull::read_to_end(self.open(request).await?).await }).await?;
         match self.image(&image.reference).await? {
             Some(_) => Ok(()),
             None => Err(EngineError::Malformed(format!("{} was loaded, and is not there", image.reference))),
@@ -156,12 +165,12 @@ impl Engine for HttpEngine {
 
     async fn create_sandbox(&self, spec: &SandboxSpec) -> Result<ContainerId, EngineError> {
         let image = self.sandbox_image().await?;
-        let kind = within(LOOK_TIMEOUT, self.spoken()).await?.kind;
+        let kind = within(self.look_timeout, self.spoken()).await?.kind;
         self.create(&spec.name, &create::sandbox(spec, &image.reference, kind)).await
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
-        let kind = within(LOOK_TIMEOUT, self.spoken()).await?.kind;
+        let kind = within(self.look_timeout, self.spoken()).await?.kind;
         self.create(&spec.name, &create::container(spec, kind)?).await
     }
 
@@ -185,8 +194,10 @@ impl Engine for HttpEngine {
         let (kind, path) = self.container_path(id).await?;
         let path = match kind {
             EngineKind::Docker => format!("{path}?force=true&v=true"),
-            // Its Docker API sends TERM and waits for ten seconds.
-            EngineKind::Podman => format!("{}{path}?force=true&volumes=true&v=true&timeout=0", connection::LIBPOD),
+            // Its Docker API sends TERM and waits for ten seconds; a sandbox is removed only together with what joined it.
+            EngineKind::Podman => {
+                format!("{}{path}?force=true&volumes=true&v=true&depend=true&timeout=0", connection::LIBPOD)
+            }
         };
         gone(self.change(Method::DELETE, &path, None).await)
     }
@@ -216,7 +227,7 @@ impl Engine for HttpEngine {
     }
 
     async fn log_tail(&self, id: &ContainerId, lines: usize, octets: usize) -> Result<Vec<LogFrame>, EngineError> {
-        within(LOOK_TIMEOUT, log::tail(self, id, lines, octets)).await
+        within(self.look_timeout, log::tail(self, id, lines, octets)).await
     }
 
     async fn watch(
@@ -231,7 +242,7 @@ impl Engine for HttpEngine {
 
 impl HttpEngine {
     async fn sandbox_image(&self) -> Result<super::sandbox_image::SandboxImage, EngineError> {
-        let spoken = within(LOOK_TIMEOUT, self.spoken()).await?;
+        let spoken = within(self.look_timeout, self.spoken()).await?;
         sandbox_image(&spoken.architecture).ok_or_else(|| EngineError::Refused {
             status: 0,
             message: format!("no sandbox image for the architecture {:?}: only amd64 and arm64", spoken.architecture),

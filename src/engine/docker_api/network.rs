@@ -113,8 +113,11 @@ mod tests {
             labels: BTreeMap::from([(INSTANCE_LABEL.to_owned(), "a".to_owned())]),
         };
         let found = |name: &str, label: &str, subnet: &str, gateway: &str| {
-            let ranges = json!({"Config": [{"Subnet": subnet, "Gateway": gateway}]});
-            json!({"Name": name, "Labels": {INSTANCE_LABEL: label}, "IPAM": ranges})
+            json!({
+                "Name": name,
+                "Labels": {INSTANCE_LABEL: label},
+                "IPAM": {"Config": [{"Subnet": subnet, "Gateway": gateway}]},
+            })
         };
         let rows = [
             (found("hd", "a", "10.9.0.0/16", "10.9.0.1"), None),

@@ -95,7 +95,11 @@ fn word(value: u32) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{os::unix::fs::PermissionsExt, process::Command, time::Duration};
+    use std::{
+        os::unix::fs::PermissionsExt,
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
 
     #[test]
     fn heads() {
@@ -117,28 +121,23 @@ mod tests {
         let path = folder.path().join("pause");
         std::fs::write(&path, pause_program(architecture).unwrap()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let end = std::time::Instant::now() + Duration::from_secs(10);
-        // A process that another test forks has the file open for writing until its exec.
-        let mut child = loop {
-            match Command::new(&path).spawn() {
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                    assert!(std::time::Instant::now() < end, "{error}");
-                    std::thread::park_timeout(Duration::from_millis(5));
-                }
-                outcome => break outcome.unwrap(),
-            }
+        // Whatever comes, it is not left behind.
+        let mut child = Command::new(&path).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let status = std::path::PathBuf::from(format!("/proc/{}/status", child.id()));
+        let waits = || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap_or_default();
+            // SIGCHLD is bit 16 of the signals that are ignored.
+            let ignored = u64::from_str_radix(ignored, 16).unwrap_or_default();
+            status.contains("State:\tS") && ignored & 1 << 16 != 0
         };
-        let status = || std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        // SIGCHLD is bit 16 of the signals that are ignored; whoever started the tests may have ignored more.
-        let ignores = |status: &str| {
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
-            mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).is_some_and(|mask| mask & (1 << 16) != 0)
-        };
-        while !(status().contains("State:\tS") && ignores(&status())) {
-            assert!(std::time::Instant::now() < end, "{}", status());
+        let end = Instant::now() + Duration::from_secs(10);
+        while !waits() && Instant::now() < end {
             std::thread::park_timeout(Duration::from_millis(5));
         }
+        let waited = waits();
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(waited);
     }
 }

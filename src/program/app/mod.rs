@@ -1,11 +1,11 @@
 //! The whole server in one value: sockets, control loop, watchers; what `serve` and `demo` and the tests start.
 //!
 //! ```text
-//! manifest::watch ──hint──→ manifests thread ──events──→ control thread ──snapshot──→ serve threads
-//!                     │     (owns Manifests)             (owns Controller, Publisher)
-//!                     ├───→ zones thread ───zones──────────↗        │ changes, replies due
-//!                     ╰───→ secrets thread                          ╰──→ journal thread
-//!                           (certificate, cookies)                       (owns state store, volumes)
+//! manifest::watch ──hint──→ scan thread ──events──→ control thread ──snapshot──→ serve threads
+//!                           (owns Manifests)        (owns Controller, Publisher)
+//!                                                              │ changes, replies due
+//!                                                              ╰──→ journal thread
+//!                                                                   (owns state store, volumes)
 //! ```
 //!
 //! Each arrow is a bounded channel, but for the atomic swap of the snapshot and for the journal's, where what waits is
@@ -35,7 +35,7 @@ mod token;
 mod zones;
 
 pub use dry_run::DryRun;
-pub use engine_driver::{DownError, RemovedFromEngine, down};
+pub use engine_driver::{DownError, Removed, down};
 pub use handle::{Control, SendError};
 pub use messages::Ended;
 pub use server::Server;

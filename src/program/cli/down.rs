@@ -4,7 +4,7 @@ use super::{say, settings};
 use crate::{
     engine::sandbox::EngineError,
     program::{
-        app::{DownError, RemovedFromEngine, down as remove},
+        app::{DownError, Removed, down as remove},
         exit::Exit,
         settings::Overrides,
     },
@@ -35,12 +35,12 @@ pub(super) fn down(overrides: &Overrides) -> Exit {
     }
 }
 
-fn told(removed: RemovedFromEngine) -> String {
+fn told(removed: Removed) -> String {
     match removed {
-        RemovedFromEngine { is_nothing: true, .. } => {
+        Removed { is_nothing: true, .. } => {
             "nothing to remove: no pod was ever real with this state directory\n".to_owned()
         }
-        RemovedFromEngine { containers, sandboxes, .. } => format!(
+        Removed { containers, sandboxes, .. } => format!(
             "removed {containers} container{}, {sandboxes} sandbox{} and the network; volumes and state are kept\n",
             if containers == 1 { "" } else { "s" },
             if sandboxes == 1 { "" } else { "es" },
@@ -56,15 +56,15 @@ mod tests {
     fn what_is_told() {
         let rows = [
             (
-                RemovedFromEngine { is_nothing: true, ..RemovedFromEngine::default() },
+                Removed { is_nothing: true, ..Removed::default() },
                 "nothing to remove: no pod was ever real with this state directory\n",
             ),
             (
-                RemovedFromEngine { containers: 1, sandboxes: 1, is_nothing: false },
+                Removed { containers: 1, sandboxes: 1, is_nothing: false },
                 "removed 1 container, 1 sandbox and the network; volumes and state are kept\n",
             ),
             (
-                RemovedFromEngine { containers: 4, sandboxes: 3, is_nothing: false },
+                Removed { containers: 4, sandboxes: 3, is_nothing: false },
                 "removed 4 containers, 3 sandboxes and the network; volumes and state are kept\n",
             ),
         ];

@@ -77,9 +77,8 @@ impl Checks {
 /// It is told that a container is being ended: its grace begins.
 pub fn note_killing(world: &mut World, uid: &str, field: &str) {
     let at = world.runtime_time();
-    let runs = |fake: &&Fake| fake.uid == uid && fake.state == ContainerState::Running;
-    let named = |fake: &&Fake| field.ends_with(&format!("{{{}}}", fake.container));
-    for fake in world.engine.containers.values().filter(runs).filter(named) {
+    let named = |fake: &&Fake| fake.uid == uid && field.ends_with(&format!("{{{}}}", fake.container));
+    for fake in world.engine.containers.values().filter(named) {
         world.checks.ending.entry(fake.id.clone()).or_insert(at);
     }
 }

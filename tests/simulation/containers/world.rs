@@ -154,6 +154,11 @@ impl World {
         world
     }
 
+    /// Nothing fails by chance, but this program is killed at this command.
+    pub fn kill_at(&mut self, command: u64) {
+        (self.faults, self.crash_at) = (0, vec![command]);
+    }
+
     pub fn now(&self) -> Timestamp {
         let elapsed = SignedDuration::try_from(self.time).unwrap();
         Timestamp::from_second(BEGIN).unwrap() + elapsed + self.skew
@@ -200,7 +205,7 @@ impl World {
                 calm_since = Some(self.time);
             }
             if let Some(since) = calm_since
-                && self.events.is_multiple_of(8)
+                && self.events % 8 == 0
             {
                 match self.check_rest() {
                     Ok(()) => return Ok(()),
@@ -292,7 +297,12 @@ impl World {
             return self.say(|| "     (an answer is lost)".to_owned());
         }
         let delay = self.delay() / 4;
-        if self.chance() {
+        // Of a start that failed nothing but its number says which try it was: the driver answers each once.
+        let failed = matches!(
+            observation,
+            Observation::SandboxStarted { result: Err(_), .. } | Observation::ContainerStarted { result: Err(_), .. }
+        );
+        if !failed && self.chance() {
             let again = delay + self.delay();
             self.later(again, Event::Deliver(life, Box::new(observation.clone())));
         }

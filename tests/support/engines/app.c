@@ -26,12 +26,13 @@ static const char usage[] =
     "app eat                 memory without end\n"
     "app fork                processes without end\n"
     "app spam                lines without end\n"
-    "app say CODE WORD...    WORDs on standard output, `error` on the other one, then CODE\n"
+    "app say CODE WORD...    WORDs on standard output, then CODE\n"
+    "app complain CODE WORD...   the same on standard error output\n"
     "app cat [FILE]          as cat\n"
     "app write FILE TEXT     TEXT and a line feed, appended\n"
     "app test FILE           0 if FILE is there\n"
     "app env NAME            its value\n"
-    "app id                  uid:gid:groups\n"
+    "app id                  uid:gid:other groups\n"
     "app get ADDRESS PORT PATH   the body of a reply over HTTP\n";
 
 static int answer = 200, slow = 0;
@@ -76,9 +77,11 @@ static int copy(int in, int out) {
 
 static void identity(FILE *out) {
     gid_t groups[64];
-    int count = getgroups(64, groups);
+    int count = getgroups(64, groups), written = 0;
     fprintf(out, "%d:%d:", geteuid(), getegid());
-    for (int i = 0; i < count; i++) fprintf(out, i ? ",%d" : "%d", groups[i]);
+    // Docker counts the first group among the others, Podman does not.
+    for (int i = 0; i < count; i++)
+        if (groups[i] != getegid()) fprintf(out, written++ ? ",%d" : "%d", groups[i]);
     fprintf(out, "\n");
 }
 
@@ -198,11 +201,10 @@ int main(int count, char **words) {
         for (;;)
             if (fork() < 0) usleep(1000);
     if (!strcmp(what, "spam")) spam(-1);
-    if (!strcmp(what, "say")) {
-        for (int i = 3; i < count; i++) printf(i > 3 ? " %s" : "%s", words[i]);
-        printf("\n");
-        fflush(stdout);
-        fprintf(stderr, "error\n");
+    if (!strcmp(what, "say") || !strcmp(what, "complain")) {
+        FILE *out = !strcmp(what, "say") ? stdout : stderr;
+        for (int i = 3; i < count; i++) fprintf(out, i > 3 ? " %s" : "%s", words[i]);
+        fprintf(out, "\n");
         return atoi(first);
     }
     if (!strcmp(what, "cat")) {

@@ -1,11 +1,11 @@
 //! What is known of one container of a pod: its present instance, the one before, and why it does not run.
 
 use super::{
-    image::ImageOnEngine,
+    image::ContainerImage,
     probes::Probes,
     retry::{Look, Removals, Retry},
     termination::Kill,
-    turn::{InFlight, Monotonic, PodTurn},
+    turn::{InFlight, Monotonic, Turn},
 };
 use crate::{
     control::runtime::{
@@ -61,7 +61,7 @@ pub struct Slot {
     pub removals: Removals,
     /// The number of the next one.
     pub next_attempt: u32,
-    pub image: ImageOnEngine,
+    pub image: ContainerImage,
     /// Why it waits: reason and message.
     pub waiting: Option<(String, Option<String>)>,
     /// Crashes in a row, each too soon after the start.
@@ -128,7 +128,7 @@ impl Slot {
             previous: None,
             removals: Removals::default(),
             next_attempt: 0,
-            image: ImageOnEngine::default(),
+            image: ContainerImage::default(),
             waiting: None,
             crashes: 0,
             not_before: Monotonic::ZERO,
@@ -190,7 +190,7 @@ impl Slot {
         terminated: ContainerStateTerminated,
         pod: &PodIdentity,
         policy: RestartPolicy,
-        turn: &mut PodTurn,
+        turn: &mut Turn,
     ) {
         let restarts = self.restarts(policy, terminated.exit_code);
         let Some(instance) = &mut self.instance else { return };
@@ -223,7 +223,7 @@ impl Slot {
     }
 
     /// Tells something about this container.
-    pub fn event(&self, turn: &mut PodTurn, warning: bool, reason: &str, message: impl Into<String>) {
+    pub fn event(&self, turn: &mut Turn, warning: bool, reason: &str, message: impl Into<String>) {
         let list = if matches!(self.role, Role::Init | Role::Sidecar) { "initContainers" } else { "containers" };
         let container = Some(format!("spec.{list}{{{}}}", self.container.name));
         turn.reports.push(What::Event { reason: reason.to_owned(), message: message.into(), warning, container });

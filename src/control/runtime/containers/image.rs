@@ -3,7 +3,7 @@
 use super::{
     Command, CommandError, Credentials, Referenced,
     retry::{is_about_the_engine, words},
-    turn::{InFlight, Monotonic, PodTurn, limits},
+    turn::{InFlight, Monotonic, Turn, limits},
 };
 use crate::engine::sandbox::ImageDetails;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -19,7 +19,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What is known of a container's image.
 #[derive(Debug, Clone, Default)]
-pub struct ImageOnEngine {
+pub struct ContainerImage {
     step: Step,
     /// Failed pulls in a row.
     failures: u32,
@@ -82,7 +82,7 @@ impl Progress {
     }
 }
 
-impl ImageOnEngine {
+impl ContainerImage {
     /// Whether it is there and may be used for the next start.
     pub fn is_present(&self) -> bool {
         matches!(self.step, Step::Present)
@@ -94,7 +94,7 @@ impl ImageOnEngine {
     }
 
     /// An answer that is lost is not waited for.
-    pub fn expire(&mut self, turn: &mut PodTurn) {
+    pub fn expire(&mut self, turn: &mut Turn) {
         if let Step::Inspecting(flight) | Step::Pulling(flight, _) = &self.step
             && !turn.awaits(&mut Some(*flight))
         {
@@ -111,7 +111,7 @@ impl ImageOnEngine {
     }
 
     /// Looks what a container was made from that an earlier run of this program had started: how it is ended is said there.
-    pub fn look_up(&mut self, uid: &str, container: &str, image_id: &str, turn: &mut PodTurn) {
+    pub fn look_up(&mut self, uid: &str, container: &str, image_id: &str, turn: &mut Turn) {
         let command =
             Command::InspectImage { uid: uid.to_owned(), container: container.to_owned(), image: image_id.to_owned() };
         if let Some(flight) = turn.command(command, limits::QUICK) {
@@ -120,7 +120,7 @@ impl ImageOnEngine {
     }
 
     /// Takes the next step towards an image that is there.
-    pub fn step(&mut self, pod: &Pod, container: &Container, referenced: &Referenced, turn: &mut PodTurn) -> Progress {
+    pub fn step(&mut self, pod: &Pod, container: &Container, referenced: &Referenced, turn: &mut Turn) -> Progress {
         let mut progress = Progress::default();
         let image = container.image.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -175,7 +175,7 @@ impl ImageOnEngine {
         image: String,
         referenced: &Referenced,
         pod: &Pod,
-        turn: &mut PodTurn,
+        turn: &mut Turn,
         progress: &mut Progress,
     ) {
         let credentials = credentials(pod, referenced, &image);
@@ -193,7 +193,7 @@ impl ImageOnEngine {
         pulled: bool,
         result: Result<Option<ImageDetails>, CommandError>,
         container: &Container,
-        turn: &mut PodTurn,
+        turn: &mut Turn,
     ) -> Progress {
         let mut progress = Progress::default();
         let image = container.image.as_deref().unwrap_or_default();
@@ -212,8 +212,7 @@ impl ImageOnEngine {
                         let took = Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
                         let octets = details.octets;
                         format!(
-                            "Successfully pulled image \"{image}\" in {took:?} ({took:?} including waiting). \
-                             Image size: {octets} bytes."
+                            "Successfully pulled image \"{image}\" in {took:?} ({took:?} including waiting). Image size: {octets} bytes."
                         )
                     }
                     false => {
@@ -238,7 +237,7 @@ impl ImageOnEngine {
         progress
     }
 
-    fn fail(&mut self, image: &str, error: String, turn: &mut PodTurn, progress: &mut Progress) {
+    fn fail(&mut self, image: &str, error: String, turn: &mut Turn, progress: &mut Progress) {
         progress.tell(true, "Failed", format!("Failed to pull image \"{image}\": {error}"));
         progress.wait("ErrImagePull", error.clone());
         let pause = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(10)).min(LONGEST_BACK_OFF);

@@ -3,7 +3,7 @@
 use super::{
     Command, ContainerFound, Listing, NodeFacts, Observation, Referenced,
     pod::PodMachine,
-    turn::{CommandBudget, Monotonic, PodTurn},
+    turn::{CommandBudget, Monotonic, Turn},
 };
 use crate::{
     control::runtime::{PodReport, PodRuntime, SetBack, What, address::AddressPools, identity::PodIdentity},
@@ -202,7 +202,7 @@ impl Containers {
     }
 
     /// Passes something on to a pod and lets it have its turn.
-    fn tell(&mut self, uid: &str, now: Timestamp, tell: impl FnOnce(&mut PodMachine, &mut PodTurn)) {
+    fn tell(&mut self, uid: &str, now: Timestamp, tell: impl FnOnce(&mut PodMachine, &mut Turn)) {
         if let Some(mut pod) = self.pods.remove(uid) {
             let engine = self.engine == EngineState::Up;
             self.take_turn(&mut pod, now, |pod, turn| {
@@ -219,7 +219,7 @@ impl Containers {
         uid: &str,
         id: Option<&ContainerId>,
         now: Timestamp,
-        tell: impl FnOnce(&mut PodMachine, &mut PodTurn),
+        tell: impl FnOnce(&mut PodMachine, &mut Turn),
     ) {
         match self.pods.contains_key(uid) {
             true => self.tell(uid, now, tell),
@@ -231,9 +231,9 @@ impl Containers {
         }
     }
 
-    fn take_turn(&mut self, pod: &mut PodMachine, now: Timestamp, act: impl FnOnce(&mut PodMachine, &mut PodTurn)) {
+    fn take_turn(&mut self, pod: &mut PodMachine, now: Timestamp, act: impl FnOnce(&mut PodMachine, &mut Turn)) {
         let at = self.clock.at(now);
-        let mut turn = PodTurn {
+        let mut turn = Turn {
             now,
             at,
             attended: self.clock.attended,
@@ -251,7 +251,7 @@ impl Containers {
             containers: 0,
         };
         act(pod, &mut turn);
-        let PodTurn { commands, reports, wants_list, quarantined, freed, .. } = turn;
+        let Turn { commands, reports, wants_list, quarantined, freed, .. } = turn;
         self.commands.extend(commands);
         if !pod.is_orphan() {
             self.reports.extend(reports.into_iter().map(|what| pod.identity.report(what)));
@@ -343,7 +343,7 @@ impl Containers {
         };
         uids.sort_by_cached_key(|uid| {
             let of_pod = found.get(uid.as_str());
-            (!of_pod.is_some_and(|all| all.iter().any(&runs)), of_pod.is_none(), uid.clone())
+            (!of_pod.is_some_and(|all| all.iter().any(runs)), of_pod.is_none(), uid.clone())
         });
         for uid in uids {
             let of_pod = found.get(uid.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -362,7 +362,12 @@ impl Containers {
         let gone = std::mem::take(&mut self.gone);
         self.gone = gone.into_iter().filter(|(_, since)| begun <= *since).collect();
         for (uid, containers) in found {
-            if self.pods.contains_key(*uid) || self.gone.contains_key(*uid) {
+            if self.pods.contains_key(*uid) {
+                continue;
+            }
+            if self.gone.contains_key(*uid) {
+                // Perhaps it was made since by a command of an earlier run: a newer list says.
+                self.want_list(at);
                 continue;
             }
             let label = |label: &str| {

@@ -1,20 +1,16 @@
 //! The directory of each pod: made, kept up to date, read, removed.
 
-use super::{
-    MESSAGE_OCTETS_MAX, PodFilesError,
-    directory::{names, remove_directory},
-    group, host_path, projected, sub_path,
-};
+use super::{MESSAGE_OCTETS_MAX, PodFilesError, group, host_path, projected, sub_path};
 use crate::{
     control::{
         runtime::containers::spec::{CONTAINERS, GroupOwnership, HOSTS, PodFiles, SubPath, VOLUMES},
-        state::volumes::opened::{Opened, invalid},
+        state::volumes::opened::{Opened, file_type, invalid, within},
     },
     engine::sandbox::{ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerSpec, Mount, POD_UID_LABEL},
     text::regular_file,
 };
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, renameat, unlinkat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, fchmod, mkdirat, openat, renameat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -163,14 +159,14 @@ impl PodDirectories {
         if let Some(above) = self.root.parent() {
             std::fs::create_dir_all(above)?;
         }
-        match mkdirat(rustix::fs::CWD, &self.root, Mode::from_raw_mode(PRIVATE)) {
+        match mkdirat(rustix::fs::CWD, &self.root, Mode::from_raw_mode(PRIVATE as RawMode)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         let root = Opened::root(&self.root)?;
         self.begun.call_once(|| {
             // It is all that keeps others from what containers' volumes have in them.
-            let private = fchmod(&root, Mode::from_raw_mode(PRIVATE));
+            let private = fchmod(&root, Mode::from_raw_mode(PRIVATE as RawMode));
             let cleared = private.map_err(io::Error::from).and_then(|()| remove_left_overs(&root, GONE));
             if let Err(error) = cleared {
                 tracing::warn!(directory = %self.root.display(), %error, "what is left of pods that are gone was not removed");
@@ -224,7 +220,7 @@ impl PodDirectories {
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&directory, attempt.to_string(), flags, Mode::from_raw_mode(0o600))?;
-        Ok(fchmod(file, Mode::from_raw_mode(MESSAGE_MODE))?)
+        Ok(fchmod(file, Mode::from_raw_mode(MESSAGE_MODE as RawMode))?)
     }
 }
 
@@ -265,8 +261,8 @@ pub(super) fn ensure(parent: &Opened, name: &str, mode: u32) -> io::Result<Opene
     }
     let new = [NEW, name].concat();
     remove_directory(parent, &new)?;
-    mkdirat(parent, new.as_str(), Mode::from_raw_mode(PRIVATE))?;
-    fchmod(parent.enter(Path::new(&new))?, Mode::from_raw_mode(mode))?;
+    mkdirat(parent, new.as_str(), Mode::from_raw_mode(PRIVATE as RawMode))?;
+    fchmod(parent.enter(Path::new(&new))?, Mode::from_raw_mode(mode as RawMode))?;
     renameat(parent, new.as_str(), parent, name)?;
     parent.enter(Path::new(name))
 }
@@ -279,7 +275,7 @@ pub(super) fn write_in_place(directory: &Opened, name: &str, content: &[u8], mod
     if !metadata.is_file() {
         return Err(invalid("this is no ordinary file; remove it"));
     }
-    fchmod(&file, Mode::from_raw_mode(mode))?;
+    fchmod(&file, Mode::from_raw_mode(mode as RawMode))?;
     let mut before = Vec::new();
     if metadata.len() == content.len() as u64 {
         (&mut file).take(metadata.len()).read_to_end(&mut before)?;
@@ -318,6 +314,37 @@ fn give_group(groups: &Opened, ownership: &GroupOwnership) -> io::Result<()> {
     }
     group::give(&ownership.directory, group, ownership.only_if_root_differs)?;
     write_in_place(groups, &ownership.volume, done.as_bytes(), 0o600)
+}
+
+/// The names in a directory. One that is not UTF-8 is none of ours and is left out.
+pub(super) fn names(directory: &Opened) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        if let Ok(name) = entry?.file_name().to_str()
+            && !matches!(name, "." | "..")
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Removes a directory of this name with everything in it, or whatever else has the name.
+pub(super) fn remove_directory(parent: &Opened, name: &str) -> io::Result<()> {
+    let text = std::ffi::CString::new(name).map_err(|_| invalid("the name has a zero octet"))?;
+    let is_directory = match file_type(parent, &text, FileType::Unknown) {
+        Err(Errno::NOENT) => return Ok(()),
+        found => found? == FileType::Directory,
+    };
+    if is_directory {
+        // Refused if something is mounted there.
+        within(parent, &text)?;
+        parent.enter(Path::new(name))?.empty()?;
+    }
+    match unlinkat(parent, name, if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Removes what begins with this.

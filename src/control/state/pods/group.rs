@@ -5,7 +5,7 @@
 
 use crate::control::state::volumes::opened::{Opened, file_type, invalid, within};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, chownat, fchmod, fchown, fstat, openat},
+    fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RawMode, chownat, fchmod, fchown, fstat, openat},
     io::Errno,
 };
 use std::{
@@ -35,7 +35,7 @@ pub fn give(directory: &Path, group: u32, only_if_root_differs: bool) -> io::Res
     let directory = Opened::root(&std::fs::canonicalize(directory)?)?;
     let root = fstat(&directory)?;
     let needed = WRITE | ENTER;
-    if only_if_root_differs && root.st_gid == group && root.st_mode & needed == needed {
+    if only_if_root_differs && root.st_gid == group && root.st_mode as u32 & needed == needed {
         return Ok(());
     }
     give_all(&directory, group, NESTING_MAX)?;
@@ -102,11 +102,11 @@ pub fn give_one(file: impl AsFd, group: u32, rights: u32) -> io::Result<()> {
         Err(Errno::PERM) => for_everybody(rights),
         Err(error) => return Err(error.into()),
     };
-    let mode = fstat(&file)?.st_mode & MODE;
+    let mode = fstat(&file)?.st_mode as u32 & MODE;
     if mode | rights == mode {
         return Ok(());
     }
-    match fchmod(&file, Mode::from_raw_mode(mode | rights)) {
+    match fchmod(&file, Mode::from_raw_mode((mode | rights) as RawMode)) {
         // Somebody else's, made by a container: its own matter.
         Ok(()) | Err(Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 //! rename of `..data`.
 
 use super::{
-    directory::{names, remove_directory},
+    disk::{names, remove_directory},
     group,
 };
 use crate::control::{
@@ -12,7 +12,7 @@ use crate::control::{
 };
 use jiff::Timestamp;
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, RawMode, fchmod, mkdirat, openat, readlinkat, renameat, symlinkat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -196,7 +196,7 @@ fn fill(directory: &Opened, volume: &ProjectedVolume) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&place, name, flags, Mode::from_raw_mode(0o600))?);
         file.write_all(&entry.content)?;
-        fchmod(&file, Mode::from_raw_mode(entry.mode))?;
+        fchmod(&file, Mode::from_raw_mode(entry.mode as RawMode))?;
         if let Some(group) = group {
             group::give_one(&file, group, group::READ)?;
         }
@@ -205,7 +205,7 @@ fn fill(directory: &Opened, volume: &ProjectedVolume) -> io::Result<()> {
 }
 
 fn open_to_all(directory: &Opened, group: Option<u32>) -> io::Result<()> {
-    fchmod(directory, Mode::from_raw_mode(DIRECTORY_MODE))?;
+    fchmod(directory, Mode::from_raw_mode(DIRECTORY_MODE as RawMode))?;
     match group {
         Some(group) => group::give_one(directory, group, group::READ | group::ENTER),
         None => Ok(()),

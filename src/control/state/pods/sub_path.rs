@@ -16,9 +16,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The bits of a mode that are not the type.
-const MODE: u32 = 0o7777;
-
 /// Makes sure that there is something at a path below a volume, and that it is in the volume. What is missing becomes a
 /// directory with the mode of the volume's.
 ///
@@ -32,7 +29,7 @@ pub fn make(volume: &Path, path: &str) -> io::Result<()> {
     // The volume's own path is the manifest's or this program's.
     let volume = Opened::root(&std::fs::canonicalize(volume)?)?;
     let mut above = volume.enter(Path::new("."))?;
-    let mode = Mode::from_raw_mode(fstat(&volume)?.st_mode & MODE);
+    let mode = Mode::from_raw_mode(fstat(&volume)?.st_mode & 0o7777);
     for end in 1..=parts.len() {
         let part = parts.get(..end).unwrap_or_default();
         let beginning: PathBuf = part.iter().collect();

@@ -117,8 +117,8 @@ fn hidden(volume: &Path) -> Vec<String> {
 fn files_change_together() {
     let home = Home::new();
     let data = || fs::read_link(home.volume("v/..data")).unwrap();
-    type Step<'a> = (&'a [(&'a str, &'a str, u32)], &'a [&'a str]);
-    let steps: [Step<'_>; 6] = [
+    type Step = (&'static [(&'static str, &'static str, u32)], &'static [&'static str]);
+    let steps: [Step; 6] = [
         (&[("a", "1", 0o644), ("b/c", "2", 0o400)], &["a 644 1", "b/c 400 2"]),
         (&[("a", "1", 0o644), ("b/c", "3", 0o400)], &["a 644 1", "b/c 400 3"]),
         (&[("b/c", "3", 0o444), ("b/d/e", "4", 0o644)], &["b/c 444 3", "b/d/e 644 4"]),
@@ -584,6 +584,44 @@ fn a_pod_goes_with_everything_and_nothing_else() {
     // It comes back under the same uid.
     home.write(&files).unwrap();
     assert_eq!(seen(&home.volume("v")), ["a 644 1"]);
+}
+
+/// A directory of somebody else is mounted in a volume (`mountPropagation: Bidirectional`, or by hand). This test runs once
+/// more in a mount namespace of its own, where it may mount.
+#[test]
+fn what_is_mounted_in_a_volume_is_not_emptied() {
+    const AGAIN: &str = "POD_DIRECTORY_TEST_MOUNTS";
+    const NAME: &str = "control::state::pods::tests::what_is_mounted_in_a_volume_is_not_emptied";
+    if std::env::var_os(AGAIN).is_none() {
+        let mut unshared = Command::new("unshare");
+        unshared
+            .arg("--mount")
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(AGAIN, "1");
+        let may_mount = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+        match may_mount {
+            true => assert!(unshared.status().unwrap().success()),
+            false => println!("skipped: nothing may be mounted here"),
+        }
+        return;
+    }
+    let home = Home::new();
+    let files = PodFiles { directories: BTreeMap::from([("tmp".to_owned(), 0o777)]), ..PodFiles::default() };
+    home.write(&files).unwrap();
+    let place = home.volume("tmp/a/b");
+    fs::create_dir_all(&place).unwrap();
+    let mount = |arguments: &[&Path]| Command::new("mount").arg("--bind").args(arguments).status().unwrap().success();
+    assert!(mount(&[&home.outside(), &place]));
+    let error = home.pods.remove(UID).unwrap_err();
+    assert!(error.contains("something is mounted at b; unmount it"), "{error}");
+    home.outside_is_untouched();
+    let moved = home.directory.path().join("state/pods").join(format!(".gone-{UID}/volumes/tmp/a/b"));
+    assert!(group::give(&moved.join("../.."), 4242, false).is_ok());
+    assert_ne!(fs::metadata(home.outside().join("data")).unwrap().gid(), 4242, "nor given away");
+    assert!(Command::new("umount").arg(&moved).status().unwrap().success());
+    assert_eq!(home.pods.remove(UID), Ok(()));
+    home.outside_is_untouched();
 }
 
 #[test]

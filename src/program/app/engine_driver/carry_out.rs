@@ -1,6 +1,11 @@
 //! Single commands: what is done for each, and what is told of it.
 
-use super::{Batch, PreparedEngine, Shared, dns_check::DnsCheck, lister::Lister, listing, probe};
+use super::{
+    Batch, PreparedEngine, Shared,
+    dns_check::DnsCheck,
+    listing::{self, Lister},
+    probe,
+};
 use crate::{
     control::{
         runtime::containers::{Command, CommandError, Observation, Probe, StartStep},
@@ -305,14 +310,14 @@ impl<E: Engine> Carrier<E> {
         let all = self.shared.engine.list(&self.shared.instance).await?;
         let Some(standing) = all.into_iter().find(|one| one.name == name) else { return Err(refused) };
         let is_same = labels.iter().all(|(key, value)| standing.labels.get(key) == Some(value));
-        match (is_same, standing.state) {
-            (true, ContainerState::Created) => Ok(Made::New(standing.id)),
+        if !is_same {
+            return Err(refused);
+        }
+        match self.shared.engine.inspect(&standing.id).await? {
+            Some(details) if details.summary.state == ContainerState::Created => Ok(Made::New(standing.id)),
             // It runs, or it has run: an attempt runs once.
-            (true, _) => match self.shared.engine.inspect(&standing.id).await? {
-                Some(details) => Ok(Made::Runs(Box::new(details))),
-                None => Err(refused),
-            },
-            (false, _) => Err(refused),
+            Some(details) => Ok(Made::Runs(Box::new(details))),
+            None => Err(refused),
         }
     }
 

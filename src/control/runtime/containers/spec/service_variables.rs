@@ -55,10 +55,9 @@ fn variable_name(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A name, an address, ports: name, protocol, number.
-    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str, u16)]);
+    type Port = (&'static str, &'static str, u16);
 
-    fn check(services: &[Row<'_>], links: bool, expected: &[&str]) {
+    fn check(services: &[(&str, &str, &[Port])], links: bool, expected: &[&str]) {
         let services = services.iter().map(|(name, address, ports)| ServiceVariables {
             name: (*name).to_owned(),
             address: address.parse().unwrap(),
@@ -91,7 +90,7 @@ mod tests {
                 "MY_DB_PORT_53_UDP_ADDR=10.96.0.7",
             ],
         );
-        let six: &[(&str, &str, u16)] = &[("", "TCP", 80)];
+        let six: &[Port] = &[("", "TCP", 80)];
         check(
             &[("w", "fd00::9", six)],
             true,
@@ -107,7 +106,7 @@ mod tests {
         );
         check(&[("w", "10.96.0.9", six)], false, &[]);
         check(&[("kubernetes", "10.96.0.1", &[])], false, &["KUBERNETES_SERVICE_HOST=10.96.0.1"]);
-        let twice: &[(&str, &str, &[_])] = &[("kubernetes", "10.96.0.9", &[]), ("kubernetes", "10.96.0.1", &[])];
+        let twice: &[(&str, &str, &[Port])] = &[("kubernetes", "10.96.0.9", &[]), ("kubernetes", "10.96.0.1", &[])];
         check(twice, true, &["KUBERNETES_SERVICE_HOST=10.96.0.9"]);
     }
 }

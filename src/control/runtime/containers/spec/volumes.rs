@@ -47,16 +47,12 @@ pub fn pod_directory(pod: &Pod, facts: &NodeFacts) -> PathBuf {
 /// Its claim is not bound, or it is of a kind that is not supported.
 pub fn place(volume: &Volume, pod: &Pod, referenced: &Referenced, facts: &NodeFacts) -> Result<Place, String> {
     let own = || pod_directory(pod, facts).join(VOLUMES).join(&volume.name);
-    let claim = |name: &str, read_only: bool| match referenced.claims.get(name) {
-        Some(claim) => Ok(Place::Claim { path: claim.path.clone(), read_only: read_only || claim.read_only }),
-        None => Err(format!("persistentvolumeclaim \"{name}\" not found")),
-    };
     if let Some(source) = &volume.persistent_volume_claim {
-        return claim(&source.claim_name, source.read_only.unwrap_or(false));
-    }
-    if volume.ephemeral.is_some() {
-        let pod = pod.metadata.name.as_deref().unwrap_or_default();
-        return claim(&format!("{pod}-{}", volume.name), false);
+        let name = &source.claim_name;
+        let found = referenced.claims.get(name);
+        let claim = found.ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
+        let read_only = source.read_only.unwrap_or(false) || claim.read_only;
+        return Ok(Place::Claim { path: claim.path.clone(), read_only });
     }
     if let Some(source) = &volume.host_path {
         let kind = source.type_.clone().unwrap_or_default();
@@ -151,7 +147,14 @@ mod tests {
             ("persistentVolumeClaim: {claimName: data, readOnly: true}", &one, claim("/volumes/pv-1", true)),
             ("persistentVolumeClaim: {claimName: archive}", &one, claim("/volumes/pv-2", true)),
             ("persistentVolumeClaim: {claimName: none}", &one, Err("persistentvolumeclaim \"none\" not found")),
-            ("ephemeral: {}", &one, Err("persistentvolumeclaim \"web-0-v\" not found")),
+            // Nobody makes its claim here.
+            (
+                "ephemeral: {}",
+                &one,
+                Err(
+                    "volumes of the kind ephemeral are not supported with a container engine: take a claim, hostPath or emptyDir",
+                ),
+            ),
             ("hostPath: {path: /srv/x}", &one, host("/srv/x", "")),
             ("hostPath: {path: /srv/x, type: FileOrCreate}", &one, host("/srv/x", "FileOrCreate")),
             ("hostPath: {path: srv}", &one, Err("hostPath \"srv\" is not an absolute path")),
