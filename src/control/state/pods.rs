@@ -1,4 +1,4 @@
-//! The directories of pods that are containers: what [`PodFiles`](crate::control::runtime::containers::spec::PodFiles) says is carried out below `PODS/UID/`.
+//! The directories of pods that are containers: what `PodFiles` says is carried out below `PODS/UID/`.
 //!
 //! ```text
 //! pods/UID/etc-hosts, resolv.conf        mounted themselves, so written in place
@@ -17,6 +17,8 @@
 //! renamed first. What an earlier run left half-made has a name that nothing else has; it is removed by the next write, or at
 //! the first use after a start.
 
+#[cfg(unix)]
+mod directory;
 #[cfg(unix)]
 mod disk;
 #[cfg(not(unix))]

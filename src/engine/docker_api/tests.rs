@@ -13,6 +13,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// What is asked, the engine's replies, what becomes of it.
+type Row<'a> = (&'a str, &'static [(&'a str, Reply)], &'a str);
+
 const VERSION: &str = r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12","Version":"20.10.24","Arch":"amd64"}"#;
 
 /// What a server does with a request.
@@ -166,7 +169,7 @@ fn lists_that_are_none() {
 
 #[test]
 fn versions_that_are_none() {
-    let rows: [(&str, &'static [(&str, Reply)], &str); 6] = [
+    let rows: [Row<'_>; 6] = [
         ("another server", &[("/version", Reply::Json(404, "404 page not found"))], "refused"),
         ("no version", &[("/version", Reply::Json(200, "{}"))], "malformed"),
         ("too old", &[("/version", Reply::Json(200, r#"{"ApiVersion":"1.24"}"#))], "version"),
@@ -223,7 +226,7 @@ fn streams_that_fail() {
     let limit = Duration::from_millis(600);
     block_on(async {
         // Exec: the stream's frames, and the exit code after it.
-        let rows: [(&str, &'static [(&str, Reply)], &str); 6] = [
+        let rows: [Row<'_>; 6] = [
             ("no id", &[("/containers/a/exec", Reply::Json(201, "{}"))], "malformed"),
             (
                 "junk for frames",

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn heads() {
-        let rows: [(&[u8], Option<(&str, &str)>); 7] = [
+        type Row<'a> = (&'a [u8], Option<(&'a str, &'a str)>);
+        let rows: [Row<'_>; 7] = [
             (b"", Some(("", ""))),
             (b"\x01\0\0\0\0\0\0\x02hi\x02\0\0\0\0\0\0\x01!", Some(("hi", "!"))),
             (b"\x01\0\0\0\0\0\0\0", Some(("", ""))),

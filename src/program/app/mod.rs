@@ -35,7 +35,7 @@ mod token;
 mod zones;
 
 pub use dry_run::DryRun;
-pub use engine_driver::{DownError, Removed, down};
+pub use engine_driver::{DownError, RemovedFromEngine, down};
 pub use handle::{Control, SendError};
 pub use messages::Ended;
 pub use server::Server;

@@ -4,7 +4,7 @@ use super::{say, settings};
 use crate::{
     engine::sandbox::EngineError,
     program::{
-        app::{DownError, Removed, down as remove},
+        app::{DownError, RemovedFromEngine, down as remove},
         exit::Exit,
         settings::Overrides,
     },
@@ -35,12 +35,12 @@ pub(super) fn down(overrides: &Overrides) -> Exit {
     }
 }
 
-fn told(removed: Removed) -> String {
+fn told(removed: RemovedFromEngine) -> String {
     match removed {
-        Removed { is_nothing: true, .. } => {
+        RemovedFromEngine { is_nothing: true, .. } => {
             "nothing to remove: no pod was ever real with this state directory\n".to_owned()
         }
-        Removed { containers, sandboxes, .. } => format!(
+        RemovedFromEngine { containers, sandboxes, .. } => format!(
             "removed {containers} container{}, {sandboxes} sandbox{} and the network; volumes and state are kept\n",
             if containers == 1 { "" } else { "s" },
             if sandboxes == 1 { "" } else { "es" },
@@ -56,15 +56,15 @@ mod tests {
     fn what_is_told() {
         let rows = [
             (
-                Removed { is_nothing: true, ..Removed::default() },
+                RemovedFromEngine { is_nothing: true, ..RemovedFromEngine::default() },
                 "nothing to remove: no pod was ever real with this state directory\n",
             ),
             (
-                Removed { containers: 1, sandboxes: 1, is_nothing: false },
+                RemovedFromEngine { containers: 1, sandboxes: 1, is_nothing: false },
                 "removed 1 container, 1 sandbox and the network; volumes and state are kept\n",
             ),
             (
-                Removed { containers: 4, sandboxes: 3, is_nothing: false },
+                RemovedFromEngine { containers: 4, sandboxes: 3, is_nothing: false },
                 "removed 4 containers, 3 sandboxes and the network; volumes and state are kept\n",
             ),
         ];

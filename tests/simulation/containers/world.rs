@@ -205,7 +205,7 @@ impl World {
                 calm_since = Some(self.time);
             }
             if let Some(since) = calm_since
-                && self.events % 8 == 0
+                && self.events.is_multiple_of(8)
             {
                 match self.check_rest() {
                     Ok(()) => return Ok(()),

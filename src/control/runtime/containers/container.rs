@@ -5,7 +5,7 @@ use super::{
     probes::Probes,
     retry::{Look, Removals, Retry},
     termination::Kill,
-    turn::{InFlight, Monotonic, Turn},
+    turn::{InFlight, Monotonic, PodTurn},
 };
 use crate::{
     control::runtime::{
@@ -190,7 +190,7 @@ impl Slot {
         terminated: ContainerStateTerminated,
         pod: &PodIdentity,
         policy: RestartPolicy,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         let restarts = self.restarts(policy, terminated.exit_code);
         let Some(instance) = &mut self.instance else { return };
@@ -223,7 +223,7 @@ impl Slot {
     }
 
     /// Tells something about this container.
-    pub fn event(&self, turn: &mut Turn, warning: bool, reason: &str, message: impl Into<String>) {
+    pub fn event(&self, turn: &mut PodTurn, warning: bool, reason: &str, message: impl Into<String>) {
         let list = if matches!(self.role, Role::Init | Role::Sidecar) { "initContainers" } else { "containers" };
         let container = Some(format!("spec.{list}{{{}}}", self.container.name));
         turn.reports.push(What::Event { reason: reason.to_owned(), message: message.into(), warning, container });

@@ -3,7 +3,7 @@
 use super::{
     Command, CommandError, Credentials, Referenced,
     retry::{is_about_the_engine, words},
-    turn::{InFlight, Monotonic, Turn, limits},
+    turn::{InFlight, Monotonic, PodTurn, limits},
 };
 use crate::engine::sandbox::ImageDetails;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -94,7 +94,7 @@ impl ContainerImage {
     }
 
     /// An answer that is lost is not waited for.
-    pub fn expire(&mut self, turn: &mut Turn) {
+    pub fn expire(&mut self, turn: &mut PodTurn) {
         if let Step::Inspecting(flight) | Step::Pulling(flight, _) = &self.step
             && !turn.awaits(&mut Some(*flight))
         {
@@ -111,7 +111,7 @@ impl ContainerImage {
     }
 
     /// Looks what a container was made from that an earlier run of this program had started: how it is ended is said there.
-    pub fn look_up(&mut self, uid: &str, container: &str, image_id: &str, turn: &mut Turn) {
+    pub fn look_up(&mut self, uid: &str, container: &str, image_id: &str, turn: &mut PodTurn) {
         let command =
             Command::InspectImage { uid: uid.to_owned(), container: container.to_owned(), image: image_id.to_owned() };
         if let Some(flight) = turn.command(command, limits::QUICK) {
@@ -120,7 +120,7 @@ impl ContainerImage {
     }
 
     /// Takes the next step towards an image that is there.
-    pub fn step(&mut self, pod: &Pod, container: &Container, referenced: &Referenced, turn: &mut Turn) -> Progress {
+    pub fn step(&mut self, pod: &Pod, container: &Container, referenced: &Referenced, turn: &mut PodTurn) -> Progress {
         let mut progress = Progress::default();
         let image = container.image.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
@@ -175,7 +175,7 @@ impl ContainerImage {
         image: String,
         referenced: &Referenced,
         pod: &Pod,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
         progress: &mut Progress,
     ) {
         let credentials = credentials(pod, referenced, &image);
@@ -193,7 +193,7 @@ impl ContainerImage {
         pulled: bool,
         result: Result<Option<ImageDetails>, CommandError>,
         container: &Container,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) -> Progress {
         let mut progress = Progress::default();
         let image = container.image.as_deref().unwrap_or_default();
@@ -237,7 +237,7 @@ impl ContainerImage {
         progress
     }
 
-    fn fail(&mut self, image: &str, error: String, turn: &mut Turn, progress: &mut Progress) {
+    fn fail(&mut self, image: &str, error: String, turn: &mut PodTurn, progress: &mut Progress) {
         progress.tell(true, "Failed", format!("Failed to pull image \"{image}\": {error}"));
         progress.wait("ErrImagePull", error.clone());
         let pause = FIRST_BACK_OFF.saturating_mul(1 << self.failures.min(10)).min(LONGEST_BACK_OFF);

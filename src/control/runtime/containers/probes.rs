@@ -2,7 +2,7 @@
 
 use super::{
     ProbeKind,
-    turn::{InFlight, Monotonic, Turn},
+    turn::{InFlight, Monotonic, PodTurn},
 };
 use k8s_openapi::api::core::v1::{Container, Probe};
 use std::time::Duration;
@@ -26,7 +26,7 @@ struct Worker {
 
 /// What follows from a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// Nothing yet.
     None,
     /// As often as it must in a row, it succeeded.
@@ -95,8 +95,8 @@ impl Probes {
     pub fn step(
         &mut self,
         runs: impl Fn(ProbeKind) -> bool,
-        turn: &mut Turn,
-        mut send: impl FnMut(ProbeKind, &Probe, &mut Turn) -> Option<InFlight>,
+        turn: &mut PodTurn,
+        mut send: impl FnMut(ProbeKind, &Probe, &mut PodTurn) -> Option<InFlight>,
     ) {
         for worker in self.0.iter_mut().filter(|worker| runs(worker.kind) && !worker.held) {
             if turn.awaits(&mut worker.flight) || !turn.is_due(worker.next) {
@@ -110,20 +110,20 @@ impl Probes {
     }
 
     /// Takes a result; one that nobody waits for, since it comes late or twice, changes nothing.
-    pub fn answered(&mut self, kind: ProbeKind, success: bool) -> Option<Verdict> {
+    pub fn answered(&mut self, kind: ProbeKind, success: bool) -> Option<ProbeVerdict> {
         let worker = self.0.iter_mut().find(|worker| worker.kind == kind && worker.flight.is_some())?;
         worker.flight = None;
         if success {
             (worker.successes, worker.failures) = (worker.successes.saturating_add(1), 0);
             let enough = worker.successes >= at_least_one(worker.probe.success_threshold, 1);
-            return Some(if enough { Verdict::Succeeded } else { Verdict::None });
+            return Some(if enough { ProbeVerdict::Succeeded } else { ProbeVerdict::None });
         }
         (worker.failures, worker.successes) = (worker.failures.saturating_add(1), 0);
         if worker.failures < at_least_one(worker.probe.failure_threshold, 3) {
-            return Some(Verdict::None);
+            return Some(ProbeVerdict::None);
         }
         worker.held = kind != ProbeKind::Readiness;
-        Some(Verdict::Failed)
+        Some(ProbeVerdict::Failed)
     }
 
     /// The startup probe has succeeded: the others begin now, or when their initial delay is over.

@@ -2,7 +2,7 @@
 
 use super::{
     Command, CommandError,
-    turn::{InFlight, Monotonic, Turn, limits},
+    turn::{InFlight, Monotonic, PodTurn, limits},
 };
 use crate::engine::sandbox::{ContainerId, EngineError};
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Look {
     }
 
     /// Looks if it is time.
-    pub fn step(&mut self, command: impl FnOnce() -> Command, turn: &mut Turn) {
+    pub fn step(&mut self, command: impl FnOnce() -> Command, turn: &mut PodTurn) {
         let Some(due) = self.due.map(|due| due.max(self.retry.next)) else {
             // A lost answer is asked for again.
             if self.flight.is_some() && !turn.awaits(&mut self.flight) {
@@ -143,7 +143,7 @@ impl Removals {
     }
 
     /// Removes what is not being removed.
-    pub fn step(&mut self, uid: &str, turn: &mut Turn) {
+    pub fn step(&mut self, uid: &str, turn: &mut PodTurn) {
         for removal in &mut self.0 {
             if !turn.awaits(&mut removal.flight) && turn.is_due(removal.retry.next) {
                 let command = Command::Remove { uid: uid.to_owned(), id: removal.id.clone() };

@@ -3,7 +3,7 @@
 use super::{
     Command, ContainerFound, Listing, NodeFacts, Observation, Referenced,
     pod::PodMachine,
-    turn::{CommandBudget, Monotonic, Turn},
+    turn::{CommandBudget, Monotonic, PodTurn},
 };
 use crate::{
     control::runtime::{PodReport, PodRuntime, SetBack, What, address::AddressPools, identity::PodIdentity},
@@ -202,7 +202,7 @@ impl Containers {
     }
 
     /// Passes something on to a pod and lets it have its turn.
-    fn tell(&mut self, uid: &str, now: Timestamp, tell: impl FnOnce(&mut PodMachine, &mut Turn)) {
+    fn tell(&mut self, uid: &str, now: Timestamp, tell: impl FnOnce(&mut PodMachine, &mut PodTurn)) {
         if let Some(mut pod) = self.pods.remove(uid) {
             let engine = self.engine == EngineState::Up;
             self.take_turn(&mut pod, now, |pod, turn| {
@@ -219,7 +219,7 @@ impl Containers {
         uid: &str,
         id: Option<&ContainerId>,
         now: Timestamp,
-        tell: impl FnOnce(&mut PodMachine, &mut Turn),
+        tell: impl FnOnce(&mut PodMachine, &mut PodTurn),
     ) {
         match self.pods.contains_key(uid) {
             true => self.tell(uid, now, tell),
@@ -231,9 +231,9 @@ impl Containers {
         }
     }
 
-    fn take_turn(&mut self, pod: &mut PodMachine, now: Timestamp, act: impl FnOnce(&mut PodMachine, &mut Turn)) {
+    fn take_turn(&mut self, pod: &mut PodMachine, now: Timestamp, act: impl FnOnce(&mut PodMachine, &mut PodTurn)) {
         let at = self.clock.at(now);
-        let mut turn = Turn {
+        let mut turn = PodTurn {
             now,
             at,
             attended: self.clock.attended,
@@ -251,7 +251,7 @@ impl Containers {
             containers: 0,
         };
         act(pod, &mut turn);
-        let Turn { commands, reports, wants_list, quarantined, freed, .. } = turn;
+        let PodTurn { commands, reports, wants_list, quarantined, freed, .. } = turn;
         self.commands.extend(commands);
         if !pod.is_orphan() {
             self.reports.extend(reports.into_iter().map(|what| pod.identity.report(what)));

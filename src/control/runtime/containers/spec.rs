@@ -38,7 +38,7 @@ use crate::{
     },
     text::fnv1a::fnv1a,
 };
-use environment::{Environment, Sources};
+use environment::{Environment, VariableSources};
 use expansion::TooLong;
 use hostname::PodHostname;
 use k8s_openapi::api::core::v1::{self, Container, LifecycleHandler, Pod, PodSpec};
@@ -112,7 +112,7 @@ pub fn files(
     }
     for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
         // What is wrong with a container is told when it is to start.
-        let environment = Environment::of(Sources { pod, container, addresses, referenced, facts });
+        let environment = Environment::of(VariableSources { pod, container, addresses, referenced, facts });
         let mounts = environment
             .and_then(|environment| mounts::mounts(pod, container, &environment, referenced, facts, 0))
             .unwrap_or_default();
@@ -166,7 +166,7 @@ pub fn container(
 ) -> Result<ContainerSpec, SpecError> {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    let environment = Environment::of(Sources { pod, container, addresses, referenced, facts })?;
+    let environment = Environment::of(VariableSources { pod, container, addresses, referenced, facts })?;
     let expanded = |words: Option<&Vec<String>>| -> Result<Option<Vec<String>>, SpecError> {
         let Some(words) = words.filter(|words| !words.is_empty()) else { return Ok(None) };
         let words: Result<_, TooLong> = words.iter().map(|word| environment.expand(word)).collect();

@@ -4,7 +4,7 @@
 use super::{
     Command,
     retry::Look,
-    turn::{InFlight, Monotonic, Turn, limits},
+    turn::{InFlight, Monotonic, PodTurn, limits},
 };
 use crate::engine::sandbox::{ContainerDetails, ContainerId};
 use jiff::Timestamp;
@@ -69,7 +69,15 @@ impl Kill {
     }
 
     /// Sends what is due. `ready`: the hook is over and it is the container's turn.
-    pub fn step(&mut self, ready: bool, signal: &str, uid: &str, id: &ContainerId, look: &mut Look, turn: &mut Turn) {
+    pub fn step(
+        &mut self,
+        ready: bool,
+        signal: &str,
+        uid: &str,
+        id: &ContainerId,
+        look: &mut Look,
+        turn: &mut PodTurn,
+    ) {
         if self.stage == Stage::Before {
             if !ready && !turn.is_due(self.grace_end) {
                 return;

@@ -16,7 +16,7 @@ const COMMANDS_A_SECOND_OF_A_CONTAINER: u32 = 10;
 /// What was commanded and is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InFlight {
-    /// When the answer counts as lost, by [`Turn::attended`].
+    /// When the answer counts as lost, by [`PodTurn::attended`].
     until: Monotonic,
 }
 
@@ -43,7 +43,7 @@ pub struct CommandBudget {
 }
 
 /// One turn of one pod.
-pub struct Turn<'a> {
+pub struct PodTurn<'a> {
     /// The wall clock, for what statuses say.
     pub now: Timestamp,
     /// The time, for everything else.
@@ -74,7 +74,7 @@ pub struct Turn<'a> {
     pub containers: u32,
 }
 
-impl Turn<'_> {
+impl PodTurn<'_> {
     /// Asks for a turn at `at`.
     pub fn wake(&mut self, at: Monotonic) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));

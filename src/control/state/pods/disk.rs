@@ -1,16 +1,20 @@
 //! The directory of each pod: made, kept up to date, read, removed.
 
-use super::{MESSAGE_OCTETS_MAX, PodFilesError, group, host_path, projected, sub_path};
+use super::{
+    MESSAGE_OCTETS_MAX, PodFilesError,
+    directory::{names, remove_directory},
+    group, host_path, projected, sub_path,
+};
 use crate::{
     control::{
         runtime::containers::spec::{CONTAINERS, GroupOwnership, HOSTS, PodFiles, SubPath, VOLUMES},
-        state::volumes::opened::{Opened, file_type, invalid, within},
+        state::volumes::opened::{Opened, invalid},
     },
     engine::sandbox::{ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerSpec, Mount, POD_UID_LABEL},
     text::regular_file,
 };
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, RawMode, fchmod, mkdirat, openat, renameat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, RawMode, fchmod, mkdirat, openat, renameat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -314,37 +318,6 @@ fn give_group(groups: &Opened, ownership: &GroupOwnership) -> io::Result<()> {
     }
     group::give(&ownership.directory, group, ownership.only_if_root_differs)?;
     write_in_place(groups, &ownership.volume, done.as_bytes(), 0o600)
-}
-
-/// The names in a directory. One that is not UTF-8 is none of ours and is left out.
-pub(super) fn names(directory: &Opened) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        if let Ok(name) = entry?.file_name().to_str()
-            && !matches!(name, "." | "..")
-        {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
-}
-
-/// Removes a directory of this name with everything in it, or whatever else has the name.
-pub(super) fn remove_directory(parent: &Opened, name: &str) -> io::Result<()> {
-    let text = std::ffi::CString::new(name).map_err(|_| invalid("the name has a zero octet"))?;
-    let is_directory = match file_type(parent, &text, FileType::Unknown) {
-        Err(Errno::NOENT) => return Ok(()),
-        found => found? == FileType::Directory,
-    };
-    if is_directory {
-        // Refused if something is mounted there.
-        within(parent, &text)?;
-        parent.enter(Path::new(name))?.empty()?;
-    }
-    match unlinkat(parent, name, if is_directory { AtFlags::REMOVEDIR } else { AtFlags::empty() }) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Removes what begins with this.

@@ -3,7 +3,7 @@
 //! rename of `..data`.
 
 use super::{
-    disk::{names, remove_directory},
+    directory::{names, remove_directory},
     group,
 };
 use crate::control::{

@@ -1,11 +1,6 @@
 //! Single commands: what is done for each, and what is told of it.
 
-use super::{
-    Batch, PreparedEngine, Shared,
-    dns_check::DnsCheck,
-    listing::{self, Lister},
-    probe,
-};
+use super::{Batch, PreparedEngine, Shared, dns_check::DnsCheck, lister::Lister, listing, probe};
 use crate::{
     control::{
         runtime::containers::{Command, CommandError, Observation, Probe, StartStep},

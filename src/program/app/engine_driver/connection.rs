@@ -1,7 +1,7 @@
 //! Whether the engine answers, and how it is found again: told once when it stops to, tried again after 0.1 s, doubling
 //! up to 5 s, and told when it answers.
 
-use super::{Shared, listing::Lister, prepare::PreparedEngine};
+use super::{Shared, lister::Lister, prepare::PreparedEngine};
 use crate::{
     control::runtime::containers::Observation,
     engine::sandbox::{Engine, EngineError, EngineEvent, EngineInfo},

@@ -81,8 +81,8 @@ fn exchange(socket: &UdpSocket, server: SocketAddr) -> io::Result<()> {
         outcome = socket.send(&QUERY).and_then(|_| socket.recv(&mut reply)).map(|_| ());
         match &outcome {
             Ok(()) => return Ok(()),
-            // The next one may find the server there; a refusal comes at once.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::thread::sleep(PATIENCE / 4),
+            // The next one may find the server there. A refusal comes at once, so this waits for the reply that does not.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => drop(socket.recv(&mut reply)),
             Err(_) => {}
         }
     }
@@ -93,7 +93,7 @@ fn exchange(socket: &UdpSocket, server: SocketAddr) -> io::Result<()> {
 fn enter(pid: u32) -> io::Result<()> {
     use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
     use std::os::fd::AsFd as _;
-    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))?;
+    let namespace = std::fs::OpenOptions::new().read(true).open(format!("/proc/{pid}/ns/net"))?;
     Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 

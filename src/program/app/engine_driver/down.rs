@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedFromEngine {
     /// Containers of pods.
     pub containers: usize,
     /// Sandboxes: one for each pod that ran.
@@ -55,12 +55,12 @@ impl From<NoSocket> for DownError {
 ///
 /// # Errors
 /// See [`DownError`]; what was removed until then stays removed, and another call goes on.
-pub fn down(settings: &Settings) -> Result<Removed, DownError> {
+pub fn down(settings: &Settings) -> Result<RemovedFromEngine, DownError> {
     let Some(directory) = settings.state_directory.as_deref() else {
         return Err(DownError::NoEngine("there is no state directory, and without one no pod is real".to_owned()));
     };
     let Some(identity) = Identity::read(directory).map_err(DownError::State)? else {
-        return Ok(Removed { is_nothing: true, ..Removed::default() });
+        return Ok(RemovedFromEngine { is_nothing: true, ..RemovedFromEngine::default() });
     };
     let Some(socket) = find_socket(&settings.runtime)? else {
         let message = "runtime is simulated; name the engine that the pods ran on with --runtime docker, podman, auto or unix:///PATH";
@@ -86,8 +86,8 @@ pub fn down(settings: &Settings) -> Result<Removed, DownError> {
 }
 
 /// Containers first, then the sandboxes that they had joined, then the network.
-async fn remove_everything<E: Engine>(engine: &E, identity: &Identity) -> Result<Removed, EngineError> {
-    let mut removed = Removed::default();
+async fn remove_everything<E: Engine>(engine: &E, identity: &Identity) -> Result<RemovedFromEngine, EngineError> {
+    let mut removed = RemovedFromEngine::default();
     let all = engine.list(&identity.instance).await?;
     let (sandboxes, containers): (Vec<_>, Vec<_>) = all.into_iter().partition(is_sandbox);
     for container in containers {

@@ -1,6 +1,7 @@
 //! Who this instance is on an engine, and which ranges its pods have there; kept in the state directory, so that
 //! containers are known again after any restart.
 
+use crate::text::regular_file;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,7 +49,7 @@ impl Identity {
             }
             Ok(_) => {}
         }
-        let identity: Identity = serde_json::from_slice(&fs::read(&path)?).map_err(|error| {
+        let identity: Identity = serde_json::from_slice(&regular_file::read(&path, OCTETS_MAX)?).map_err(|error| {
             let message = format!(
                 "{}: {error}; put it back as it was, or remove it and the containers with the label headless-dns/instance",
                 path.display()
@@ -86,7 +87,7 @@ impl Identity {
         fs::create_dir_all(state_directory)?;
         let (path, new) = (Identity::file(state_directory), state_directory.join("engine.json.new"));
         fs::write(&new, serde_json::to_vec(self)?)?;
-        fs::File::open(&new)?.sync_all()?;
+        fs::OpenOptions::new().write(true).open(&new)?.sync_all()?;
         fs::rename(&new, &path)
     }
 

@@ -1,19 +1,17 @@
 //! Everything that the engine has of this instance, listed every 5 s and soon after something happened.
 
-use super::{Shared, connection::Era};
+use super::{Shared, connection::Era, lister::Lister};
 use crate::{
     control::runtime::containers::{ContainerFound, Listing, Observation},
     engine::sandbox::{
-        ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerDetails, ContainerId, ContainerState, ContainerSummary, Engine,
-        EngineError, POD_UID_LABEL, SANDBOX_CONTAINER_NAME, SPEC_HASH_LABEL,
+        ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerDetails, ContainerState, ContainerSummary, Engine, EngineError,
+        POD_UID_LABEL, SANDBOX_CONTAINER_NAME, SPEC_HASH_LABEL,
     },
 };
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
 
 /// Pause between two lists.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,31 +21,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(250);
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// Containers that are looked at at once.
 const INSPECTIONS_MAX: usize = 8;
-
-/// What is known of containers, and whether a list is wanted.
-#[derive(Debug, Default)]
-pub(super) struct Lister {
-    wanted: Notify,
-    known: Mutex<HashMap<ContainerId, (Instant, ContainerDetails)>>,
-}
-
-impl Lister {
-    /// A list is wanted soon.
-    pub(super) fn list_now(&self) {
-        self.wanted.notify_one();
-    }
-
-    /// Something happened to a container: what is known of it is not taken any more.
-    pub(super) fn hint(&self, id: &ContainerId) {
-        self.forget(id);
-        self.list_now();
-    }
-
-    /// What is known of a container is not taken any more.
-    pub(super) fn forget(&self, id: &ContainerId) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-}
 
 /// Lists again and again; each list that is complete is told.
 pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>) {

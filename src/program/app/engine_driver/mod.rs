@@ -17,13 +17,14 @@ mod connection;
 mod dns_check;
 mod down;
 mod identity;
+mod lister;
 mod listing;
 mod prepare;
 mod probe;
 mod resolv_conf;
 mod socket;
 
-pub use down::{DownError, Removed, down};
+pub use down::{DownError, RemovedFromEngine, down};
 pub(super) use prepare::{Place, PreparedEngine, keep_ranges, without_state};
 pub(super) use socket::find_socket;
 
@@ -38,7 +39,7 @@ use crate::{
 };
 use carry_out::Carrier;
 use connection::Connection;
-use listing::Lister;
+use lister::Lister;
 use socket::NoSocket;
 use std::{
     collections::BTreeSet,
@@ -112,6 +113,7 @@ impl Driver {
 }
 
 /// A driver that does not run yet, and its end of the channel.
+#[expect(clippy::disallowed_methods, reason = "the control loop never waits; each pod has a few commands at a time")]
 pub(super) fn channel() -> (Driver, mpsc::UnboundedReceiver<Batch>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Driver(sender), receiver)
@@ -162,6 +164,7 @@ pub(super) fn start<E: Engine>(
 }
 
 /// Drives the engine until it is stopped.
+#[expect(clippy::disallowed_methods, reason = "there is one observation for each command, and commands have a bound")]
 async fn run<E: Engine>(
     prepared: PreparedEngine<E>,
     mut batches: mpsc::UnboundedReceiver<Batch>,

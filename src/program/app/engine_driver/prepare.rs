@@ -34,6 +34,8 @@ const SECCOMP_OCTETS_MAX: u64 = 1 << 20;
 const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 244..=254;
 /// The routes of this machine.
 const ROUTES: &str = "/proc/net/route";
+/// Octets of it that are read: tens of thousands of routes.
+const ROUTES_OCTETS_MAX: u64 = 4 << 20;
 
 /// An engine, and everything that is decided about it.
 pub(in crate::program::app) struct PreparedEngine<E> {
@@ -225,7 +227,7 @@ fn ranges(settings: &Settings, identity: &Identity) -> Vec<Vec<IpNet>> {
     if !identity.pod_cidrs.is_empty() {
         return vec![identity.pod_cidrs.clone()];
     }
-    let taken = routes(&fs::read_to_string(ROUTES).unwrap_or_default());
+    let taken = routes(&regular_file::read_text(Path::new(ROUTES), ROUTES_OCTETS_MAX).unwrap_or_default());
     let candidates = SECOND_OCTETS.map(|octet| IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(10, octet, 0, 0), 16)));
     let overlaps = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
     let free = candidates

@@ -1,10 +1,11 @@
 //! The host's own `/etc/resolv.conf`, of which pods with `dnsPolicy: Default` get what they can use.
 
-use std::{fs, net::IpAddr};
+use crate::text::regular_file;
+use std::{net::IpAddr, path::Path};
 
 const PATH: &str = "/etc/resolv.conf";
 /// Octets of it that are read.
-const OCTETS_MAX: usize = 64 << 10;
+const OCTETS_MAX: u64 = 64 << 10;
 
 /// What it says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub(super) struct ResolvConf {
 impl ResolvConf {
     /// What the file says; nothing if there is none.
     pub(super) fn read() -> ResolvConf {
-        let text = fs::read(PATH).unwrap_or_default();
-        ResolvConf::parse(&String::from_utf8_lossy(text.get(..text.len().min(OCTETS_MAX)).unwrap_or_default()))
+        let text = regular_file::read(Path::new(PATH), OCTETS_MAX).unwrap_or_default();
+        ResolvConf::parse(&String::from_utf8_lossy(&text))
     }
 
     /// As resolv.conf(5): the last `search` or `domain` counts.

@@ -8,7 +8,7 @@ use crate::{
             container::{Dead, Hook, Role},
             probes::Probes,
             termination::{terminated, vanished},
-            turn::Turn,
+            turn::PodTurn,
         },
         status as statuses,
     },
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 impl PodMachine {
     /// Takes over what a list has of this pod.
-    pub(super) fn adopt(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
+    pub(super) fn adopt(&mut self, found: &[&ContainerFound], turn: &mut PodTurn) {
         let confirmed = self.adoption.is_some_and(|adoption| adoption.doubted && found.len() >= adoption.had);
         if self.lacks_something(found) && !confirmed {
             // Nothing is taken for gone that one list alone lacks; nobody else gets its addresses meanwhile.
@@ -61,7 +61,7 @@ impl PodMachine {
         !ids.all(|id| has(&id)) || (had_sandbox && !sandbox) || (self.resumed && found.is_empty())
     }
 
-    fn adopt_sandbox(&mut self, found: &[&ContainerFound], turn: &mut Turn) {
+    fn adopt_sandbox(&mut self, found: &[&ContainerFound], turn: &mut PodTurn) {
         let mut all: Vec<&&ContainerFound> =
             found.iter().filter(|one| one.container == SANDBOX_CONTAINER_NAME).collect();
         all.sort_by_key(|one| {
@@ -104,7 +104,7 @@ impl PodMachine {
     }
 
     /// Its sandbox's addresses are the pod's, though its status may not have told them yet.
-    fn take_addresses(&mut self, found: &[std::net::IpAddr], turn: &mut Turn) {
+    fn take_addresses(&mut self, found: &[std::net::IpAddr], turn: &mut PodTurn) {
         if !self.has_host_network() && !self.holds_addresses && !found.is_empty() {
             let reserved = turn.pools.resume(found);
             if reserved.len() == found.len() {
@@ -115,7 +115,7 @@ impl PodMachine {
         }
     }
 
-    fn adopt_container(&mut self, index: usize, found: &[&ContainerFound], turn: &mut Turn) {
+    fn adopt_container(&mut self, index: usize, found: &[&ContainerFound], turn: &mut PodTurn) {
         let sandbox = (self.sandbox.attempt, self.sandbox.id().cloned());
         let uid = self.identity.uid.clone();
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -178,7 +178,7 @@ fn adopt_instance(
     status: Option<&ContainerStatus>,
     (sandbox, sandbox_id): (u32, Option<ContainerId>),
     uid: &str,
-    turn: &mut Turn,
+    turn: &mut PodTurn,
 ) {
     let details = &one.details;
     let id = details.summary.id.clone();
@@ -217,7 +217,7 @@ fn adopt_instance(
 }
 
 /// A container that waited for its next start waits for the rest of that time, and knows how often it had crashed.
-fn resume_back_off(slot: &mut Slot, status: Option<&ContainerStatus>, end: &ContainerStateTerminated, turn: &Turn) {
+fn resume_back_off(slot: &mut Slot, status: Option<&ContainerStatus>, end: &ContainerStateTerminated, turn: &PodTurn) {
     let waiting = status.and_then(|status| status.state.as_ref()?.waiting.as_ref());
     let Some(waiting) = waiting.filter(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff")) else { return };
     let message = waiting.message.clone().unwrap_or_default();

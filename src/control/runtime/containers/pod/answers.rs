@@ -6,7 +6,7 @@ use crate::{
         CommandError,
         retry::is_not_found,
         termination::{terminated, vanished},
-        turn::Turn,
+        turn::PodTurn,
     },
     engine::sandbox::{ContainerDetails, ContainerId, ContainerState},
 };
@@ -17,7 +17,7 @@ impl PodMachine {
         &mut self,
         id: &ContainerId,
         result: Result<Option<(ContainerDetails, Option<String>)>, CommandError>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         if self.sandbox.id() == Some(id) {
             return self.sandbox_inspected(&result.map(|found| found.map(|(details, _)| details)), turn);
@@ -42,7 +42,7 @@ impl PodMachine {
     }
 
     /// A container was looked at.
-    fn seen(&mut self, index: usize, details: ContainerDetails, message: Option<String>, turn: &mut Turn) {
+    fn seen(&mut self, index: usize, details: ContainerDetails, message: Option<String>, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         instance.look.answered();
@@ -66,7 +66,7 @@ impl PodMachine {
     }
 
     /// A container does not exist any more: somebody removed it, or the engine forgot it.
-    fn lost(&mut self, index: usize, turn: &mut Turn) {
+    fn lost(&mut self, index: usize, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         instance.look.answered();
@@ -79,7 +79,7 @@ impl PodMachine {
     }
 
     /// Result of `Kill`.
-    pub fn killed(&mut self, id: &ContainerId, result: &Result<(), CommandError>, turn: &mut Turn) {
+    pub fn killed(&mut self, id: &ContainerId, result: &Result<(), CommandError>, turn: &mut PodTurn) {
         for slot in &mut self.slots {
             let Some(instance) = slot.instance.as_mut().filter(|instance| instance.id.as_ref() == Some(id)) else {
                 continue;
@@ -96,7 +96,7 @@ impl PodMachine {
     }
 
     /// Result of `Remove`.
-    pub fn removed(&mut self, id: &ContainerId, result: &Result<(), CommandError>, turn: &mut Turn) {
+    pub fn removed(&mut self, id: &ContainerId, result: &Result<(), CommandError>, turn: &mut PodTurn) {
         let at = turn.at;
         let known = self.strays.answered(id, result, at)
             | self.slots.iter_mut().fold(false, |known, slot| known | slot.removals.answered(id, result, at));

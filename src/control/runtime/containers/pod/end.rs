@@ -1,7 +1,7 @@
 //! A pod's end: by itself, when nothing of it runs any more, or because it is deleted.
 
 use super::{Life, PodMachine, Role, Slot, sandbox::SandboxState};
-use crate::control::runtime::containers::turn::{Monotonic, Turn};
+use crate::control::runtime::containers::turn::{Monotonic, PodTurn};
 use std::time::Duration;
 
 /// The pod is deleted.
@@ -35,7 +35,7 @@ impl PodMachine {
     }
 
     /// It has ended, or must.
-    pub(super) fn finish_with(&mut self, why: Option<(&'static str, &'static str)>, turn: &mut Turn) {
+    pub(super) fn finish_with(&mut self, why: Option<(&'static str, &'static str)>, turn: &mut PodTurn) {
         self.finish = Some(Finish { why, over: false });
         turn.again = true;
     }
@@ -46,7 +46,7 @@ impl PodMachine {
     }
 
     /// Ends what still runs of a pod that has ended, and removes its sandbox; its containers stay for their logs.
-    pub(super) fn wind_up(&mut self, turn: &mut Turn) {
+    pub(super) fn wind_up(&mut self, turn: &mut PodTurn) {
         let Some(Finish { over, .. }) = self.finish else { return };
         self.halt(self.grace(), turn.at + self.grace(), turn);
         if self.is_starting_something() || !self.slots.iter().all(Slot::is_quiet) {
@@ -63,7 +63,7 @@ impl PodMachine {
     }
 
     /// Removes the sandbox; whether it is known to be gone.
-    fn remove_sandbox(&mut self, turn: &mut Turn) -> bool {
+    fn remove_sandbox(&mut self, turn: &mut PodTurn) -> bool {
         match std::mem::take(&mut self.sandbox.state) {
             SandboxState::Ready(id) | SandboxState::Dead(Some(id)) => {
                 self.strays.add(id, self.sandbox.attempt);
@@ -79,7 +79,7 @@ impl PodMachine {
     }
 
     /// Ends the pod: its containers, then all that is left of them, its sandbox and its files.
-    pub(super) fn go(&mut self, turn: &mut Turn) {
+    pub(super) fn go(&mut self, turn: &mut PodTurn) {
         let Some(Stop { grace, end, .. }) = self.stop else { return };
         self.halt(grace, end.max(turn.at), turn);
         if self.is_starting_something() || self.unsure.is_some() || !self.slots.iter().all(Slot::is_quiet) {

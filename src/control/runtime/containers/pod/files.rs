@@ -5,7 +5,7 @@ use crate::control::runtime::containers::{
     Command, CommandError,
     retry::{FIRST_PAUSE, LONGEST_PAUSE, Retry, words},
     spec::{self, PodFiles},
-    turn::{InFlight, Monotonic, Turn, limits},
+    turn::{InFlight, Monotonic, PodTurn, limits},
 };
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const REMOVALS_MAX: u32 = 5;
 
 /// What is known of the pod's files.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct FilesOnDisk {
     /// As they were written last.
     written: Option<PodFiles>,
     /// As they are being written.
@@ -27,7 +27,7 @@ pub(super) struct Files {
     retry: Retry,
 }
 
-impl Files {
+impl FilesOnDisk {
     /// What they are made from has changed.
     pub fn refresh(&mut self) {
         self.stale = true;
@@ -43,7 +43,7 @@ impl Files {
     }
 }
 
-impl Files {
+impl FilesOnDisk {
     /// Whether they were written once.
     pub fn are_there(&self) -> bool {
         self.written.is_some()
@@ -52,7 +52,7 @@ impl Files {
 
 impl PodMachine {
     /// Writes the files if they are not what they must be; whether the pod has them, if perhaps not the newest.
-    pub(super) fn ensure_files(&mut self, turn: &mut Turn) -> bool {
+    pub(super) fn ensure_files(&mut self, turn: &mut PodTurn) -> bool {
         if let Some((_, flight)) = &self.files.writing {
             if turn.awaits(&mut Some(*flight)) {
                 return self.files.written.is_some() && !self.files.stale;
@@ -84,14 +84,14 @@ impl PodMachine {
         false
     }
 
-    fn mount_failed(&mut self, message: String, turn: &mut Turn) {
+    fn mount_failed(&mut self, message: String, turn: &mut PodTurn) {
         turn.event(true, "FailedMount", message);
         self.files.retry.failed(turn.at, Duration::from_millis(500), Duration::from_secs(122));
         turn.wake(self.files.retry.next);
     }
 
     /// Result of `WriteFiles`.
-    pub fn files_written(&mut self, result: Result<(), CommandError>, turn: &mut Turn) {
+    pub fn files_written(&mut self, result: Result<(), CommandError>, turn: &mut PodTurn) {
         let Some((files, _)) = self.files.writing.take() else { return };
         match result {
             Ok(()) => {
@@ -106,7 +106,7 @@ impl PodMachine {
     }
 
     /// Removes the files; whether they are gone, or cannot be removed.
-    pub(super) fn remove_files(&mut self, turn: &mut Turn) -> bool {
+    pub(super) fn remove_files(&mut self, turn: &mut PodTurn) -> bool {
         if self.files.removed || self.files.removals >= REMOVALS_MAX {
             return true;
         }
@@ -124,7 +124,7 @@ impl PodMachine {
     }
 
     /// Result of `RemoveFiles`.
-    pub fn files_removed(&mut self, result: Result<(), CommandError>, turn: &mut Turn) {
+    pub fn files_removed(&mut self, result: Result<(), CommandError>, turn: &mut PodTurn) {
         if self.files.removing.take().is_none() {
             return;
         }

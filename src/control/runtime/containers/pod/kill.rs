@@ -6,13 +6,13 @@ use crate::control::runtime::containers::{
     container::{Hook, Life},
     spec,
     termination::Kill,
-    turn::{Monotonic, Turn, limits},
+    turn::{Monotonic, PodTurn, limits},
 };
 use std::time::Duration;
 
 impl Slot {
     /// Begins to end it, if it runs; `message` is the event.
-    pub fn begin_kill(&mut self, message: String, grace: Duration, turn: &mut Turn) {
+    pub fn begin_kill(&mut self, message: String, grace: Duration, turn: &mut PodTurn) {
         let Some(instance) = self.instance.as_mut() else { return };
         if !matches!(instance.life, Life::Running) || instance.kill.is_some() {
             return;
@@ -30,7 +30,7 @@ impl Slot {
 
 impl PodMachine {
     /// Ends everything that runs, by `end` at the latest.
-    pub(super) fn halt(&mut self, grace: Duration, end: Monotonic, turn: &mut Turn) {
+    pub(super) fn halt(&mut self, grace: Duration, end: Monotonic, turn: &mut PodTurn) {
         let grace = grace.min(end.saturating_sub(turn.at));
         for slot in &mut self.slots {
             let message = format!("Stopping container {}", slot.container.name);
@@ -42,7 +42,7 @@ impl PodMachine {
     }
 
     /// Takes the next step of each container that is being ended.
-    pub(super) fn kill_step(&mut self, turn: &mut Turn) {
+    pub(super) fn kill_step(&mut self, turn: &mut PodTurn) {
         let ordered = self.stop.is_some() || self.finish.is_some() || self.sandbox.ready().is_none();
         for index in 0..self.slots.len() {
             let turn_has_come = !ordered || self.may_end(index);
@@ -56,7 +56,7 @@ impl PodMachine {
         !is_sidecar || self.slots.iter().skip(index + 1).all(Slot::is_over)
     }
 
-    fn kill_one(&mut self, index: usize, turn_has_come: bool, turn: &mut Turn) {
+    fn kill_one(&mut self, index: usize, turn_has_come: bool, turn: &mut PodTurn) {
         let hook_is_over = self.pre_stop(index, turn);
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = slot.instance.as_mut().filter(|instance| matches!(instance.life, Life::Running)) else {
@@ -72,7 +72,7 @@ impl PodMachine {
     }
 
     /// Runs the preStop hook of a container that is being ended; whether it is over, or there is none.
-    fn pre_stop(&mut self, index: usize, turn: &mut Turn) -> bool {
+    fn pre_stop(&mut self, index: usize, turn: &mut PodTurn) -> bool {
         let Some(slot) = self.slots.get_mut(index) else { return true };
         let Some(instance) = slot.instance.as_mut() else { return true };
         let (Some(kill), Some(id)) = (&instance.kill, &instance.id) else { return true };

@@ -3,13 +3,13 @@
 
 use super::{Life, PodMachine, sandbox::SandboxState};
 use crate::{
-    control::runtime::containers::{ContainerFound, turn::Turn},
+    control::runtime::containers::{ContainerFound, turn::PodTurn},
     engine::sandbox::{ContainerState, SANDBOX_CONTAINER_NAME},
 };
 
 impl PodMachine {
     /// What a list has of this pod; it was asked for after `begun` commands.
-    pub fn listed(&mut self, found: &[&ContainerFound], begun: u64, turn: &mut Turn) {
+    pub fn listed(&mut self, found: &[&ContainerFound], begun: u64, turn: &mut PodTurn) {
         turn.again = true;
         if let Some(adoption) = self.adoption {
             if begun >= adoption.since {
@@ -30,7 +30,7 @@ impl PodMachine {
         }
     }
 
-    fn compare_sandbox(&mut self, found: &[&ContainerFound], settles: bool, turn: &mut Turn) {
+    fn compare_sandbox(&mut self, found: &[&ContainerFound], settles: bool, turn: &mut PodTurn) {
         match &self.sandbox.state {
             SandboxState::Ready(id) => {
                 match found.iter().find(|one| one.details.summary.id == *id).map(|one| one.details.summary.state) {
@@ -78,7 +78,7 @@ impl PodMachine {
         found.is_empty() || found.iter().all(|address| self.addresses.contains(address))
     }
 
-    fn compare_container(&mut self, index: usize, found: &[&ContainerFound], settles: bool, turn: &mut Turn) {
+    fn compare_container(&mut self, index: usize, found: &[&ContainerFound], settles: bool, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         match &instance.life {

@@ -25,14 +25,14 @@ use super::{
     NodeFacts, Referenced,
     container::{Instance, Life, RestartPolicy, Role, Slot},
     retry::{Removals, Retry},
-    turn::{CommandBudget, Monotonic, Turn},
+    turn::{CommandBudget, Monotonic, PodTurn},
 };
 use crate::{
     control::runtime::{identity::PodIdentity, is_overwritten, status as statuses},
     engine::sandbox::ContainerId,
 };
 use end::{Finish, Stop};
-use files::Files;
+use files::FilesOnDisk;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Container, Pod, PodStatus},
@@ -61,7 +61,7 @@ pub struct PodMachine {
     /// Whether the addresses are taken from the pools.
     holds_addresses: bool,
     address_retry: Retry,
-    files: Files,
+    files: FilesOnDisk,
     sandbox: Sandbox,
     slots: Vec<Slot>,
     /// All init containers have done their part in this sandbox.
@@ -135,7 +135,7 @@ impl PodMachine {
             addresses: Vec::new(),
             holds_addresses: false,
             address_retry: Retry::default(),
-            files: Files::default(),
+            files: FilesOnDisk::default(),
             sandbox: Sandbox::default(),
             slots: inits.chain(mains).collect(),
             initialized: false,
@@ -240,7 +240,7 @@ impl PodMachine {
     }
 
     /// One turn: everything that can be done now is commanded, and what has changed is reported.
-    pub fn turn(&mut self, turn: &mut Turn, engine: bool) {
+    pub fn turn(&mut self, turn: &mut PodTurn, engine: bool) {
         (turn.budget, turn.containers) = (self.budget, u32::try_from(self.slots.len()).unwrap_or(u32::MAX).min(1000));
         for _ in 0..LOOKS_A_TURN {
             turn.again = false;
@@ -262,7 +262,7 @@ impl PodMachine {
         self.due = turn.due;
     }
 
-    fn step(&mut self, turn: &mut Turn, engine: bool) {
+    fn step(&mut self, turn: &mut PodTurn, engine: bool) {
         if !engine {
             return;
         }
@@ -294,7 +294,7 @@ impl PodMachine {
     }
 
     /// Asks for a list where one is needed.
-    fn want_list(&mut self, turn: &mut Turn) {
+    fn want_list(&mut self, turn: &mut PodTurn) {
         if let Some(unsure) = &mut self.unsure
             && turn.is_due(unsure.again)
         {
@@ -312,7 +312,7 @@ impl PodMachine {
     }
 
     /// Answers that are lost: a list must tell what became of what was commanded.
-    fn expire(&mut self, turn: &mut Turn) {
+    fn expire(&mut self, turn: &mut PodTurn) {
         let mut lost = self.sandbox.expire(turn);
         for slot in &mut self.slots {
             slot.image.expire(turn);
@@ -348,7 +348,7 @@ impl PodMachine {
     }
 
     /// Looks at what is to be looked at.
-    fn look(&mut self, turn: &mut Turn) {
+    fn look(&mut self, turn: &mut PodTurn) {
         let uid = &self.identity.uid;
         self.sandbox.look(uid, turn);
         for slot in &mut self.slots {

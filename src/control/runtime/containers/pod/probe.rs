@@ -4,9 +4,9 @@ use super::{PodMachine, RestartPolicy, Role, Slot};
 use crate::control::runtime::containers::{
     Command, ProbeKind,
     container::{Hook, Instance, Life},
-    probes::{self, Verdict},
+    probes::{self, ProbeVerdict},
     spec,
-    turn::{Turn, limits},
+    turn::{PodTurn, limits},
 };
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const POST_START_LIMIT: Duration = Duration::from_secs(3600);
 
 impl PodMachine {
     /// Sends the hooks and probes that are due. While the pod stops, only readiness is still asked for.
-    pub(super) fn probe(&mut self, turn: &mut Turn) {
+    pub(super) fn probe(&mut self, turn: &mut PodTurn) {
         let stopping = self.stop.is_some() || self.finish.is_some();
         for index in 0..self.slots.len() {
             self.post_start(index, stopping, turn);
@@ -24,7 +24,7 @@ impl PodMachine {
         }
     }
 
-    fn post_start(&mut self, index: usize, stopping: bool, turn: &mut Turn) {
+    fn post_start(&mut self, index: usize, stopping: bool, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = slot.instance.as_mut().filter(|instance| matches!(instance.life, Life::Running)) else {
             return;
@@ -57,7 +57,7 @@ impl PodMachine {
         }
     }
 
-    fn post_start_failed(&mut self, index: usize, message: String, turn: &mut Turn) {
+    fn post_start_failed(&mut self, index: usize, message: String, turn: &mut PodTurn) {
         let grace = self.grace();
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.event(turn, true, "FailedPostStartHook", "PostStartHook failed");
@@ -65,7 +65,7 @@ impl PodMachine {
         slot.begin_kill("FailedPostStartHook".to_owned(), grace, turn);
     }
 
-    fn probe_one(&mut self, index: usize, stopping: bool, turn: &mut Turn) {
+    fn probe_one(&mut self, index: usize, stopping: bool, turn: &mut PodTurn) {
         let Some(Slot { container, instance: Some(instance), .. }) = self.slots.get_mut(index) else { return };
         let Instance { id: Some(id), life: Life::Running, attempt, started, probes, post_start, kill, .. } = instance
         else {
@@ -94,7 +94,7 @@ impl PodMachine {
     }
 
     /// A container whose definition has changed is started again.
-    fn follow_definition(&mut self, index: usize, stopping: bool, turn: &mut Turn) {
+    fn follow_definition(&mut self, index: usize, stopping: bool, turn: &mut PodTurn) {
         let grace = self.grace();
         let Some(slot) = self.slots.get_mut(index).filter(|_| !stopping && self.orphan.is_none()) else { return };
         let Some(instance) = slot.running().filter(|instance| instance.kill.is_none()) else { return };
@@ -108,7 +108,14 @@ impl PodMachine {
     }
 
     /// Result of a probe or hook.
-    pub fn probed(&mut self, name: &str, attempt: u32, kind: ProbeKind, result: Result<(), String>, turn: &mut Turn) {
+    pub fn probed(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        kind: ProbeKind,
+        result: Result<(), String>,
+        turn: &mut PodTurn,
+    ) {
         let Some(index) = self.slots.iter().position(|slot| {
             slot.container.name == name && slot.running().is_some_and(|instance| instance.attempt == attempt)
         }) else {
@@ -122,7 +129,7 @@ impl PodMachine {
         }
     }
 
-    fn post_started(&mut self, index: usize, result: Result<(), String>, turn: &mut Turn) {
+    fn post_started(&mut self, index: usize, result: Result<(), String>, turn: &mut PodTurn) {
         let Some(instance) = self.slots.get_mut(index).and_then(|slot| slot.instance.as_mut()) else { return };
         if !matches!(instance.post_start, Hook::Running(_)) {
             return;
@@ -135,7 +142,7 @@ impl PodMachine {
         }
     }
 
-    fn pre_stopped(&mut self, index: usize, result: &Result<(), String>, turn: &mut Turn) {
+    fn pre_stopped(&mut self, index: usize, result: &Result<(), String>, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         if !matches!(instance.pre_stop, Hook::Running(_)) {
@@ -147,19 +154,19 @@ impl PodMachine {
         }
     }
 
-    fn judge(&mut self, index: usize, kind: ProbeKind, result: Result<(), String>, turn: &mut Turn) {
+    fn judge(&mut self, index: usize, kind: ProbeKind, result: Result<(), String>, turn: &mut PodTurn) {
         let (grace, policy, at) = (self.grace(), self.policy, turn.at);
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         let Some(verdict) = instance.probes.answered(kind, result.is_ok()) else { return };
         match (kind, verdict) {
-            (ProbeKind::Startup, Verdict::Succeeded) => {
+            (ProbeKind::Startup, ProbeVerdict::Succeeded) => {
                 instance.started = true;
                 instance.ready |= !instance.probes.has(ProbeKind::Readiness);
                 instance.probes.started(at);
             }
-            (ProbeKind::Readiness, Verdict::Succeeded) => instance.ready = true,
-            (ProbeKind::Readiness, Verdict::Failed) => instance.ready = false,
+            (ProbeKind::Readiness, ProbeVerdict::Succeeded) => instance.ready = true,
+            (ProbeKind::Readiness, ProbeVerdict::Failed) => instance.ready = false,
             _ => {}
         }
         let own_grace = instance.probes.grace(kind);
@@ -167,7 +174,7 @@ impl PodMachine {
         if let Err(words) = result {
             slot.event(turn, true, "Unhealthy", format!("{word} probe failed: {words}"));
         }
-        if verdict == Verdict::Failed && kind != ProbeKind::Readiness {
+        if verdict == ProbeVerdict::Failed && kind != ProbeKind::Readiness {
             let name = slot.container.name.clone();
             let again = slot.role == Role::Sidecar || policy != RestartPolicy::Never;
             let then = if again { ", will be restarted" } else { "" };

@@ -1,12 +1,12 @@
 //! What runs while the pod lives: init containers in their order, then the others; and when it has ended by itself.
 
 use super::{PodMachine, RestartPolicy, Role, sandbox::SandboxState};
-use crate::control::runtime::containers::turn::Turn;
+use crate::control::runtime::containers::turn::PodTurn;
 use std::time::Duration;
 
 impl PodMachine {
     /// The pod is to run.
-    pub(super) fn run(&mut self, turn: &mut Turn) {
+    pub(super) fn run(&mut self, turn: &mut PodTurn) {
         if self.is_past_deadline(turn) {
             let message = "Pod was active on the node longer than the specified deadline";
             turn.event(false, "DeadlineExceeded", "Pod was active on the node longer than specified deadline");
@@ -29,7 +29,7 @@ impl PodMachine {
     }
 
     /// Whether `activeDeadlineSeconds` are over.
-    fn is_past_deadline(&self, turn: &mut Turn) -> bool {
+    fn is_past_deadline(&self, turn: &mut PodTurn) -> bool {
         let Some(seconds) = self.pod.spec.as_ref().and_then(|spec| spec.active_deadline_seconds) else { return false };
         let Some(started) = self.status.start_time.as_ref() else { return false };
         let seconds = Duration::from_secs(seconds.try_into().unwrap_or(0));
@@ -39,7 +39,7 @@ impl PodMachine {
 
     /// Starts what is to run now. Init containers come one after another; the others in their order too, each when the one
     /// before has been made and its postStart hook is over (upstream's `SyncPod`).
-    fn run_containers(&mut self, turn: &mut Turn) {
+    fn run_containers(&mut self, turn: &mut PodTurn) {
         let sandbox = self.sandbox.attempt;
         let restarted = |slot: &super::Slot| {
             slot.role == Role::Main && slot.instance.as_ref().is_some_and(|instance| instance.sandbox == sandbox)

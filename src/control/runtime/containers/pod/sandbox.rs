@@ -7,7 +7,7 @@ use crate::{
         container::Role,
         retry::{FIRST_PAUSE, LONGEST_PAUSE, Look, Retry, is_about_the_engine, is_not_found, words},
         spec,
-        turn::{InFlight, Monotonic, Turn, limits},
+        turn::{InFlight, Monotonic, PodTurn, limits},
     },
     engine::sandbox::{ContainerDetails, ContainerId, ContainerState, EngineError},
 };
@@ -65,7 +65,7 @@ impl Sandbox {
         }
     }
 
-    pub fn look(&mut self, uid: &str, turn: &mut Turn) {
+    pub fn look(&mut self, uid: &str, turn: &mut PodTurn) {
         if let SandboxState::Ready(id) = &self.state {
             let command = || Command::Inspect { uid: uid.to_owned(), id: id.clone(), message: None };
             self.look.step(command, turn);
@@ -73,7 +73,7 @@ impl Sandbox {
     }
 
     /// Whether the answer to its start is lost.
-    pub fn expire(&mut self, turn: &mut Turn) -> bool {
+    pub fn expire(&mut self, turn: &mut PodTurn) -> bool {
         match &mut self.state {
             SandboxState::Starting(flight @ Some(_)) => !turn.awaits(flight),
             _ => false,
@@ -131,7 +131,7 @@ impl Sandbox {
 
 impl PodMachine {
     /// Takes the next step towards a sandbox.
-    pub(super) fn prepare(&mut self, turn: &mut Turn) {
+    pub(super) fn prepare(&mut self, turn: &mut PodTurn) {
         if self.sandbox.is_starting() || !self.ensure_addresses(turn) || !self.ensure_files(turn) {
             return;
         }
@@ -151,14 +151,14 @@ impl PodMachine {
         }
     }
 
-    fn sandbox_failed(&mut self, message: String, turn: &mut Turn) {
+    fn sandbox_failed(&mut self, message: String, turn: &mut PodTurn) {
         turn.event(true, "FailedCreatePodSandBox", format!("Failed to create pod sandbox: {message}"));
         self.sandbox.retry.failed(turn.at, FIRST_PAUSE, LONGEST_PAUSE);
         turn.again = true;
     }
 
     /// Whether the pod has its addresses.
-    fn ensure_addresses(&mut self, turn: &mut Turn) -> bool {
+    fn ensure_addresses(&mut self, turn: &mut PodTurn) -> bool {
         if self.has_host_network() {
             self.addresses.clone_from(&turn.facts.addresses);
             return true;
@@ -205,7 +205,7 @@ impl PodMachine {
         attempt: u32,
         id: Option<ContainerId>,
         result: Result<ContainerDetails, CommandError>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         if !self.sandbox.is_starting() || attempt != self.sandbox.attempt {
             return self.stray(id, attempt);
@@ -258,7 +258,7 @@ impl PodMachine {
     pub(super) fn sandbox_inspected(
         &mut self,
         result: &Result<Option<ContainerDetails>, CommandError>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         if self.sandbox.inspected(result, turn.at) {
             self.sandbox_died(turn);
@@ -267,7 +267,7 @@ impl PodMachine {
     }
 
     /// The sandbox is dead: it is told once.
-    pub(super) fn sandbox_died(&mut self, turn: &mut Turn) {
+    pub(super) fn sandbox_died(&mut self, turn: &mut PodTurn) {
         if self.stop.is_none() && self.finish.is_none() && self.orphan.is_none() {
             turn.event(false, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
         }
@@ -275,7 +275,7 @@ impl PodMachine {
     }
 
     /// The sandbox died: the containers are ended, what is left of it is removed, then the next one is made.
-    pub(super) fn replace_sandbox(&mut self, turn: &mut Turn) {
+    pub(super) fn replace_sandbox(&mut self, turn: &mut PodTurn) {
         self.halt(self.grace(), turn.at + self.grace(), turn);
         if !self.slots.iter().all(|slot| slot.is_quiet()) {
             return;

@@ -10,7 +10,7 @@ use crate::{
         retry::{FIRST_PAUSE, LONGEST_PAUSE, Look, is_about_the_engine, words},
         spec,
         termination::start_failed,
-        turn::{Turn, limits},
+        turn::{PodTurn, limits},
     },
     engine::sandbox::{
         ContainerDetails, ContainerId, ContainerState, EngineError, ImageDetails, SANDBOX_LABEL, SPEC_HASH_LABEL,
@@ -35,7 +35,7 @@ impl Slot {
     }
 
     /// Tells of the image what is to be told.
-    fn tell(&mut self, progress: Progress, turn: &mut Turn) {
+    fn tell(&mut self, progress: Progress, turn: &mut PodTurn) {
         for told in progress.told {
             self.event(turn, told.warning, told.reason, told.message);
         }
@@ -45,7 +45,7 @@ impl Slot {
     }
 
     /// It cannot be made, for now.
-    fn refuse(&mut self, reason: &str, message: String, turn: &mut Turn) {
+    fn refuse(&mut self, reason: &str, message: String, turn: &mut PodTurn) {
         self.event(turn, true, "Failed", format!("Error: {message}"));
         self.wait(reason, Some(message));
     }
@@ -53,7 +53,7 @@ impl Slot {
 
 impl PodMachine {
     /// Takes the next step towards a running container, if it is to run.
-    pub(super) fn start(&mut self, index: usize, turn: &mut Turn) {
+    pub(super) fn start(&mut self, index: usize, turn: &mut PodTurn) {
         let Some(sandbox) = self.sandbox.ready().cloned() else { return };
         let attempt_of_sandbox = self.sandbox.attempt;
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -117,7 +117,7 @@ impl PodMachine {
         attempt: u32,
         id: Option<ContainerId>,
         result: Result<ContainerDetails, (StartStep, CommandError)>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         let at = turn.at;
         let starting = |slot: &Slot| {
@@ -180,7 +180,7 @@ impl PodMachine {
         attempt: u32,
         id: Option<ContainerId>,
         result: Result<ContainerDetails, (StartStep, CommandError)>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         let wanted = self.stop.is_none() && self.finish.is_none() && self.initialized;
         let sandbox = self.sandbox.ready().map(ToString::to_string);
@@ -204,7 +204,7 @@ impl PodMachine {
     }
 
     /// A container runs, or did.
-    pub(super) fn began(&mut self, index: usize, details: ContainerDetails, turn: &mut Turn) {
+    pub(super) fn began(&mut self, index: usize, details: ContainerDetails, turn: &mut PodTurn) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(instance) = &mut slot.instance else { return };
         instance.id = Some(details.summary.id.clone());
@@ -232,7 +232,7 @@ impl PodMachine {
         name: &str,
         pulled: bool,
         result: Result<Option<ImageDetails>, CommandError>,
-        turn: &mut Turn,
+        turn: &mut PodTurn,
     ) {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.container.name == name) else { return };
         let adopted = slot.running().is_some();

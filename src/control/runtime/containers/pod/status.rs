@@ -3,7 +3,7 @@
 use super::{Life, NodeFacts, PodMachine, Role, Slot, container_id};
 use crate::control::runtime::{
     What,
-    containers::{container::Hook, turn::Turn},
+    containers::{container::Hook, turn::PodTurn},
     status::{self as statuses, NOT_READY, set_condition, waiting_state},
 };
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ const CONDITIONS: [&str; 4] = [READY_TO_START, "Initialized", "Ready", "Containe
 
 impl PodMachine {
     /// Reports the status if it has changed.
-    pub(super) fn report(&mut self, turn: &mut Turn) {
+    pub(super) fn report(&mut self, turn: &mut PodTurn) {
         if self.orphan.is_some() || (self.overwritten && turn.reports.is_empty() && turn.commands.is_empty()) {
             return;
         }
@@ -30,7 +30,7 @@ impl PodMachine {
         }
     }
 
-    fn status(&self, turn: &Turn) -> PodStatus {
+    fn status(&self, turn: &PodTurn) -> PodStatus {
         let mut status = self.status.clone();
         let facts = turn.facts;
         status.host_ip = facts.addresses.first().map(ToString::to_string);

@@ -29,7 +29,7 @@ impl std::fmt::Debug for Environment {
 
 /// What the variables of a container are made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Sources<'a> {
+pub struct VariableSources<'a> {
     /// The pod.
     pub pod: &'a Pod,
     /// One of its containers.
@@ -75,7 +75,7 @@ impl Environment {
     ///
     /// # Errors
     /// `CreateContainerConfigError`, in kubelet's words: something does not exist that is not optional.
-    pub fn of(sources: Sources<'_>) -> Result<Environment, SpecError> {
+    pub fn of(sources: VariableSources<'_>) -> Result<Environment, SpecError> {
         let refused = |message| SpecError { reason: "CreateContainerConfigError", message };
         let mut environment = Environment::default();
         let links = sources.pod.spec.as_ref().and_then(|spec| spec.enable_service_links).unwrap_or(true);
@@ -177,9 +177,9 @@ impl Environment {
         &self,
         source: &EnvVarSource,
         variable: &str,
-        sources: Sources<'_>,
+        sources: VariableSources<'_>,
     ) -> Result<Option<String>, String> {
-        let Sources { pod, container, addresses, referenced, facts } = sources;
+        let VariableSources { pod, container, addresses, referenced, facts } = sources;
         if let Some(reference) = &source.field_ref {
             return field(pod, &reference.field_path, addresses, facts).map(Some);
         }
@@ -267,7 +267,8 @@ mod tests {
     fn environment(container: &str, rest: &str, referenced: &Referenced) -> Result<String, String> {
         let (pod, container) = pod_of(container, rest);
         let (addresses, facts) = (addresses("10.9.0.7"), facts());
-        let sources = Sources { pod: &pod, container: &container, addresses: &addresses, referenced, facts: &facts };
+        let sources =
+            VariableSources { pod: &pod, container: &container, addresses: &addresses, referenced, facts: &facts };
         let environment = Environment::of(sources).map_err(|error| {
             assert_eq!(error.reason, "CreateContainerConfigError");
             error.message
@@ -386,8 +387,13 @@ mod tests {
     fn secrets_are_not_shown() {
         let (pod, container) = pod_of("envFrom: [{secretRef: {name: login}}]", "");
         let (referenced, facts) = (referenced(), facts());
-        let sources =
-            Sources { pod: &pod, container: &container, addresses: &[], referenced: &referenced, facts: &facts };
+        let sources = VariableSources {
+            pod: &pod,
+            container: &container,
+            addresses: &[],
+            referenced: &referenced,
+            facts: &facts,
+        };
         let shown = format!("{:?} {sources:?}", Environment::of(sources).unwrap());
         assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
     }

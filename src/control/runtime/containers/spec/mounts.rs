@@ -151,7 +151,7 @@ fn sub_path(mount: &VolumeMount, environment: &Environment) -> Result<Option<Str
 mod tests {
     use super::{
         super::{
-            environment::Sources,
+            environment::VariableSources,
             testing::{facts, pod_of, referenced},
         },
         *,
@@ -166,8 +166,13 @@ mod tests {
     fn made(container: &str) -> Result<Mounts, String> {
         let (pod, container) = pod_of(container, VOLUMES);
         let (referenced, facts) = (referenced(), facts());
-        let sources =
-            Sources { pod: &pod, container: &container, addresses: &[], referenced: &referenced, facts: &facts };
+        let sources = VariableSources {
+            pod: &pod,
+            container: &container,
+            addresses: &[],
+            referenced: &referenced,
+            facts: &facts,
+        };
         let environment = Environment::of(sources).unwrap();
         mounts(&pod, &container, &environment, &referenced, &facts, 3).map_err(|error| {
             assert_eq!(error.reason, "CreateContainerConfigError");

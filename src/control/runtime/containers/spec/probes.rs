@@ -113,7 +113,8 @@ mod tests {
         *,
     };
 
-    const CONTAINER: &str = "ports: [{containerPort: 8080, name: web}], env: [{name: A, value: one}, {name: B, valueFrom: {fieldRef: {fieldPath: x}}}]";
+    const CONTAINER: &str = "ports: [{containerPort: 8080, name: web}], \
+                             env: [{name: A, value: one}, {name: B, valueFrom: {fieldRef: {fieldPath: x}}}]";
 
     fn http(tls: bool, host: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Probe {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
