@@ -153,6 +153,7 @@ fn the_table_of_metrics_is_true() {
         assert!(told.insert(name.to_owned()), "{name} twice");
         // One that is there only where an engine runs the pods.
         if name == "headless_dns_engine_up" {
+            told.remove(name);
             continue;
         }
         let Some(family) = page.0.get(name) else { panic!("docs/metrics.md tells of {name}, which is not there") };
