@@ -224,9 +224,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("notify", &["manifest/watch.rs"]),
     (
         "hyper",
-        &["api/stream.rs", "app/engine_driver/", "docker_api/", "http/", "serve/http3", "serve/https", "unix_http/"],
+        &[
+            "api/stream.rs",
+            "app/engine_driver/",
+            "demo/page.rs",
+            "docker_api/",
+            "http/",
+            "serve/http3",
+            "serve/https",
+            "unix_http/",
+        ],
     ),
-    ("hyper_util", &["app/engine_driver/", "http/", "serve/https", "unix_http/"]),
+    ("hyper_util", &["app/engine_driver/", "demo/page.rs", "http/", "serve/https", "unix_http/"]),
     ("quinn", &["serve/http3", "serve/quic.rs"]),
     ("rcgen", &["certificate.rs"]),
     ("prometheus_client", &["metrics/"]),
@@ -237,7 +246,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("rustls", &["app/engine_driver/", "certificate.rs", "forward/", "http/", "serve/"]),
     ("serde_yaml", &["demo/"]),
-    ("socket2", &["serve/"]),
+    ("socket2", &["app/engine_driver/bridge.rs", "serve/"]),
     (
         "tokio",
         &[
@@ -245,6 +254,8 @@ const CRATES: &[(&str, &[&str])] = &[
             "app/",
             "cli/",
             "connections.rs",
+            "demo/interrupt.rs",
+            "demo/page.rs",
             "docker_api/",
             "forward/",
             "http/",

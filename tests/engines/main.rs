@@ -6,6 +6,7 @@ mod support;
 
 mod calls;
 mod containers;
+mod demo;
 mod fixture;
 mod harness;
 mod machine_image;

@@ -111,6 +111,14 @@ impl Cluster {
         list.as_array().unwrap().iter().filter(is_ours).map(named).collect()
     }
 
+    /// The hardware address of the pods' bridge: if it changes, pods reach nothing for half a minute.
+    fn bridge_address(&self) -> String {
+        let output = self.engine.command("ip").args(["-o", "link", "show", "type", "bridge"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let ours = text.lines().find(|line| line.contains(": hdns-")).unwrap_or_else(|| panic!("{text}"));
+        ours.split_once("link/ether ").unwrap().1.split(' ').next().unwrap().to_owned()
+    }
+
     /// What a command in the pod with the usual tools prints.
     fn in_pod(&self, command: &[&str]) -> String {
         let containers = self.containers();
@@ -149,7 +157,7 @@ impl Cluster {
                 let url = format!("http://{name}.examplestatefulservice{suffix}/");
                 let expected = format!("<p>The host is {name}</p>");
                 eventually(&url, || {
-                    let page = self.in_pod(&["curl", "-s", "-m", "2", &url]);
+                    let page = self.in_pod(&["curl", "-sS", "-m", "2", &url]);
                     if page == expected { Ok(()) } else { Err(format!("{page} instead of {expected}")) }
                 });
             }
@@ -201,6 +209,7 @@ fn tutorial(kind: Kind) {
     assert!(begun.is_sorted(), "{begun:?}");
     cluster.everybody_says_who_they_are(3);
     assert_eq!(cluster.data(1), ["The host is examplestatefulset-1"]);
+    let bridge = cluster.bridge_address();
     let before = cluster.pod(1);
     cluster.delete_pod(1);
     cluster.ready(3);
@@ -250,6 +259,7 @@ fn tutorial(kind: Kind) {
     cluster.kubectl(&format!("scale statefulset {SET} --replicas=3"));
     cluster.ready(3);
     assert!(cluster.data(2).len() >= 4, "{:?}", cluster.data(2));
+    assert_eq!(cluster.bridge_address(), bridge);
 
     // The server is killed: its containers go on, and are found again.
     let containers = cluster.containers();

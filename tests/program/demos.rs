@@ -29,6 +29,8 @@ fn shipped_demos_end_as_expected() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demos");
     let mut demos: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     demos.sort();
+    // Played by tests/engines, on engines that are not the machine's own.
+    demos.retain(|demo| !demo.ends_with("real-pods.yaml"));
     assert!(demos.len() >= 5, "{demos:?}");
     let played = play(&demos);
     assert_eq!(played.code, 0, "{}", played.output);
@@ -149,4 +151,20 @@ fn the_worst_outcome_counts() {
     check(&[&good], 0);
     check(&[&bad, &good], 1);
     check(&[&bad, &directory.path().join("missing.yaml"), &good], 78);
+}
+
+#[test]
+fn without_an_engine_a_scenario_is_not_played() {
+    if Path::new("/run/podman/podman.sock").exists() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let text = "title: t\nsettings: {runtime: podman}\nsteps: [{query: {name: a, expect: NODATA}}]\n";
+    let file = write(directory.path(), "real.yaml", text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headless-dns"));
+    command.arg("demo").arg(&file).env_remove("CONTAINER_HOST").env_remove("XDG_RUNTIME_DIR");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("real.yaml: not played: runtime podman: no socket in any of"), "{text}");
 }

@@ -67,6 +67,11 @@ impl ManifestFiles {
         self.root.join("zones")
     }
 
+    /// Where the server keeps its state, if it keeps any; made by the server.
+    pub(super) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
     /// Creates or replaces a file.
     pub(super) fn write(&mut self, file: &ManifestPath, text: String) -> Result<(), FileError> {
         let path = self.watched().join(&file.0);

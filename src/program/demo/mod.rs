@@ -4,22 +4,26 @@
 //! file → scenario (strict) → player ─┬→ files    (manifests in a watched directory)
 //!                                    ├→ app::Control (pods deleted, objects looked at)
 //!                                    ├→ client   (real queries over UDP and TCP)
+//!                                    ├→ page     (what containers serve over HTTP)
 //!                                    └→ screen   (what a person sees)
 //! ```
 
 mod client;
 mod condition;
 mod files;
+mod interrupt;
 mod observe;
+mod page;
 mod player;
 mod scenario;
 mod screen;
 mod tables;
 
 use crate::{
-    program::exit::Exit,
+    program::{app::StartError, exit::Exit},
     text::{regular_file, yaml},
 };
+use interrupt::Interrupt;
 use player::{PlayError, Player};
 use screen::Screen;
 use std::{
@@ -30,39 +34,35 @@ use std::{
 /// Largest scenario, and largest manifest that one names, in octets.
 const FILE_OCTETS_MAX: u64 = 16 << 20;
 
-/// Whether `pause` steps wait for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pauses {
-    /// They wait if standard input and output are a terminal.
-    Interactive,
-    /// They are skipped.
-    Skipped,
-}
-
 /// Plays scenarios one after the other, each against a server of its own, and prints them to standard output.
 ///
 /// Returns the worst exit code: 0 when all expectations held, 1 when one failed, 78 when a file is no scenario or asks for
 /// something that cannot be, 70 or 77 when the server did not start.
 pub fn run(files: &[PathBuf]) -> Exit {
-    play_all(files, Pauses::Interactive)
-}
-
-/// [`run`], with a choice about pauses.
-pub fn play_all(files: &[PathBuf], pauses: Pauses) -> Exit {
-    let pauses = pauses == Pauses::Interactive && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let pauses = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut out = anstream::stdout();
+    let interrupt = match Interrupt::catch() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            Screen::new(&mut out).bad(&format!("signals cannot be caught: {error}"));
+            return Exit::Internal;
+        }
+    };
     let mut worst = Exit::Ok;
     for (index, file) in files.iter().enumerate() {
+        if interrupt.is_given() {
+            break;
+        }
         if index > 0 {
             let _ = writeln!(out);
         }
-        worst = worst.max(play(file, pauses, &mut out));
+        worst = worst.max(play(file, pauses, &interrupt, &mut out));
     }
     worst
 }
 
 /// Plays one file.
-fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
+fn play(file: &Path, pauses: bool, interrupt: &Interrupt, out: &mut dyn Write) -> Exit {
     let mut screen = Screen::new(out);
     let text = match regular_file::read_text(file, FILE_OCTETS_MAX) {
         Ok(text) => text,
@@ -79,8 +79,13 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
         }
     };
     let directory = file.parent().unwrap_or(Path::new("."));
-    let mut player = match Player::start(&scenario, directory, pauses, &mut screen) {
+    let mut player = match Player::start(&scenario, directory, pauses, interrupt, &mut screen) {
         Ok(player) => player,
+        // Such a scenario is for machines that have one.
+        Err(PlayError::Start(error @ StartError::NoEngine(_))) => {
+            screen.note(&format!("{}: not played: {error}", file.display()));
+            return Exit::Ok;
+        }
         Err(stop) => {
             screen.bad(&format!("{}: {stop}", file.display()));
             return exit_code(&stop);
@@ -94,14 +99,21 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
             break;
         }
     }
-    player.end();
+    let ended = player.end();
     match outcome {
         Ok(()) => {
+            if let Err(stop) = ended {
+                screen.bad(&format!("{}: {stop}", file.display()));
+                return exit_code(&stop);
+            }
             screen.end(&format!("{}: everything as expected", file.display()), true);
             Exit::Ok
         }
         Err((index, stop)) => {
             let line = lines.get(index).map(|line| format!(":{line}")).unwrap_or_default();
+            if let Err(left) = ended {
+                screen.bad(&left.to_string());
+            }
             screen.end(&format!("{}{line}: step {} of {}: {stop}", file.display(), index + 1, lines.len()), false);
             exit_code(&stop)
         }
@@ -110,10 +122,10 @@ fn play(file: &Path, pauses: bool, out: &mut dyn Write) -> Exit {
 
 fn exit_code(stop: &PlayError) -> Exit {
     match stop {
-        PlayError::Failed => Exit::Unmet,
+        PlayError::Failed | PlayError::Interrupted => Exit::Unmet,
         PlayError::Scenario(_) => Exit::Configuration,
         PlayError::Start(error) if error.is_permission() => Exit::Permission,
-        PlayError::Start(_) | PlayError::Ended(_) | PlayError::Send(_) => Exit::Internal,
+        PlayError::Start(_) | PlayError::Ended(_) | PlayError::Send(_) | PlayError::Down(_) => Exit::Internal,
     }
 }
 

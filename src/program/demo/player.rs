@@ -5,10 +5,12 @@ use super::{
     client::{DnsClient, QueryError, ReceivedReply, reverse},
     condition::{DemoState, Difference, Remembered, differences, disorder, remember},
     files::{FileError, ManifestFiles},
+    interrupt::Interrupt,
     observe::{ClaimView, PodView},
+    page,
     scenario::{
-        Apply, Condition, DeletePod, DemoAction, DemoQuery, ExpectedAnswer, FailPod, Image, MarkPod, Named, ObjectEdit,
-        Print, Reference, Remove, Scale, Scenario, ScenarioStep, ServerSettings,
+        Apply, Condition, DeletePod, DemoAction, DemoQuery, ExpectedAnswer, FailPod, Fetch, Image, MarkPod, Named,
+        ObjectEdit, Print, Reference, Remove, Runtime, Scale, Scenario, ScenarioStep, ServerSettings,
     },
     screen::{AnswerDifference, Screen},
 };
@@ -17,8 +19,8 @@ use crate::{
     dns::name::Name,
     objects::object::{Kind, Object, ObjectKey},
     program::{
-        app::{Control, Ended, SendError, Server, StartError},
-        settings::Settings,
+        app::{Control, DownError, Ended, SendError, Server, StartError, down},
+        settings::{RuntimeChoice, Settings},
     },
     text::{
         diagnostic::{Diagnostic, Severity},
@@ -37,6 +39,8 @@ use std::{
 const WAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// How often is looked while waiting; finer than any delay of a simulated pod, so that every state is seen.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long lies between two tries to fetch a page.
+const FETCH_INTERVAL: Duration = Duration::from_millis(50);
 /// How long lies between two questions of a query that may be repeated.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -57,6 +61,12 @@ pub(super) enum PlayError {
     Ended(#[from] Ended),
     #[error(transparent)]
     Send(#[from] SendError),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+    /// What was made on the container engine could not be removed.
+    #[error("removing what was made: {0}")]
+    Down(#[from] DownError),
 }
 
 impl From<FileError> for PlayError {
@@ -77,6 +87,7 @@ pub(super) struct Player<'a, 's> {
     /// Where the scenario lies; its files are relative to it.
     directory: PathBuf,
     pauses: bool,
+    interrupt: &'a Interrupt,
     control: Control,
     client: DnsClient,
     remembered: Remembered,
@@ -92,6 +103,7 @@ impl<'a, 's> Player<'a, 's> {
         scenario: &Scenario,
         directory: &Path,
         pauses: bool,
+        interrupt: &'a Interrupt,
         screen: &'a mut Screen<'s>,
     ) -> Result<Player<'a, 's>, PlayError> {
         let files = ManifestFiles::create()?;
@@ -101,12 +113,17 @@ impl<'a, 's> Player<'a, 's> {
         let Some(address) = server.addresses().first().copied() else {
             return Err(PlayError::Scenario("the server has no address".to_owned()));
         };
-        let about = format!("a fresh server on {address}, manifests in a directory of its own, simulated pods");
+        let pods = match &scenario.settings.runtime {
+            None | Some(Runtime(RuntimeChoice::Simulated)) => "simulated pods",
+            Some(_) => "pods that are containers",
+        };
+        let about = format!("a fresh server on {address}, manifests in a directory of its own, {pods}");
         screen.title(&scenario.title, &scenario.about, &about);
         Ok(Player {
             screen,
             directory: directory.to_owned(),
             pauses,
+            interrupt,
             control: server.control(),
             client: DnsClient::new(address, &cluster_domain),
             remembered: Remembered::new(),
@@ -116,15 +133,25 @@ impl<'a, 's> Player<'a, 's> {
         })
     }
 
-    /// Ends the server, then removes its files.
-    pub(super) fn end(self) {
+    /// Ends the server, then removes its containers and its files.
+    ///
+    /// # Errors
+    /// The engine keeps some of the containers; they are found by their label.
+    pub(super) fn end(self) -> Result<(), PlayError> {
         let Player { server, files, .. } = self;
+        let settings = server.settings().clone();
         server.stop();
+        let removed = match settings.runtime {
+            RuntimeChoice::Simulated => Ok(()),
+            _ => down(&settings).map(|_| ()).map_err(PlayError::from),
+        };
         drop(files);
+        removed
     }
 
     /// Says and does one step.
     pub(super) fn step(&mut self, step: &ScenarioStep) -> Result<(), PlayError> {
+        self.go_on()?;
         if let Some(text) = &step.say {
             self.screen.say(text);
         }
@@ -145,14 +172,20 @@ impl<'a, 's> Player<'a, 's> {
                 self.hold(condition, condition.within.map_or(Duration::ZERO, |within| within.0))
             }
             Some(DemoAction::Query(query)) => self.query(query),
+            Some(DemoAction::Fetch(fetch)) => self.fetch(fetch),
             Some(DemoAction::Print(print)) => self.print(*print),
             Some(DemoAction::Pause(text)) => {
                 if self.pauses {
-                    self.screen.pause(text.as_deref());
+                    self.screen.pause(text.as_deref(), || self.interrupt.is_given());
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether nobody wants it to end.
+    fn go_on(&self) -> Result<(), PlayError> {
+        if self.interrupt.is_given() { Err(PlayError::Interrupted) } else { Ok(()) }
     }
 
     fn apply(&mut self, apply: &Apply) -> Result<(), PlayError> {
@@ -285,6 +318,7 @@ impl<'a, 's> Player<'a, 's> {
         let mut held_since = None;
         let steady = condition.steady.map_or(Duration::ZERO, |steady| steady.0);
         loop {
+            self.go_on()?;
             let observed = self.observe()?;
             self.show_changes(&observed.pods);
             if let Some(difference) = disorder(condition, &observed.pods) {
@@ -348,6 +382,7 @@ impl<'a, 's> Player<'a, 's> {
         let started = Instant::now();
         let limit = query.within.map_or(Duration::ZERO, |within| within.0);
         loop {
+            self.go_on()?;
             let name = match (&query.name, &query.reverse_of) {
                 (Some(name), _) => name.clone(),
                 (None, Some(of)) => self.reverse_name(of)?,
@@ -375,6 +410,43 @@ impl<'a, 's> Player<'a, 's> {
                 }
             };
         }
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> Result<(), PlayError> {
+        self.screen.act(&format!("curl {}", fetch.url));
+        let started = Instant::now();
+        let limit = fetch.within.map_or(Duration::ZERO, |within| within.0);
+        loop {
+            self.go_on()?;
+            let fetched = self.page(fetch)?;
+            let is_expected = match (&fetched, &fetch.expect) {
+                (Ok(text), Some(expected)) => text == expected.trim(),
+                (Ok(_), None) => true,
+                (Err(_), _) => false,
+            };
+            match fetched {
+                _ if !is_expected && started.elapsed() < limit => sleep(FETCH_INTERVAL),
+                Ok(text) if is_expected => {
+                    self.screen.page(&text);
+                    return Ok(());
+                }
+                Ok(got) | Err(got) => {
+                    let expected = fetch.expect.clone().unwrap_or_else(|| "a page".to_owned());
+                    let difference = Difference { what: fetch.url.to_string(), expected, got };
+                    self.screen.differences("another page was expected", &[difference]);
+                    return Err(PlayError::Failed);
+                }
+            }
+        }
+    }
+
+    /// The page as it is now, or why there is none.
+    fn page(&self, fetch: &Fetch) -> Result<Result<String, String>, PlayError> {
+        let reply = self.client.resolve(fetch.url.host(), &fetch.namespace, "A")?;
+        let addresses = records(&reply, "A");
+        let address = addresses.iter().find_map(|address| address.parse().ok());
+        let nowhere = || Err(format!("{} is {}", reply.name, outcome(&reply)));
+        Ok(address.map_or_else(nowhere, |address| page::fetch(&fetch.url, address)))
     }
 
     /// The reverse name of a pod's address, or of `$variable`.
@@ -514,7 +586,9 @@ fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) ->
     settings.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     settings.manifests = vec![files.watched()];
     settings.zones = wishes.zones.as_ref().map_or_else(|| files.zones(), |zones| directory.join(zones));
-    settings.state_directory = None;
+    settings.runtime = wishes.runtime.as_ref().map_or(RuntimeChoice::Simulated, |runtime| runtime.0.clone());
+    // Containers have claims, which are directories.
+    settings.state_directory = (settings.runtime != RuntimeChoice::Simulated).then(|| files.state());
     settings.limits.serve.udp_threads = 1;
     settings.limits.program.lame_duck = Duration::ZERO;
     if let Some(domain) = &wishes.cluster_domain {

@@ -1,5 +1,7 @@
 //! The scenario language: what a demo's YAML file may say, decoded strictly. `docs/demos.md` explains it to people.
 
+use super::page::PageUrl;
+use crate::program::settings::RuntimeChoice;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::{
@@ -52,6 +54,8 @@ pub(super) struct ServerSettings {
     pub simulation: SimulationWishes,
     /// A directory of static zones, relative to the scenario.
     pub zones: Option<PathBuf>,
+    /// What runs the pods; the simulation if missing.
+    pub runtime: Option<Runtime>,
 }
 
 /// Delays of simulated pods.
@@ -100,6 +104,8 @@ pub(super) enum DemoAction {
     Expect(Condition),
     /// Ask the DNS server.
     Query(DemoQuery),
+    /// Fetch a page from a container.
+    Fetch(Fetch),
     /// Show objects.
     Print(Print),
     /// Let a person read; skipped where nobody looks on.
@@ -120,6 +126,7 @@ const STEP_KEYS: &[&str] = &[
     "wait",
     "expect",
     "query",
+    "fetch",
     "print",
     "pause",
 ];
@@ -384,6 +391,21 @@ pub(super) struct DemoQuery {
     pub within: Option<TimeSpan>,
 }
 
+/// A page that a container serves, and what must be on it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Fetch {
+    /// Where; the name is resolved by the server, as in a container of `namespace`.
+    pub url: PageUrl,
+    /// The namespace of the container that would ask.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// The whole text, without white space around it; any if missing.
+    pub expect: Option<String>,
+    /// Fetch again until it is as expected, no longer than this; fetched once if missing.
+    pub within: Option<TimeSpan>,
+}
+
 fn address_type() -> String {
     "A".to_owned()
 }
@@ -428,6 +450,10 @@ pub(super) struct TimeSpan(pub Duration);
 /// A range of addresses: `10.244.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range(pub IpNet);
+
+/// What runs the pods: `auto`, `docker`, `podman`, `unix:///PATH` or `simulated`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Runtime(pub RuntimeChoice);
 
 /// The name of a namespaced object: `web-0` in namespace `default`, or `prod/web-0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -483,6 +509,12 @@ impl<'de> Deserialize<'de> for Range {
         let text = String::deserialize(deserializer)?;
         let range = text.parse().map(Range);
         range.map_err(|_| de::Error::custom(format_args!("`{text}` is no range of addresses such as `10.244.0.0/16`")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Runtime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Runtime, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Runtime).map_err(de::Error::custom)
     }
 }
 
@@ -587,6 +619,7 @@ impl<'de> Deserialize<'de> for ScenarioStep {
                         "wait" => DemoAction::Wait(map.next_value()?),
                         "expect" => DemoAction::Expect(map.next_value()?),
                         "query" => DemoAction::Query(map.next_value()?),
+                        "fetch" => DemoAction::Fetch(map.next_value()?),
                         "print" => DemoAction::Print(map.next_value()?),
                         "pause" => DemoAction::Pause(map.next_value()?),
                         _ => return Err(de::Error::unknown_field(&key, STEP_KEYS)),
@@ -759,6 +792,9 @@ mod tests {
         check("- query: {name: a, expect: []}\n", "an empty answer is written");
         check("- edit: {object: web, patch: {}}\n", "neither `KIND/NAME` nor");
         check("- scale: {statefulset: a/b/c, replicas: 1}\n", "neither `NAME` nor");
+        check("- fetch: {url: http://web-0.nginx/, expect: hello}\n", "1 steps");
+        check("- fetch: {url: web-0.nginx}\n", "`web-0.nginx` is no address of a page");
+        check("- say: a\nsettings: {runtime: kubelet}\n", "`kubelet` is none of simulated, docker");
         check("- scale: {statefulset: web, replicas: -1}\n", "expected u32");
     }
 

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use std::{
     collections::BTreeSet,
     io::Write,
+    sync::mpsc::{RecvTimeoutError, sync_channel},
     time::{Duration, Instant},
 };
 
@@ -15,6 +16,9 @@ const QUIET: Style = Style::new().dimmed();
 const GOOD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
 const WAITING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 const BAD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+
+/// How often is looked whether a pause is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Where a demo is told. What cannot be written any more (a closed pipe) is not written; the demo and its outcome go on.
 pub(super) struct Screen<'a> {
@@ -161,6 +165,11 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// A page that was fetched.
+    pub(super) fn page(&mut self, text: &str) {
+        text.lines().for_each(|line| self.line(Style::new(), &format!("  {line}")));
+    }
+
     /// Objects that are not as expected.
     pub(super) fn differences(&mut self, reason: &str, differences: &[Difference]) {
         self.line(BAD, &format!("  ✗ {reason}"));
@@ -193,11 +202,17 @@ impl<'a> Screen<'a> {
         self.line(if fine { GOOD } else { BAD }, &format!("\n{text} ({time})"));
     }
 
-    /// Waits for Enter.
-    pub(super) fn pause(&mut self, text: Option<&str>) {
+    /// Waits for Enter, or until `is_over`.
+    pub(super) fn pause(&mut self, text: Option<&str>, is_over: impl Fn() -> bool) {
         let _ = write!(self.out, "{QUIET}  {} {QUIET:#}", text.unwrap_or("press Enter to go on"));
         let _ = self.out.flush();
-        let _ = std::io::stdin().read_line(&mut String::new());
+        let (pressed, waiting) = sync_channel(1);
+        // Reading cannot be broken off, so it is left behind where it is over.
+        let reading = std::thread::Builder::new().name("keyboard".to_owned()).spawn(move || {
+            let _ = std::io::stdin().read_line(&mut String::new());
+            let _ = pressed.send(());
+        });
+        while reading.is_ok() && waiting.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) && !is_over() {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single commands: what is done for each, and what is told of it.
 
-use super::{Batch, PreparedEngine, Shared, dns_check::DnsCheck, lister::Lister, listing, probe};
+use super::{Batch, PreparedEngine, Shared, bridge, dns_check::DnsCheck, lister::Lister, listing, probe};
 use crate::{
     control::{
         runtime::containers::{Command, CommandError, Observation, Probe, StartStep},
@@ -11,7 +11,13 @@ use crate::{
         Mount, SandboxSpec,
     },
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::sync::Semaphore;
 
 /// The end of a log that stands in for a termination message: kubelet's limits.
@@ -233,7 +239,10 @@ impl<E: Engine> Carrier<E> {
             started = engine.start(&id).await;
         }
         let result = match started {
-            Ok(()) => self.details(&id).await,
+            Ok(()) => {
+                self.keep_bridge_address();
+                self.details(&id).await
+            }
             Err(error) => Err(error.into()),
         };
         if let Ok(details) = &result
@@ -242,6 +251,20 @@ impl<E: Engine> Carrier<E> {
             self.dns.ask_from(pid, *address, &self.shared.observations);
         }
         (Some(id), result)
+    }
+
+    /// The bridge is made with the first sandbox and goes with the last one, so this is done with each.
+    fn keep_bridge_address(&self) {
+        let network = &self.dns.network;
+        let gateway = network.gateways.iter().find_map(|gateway| match gateway {
+            IpAddr::V4(gateway) => Some(*gateway),
+            IpAddr::V6(_) => None,
+        });
+        let Some(gateway) = gateway.filter(|_| self.shared.bridge_changes.load(Ordering::Relaxed)) else { return };
+        // Where the interface is not ours to change, DNS in pods still comes back by itself after half a minute.
+        if let Err(error) = bridge::keep_address(&network.bridge, gateway) {
+            tracing::debug!(bridge = network.bridge, %error, "its hardware address may change as pods come and go");
+        }
     }
 
     async fn ensure(&self) -> Result<(), EngineError> {

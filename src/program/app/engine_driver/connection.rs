@@ -9,7 +9,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::sync::{Notify, mpsc, watch};
@@ -110,6 +110,7 @@ pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>,
             }
             era += 1;
         }
+        shared.bridge_changes.store(prepared.is_podman(), Ordering::Relaxed);
         let described = EngineState::There(Box::new(prepared.facts.clone()), Box::new(prepared.description()));
         let _ = shared.observations.send(ControlRequest::Engine(described));
         if std::mem::take(&mut is_told_gone) {

@@ -12,6 +12,7 @@
 //! does not answer, what is commanded of it is dropped: the lifecycle hears so, and commands again once it has seen
 //! everything that there is.
 
+mod bridge;
 mod carry_out;
 mod connection;
 mod dns_check;
@@ -44,7 +45,7 @@ use socket::NoSocket;
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError, mpsc::SyncSender, mpsc::TrySendError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool, mpsc::SyncSender, mpsc::TrySendError},
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -127,6 +128,8 @@ pub(super) struct Shared<E> {
     places: Places,
     outstanding: Mutex<Outstanding>,
     connection: Connection,
+    /// Whether the engine's bridges take their hardware address from what is attached to them.
+    bridge_changes: AtomicBool,
     observations: mpsc::UnboundedSender<ControlRequest>,
 }
 
@@ -179,6 +182,7 @@ async fn run<E: Engine>(
         places: Places::new(),
         outstanding: Mutex::default(),
         connection: Connection::new(prepared.is_connected()),
+        bridge_changes: AtomicBool::new(false),
         observations,
     });
     let lister = Arc::new(Lister::default());

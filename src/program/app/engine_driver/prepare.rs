@@ -153,6 +153,11 @@ impl<E: Engine> PreparedEngine<E> {
         self.info.is_some()
     }
 
+    /// Whether it has said that it is Podman.
+    pub(super) fn is_podman(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| info.kind == EngineKind::Podman)
+    }
+
     /// Asks the engine, and makes network and sandbox image if they are not there.
     pub(super) async fn connect(&mut self) -> Result<EngineInfo, EngineError> {
         let info = self.engine.info().await?;
