@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Each kind, and what is said of it.
-const KINDS: [(&str, &str); 6] = [
+pub const KINDS: [(&str, &str); 6] = [
     ("pipe", "it is a pipe,"),
     ("link to a pipe", "it is a pipe,"),
     ("socket", "it is a socket,"),
@@ -32,7 +32,7 @@ const KINDS: [(&str, &str); 6] = [
 ];
 
 /// Puts a thing of that kind in the place of whatever is there.
-fn put(kind: &str, path: &Path) {
+pub fn put(kind: &str, path: &Path) {
     let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
     let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     match kind {
