@@ -468,8 +468,8 @@ fn everything_at_once() {
     assert!(tcp > 0 && longest < FAIR, "{tcp} probes, the longest took {longest:?}");
     assert!(u64::from(lost) <= full, "{lost} answers over UDP were lost, and the system has dropped {full} datagrams");
     for (_, statuses) in &statuses {
-        // 0: the connection was closed for another one. 400 and 409: what a body says, and that its object is there.
-        let known = [0, 200, 201, 400, 403, 409, 413, 422, 429];
+        // 0: the connection was closed for another one. 400, 404, 409: what a body says; what is there, or is not.
+        let known = [0, 200, 201, 400, 403, 404, 409, 413, 422, 429];
         assert!(statuses.iter().all(|status| known.contains(status)), "{statuses:?}");
     }
     // It goes on, and has given back what nobody takes any more.
