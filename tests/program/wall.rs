@@ -470,7 +470,9 @@ fn everything_at_once() {
     for (_, statuses) in &statuses {
         // 0: the connection was closed for another one. 400, 404, 409: what a body says; what is there, or is not.
         let known = [0, 200, 201, 400, 403, 404, 409, 413, 422, 429];
-        assert!(statuses.iter().all(|status| known.contains(status)), "{statuses:?}");
+        // At full size a request may reach its deadline (504).
+        let is_known = |status| known.contains(status) || is_long() && *status == 504;
+        assert!(statuses.iter().all(is_known), "{statuses:?}");
     }
     // It goes on, and has given back what nobody takes any more.
     let made = server.json("POST", SERVICES, &json!({"metadata": {"name": "b"}, "spec": {"clusterIP": "None"}}));
