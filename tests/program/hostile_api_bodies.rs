@@ -8,14 +8,13 @@ use crate::support::{
     dns::{A, Udp, code},
     exposition::Page,
     http::{self, Reply},
-    program::Program,
+    program::{Program, limited},
 };
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -50,9 +49,8 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("settings.yaml");
         std::fs::write(&file, settings).unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -v {SPACE}; exec \"$0\" \"$@\"")]);
-        command.args([env!("CARGO_BIN_EXE_headless-dns"), "--config"]).arg(&file);
+        let mut command = limited(&format!("-v {SPACE}"));
+        command.arg("--config").arg(&file);
         command.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
         // The file is read before it says where it listens.
         let program = Program::start_with(command, "127.0.0.1:0", &[]);
@@ -183,10 +181,17 @@ fn protobuf(finalizers: usize) -> Vec<u8> {
     [b"k8s\0".to_vec(), kind, field(2, &field(1, &metadata))].concat()
 }
 
-#[test]
-fn no_body_and_no_patch_fills_the_memory_or_keeps_others_waiting() {
-    let server = Server::start("{}\n");
-    let bystander = server.asks_meanwhile();
+/// One that is sent by POST, and the status of the reply to the first one.
+pub struct Body {
+    pub name: &'static str,
+    pub path: &'static str,
+    pub media_type: &'static str,
+    pub octets: Vec<u8>,
+    pub expected: u16,
+}
+
+/// Bodies that want more memory or work than their octets.
+pub fn bodies() -> Vec<Body> {
     const JSON: &str = "application/json";
     let twice = (0..24_000).fold(String::new(), |mut text, index| {
         write!(text, r#","a{index}":1,"a{index}":1"#).unwrap();
@@ -236,19 +241,35 @@ fn no_body_and_no_patch_fills_the_memory_or_keeps_others_waiting() {
         ("of 3.2 MB", WIDGETS, JSON, service("b", &format!(r#","x":"{}""#, "x".repeat(3_200_000))), 413),
         ("a large list", SERVICES, JSON, service("large", &format!(r#","externalIPs":[{addresses}]"#)), 201),
     ];
-    for (name, path, media_type, body, expected) in rows {
-        let reply = server.send("POST", path, media_type, &body);
+    let body = |(name, path, media_type, octets, expected)| Body { name, path, media_type, octets, expected };
+    rows.into_iter().map(body).collect()
+}
+
+/// JSON patches of 9000 operations for the Service `large` that is one of [`bodies`], and the status of each one's reply.
+pub fn patches() -> Vec<(&'static str, String, u16)> {
+    let at = "/spec/externalIPs/0";
+    let of =
+        |(name, operation, expected): (_, Value, _)| (name, Value::Array(vec![operation; 9000]).to_string(), expected);
+    [
+        ("insertions at the front", json!({"op": "add", "path": at, "value": "10.0.0.1"}), 422),
+        ("tests", json!({"op": "test", "path": at, "value": "10.0.0.1"}), 200),
+        ("moves", json!({"op": "move", "from": "/spec/externalIPs", "path": "/spec/externalIPs"}), 422),
+    ]
+    .map(of)
+    .to_vec()
+}
+
+#[test]
+fn no_body_and_no_patch_fills_the_memory_or_keeps_others_waiting() {
+    let server = Server::start("{}\n");
+    let bystander = server.asks_meanwhile();
+    for Body { name, path, media_type, octets, expected } in bodies() {
+        let reply = server.send("POST", path, media_type, &octets);
         let told: String = reply.body.chars().take(300).collect();
         assert_eq!(reply.status, expected, "{name}: {told}");
         assert!(expected == 201 || reply.body.len() < 100_000, "{name}: {} octets of reply", reply.body.len());
     }
-    let at = "/spec/externalIPs/0";
-    for (name, operation, expected) in [
-        ("insertions at the front", json!({"op": "add", "path": at, "value": "10.0.0.1"}), 422),
-        ("tests", json!({"op": "test", "path": at, "value": "10.0.0.1"}), 200),
-        ("moves", json!({"op": "move", "from": "/spec/externalIPs", "path": "/spec/externalIPs"}), 422),
-    ] {
-        let patch = Value::Array(vec![operation; 9000]).to_string();
+    for (name, patch, expected) in patches() {
         let large = format!("{SERVICES}/large");
         let reply = server.send("PATCH", &large, "application/json-patch+json", patch.as_bytes());
         assert_eq!(reply.status, expected, "{name}: {}", reply.body.chars().take(300).collect::<String>());

@@ -4,7 +4,7 @@
 use crate::support::{
     dns::{A, Udp, code, query},
     eventually, have,
-    program::{Program, command},
+    program::{Program, limited},
 };
 use crate::ways::encrypted::{self, Clients};
 use headless_dns::dns::{
@@ -16,7 +16,6 @@ use socket2::{Domain, Socket, Type};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -209,17 +208,9 @@ fn dns_keeps_its_descriptors() {
     if !have(&["sh"]) {
         return;
     }
-    let binary = command();
-    let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -n 200 && exec \"$0\" \"$@\""]).arg(binary.get_program()).args(binary.get_args());
-    for (key, value) in binary.get_envs() {
-        match value {
-            Some(value) => limited.env(key, value),
-            None => limited.env_remove(key),
-        };
-    }
-    limited.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
-    let program = Program::start_with(limited, "127.0.0.1:0", &[]);
+    let mut command = limited("-n 200");
+    command.args(["--api-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+    let program = Program::start_with(command, "127.0.0.1:0", &[]);
     let (api, metrics) =
         (program.address_behind("Kubernetes API at http://"), program.address_behind("health at http://"));
     let mut strangers = Vec::new();

@@ -15,6 +15,7 @@ mod forwarding;
 mod hostile_api_bodies;
 mod hostile_api_clients;
 mod hostile_clients;
+mod hostile_http2;
 mod hostile_packets;
 mod hostile_text;
 mod kube_client;

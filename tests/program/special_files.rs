@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Each kind, and what is said of it.
-const KINDS: [(&str, &str); 6] = [
+pub const KINDS: [(&str, &str); 6] = [
     ("pipe", "it is a pipe,"),
     ("link to a pipe", "it is a pipe,"),
     ("socket", "it is a socket,"),
@@ -31,23 +31,32 @@ const KINDS: [(&str, &str); 6] = [
     ("directory", "it is a directory,"),
 ];
 
-/// Puts a thing of that kind in the place of whatever is there.
-fn put(kind: &str, path: &Path) {
-    let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+/// Puts a thing of that kind in the place of whatever is there; in one step, so that no scan finds nothing, unless one of
+/// both is a directory.
+pub fn put(kind: &str, path: &Path) {
+    let beside = path.with_extension("tmp");
+    let _ = fs::remove_file(&beside);
     let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     match kind {
-        "pipe" => pipe(path),
+        "pipe" => pipe(&beside),
         "link to a pipe" => {
             let target = path.with_extension("pipe");
             let _ = fs::remove_file(&target);
             pipe(&target);
-            symlink(target, path).unwrap();
+            symlink(target, &beside).unwrap();
         }
         // It stays when nobody listens any more.
-        "socket" => drop(UnixListener::bind(path).unwrap()),
-        "directory" => fs::create_dir(path).unwrap(),
-        link => symlink(link.strip_prefix("link to ").unwrap(), path).unwrap(),
+        "socket" => drop(UnixListener::bind(&beside).unwrap()),
+        "directory" => {
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+            return fs::create_dir(path).unwrap();
+        }
+        link => symlink(link.strip_prefix("link to ").unwrap(), &beside).unwrap(),
     }
+    if path.is_dir() {
+        let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
+    }
+    fs::rename(&beside, path).unwrap();
 }
 
 const ZONE: &str = "$ORIGIN a.example.\n@ 60 SOA ns hostmaster 1 1h 1h 1h 1h\n@ 60 NS ns\nns 60 A 192.0.2.1\n";

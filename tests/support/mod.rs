@@ -10,6 +10,7 @@ pub mod dns;
 pub mod engines;
 pub mod exposition;
 pub mod http;
+pub mod limited;
 pub mod namespace;
 pub mod pods_zone;
 pub mod program;

@@ -67,9 +67,27 @@ pub struct Ended {
     pub stderr: String,
 }
 
+/// The program under test: the file that `HEADLESS_DNS_BINARY` names, or what cargo has built for the tests.
+pub fn binary() -> PathBuf {
+    match std::env::var_os("HEADLESS_DNS_BINARY") {
+        // Programs are started in directories of their own.
+        Some(named) => std::fs::canonicalize(&named).unwrap_or_else(|error| panic!("{}: {error}", named.display())),
+        None => env!("CARGO_BIN_EXE_headless-dns").into(),
+    }
+}
+
 /// A command that starts the program under test, with no settings from the surroundings.
 pub fn command() -> Command {
-    undisturbed(Command::new(env!("CARGO_BIN_EXE_headless-dns")))
+    undisturbed(Command::new(binary()))
+}
+
+/// The same under limits of the system: what `ulimit` is told, as `-v 2097152 -n 200`.
+pub fn limited(limits: &str) -> Command {
+    let mut command = Command::new("sh");
+    let flags: Vec<&str> = limits.split_whitespace().collect();
+    let each = flags.chunks(2).map(|flag| format!("ulimit {} && ", flag.join(" "))).collect::<String>();
+    command.args(["-c", &format!("{each}exec \"$0\" \"$@\"")]).arg(binary());
+    undisturbed(command)
 }
 
 fn undisturbed(mut command: Command) -> Command {
