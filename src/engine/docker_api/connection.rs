@@ -8,7 +8,10 @@ use crate::engine::{
 use crate::text::percent;
 use hyper::Method;
 use serde_json::Value;
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 /// The oldest API that is spoken: that of Docker 20.10 and Podman 4.
 const VERSION_MIN: (u16, u16) = (1, 41);
@@ -103,8 +106,10 @@ impl HttpEngine {
         if !request.path.starts_with(LIBPOD) {
             request.path = format!("/v{major}.{minor}{}", request.path);
         }
+        let (begun, method, path) = (Instant::now(), request.method.clone(), request.path.clone());
         let result = async {
             let reply = self.http.send(request).await?;
+            tracing::debug!(%method, path, status = reply.status, took = ?begun.elapsed(), "the engine was asked");
             match reply.status {
                 101 | 200..=299 | 304 => Ok(reply),
                 status => Err(refusal::read(status, &reply.body.whole(REPLY_OCTETS_MAX).await?)),
