@@ -77,7 +77,7 @@ impl<'a> Cluster<'a> {
                 let log = self.program.as_ref().map(Program::stderr).unwrap_or_default();
                 panic!("{}: {what}: not within {PATIENCE:?}\n{log}", self.engine.kind);
             }
-            std::thread::sleep(PAUSE);
+            std::thread::park_timeout(PAUSE);
         }
     }
 

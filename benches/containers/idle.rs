@@ -37,6 +37,11 @@ spec:
           readinessProbe: {PROBE, periodSeconds: 10}
 ";
 
+#[expect(clippy::disallowed_methods, reason = "the time itself is what is waited for")]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Measures it, with probes over HTTP and with commands as probes.
 pub fn measure(engine: &ContainerEngine, time: Duration, figures: &mut Figures) {
     for (kind, probe) in
@@ -49,10 +54,10 @@ pub fn measure(engine: &ContainerEngine, time: Duration, figures: &mut Figures) 
             cluster.until(&name, || resolve(&name));
         }
         figures.milliseconds(&format!("{PODS} pods ready at once ({kind})"), cluster.begun.elapsed());
-        std::thread::sleep(SETTLING);
+        wait(SETTLING);
         let process = cluster.process();
         let before = process.spent();
-        std::thread::sleep(time);
+        wait(time);
         let spent = process.spent() - before;
         let share = 100.0 * spent.as_secs_f64() / time.as_secs_f64();
         figures.add(&format!("idle with {PODS} pods and {kind} probes, % of a core"), share);

@@ -19,6 +19,7 @@ mod down;
 mod identity;
 mod lister;
 mod listing;
+mod machine;
 mod prepare;
 mod probe;
 mod resolv_conf;
