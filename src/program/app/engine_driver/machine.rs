@@ -1,5 +1,5 @@
 //! What the kernel tells of this machine, on which the engine runs, too: its routes; and its processors and memory, of which
-//! pods are told until the engine has said so itself.
+//! pods are told until the engine has said so itself. And the size of the pages of memory, which it is asked for.
 
 use ipnet::{IpNet, Ipv4Net};
 use std::{fs::File, io::Read as _, net::Ipv4Addr};
@@ -25,6 +25,15 @@ pub(super) fn millicores() -> u64 {
 /// Octets of memory; 0 where that is not told.
 pub(super) fn memory_octets() -> u64 {
     parse_memory(&told("/proc/meminfo"))
+}
+
+/// Has the kernel give this program memory in small pages from now on. The allocator asks for pages of 2 MB; of a machine's
+/// few pods they would be empty for the most part, and half of what the program takes.
+pub(in crate::program::app) fn take_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "memory comes in large pages");
+    }
 }
 
 /// What the kernel says in a file of its own; nothing on another system.

@@ -26,6 +26,7 @@ mod resolv_conf;
 mod socket;
 
 pub use down::{DownError, RemovedFromEngine, down};
+pub(super) use machine::take_small_pages;
 pub(super) use prepare::{Place, PreparedEngine, keep_ranges, without_state};
 pub(super) use socket::find_socket;
 
