@@ -637,7 +637,7 @@ fn files_are_read_in_one_room() {
     /// What reads a file, whatever it is.
     const READING: [&str; 4] = ["fs::read(", "read_to_string(", "File::open", "pem_file_iter"];
     /// Files that no person names: the kernel's, and what lies in the state directory.
-    const OWN: [&str; 3] = ["regular_file.rs", "metrics/process.rs", "state/"];
+    const OWN: [&str; 4] = ["regular_file.rs", "metrics/process.rs", "app/engine_driver/machine.rs", "state/"];
     let mut broken = Vec::new();
     for file in files("src", &["rs"]).iter().filter(|file| !file.is_test()) {
         let code = file.code();

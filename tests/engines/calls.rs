@@ -175,10 +175,9 @@ fn what_happens_is_told() {
                     told.push(event.action);
                 }
             }
-            assert!(
-                told.contains(&"start".to_owned()) && !told.iter().any(|word| word.starts_with("exec")),
-                "{told:?}"
-            );
+            // Making, starting and signals are told by the calls that do it, and probes would make very many.
+            let silent = ["create", "start", "kill", "exec"];
+            assert!(!told.iter().any(|word| silent.iter().any(|one| word.starts_with(one))), "{told:?}");
         };
         tokio::select! {
             ended = watch => panic!("{ended:?}"),

@@ -5,10 +5,16 @@ use crate::engine::{
     sandbox::{EngineError, EngineKind, INSTANCE_LABEL},
     unix_http::{HttpReply, HttpRequest},
 };
-use crate::text::percent;
-use hyper::Method;
+use crate::text::{escape, percent};
+use hyper::{
+    Method,
+    header::{HeaderMap, HeaderValue},
+};
 use serde_json::Value;
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 /// The oldest API that is spoken: that of Docker 20.10 and Podman 4.
 const VERSION_MIN: (u16, u16) = (1, 41);
@@ -31,6 +37,23 @@ pub(super) struct Spoken {
 }
 
 impl Spoken {
+    /// Out of the head of Podman's reply to `GET /_ping`; `None` if it is another engine's, or an API that is not spoken.
+    ///
+    /// Podman has all packages of the machine searched for its parts' versions when it is asked for its own, which takes a
+    /// quarter of a second. Its API is never newer than Docker's, and the machine is the one on which this program runs.
+    fn of_podman(headers: &HeaderMap) -> Option<Spoken> {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let engine_version = text("Server")?.strip_prefix("Libpod/")?.split(' ').next()?;
+        let version = version(text("Api-Version")?)?;
+        let is_spoken = (VERSION_MIN..=VERSION_MAX).contains(&version);
+        is_spoken.then(|| Spoken {
+            kind: EngineKind::Podman,
+            engine_version: escape::visible(engine_version),
+            version,
+            architecture: architecture(std::env::consts::ARCH),
+        })
+    }
+
     /// Out of the reply to `GET /version`.
     fn read(reply: &Value) -> Result<Spoken, EngineError> {
         let newest = version(json::text(reply, "/ApiVersion")).ok_or_else(|| {
@@ -55,14 +78,18 @@ impl Spoken {
                 if newest < VERSION_MIN { "the engine" } else { "this program" },
             )));
         }
-        let architecture = match json::text(reply, "/Arch") {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        let architecture = crate::text::escape::visible(architecture);
+        let architecture = architecture(json::text(reply, "/Arch"));
         Ok(Spoken { kind, engine_version, version: newest.min(VERSION_MAX), architecture })
     }
+}
+
+/// As images name it.
+fn architecture(name: &str) -> String {
+    escape::visible(match name {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    })
 }
 
 /// `1.41`; a third part is ignored.
@@ -83,12 +110,19 @@ impl HttpEngine {
 
     /// What is spoken, asked now.
     pub(super) async fn spoken_anew(&self) -> Result<Arc<Spoken>, EngineError> {
-        let reply = self.http.send(HttpRequest::new(Method::GET, "/version")).await?;
-        let (status, body) = (reply.status, reply.body.whole(REPLY_OCTETS_MAX).await?);
-        if status != 200 {
-            return Err(refusal::read(status, &body));
-        }
-        let spoken = Arc::new(Spoken::read(&decoded(&body)?)?);
+        let greeting = self.http.send(HttpRequest::new(Method::GET, "/_ping")).await?;
+        let spoken = match Spoken::of_podman(&greeting.headers) {
+            Some(spoken) if greeting.status == 200 => spoken,
+            _ => {
+                let reply = self.http.send(HttpRequest::new(Method::GET, "/version")).await?;
+                let (status, body) = (reply.status, reply.body.whole(REPLY_OCTETS_MAX).await?);
+                if status != 200 {
+                    return Err(refusal::read(status, &body));
+                }
+                Spoken::read(&decoded(&body)?)?
+            }
+        };
+        let spoken = Arc::new(spoken);
         *self.spoken.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&spoken));
         Ok(spoken)
     }
@@ -103,8 +137,10 @@ impl HttpEngine {
         if !request.path.starts_with(LIBPOD) {
             request.path = format!("/v{major}.{minor}{}", request.path);
         }
+        let (begun, method, path) = (Instant::now(), request.method.clone(), request.path.clone());
         let result = async {
             let reply = self.http.send(request).await?;
+            tracing::debug!(%method, path, status = reply.status, took = ?begun.elapsed(), "the engine was asked");
             match reply.status {
                 101 | 200..=299 | 304 => Ok(reply),
                 status => Err(refusal::read(status, &reply.body.whole(REPLY_OCTETS_MAX).await?)),
@@ -179,6 +215,24 @@ mod tests {
         for (reply, expected) in rows {
             let found = Spoken::read(&reply).map(|spoken| spoken.version).map_err(|error| error.to_string());
             assert_eq!(found, expected.map_err(str::to_owned), "{reply}");
+        }
+        let rows = [
+            (Some("Libpod/4.3.1 (linux)"), Some("1.41"), Some(("4.3.1", (1, 41)))),
+            (Some("Libpod/4.3.1"), Some("1.40"), None),
+            (Some("Libpod/9.0.0 (linux)"), Some("2.0"), None),
+            (Some("Libpod/4.3.1 (linux)"), Some("junk"), None),
+            (Some("Libpod/4.3.1 (linux)"), None, None),
+            (Some("Docker/20.10.24 (linux)"), Some("1.41"), None),
+            (None, Some("1.41"), None),
+        ];
+        for (server, api, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("server", server), ("api-version", api)] {
+                value.map(|value| headers.insert(name, HeaderValue::from_static(value)));
+            }
+            let spoken = Spoken::of_podman(&headers);
+            let found = spoken.as_ref().map(|spoken| (spoken.engine_version.as_str(), spoken.version));
+            assert_eq!(found, expected, "{server:?} {api:?}");
         }
         let podman =
             json!({"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}, null, 3], "Arch": "aarch64"});

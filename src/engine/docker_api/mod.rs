@@ -28,7 +28,7 @@ mod watch;
 use super::{
     sandbox::{
         ContainerDetails, ContainerId, ContainerSpec, ContainerSummary, Engine, EngineError, EngineEvent, EngineInfo,
-        EngineKind, ImageDetails, LogFrame, NetworkSpec, SandboxSpec,
+        EngineKind, EngineVersion, ImageDetails, LogFrame, NetworkSpec, SandboxSpec,
     },
     sandbox_image::sandbox_image,
     unix_http::{HttpRequest, UnixHttp, within},
@@ -99,6 +99,11 @@ impl HttpEngine {
 }
 
 impl Engine for HttpEngine {
+    async fn version(&self) -> Result<EngineVersion, EngineError> {
+        let spoken = within(self.look_timeout, self.spoken_anew()).await?;
+        Ok(EngineVersion { kind: spoken.kind, version: spoken.engine_version.clone() })
+    }
+
     async fn info(&self) -> Result<EngineInfo, EngineError> {
         let spoken = within(self.look_timeout, self.spoken_anew()).await?;
         Ok(details::info(&spoken, &self.look("/info").await?))

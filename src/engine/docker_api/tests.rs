@@ -368,7 +368,7 @@ fn an_engine_that_changes() {
         let list = list.clone();
         let server = std::thread::spawn(move || {
             let mut paths = Vec::new();
-            for _ in 0..2 {
+            for _ in 0..3 {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut head = [0; 4096];
                 let length = stream.read(&mut head).unwrap();
@@ -381,7 +381,10 @@ fn an_engine_that_changes() {
             paths
         });
         assert_eq!(block_on(engine.list("i")).unwrap().len(), 1);
-        assert_eq!(server.join().unwrap(), ["/version".to_owned(), format!("/v{api}/containers/json")]);
+        assert_eq!(
+            server.join().unwrap(),
+            ["/_ping".to_owned(), "/version".to_owned(), format!("/v{api}/containers/json")]
+        );
         // Nobody listens any more: that is noticed, and the next one is asked.
         assert_eq!(kind(&block_on(engine.list("i"))), "unreachable");
     }

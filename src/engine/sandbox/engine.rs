@@ -1,8 +1,8 @@
 //! The trait that an engine implements, and how its calls fail.
 
 use super::{
-    ContainerDetails, ContainerId, ContainerSpec, ContainerSummary, EngineEvent, EngineInfo, ImageDetails, NetworkSpec,
-    SandboxSpec,
+    ContainerDetails, ContainerId, ContainerSpec, ContainerSummary, EngineEvent, EngineInfo, EngineVersion,
+    ImageDetails, NetworkSpec, SandboxSpec,
 };
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
@@ -75,7 +75,9 @@ pub enum LogFrame {
 
 /// A container engine. Every call has a deadline of its own, and may be given up at any time by dropping its future.
 pub trait Engine: Send + Sync + 'static {
-    /// What it is.
+    /// Which it is, found out at once.
+    fn version(&self) -> impl Future<Output = Result<EngineVersion, EngineError>> + Send;
+    /// Everything about it and its machine, which may take the better part of a second.
     fn info(&self) -> impl Future<Output = Result<EngineInfo, EngineError>> + Send;
     /// Makes the network if it does not exist. An existing one with other subnets is an error of [`EngineError::Conflict`].
     fn ensure_network(&self, spec: &NetworkSpec) -> impl Future<Output = Result<(), EngineError>> + Send;

@@ -13,7 +13,8 @@ pub use spec::{
     SandboxSpec, Seccomp, Security,
 };
 pub use state::{
-    ContainerDetails, ContainerId, ContainerState, ContainerSummary, EngineEvent, EngineInfo, EngineKind, ImageDetails,
+    ContainerDetails, ContainerId, ContainerState, ContainerSummary, EngineEvent, EngineInfo, EngineKind,
+    EngineVersion, ImageDetails,
 };
 
 /// Label of everything that this program made on an engine; its value is the instance's identity.

@@ -98,7 +98,16 @@ pub enum EngineKind {
     Podman,
 }
 
-/// What an engine says of itself.
+/// Which engine it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineVersion {
+    /// Whose.
+    pub kind: EngineKind,
+    /// Its version.
+    pub version: String,
+}
+
+/// What an engine says of itself and of its machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
     /// Which it is.
@@ -128,6 +137,6 @@ pub struct EngineInfo {
 pub struct EngineEvent {
     /// The container.
     pub id: ContainerId,
-    /// In the engine's words: `start`, `die`, `oom`, ….
+    /// In the engine's words: `die`, `oom`, `destroy`, …; making, starting and signals are none.
     pub action: String,
 }

@@ -14,7 +14,7 @@ use hyper::{
     Method, Request,
     body::Bytes,
     client::conn::http1,
-    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE},
+    header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE},
 };
 use hyper_util::rt::TokioIo;
 use std::{
@@ -57,6 +57,8 @@ impl HttpRequest {
 pub struct HttpReply {
     /// The status.
     pub status: u16,
+    /// The fields of its head.
+    pub headers: HeaderMap,
     /// What follows.
     pub body: ReplyBody,
 }
@@ -99,15 +101,15 @@ impl UnixHttp {
         }));
         let is_upgrade = request.upgrade;
         let request = built(request).map_err(|error| EngineError::Malformed(format!("{error}")))?;
-        let reply = sender.send_request(request).await.map_err(|error| self.failed(&error))?;
-        let status = reply.status().as_u16();
+        let mut reply = sender.send_request(request).await.map_err(|error| self.failed(&error))?;
+        let (status, headers) = (reply.status().as_u16(), std::mem::take(reply.headers_mut()));
         let source = if is_upgrade && status == 101 {
             let stream = hyper::upgrade::on(reply).await.map_err(|error| self.failed(&error))?;
             Source::Stream(TokioIo::new(stream))
         } else {
             Source::Body(reply.into_body())
         };
-        Ok(HttpReply { status, body: ReplyBody::new(source, connection, self.socket.clone()) })
+        Ok(HttpReply { status, headers, body: ReplyBody::new(source, connection, self.socket.clone()) })
     }
 
     fn not_connected(&self, error: &std::io::Error) -> EngineError {

@@ -185,6 +185,7 @@ fn engine(settings: &mut Settings, root: Option<&HostRoot>) -> Result<Option<Pre
     let socket =
         engine_driver::find_socket(&settings.runtime).map_err(|error| StartError::NoEngine(error.to_string()))?;
     let Some(socket) = socket else { return Ok(None) };
+    engine_driver::take_small_pages();
     let Some(state_directory) = settings.state_directory.clone() else { return Err(engine_driver::without_state()) };
     let claims = VolumePaths::new(&state_directory, root.cloned()).map_err(system("the state directory"))?;
     let place = Place { socket: &socket, state_directory: &state_directory };

@@ -119,6 +119,22 @@ impl ContainerImage {
         }
     }
 
+    /// Looks whether it is there before it is needed, if it need not be pulled all the same.
+    pub fn look_ahead(&mut self, uid: &str, container: &Container, turn: &mut PodTurn) {
+        let image = container.image.as_deref().unwrap_or_default();
+        let is_worth_it = policy(container, image) != PullPolicy::Always && invalid_reference(image).is_none();
+        if matches!(self.step, Step::Unknown) && is_worth_it {
+            self.look_up(uid, &container.name, image, turn);
+        }
+    }
+
+    /// A look before it was needed failed, which is nobody's business: there is one in its time.
+    pub fn looked_in_vain(&mut self) {
+        if matches!(self.step, Step::Inspecting(_)) {
+            self.step = Step::Unknown;
+        }
+    }
+
     /// Takes the next step towards an image that is there.
     pub fn step(&mut self, pod: &Pod, container: &Container, referenced: &Referenced, turn: &mut PodTurn) -> Progress {
         let mut progress = Progress::default();

@@ -91,10 +91,7 @@ pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>,
             let mut pause = PAUSE_MIN;
             loop {
                 match prepared.connect().await {
-                    Ok(info) => {
-                        compare_clocks(&info);
-                        break;
-                    }
+                    Ok(()) => break,
                     Err(error) => {
                         let first = !std::mem::replace(&mut is_told_gone, true);
                         if first {
@@ -111,8 +108,7 @@ pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>,
             era += 1;
         }
         shared.bridge_changes.store(prepared.is_podman(), Ordering::Relaxed);
-        let described = EngineState::There(Box::new(prepared.facts.clone()), Box::new(prepared.description()));
-        let _ = shared.observations.send(ControlRequest::Engine(described));
+        tell_there(&shared, &prepared);
         if std::mem::take(&mut is_told_gone) {
             tracing::info!(engine = %prepared.name(), "the container engine answers again");
             shared.observe(Observation::EngineBack);
@@ -120,9 +116,10 @@ pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>,
         shared.connection.state.send_replace(State::There(era));
         lister.list_now();
         let watching = watch_events(&shared, &lister);
+        let learning = learn(&shared, &mut prepared);
         tokio::select! {
             () = shared.connection.lost.notified() => {}
-            () = watching => {}
+            _ = async { tokio::join!(watching, learning) } => {}
         }
         let reason = shared.connection.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(error) = reason {
@@ -130,6 +127,25 @@ pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>,
             tell_gone(&shared, &error);
         }
         is_there = false;
+    }
+}
+
+fn tell_there<E: Engine>(shared: &Shared<E>, prepared: &PreparedEngine<E>) {
+    let described = EngineState::There(Box::new(prepared.facts.clone()), Box::new(prepared.description()));
+    let _ = shared.observations.send(ControlRequest::Engine(described));
+}
+
+/// Asks the engine what it is and has until it says so, and tells it. Nothing waits for that.
+async fn learn<E: Engine>(shared: &Shared<E>, prepared: &mut PreparedEngine<E>) {
+    loop {
+        match prepared.learn().await {
+            Ok(info) => {
+                compare_clocks(info);
+                return tell_there(shared, prepared);
+            }
+            Err(error) => tracing::debug!(%error, "the engine did not describe itself"),
+        }
+        tokio::time::sleep(PAUSE_MAX).await;
     }
 }
 

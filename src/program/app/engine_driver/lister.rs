@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Lister {
     pub(super) wanted: Notify,
+    pub(super) hinted: Notify,
     pub(super) known: Mutex<HashMap<ContainerId, (Instant, ContainerDetails)>>,
 }
 
@@ -21,10 +22,11 @@ impl Lister {
         self.wanted.notify_one();
     }
 
-    /// Something happened to a container: what is known of it is not taken any more.
+    /// Something happened to a container: what is known of it is not taken any more. Whose container it is looks at it by
+    /// itself; the list finds what is nobody's, and has time.
     pub(super) fn hint(&self, id: &ContainerId) {
         self.forget(id);
-        self.list_now();
+        self.hinted.notify_one();
     }
 
     /// What is known of a container is not taken any more.

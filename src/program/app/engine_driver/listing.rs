@@ -1,4 +1,4 @@
-//! Everything that the engine has of this instance, listed every 5 s and soon after something happened.
+//! Everything that the engine has of this instance, listed every 5 s and a second after something happened.
 
 use super::{Shared, connection::Era, lister::Lister};
 use crate::{
@@ -15,6 +15,8 @@ use std::{
 
 /// Pause between two lists.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between a hint and the list: one for all that happens in it, beside nothing that is being started.
+const HINT_PAUSE: Duration = Duration::from_secs(1);
 /// Shortest pause between two lists that something asked for.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// For how long what is known of a container is taken as it is, if its state is the same and nothing happened to it.
@@ -25,7 +27,15 @@ const INSPECTIONS_MAX: usize = 8;
 /// Lists again and again; each list that is complete is told.
 pub(super) async fn keep<E: Engine>(shared: Arc<Shared<E>>, lister: Arc<Lister>) {
     loop {
-        let _ = tokio::time::timeout(INTERVAL, lister.wanted.notified()).await;
+        let hinted = async {
+            lister.hinted.notified().await;
+            tokio::time::sleep(HINT_PAUSE).await;
+        };
+        tokio::select! {
+            () = lister.wanted.notified() => {}
+            () = hinted => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
         let Some(era) = shared.connection.ready().await else {
             // Whoever finds the engine again asks for a list.
             lister.wanted.notified().await;

@@ -20,12 +20,14 @@ mod down;
 mod identity;
 mod lister;
 mod listing;
+mod machine;
 mod prepare;
 mod probe;
 mod resolv_conf;
 mod socket;
 
 pub use down::{DownError, RemovedFromEngine, down};
+pub(super) use machine::take_small_pages;
 pub(super) use prepare::{Place, PreparedEngine, keep_ranges, without_state};
 pub(super) use socket::find_socket;
 

@@ -1,13 +1,13 @@
 //! What is decided before anything runs: the instance's identity, the network's range, what pods are told of the node.
 
-use super::{dns_check::DnsCheck, identity::Identity, resolv_conf::ResolvConf};
+use super::{dns_check::DnsCheck, identity::Identity, machine, resolv_conf::ResolvConf};
 use crate::{
     control::{
         controller::{NODE, NodeDescription},
         runtime::containers::NodeFacts,
         state::volumes::VolumePaths,
     },
-    engine::sandbox::{Engine, EngineError, EngineInfo, EngineKind, INSTANCE_LABEL, NetworkSpec},
+    engine::sandbox::{Engine, EngineError, EngineInfo, EngineKind, EngineVersion, INSTANCE_LABEL, NetworkSpec},
     program::{app::StartError, settings::Settings},
     text::regular_file,
 };
@@ -32,10 +32,6 @@ const SECCOMP_MAX: usize = 64;
 const SECCOMP_OCTETS_MAX: u64 = 1 << 20;
 /// What the ranges begin with that are tried one after another where the settings name none.
 const SECOND_OCTETS: std::ops::RangeInclusive<u8> = 244..=254;
-/// The routes of this machine.
-const ROUTES: &str = "/proc/net/route";
-/// Octets of it that are read: tens of thousands of routes.
-const ROUTES_OCTETS_MAX: u64 = 4 << 20;
 
 /// An engine, and everything that is decided about it.
 pub(in crate::program::app) struct PreparedEngine<E> {
@@ -43,7 +39,9 @@ pub(in crate::program::app) struct PreparedEngine<E> {
     pub(in crate::program::app) facts: NodeFacts,
     pub(super) network: NetworkSpec,
     pub(in crate::program::app) claims: Arc<VolumePaths>,
-    /// What it said of itself; `None` if it has not answered yet.
+    /// Which it is; `None` if it has not answered yet.
+    version: Option<EngineVersion>,
+    /// What it said of itself, once it was asked.
     info: Option<EngineInfo>,
     socket: PathBuf,
     /// Whether DNS is served at the gateway.
@@ -64,8 +62,8 @@ pub(in crate::program::app) struct Place<'a> {
 }
 
 impl<E: Engine> PreparedEngine<E> {
-    /// Asks the engine, makes the network in a range that clashes with none, and puts that range into the settings. An
-    /// engine that does not answer is asked again later.
+    /// Makes the network on the engine, in a range that clashes with none, and puts that range into the settings. What the
+    /// engine says of its machine is asked later, and so is everything of an engine that does not answer.
     ///
     /// # Errors
     /// The identity cannot be kept, or the engine refuses the network.
@@ -85,8 +83,8 @@ impl<E: Engine> PreparedEngine<E> {
             let asked = tokio::time::timeout(PATIENCE, choose(&engine, &identity, &ranges)).await;
             asked.unwrap_or(Err(EngineError::TimedOut(PATIENCE)))
         };
-        let (network, info) = match runtime.block_on(choosing) {
-            Ok((network, info)) => (network, Some(info)),
+        let (network, version) = match runtime.block_on(choosing) {
+            Ok((network, version)) => (network, Some(version)),
             Err(error) if error.is_about_the_engine() => {
                 (network(&identity, ranges.first().cloned().unwrap_or_default()), None)
             }
@@ -116,8 +114,8 @@ impl<E: Engine> PreparedEngine<E> {
             host_options: host.options,
             pods_directory: state_directory.join(PODS),
             seccomp_profiles: seccomp_profiles(&state_directory.join(SECCOMP)),
-            millicores: 1000,
-            memory_octets: 0,
+            millicores: machine::millicores(),
+            memory_octets: machine::memory_octets(),
             hostname_on_containers: false,
             at: Timestamp::now(),
         };
@@ -126,14 +124,15 @@ impl<E: Engine> PreparedEngine<E> {
             facts,
             network,
             claims: Arc::new(claims),
+            version: None,
             info: None,
             socket: place.socket.to_owned(),
             serves_dns: false,
         };
-        if let Some(info) = info {
+        if let Some(version) = version {
             let ensured = runtime.block_on(prepared.engine.ensure_sandbox_image());
             ensured.map_err(|source| StartError::Engine { socket: place.socket.to_owned(), source })?;
-            prepared.learn(info);
+            prepared.recognise(version);
         }
         Ok(prepared)
     }
@@ -150,35 +149,42 @@ impl<E: Engine> PreparedEngine<E> {
 
     /// Whether the engine has answered.
     pub(super) fn is_connected(&self) -> bool {
-        self.info.is_some()
+        self.version.is_some()
     }
 
     /// Whether it has said that it is Podman.
     pub(super) fn is_podman(&self) -> bool {
-        self.info.as_ref().is_some_and(|info| info.kind == EngineKind::Podman)
+        self.version.as_ref().is_some_and(|version| version.kind == EngineKind::Podman)
     }
 
-    /// Asks the engine, and makes network and sandbox image if they are not there.
-    pub(super) async fn connect(&mut self) -> Result<EngineInfo, EngineError> {
-        let info = self.engine.info().await?;
+    /// Makes network and sandbox image on the engine if they are not there.
+    pub(super) async fn connect(&mut self) -> Result<(), EngineError> {
+        let version = self.engine.version().await?;
         self.engine.ensure_network(&self.network).await?;
         self.engine.ensure_sandbox_image().await?;
-        self.learn(info.clone());
-        Ok(info)
+        self.recognise(version);
+        Ok(())
     }
 
-    fn learn(&mut self, info: EngineInfo) {
+    fn recognise(&mut self, version: EngineVersion) {
+        self.facts.hostname_on_containers = version.kind == EngineKind::Podman;
+        self.facts.at = Timestamp::now();
+        self.version = Some(version);
+    }
+
+    /// Has the engine say what it is and has, which takes Podman a quarter of a second.
+    pub(super) async fn learn(&mut self) -> Result<&EngineInfo, EngineError> {
+        let info = self.engine.info().await?;
+        self.recognise(EngineVersion { kind: info.kind, version: info.version.clone() });
         self.facts.millicores = u64::from(info.cpus) * 1000;
         self.facts.memory_octets = info.memory_octets;
-        self.facts.hostname_on_containers = info.kind == EngineKind::Podman;
-        self.facts.at = Timestamp::now();
-        self.info = Some(info);
+        Ok(self.info.insert(info))
     }
 
     /// What the engine is called in messages.
     pub(in crate::program::app) fn name(&self) -> String {
-        match &self.info {
-            Some(info) => format!("{} at {}", runtime_version(info), self.socket.display()),
+        match &self.version {
+            Some(version) => format!("{} at {}", runtime_version(version), self.socket.display()),
             None => self.socket.display().to_string(),
         }
     }
@@ -192,27 +198,27 @@ impl<E: Engine> PreparedEngine<E> {
     pub(in crate::program::app) fn description(&self) -> NodeDescription {
         let simulated = NodeDescription::simulated();
         let address = self.network.gateways.first().map_or(simulated.address.clone(), IpAddr::to_string);
-        let Some(info) = &self.info else { return NodeDescription { address, is_simulated: false, ..simulated } };
+        let Some(version) = &self.version else { return NodeDescription { address, is_simulated: false, ..simulated } };
         NodeDescription {
             address,
             is_simulated: false,
-            runtime_version: runtime_version(info),
-            os_image: info.operating_system.clone(),
-            kernel_version: info.kernel_version.clone(),
-            cpus: Some(info.cpus),
-            memory_octets: Some(info.memory_octets),
+            runtime_version: runtime_version(version),
+            os_image: self.info.as_ref().map(|info| info.operating_system.clone()).unwrap_or_default(),
+            kernel_version: self.info.as_ref().map(|info| info.kernel_version.clone()).unwrap_or_default(),
+            cpus: u32::try_from(self.facts.millicores / 1000).ok(),
+            memory_octets: Some(self.facts.memory_octets),
             problem: None,
         }
     }
 }
 
 /// `docker://20.10.24`.
-fn runtime_version(info: &EngineInfo) -> String {
-    let kind = match info.kind {
+fn runtime_version(version: &EngineVersion) -> String {
+    let kind = match version.kind {
         EngineKind::Docker => "docker",
         EngineKind::Podman => "podman",
     };
-    format!("{kind}://{}", info.version)
+    format!("{kind}://{}", version.version)
 }
 
 /// The settings that a reload read, with the ranges that were chosen at the start where the settings still name none.
@@ -232,7 +238,7 @@ fn ranges(settings: &Settings, identity: &Identity) -> Vec<Vec<IpNet>> {
     if !identity.pod_cidrs.is_empty() {
         return vec![identity.pod_cidrs.clone()];
     }
-    let taken = routes(&regular_file::read_text(Path::new(ROUTES), ROUTES_OCTETS_MAX).unwrap_or_default());
+    let taken = machine::routes();
     let candidates = SECOND_OCTETS.map(|octet| IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(10, octet, 0, 0), 16)));
     let overlaps = |one: &IpNet, other: &IpNet| one.contains(other) || other.contains(one);
     let free = candidates
@@ -240,19 +246,6 @@ fn ranges(settings: &Settings, identity: &Identity) -> Vec<Vec<IpNet>> {
         .map(|range| vec![range]);
     let free: Vec<Vec<IpNet>> = free.collect();
     if free.is_empty() { vec![settings.pod_cidrs.clone()] } else { free }
-}
-
-/// The networks that this machine has routes to, but the one to everywhere.
-fn routes(table: &str) -> Vec<IpNet> {
-    let route = |line: &str| {
-        let mut fields = line.split_whitespace();
-        let octets = |field: &str| Some(Ipv4Addr::from(u32::from_str_radix(field, 16).ok()?.swap_bytes()));
-        let destination = octets(fields.nth(1)?)?;
-        let mask = octets(fields.nth(5)?)?;
-        let network = Ipv4Net::with_netmask(destination, mask).ok()?;
-        (network.prefix_len() > 0).then(|| IpNet::from(network))
-    };
-    table.lines().skip(1).filter_map(route).collect()
 }
 
 /// Profiles of system calls that containers may name: the files of this directory, each as text. What cannot be read is
@@ -281,13 +274,13 @@ async fn choose<E: Engine>(
     engine: &E,
     identity: &Identity,
     ranges: &[Vec<IpNet>],
-) -> Result<(NetworkSpec, EngineInfo), EngineError> {
-    let info = engine.info().await?;
+) -> Result<(NetworkSpec, EngineVersion), EngineError> {
+    let version = engine.version().await?;
     let mut refused = EngineError::SubnetTaken("there is no range to choose from".to_owned());
     for subnets in ranges {
         let network = network(identity, subnets.clone());
         match engine.ensure_network(&network).await {
-            Ok(()) => return Ok((network, info)),
+            Ok(()) => return Ok((network, version)),
             Err(error @ EngineError::SubnetTaken(_)) => refused = error,
             Err(error) => return Err(error),
         }
@@ -316,21 +309,4 @@ pub(in crate::program::app) fn without_state() -> StartError {
     let message = "real containers need a state directory for their files and for who they belong to; name one with \
                    --state-dir, or set runtime: simulated";
     StartError::System { what: "runtime", source: io::Error::new(io::ErrorKind::InvalidInput, message) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_that_clash_with_nothing() {
-        const TABLE: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
-            eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-            cni0\t0000F40A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
-            eth0\t0001F50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
-            junk\n";
-        let expected: Vec<IpNet> = vec!["10.244.0.0/16".parse().unwrap(), "10.245.1.0/24".parse().unwrap()];
-        assert_eq!(routes(TABLE), expected);
-        assert_eq!(routes(""), []);
-    }
 }

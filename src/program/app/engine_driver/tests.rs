@@ -9,8 +9,8 @@ use crate::{
     },
     engine::sandbox::{
         ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerDetails, ContainerId, ContainerSpec, ContainerState,
-        ContainerSummary, EngineError, EngineEvent, EngineInfo, EngineKind, ImageDetails, LogFrame, NetworkSpec,
-        POD_UID_LABEL, SANDBOX_CONTAINER_NAME, SandboxNetwork, SandboxSpec,
+        ContainerSummary, EngineError, EngineEvent, EngineInfo, EngineKind, EngineVersion, ImageDetails, LogFrame,
+        NetworkSpec, POD_UID_LABEL, SANDBOX_CONTAINER_NAME, SandboxNetwork, SandboxSpec,
     },
     program::{app::messages::EngineState, settings::Settings},
 };
@@ -49,6 +49,10 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    async fn version(&self) -> Result<EngineVersion, EngineError> {
+        self.asked().map(|()| EngineVersion { kind: EngineKind::Podman, version: "4.3.1".to_owned() })
+    }
+
     async fn info(&self) -> Result<EngineInfo, EngineError> {
         self.asked()?;
         Ok(EngineInfo {

@@ -146,9 +146,18 @@ impl PodMachine {
                 let command = Command::StartSandbox { uid, attempt, spec: Box::new(spec) };
                 if let Some(flight) = turn.command(command, limits::SLOW) {
                     self.sandbox.state = SandboxState::Starting(Some(flight));
+                    self.look_ahead(turn);
                 }
             }
         }
+    }
+
+    /// While the sandbox is made, the image of the container that comes first is looked for; it is pulled only then.
+    fn look_ahead(&mut self, turn: &mut PodTurn) {
+        let Some(slot) = self.slots.first_mut().filter(|slot| slot.role != Role::Foreign && slot.is_quiet()) else {
+            return;
+        };
+        slot.image.look_ahead(&self.identity.uid, &slot.container, turn);
     }
 
     fn sandbox_failed(&mut self, message: String, turn: &mut PodTurn) {

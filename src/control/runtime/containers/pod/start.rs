@@ -236,6 +236,9 @@ impl PodMachine {
     ) {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.container.name == name) else { return };
         let adopted = slot.running().is_some();
+        if result.is_err() && !pulled && !adopted && self.sandbox.ready().is_none() {
+            return slot.image.looked_in_vain();
+        }
         let mut progress = slot.image.answered(pulled, result, &slot.container, turn);
         if adopted {
             // It was only looked up, for how it is to be ended.
