@@ -136,7 +136,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "demo",
-        &["app", "controller", "diagnostic", "escape", "exit", "name", "object", "regular_file", "settings", "yaml"],
+        &[
+            "app",
+            "controller",
+            "diagnostic",
+            "escape",
+            "exit",
+            "name",
+            "object",
+            "options",
+            "regular_file",
+            "settings",
+            "yaml",
+        ],
     ),
     (
         "cli",

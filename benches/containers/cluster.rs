@@ -1,10 +1,13 @@
 //! The program on an engine with a state directory of its own, and what is asked of it: names, pages, its processor time.
 
-use crate::support::{
-    dns::{self, address},
-    engines::ContainerEngine,
-    http,
-    program::{self, Program},
+use crate::{
+    IMAGE,
+    support::{
+        dns::{self, address},
+        engines::ContainerEngine,
+        http,
+        program::{self, Program},
+    },
 };
 use hickory_proto::op::Message;
 use std::{
@@ -81,9 +84,21 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// The status of its process, and its processor time so far.
-    pub fn process(&self) -> Process {
-        Process(self.program.as_ref().unwrap().id())
+    /// Its resident memory, MB.
+    pub fn resident(&self) -> f64 {
+        self.program().kibioctets("VmRSS").unwrap() as f64 * 1024.0 / 1e6
+    }
+
+    /// Processor time of all its threads, user and system; a hundredth of a second is the unit of Linux.
+    pub fn spent(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.program().id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn program(&self) -> &Program {
+        self.program.as_ref().unwrap()
     }
 }
 
@@ -106,24 +121,37 @@ impl Drop for Cluster<'_> {
     }
 }
 
-/// A process, as `/proc` shows it.
-pub struct Process(u32);
+/// A headless Service `nginx` and a StatefulSet `web`. `spec` goes into the set's spec, `pod` into its pods' and `container` into
+/// their container's, each indented as it stands there.
+pub fn set(replicas: usize, spec: &str, pod: &str, container: &str) -> String {
+    format!(
+        r"apiVersion: v1
+kind: Service
+metadata: {{name: nginx}}
+spec:
+  clusterIP: None
+  selector: {{app: nginx}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: web}}
+spec:
+  serviceName: nginx
+  replicas: {replicas}
+{spec}  selector: {{matchLabels: {{app: nginx}}}}
+  template:
+    metadata: {{labels: {{app: nginx}}}}
+    spec:
+{pod}      containers:
+        - name: web
+          image: {IMAGE}
+{container}"
+    )
+}
 
-impl Process {
-    /// Its resident memory, MB.
-    pub fn resident(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
-    }
-
-    /// Processor time of all its threads, user and system; a hundredth of a second is the unit of Linux.
-    pub fn spent(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
-    }
+/// The name of one of its pods.
+pub fn name(ordinal: usize) -> String {
+    format!("web-{ordinal}.nginx.default.svc.cluster.local")
 }
 
 /// Asks for a name's address; `None` if there is no reply, or none with an address.

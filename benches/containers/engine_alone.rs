@@ -3,10 +3,7 @@
 use crate::{IMAGE, report::Figures, support::engines::ContainerEngine};
 use headless_dns::engine::{
     docker_api::HttpEngine,
-    sandbox::{
-        ContainerId, ContainerSpec, Devices, Engine as _, INSTANCE_LABEL, NetworkSpec, PidNamespace, Resources,
-        SandboxNetwork, SandboxSpec, Seccomp, Security,
-    },
+    sandbox::{ContainerId, ContainerSpec, Engine as _, INSTANCE_LABEL, NetworkSpec, SandboxNetwork, SandboxSpec},
 };
 use std::{
     collections::BTreeMap,
@@ -99,27 +96,6 @@ fn container(number: u8, sandbox: &ContainerId) -> ContainerSpec {
         sandbox: sandbox.clone(),
         hostname: format!("alone-{number}"),
         image: IMAGE.to_owned(),
-        command: None,
-        args: None,
-        env: Vec::new(),
-        working_dir: None,
-        mounts: Vec::new(),
-        pid: PidNamespace::Own,
-        resources: Resources::default(),
-        security: Security {
-            user: None,
-            groups: Vec::new(),
-            add_capabilities: Vec::new(),
-            drop_capabilities: Vec::new(),
-            privileged: false,
-            no_new_privileges: false,
-            read_only_root: false,
-            seccomp: Seccomp::RuntimeDefault,
-            unmasked_proc: false,
-            devices: Devices::None,
-        },
-        stdin: false,
-        stdin_once: false,
-        tty: false,
+        ..ContainerSpec::default()
     }
 }

@@ -1,53 +1,26 @@
 //! One round: three ordered replicas from an empty state, a container that is killed, a ConfigMap that is edited.
 
 use crate::{
-    IMAGE,
-    cluster::{API, Cluster, page, resolve},
+    cluster::{API, Cluster, name, page, resolve, set},
     report::Figures,
-    support::engines::ContainerEngine,
+    support::{engines::ContainerEngine, limited},
 };
 use serde_json::{Value, json};
 use std::{
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::{IpAddr, SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-const SET: &str = r"apiVersion: v1
-kind: Service
-metadata: {name: nginx}
-spec:
-  clusterIP: None
-  selector: {app: nginx}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: web}
-spec:
-  serviceName: nginx
-  replicas: 3
-  selector: {matchLabels: {app: nginx}}
-  template:
-    metadata: {labels: {app: nginx}}
-    spec:
-      containers:
-        - name: web
-          image: IMAGE
-          volumeMounts: [{name: settings, mountPath: /settings}]
-      volumes: [{name: settings, configMap: {name: settings}}]
-";
 
 fn settings(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{key: {value}}}\n")
 }
 
-fn name(ordinal: usize) -> String {
-    format!("web-{ordinal}.nginx.default.svc.cluster.local")
-}
-
 /// Measures it.
 pub fn measure(engine: &ContainerEngine, figures: &mut Figures) {
-    let (set, first) = (SET.replace("IMAGE", IMAGE), settings("first"));
+    let pod = "      volumes: [{name: settings, configMap: {name: settings}}]\n";
+    let container = "          volumeMounts: [{name: settings, mountPath: /settings}]\n";
+    let (set, first) = (set(3, "", pod, container), settings("first"));
     let cluster = Cluster::start(engine, &[("set.yaml", &set), ("settings.yaml", &first)]);
     let resolved = |ordinal: usize| cluster.until(&name(ordinal), || resolve(&name(ordinal)));
     resolved(0);
@@ -57,7 +30,7 @@ pub fn measure(engine: &ContainerEngine, figures: &mut Figures) {
     figures.milliseconds("third name answered", cluster.begun.elapsed());
     cluster.until("a page", || page(last, "/"));
     figures.milliseconds("page of the third", cluster.begun.elapsed());
-    figures.add("resident memory, MB", cluster.process().resident());
+    figures.add("resident memory, MB", cluster.resident());
     killed(engine, &cluster, figures);
     edited(&cluster, resolved(0), figures);
 }
@@ -106,21 +79,10 @@ fn edited(cluster: &Cluster<'_>, address: IpAddr, figures: &mut Figures) {
     shown("second");
     figures.milliseconds("ConfigMap edited in its manifest, then in the volume", begun.elapsed());
     let begun = Instant::now();
-    patch(&json!({"data": {"key": "third"}}).to_string());
+    let (path, body) =
+        ("/api/v1/namespaces/default/configmaps/settings", json!({"data": {"key": "third"}}).to_string());
+    let reply = limited::send(API, "PATCH", path, limited::json_type("PATCH"), body.as_bytes());
+    assert_eq!(reply.status, 200, "{}", reply.body);
     shown("third");
     figures.milliseconds("ConfigMap edited over the API, then in the volume", begun.elapsed());
-}
-
-fn patch(body: &str) {
-    let mut stream = TcpStream::connect(API).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let (path, length) = ("/api/v1/namespaces/default/configmaps/settings", body.len());
-    write!(
-        stream,
-        "PATCH {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/merge-patch+json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let reply = crate::support::http::read(&mut stream).unwrap();
-    assert_eq!(reply.status, 200, "{}", reply.body);
 }

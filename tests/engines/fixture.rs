@@ -4,8 +4,8 @@ use crate::support::engines::{ContainerEngine, Kind, images};
 use headless_dns::engine::{
     docker_api::HttpEngine,
     sandbox::{
-        ATTEMPT_LABEL, ContainerDetails, ContainerId, ContainerSpec, ContainerState, Devices, Engine, EngineError,
-        INSTANCE_LABEL, NetworkSpec, PidNamespace, Resources, SandboxNetwork, SandboxSpec, Seccomp, Security,
+        ATTEMPT_LABEL, ContainerDetails, ContainerId, ContainerSpec, ContainerState, Engine, EngineError,
+        INSTANCE_LABEL, NetworkSpec, SandboxNetwork, SandboxSpec,
     },
 };
 use std::{
@@ -115,28 +115,7 @@ impl Fixture {
             sandbox: sandbox.clone(),
             hostname: name.to_owned(),
             image: APP.to_owned(),
-            command: None,
-            args: None,
-            env: Vec::new(),
-            working_dir: None,
-            mounts: Vec::new(),
-            pid: PidNamespace::Own,
-            resources: Resources::default(),
-            security: Security {
-                user: None,
-                groups: Vec::new(),
-                add_capabilities: Vec::new(),
-                drop_capabilities: Vec::new(),
-                privileged: false,
-                no_new_privileges: false,
-                read_only_root: false,
-                seccomp: Seccomp::RuntimeDefault,
-                unmasked_proc: false,
-                devices: Devices::None,
-            },
-            stdin: false,
-            stdin_once: false,
-            tty: false,
+            ..ContainerSpec::default()
         }
     }
 

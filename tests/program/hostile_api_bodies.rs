@@ -8,6 +8,7 @@ use crate::support::{
     dns::{A, Udp, code},
     exposition::Page,
     http::{self, Reply},
+    limited::json_type,
     program::{Program, limited},
 };
 use serde_json::{Value, json};
@@ -74,8 +75,7 @@ impl Server {
     }
 
     fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let media_type = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        self.send(method, path, media_type, body.to_string().as_bytes())
+        self.send(method, path, json_type(method), body.to_string().as_bytes())
     }
 
     fn figure(&self, name: &str) -> f64 {

@@ -93,11 +93,9 @@ impl Server {
         })
     }
 
-    /// A figure of the process from the system, in KiB.
+    /// A figure of the process from the system, in KiB; 0 when it has ended.
     pub fn of_process(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        self.program.kibioctets(name).unwrap_or(0)
     }
 }
 

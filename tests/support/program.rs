@@ -193,6 +193,13 @@ impl Program {
         self.child.id()
     }
 
+    /// A figure of its process from the system, in KiB (`VmRSS`, `VmHWM`, `VmPeak`); `None` when it has ended.
+    pub fn kibioctets(&self, name: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let rest = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        rest.split_whitespace().next()?.parse().ok()
+    }
+
     /// Ends it as a power cut does (SIGKILL), and waits until it has ended.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -83,8 +83,9 @@ pub enum Protocol {
 }
 
 /// What a container is made from. Restarting is decided elsewhere: an engine is always told never to do it, nor to check
-/// health, and to keep logs in files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// health, and to keep logs in files. The default has everything as the engine and the image have it, and still needs name,
+/// sandbox and image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerSpec {
     /// Its name on the engine: `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`.
     pub name: String,
@@ -121,9 +122,10 @@ pub struct ContainerSpec {
 }
 
 /// Whose processes a container sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PidNamespace {
     /// Its own.
+    #[default]
     Own,
     /// All of its sandbox (`shareProcessNamespace`).
     Sandbox,
@@ -172,7 +174,7 @@ pub struct Resources {
 }
 
 /// What a container may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Security {
     /// `USER`, `USER:GROUP`; the image's own if `None`.
     pub user: Option<String>,
@@ -197,18 +199,20 @@ pub struct Security {
 }
 
 /// Which devices of the host a container has, beyond the usual ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Devices {
     /// None.
+    #[default]
     None,
     /// All, as a privileged container.
     All,
 }
 
 /// Which system calls a container may make.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Seccomp {
     /// Those of the engine's own profile.
+    #[default]
     RuntimeDefault,
     /// All.
     Unconfined,

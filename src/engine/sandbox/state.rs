@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 /// The engine's id of a container or sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(pub String);
 
 impl fmt::Display for ContainerId {

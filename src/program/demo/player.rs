@@ -10,7 +10,7 @@ use super::{
     page,
     scenario::{
         Apply, Condition, DeletePod, DemoAction, DemoQuery, ExpectedAnswer, FailPod, Fetch, Image, MarkPod, Named,
-        ObjectEdit, Print, Reference, Remove, Runtime, Scale, Scenario, ScenarioStep, ServerSettings,
+        ObjectEdit, Print, Reference, Remove, Scale, Scenario, ScenarioStep, ServerSettings,
     },
     screen::{AnswerDifference, Screen},
 };
@@ -113,9 +113,9 @@ impl<'a, 's> Player<'a, 's> {
         let Some(address) = server.addresses().first().copied() else {
             return Err(PlayError::Scenario("the server has no address".to_owned()));
         };
-        let pods = match &scenario.settings.runtime {
-            None | Some(Runtime(RuntimeChoice::Simulated)) => "simulated pods",
-            Some(_) => "pods that are containers",
+        let pods = match server.settings().runtime {
+            RuntimeChoice::Simulated => "simulated pods",
+            _ => "pods that are containers",
         };
         let about = format!("a fresh server on {address}, manifests in a directory of its own, {pods}");
         screen.title(&scenario.title, &scenario.about, &about);
@@ -586,7 +586,7 @@ fn settings(wishes: &ServerSettings, directory: &Path, files: &ManifestFiles) ->
     settings.listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     settings.manifests = vec![files.watched()];
     settings.zones = wishes.zones.as_ref().map_or_else(|| files.zones(), |zones| directory.join(zones));
-    settings.runtime = wishes.runtime.as_ref().map_or(RuntimeChoice::Simulated, |runtime| runtime.0.clone());
+    settings.runtime = wishes.runtime.clone().unwrap_or(settings.runtime);
     // Containers have claims, which are directories.
     settings.state_directory = (settings.runtime != RuntimeChoice::Simulated).then(|| files.state());
     settings.limits.serve.udp_threads = 1;

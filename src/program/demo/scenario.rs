@@ -1,7 +1,7 @@
 //! The scenario language: what a demo's YAML file may say, decoded strictly. `docs/demos.md` explains it to people.
 
 use super::page::PageUrl;
-use crate::program::settings::RuntimeChoice;
+use crate::{program::settings::RuntimeChoice, text::options};
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::{
@@ -55,7 +55,8 @@ pub(super) struct ServerSettings {
     /// A directory of static zones, relative to the scenario.
     pub zones: Option<PathBuf>,
     /// What runs the pods; the simulation if missing.
-    pub runtime: Option<Runtime>,
+    #[serde(default, deserialize_with = "options::some")]
+    pub runtime: Option<RuntimeChoice>,
 }
 
 /// Delays of simulated pods.
@@ -451,10 +452,6 @@ pub(super) struct TimeSpan(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range(pub IpNet);
 
-/// What runs the pods: `auto`, `docker`, `podman`, `unix:///PATH` or `simulated`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Runtime(pub RuntimeChoice);
-
 /// The name of a namespaced object: `web-0` in namespace `default`, or `prod/web-0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Named {
@@ -509,12 +506,6 @@ impl<'de> Deserialize<'de> for Range {
         let text = String::deserialize(deserializer)?;
         let range = text.parse().map(Range);
         range.map_err(|_| de::Error::custom(format_args!("`{text}` is no range of addresses such as `10.244.0.0/16`")))
-    }
-}
-
-impl<'de> Deserialize<'de> for Runtime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Runtime, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Runtime).map_err(de::Error::custom)
     }
 }
 

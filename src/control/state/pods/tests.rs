@@ -5,10 +5,7 @@
 use super::{PodDirectories, group, host_path, sub_path};
 use crate::{
     control::runtime::containers::spec::{FileEntry, GroupOwnership, HostPath, PodFiles, ProjectedVolume, SubPath},
-    engine::sandbox::{
-        ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerId, ContainerSpec, Devices, Mount, POD_UID_LABEL, PidNamespace,
-        Resources, Seccomp, Security,
-    },
+    engine::sandbox::{ATTEMPT_LABEL, CONTAINER_NAME_LABEL, ContainerSpec, Mount, POD_UID_LABEL},
 };
 use proptest::prelude::*;
 use std::{
@@ -412,33 +409,9 @@ fn container(attempt: u32, sources: &[PathBuf]) -> ContainerSpec {
         propagation: "private",
     };
     ContainerSpec {
-        name: String::new(),
         labels: [label(POD_UID_LABEL, UID), label(CONTAINER_NAME_LABEL, "app"), label(ATTEMPT_LABEL, &attempt)].into(),
-        sandbox: ContainerId(String::new()),
-        hostname: String::new(),
-        image: String::new(),
-        command: None,
-        args: None,
-        env: Vec::new(),
-        working_dir: None,
         mounts: sources.iter().map(mount).collect(),
-        pid: PidNamespace::Own,
-        resources: Resources::default(),
-        security: Security {
-            user: None,
-            groups: Vec::new(),
-            add_capabilities: Vec::new(),
-            drop_capabilities: Vec::new(),
-            privileged: false,
-            no_new_privileges: false,
-            read_only_root: false,
-            seccomp: Seccomp::RuntimeDefault,
-            unmasked_proc: false,
-            devices: Devices::None,
-        },
-        stdin: false,
-        stdin_once: false,
-        tty: false,
+        ..ContainerSpec::default()
     }
 }
 
